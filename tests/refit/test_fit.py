@@ -144,7 +144,7 @@ def test_trees_expect_no_zero_from_a_submeter_that_fails() -> None:
     for names in ((), ("thermostat",)):
         forest = fit_of_submetered(*names).forest
         assert forest is not None
-        features = ForestFeatures(OPTIONS.spec.context, names)
+        features = ForestFeatures(OPTIONS.spec.context, OPTIONS.horizon_min, names)
         windows = cut(house.gap_kw, OPTIONS.spec)
         rows = slice(len(windows) - 720, len(windows) - 5)
         minutes = house.minutes[windows.origin[rows]] + 5

@@ -44,7 +44,7 @@ def test_child_sees_the_submeters() -> None:
     names = ("thermostat", "idle")
     result = refit_confined(submetered_house(N), replace(OPTIONS, submeters=names), niceness=0)
     assert result.forest is not None
-    assert result.forest.features == ForestFeatures(OPTIONS.spec.context, names).names
+    assert result.forest.features == ForestFeatures(OPTIONS.spec.context, OPTIONS.horizon_min, names).names
 
 
 def confined_here(_task: str, scratch: BinaryIO, *_: object) -> bytes:

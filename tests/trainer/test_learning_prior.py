@@ -32,8 +32,8 @@ def test_learning_prior_fits_all_columns_of_the_bundled_one(tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     assert "from 2 houses" in result.output
     prior = read_prior(out)
-    assert tuple(name for name in prior.names if name not in analog_features.KW_NAMES) == bundled_prior().names
-    assert {*analog_features.KW_NAMES} <= {*prior.names}
+    assert tuple(name for name in prior.names if name not in analog_features.MEAN_CHANGE_NAMES) == bundled_prior().names
+    assert {*analog_features.MEAN_CHANGE_NAMES} <= {*prior.names}
     assert np.linalg.eigvalsh(prior.covariance.astype(np.float64)).min() > 0
     assert np.diag(prior.covariance).max() <= rls_model.PRIOR
 

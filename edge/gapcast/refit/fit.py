@@ -13,6 +13,7 @@ from typing import Any
 import lightgbm
 
 from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.learning.forests.cycle_features import ANALOG_NAMES, CYCLE_NAMES
 from gapcast.core.learning.forests.forest import Forest, ForestBuilder
 from gapcast.core.learning.forests.forest_features import ForestFeatures
 from gapcast.refit.forest_check import problem_beside_former, problem_beside_persistence, skills_of
@@ -27,8 +28,10 @@ CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
 #: young house is decided by few minutes. Measured: docs/decisions/0026-trees-of-the-night.md.
 _PRIOR_WINDOWS = 2_000
 _TREES_AT_ONCE = 20
-#: Leaves of a tree that is fitted to more than so many windows, and to fewer.
-_LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
+#: For more than so many windows: the most leaves of a tree, and the fewest windows in a leaf; and for a short history.
+_LEAVES, _LEAVES_OF_SHORT = ((20_000, 31, 60), (5_000, 15, 20)), (8, 20)
+#: Bins of the columns of cycles and analogs: with 255, trees fit noise. docs/decisions/0036-trees-see-cycles.md
+_CYCLE_BINS, _COARSE = 24, frozenset((*CYCLE_NAMES, *ANALOG_NAMES))
 _COMMON: Mapping[str, Any] = {
     "max_bin": 255,
     "max_depth": 8,
@@ -87,7 +90,7 @@ def refit(
     """
     callbacks = [Throttle()] if rests else []
     began_s = time.process_time()
-    features = ForestFeatures(options.spec.context, options.submeters)
+    features = ForestFeatures(options.spec.context, options.horizon_min, options.submeters)
     house = house.newest().with_submeters(options.submeters)
     examples = examples_of(house, options, features)
     n = len(examples.change_kw)
@@ -99,10 +102,11 @@ def refit(
         candidate = _fit(fitted, features, _CHECKED, callbacks)
         skills = skills_of(candidate, checked)
         problem = problem_beside_persistence(skills, n_checked)
-        if former is not None and features.begins_with(former.forest.features):
+        theirs_here = features.adapted(former.forest) if former is not None else None
+        if former is not None and theirs_here is not None:
             unseen = checked.since(former.fitted_at_min)
             if len(unseen.change_kw) >= _LEAST_CHECKED:
-                theirs = skills_of(former.forest, unseen)
+                theirs = skills_of(theirs_here, unseen)
                 n_unseen = len(unseen.change_kw)
                 problem = problem or problem_beside_former(skills_of(candidate, unseen), theirs, n_unseen)
         forest = None if problem else _fit(examples, features, tuple(_OUTPUTS), callbacks)
@@ -122,7 +126,8 @@ def refit(
 def _fit(
     examples: ForestExamples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Throttle]
 ) -> Forest:
-    parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
+    bins = [_CYCLE_BINS if name in _COARSE else _COMMON["max_bin"] for name in features.names]
+    parameters = {**_COMMON, **_regularization(len(examples.change_kw)), "max_bin_by_feature": bins}
     data = lightgbm.Dataset(examples.fitted_columns, examples.change_kw, params=parameters, free_raw_data=False)
     builder = ForestBuilder(features.names)
     for output in outputs:
@@ -137,8 +142,9 @@ def _fit(
 
 def _regularization(n: int) -> Mapping[str, Any]:
     """Return the parameters that depend on the number of windows: a short history is fitted with small trees."""
-    n_leaves = next((n_leaves for n_least, n_leaves in _LEAVES if n > n_least), _FEWEST_LEAVES)
-    return {"num_leaves": n_leaves, "min_data_in_leaf": 20}
+    found = ((n_leaves, n_in_leaf) for n_least, n_leaves, n_in_leaf in _LEAVES if n > n_least)
+    n_leaves, n_in_leaf = next(found, _LEAVES_OF_SHORT)
+    return {"num_leaves": n_leaves, "min_data_in_leaf": n_in_leaf}
 
 
 def add_trees(builder: ForestBuilder, booster: lightgbm.Booster, factor: float = 1.0) -> None:

@@ -15,7 +15,7 @@ from gapcast.refit.worker import FitOptions
 
 #: Part of the windows in which a submeter is missing while trees are fitted, and in which all are.
 _MISSING_SHARE = 0.05
-_ROWS_AT_ONCE = 4_096
+_ROWS_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True, slots=True)

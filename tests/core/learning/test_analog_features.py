@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.learning.online_model.analog_features import KW_NAMES, N_KW, has_analogs, write_analogs
+from gapcast.core.learning.online_model.analog_features import MEAN_CHANGE_NAMES, N_KW, has_analogs, write_analogs
 from tests.support.examples import examples
 
 CONTEXT = 180
@@ -75,4 +75,4 @@ def test_analogs_ignore_minutes_before_the_newest_three_hours() -> None:
 )
 def test_analogs_need_long_windows(context: int, horizon_min: int, has_any: bool) -> None:
     assert has_analogs(context, horizon_min) is has_any
-    assert len(KW_NAMES) == N_KW == len(WIDTHS)
+    assert len(MEAN_CHANGE_NAMES) == N_KW == len(WIDTHS)

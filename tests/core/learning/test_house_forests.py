@@ -97,7 +97,32 @@ def test_forest_of_other_features_is_refused() -> None:
     with pytest.raises(StateError, match="the forest of home was fitted with other features"):
         forests.use("home", constant_forest(("level", "hour")))
     with pytest.raises(StateError, match="other features"):
+        forests.use("home", constant_forest(forests.features.names[:2]))
+    with pytest.raises(StateError, match="other features"):
         forests.use("home", constant_forest(forests.features.names, CHANGE_KW[: len(OUTPUTS) - 1]))
+
+
+@pytest.mark.parametrize("device", ["home", "flat"])
+def test_forest_of_an_earlier_version_predicts_the_same_over_more_columns(device: str) -> None:
+    """One that lacks the last columns of the mains, with submeters and without."""
+    features = HouseForests(180, 5, UTC, {"home": ("car",)}).features_of(device)
+    first_load = features.names.index("car level") if device == "home" else len(features.names)
+    names = (*features.names[: features.names.index("hour") + 1], *features.names[first_load:])
+    builder = ForestBuilder(names)
+    for i in range(len(OUTPUTS)):
+        builder.begin_output()
+        left, right = builder.split(builder.begin_tree(), len(names) - 1 - i, 0.25, nan_left=True)
+        builder.leaf(left, -1.0)
+        builder.leaf(right, 1.0)
+    earlier = builder.build()
+    adapted = features.adapted(earlier)
+    assert adapted is not None
+    assert adapted.features == features.names
+    draw = np.random.default_rng(1)
+    columns = draw.normal(0.25, 1.0, (50, len(features.names))).astype(np.float32)
+    fewer = columns[:, [features.names.index(name) for name in names]]
+    assert np.array_equal(adapted.predict(columns), earlier.predict(fewer))
+    assert len(np.unique(adapted.predict(columns))) == 2
 
 
 def test_forest_with_submeters_needs_those_of_the_device() -> None:

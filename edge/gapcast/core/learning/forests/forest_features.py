@@ -1,18 +1,22 @@
-"""The inputs of the nightly refit (:mod:`.forest`): shape of the window, its last steps, time of day, submeters.
+"""The inputs of the nightly refit (:mod:`.forest`): shape of the window, its steps and cycles, time of day, submeters.
 
 All powers are changes from the last reading, kW, except the last reading itself. The last twenty minutes are separate
 features, older ones five-minute means: trees cut a day into kinds of situation, and need the exact minute only of what
 happened just now. Steps are what appliances do: the minutes since the last one up and down, its height, and the time
-between it and the one before show the phase of a load that cycles.
+between it and the one before. Loads that cycle have columns of their own (:mod:`.cycle_features`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, I64
+from gapcast.core.learning.forests import cycle_features
+from gapcast.core.learning.forests.forest import Forest
+from gapcast.core.learning.online_model import analog_features
 from gapcast.core.learning.submeters.submeter_features import powers_of_loads
 
 #: The window that features are computed from, at most, minutes.
@@ -38,9 +42,14 @@ _REST = "rest of the mains"
 class ForestFeatures:
     """Turns windows of ``context`` minutes into named columns ``[N, F]``."""
 
-    def __init__(self, context: int, submeters: Sequence[str] = ()) -> None:
-        """Use the last minutes of windows of ``context`` minutes, and the channels ``submeters``, if there are any."""
+    def __init__(self, context: int, horizon_min: int, submeters: Sequence[str] = ()) -> None:
+        """Use the last minutes of windows of ``context`` minutes, and the channels ``submeters``, if there are any.
+
+        The trees forecast ``horizon_min`` minutes ahead.
+        """
         self.context = min(context, CONTEXT_MIN)
+        self._horizon_min = horizon_min
+        self._has_analogs = analog_features.has_analogs(self.context, horizon_min)
         self.submeters = tuple(submeters)
         self._n_lags = min(_N_LAGS, self.context - 1)
         until = min(_MEANS_UNTIL, self.context)
@@ -64,9 +73,10 @@ class ForestFeatures:
                 for what in _STEP_FEATURES
             ),
             "hour",
+            *cycle_features.CYCLE_NAMES,
+            *(cycle_features.ANALOG_NAMES if self._has_analogs else ()),
         )
-        #: Number of the columns that need no submeter; those of submeters follow, and those of the rest.
-        self.n_of_mains = len(of_mains)
+        self._n_of_mains = len(of_mains)  # the columns that need no submeter, which come first
         loads = (*self.submeters, _REST) if self.submeters else ()
         self.names = (
             *of_mains,
@@ -84,9 +94,19 @@ class ForestFeatures:
             ),
         )
 
-    def begins_with(self, names: Sequence[str]) -> bool:
-        """Return whether a forest over the columns ``names`` takes these: all of them, or those without submeters."""
-        return tuple(names) in {self.names, self.names[: self.n_of_mains]}
+    def adapted(self, forest: Forest) -> Forest | None:
+        """Return ``forest`` over these columns; None if it needs others.
+
+        A forest of an earlier version may lack the last columns of the mains, those after the hour. One that was fitted
+        with submeters needs the same ones in the same order; one without needs none.
+        """
+        mains, loads = self.names[: self._n_of_mains], self.names[self._n_of_mains :]
+        n_of_mains = len(forest.features) - (len(loads) if forest.features[-len(loads) :] == loads else 0)
+        if forest.features[:n_of_mains] != mains[:n_of_mains] or n_of_mains <= mains.index("hour"):
+            return None
+        places = np.arange(len(self.names), dtype=np.int32)
+        places = np.concatenate((places[:n_of_mains], places[self._n_of_mains :]))
+        return replace(forest, features=self.names, feature=places[forest.feature])
 
     def columns(self, windows: F32, local_target: I64, submeters_kw: F32 | None = None) -> F32:
         """Return the feature columns ``[N, F]`` in the order of :attr:`names`.
@@ -114,6 +134,9 @@ class ForestFeatures:
         for step_kw in _STEPS_KW:
             parts += [_steps(relative, change, step_kw), _steps(relative, -change, step_kw, sign=-1)]
         parts.append((np.asarray(local_target, dtype=np.float32) / 60)[:, np.newaxis])
+        parts.append(cycle_features.cycle_columns(change))
+        if self._has_analogs:
+            parts.append(cycle_features.analog_columns(windows, self._horizon_min))
         if self.submeters:
             if submeters_kw is None:
                 submeters_kw = np.full((*windows.shape, len(self.submeters)), np.nan, dtype=np.float32)

@@ -25,9 +25,9 @@ class HouseForests:
         ``submeters`` are those of the devices.
         """
         #: Those of devices without submeters.
-        self.features = ForestFeatures(context)
+        self.features = ForestFeatures(context, horizon_min)
         self._submetered = {
-            device: ForestFeatures(context, names) for device, names in (submeters or {}).items() if names
+            device: ForestFeatures(context, horizon_min, names) for device, names in (submeters or {}).items() if names
         }
         self.horizon_min = horizon_min
         self._zone = zone
@@ -54,13 +54,14 @@ class HouseForests:
 
         A forest that was fitted with submeters needs those of the device; one without them needs none.
         """
-        if not self._takes(device, forest):
+        adapted = self._adapted(device, forest)
+        if adapted is None:
             msg = (
                 f"the forest of {device} was fitted with other features than this version's, with other submeters, or "
                 "to a shorter window"
             )
             raise StateError(msg)
-        self._by_device[device] = forest
+        self._by_device[device] = adapted
 
     def forget(self, device: str) -> None:
         """Remove the forest of ``device``, if it has one."""
@@ -69,12 +70,12 @@ class HouseForests:
     def adopt(self, other: HouseForests) -> None:
         """Use the forests of ``other`` that fit: those of the same features and horizon."""
         if other.horizon_min == self.horizon_min:
-            self._by_device = {
-                device: forest for device, forest in other._by_device.items() if self._takes(device, forest)
-            }
+            adapted = {device: self._adapted(device, forest) for device, forest in other._by_device.items()}
+            self._by_device = {device: forest for device, forest in adapted.items() if forest is not None}
 
-    def _takes(self, device: str, forest: Forest) -> bool:
-        return self.features_of(device).begins_with(forest.features) and len(forest.first_trees) == len(OUTPUTS)
+    def _adapted(self, device: str, forest: Forest) -> Forest | None:
+        """Return ``forest`` over the columns of ``device``; None if it needs others."""
+        return self.features_of(device).adapted(forest) if len(forest.first_trees) == len(OUTPUTS) else None
 
     @np.errstate(**DAMAGED)
     def predict(

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from gapcast.core.arrays.array_types import F32
+from gapcast.core.arrays.array_types import F32, F64
 
 #: Minutes of the window that are used: the newest.
 _LONGEST_MIN: Final = 180
@@ -23,8 +23,7 @@ _N_MEANS, _STEP_MIN, _DECAY = 8, 6, 0.8
 #: Minutes before a moment in its course.
 _COURSE_MIN = _N_MEANS * _STEP_MIN - 1
 #: Widths of the kernel, in units of the window's spread; a column for each.
-_WIDTHS = (0.1, 0.25, 0.6)
-_RATES = tuple(1 / (8 * width * width) for width in _WIDTHS)
+WIDTHS = (0.1, 0.25, 0.6)
 #: The spread is the mean absolute deviation of the window, plus this many scales of the device.
 _LEAST_SCALES = 0.5
 #: Limit of the changes that are averaged, in units of the spread.
@@ -33,9 +32,9 @@ _LIMIT = 8.0
 _NO_CHANGE = 0.05
 #: Earlier moments without which there are no analogs.
 _LEAST_MOMENTS = 60
-#: Columns in kW, from the narrowest kernel to the widest.
-KW_NAMES = ("close analogs", "analogs", "distant analogs")
-N_KW = len(KW_NAMES)
+#: Mean changes, kW, from the narrowest kernel to the widest.
+MEAN_CHANGE_NAMES = ("close analogs", "analogs", "distant analogs")
+N_KW = len(MEAN_CHANGE_NAMES)
 
 
 def has_analogs(context: int, horizon_min: int) -> bool:
@@ -48,31 +47,56 @@ def write_analogs(windows: F32, scale_kw: F32, horizon_min: int, kw: F32) -> Non
 
     ``scale_kw`` ``[N]`` are the devices' scales. The change is that over ``horizon_min`` minutes.
     """
-    minutes_kw = windows[:, -_LONGEST_MIN:].astype(np.float64)
-    first, end = _COURSE_MIN, minutes_kw.shape[1] - horizon_min  # the moments whose changes are known
-    moments_kw, last_kw = minutes_kw[:, first:end], minutes_kw[:, -1:]
-    n_means = minutes_kw.shape[1] - _STEP_MIN + 1
-    means_kw = minutes_kw[:, :n_means].copy()
-    for later in range(1, _STEP_MIN):
-        means_kw += minutes_kw[:, later : later + n_means]
-    means_kw /= _STEP_MIN
-    difference, weight, total = np.zeros_like(moments_kw), 1.0, 0.0
-    for back in range(0, _N_MEANS * _STEP_MIN, _STEP_MIN):
-        of_newest = means_kw[:, n_means - 1 - back, np.newaxis] - last_kw
-        begin = first - (_STEP_MIN - 1) - back
-        apart = means_kw[:, begin : begin + end - first] - moments_kw - of_newest
-        difference += weight * (apart * apart)
-        total += weight
-        weight *= _DECAY
-    center_kw = np.add.reduce(minutes_kw, axis=1, keepdims=True) / minutes_kw.shape[1]
-    spread_kw = np.add.reduce(np.abs(minutes_kw - center_kw), axis=1, keepdims=True) / minutes_kw.shape[1]
-    spread_kw += _LEAST_SCALES * scale_kw.astype(np.float64)[:, np.newaxis]
-    difference *= 1 / (total * (spread_kw * spread_kw))
-    change = (minutes_kw[:, first + horizon_min :] - moments_kw) / spread_kw
-    np.maximum(np.minimum(change, _LIMIT, out=change), -_LIMIT, out=change)
-    for column, rate in enumerate(_RATES):
-        kernel = 1 / (1 + difference * rate)
+    moments = EarlierMoments(windows, scale_kw.astype(np.float64) * _LEAST_SCALES, horizon_min)
+    for column, width in enumerate(WIDTHS):
+        kw[:, column] = moments.mean(moments.change, moments.resemblance(width)) * moments.spread_kw[:, 0]
+
+
+class EarlierMoments:
+    """The earlier moments of windows, how much each differs from the newest one, and the change that followed it."""
+
+    def __init__(self, windows: F32, least_kw: F64 | float, horizon_min: int) -> None:
+        """Compare the moments of ``windows`` ``[N, context]``, kW, long enough for :func:`has_analogs`.
+
+        The spread is the mean absolute deviation of a window plus ``least_kw`` (a number, or ``[N]``).
+        """
+        minutes_kw = windows[:, -_LONGEST_MIN:].astype(np.float64)
+        first, end = _COURSE_MIN, minutes_kw.shape[1] - horizon_min  # the moments whose changes are known
+        moments_kw, last_kw = minutes_kw[:, first:end], minutes_kw[:, -1:]
+        n_means = minutes_kw.shape[1] - _STEP_MIN + 1
+        means_kw = minutes_kw[:, :n_means].copy()
+        for later in range(1, _STEP_MIN):
+            means_kw += minutes_kw[:, later : later + n_means]
+        means_kw /= _STEP_MIN
+        difference, weight, total = np.zeros_like(moments_kw), 1.0, 0.0
+        for back in range(0, _N_MEANS * _STEP_MIN, _STEP_MIN):
+            of_newest = means_kw[:, n_means - 1 - back, np.newaxis] - last_kw
+            begin = first - (_STEP_MIN - 1) - back
+            apart = means_kw[:, begin : begin + end - first] - moments_kw - of_newest
+            difference += weight * (apart * apart)
+            total += weight
+            weight *= _DECAY
+        center_kw = np.add.reduce(minutes_kw, axis=1, keepdims=True) / minutes_kw.shape[1]
+        spread_kw = np.add.reduce(np.abs(minutes_kw - center_kw), axis=1, keepdims=True) / minutes_kw.shape[1]
+        spread_kw += np.reshape(least_kw, (-1, 1))
+        difference *= 1 / (total * (spread_kw * spread_kw))
+        change = (minutes_kw[:, first + horizon_min :] - moments_kw) / spread_kw
+        np.maximum(np.minimum(change, _LIMIT, out=change), -_LIMIT, out=change)
+        #: Unit of the changes, kW ``[N, 1]``.
+        self.spread_kw: F64 = spread_kw
+        #: The change after each moment, in units of the spread, limited ``[N, M]``.
+        self.change: F64 = change
+        self._difference = difference
+
+    def resemblance(self, width: float) -> F64:
+        """Return the weight of each moment ``[N, M]``, 1 if its course is that of the newest one."""
+        kernel: F64 = 1 / (1 + self._difference * (1 / (8 * width * width)))
         kernel *= kernel
         kernel *= kernel
-        mean = np.add.reduce(kernel * change, axis=1) / (np.add.reduce(kernel, axis=1) + _NO_CHANGE)
-        kw[:, column] = mean * spread_kw[:, 0]
+        return kernel
+
+    @staticmethod
+    def mean(values: F64, resemblance: F64) -> F64:
+        """Return the mean ``[N]`` of ``values`` ``[N, M]``, weighted by ``resemblance`` ``[N, M]``, shrunk to zero."""
+        mean: F64 = np.add.reduce(resemblance * values, axis=1) / (np.add.reduce(resemblance, axis=1) + _NO_CHANGE)
+        return mean

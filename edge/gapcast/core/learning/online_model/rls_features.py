@@ -70,7 +70,7 @@ class RlsFeatures:
             *member_columns,
             *(f"lag {lag}" for lag in self.lags),
             *(f"minutes {begin} to {end}" for begin, end in backwards),
-            *("level", "usual", *step_features.KW_NAMES, *analog_features.KW_NAMES[: self.n_analogs]),
+            *("level", "usual", *step_features.KW_NAMES, *analog_features.MEAN_CHANGE_NAMES[: self.n_analogs]),
         )
         others = ("bias", "tod_sin", "tod_cos", *step_features.TIME_NAMES)
         #: Number of columns in kW, which come first; the others are of magnitude 1.
