@@ -25,6 +25,9 @@
 #define N_STEP_TIMES 7
 #define N_ANALOG_KW 3
 #define N_HIDDEN_INPUTS 4
+#define N_AGES 9
+#define N_LONGER 12
+#define N_CELLS (2 * N_AGES * N_LONGER)
 /* Largest numbers of members and of feature columns: sizes of arrays on the stack. */
 #define MAX_MEMBERS 64
 #define MAX_WIDTH 320
@@ -36,7 +39,7 @@ struct step {
     /* sizes and indices */
     int64_t context, n_models, n_medians, n_members, n_outputs, refit, has_bounds;
     int64_t n_columns, width, n_lags, n_stretches, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
-    int64_t n_analogs;
+    int64_t n_analogs, n_phases;
     /* options */
     double min_kw, low_kw, high_kw, forgetting, hidden_limit;
     /* tables: where each model's mean and median, and the outer quantiles of the first, are among the outputs
@@ -49,11 +52,13 @@ struct step {
     const double *recent, *log_prior;
     /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], mean_correction [R, 2, M, L, L],
        median_calibration [R, 2, K],
-       coefficients [R, 2, D], covariance [R, P], inside [R], usual [R, 2, 48], and per slot due_minute,
-       due_columns [first_hidden],
+       coefficients [R, 2, D], covariance [R, P], inside [R], usual [R, 2, 48], phase_shares and phase_outcomes
+       [R, cells], and per slot due_minute, due_columns [first_hidden],
        due [2 E + 6], due_levels [3] */
     double *seen;
     float *memory, *specialists, *mean_correction, *median_calibration, *coefficients, *covariance, *inside, *usual;
+    int16_t *phase_shares;
+    uint8_t *phase_outcomes;
     int64_t *due_minute;
     float *due_columns;
     double *due;
@@ -83,7 +88,11 @@ void write_analogs(const float *last, int64_t context, int64_t horizon_min, floa
 /* Writes the hidden features, which follow from the columns before them, and zeros as padding. All are 0 if the others
    are: a replaced forecast teaches nothing. */
 void complete_columns(const struct step *step, float *columns);
-void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw);
+void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw, double phase_kw);
+
+/* The expected change after the phase at `last`, kW, by the table of a device; and what it learns from the change. */
+double phase_change_kw(const struct step *step, int64_t row, const float *last, int64_t n_minutes);
+void update_phases(const struct step *step, int64_t row, const float *last, int64_t n_minutes, double change_kw);
 
 /* The columns of a block of the covariance without padding. */
 static inline int64_t columns_of(int64_t block, int64_t size, int64_t n_columns)

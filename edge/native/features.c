@@ -90,7 +90,7 @@ void complete_columns(const struct step *step, float *columns)
         columns[i] = 0.0f;
 }
 
-void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw)
+void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw, double phase_kw)
 {
     float *columns = step->columns + entry * step->width;
     const double *members_kw = step->members_kw + entry * 2 * step->n_members;
@@ -112,7 +112,9 @@ void write_columns(const struct step *step, int64_t entry, double scale_kw, doub
     for (int64_t i = 0; i < n; i++)
         columns[i] -= *last;
     columns[n++] = *last;
-    columns[n] = (float)(typical_kw - (double)*last);
+    columns[n++] = (float)(typical_kw - (double)*last);
+    if (step->n_phases)
+        columns[n] = (float)phase_kw;
     float scale = (float)scale_kw;
     float *analogs = columns + step->n_kw - step->n_analogs;
     write_steps(last, step->context, scale, analogs - N_STEP_KW, columns + step->first_hidden - N_STEP_TIMES);

@@ -63,7 +63,10 @@ static int forecast_entry(const struct step *step, int64_t entry)
     step->scale_kw[entry] = scale_kw;
     step->log_width[entry] = seen[LOG_WIDTH];
     write_models(step, step->outputs + entry * step->n_outputs, members_kw);
-    write_columns(step, entry, scale_kw, usual[N_BINS + bin] > 0.0f ? (double)usual[bin] : last_kw);
+    double phase_kw = 0.0;
+    if (step->n_phases)
+        phase_kw = phase_change_kw(step, row, window + step->context - 1, step->context - step->horizon_min);
+    write_columns(step, entry, scale_kw, usual[N_BINS + bin] > 0.0f ? (double)usual[bin] : last_kw, phase_kw);
     for (int64_t side = 0; side < 2; side++) {
         double *own_kw = members_kw + side * n_members;
         double change = within(rls_product(coefficients + side * width, columns, width), RLS_LIMIT);

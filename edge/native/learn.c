@@ -93,6 +93,9 @@ static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, d
     float columns[MAX_WIDTH], rates[2 * N_SITUATIONS * MAX_MEMBERS];
     memcpy(columns, step->due_columns + slot * step->first_hidden, bytes_of(step->first_hidden, sizeof(float)));
     complete_columns(step, columns);
+    if (step->n_phases && columns[step->n_kw] != 0.0f)
+        update_phases(step, row, step->windows + (entry + 1) * step->context - 1 - step->horizon_min,
+                      step->context - step->horizon_min, change_kw);
     update_online_model(step, row, columns, change_kw / scale_kw, seen[N_OUTCOMES]);
     for (int64_t i = 0; i < N_QUANTITIES; i++)
         levels[i] = (double)step->due_levels[slot * N_QUANTITIES + i];

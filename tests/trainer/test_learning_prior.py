@@ -25,15 +25,16 @@ def house_file(path: Path, n_minutes: int, seed: int) -> str:
 
 @pytest.mark.long
 def test_learning_prior_fits_all_columns_of_the_bundled_one(tmp_path: Path) -> None:
-    """And those of analogs, in which the bundled one, which is older, has no effect."""
+    """And those of phases and analogs, in which the bundled one, which is older, has no effect."""
     files = [house_file(tmp_path / f"{seed}.csv", 4_000, seed) for seed in (1, 2)]
     out = tmp_path / "prior.npz"
     result = CliRunner().invoke(main, ["learning-prior", *files, "--out", str(out), *COLUMNS])
     assert result.exit_code == 0, result.output
     assert "from 2 houses" in result.output
     prior = read_prior(out)
-    assert tuple(name for name in prior.names if name not in analog_features.MEAN_CHANGE_NAMES) == bundled_prior().names
-    assert {*analog_features.MEAN_CHANGE_NAMES} <= {*prior.names}
+    newer = {"phase", *analog_features.MEAN_CHANGE_NAMES}
+    assert tuple(name for name in prior.names if name not in newer) == bundled_prior().names
+    assert newer <= {*prior.names}
     assert np.linalg.eigvalsh(prior.covariance.astype(np.float64)).min() > 0
     assert np.diag(prior.covariance).max() <= rls_model.PRIOR
 

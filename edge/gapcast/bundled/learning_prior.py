@@ -1,4 +1,8 @@
-"""The bundled prior of the online model, written by ``gapcast-trainer learning-prior``."""
+"""The bundled prior of the online model, written by ``gapcast-trainer learning-prior``.
+
+Three random functions that were among its columns then were removed, as
+:mod:`gapcast.core.learning.online_model.removed_columns` removes columns from learned state.
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ Function = Callable[[int, int], int]
 POINTERS: dict[str, Any] = {
     "f4": ctypes.POINTER(ctypes.c_float),
     "f8": ctypes.POINTER(ctypes.c_double),
+    "i2": ctypes.POINTER(ctypes.c_int16),
     "i4": ctypes.POINTER(ctypes.c_int32),
     "i8": ctypes.POINTER(ctypes.c_int64),
     "u1": ctypes.POINTER(ctypes.c_uint8),

@@ -31,6 +31,8 @@ def of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the version that stored the state had, and what it had not: the layout is the point."""
     monkeypatch.setattr(hidden_features, "UNITS", tuple(range(44)))
     monkeypatch.setattr(rls_features, "UNITS", tuple(range(44)))
+    for module in (hidden_features, rls_features):
+        monkeypatch.setattr(module, "N_HIDDEN", 44)
     monkeypatch.setattr(hidden_features, "_LIMIT", 4.0)
     monkeypatch.setattr(hidden_features, "drawn", hidden_features.drawn.__wrapped__)
     monkeypatch.setattr(boa_weights, "CHAMPION_SHARE", 0.35)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32, F64
-from gapcast.core.learning.online_model import rls_model, step_features
+from gapcast.core.learning.online_model import hidden_features, rls_model, step_features
 from gapcast.core.learning.online_model.rls_features import RlsFeatures
 from tests.support.examples import examples
 from tests.support.houses import house_kw
@@ -31,7 +31,7 @@ def features_of(windows: F32, scale_kw: F64, context: int = CONTEXT) -> F32:
     view = RlsFeatures(context, ["model mean"], UTC, 5)
     forecast_kw = windows[:, -1] + np.float32(0.5) * scale_kw.astype(np.float32)
     columns = view.columns_kw(windows, [forecast_kw], np.full(len(windows), 720))
-    view.complete(columns, windows, windows[:, -1] + scale_kw, scale_kw, rls_model.LIMIT)
+    view.complete(columns, windows, windows[:, -1] + scale_kw, scale_kw / 2, scale_kw, rls_model.LIMIT)
     return columns
 
 
@@ -92,7 +92,7 @@ def test_hidden_features_are_the_same_in_every_version() -> None:
     """Learned coefficients refer to them: another value here would spoil the state of every gateway."""
     view = RlsFeatures(CONTEXT, ["model mean"], UTC, 5)
     columns = features_of(np.array([cycling(20, 12, 7)], np.float32), np.array([0.25]))[0]
-    hidden = columns[view.names.index("hidden 14") :][:44]
+    hidden = columns[view.names.index("hidden 14") :][: len(hidden_features.UNITS)]
     assert (hidden >= 0).all()
     assert hidden[:6] == pytest.approx([1.784424, 1.082714, 0.285489, 3.228844, 0, 0.540471], abs=1e-5)
 

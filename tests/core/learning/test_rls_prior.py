@@ -43,10 +43,12 @@ def test_prior_mixes_the_primary_model_with_many_houses() -> None:
 
 
 def test_bundled_prior_is_a_sound_start() -> None:
-    """It covers all columns but the models' and analogs, is no wider than a start without it, and positive definite."""
+    """It covers all columns but the newest ones, is no wider than a start without it, and positive definite."""
     prior = bundled_prior()
     columns = ensemble(None)._inputs.rls_features.names
-    assert {*columns} - {*prior.names} == {"smooth mean", "smooth median", *analog_features.MEAN_CHANGE_NAMES}
+    assert {*columns} - {*prior.names} == {
+        *("smooth mean", "smooth median", "phase", *analog_features.MEAN_CHANGE_NAMES)
+    }
     variances = np.linalg.eigvalsh(prior.covariance.astype(np.float64))
     assert variances.min() > 0
     assert np.diag(prior.covariance).max() <= rls_model.PRIOR

@@ -161,7 +161,7 @@ class CompiledStep:
         step.n_kw, step.first_hidden = features.n_kw, features.first_hidden
         step.n_hidden, step.n_inputs = len(features.hidden.offsets), len(features.hidden.means)
         step.n_slots, step.horizon_min = self._state.pending.n_slots, inputs.horizon_min
-        step.n_analogs = features.n_analogs
+        step.n_analogs, step.n_phases = features.n_analogs, features.n_phases
         forecast_range = self._combination.forecast_range
         step.min_kw, step.low_kw, step.high_kw = options.min_kw, forecast_range.low_kw, forecast_range.high_kw
         step.forgetting, step.hidden_limit = options.forgetting, features.hidden.limit

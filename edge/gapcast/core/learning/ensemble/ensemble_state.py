@@ -21,7 +21,7 @@ from gapcast.core.learning.ensemble.boa_weights import BoaWeights
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.pending_forecasts import PendingForecasts
-from gapcast.core.learning.online_model import daily_profile, rls_model
+from gapcast.core.learning.online_model import daily_profile, phase_table, rls_model
 from gapcast.core.learning.online_model.rls_prior import RlsPrior
 from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
 
@@ -60,6 +60,7 @@ class EnsembleState:
             rls = rls_model.initial_state(len(names), inputs.mean_column, inputs.median_column)
             initial |= rls if prior is None else prior.apply(rls, names, inputs.horizon_min)
             initial["usual"] = daily_profile.initial_state()
+            initial |= phase_table.initial_state()
             initial[MEAN_CORRECTION] = mean_correction.initial_state()
         self.rows = DeviceRows(initial)
         #: The model of devices with submeters; None without them.

@@ -27,7 +27,7 @@ from gapcast.core.learning.ensemble.ensemble_state import (
 )
 from gapcast.core.learning.ensemble.member_combination import UnlearnedForecasts
 from gapcast.core.learning.ensemble.pending_forecasts import IssuedForecasts
-from gapcast.core.learning.online_model import daily_profile, rls_model
+from gapcast.core.learning.online_model import daily_profile, phase_table, rls_model
 
 #: Devices whose RLS models are updated at a time, so that their covariances stay in the processor's cache.
 _CHUNK = 32
@@ -69,16 +69,18 @@ class EnsembleUpdate:
             loads_kw = one.loads.change_kw
             submetered.learn(one.rows, one.minutes, one.last_kw, loads_kw, self._options.forgetting)
         which = state.pending.due(state.rows, rows, one.minutes)
-        return self._learn_from(one.rows[which], one.minutes[which], one.last_kw[which]) if which.size else None
+        return self._learn_from(one.select(which)) if which.size else None
 
-    def _learn_from(self, rows: I64, minutes: I64, actual_kw: F64) -> Outcomes:
-        state = self._state.rows
+    def _learn_from(self, one: MemberPredictions) -> Outcomes:
+        """Learn from the newest readings of ``one``, for each of which a forecast is pending."""
+        rows, minutes, actual_kw, state = one.rows, one.minutes, one.last_kw, self._state.rows
         at, arrays = state.index(rows + 1), state.arrays
         due = self._state.pending.pop(state, rows + 1, minutes)
         columns, members_kw, published_kw, last_kw, scale_kw, levels = due
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, N_OUTCOMES].copy()
         if self._options.learns:
+            self._update_phases(one, columns, change_kw)
             self.update_rls(rows + 1, columns, change_kw / scale_kw, n_outcomes)
         if self._options.combines:
             memory = arrays["memory"][at]
@@ -94,6 +96,14 @@ class EnsembleUpdate:
         seen[:, N_OUTCOMES] = n_outcomes + 1
         state.write_back("seen", at, seen)
         return Outcomes(rows, minutes, actual_kw, last_kw, members_kw, published_kw)
+
+    def _update_phases(self, one: MemberPredictions, columns: F32, change_kw: F64) -> None:
+        """Learn from the changes after the forecasts with ``columns``, whose windows end the horizon before ``one``."""
+        features, horizon_min = self._state.pending.features, self._state.pending.horizon_min
+        if features.n_phases:
+            taught = np.flatnonzero(columns[:, features.n_kw])  # a replaced forecast teaches nothing
+            phases = phase_table.find_phases(one.windows[taught, :-horizon_min])
+            phase_table.update(self._state.rows.arrays, one.rows[taught] + 1, phases, change_kw[taught])
 
     def _update_offsets(self, at: RowIndex, due: IssuedForecasts, actual_kw: F64) -> None:
         """Update the offsets of mean and median in the rows ``at`` of the state."""

@@ -18,7 +18,7 @@ from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble import boa_weights
 from gapcast.core.learning.ensemble.pending_forecasts import PENDING, in_slots_of
-from gapcast.core.learning.online_model import packed_covariance, rls_model
+from gapcast.core.learning.online_model import packed_covariance, phase_table, rls_model
 from gapcast.core.learning.online_model.removed_columns import without_columns
 
 Places = NDArray[np.int64]
@@ -89,6 +89,12 @@ def restore_for_members(
             initial = state.initial(name)
             if name in saved:
                 _check_array(name, saved[name], n_devices)
+                if name in phase_table.ARRAYS and (saved[name].shape[1:], saved[name].dtype) != (
+                    initial.shape,
+                    initial.dtype,
+                ):
+                    msg = f"{name} has values of another type or number: {saved[name].dtype} {saved[name].shape[1:]}"
+                    raise StateError(msg)
                 if is_same and (saved[name].shape[1:], saved[name].dtype) == (initial.shape, initial.dtype):
                     restored[name] = saved[name]  # without a copy: these are tens of megabytes
                     continue

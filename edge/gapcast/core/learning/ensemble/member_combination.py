@@ -31,7 +31,7 @@ from gapcast.core.learning.ensemble.ensemble_state import (
 )
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.pending_forecasts import IssuedForecasts
-from gapcast.core.learning.online_model import daily_profile, rls_model
+from gapcast.core.learning.online_model import daily_profile, phase_table, rls_model
 from gapcast.core.learning.submeters.submetered_model import SubmeteredForecasts
 
 
@@ -93,7 +93,8 @@ class MemberCombination:
         columns, floor = one.columns, floor_kw[:, np.newaxis]
         if self._options.learns:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
-            self._inputs.rls_features.complete(columns, one.windows, typical_kw, scale_kw, rls_model.LIMIT)
+            phase_kw = self._phase_kw(one.windows, rows)
+            self._inputs.rls_features.complete(columns, one.windows, typical_kw, phase_kw, scale_kw, rls_model.LIMIT)
             change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
             learned_kw = members_kw[:, :, self._inputs.learned]
             learned_kw[...] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
@@ -164,6 +165,13 @@ class MemberCombination:
             one.last_kw[made.places, np.newaxis] + change_kw, floor_kw[made.places]
         )
         return made
+
+    def _phase_kw(self, windows: F32, rows: I64) -> F64:
+        """Return the changes ``[N]`` that the phase tables in ``rows`` of the state expect, kW; 0 without a table."""
+        if not self._inputs.rls_features.n_phases:
+            return np.zeros(len(rows))
+        phases = phase_table.find_phases(windows[:, self._inputs.horizon_min :])
+        return phase_table.expected_kw(self._state.rows.arrays, rows, phases)
 
     def replace_impossible(
         self, rows: I64, made: IssuedForecasts, shares: F64, log_width: F64, places: I64

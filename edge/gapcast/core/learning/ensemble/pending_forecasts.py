@@ -56,7 +56,8 @@ class PendingForecasts:
         self.horizon_min = horizon_min
         #: Slots of a device.
         self.n_slots = horizon_min  # the forecast that is due is read before the next one is stored
-        self._features = features
+        #: The features of the RLS model.
+        self.features = features
         self._to_members = 2 * n_members
         self._to_published = self._to_members + _N_PUBLISHED
         self._n_values = self._to_published + _N_MORE
@@ -65,7 +66,7 @@ class PendingForecasts:
         """Return the initial state of a device."""
         return {
             _MINUTE: np.full(self.n_slots, _NONE, dtype=np.int64),
-            _COLUMNS: np.zeros((self.n_slots, self._features.first_hidden), dtype=np.float32),
+            _COLUMNS: np.zeros((self.n_slots, self.features.first_hidden), dtype=np.float32),
             _VALUES: np.zeros((self.n_slots, self._n_values)),
             _LEVELS: np.zeros((self.n_slots, N_QUANTITIES), dtype=np.float32),
         }
@@ -75,7 +76,7 @@ class PendingForecasts:
         target = inputs.minutes + self.horizon_min
         slot = target % self.n_slots
         state.arrays[_MINUTE][rows, slot] = target
-        state.arrays[_COLUMNS][rows, slot] = published.columns[:, : self._features.first_hidden]
+        state.arrays[_COLUMNS][rows, slot] = published.columns[:, : self.features.first_hidden]
         values = np.empty((len(rows), self._n_values))
         values[:, : self._to_members] = published.members_kw.reshape(len(rows), -1)
         values[:, self._to_members : self._to_published] = published.kw
@@ -96,7 +97,7 @@ class PendingForecasts:
         """Return and remove the forecasts for ``minutes``, those found by :meth:`due`."""
         slot = minutes % self.n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
-        columns = self._features.with_hidden(state.arrays[_COLUMNS][rows, slot])
+        columns = self.features.with_hidden(state.arrays[_COLUMNS][rows, slot])
         values = state.arrays[_VALUES][rows, slot]
         members_kw = values[:, : self._to_members].reshape(len(rows), 2, -1)
         published_kw = values[:, self._to_members : self._to_published]

@@ -12,7 +12,7 @@ MAX_MEMBERS, MAX_WIDTH = 64, 320
 SIZES = (
     "context", "n_models", "n_medians", "n_members", "n_outputs", "refit", "has_bounds",
     "n_columns", "width", "n_lags", "n_stretches", "n_kw", "first_hidden", "n_hidden", "n_inputs", "n_slots",
-    "horizon_min", "n_analogs",
+    "horizon_min", "n_analogs", "n_phases",
 )  # fmt: skip
 OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting", "hidden_limit")
 #: Tables and arrays of the state, with the types of their values.
@@ -23,8 +23,8 @@ TABLES = {
 }  # fmt: skip
 STATE = {
     "seen": "f8", "memory": "f4", "specialists": "f4", "mean_correction": "f4", "median_calibration": "f4",
-    "coefficients": "f4", "covariance": "f4", "inside": "f4", "usual": "f4", "due_minute": "i8", "due_columns": "f4",
-    "due": "f8", "due_levels": "f4",
+    "coefficients": "f4", "covariance": "f4", "inside": "f4", "usual": "f4", "phase_shares": "i2",
+    "phase_outcomes": "u1", "due_minute": "i8", "due_columns": "f4", "due": "f8", "due_levels": "f4",
 }  # fmt: skip
 #: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
 BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {

@@ -1,7 +1,7 @@
 """Fixed random features, with which a linear model learns what is not linear.
 
 Each is a rectified linear unit of four inputs with random weights: one layer of a neural network that is not trained
-(A. Rahimi and B. Recht, *Weighted sums of random kitchen sinks*, NeurIPS 2008). Of 800 that were drawn, 44 are used:
+(A. Rahimi and B. Recht, *Weighted sums of random kitchen sinks*, NeurIPS 2008). Of 800 that were drawn, 41 are used:
 those that add most to the other columns and to each other in many houses, by forward selection (S. Chen, S. Billings
 and W. Luo, *Orthogonal least squares methods*, International Journal of Control 50, 1989). The weights are the same on
 every machine and in every version, because learned coefficients refer to them.
@@ -20,7 +20,7 @@ from gapcast.core.arrays.array_types import F32
 #: The features that are used, of those that are drawn; never give a number to another feature.
 UNITS = (
     14, 27, 33, 70, 85, 98, 108, 112, 161, 196, 247, 252, 253, 276, 282, 312, 350, 355, 356, 384, 401, 434, 439,
-    456, 464, 474, 475, 480, 484, 527, 535, 543, 558, 578, 583, 584, 607, 694, 714, 737, 748, 765, 777, 780,
+    456, 464, 474, 475, 480, 484, 527, 535, 543, 578, 583, 584, 607, 694, 714, 737, 777, 780,
 )  # fmt: skip
 #: Number of features, and the inputs of each.
 N_HIDDEN, _N_INPUTS = len(UNITS), 4
@@ -36,7 +36,7 @@ class HiddenFeatures:
 
     def __init__(self, inputs: Mapping[str, tuple[float, float]], columns: Mapping[str, int]) -> None:
         """Use ``inputs`` with their mean and spread, in ``columns`` of a matrix by name."""
-        #: Columns and weights of the inputs of each feature ``[4, 44]``, and the features' offsets ``[44]``.
+        #: Columns and weights of the inputs of each feature ``[4, 41]``, and the features' offsets ``[41]``.
         self.places = np.zeros((_N_INPUTS, N_HIDDEN), dtype=np.int64)
         self.weights = np.zeros((_N_INPUTS, N_HIDDEN), dtype=np.float32)
         self.offsets = np.empty(N_HIDDEN, dtype=np.float32)
@@ -55,7 +55,7 @@ class HiddenFeatures:
         self.means, self.spreads = means, spreads
 
     def write(self, matrix: F32, out: F32) -> None:
-        """Write the features of the rows of ``matrix`` ``[N, C]`` to ``out`` ``[N, 44]``."""
+        """Write the features of the rows of ``matrix`` ``[N, C]`` to ``out`` ``[N, 41]``."""
         inputs = (matrix[:, : len(self.means)] - self.means) / self.spreads
         np.maximum(np.minimum(inputs, self.limit, out=inputs), -self.limit, out=inputs)
         units = np.add.reduce(inputs[:, self.places] * self.weights, axis=1)

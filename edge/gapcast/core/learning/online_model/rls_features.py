@@ -2,8 +2,9 @@
 
 Everything in kW is a change from the last reading, so that the same habits at another level have the same features.
 Older minutes are averaged over ever longer stretches, because their exact minute does not matter. Steps
-(:mod:`.step_features`), what followed similar moments (:mod:`.analog_features`) and fixed random functions
-(:mod:`.hidden_features`) let the model learn when a compressor stops, which is not linear in the minutes.
+(:mod:`.step_features`), what followed similar moments (:mod:`.analog_features`), what becomes of a step
+(:mod:`.phase_table`) and fixed random functions (:mod:`.hidden_features`) let the model learn when a compressor stops,
+which is not linear in the minutes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.online_model import analog_features, packed_covariance, step_features
+from gapcast.core.learning.online_model import analog_features, packed_covariance, phase_table, step_features
 from gapcast.core.learning.online_model.hidden_features import N_HIDDEN, UNITS, HiddenFeatures
 from gapcast.core.windows.features import minute_of_day
 
@@ -59,6 +60,8 @@ class RlsFeatures:
         self._horizon_min = horizon_min
         #: Number of columns of analogs; 0 if windows are too short.
         self.n_analogs = analog_features.N_KW if analog_features.has_analogs(context, horizon_min) else 0
+        #: Number of columns of the phase table; 0 if windows are too short.
+        self.n_phases = int(phase_table.has_phases(context, horizon_min))
         #: Recent minutes with a column each, and older stretches ``(first, end)``, minutes back, newest first.
         self.lags = range(1, min(_N_LAGS, context - 1) + 1)
         self.stretches = [(begin, min(end, context)) for begin, end in _STRETCHES if begin < context]
@@ -70,7 +73,8 @@ class RlsFeatures:
             *member_columns,
             *(f"lag {lag}" for lag in self.lags),
             *(f"minutes {begin} to {end}" for begin, end in backwards),
-            *("level", "usual", *step_features.KW_NAMES, *analog_features.MEAN_CHANGE_NAMES[: self.n_analogs]),
+            *("level", "usual", *("phase",)[: self.n_phases]),
+            *(*step_features.KW_NAMES, *analog_features.MEAN_CHANGE_NAMES[: self.n_analogs]),
         )
         others = ("bias", "tod_sin", "tod_cos", *step_features.TIME_NAMES)
         #: Number of columns in kW, which come first; the others are of magnitude 1.
@@ -108,13 +112,14 @@ class RlsFeatures:
         columns[:, self.n_kw + 1 : self.n_kw + 3] = ON_CIRCLE[local_target]
         return columns
 
-    def complete(self, columns: F32, windows: F32, typical_kw: F64, scale_kw: F64, limit: float) -> None:
+    def complete(self, columns: F32, windows: F32, typical_kw: F64, phase_kw: F64, scale_kw: F64, limit: float) -> None:
         """Add the columns that need learned state and scale to units of ``scale_kw``, clipped, in place.
 
-        ``columns`` ``[N, width]`` are those of :meth:`columns_kw` for ``windows`` ``[N, context]``; ``typical_kw`` and
-        ``scale_kw`` are ``[N]``.
+        ``columns`` ``[N, width]`` are those of :meth:`columns_kw` for ``windows`` ``[N, context]``; ``typical_kw``,
+        ``phase_kw`` (the change that the phase table expects) and ``scale_kw`` are ``[N]``.
         """
         columns[:, self.typical] = typical_kw - windows[:, -1]
+        columns[:, self.typical + 1 : self.typical + 1 + self.n_phases] = phase_kw[:, np.newaxis]
         scale = scale_kw.astype(np.float32)
         n_kw, first_hidden, first_analog = self.n_kw, self.first_hidden, self.n_kw - self.n_analogs
         step_features.write_steps(
