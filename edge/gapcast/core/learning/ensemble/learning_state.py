@@ -89,13 +89,11 @@ def restore_for_members(
             initial = state.initial(name)
             if name in saved:
                 _check_array(name, saved[name], n_devices)
-                if name in phase_table.ARRAYS and (saved[name].shape[1:], saved[name].dtype) != (
-                    initial.shape,
-                    initial.dtype,
-                ):
+                fits = (saved[name].shape[1:], saved[name].dtype) == (initial.shape, initial.dtype)
+                if name in phase_table.ARRAYS and not fits:
                     msg = f"{name} has values of another type or number: {saved[name].dtype} {saved[name].shape[1:]}"
                     raise StateError(msg)
-                if is_same and (saved[name].shape[1:], saved[name].dtype) == (initial.shape, initial.dtype):
+                if is_same and fits:
                     restored[name] = saved[name]  # without a copy: these are tens of megabytes
                     continue
             restored[name] = np.repeat(initial[np.newaxis], n_devices, axis=0)
