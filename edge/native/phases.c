@@ -1,6 +1,7 @@
 /* What becomes of the last step of a load: phase_table.py. */
 
 #include <math.h>
+#include <string.h>
 
 #include "ensemble.h"
 
@@ -16,51 +17,83 @@
 #define MOST_N 255
 #define WHOLE 32767.0
 
-/* Minutes that are searched at once: compilers vectorise it. */
-#define N_AT_ONCE 16
+/* Minutes without a step that are passed over at once. */
+#define N_AT_ONCE 8
 
+/* The changes of up to two minutes, kW, and the newer minute. */
 struct load_step {
-    double height_kw, age;
+    double newer_kw, older_kw;
+    int64_t back;
 };
 
-static float change_at(const float *last, int64_t back) { return last[-back] - last[-back - 1]; }
-
-static int is_part_of_step(float change_kw) { return fabsf(change_kw) >= LEAST_STEP_KW; }
-
-/* Returns the newest minute at least `back` back that is part of a step, `n` or more if there is none. */
-WIDE static int64_t newest_part(const float *last, int64_t n, int64_t back)
+/* Writes for each of `n` changes after `oldest` whether it is part of a step upwards (1), downwards (-1) or of none. */
+WIDE static void find_directions(const float *oldest, int64_t n, int8_t *directions)
 {
-    for (; back + N_AT_ONCE <= n; back += N_AT_ONCE) {
-        const float *oldest = last - back - N_AT_ONCE;
-        int is_any = 0;
-        for (int64_t k = 0; k < N_AT_ONCE; k++)
-            is_any |= fabsf(oldest[k + 1] - oldest[k]) >= LEAST_STEP_KW;
-        if (is_any)
-            break;
+    for (int64_t k = 0; k < n; k++) {
+        float change_kw = oldest[k + 1] - oldest[k];
+        directions[k] = (int8_t)((change_kw >= LEAST_STEP_KW) - (change_kw <= -LEAST_STEP_KW));
     }
-    while (back < n && !is_part_of_step(change_at(last, back)))
-        back++;
-    return back;
+}
+
+/* Writes the minutes in which the steps among `n` changes end, the newest first, and whether each takes the minute
+   before too; returns their number. Only the skip of minutes without a step branches: a processor would mispredict
+   half of the branches on single changes. */
+static int64_t find_ends(const int8_t *directions, int64_t n, int16_t *ends, uint8_t *takes_two)
+{
+    int64_t n_steps = 0;
+    int is_taken = 0;
+    for (int64_t k = n - 1; k >= 0; k--) {
+        uint64_t eight = 1;
+        if (k >= N_AT_ONCE - 1)
+            memcpy(&eight, directions + k - (N_AT_ONCE - 1), N_AT_ONCE);
+        if (eight == 0) {
+            k -= N_AT_ONCE - 1;
+            continue;
+        }
+        int is_end = (directions[k] != 0) & !is_taken;
+        is_taken = is_end & (k > 0) & (directions[k] == directions[k > 0 ? k - 1 : 0]);
+        ends[n_steps] = (int16_t)k;
+        takes_two[n_steps] = (uint8_t)is_taken;
+        n_steps += is_end;
+    }
+    return n_steps;
+}
+
+/* Returns `value`, or 0 unless `is_kept`, without a branch; a product would not be 0 for an infinite value. */
+static float zero_unless(int is_kept, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits &= 0u - (uint32_t)is_kept;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
 }
 
 /* Writes the steps among the newest `n` changes, the newest first, and returns their number. */
 static int64_t find_steps(const float *last, int64_t n, struct load_step *steps)
 {
-    int64_t n_steps = 0;
-    for (int64_t back = newest_part(last, n, 0); back < n; back = newest_part(last, n, back)) {
-        double minute = (double)back, newer_kw = (double)change_at(last, back), older_kw = 0.0;
-        if (++back < n) {
-            float change_kw = change_at(last, back);
-            if (is_part_of_step(change_kw) && (change_kw > 0.0f) == (newer_kw > 0.0)) {
-                older_kw = (double)change_kw;
-                back++;
-            }
-        }
-        steps[n_steps].height_kw = newer_kw + older_kw;
-        steps[n_steps].age = (newer_kw * minute + older_kw * (minute + 1.0)) / steps[n_steps].height_kw;
-        n_steps++;
+    int8_t directions[LONGEST_MIN];
+    int16_t ends[LONGEST_MIN];
+    uint8_t takes_two[LONGEST_MIN];
+    const float *oldest = last - n;
+    find_directions(oldest, n, directions);
+    int64_t n_steps = find_ends(directions, n, ends, takes_two);
+    for (int64_t i = 0; i < n_steps; i++) {
+        int64_t end = ends[i], two = takes_two[i];
+        steps[i].newer_kw = (double)(oldest[end + 1] - oldest[end]);
+        steps[i].older_kw = (double)zero_unless(two != 0, oldest[end - two + 1] - oldest[end - two]);
+        steps[i].back = n - 1 - end;
     }
     return n_steps;
+}
+
+static double height_of(const struct load_step *step) { return step->newer_kw + step->older_kw; }
+
+/* Returns the minutes since a step. */
+static double age_of(const struct load_step *step)
+{
+    double minute = (double)step->back;
+    return (step->newer_kw * minute + step->older_kw * (minute + 1.0)) / height_of(step);
 }
 
 /* Returns the height of the RANK-th largest step, kW, 0 if there are fewer. */
@@ -68,13 +101,12 @@ static double reference_of(const struct load_step *steps, int64_t n_steps)
 {
     double largest[RANK] = {0.0};
     for (int64_t i = 0; i < n_steps; i++) {
-        double size_kw = fabs(steps[i].height_kw);
-        if (size_kw <= largest[RANK - 1])
-            continue;
-        int64_t place = RANK - 1;
-        for (; place > 0 && largest[place - 1] < size_kw; place--)
-            largest[place] = largest[place - 1];
-        largest[place] = size_kw;
+        double size_kw = fabs(height_of(steps + i));
+        for (int64_t place = 0; place < RANK; place++) {
+            double larger_kw = largest[place] > size_kw ? largest[place] : size_kw;
+            size_kw = largest[place] > size_kw ? size_kw : largest[place];
+            largest[place] = larger_kw;
+        }
     }
     return largest[RANK - 1];
 }
@@ -93,11 +125,11 @@ static double find_phase(const float *last, int64_t n_minutes, int64_t *cell)
     double smallest_kw = PART * reference_of(steps, n_steps), ages[N_STEPS], newest_kw = 0.0;
     int64_t n_found = 0;
     for (int64_t i = 0; i < n_steps && n_found < N_STEPS; i++) {
-        if (fabs(steps[i].height_kw) < smallest_kw)
+        if (fabs(height_of(steps + i)) < smallest_kw)
             continue;
         if (n_found == 0)
-            newest_kw = steps[i].height_kw;
-        ages[n_found++] = steps[i].age;
+            newest_kw = height_of(steps + i);
+        ages[n_found++] = age_of(steps + i);
     }
     if (n_found == 0)
         return 0.0;
