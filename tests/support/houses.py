@@ -16,6 +16,7 @@ from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.learning_prior import LearningPrior
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Prediction, Predictor
 from gapcast.core.readings.reading import Reading
@@ -50,11 +51,16 @@ class Smooth:
 
 
 def ensemble_engine(
-    *models: Predictor, zone: tzinfo = UTC, includes_path: bool = True, compiled: bool = True, **options: Any
+    *models: Predictor,
+    zone: tzinfo = UTC,
+    includes_path: bool = True,
+    compiled: bool = True,
+    prior: LearningPrior | None = None,
+    **options: Any,
 ) -> Engine:
     """Return an engine with an ensemble of ``models`` (Smooth and Trend by default) and its ``options``."""
     models = models or (Smooth(), Trend())
-    ensemble = Ensemble(models, EnsembleOptions(**options), zone, compiled=compiled)
+    ensemble = Ensemble(models, EnsembleOptions(**options), zone, prior=prior, compiled=compiled)
     return Engine(models[0], zone=zone, includes_path=includes_path, ensemble=ensemble)
 
 

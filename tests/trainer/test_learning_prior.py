@@ -1,4 +1,4 @@
-"""``gapcast-trainer learning-prior``: the start of the online model, fitted to files of houses."""
+"""``gapcast-trainer learning-prior``: the initial learning state, fitted to files of houses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.bundled.learning_prior import bundled_prior, read_prior
-from gapcast.core.learning.online_model import analog_features, rls_model
+from gapcast.core.learning.ensemble.learning_prior import no_tables
+from gapcast.core.learning.online_model import rls_model
 from gapcast_trainer.cli import main
+from gapcast_trainer.prior.fit import mean_of_houses
 from tests.support.houses import house_kw
 
 COLUMNS = ("--time-column", "time", "--value-column", "kw", "--unit", "kW")
@@ -25,18 +27,25 @@ def house_file(path: Path, n_minutes: int, seed: int) -> str:
 
 @pytest.mark.long
 def test_learning_prior_fits_all_columns_of_the_bundled_one(tmp_path: Path) -> None:
-    """And those of phases and analogs, in which the bundled one, which is older, has no effect."""
     files = [house_file(tmp_path / f"{seed}.csv", 4_000, seed) for seed in (1, 2)]
     out = tmp_path / "prior.npz"
     result = CliRunner().invoke(main, ["learning-prior", *files, "--out", str(out), *COLUMNS])
     assert result.exit_code == 0, result.output
     assert "from 2 houses" in result.output
     prior = read_prior(out)
-    newer = {"phase", *analog_features.MEAN_CHANGE_NAMES}
-    assert tuple(name for name in prior.names if name not in newer) == bundled_prior().names
-    assert newer <= {*prior.names}
-    assert np.linalg.eigvalsh(prior.covariance.astype(np.float64)).min() > 0
-    assert np.diag(prior.covariance).max() <= rls_model.PRIOR
+    assert prior.rls.names == bundled_prior().rls.names
+    assert np.linalg.eigvalsh(prior.rls.covariance.astype(np.float64)).min() > 0
+    assert np.diag(prior.rls.covariance).max() <= rls_model.PRIOR
+    assert {name: table.shape for name, table in prior.tables.items()} == {
+        name: table.shape for name, table in no_tables().items()
+    }
+    assert all(table.any() for table in prior.tables.values())
+
+
+def test_tables_of_a_prior_are_means_by_the_outcomes_of_each_entry() -> None:
+    """Of two houses, one with half of its weight, and one more that changed nothing."""
+    values, n_outcomes = np.array([[4.0, 4.0, 4.0], [1.0, 1.0, 1.0]]), np.array([[0, 200, 10**9], [0, 0, 10**9]])
+    assert mean_of_houses(values, n_outcomes, 200.0) == pytest.approx([0.0, 2.0 / 1.5, 5.0 / 3.0])
 
 
 def test_learning_prior_of_a_short_house_names_it(tmp_path: Path) -> None:

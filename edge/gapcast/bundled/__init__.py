@@ -1,4 +1,4 @@
-"""The shipped models inside the wheel, and the prior of the online model."""
+"""The shipped models inside the wheel, and the prior of the learning state."""
 
 from __future__ import annotations
 

@@ -1,16 +1,14 @@
-"""The bundled prior of the online model, written by ``gapcast-trainer learning-prior``.
-
-Three random functions that were among its columns then were removed, as
-:mod:`gapcast.core.learning.online_model.removed_columns` removes columns from learned state.
-"""
+"""The bundled prior of the learning state, written by ``gapcast-trainer learning-prior``."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gapcast.core.learning.ensemble.learning_prior import TABLES, LearningPrior
 from gapcast.core.learning.online_model.rls_prior import RlsPrior
 
 #: In a wheel and in a checkout.
@@ -18,32 +16,35 @@ PRIOR_FILE = Path(__file__).resolve().parent / "learning_prior.npz"
 
 
 @cache
-def bundled_prior() -> RlsPrior:
+def bundled_prior() -> LearningPrior:
     """Return the bundled prior.
 
-    >>> bundled_prior().horizon_min
+    >>> bundled_prior().rls.horizon_min
     5
     """
     return read_prior(PRIOR_FILE)
 
 
-def read_prior(path: Path) -> RlsPrior:
+def read_prior(path: Path) -> LearningPrior:
     """Return the prior at ``path``, which :func:`write_prior` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         names = tuple(arrays["names"].tolist())
         covariance = np.zeros((len(names), len(names)), dtype=np.float32)
         upper = np.triu_indices(len(names))
         covariance[upper] = covariance[upper[::-1]] = arrays["covariance"]
-        return RlsPrior(names, int(arrays["horizon_min"]), arrays["coefficients"], covariance)
+        rls = RlsPrior(names, int(arrays["horizon_min"]), arrays["coefficients"], covariance)
+        return LearningPrior(rls, {name: arrays[name] for name in TABLES})
 
 
-def write_prior(path: Path, prior: RlsPrior) -> None:
-    """Write ``prior`` to ``path``: coefficients, and the upper triangle of its covariance."""
-    upper = np.triu_indices(len(prior.names))
-    np.savez(
-        path,
-        names=np.array(prior.names),
-        horizon_min=np.array(prior.horizon_min),
-        coefficients=prior.coefficients.astype(np.float32),
-        covariance=prior.covariance[upper].astype(np.float32),
-    )
+def write_prior(path: Path, prior: LearningPrior) -> None:
+    """Write ``prior`` to ``path``: the tables, coefficients, and the upper triangle of their covariance."""
+    rls = prior.rls
+    upper = np.triu_indices(len(rls.names))
+    arrays: dict[str, Any] = {
+        "names": np.array(rls.names),
+        "horizon_min": np.array(rls.horizon_min),
+        "coefficients": rls.coefficients.astype(np.float32),
+        "covariance": rls.covariance[upper].astype(np.float32),
+        **{name: table.astype(np.float32) for name, table in prior.tables.items()},
+    }
+    np.savez(path, **arrays)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.core.arrays import device_rows
 from gapcast.core.arrays.device_rows import extended
 from gapcast.core.forecasts.outcomes import Outcomes
@@ -19,6 +20,7 @@ from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.step_outcomes import KINDS
 from gapcast.core.learning.ensemble.step_struct import STATE
+from gapcast.core.learning.online_model import phase_table
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
@@ -108,6 +110,37 @@ def test_compiled_step_half_an_hour_ahead_is_that_of_numpy() -> None:
     compiled, numpy = (run.process_houses(houses) for run in pair(Smooth(lead_times_min=(5, 30))))
     assert compiled.forecasts == numpy.forecasts
     assert states_differ_by(compiled, numpy) < ROUNDING
+
+
+@pytest.mark.parametrize("n_tracked", [4, 0])
+def test_compiled_step_that_starts_from_the_prior_is_that_of_numpy(n_tracked: int) -> None:
+    """Untracked devices are always forecast from it."""
+    houses = {name: house_kw(400, seed) for seed, name in enumerate(DEVICES)}
+    pairs = pair(Smooth(WindowSpec(180)), prior=bundled_prior(), max_devices=n_tracked)
+    compiled, numpy = (run.process_houses(houses) for run in pairs)
+    assert compiled.forecasts == numpy.forecasts
+    assert n_tracked == 0 or states_differ_by(compiled, numpy) < ROUNDING
+
+
+@pytest.mark.parametrize("context", [21, 30, 45, 100, 180])
+def test_compiled_step_finds_the_steps_of_numpy(context: int) -> None:
+    """Steps in each minute or in none, at both ends of a window, of just a part of a step, upwards and downwards."""
+    draw = np.random.default_rng(context)
+    minute = np.arange(2 * context)
+    courses = {
+        "alternating": 1.0 + minute % 2,
+        "ramp": 0.2 * (minute % 40),
+        "rare": 0.3 + 2.0 * (minute % (context - 7) < 3),
+        "of a step": 0.15 * draw.integers(0, 3, len(minute)),
+        "large": 1e5 * draw.integers(-1, 2, len(minute)),
+        "constant": np.full(len(minute), 0.5),
+    }
+    limits = {"min_kw": -1e6, "max_kw": 1e6}
+    pairs = pair(Smooth(WindowSpec(context), (1,)), **limits)
+    compiled, numpy = (run.process_houses(courses) for run in pairs)
+    assert compiled.forecasts == numpy.forecasts
+    assert states_differ_by(compiled, numpy) < ROUNDING
+    assert ensemble_of(numpy.engine).columns(range(6))[phase_table.OUTCOMES].any()
 
 
 @pytest.mark.long

@@ -100,7 +100,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("phases.c", "RESOLUTION"): phase_table._RESOLUTION,
     ("phases.c", "LONGER_UNIT_MIN"): phase_table._LONGER_UNIT_MIN,
     ("phases.c", "PRIOR_N"): phase_table._PRIOR_N,
-    ("phases.c", "WHOLE"): phase_table._WHOLE,
+    ("phases.c", "WHOLE"): phase_table.WHOLE,
     ("phases.c", "MOST_N"): phase_table._MOST_N,
     ("ensemble.h", "N_HIDDEN_INPUTS"): hidden_features._N_INPUTS,
     ("ensemble.h", "MAX_MEMBERS"): step_struct.MAX_MEMBERS,

@@ -1,4 +1,4 @@
-"""Commands that obtain readings, fetch and prepare, and the prior of the online model, learning-prior."""
+"""Commands that obtain readings, fetch and prepare, and the prior of the learning state, learning-prior."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _features(named: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-@click.command("learning-prior", short_help="Fit the initial state of the online model to many houses.")
+@click.command("learning-prior", short_help="Fit the initial learning state of a device to many houses.")
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--out", type=OUT, default=PRIOR_FILE, show_default="the bundled one", help="File to write.")
 @click.option(
@@ -124,12 +124,12 @@ def _features(named: tuple[str, ...]) -> dict[str, str]:
 )
 @file_options("UTC")
 def learning_prior(files: tuple[Path, ...], out: Path, limit_min: int, **of_file: Any) -> None:
-    """Fit the initial state of the online model (its prior) to FILES, one house each, and write it.
+    """Fit the initial learning state of a device (its prior) to FILES, one house each, and write it.
 
     All houses have the same weight. The files are as for `gapcast backtest`. Do not score a house as unseen if a part
     of it was used to fit or to choose a method.
     """
-    from gapcast_trainer.learning_prior import fit_prior
+    from gapcast_trainer.prior.fit import fit_prior
 
     check_apart(files, {"--out": out})
     of_file["zone"] = of_file["zone"] or UTC
@@ -138,4 +138,4 @@ def learning_prior(files: tuple[Path, ...], out: Path, limit_min: int, **of_file
     with tqdm(unit=" readings", disable=not shows_progress()) as bar:
         prior = fit_prior(houses, limit_min, bar.update)
     write_prior(out, prior)
-    click.echo(f"wrote {out}: {len(prior.names)} columns, from {len(houses)} houses")
+    click.echo(f"wrote {out}: {len(prior.rls.names)} columns, from {len(houses)} houses")

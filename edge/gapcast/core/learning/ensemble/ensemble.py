@@ -26,10 +26,10 @@ from gapcast.core.learning.ensemble.compiled_step import CompiledStep
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, MemberPredictions
 from gapcast.core.learning.ensemble.ensemble_state import EnsembleState
 from gapcast.core.learning.ensemble.ensemble_update import EnsembleUpdate
+from gapcast.core.learning.ensemble.learning_prior import LearningPrior
 from gapcast.core.learning.ensemble.member_combination import EnsembleForecasts, MemberCombination, UnlearnedForecasts
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.step_outcomes import StepOutcomes
-from gapcast.core.learning.online_model.rls_prior import RlsPrior
 from gapcast.core.learning.submeters.submeter_features import load_features
 from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
 from gapcast.core.models.predictor import Prediction, Predictor
@@ -45,12 +45,13 @@ class Ensemble:
         options: EnsembleOptions,
         zone: tzinfo = UTC,
         *,
-        prior: RlsPrior | None = None,
+        prior: LearningPrior | None = None,
         compiled: bool = True,
     ) -> None:
         """Combine ``models``, the first of which is the primary one.
 
-        The RLS model starts from ``prior`` if that is for its columns and horizon, else as the primary model.
+        If ``prior`` has the columns and the horizon of the RLS model, the learning state starts from it; otherwise the
+        RLS model starts as the primary model, and the tables with zeros.
         ``compiled``: use the compiled step where it can be used; the results are the same.
         """
         self.options = options

@@ -19,18 +19,14 @@ from gapcast.core.learning.ensemble import (
 )
 from gapcast.core.learning.ensemble.boa_weights import BoaWeights
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
+from gapcast.core.learning.ensemble.learning_prior import LearningPrior
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.pending_forecasts import PendingForecasts
 from gapcast.core.learning.online_model import daily_profile, phase_table, rls_model
-from gapcast.core.learning.online_model.rls_prior import RlsPrior
 from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
 
 #: The weights by situation, derived from the memory and kept with it: computed after an outcome.
 SPECIALISTS = "specialists"
-#: The offsets of the mean, and their numbers of outcomes.
-MEAN_CORRECTION = "mean_correction"
-#: The offsets of the median, and their numbers of outcomes.
-MEDIAN_CALIBRATION = "median_calibration"
 #: Indices into ``seen``.
 SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST = range(4)
 
@@ -38,7 +34,7 @@ SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST = range(4)
 class EnsembleState:
     """What the ensemble learned. Row 0 of ``rows`` is the initial state, the device in row ``i`` has ``i + 1``."""
 
-    def __init__(self, inputs: EnsembleInputs, options: EnsembleOptions, prior: RlsPrior | None) -> None:
+    def __init__(self, inputs: EnsembleInputs, options: EnsembleOptions, prior: LearningPrior | None) -> None:
         """Create the state for the members of ``inputs``."""
         self.options = options
         self._inputs = inputs
@@ -52,22 +48,23 @@ class EnsembleState:
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": memory,
             SPECIALISTS: self.boa_weights.specialists_of(memory[np.newaxis])[0],
-            MEDIAN_CALIBRATION: median_calibration.initial_state(),
+            median_calibration.STATE: median_calibration.initial_state(),
             **self.pending.initial_state(),
         }
         names = inputs.rls_features.names
         if options.learns:
-            rls = rls_model.initial_state(len(names), inputs.mean_column, inputs.median_column)
-            initial |= rls if prior is None else prior.apply(rls, names, inputs.horizon_min)
+            initial |= rls_model.initial_state(len(names), inputs.mean_column, inputs.median_column)
             initial["usual"] = daily_profile.initial_state()
             initial |= phase_table.initial_state()
-            initial[MEAN_CORRECTION] = mean_correction.initial_state()
+            initial[mean_correction.STATE] = mean_correction.initial_state()
+            if prior is not None:
+                initial = prior.apply(initial, names, inputs.horizon_min)
         self.rows = DeviceRows(initial)
         #: The model of devices with submeters; None without them.
         self.submetered: SubmeteredModel | None = None
         if options.learns and options.n_submeters > 0:
-            at = (inputs.mean_column, inputs.median_column)
-            self.submetered = SubmeteredModel(names, options.n_submeters, inputs.horizon_min, at, prior)
+            at, rls = (inputs.mean_column, inputs.median_column), None if prior is None else prior.rls
+            self.submetered = SubmeteredModel(names, options.n_submeters, inputs.horizon_min, at, rls)
 
     @property
     def n_bytes_per_device(self) -> int:

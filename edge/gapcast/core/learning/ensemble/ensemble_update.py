@@ -18,8 +18,6 @@ from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.ensemble.ensemble_state import (
     LOG_WIDTH,
     LOWEST,
-    MEAN_CORRECTION,
-    MEDIAN_CALIBRATION,
     N_OUTCOMES,
     SCALE,
     SPECIALISTS,
@@ -110,14 +108,14 @@ class EnsembleUpdate:
         state, horizon_min = self._state.rows, self._state.pending.horizon_min
         error_kw = actual_kw[:, np.newaxis] - due.kw[:, :2]
         if self._options.learns:
-            correction = state.arrays[MEAN_CORRECTION][at]
+            correction = state.arrays[mean_correction.STATE][at]
             predicted, error = due.predicted_kw / due.scale_kw, error_kw[:, 0] / due.scale_kw
             mean_correction.update(correction, predicted, due.levels, error, horizon_min)
-            state.write_back(MEAN_CORRECTION, at, correction)
-        calibration = state.arrays[MEDIAN_CALIBRATION][at]
+            state.write_back(mean_correction.STATE, at, correction)
+        calibration = state.arrays[median_calibration.STATE][at]
         mean_change = (due.kw[:, 0] - due.last_kw) / due.scale_kw
         median_calibration.update(calibration, mean_change, error_kw[:, 1], horizon_min)
-        state.write_back(MEDIAN_CALIBRATION, at, calibration)
+        state.write_back(median_calibration.STATE, at, calibration)
 
     def update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
         """Update the RLS model in ``rows`` ``[N]`` of the state; reset those whose recursion has broken down."""

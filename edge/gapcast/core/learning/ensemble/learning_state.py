@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.errors import StateError
-from gapcast.core.learning.ensemble import boa_weights
+from gapcast.core.learning.ensemble import boa_weights, mean_correction, median_calibration
 from gapcast.core.learning.ensemble.pending_forecasts import PENDING, in_slots_of
 from gapcast.core.learning.online_model import packed_covariance, phase_table, rls_model
 from gapcast.core.learning.online_model.removed_columns import without_columns
@@ -31,7 +31,7 @@ OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
 #: State without a horizon was saved when all models had this one.
 _HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
-_FINITE = ("memory", "mean_correction", "median_calibration", *rls_model.STATE, "usual")
+_FINITE = ("memory", mean_correction.STATE, median_calibration.STATE, *rls_model.STATE, "usual")
 #: Dimensions of the memory of the weights of earlier versions, which had no situations.
 _NDIM_BEFORE_SITUATIONS = 4
 #: Dimensions of the covariance of earlier versions: upper triangles, one for the mean and one for the median; blocks.
@@ -146,15 +146,17 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
 
 
 def _restore_covariance(target: NDArray[Any], array: NDArray[Any], n_columns: int, features: _Common) -> None:
-    """Write the covariances of the common features, which were saved with ``n_columns``, to ``target``, in place."""
+    """Write the covariances of the common features, which were saved with ``n_columns``, to ``target``, in place.
+
+    The other columns start without a prior, whose variances are those of its coefficients: these start at zero.
+    """
+    unknown = np.eye(packed_covariance.columns_of(target), dtype=np.float32) * np.float32(rls_model.PRIOR)
     for some in _chunks(len(array)):
         if array.ndim != _N_DIM_OF_TRIANGLES and features.is_same:
             target[some] = packed_of(array[some], n_columns)
             continue
         old = _matrices_of(array[some], n_columns)
-        whole = packed_covariance.to_matrices(target[some])
-        whole[:, features.new] = 0.0  # nothing is known of how the new columns vary with the others
-        whole[:, :, features.new] = 0.0
+        whole = np.repeat(unknown[np.newaxis], len(old), axis=0)
         whole[:, features.new[:, np.newaxis], features.new] = old[:, features.old[:, np.newaxis], features.old]
         target[some] = packed_covariance.from_matrices(whole)
 

@@ -23,6 +23,8 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.ensemble.boa_weights import NEAR_MIN
 from gapcast.core.learning.ensemble.situations import ACTIVITY, N_LEVELS, RISE
 
+#: The array of a device's state.
+STATE = "mean_correction"
 #: The middle knot is for changes up to this size, in scales; each further one is this many times the last.
 _FIRST, _FACTOR = 0.25, 2.0
 #: Knots on each side of the middle one: the last is at 64 scales.
@@ -40,7 +42,7 @@ _UPPER = np.array(list(product((False, True), repeat=3)))
 
 
 def initial_state() -> F32:
-    """Return the state of a new device ``[2, N_KNOTS, L, L]``, by knot, rise and activity.
+    """Return the state of a device without a prior ``[2, N_KNOTS, L, L]``, by knot, rise and activity.
 
     It is the offset of each entry of the table, and its number of outcomes.
     """

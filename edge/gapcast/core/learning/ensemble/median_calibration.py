@@ -20,6 +20,8 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.ensemble.boa_weights import NEAR_MIN
 
+#: The array of a device's state.
+STATE = "median_calibration"
 #: The middle knot is for changes up to this size, in scales; the next ones are a factor of the root of 2 apart.
 _FIRST, _PER_OCTAVE = 0.25, 2.0
 #: Knots on each side of the middle one: the last is at 64 scales.
@@ -32,7 +34,7 @@ _SOFT, _STEP = 100.0, 0.003
 
 
 def initial_state() -> F32:
-    """Return the state of a new device ``[2, N_KNOTS]``: the offset of each knot, and its number of outcomes."""
+    """Return the state without a prior ``[2, N_KNOTS]``: the offset of each knot, and its number of outcomes."""
     return np.zeros((2, N_KNOTS), dtype=np.float32)
 
 

@@ -23,8 +23,6 @@ from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, Membe
 from gapcast.core.learning.ensemble.ensemble_state import (
     LOG_WIDTH,
     LOWEST,
-    MEAN_CORRECTION,
-    MEDIAN_CALIBRATION,
     SCALE,
     SPECIALISTS,
     EnsembleState,
@@ -140,10 +138,10 @@ class MemberCombination:
         arrays, kw, scale_kw = self._state.rows.arrays, made.kw, made.scale_kw
         if self._options.learns:
             predicted = made.predicted_kw / scale_kw
-            correction_kw = mean_correction.offsets(arrays[MEAN_CORRECTION][at], predicted, made.levels) * scale_kw
-            kw[:, 0] = np.maximum(kw[:, 0] + correction_kw, floor_kw)
+            offset = mean_correction.offsets(arrays[mean_correction.STATE][at], predicted, made.levels)
+            kw[:, 0] = np.maximum(kw[:, 0] + offset * scale_kw, floor_kw)
         mean_change = (kw[:, 0] - made.last_kw) / scale_kw
-        offset_kw = median_calibration.offsets(arrays[MEDIAN_CALIBRATION][at], mean_change) * scale_kw
+        offset_kw = median_calibration.offsets(arrays[median_calibration.STATE][at], mean_change) * scale_kw
         kw[:, 1] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
 
     def _forecast_submetered(

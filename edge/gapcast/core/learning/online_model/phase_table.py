@@ -38,11 +38,11 @@ N_LONGER = 2 * _N_SIDE + 2
 N_CELLS = 2 * N_AGES * N_LONGER
 #: Cells per factor of e, of one minute more, and of the difference in units of so many minutes, and 1.
 _RESOLUTION, _LONGER_UNIT_MIN = 2.0, 1.5
-#: Each cell begins with this many outcomes of no change. After so many outcomes each further one counts alike, and the
-#: older ones fade.
+#: The initial share of a cell counts as this many outcomes. After so many outcomes each further one counts alike, and
+#: the older ones fade.
 _PRIOR_N, _MOST_N = 3.0, 255
 #: Shares are stored as whole numbers, to halve the size of the table; this is a share of 1.
-_WHOLE = 32_767.0
+WHOLE = 32_767.0
 #: The arrays of a table.
 SHARES, OUTCOMES = ARRAYS = ("phase_shares", "phase_outcomes")
 
@@ -55,7 +55,7 @@ class Phases(NamedTuple):
 
 
 def initial_state() -> dict[str, NDArray[np.integer]]:
-    """Return the table of a new device ``[cells]``: shares, of 32767, and numbers of outcomes."""
+    """Return the table of a device without a prior ``[cells]``: shares, of 32767, and numbers of outcomes."""
     return {SHARES: np.zeros(N_CELLS, dtype=np.int16), OUTCOMES: np.zeros(N_CELLS, dtype=np.uint8)}
 
 
@@ -92,7 +92,7 @@ def find_phases(windows: F32) -> Phases:
 
 def expected_kw(state: Mapping[str, NDArray[np.generic]], rows: I64, phases: Phases) -> F64:
     """Return the expected change ``[N]`` over the horizon, kW, by the tables in ``rows`` of ``state``."""
-    shares = state[SHARES][rows, phases.cells].astype(np.float64) / _WHOLE
+    shares = state[SHARES][rows, phases.cells].astype(np.float64) / WHOLE
     change_kw: F64 = np.where(phases.height_kw != 0, -phases.height_kw * shares, 0.0)
     return change_kw
 
@@ -102,7 +102,7 @@ def update(state: Mapping[str, NDArray[np.generic]], rows: I64, phases: Phases, 
     shares = np.divide(-change_kw, phases.height_kw, out=np.full(len(rows), np.nan), where=phases.height_kw != 0)
     known = ~np.isnan(shares)
     at = rows[known], phases.cells[known]
-    undone = _WHOLE * np.maximum(np.minimum(shares[known], 1.0), 0.0)
+    undone = WHOLE * np.maximum(np.minimum(shares[known], 1.0), 0.0)
     before = state[SHARES][at].astype(np.float64)
     n_outcomes = np.minimum(state[OUTCOMES][at].astype(np.int64) + 1, _MOST_N)
     state[SHARES][at] = np.rint(before + (undone - before) / (n_outcomes + _PRIOR_N))

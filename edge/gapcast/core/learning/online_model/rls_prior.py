@@ -1,9 +1,10 @@
 """The prior fitted to many houses: the coefficients and covariance that a new device's online model starts with.
 
 The forecast starts as a mixture of the primary model's and that of a linear model fitted to many houses at once. The
-covariance is that of a device which has already seen some thousand minutes of the average house, so that the first
-outcomes change most what differs between houses (an empirical Bayes prior: H. Robbins 1956; for regressions
-D. Lindley and A. Smith, *Bayes estimates for the linear model*, JRSS B 34, 1972).
+covariance is that of a device which has already seen some thousand minutes of the average house, but for the phase
+table's column, which has the variance without a prior: so the first outcomes change most what differs between houses
+(an empirical Bayes prior: H. Robbins 1956; for regressions D. Lindley and A. Smith, *Bayes estimates for the linear
+model*, JRSS B 34, 1972).
 """
 
 from __future__ import annotations
@@ -43,12 +44,16 @@ class RlsPrior:
             msg = f"the prior of {n} columns has arrays of shape {shapes[0]} and {shapes[1]}, or is not finite"
             raise StateError(msg)
 
+    def fits(self, names: Sequence[str], horizon_min: int) -> bool:
+        """Return whether a model of the columns ``names`` has all of the prior's, and its horizon."""
+        return horizon_min == self.horizon_min and {*self.names} <= {*names}
+
     def apply(self, state: dict[str, F32], names: Sequence[str], horizon_min: int) -> dict[str, F32]:
         """Return the initial ``state`` of a model with the columns ``names``, changed to start from the prior.
 
         If the model has another horizon or not all columns of the prior, its ``state`` is returned unchanged.
         """
-        if horizon_min != self.horizon_min or not {*self.names} <= {*names}:
+        if not self.fits(names, horizon_min):
             return state
         places = np.array([names.index(name) for name in self.names])
         coefficients = state["coefficients"] * np.float32(MODEL_SHARE)
