@@ -5,7 +5,7 @@ over each file, one house each, and compares the published forecasts with the en
 of the mean and the absolute error of the median. Per house: the skill from the eighth day on of the best single member
 in hindsight and of the published forecasts, how much worse their error is (negative: better), the worst week against
 persistence after the first, and the first week. Weeks are counted from a house's first forecast; those with fewer than
-5,000 outcomes do not count. The exit status is 1 if a house breaks a promise of ``docs/trust.md``.
+5,000 outcomes do not count. The exit status is 1 if a house misses a target of ``docs/accuracy.md``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ of one house in many ways (export of solar power, coarse meters, gaps, long abse
 the service's engine over each result from its first reading on, without the nightly refit. Per kind: the skill against
 persistence, by squared error of the mean and absolute error of the median, in the first seven days and after them, the
 worst week after the first, and the coverage of the interval, with its lowest and highest week. Weeks are counted from
-the first forecast; those with fewer than 5,000 outcomes do not count. ``docs/trust.md`` has a result.
+the first forecast; those with fewer than 5,000 outcomes do not count. ``docs/accuracy.md`` has a result.
 """
 
 from __future__ import annotations

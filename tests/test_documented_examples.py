@@ -73,7 +73,7 @@ def assert_scores_are_those_of(documented: dict[str, list[float]], printed: dict
 def test_back_test_of_the_sample_prints_the_documented_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["backtest", *WITHOUT_REFIT, str(sample_path())], catch_exceptions=False)
-    block = re.search(r"```text\n(uci-household-2010-week: .*?)```", text_of("docs/trust.md"), re.DOTALL)
+    block = re.search(r"```text\n(uci-household-2010-week: .*?)```", text_of("docs/accuracy.md"), re.DOTALL)
     assert block
     assert_scores_are_those_of(rows_of(block[1]), rows_of(done.output))
 
