@@ -188,7 +188,7 @@ def test_events_of_a_lost_and_restored_broker(rest: Rest) -> None:
 
 
 def test_broker_that_returns_is_shown_within_five_seconds() -> None:
-    """What docs/page.md promises: the longest wait for the next attempt to connect, and for the next status."""
+    """What docs/web-page.md promises: the longest wait for the next attempt to connect, and for the next status."""
     assert backoff._LONGEST_S + event_readers._CHECK_S <= 5
 
 
