@@ -62,6 +62,11 @@ def test_decode_reading_states_a_filled_minute(value: bytes, is_filled: bool) ->
     assert read(payload) == Reading("home", OBSERVED_MINUTE, 1.234, is_filled=is_filled)
 
 
+def test_decode_reading_without_a_time_states_a_filled_minute() -> None:
+    assert read(b'{"gap_kw": 1.234, "filled": true}').is_filled
+    assert not read(b'{"gap_kw": 1.234}').is_filled
+
+
 @pytest.mark.parametrize("payload", [b"0", b"-0", b"7", b"-3.5", b"100", b"-100", b"1e-9", b"1.5E1"])
 def test_decode_reading_any_number_within_limits_is_a_power(payload: bytes) -> None:
     assert read(payload).gap_kw == float(payload)

@@ -18,8 +18,6 @@ _new_tuple = tuple.__new__
 _REJECTED_BYTES = 1_024
 #: A number with a decimal comma, a unit or a sign that JSON does not have: 1,5 or 0.5 kW or .5
 _NUMBER_AND_MORE = re.compile(rb"\s*[-+]?\d{0,20}[.,]?\d{0,20}\s*[A-Za-z]{0,3}\s*")
-#: Most readings have no keys but ts and gap_kw.
-_N_PLAIN_KEYS = 2
 #: Reason of a rejection: the message is one of gapcast's own.
 OWN_ECHO = "own_echo"
 _REJECTION = frozenset({"topic", "reason", "detail", "payload"})
@@ -55,11 +53,12 @@ def decode(
         raise _problem_of(error, payload) from error
     instant_ms, measured, is_filled = received_ms, None, False
     if isinstance(value, dict):
-        if len(value) > _N_PLAIN_KEYS:
+        has_ts = "ts" in value
+        if len(value) > 1 + has_ts:  # more than the power and its time
             if "horizon_min" in value:
                 check_own_echo(value)
             is_filled = value.get("filled") is True
-        if "ts" in value:
+        if has_ts:
             instant_ms = instant_of(value["ts"])
         if "gap_kw" not in value:
             check_own_echo(value)
