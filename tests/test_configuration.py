@@ -200,6 +200,12 @@ def test_load_alpn_is_a_list_or_separated_by_commas() -> None:
         assert settings.mqtt.tls.alpn == ("mqtt", "x-amzn-mqtt-ca")
 
 
+@pytest.mark.parametrize("protocol", ["mqtté", "", "m" * 256, "my mqtt"])
+def test_load_alpn_that_cannot_be_offered_is_named(protocol: str) -> None:
+    with pytest.raises(SettingsError, match=r"mqtt\.tls\.alpn"):
+        load(None, {}, {"mqtt": {"tls": {"enabled": True, "alpn": [protocol]}}})
+
+
 def test_load_key_from_a_file_relative_to_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "house").mkdir()
     file = tmp_path / "house" / "gapcast.toml"

@@ -106,6 +106,7 @@ def test_demand_of_a_device_replaces_single_keys() -> None:
         ({"limit_kw": [1]}, '"none" (it is [1])'),
         ({"limit_kw": float("nan")}, '"none" (it is nan)'),
         ({"limit_kw": float("inf")}, '"none" (it is inf)'),
+        ({"limit_kw": 10**310}, 'demand.limit_kw: must be a number of kW above 0, "month_peak" or "none"'),
         ({"limit_kw": 100.5}, "demand.limit_kw: 100.5 kW is above limits.max_kw (100): lower it"),
         ({"limit_kw": 2500}, "demand.limit_kw: 2500 kW is above limits.max_kw (100): give it in kW"),
         ({"floor_kw": 101.0}, "demand.floor_kw: 101 kW is above limits.max_kw (100): lower it, or raise limits.max_kw"),

@@ -374,6 +374,7 @@ def test_change_from_another_machine_needs_a_right(service: Service, link: Memor
         (b'{"device": "home", "kw": 1}', 422, 'the request has no "minutes": send {"device"'),
         (b'{"device": 5, "kw": 1, "minutes": 45}', 422, "device: must be text"),
         (b'{"device": "home", "kw": 1, "minutes": 45, "w": 1}', 422, "the request has the unknown key 'w'"),
+        (b'{"device": "home", "kw": 1, "minutes": 45, "": 1}', 422, "the request has the unknown key ''"),
         (b'{"device": "home", "kw": 1%s, "minutes": 45}' % (b"0" * 400), 422, "kw: a number of many digits kW must be"),
         (b"[]", 422, "the request is not an object"),
         (b"", 422, "the request is not JSON"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, Problem, internal_error, problem_of, too_large
 from gapcast.core.demand.documents.headroom_document import headroom_document
+from gapcast.core.documents.wording import unknown_key
 from gapcast.core.errors import NoDemandError, RequestError
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.queries.queries import ServiceQueries
@@ -58,7 +59,7 @@ class HeadroomHandler:
         for key in _KEYS:
             if key not in document:
                 return _unusable(f'the request has no "{key}": send {_EXAMPLE}')
-        if unknown := next((key for key in document if key not in _KEYS), None):
+        if (unknown := unknown_key(document, _KEYS)) is not None:
             return _unusable(f"the request has the unknown key {unknown[:40]!r}: send {_EXAMPLE}")
         if not isinstance(document["device"], str):
             return _unusable("device: must be text")

@@ -69,7 +69,7 @@ class DemandKeys(RegisterKeys):
             return limit
         try:
             limit_kw = float(limit) if isinstance(limit, (int, float, str)) and not isinstance(limit, bool) else 0.0
-        except ValueError:
+        except (ValueError, OverflowError):  # no number, or one of hundreds of digits
             limit_kw = 0.0
         if not 0 < limit_kw < float("inf"):
             msg = f'must be a number of kW above 0, "{MONTH_PEAK}" or "{NO_LIMIT}"'

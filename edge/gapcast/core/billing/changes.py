@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gapcast.core.documents.wording import SHOWN_CHARS
+from gapcast.core.documents.wording import SHOWN_CHARS, unknown_key
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
@@ -82,7 +82,7 @@ def _kw_in(document: object, what: str, keys: tuple[str, ...], example: str) -> 
         return document
     if "kw" not in document:
         raise PayloadError("no_value", f'the {what} has no "kw": send {example}')
-    if unknown := next((key for key in document if key not in keys), None):
+    if (unknown := unknown_key(document, keys)) is not None:
         shown = repr(unknown)[:SHOWN_CHARS]
         raise PayloadError("bad_request", f"the {what} has the unknown key {shown}: send {example}")
     return document["kw"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 #: Characters of a value of a message that an error shows, at most.
 SHOWN_CHARS = 40
@@ -26,6 +26,15 @@ def listed(names: Sequence[str], n_most: int) -> str:
     """
     shown = ", ".join(names[:n_most])
     return f"{shown} and {len(names) - n_most:,} more" if len(names) > n_most else shown
+
+
+def unknown_key(document: Iterable[str], keys: Collection[str]) -> str | None:
+    """Return the first key of ``document`` that is none of ``keys``; None if there is none.
+
+    >>> unknown_key({"kw": 1, "": 2}, ("kw",)), unknown_key({"kw": 1}, ("kw",))
+    ('', None)
+    """
+    return next((key for key in document if key not in keys), None)
 
 
 def shown_value(value: object) -> str:

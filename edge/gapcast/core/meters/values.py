@@ -106,6 +106,8 @@ def number_of(value: object, what: str) -> float | None:
             value = float(text)
     if type(value) is int and value.bit_length() < 64:  # noqa: PLR2004 - a float holds its size
         return float(value)
+    if type(value) is int:
+        raise PayloadError("out_of_range", f"{what} is out of range: {shown_value(value)}")
     if type(value) is not float:
         raise PayloadError("not_a_number", f"{what} must be a number, not {shown_value(value)}{_fix(value, what)}")
     if math.isnan(value):

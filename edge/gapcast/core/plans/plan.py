@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gapcast.core.documents.wording import shown_value
+from gapcast.core.documents.wording import shown_value, unknown_key
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
@@ -131,7 +131,7 @@ def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
 def _load_of(path: str, load: object, limits: Limits, now_ms: int | None) -> PlannedLoad:
     if not isinstance(load, dict):
         raise PayloadError("bad_plan", f"{path} must be an object, not {shown_value(load)}: send {LOAD_EXAMPLE}")
-    if unknown := next((key for key in load if key not in _KEYS), None):
+    if (unknown := unknown_key(load, _KEYS)) is not None:
         raise PayloadError("bad_plan", f"{path} has the unknown key {shown_value(unknown)}: use {', '.join(_KEYS)}")
     if "kw" not in load:
         raise PayloadError("bad_plan", f'{path} has no "kw": give its power in kW, as in {LOAD_EXAMPLE}')
