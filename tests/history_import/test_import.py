@@ -153,6 +153,15 @@ def test_import_of_submeters_fills_windows_and_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_refits")
+def test_import_whose_archive_cannot_be_written_says_so(tmp_path: Path) -> None:
+    settings = submetered(tmp_path)
+    assert settings.state.path is not None
+    (settings.state.path / "stream" / REFIT_FOLDER / "home.minutes").mkdir(parents=True)
+    with pytest.raises(StateError, match=r"the readings are imported, but .* is not complete"):
+        run(settings, with_car(tmp_path / "a.csv"))
+
+
+@pytest.mark.usefixtures("_refits")
 def test_import_without_columns_leaves_submeters_unknown(tmp_path: Path) -> None:
     settings = submetered(tmp_path, "car")
     assert run(settings, with_car(tmp_path / "a.csv")).n_readings == 120

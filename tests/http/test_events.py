@@ -218,6 +218,20 @@ def test_events_report_the_status_after_an_error_of_the_check(rest: Rest, monkey
                 pass
 
 
+def test_events_reader_whose_events_cannot_be_made_is_counted(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_before = rest.service.statistics.internal_errors.get("http", 0)
+
+    def fail(_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(event_readers, "health_of", fail)
+    with structlog.testing.capture_logs() as logs:
+        with rest.client.stream("GET", "/events") as answer, pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+        wait_until(lambda: "sending events" in [log.get("what") for log in logs], "the error of the reader")
+    assert rest.service.statistics.internal_errors["http"] > n_before
+
+
 def test_events_heartbeat(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
     with reading(rest) as reader:

@@ -172,6 +172,23 @@ def test_block_cut_short_by_a_full_disk_is_written_again(tmp_path: Path) -> None
     assert minutes_of(opened(tmp_path)) == [*range(FIRST, FIRST + 40)]
 
 
+def test_files_of_a_forgotten_device_are_removed_once_that_is_possible(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record(readings([FIRST]))
+    archive.flush()
+    (tmp_path / "home.forest").mkdir()
+    with capture_logs() as logs:
+        archive.forget("home")
+        archive.record(readings([FIRST + 7]))
+        assert archive.flush() is not None
+    assert [log["event"] for log in logs] == ["refit.archive_failed"]
+    assert minutes_of(archive) == [FIRST + 7], "collected in memory"
+    assert not archive.store_forest("home", b"trees")
+    (tmp_path / "home.forest").rmdir()
+    assert archive.flush() is None
+    assert minutes_of(opened(tmp_path)) == [FIRST + 7]
+
+
 def test_forest_on_a_full_disk_leaves_no_part(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     archive.record(readings([FIRST]))

@@ -655,6 +655,28 @@ def test_server_that_ends_is_restarted(implementation: Implementation) -> None:
     assert statistics.internal_errors == {"http": 1}
 
 
+def test_server_that_cannot_be_built_again_is_tried_again(implementation: Implementation) -> None:
+    statistics, built = Statistics(), []
+
+    def build() -> uvicorn.Server:
+        built.append(build_server(Response("well"), ConnectionLimits(), implementation))
+        if len(built) == 1:
+            built[0].config.app = "nothing.there:app"  # uvicorn exits where it finds no application
+        elif len(built) == 2:
+            raise MemoryError
+        return built[-1]
+
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        server = HttpServerThread(build, listening, statistics)
+        server.start()
+        try:
+            closing = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            assert exchange(listening.getsockname()[1], closing).endswith(b"well")
+        finally:
+            server.stop()
+    assert statistics.internal_errors == {"http": 2}
+
+
 def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementation) -> None:
     is_running, may_end = Event(), Event()
 

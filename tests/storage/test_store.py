@@ -591,6 +591,20 @@ def test_store_writes_a_checkpoint_after_a_failed_sync(tmp_path: Path, monkeypat
     process.end()
 
 
+def test_store_reports_a_sync_that_fails_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 10))
+    process.store.catch_up()
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with capture_logs() as logs:
+        process.store.close(None)
+    assert [entry["event"] for entry in logs] == ["state.not_persisted"]
+
+
 @pytest.mark.parametrize("copies", [True, False])
 def test_store_failed_checkpoint_loses_no_reading(tmp_path: Path, copies: bool) -> None:
     process = ProcessRun(tmp_path)

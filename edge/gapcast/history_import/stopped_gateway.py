@@ -94,7 +94,8 @@ class StoppedGateway:
             for device in self._forgotten:
                 self._nights.forget(device)
             self._nights.record(self._recorded)
-            self._nights.archive.flush()
+            if (error := self._nights.archive.flush()) is not None:
+                raise error
 
 
 @contextmanager

@@ -79,8 +79,8 @@ class Forecaster:
     def save(self, path: Path | str) -> None:
         """Write readings, learned state and scores to the file ``path``: completely, or not at all.
 
-        Only its owner may read the file. Raises :class:`OSError` if it cannot be written; an earlier file is then
-        unchanged.
+        Only its owner may read the file. Raises :class:`OSError` if it cannot be written; the file is then the
+        earlier one, or, if only the folder could not be synced to the disk, the new one.
         """
         from gapcast.storage.checkpoints.checkpoint import replace_file  # noqa: PLC0415 - a program that saves nothing needs none
 

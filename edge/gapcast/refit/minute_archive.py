@@ -40,7 +40,10 @@ _MINUTES, _FOREST, _PART = ".minutes", ".forest", ".part"
 
 
 class MinuteArchive:
-    """Collects readings, in one thread, and writes them to files, in another. No method raises for a bad disk."""
+    """Collects readings, in one thread, and writes them to files, in another.
+
+    For a bad disk only :meth:`store_forest` raises.
+    """
 
     def __init__(self, folder: Path, max_devices: int) -> None:
         """Archive the first ``max_devices`` devices in ``folder``."""
@@ -51,6 +54,7 @@ class MinuteArchive:
         self._pending: dict[str, list[ArchivedReading]] = {}  # by device: also of those without new readings
         self._n_stored: dict[str, int] = {}
         self._versions: dict[str, int] = {}  # of the files
+        self._unremoved: set[str] = set()  # forgotten devices whose files could not be removed
         self._problem = False
         #: Whether anything is collected, and files are changed.
         self.is_enabled = True
@@ -96,16 +100,21 @@ class MinuteArchive:
         """Return the newest readings of ``device``, in order."""
         self.flush()
         with self._files_lock:
-            stored = self._read(device).minutes
+            stored = none_recorded() if device in self._unremoved else self._read(device).minutes
         with self._lock:
             waiting = minutes_of(self._pending.get(device, ()))
         return joined([stored, waiting]).newest()
 
-    def flush(self) -> None:
-        """Append the collected readings to the files. Those of a file that fails are collected until it works again."""
+    def flush(self) -> OSError | None:
+        """Append the collected readings to the files; return the first error, None if there was none.
+
+        Readings of a file that fails are collected until it works again.
+        """
         with self._files_lock:
-            errors: list[OSError] = []
+            errors = [error for device in sorted(self._unremoved) if (error := self._remove_files(device)) is not None]
             for device in self.devices:
+                if device in self._unremoved:  # its new readings wait until the former ones are removed
+                    continue
                 with self._lock:
                     taken = self._pending.get(device)
                     if not taken:
@@ -117,12 +126,11 @@ class MinuteArchive:
                     with self._lock:
                         self._pending[device] = (taken + self._pending[device])[-MAX_MINUTES:]
                     errors.append(error)
-            if errors and not self._problem:
-                log.warning("refit.archive_failed", problem=str(errors[0]), cure=disk_error_fix(errors[0]))
-            self._problem = bool(errors)
+            self._report(errors)
+            return errors[0] if errors else None
 
     def forget(self, device: str) -> None:
-        """Remove the readings and the forest of ``device``."""
+        """Remove the readings and the forest of ``device``; files that cannot be removed are with the next flush."""
         if not self.is_enabled:
             return
         with self._files_lock:
@@ -130,8 +138,24 @@ class MinuteArchive:
                 self._pending.pop(device, None)
             self._n_stored.pop(device, None)
             self._versions.pop(device, None)
+            if (error := self._remove_files(device)) is not None:
+                self._report([error])
+
+    def _remove_files(self, device: str) -> OSError | None:
+        try:
             for suffix in (_MINUTES, _FOREST, _MINUTES + _PART, _FOREST + _PART):
                 self._path(device, suffix).unlink(missing_ok=True)
+        except OSError as error:
+            self._unremoved.add(device)
+            return error
+        self._unremoved.discard(device)
+        return None
+
+    def _report(self, errors: Sequence[OSError]) -> None:
+        """Log the first of ``errors``, once until there are none."""
+        if errors and not self._problem:
+            log.warning("refit.archive_failed", problem=str(errors[0]), cure=disk_error_fix(errors[0]))
+        self._problem = bool(errors)
 
     # --- forests ----------------------------------------------------------------------------------
 
@@ -151,7 +175,7 @@ class MinuteArchive:
     def store_forest(self, device: str, content: bytes) -> bool:
         """Store the forest of ``device``, atomically; return False if the device is not archived any more."""
         with self._files_lock:
-            if device not in self._pending:
+            if device not in self._pending or device in self._unremoved:
                 return False
             self._replace(self._path(device, _FOREST), content)
             return True

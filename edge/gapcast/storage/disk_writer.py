@@ -19,6 +19,7 @@ class DiskWriter:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, "storage")
         self._sync: Future[None] | None = None
+        self._closings: list[Future[None]] = []  # of journals, in order
         self._checkpoint: Future[int] | None = None
 
     @property
@@ -37,7 +38,7 @@ class DiskWriter:
 
     def close_journal(self, journal: JournalFile, *, syncs: bool = True) -> None:
         """Close ``journal`` after what was begun before; ``syncs`` to the disk first."""
-        self._thread.submit(journal.sync_and_close if syncs else journal.close)
+        self._closings.append(self._thread.submit(journal.sync_and_close if syncs else journal.close))
 
     def write_checkpoint(self, generation: int, snapshot: Snapshot, clean_from: int) -> None:
         """Begin to write ``snapshot`` as the checkpoint of ``generation``; see :func:`.write_checkpoint`.
@@ -62,6 +63,14 @@ class DiskWriter:
             return None
         ended, self._sync = self._sync, None
         return ended.exception()
+
+    def collect_closing(self) -> BaseException | None:
+        """Return the first error of the closed journals, once; None if there is none."""
+        errors: list[BaseException] = []
+        while self._closings and self._closings[0].done():
+            if (error := self._closings.pop(0).exception()) is not None:
+                errors.append(error)
+        return errors[0] if errors else None
 
     def collect_checkpoint(self) -> int | BaseException | None:
         """Return the bytes of a checkpoint that has ended, or its error, once; None if none has ended."""

@@ -215,6 +215,8 @@ class Store:
 
     def _collect_results(self) -> None:
         """Handle what the writer has completed."""
+        if (error := self._writer.collect_closing()) is not None:  # a checkpoint that has ended may make up for it
+            self._defer_error(error)
         ended = self._writer.collect_checkpoint()
         if isinstance(ended, int):
             self._checkpointed(ended)

@@ -74,6 +74,10 @@ class EventReaders:
         """Return the health document, as ``/readyz`` does."""
         return health_of(self._service.queries).model_dump_json(exclude_none=True).encode()
 
+    def record_error(self, error: Exception, where: str) -> None:
+        """Log and count an unexpected error."""
+        record_internal_error(self._service.statistics, "http", error, where)
+
     async def wait_for_events(self, timeout_s: float) -> None:
         """Wait until there may be new events, at most ``timeout_s``."""
         with suppress(TimeoutError):  # not wait_for, which may lose a cancellation before Python 3.12
@@ -108,7 +112,7 @@ class EventReaders:
             try:
                 status = self.status()
             except Exception as error:  # such as no free file descriptor: the task goes on to the next check
-                record_internal_error(self._service.statistics, "http", error, "status of the event readers")
+                self.record_error(error, "status of the event readers")
                 status = b""
             if status and before not in {None, status}:
                 self.ring.put("status", None, status)

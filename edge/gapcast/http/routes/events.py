@@ -57,6 +57,8 @@ class EventStream(Response):
             for ended in await asyncio.gather(sending, leaving, return_exceptions=True):
                 if isinstance(ended, TimeoutError):
                     log.info("events.slow_reader", readers=self._readers.n_readers)
+                elif isinstance(ended, Exception):
+                    self._readers.record_error(ended, "sending events")
         finally:
             self._readers.leave(self._client)
 

@@ -105,11 +105,14 @@ class HttpServerThread:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        is_first = True
         while not self._stopping.is_set():
             try:
+                if not is_first:
+                    self._server = self._build()
+                is_first = False
                 with self._listening.dup() as listening:
                     self._server.run([listening])
             except BaseException as error:  # including the server's own exits
                 record_internal_error(self._statistics, "http", error, "server")
-            if not self._stopping.wait(_RESTART_DELAY_S):
-                self._server = self._build()
+            self._stopping.wait(_RESTART_DELAY_S)

@@ -81,7 +81,8 @@ def create_file(part: Path, snapshot: Snapshot) -> BinaryIO:
 def complete_file(file: BinaryIO, part: Path, path: Path) -> int:
     """Complete the result of :func:`create_file` and rename it to ``path``, atomically; return its size in bytes.
 
-    Raises OSError if that fails; then ``path`` is unchanged, and ``part`` is removed.
+    Raises OSError if that fails; then ``part`` is removed, and ``path`` is unchanged, or new if only its folder could
+    not be synced.
     """
     try:
         with file:
