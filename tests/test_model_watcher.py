@@ -27,7 +27,7 @@ class Watched:
         self.files_after_load = ""
         library = SimpleNamespace(stamp=lambda: self.files)
         service = SimpleNamespace(statistics=self.statistics)
-        callbacks = SwapCallbacks(dict, lambda _: None, lambda _: None)
+        callbacks = SwapCallbacks(dict, lambda _: None, lambda: None, lambda _: None)
         self.watcher = ModelWatcher(
             Settings(), cast("Library", library), cast("Service", service), cast("Stamp", "first"), callbacks
         )

@@ -20,7 +20,7 @@ from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
 from gapcast.check.broker import check_broker
 from gapcast.check.finding import CheckInput, Mark
 from gapcast.config.shards import each_of
-from gapcast.core.errors import SettingsError
+from gapcast.core.errors import SettingsError, StateError
 from gapcast.mqtt import topic_affinity
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topic_affinity import N_MESSAGES, GroupDistribution, measure_group
@@ -98,6 +98,26 @@ def test_shard_records_new_models_before_use(mosquitto: MosquittoBroker, tmp_pat
     assert before.keys() == after.keys() == {"linear"}
     assert before["linear"] != after["linear"]
     assert after["linear"].startswith("77 ")
+
+
+def test_shard_records_the_models_in_use_if_new_ones_are_refused(
+    mosquitto: MosquittoBroker, tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = ModelCopy(tmp_path / "models", "linear")
+    (worker,) = shards_of(mosquitto.port, tmp_path / "state", 0, models={"path": copy.models})
+    stack.callback(worker.stop)
+    worker.wait_connected()
+    record = tmp_path / "state" / "shard-0" / "models.json"
+    before = record.read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        msg = "the models take other features"
+        raise StateError(msg)
+
+    monkeypatch.setattr("gapcast.app.engines.model_watcher.engine_of", fail)
+    copy.alter_card(lambda card: card.update(version="77"))
+    wait_until(lambda: reloads(worker)["refused"] == 1, "the refusal")
+    assert record.read_bytes() == before
 
 
 # --- the broker deals ---------------------------------------------------------------------------------

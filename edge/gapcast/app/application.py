@@ -110,7 +110,12 @@ class Application:
             library,
             self.service,
             stamp,
-            SwapCallbacks(lambda: self.models.by_name, self._prepare_models, self._use_models),
+            SwapCallbacks(
+                lambda: self.models.by_name,
+                self._record_models,
+                lambda: self._record_models(self.models),
+                self._use_models,
+            ),
             refits=is_refitted,
         )
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
@@ -145,7 +150,7 @@ class Application:
         options = NightOptions(learning.refit_every_days, zone, self.session.gateway)
         return RefitNights(folder / REFIT_FOLDER, learning.refit_max_devices, options, clock_s)
 
-    def _prepare_models(self, models: Models) -> None:
+    def _record_models(self, models: Models) -> None:
         """Record the models of a shard before they are used, so that the record holds after a crash at any point."""
         if self._shard_lock is not None:
             self._shard_lock.record_models(models.stamps)

@@ -40,6 +40,8 @@ class SwapCallbacks(NamedTuple):
     loaded: Callable[[], Mapping[str, TflitePredictor]]
     #: Called with valid models before they are used. An exception refuses them.
     before: Callable[[Models], None]
+    #: Called if they cannot be used after all: the models in use stay in use.
+    refused: Callable[[], None]
     #: Called once they are in use.
     after: Callable[[Models], None]
 
@@ -119,7 +121,11 @@ class ModelWatcher:
         models = load_models(self._settings, self._library, admission)
         warm_up_like(models, self._service.queries.models.values())
         self._callbacks.before(models)
-        pause_s = self._swap_engine(models)
+        try:
+            pause_s = self._swap_engine(models)
+        except BaseException:
+            self._callbacks.refused()
+            raise
         if pause_s is None:
             return
         self._callbacks.after(models)
