@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from socket import SHUT_RDWR, socket
@@ -211,10 +212,13 @@ def test_mqtt_source_unreachable_broker_is_named() -> None:
 
 def test_mqtt_publisher_waits_for_all_confirmations(mosquitto: MosquittoBroker, client: Client) -> None:
     publisher = TaskPublisher(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}))
+    n_threads = threading.active_count()
     document = {"device": "a", "observed_at": "x"} | dict.fromkeys(ForecastKw._fields, 1.0)
     for _ in range(1_500):
         publisher.publish("gap/a/forecast", json.dumps(document), 300)
     publisher.publish("gapcast/fleet/rejected", "{}", 300)
-    publisher.finish()
+    publisher.wait_for_confirmations()
+    publisher.close()
+    assert threading.active_count() == n_threads - 1
     wait_until(lambda: bool(client.rejected), "the last one")
     assert client.found == {("a", "x"): ForecastKw(1.0, 1.0, 1.0, 1.0)}

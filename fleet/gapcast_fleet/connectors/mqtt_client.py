@@ -71,7 +71,7 @@ class SparkMqttClient:
             raise BrokerError(msg) from error
         self.client.loop_start()
         if not self._answered.wait(_CONNECT_S) or self._refusal:
-            self.client.loop_stop()
+            self.close()
             msg = f"{where} rejects the connection: {self._refusal or 'no answer'}"
             raise BrokerError(msg)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable
+from contextlib import closing
 from itertools import chain
 from threading import Semaphore
 
@@ -43,14 +44,14 @@ def to_mqtt(settings: Settings) -> Sink:
         first = next(rows, None)
         if first is None:
             return
-        publisher = TaskPublisher(settings)
-        for row in chain((first,), rows):
-            if row.kind == FORECAST:
-                expiry_s = json.loads(row.document)["horizon_min"] * _MINUTE_S
-                publisher.publish(forecast.of(row.device), row.document, expiry_s)
-            else:
-                publisher.publish(rejected, row.document, _REJECTION_EXPIRY_S)
-        publisher.finish()
+        with closing(TaskPublisher(settings)) as publisher:
+            for row in chain((first,), rows):
+                if row.kind == FORECAST:
+                    expiry_s = json.loads(row.document)["horizon_min"] * _MINUTE_S
+                    publisher.publish(forecast.of(row.device), row.document, expiry_s)
+                else:
+                    publisher.publish(rejected, row.document, _REJECTION_EXPIRY_S)
+            publisher.wait_for_confirmations()
 
     def write(batch: DataFrame, _number: int) -> None:
         batch.where(sf.col("kind") != COUNTED).select("kind", "device", "document").foreachPartition(publish)
@@ -80,10 +81,13 @@ class TaskPublisher:
         self._wait()
         self._connection.client.publish(topic, document, self._qos, retain=self._retain, properties=properties)
 
-    def finish(self) -> None:
-        """Wait until all messages are confirmed, and disconnect; raise :class:`BrokerError` on timeout."""
+    def wait_for_confirmations(self) -> None:
+        """Wait until all messages are confirmed; raise :class:`BrokerError` on timeout."""
         for _ in range(_WINDOW):
             self._wait()
+
+    def close(self) -> None:
+        """Disconnect. Messages that are not confirmed are not sent again: Spark repeats the task."""
         self._connection.close()
 
     def _wait(self) -> None:
