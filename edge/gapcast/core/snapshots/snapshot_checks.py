@@ -73,7 +73,7 @@ def implausible_devices(snapshot: Snapshot) -> Mask:
 
 
 def implausible_learning(learnt: Mapping[str, NDArray[Any]]) -> Mask:
-    """Return which rows of the learning state are implausible, ``[F]`` in the order of ``followed``.
+    """Return which rows of the learning state are implausible, ``[F]`` in the order of its array :data:`TRACKED`.
 
     An array with another number of rows is not checked here: restoring it raises an error.
     """

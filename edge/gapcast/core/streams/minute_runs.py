@@ -17,7 +17,6 @@ from gapcast.core.arrays.array_types import F32, I64, Flags
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch, count_results
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
-from gapcast.core.windows.window import MIN_OBSERVED
 
 
 class MinuteRun(NamedTuple):
@@ -93,7 +92,7 @@ class _Accepted:
             if status is not ReadingStatus.FIRST:
                 return False
             self._first_rows.append(self._buffers.row(run.device))
-        return self._buffers.stream(run.device).n_seen + 1 >= MIN_OBSERVED
+        return True
 
     def add_following(self, run: MinuteRun) -> None:
         """Accept the minutes of ``run``, which follow the newest one of its device without a gap."""
