@@ -30,6 +30,7 @@ NOT_HERE = {
     "gapcast.toml",
     "gapcast.toml.before",
     "gapcast_load.py",
+    "make_meter.py",
     "recent_mean.py",
     "tests/fixtures/fuzz/TARGET/",
 }
