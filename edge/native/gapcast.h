@@ -7,6 +7,7 @@
 #ifndef GAPCAST_H
 #define GAPCAST_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -52,6 +53,8 @@ static inline double within(double a, double limit) { return not_below(not_above
 static inline float max_of_f(float a, float b) { return ((a >= b) | (a != a)) ? a : b; }
 static inline float min_of_f(float a, float b) { return ((a <= b) | (a != a)) ? a : b; }
 static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a, limit), -limit); }
+
+static inline size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
 /* What a forecast is published with, kW. */
 enum { MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED };

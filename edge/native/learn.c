@@ -4,23 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "device_statistics.h"
 #include "ensemble.h"
-
-#define N_USUAL 600.0f
-#define SCALE_FIRST_N 600.0
-#define SCALE_N 100000.0
-#define SCALE_LIMIT 12.0
-#define FIRST_SCALE_KW 0.2
-#define SMALL_SCALE_KW 0.06
-#define MIN_SCALE_KW 0.005
-#define MISSES (1.0 - 0.9)
-#define SMALLEST_STEP 0.01
-#define FIRST_STEP 2.0
-#define SOFT 20.0
-#define LOWEST_LOG_WIDTH (-4.0)
-#define HIGHEST_LOG_WIDTH 5.0
-
-static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
 static void store_pending(const struct step *step, int64_t entry)
 {
@@ -37,13 +22,6 @@ static void store_pending(const struct step *step, int64_t entry)
         step->due_levels[at * N_QUANTITIES + i] = (float)step->levels[entry * N_QUANTITIES + i];
 }
 
-static void update_profile(float *usual, int64_t bin, double last_kw)
-{
-    float n = min_of_f(usual[N_BINS + bin] + 1.0f, N_USUAL), mean_kw = usual[bin];
-    usual[bin] = (float)((double)mean_kw + (last_kw - (double)mean_kw) / (double)n);
-    usual[N_BINS + bin] = n;
-}
-
 static void update_online_model(const struct step *step, int64_t row, const float *columns, double change, double n_outcomes)
 {
     int64_t n_columns = step->n_columns, width = step->width, n_covariance = n_columns * (n_columns + 1) / 2;
@@ -57,15 +35,10 @@ static void update_online_model(const struct step *step, int64_t row, const floa
 
 static void update_interval_and_scale(double *seen, const double *published_kw, double actual_kw, double change_kw)
 {
-    double n_outcomes = seen[N_OUTCOMES], scale_kw = seen[SCALE];
-    double missed = actual_kw < published_kw[LOWER] || actual_kw > published_kw[UPPER] ? 1.0 : 0.0;
-    double step = max_of(FIRST_STEP / (n_outcomes + SOFT), SMALLEST_STEP);
+    double n_outcomes = seen[N_OUTCOMES];
     seen[LOG_WIDTH] =
-        max_of(min_of(seen[LOG_WIDTH] + step * (missed - MISSES), HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
-    double limit_kw = SCALE_LIMIT * (scale_kw < SMALL_SCALE_KW ? FIRST_SCALE_KW : scale_kw);
-    double size_kw = min_of(fabs(change_kw), limit_kw);
-    double moved_kw = (size_kw > 0.0 ? size_kw - scale_kw : 0.0) / min_of(n_outcomes + SCALE_FIRST_N, SCALE_N);
-    seen[SCALE] = max_of(scale_kw + moved_kw, MIN_SCALE_KW);
+        updated_log_width(seen[LOG_WIDTH], published_kw[LOWER], published_kw[UPPER], actual_kw, n_outcomes);
+    seen[SCALE] = updated_scale_kw(seen[SCALE], change_kw, n_outcomes);
     seen[N_OUTCOMES] = n_outcomes + 1.0;
 }
 
@@ -121,7 +94,7 @@ void learn_from_entry(struct step *step, int64_t entry)
     if (step->is_measured[entry]) {
         int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry], step->n_slots);
         seen[LOWEST] = min_of(seen[LOWEST], last_kw);
-        update_profile(step->usual + row * 2 * N_BINS, step->bins[2 * entry], last_kw);
+        update_profile(step->usual + row * 2 * N_BINS + step->bins[2 * entry], N_BINS, last_kw);
         if (step->due_minute[slot] == step->minutes[entry]) {
             step->due_minute[slot] = -1;
             learn_from_outcome(step, entry, slot, last_kw);

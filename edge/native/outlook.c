@@ -8,8 +8,6 @@
 
 #define MIN_SPREAD_KW 0.001
 
-static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
-
 /* Writes `values` in rising order to `sorted`, NaN last, as numpy sorts. */
 static void sort_into(double *sorted, const float *values, int64_t n)
 {

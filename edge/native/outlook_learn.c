@@ -4,22 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "device_statistics.h"
 #include "outlook.h"
 
 #define SCALE_MIN 15
-#define SCALE_FIRST_N 600.0
-#define SCALE_N 100000.0
-#define SCALE_LIMIT 12.0
-#define FIRST_SCALE_KW 0.2
-#define SMALL_SCALE_KW 0.06
-#define MIN_SCALE_KW 0.005
-#define N_USUAL 600.0f
-#define MISSES (1.0 - 0.9)
-#define SMALLEST_STEP 0.01
-#define FIRST_STEP 2.0
-#define SOFT 20.0
-#define LOWEST_LOG_WIDTH (-4.0)
-#define HIGHEST_LOG_WIDTH 5.0
 #define MAX_FILL_MIN 5
 #define MOST_RECENT 10.0
 
@@ -29,8 +17,6 @@ static const double RECENT_MIN[N_RECENT] = {15.0, 60.0};
 struct outcome {
     double actual_kw[MAX_LEADS][N_KINDS], window_kw[MAX_LEADS];
 };
-
-static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
 static void read_outcomes(const struct outlook_step *step, const float *last, struct outcome *outcome)
 {
@@ -81,9 +67,8 @@ static void learn_width(const struct outlook_step *step, int64_t row, int64_t at
     double n_outcomes = step->n_outcomes[row * step->n_leads + at / N_KINDS];
     double *log_width = step->log_width + row * n + at;
     const float *kw = values + 2 * N_STATISTICS;
-    double missed = actual_kw < (double)kw[OF_LOWER] || actual_kw > (double)kw[OF_UPPER] ? 1.0 : 0.0;
-    double moved = *log_width + max_of(FIRST_STEP / (n_outcomes + SOFT), SMALLEST_STEP) * (missed - MISSES);
-    *log_width = max_of(min_of(moved, HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
+    *log_width =
+        updated_log_width(*log_width, (double)kw[OF_LOWER], (double)kw[OF_UPPER], actual_kw, n_outcomes);
     for (int64_t i = 0; i < N_STATISTICS; i++) {
         errors[i] = (actual_kw - (double)values[i]) / scale_kw;
         change[i] = (double)values[N_STATISTICS + i];
@@ -139,17 +124,11 @@ static void learn_outcomes(struct outlook_step *step, int64_t entry, const float
 static void learn_reading(struct outlook_step *step, int64_t entry, const float *last)
 {
     int64_t row = step->rows[entry], bin = step->local[entry] / USUAL_BIN_MIN;
-    double *seen = step->seen + row * N_OF_SEEN, last_kw = (double)last[0], scale_kw = seen[SEEN_SCALE];
-    float *usual = step->usual + row * 2 * N_USUAL_BINS + bin;
-    double limit_kw = SCALE_LIMIT * (scale_kw < SMALL_SCALE_KW ? FIRST_SCALE_KW : scale_kw);
-    double size_kw = min_of(fabs(last_kw - (double)last[-SCALE_MIN]), limit_kw);
-    double moved_kw = (size_kw > 0.0 ? size_kw - scale_kw : 0.0) / min_of(seen[SEEN_READINGS] + SCALE_FIRST_N, SCALE_N);
-    seen[SEEN_SCALE] = max_of(scale_kw + moved_kw, MIN_SCALE_KW);
+    double *seen = step->seen + row * N_OF_SEEN, last_kw = (double)last[0];
+    seen[SEEN_SCALE] = updated_scale_kw(seen[SEEN_SCALE], last_kw - (double)last[-SCALE_MIN], seen[SEEN_READINGS]);
     seen[SEEN_READINGS] += 1.0;
     seen[SEEN_LOWEST] = min_of(seen[SEEN_LOWEST], last_kw);
-    float n = min_of_f(usual[N_USUAL_BINS] + 1.0f, N_USUAL);
-    usual[0] = (float)((double)usual[0] + (last_kw - (double)usual[0]) / (double)n);
-    usual[N_USUAL_BINS] = n;
+    update_profile(step->usual + row * 2 * N_USUAL_BINS + bin, N_USUAL_BINS, last_kw);
 }
 
 static void store_pending(const struct outlook_step *step, int64_t entry, const int64_t *places)

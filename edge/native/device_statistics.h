@@ -1,0 +1,50 @@
+/* What the learners of forecasts and of outlooks update of a device by the same formulas: daily_profile.py, error_scale.py
+   and conformal_interval.py. */
+
+#ifndef DEVICE_STATISTICS_H
+#define DEVICE_STATISTICS_H
+
+#include <math.h>
+
+#include "gapcast.h"
+
+#define N_USUAL 600.0f
+#define SCALE_FIRST_N 600.0
+#define SCALE_N 100000.0
+#define SCALE_LIMIT 12.0
+#define FIRST_SCALE_KW 0.2
+#define SMALL_SCALE_KW 0.06
+#define MIN_SCALE_KW 0.005
+#define MISSES (1.0 - 0.9)
+#define SMALLEST_STEP 0.01
+#define FIRST_STEP 2.0
+#define SOFT 20.0
+#define LOWEST_LOG_WIDTH (-4.0)
+#define HIGHEST_LOG_WIDTH 5.0
+
+/* Updates the usual power of a time of day: `usual` is its mean, and has its number of readings `n_bins` further. */
+static inline void update_profile(float *usual, int64_t n_bins, double last_kw)
+{
+    float n = min_of_f(usual[n_bins] + 1.0f, N_USUAL), mean_kw = usual[0];
+    usual[0] = (float)((double)mean_kw + (last_kw - (double)mean_kw) / (double)n);
+    usual[n_bins] = n;
+}
+
+/* Returns the error scale after a change of the power, the next one after `n_before` of them. */
+static inline double updated_scale_kw(double scale_kw, double change_kw, double n_before)
+{
+    double limit_kw = SCALE_LIMIT * (scale_kw < SMALL_SCALE_KW ? FIRST_SCALE_KW : scale_kw);
+    double size_kw = min_of(fabs(change_kw), limit_kw);
+    double moved_kw = (size_kw > 0.0 ? size_kw - scale_kw : 0.0) / min_of(n_before + SCALE_FIRST_N, SCALE_N);
+    return max_of(scale_kw + moved_kw, MIN_SCALE_KW);
+}
+
+/* Returns the logarithm of an interval's width after the outcome `actual_kw`, the next one after `n_before` of them. */
+static inline double updated_log_width(double log_width, double lower_kw, double upper_kw, double actual_kw, double n_before)
+{
+    double missed = actual_kw < lower_kw || actual_kw > upper_kw ? 1.0 : 0.0;
+    double moved = log_width + max_of(FIRST_STEP / (n_before + SOFT), SMALLEST_STEP) * (missed - MISSES);
+    return max_of(min_of(moved, HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
+}
+
+#endif
