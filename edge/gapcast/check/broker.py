@@ -19,6 +19,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.session.session import Session
+from gapcast.mqtt.topics import filter_covers
 
 _BROKER_S = 8.0
 _NO_ANSWER = "the broker does not answer"
@@ -100,17 +101,11 @@ def _check_order(settings: Settings) -> Iterator[Finding]:
     earlier: dict[str, int] = {}
     for i, (topic, _) in enumerate(sources_of(settings)):
         for one in topic.filters:
-            first = next((number for other, number in earlier.items() if _covers(other, one)), None)
+            first = next((number for other, number in earlier.items() if filter_covers(other, one)), None)
             if first is not None:
                 text = f"sources.{i} gets no message on {one}: sources.{first}, which comes first, reads them all"
                 yield warn("sources", text, f"write sources.{i} before sources.{first}")
         earlier |= dict.fromkeys(topic.filters, i)
-
-
-def _covers(one: str, other: str) -> bool:
-    """Return whether the filter ``one`` matches all topics of ``other``."""
-    levels, covered = one.split("/"), other.split("/")
-    return len(levels) == len(covered) and all(level in {"+", own} for level, own in zip(levels, covered, strict=True))
 
 
 def _check_distribution(inputs: CheckInput, options: SessionOptions) -> Iterator[Finding]:

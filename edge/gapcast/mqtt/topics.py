@@ -53,6 +53,18 @@ class DeviceTopic:
         return device
 
 
+def filter_covers(one: str, other: str) -> bool:
+    """Return whether the filter ``one`` matches the topic ``other``, or all topics of ``other`` if that is a filter.
+
+    Filters without ``#`` only.
+
+    >>> filter_covers("gap/+/reading", "gap/home/reading"), filter_covers("gap/home/reading", "gap/+/reading")
+    (True, False)
+    """
+    levels, covered = one.split("/"), other.split("/")
+    return len(levels) == len(covered) and all(level in {"+", own} for level, own in zip(levels, covered, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class DemandTopics:
     """The topics of demands: what is published, and the changes that are read."""

@@ -13,7 +13,7 @@ from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode_document
 from gapcast.mqtt.session.received_messages import ReceivedMessage
-from gapcast.mqtt.topics import DeviceTopic
+from gapcast.mqtt.topics import DeviceTopic, filter_covers
 from gapcast.service.ports.broker_link import IncomingMessage
 
 
@@ -68,7 +68,7 @@ class RegisterReader:
         reject: Callable[[IncomingMessage, PayloadError], None],
     ) -> None:
         self._sources = tuple(sources)
-        self._of_readings = [one.split("/") for one in of_readings]
+        self._of_readings = list(of_readings)
         self._limits = limits
         self._changes = changes
         self._reject = reject
@@ -95,11 +95,7 @@ class RegisterReader:
         return None
 
     def _holds_readings(self, topic: str) -> bool:
-        levels = topic.split("/")
-        return any(
-            len(one) == len(levels) and all(level in {"+", own} for level, own in zip(one, levels, strict=True))
-            for one in self._of_readings
-        )
+        return any(filter_covers(one, topic) for one in self._of_readings)
 
     def _record(self, sources: Sequence[RegisterSource], received: ReceivedMessage) -> None:
         """Record the registers in a message; raise :class:`PayloadError` if one is unusable.
