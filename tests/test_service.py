@@ -144,9 +144,9 @@ def test_devices_beyond_a_limit_are_the_later_ones() -> None:
     link.put(*(Reading(device, NOON, 1.0) for device in ("first", "second", "third")))
     service.run_once(0)
     names = "first", "second", "third", "unknown"
-    assert [service.queries.is_beyond(device, 2) for device in names] == [False, False, True, False]
+    assert [service.queries.exceeds_device_limit(device, 2) for device in names] == [False, False, True, False]
     assert service.forget("first")
-    assert [service.queries.is_beyond(device, 1) for device in names] == [False, True, True, False]
+    assert [service.queries.exceeds_device_limit(device, 1) for device in names] == [False, True, True, False]
 
 
 class Recorder:

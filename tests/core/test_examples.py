@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.windows.examples import HouseExamples, HouseMinutes, count_recent, examples_in, with_targets
-from gapcast.core.windows.training_set import TEST, TRAIN, VALIDATE, Chunk, Contract, Draw, Manifest, SetHouse, row_type
+from gapcast.core.windows.training_set import (
+    TEST,
+    TRAIN,
+    VALIDATE,
+    Chunk,
+    Contract,
+    Draw,
+    Manifest,
+    TrainingSetHouse,
+    row_type,
+)
 from gapcast.core.windows.window import MAX_FILL_MIN, WindowSpec, cut
 
 SPECS = st.builds(WindowSpec, st.integers(2, 50), st.sampled_from(["oldest", "zero"]))
@@ -86,7 +96,7 @@ def test_training_set_embargo_separates_the_parts() -> None:
 
 def test_training_set_manifest_lists_parts_and_houses() -> None:
     houses = tuple(
-        SetHouse(name, left_out, 9, 0, 0, "a", "b", None, {TRAIN: 5}, {TRAIN: 3}, 1.0, 2.0)
+        TrainingSetHouse(name, left_out, 9, 0, 0, "a", "b", None, {TRAIN: 5}, {TRAIN: 3}, 1.0, 2.0)
         for name, left_out in (("a", False), ("b", True))
     )
     chunks = (Chunk("1", TRAIN, 5, ""), Chunk("2", TRAIN, 4, ""), Chunk("3", TEST, 2, ""))

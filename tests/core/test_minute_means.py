@@ -323,10 +323,10 @@ def test_minute_means_with_other_channels_start_empty() -> None:
 
 def test_replayed_minute_is_closed_again() -> None:
     means = means_of(TEN_SECONDS, (0, 1.0), (50, 7.0))
-    means.replay_minute(NOON)
+    means.close_minute(NOON)
     assert closed(means) == [(0, approx(2.0))]
-    means.replay_minute(NOON)
-    means.replay_minute(NOON + 3)  # of another meter of that device: nothing that this one held on to
+    means.close_minute(NOON)
+    means.close_minute(NOON + 3)  # of another meter of that device: nothing that this one held on to
     assert closed(means) == []
     assert means.due_ms == START + 2 * MINUTE + GRACE_MS
-    MinuteMeans(TEN_SECONDS, n_channels=1).replay_minute(NOON)
+    MinuteMeans(TEN_SECONDS, n_channels=1).close_minute(NOON)

@@ -24,7 +24,7 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.refit import nights
 from gapcast.refit.forest_file import RefitResult, Skills, encode_result
 from gapcast.refit.minutes import RecordedMinutes
-from gapcast.refit.nights import NightOptions, RefitNights
+from gapcast.refit.nights import NightlyRefits, NightOptions
 from gapcast.refit.schedule import LEAST_READINGS, night_minute
 from gapcast.refit.worker import FitOptions, FormerForest
 from gapcast.service.service import Service
@@ -56,8 +56,8 @@ def test_nights_restart_does_not_repeat_the_refit_of_the_night(tmp_path: Path, m
     monkeypatch.setattr(nights, "refit_confined", fit)
     clock = HandClock(NIGHT * 60.0)
 
-    def restarted() -> RefitNights:
-        found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
+    def restarted() -> NightlyRefits:
+        found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
         found.restore(engine)
         return found
 
@@ -90,7 +90,7 @@ def test_nights_forget_during_the_last_step_of_a_refit_discards_it(
         return True
 
     monkeypatch.setattr(nights, "refit_confined", fit)
-    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
     deletion = Thread(target=found.forget, args=("home",))  # once the forest is in use
     service = service_of(engine)
     service.use_forest = use_forest
@@ -104,7 +104,7 @@ def test_nights_forget_during_the_last_step_of_a_refit_discards_it(
     assert formers == [None, None], "the trees of the deleted household are not compared with those of the next"
 
 
-class DelayedNights(RefitNights):
+class DelayedNights(NightlyRefits):
     """Between the service's forgetting of a device and its own, ``meanwhile`` is called, as of other threads."""
 
     meanwhile: Callable[[], object]
@@ -135,7 +135,7 @@ def send(service: Service, link: MemoryLink, *minutes: int) -> None:
     service.run_once(0)
 
 
-def archived(found: RefitNights, device: str = "home") -> None:
+def archived(found: NightlyRefits, device: str = "home") -> None:
     """Record as many minutes of ``device`` as a first refit needs."""
     found.record([Reading(device, minute, 1.0) for minute in range(NIGHT - LEAST_READINGS, NIGHT)])
 
@@ -144,7 +144,7 @@ def archived(found: RefitNights, device: str = "home") -> None:
 def test_nights_forget_and_new_reading_before_the_last_step_discard_the_refit(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
     service = Service(link := MemoryLink(), engine, {}, recorder=found)
     archived(found)
     send(service, link, NIGHT)
@@ -184,7 +184,7 @@ def test_service_forget_removes_trees_that_a_refit_uses_meanwhile(engine: Engine
 def test_nights_refit_of_a_device_unknown_to_the_service_is_not_used(engine: Engine, tmp_path: Path) -> None:
     """As of one that the service has just forgotten, and the recorder is about to."""
     clock = HandClock(NIGHT * 60.0)
-    found = RefitNights(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
+    found = NightlyRefits(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
     service = Service(MemoryLink(), engine, {}, recorder=found)
     archived(found)
     for n_refused in (1, 2):  # again in the next night, and not only after two weeks
@@ -210,13 +210,13 @@ def test_nights_refit_is_repeated_after_its_days_whatever_its_result(
 
     monkeypatch.setattr(nights, "refit_confined", fit)
     clock = HandClock(NIGHT * 60.0)
-    found = RefitNights(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
+    found = NightlyRefits(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
     archived(found)
     for n_days, n_fitted in ((0, 1), (1, 1), (13, 1), (14, 2)):
         clock.now_s = (NIGHT + n_days * DAY_MIN) * 60.0
         if restarts and n_days:
             found.stop()
-            found = RefitNights(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
+            found = NightlyRefits(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
             found.restore(engine)
         found.refit_due(service_of(engine))
         assert len(formers) == n_fitted, n_days
@@ -244,7 +244,7 @@ def test_nights_refit_is_for_the_windows_and_the_horizon_of_the_device(
     )
     engine = Engine(main.model, ensemble=main.ensemble, horizons=DeviceHorizons({"home": 9}, [own]))
     monkeypatch.setattr(nights, "refit_confined", fit)
-    found = RefitNights(tmp_path, 10, NightOptions(1, zone, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, zone, GATEWAY), HandClock(NIGHT * 60.0))
     for device in ("home", "flat"):
         archived(found, device)
     found.refit_due(service_of(engine))
@@ -253,14 +253,14 @@ def test_nights_refit_is_for_the_windows_and_the_horizon_of_the_device(
 
 def test_nights_restore_uses_no_forest_of_another_horizon(tmp_path: Path, engine: Engine) -> None:
     forest = constant_forest(engine.horizons.main.forests.features.names)
-    before = RefitNights(tmp_path, 10)
+    before = NightlyRefits(tmp_path, 10)
     archived(before)
     before.stop()
     for horizon_min, n_forests in ((5, 1), (9, 0)):
         result = RefitResult(forest, "", horizon_min, 4_000, 720, Skills(0.5, 0.5), None, 1.0, NIGHT - 1)
         before.archive.store_forest("home", encode_result(result))
         engine.horizons.main.forests.forget("home")
-        after = RefitNights(tmp_path, 10)
+        after = NightlyRefits(tmp_path, 10)
         after.restore(engine)
         assert (after.status.n_forests, len(engine.horizons.main.forests)) == (n_forests, n_forests)
 
@@ -268,12 +268,12 @@ def test_nights_restore_uses_no_forest_of_another_horizon(tmp_path: Path, engine
 def test_nights_restore_uses_the_other_forests_beside_a_damaged_one(tmp_path: Path, engine: Engine) -> None:
     forest = constant_forest(engine.horizons.main.forests.features.names)
     content = encode_result(RefitResult(forest, "", 5, 4_000, 720, Skills(0.5, 0.5), None, 1.0, NIGHT - 1))
-    before = RefitNights(tmp_path, 10)
+    before = NightlyRefits(tmp_path, 10)
     for device, stored in (("flat", content[:-100]), ("home", content)):
         archived(before, device)
         before.archive.store_forest(device, stored)
     before.stop()
-    after = RefitNights(tmp_path, 10)
+    after = NightlyRefits(tmp_path, 10)
     with structlog.testing.capture_logs() as lines:
         after.restore(engine)
     assert [(line["event"], line["device"]) for line in lines] == [("refit.forest_unusable", "flat")]
@@ -283,7 +283,7 @@ def test_nights_restore_uses_the_other_forests_beside_a_damaged_one(tmp_path: Pa
 
 @pytest.mark.usefixtures("constant_refits")
 def test_nights_refit_that_cannot_be_stored_leaves_the_others(tmp_path: Path, engine: Engine) -> None:
-    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
     (tmp_path / "home.forest").mkdir()  # as root, who may write anything, would replace a file
     for device in ("home", "flat"):
         archived(found, device)
@@ -296,7 +296,7 @@ def test_nights_refit_that_cannot_be_stored_leaves_the_others(tmp_path: Path, en
 @pytest.mark.usefixtures("constant_refits")
 def test_nights_begin_at_the_minute_of_the_gateway(tmp_path: Path, engine: Engine) -> None:
     clock = HandClock()
-    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
     archived(found)
     for minute, n_used in ((NIGHT - 2, 1), (NIGHT - 1, 1), (NIGHT, 2)):
         clock.now_s = minute * 60.0

@@ -17,7 +17,7 @@ from gapcast.refit import nights
 from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.minutes_file import read_file
-from gapcast.refit.nights import START_DELAY_S, NightOptions, RefitNights
+from gapcast.refit.nights import START_DELAY_S, NightlyRefits, NightOptions
 from gapcast.service.service import Service
 from tests.refit.test_nights import GATEWAY, NIGHT, archived
 from tests.support.clocks import HandClock
@@ -49,9 +49,9 @@ def clock() -> CountedClock:
 
 
 @pytest.fixture
-def found(tmp_path: Path, clock: CountedClock, monkeypatch: pytest.MonkeyPatch) -> RefitNights:
+def found(tmp_path: Path, clock: CountedClock, monkeypatch: pytest.MonkeyPatch) -> NightlyRefits:
     monkeypatch.setattr(nights, "_CHECK_S", 0.001)
-    return RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
+    return NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @contextmanager
-def started(found: RefitNights) -> Iterator[Service]:
+def started(found: NightlyRefits) -> Iterator[Service]:
     service = Service(MemoryLink(), ensemble_engine(refits=True), {}, recorder=found)
     found.start(service)
     try:
@@ -78,7 +78,7 @@ def started(found: RefitNights) -> Iterator[Service]:
 
 
 def test_refit_thread_waits_after_the_start_and_for_the_next_night(
-    found: RefitNights, clock: CountedClock, fitted: list[int]
+    found: NightlyRefits, clock: CountedClock, fitted: list[int]
 ) -> None:
     archived(found)
     with started(found):
@@ -94,7 +94,7 @@ def test_refit_thread_waits_after_the_start_and_for_the_next_night(
 
 
 def test_refit_thread_survives_an_error(
-    found: RefitNights, clock: CountedClock, monkeypatch: pytest.MonkeyPatch
+    found: NightlyRefits, clock: CountedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> RefitResult:
         raise ZeroDivisionError
@@ -110,7 +110,7 @@ def test_refit_thread_survives_an_error(
 
 
 def test_refit_thread_writes_the_archive_hourly_and_at_its_end(
-    found: RefitNights, clock: CountedClock, tmp_path: Path
+    found: NightlyRefits, clock: CountedClock, tmp_path: Path
 ) -> None:
     def is_written(n: int) -> bool:
         path = tmp_path / "home.minutes"
@@ -128,7 +128,7 @@ def test_refit_thread_writes_the_archive_hourly_and_at_its_end(
 
 
 def test_refit_thread_stop_ends_the_refit_and_begins_no_other(
-    found: RefitNights, clock: CountedClock, monkeypatch: pytest.MonkeyPatch
+    found: NightlyRefits, clock: CountedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
 

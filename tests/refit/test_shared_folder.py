@@ -8,14 +8,14 @@ import pytest
 
 from gapcast.app import application
 from gapcast.core.readings.reading import Reading
-from gapcast.refit.nights import REFIT_FOLDER, RefitNights
+from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.houses import FIRST
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 
-def nights_of(gateway: Gateway) -> RefitNights:
+def nights_of(gateway: Gateway) -> NightlyRefits:
     """Return the nights of ``gateway`` once it has restored its state."""
     wait_until(lambda: gateway.application._http_server.is_serving, "the end of the start")
     nights = gateway.application._nights

@@ -17,7 +17,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.submeters import measured_name
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes
-from gapcast.refit.nights import RefitNights
+from gapcast.refit.nights import NightlyRefits
 from gapcast.refit.schedule import LEAST_READINGS
 from gapcast.refit.worker import FitOptions
 from gapcast.service.service import Service
@@ -59,7 +59,7 @@ def test_night_fits_the_submeters_and_a_restart_keeps_their_trees(
         return RefitResult(forest, "", 5, len(house), 720, Skills(0.5, 0.5), None, 1.0, int(house.minutes[-1]))
 
     monkeypatch.setattr("gapcast.refit.nights.refit_confined", fit)
-    nights = RefitNights(tmp_path, 10, clock_s=lambda: (FIRST + LEAST_READINGS) * 60.0)
+    nights = NightlyRefits(tmp_path, 10, clock_s=lambda: (FIRST + LEAST_READINGS) * 60.0)
     for i in range(LEAST_READINGS):
         measured = {measured_name("car"): i % 8.0} if i % 2 else None
         nights.record([Reading("home", FIRST + i, 9.0, measured=measured), Reading("flat", FIRST + i, 1.0)])
@@ -74,6 +74,6 @@ def test_night_fits_the_submeters_and_a_restart_keeps_their_trees(
     assert ("home" in forests, "flat" in forests) == (True, True)
 
     again = engine_with_submeters()
-    RefitNights(tmp_path, 10).restore(again)
+    NightlyRefits(tmp_path, 10).restore(again)
     forests = again.horizons.main.forests
     assert ("home" in forests, "flat" in forests) == (True, True)

@@ -43,7 +43,7 @@ def test_pace_waits_until_the_forecasts_catch_up() -> None:
     for n_passed in range(3, 8):
         wait_until(partial(has_length, passed, n_passed), "three readings ahead")
         assert len(passed) == n_passed
-        pace.note_forecast(forecast(START + n_passed - 3))
+        pace.record_forecast(forecast(START + n_passed - 3))
     meter.join(GUARD_S)
     assert len(passed) == 8
 
@@ -66,7 +66,7 @@ def test_pace_ends_with_the_replay() -> None:
 def test_pace_ignores_what_is_no_forecast(payload: bytes) -> None:
     pace = ForecastPace(Event())
     pace.wait(START)
-    pace.note_forecast(payload)
+    pace.record_forecast(payload)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from gapcast.core.windows.training_set import (
     Contract,
     Draw,
     Manifest,
-    SetHouse,
+    TrainingSetHouse,
 )
 from gapcast_fleet.training_sets.window_draw import DrawJob, note_path, window_counter, window_drawer
 
@@ -31,7 +31,9 @@ House = tuple[int, np.ndarray]
 def manifest_of(taken: Mapping[str, int], left_out: Mapping[str, int]) -> Manifest:
     """A manifest of houses that give so many windows each of their parts, and of no files."""
     houses = tuple(
-        SetHouse(name, out, 9, 0, 0, "", "", None, {}, dict.fromkeys(PARTS, 0) | dict.fromkeys(parts, n), 1.0, 2.0)
+        TrainingSetHouse(
+            name, out, 9, 0, 0, "", "", None, {}, dict.fromkeys(PARTS, 0) | dict.fromkeys(parts, n), 1.0, 2.0
+        )
         for group, out, parts in ((taken, False, PARTS[:2]), (left_out, True, (TEST,)))
         for name, n in group.items()
     )
@@ -63,7 +65,7 @@ def write_set(
         chunks += [Chunk(**chunk) for chunk in json.loads(note_path(folder, group).read_text())]
         begin, n_learnt = begins[name], max(counted["n_learnt"], 1)
         found.append(
-            SetHouse(
+            TrainingSetHouse(
                 name,
                 begin is None,
                 at.size,

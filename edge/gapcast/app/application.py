@@ -46,7 +46,7 @@ from gapcast.systemd.notify import Notifier
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from gapcast.refit.nights import RefitNights
+    from gapcast.refit.nights import NightlyRefits
 
 log = structlog.get_logger(__name__)
 
@@ -143,12 +143,12 @@ class Application:
         about = ServiceInfo(load_interpreter()[1], self.session.gateway, shards[0] if shards else None)
         return build_registry(self.service, about, self._settings.metrics.per_device)
 
-    def _refit_nights(self, folder: Path, clock_s: Callable[[], float]) -> RefitNights:
-        from gapcast.refit.nights import REFIT_FOLDER, NightOptions, RefitNights  # noqa: PLC0415 - few gateways refit
+    def _refit_nights(self, folder: Path, clock_s: Callable[[], float]) -> NightlyRefits:
+        from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits, NightOptions  # noqa: PLC0415 - few gateways refit
 
         learning, zone = self._settings.learning, self._settings.site.zone
         options = NightOptions(learning.refit_every_days, zone, self.session.gateway)
-        return RefitNights(folder / REFIT_FOLDER, learning.refit_max_devices, options, clock_s)
+        return NightlyRefits(folder / REFIT_FOLDER, learning.refit_max_devices, options, clock_s)
 
     def _record_models(self, models: Models) -> None:
         """Record the models of a shard before they are used, so that the record holds after a crash at any point."""

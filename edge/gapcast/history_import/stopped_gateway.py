@@ -25,7 +25,7 @@ from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.windows.features import measured_in
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.private_files import chown_to_owner_of, make_private_folder
-from gapcast.refit.nights import REFIT_FOLDER, RefitNights
+from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits
 from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.files.disk_problems import disk_error_fix
 from gapcast.storage.files.locks import ShardLock, lock_folder
@@ -48,7 +48,7 @@ class StoppedGateway:
     settings: Settings
     _meters: Meters
     _recovered: Recovered
-    _nights: RefitNights | None = None
+    _nights: NightlyRefits | None = None
     _forgotten: list[str] = field(default_factory=list)
     _recorded: list[Reading] = field(default_factory=list)
 
@@ -154,9 +154,9 @@ def _shard_lock(settings: Settings, folder: Path, models: Models) -> Iterator[No
 def _restored(settings: Settings, folder: Path, state: Path, models: Models) -> StoppedGateway:
     is_refitted = refits(settings)
     engine = engine_of(settings, models, refits=is_refitted)
-    nights: RefitNights | None = None
+    nights: NightlyRefits | None = None
     if is_refitted:
-        nights = RefitNights(folder / REFIT_FOLDER, settings.learning.refit_max_devices)
+        nights = NightlyRefits(folder / REFIT_FOLDER, settings.learning.refit_max_devices)
         nights.restore(engine)
     extras, sources = measured_in(models.primary.features)[1:], sources_of(settings)
     meters: Meters = NoMeters()

@@ -16,11 +16,11 @@ from gapcast.http.options import HttpOptions
 from gapcast.http.outer_layers import outer_layers
 from gapcast.http.routes import api_docs, web_page
 from gapcast.http.routes.demand import demand_router
-from gapcast.http.routes.devices import PackedDevices, devices_router
+from gapcast.http.routes.devices import CompressedDevices, devices_router
 from gapcast.http.routes.event_readers import EventReaders
 from gapcast.http.routes.events import events_router
 from gapcast.http.routes.inference import inference_router
-from gapcast.http.routes.latest import LatestOfOne
+from gapcast.http.routes.latest import DeviceLatestRoute
 from gapcast.http.routes.openapi_document import DocumentedApp
 from gapcast.http.routes.operations import health_router, metrics_router, models_router
 from gapcast.http.routes.outlook import outlook_router
@@ -67,7 +67,7 @@ def create_app(
 def _add_layers(app: FastAPI, service: Service, options: HttpOptions) -> None:
     """Add the layers before the routes, from the innermost to the outermost."""
     app.add_middleware(ComputeLimit)
-    app.add_middleware(PackedDevices)
+    app.add_middleware(CompressedDevices)
     app.add_middleware(
         BodyLimit,
         max_body_bytes=options.max_body_bytes,
@@ -79,6 +79,6 @@ def _add_layers(app: FastAPI, service: Service, options: HttpOptions) -> None:
         app.add_middleware(LocalChanges, networks=options.allow_changes_from)
     app.add_middleware(CrossSiteGuard, origins=options.cors_origins)
     # Outside of the layers that a request without a body does not need:
-    app.add_middleware(LatestOfOne, queries=service.queries)
+    app.add_middleware(DeviceLatestRoute, queries=service.queries)
     for layer in outer_layers(options, service.statistics):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.http.errors.safe_responses import SafeResponses
+from gapcast.http.errors.error_responses import ErrorResponses
 from gapcast.http.guards.host_check import HostCheck
 from gapcast.http.guards.ip_allowlist import IpAllowlist
 from gapcast.http.guards.token_guard import TokenGuard
@@ -25,5 +25,5 @@ def outer_layers(options: HttpOptions, statistics: Statistics) -> list[Middlewar
     if options.allow_from:
         layers.append(Middleware(IpAllowlist, networks=options.allow_from))
     layers.append(Middleware(HostCheck, allowed_hosts=options.allowed_hosts, own_names=options.own_names))
-    layers.append(Middleware(SafeResponses, statistics=statistics))
+    layers.append(Middleware(ErrorResponses, statistics=statistics))
     return layers

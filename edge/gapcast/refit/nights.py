@@ -42,7 +42,7 @@ class NightOptions:
     gateway: str = ""
 
 
-class RefitNights:
+class NightlyRefits:
     """The refits of a running service. Implements :class:`gapcast.service.ports.minute_recorder.MinuteRecorder`."""
 
     def __init__(

@@ -9,7 +9,7 @@ from threading import Condition, Event
 from gapcast.text.json_input import decode_json
 
 #: Most readings ahead of the newest forecast. A broker queues about a thousand messages for a slow subscriber, and
-#: drops more without a word (mosquitto's ``max_queued_messages``).
+#: drops more without a report (mosquitto's ``max_queued_messages``).
 MOST_AHEAD = 500
 #: Without a forecast for this long there is no gateway to wait for.
 PATIENCE_S = 10.0
@@ -39,7 +39,7 @@ class ForecastPace:
             if not self._is_alone:
                 self._ahead.append(minute)
 
-    def note_forecast(self, payload: bytes) -> None:
+    def record_forecast(self, payload: bytes) -> None:
         """Note the forecast in ``payload``: the readings up to its own have arrived. Other payloads are ignored."""
         try:
             observed_at = datetime.fromisoformat(decode_json(payload)["observed_at"])

@@ -108,7 +108,7 @@ class MeterPublisher:
 
         def note(_client: object, _data: object, message: MQTTMessage) -> None:
             if not message.retain:
-                pace.note_forecast(bytes(message.payload))
+                pace.record_forecast(bytes(message.payload))
 
         self._client.on_message = note
         self._client.subscribe(topic)

@@ -124,7 +124,7 @@ class Service:
                 return False
             self._changes.append(ForgottenDevice(device))
         self._attempt("refit", self._running.recorder.forget, device)
-        with self._running.lock:  # the recorder may have put trees of before to use, for a reading that came meanwhile
+        with self._running.lock:  # a reading in between may have restored the trees of before
             self._running.engine.forecaster_of(device).forests.forget(device)
         return True
 

@@ -54,7 +54,7 @@ class DiskWriter:
             self._checkpoint = self._thread.submit(complete_checkpoint, folder, generation, begun, clean_from)
 
     def release_memory(self) -> None:
-        """Release what the checkpoint before has freed: when this task runs, the snapshot is freed."""
+        """Return the memory of the last checkpoint's snapshot to the system, after the task that wrote it."""
         self._thread.submit(release_freed_memory)
 
     def collect_sync(self) -> BaseException | None:

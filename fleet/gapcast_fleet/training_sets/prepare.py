@@ -28,7 +28,7 @@ from gapcast.core.windows.training_set import (
     Contract,
     Draw,
     Manifest,
-    SetHouse,
+    TrainingSetHouse,
     row_type,
     source_sha256,
 )  # fmt: skip
@@ -224,9 +224,9 @@ def _n_readings_done(folder: Path, group: int, n_readings: int) -> int:
     return int(path.read_text(encoding="utf-8") or 0) if path.exists() else 0
 
 
-def _in_set(house: HouseSurvey, begins: int | None, counted: WindowCounts, taken: Sequence[int]) -> SetHouse:
+def _in_set(house: HouseSurvey, begins: int | None, counted: WindowCounts, taken: Sequence[int]) -> TrainingSetHouse:
     n_learnt = max(counted.n_learnt, 1)
-    return SetHouse(
+    return TrainingSetHouse(
         house.name,
         begins is None,
         house.n_readings,

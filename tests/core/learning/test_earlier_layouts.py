@@ -35,7 +35,7 @@ def of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "N_HIDDEN", 44)
     monkeypatch.setattr(hidden_features, "_LIMIT", 4.0)
     monkeypatch.setattr(hidden_features, "drawn", hidden_features.drawn.__wrapped__)
-    monkeypatch.setattr(boa_weights, "CHAMPION_SHARE", 0.35)
+    monkeypatch.setattr(boa_weights, "PRIMARY_PRIOR", 0.35)
 
 
 @pytest.fixture

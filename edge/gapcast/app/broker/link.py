@@ -81,6 +81,6 @@ def connect_discovery(link: MqttLink, settings: Settings, service: Service, sess
         outlook_model_of,
         demand_check_of(settings, outlook_model_of),
         service.queries.published_model_of,
-        is_beyond_limit=lambda device: service.queries.is_beyond(device, topics.max_devices),
+        is_beyond_limit=lambda device: service.queries.exceeds_device_limit(device, topics.max_devices),
     )
     link.listen(topics.birth_topic, link.discovery)

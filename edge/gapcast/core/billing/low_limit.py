@@ -45,8 +45,8 @@ def text_of(found: LowLimit | None) -> str | None:
 class LowestWindow:
     """The lowest of the newest complete windows to which a limit applies: of a day of them at least, of two at most.
 
-    A day is as many windows as have 24 hours: gaps, and hours without a limit, do not count. No limit enters, so a new
-    one can be compared at once.
+    A day is 24 hours of windows with readings and a limit; others do not count. What is stored does not depend on the
+    limit, so that a new one can be compared at once.
 
     >>> lowest = LowestWindow()
     >>> for kw in (0.4, 0.3, *[0.5] * 22):

@@ -86,7 +86,7 @@ class HorizonForecaster:
             self.outlooks = OutlookForecaster(outlook, zone, limits, published_min, panel.channels)
         #: Whether the outlook's model continues from the body of the primary model.
         self._shares_body = outlook is not None and continues_from(outlook.model, model)
-        #: That of the last batch, with its rows and minutes; None if it cannot be used.
+        #: Output of the primary model's body for the last batch, with its rows and minutes; None if it cannot be used.
         self._last_body: tuple[Sequence[int], Sequence[int], Body] | None = None
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.

@@ -114,8 +114,8 @@ class MinuteMeans:
         self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
         return self._open.minute - minute > len(self._open.closed) - n_closed
 
-    def replay_minute(self, minute: int) -> None:
-        """Close ``minute``, which had been closed before its samples were replayed."""
+    def close_minute(self, minute: int) -> None:
+        """Close ``minute`` without the usual wait."""
         end_ms = (minute + 1) * MINUTE_MS
         if self.newest_ms is not None and end_ms - self.newest_ms <= self._holding.hold_ms + MINUTE_MS:
             self._close_until(end_ms)

@@ -10,7 +10,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.billing.device_windows import WindowState
 from gapcast.core.plans.plans import PlannedPart, Plans
 from gapcast.core.readings.reading import Reading
-from gapcast.core.streams.accepted_batch import AcceptedBatch, count_results, require_sound
+from gapcast.core.streams.accepted_batch import AcceptedBatch, count_results, raise_if_device_failed
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.streams.history import History
 
@@ -39,7 +39,7 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
     for reading in readings:
         try:
             if failures:
-                require_sound(reading.device, readings, failures)
+                raise_if_device_failed(reading.device, readings, failures)
             status = accept(reading)
             if status is ready or status is first:
                 device = reading.device

@@ -142,7 +142,7 @@ def count_results(statuses: Sequence[ReadingStatus], buffers: Buffers) -> tuple[
     return disproved, counts
 
 
-def require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
+def raise_if_device_failed(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
     """Raise :class:`StateError` if an earlier reading of ``device`` in the batch failed."""
     if any(readings[i].device == device for i, _ in failures):
         msg = f"an earlier reading of {device} in the same batch failed"

@@ -76,7 +76,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class SetHouse:
+class TrainingSetHouse:
     """A house of a set. Times are RFC 3339 in UTC; ``validate_from`` is None if the house is left out entirely.
 
     ``n_found`` is the number of its windows for each part, ``n_taken`` of those in the set. ``mean_kw`` and
@@ -118,7 +118,7 @@ class Manifest:
     contract: Contract
     embargo_min: int
     draw: Draw
-    houses: tuple[SetHouse, ...]
+    houses: tuple[TrainingSetHouse, ...]
     chunks: tuple[Chunk, ...]
 
     def text(self) -> str:

@@ -15,7 +15,7 @@ _DETAIL = "internal error while handling this request: see internal.error in the
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-class SafeResponses:
+class ErrorResponses:
     """Answers 500 if a route raises, and adds ``cache-control: no-store`` unless a response sets its own."""
 
     def __init__(self, app: ASGIApp, statistics: Statistics) -> None:

@@ -17,7 +17,10 @@ from gapcast.http.errors import problems
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"})
 #: The page's static files, which contain no household data; their API requests need the token.
 PAGE, PAGE_FILES = "/", "/page/"
-_FIX = "send the token of http.token: authorization: Bearer TOKEN, or as a password, by Basic"
+_FIX = (
+    "the request has no valid token: send the header Authorization: Bearer TOKEN with the token of http.token, or the "
+    "token as the password of HTTP Basic"
+)
 _BEARER = 'Bearer realm="gapcast"'
 _CHALLENGE = f'{_BEARER}, Basic realm="gapcast", charset="UTF-8"'
 

@@ -26,7 +26,7 @@ _PATH = "/devices"
 _PLAN_BODY = json_body(PLAN_SCHEMA, [{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}])
 
 
-class PackedDevices:
+class CompressedDevices:
     """Compresses responses under ``/devices`` for clients that accept it: a tenth of the bytes for a large page."""
 
     def __init__(self, app: ASGIApp) -> None:

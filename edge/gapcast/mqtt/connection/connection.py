@@ -19,7 +19,7 @@ from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
 from gapcast.mqtt.connection.connection_log import ConnectionLog
 from gapcast.mqtt.connection.delivery import LAST_ID
 from gapcast.mqtt.connection.subscriptions import BrokerSubscriptions
-from gapcast.mqtt.connection.takeover import TakeoverDetector, require_not_yielding
+from gapcast.mqtt.connection.takeover import TakeoverDetector, raise_if_taken_over
 from gapcast.mqtt.connection.transport import (
     CLIENT_REJECTED,
     NO_RESPONSE,
@@ -229,7 +229,7 @@ class Connection:
         is_taken_over = self._takeover.is_taken_over(reason, was_open=self.is_open, mqtt5=self.mqtt5)
         self._lost()
         if is_taken_over:
-            require_not_yielding(self._options)
+            raise_if_taken_over(self._options)
             self._backoff.contended()
             self._log.taken_over(self._takeover.n_cut_short)
         elif was_answered or not self._fall_back() or self.mqtt5:  # a broker of 3.1.1 may close a connection of 5

@@ -40,7 +40,7 @@ class TakeoverDetector:
         return self.n_cut_short >= _N_CUT_SHORT if not mqtt5 else bool(reason.value == _TAKEN_OVER)
 
 
-def require_not_yielding(options: SessionOptions) -> None:
+def raise_if_taken_over(options: SessionOptions) -> None:
     """Raise :class:`ShardError` if this client stops when it is taken over: reconnecting would never end."""
     if options.yields:
         msg = (

@@ -48,7 +48,7 @@ CLIENT_REJECTED = (
     "the broker ended the connection after the TLS handshake: where it asks for a certificate, set "
     "mqtt.tls.certificate_path and key_path to one that it knows and that has not expired"
 )
-#: Reported when it ends without an alert, for example because the server takes us for a browser.
+#: Reported when it ends without an alert, for example because the server expects HTTPS without an ALPN protocol.
 NO_RESPONSE = (
     "the broker ended the connection before it answered: where it shares its port with HTTPS, set mqtt.tls.alpn to "
     "what its documentation says"

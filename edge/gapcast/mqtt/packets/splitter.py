@@ -69,7 +69,7 @@ class Splitter:
     def packets(self) -> Iterator[Publication | Acknowledgement | OtherPacket]:
         """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT.
 
-        Packets that the caller does not take, because one before raises there, come with the next call.
+        If the caller raises while it handles a packet, the next call yields the packets after it.
         """
         buffer = self._buffer
         yield from self._split

@@ -43,7 +43,7 @@ class DemandPublisher:
     def publish(self, demands: Demands) -> None:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
 
-        None is sent while the broker is disconnected or confirms nothing: demands must not take the place of
+        Nothing is sent while the broker is disconnected or confirms no messages: demands must not take the place of
         forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained,
         and dropped if they expire before the broker confirms them and they would be sent again.
         Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.

@@ -138,7 +138,7 @@ class OutlookPublisher:
     def publish(self, outlooks: Outlooks) -> None:
         """Send each outlook on its device's topic; with MQTT 5 it expires at its last minute.
 
-        None is sent while the broker is disconnected or confirms nothing: outlooks must not take the place of
+        Nothing is sent while the broker is disconnected or confirms no messages: outlooks must not take the place of
         forecasts.
         """
         session = self._session

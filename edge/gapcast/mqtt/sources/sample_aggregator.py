@@ -129,7 +129,7 @@ class SampleAggregator:
 
     def replay_minute(self, meter: Meter, minute: int, now_ms: int) -> None:
         """Complete a minute that the clock completed in an earlier process."""
-        meter.means.replay_minute(minute)
+        meter.means.close_minute(minute)
         self._discard_minutes(meter, now_ms)
 
     def _discard_minutes(self, meter: Meter, now_ms: int) -> None:
@@ -172,7 +172,7 @@ class SampleAggregator:
         is_over = now_ms - meter.behind_ms + _JITTER_MS >= (minute + 1) * MINUTE_MS
         if meter.counter is not None or meter.source.holding.lateness_ms or not is_over:
             return []
-        meter.means.replay_minute(minute)
+        meter.means.close_minute(minute)
         readings = self._readings(meter)
         self._schedule_end(meter)
         return readings

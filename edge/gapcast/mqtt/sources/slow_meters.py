@@ -11,7 +11,8 @@ from gapcast.mqtt.sources.meter import Meter
 
 log = structlog.get_logger(__name__)
 
-#: Measured minutes in a row after which a stream is no longer filled: a meter that is slower than every_s alternates.
+#: Measured minutes in a row after which a stream is no longer filled. With a meter that is slower than every_s,
+#: measured and filled minutes alternate.
 _MEASURED_RUN = 10
 #: A meter is slow after so many intervals in a row that are longer than this.
 _SLOW_MS, _SLOW_RUN = 90_000, 3

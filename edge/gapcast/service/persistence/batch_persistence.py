@@ -14,8 +14,8 @@ from gapcast.service.persistence.persistence import ForgottenDevice, StateChange
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.running_engine import RunningEngine
 
-#: The state of more tracked devices is copied before it is written: that takes less time than the kernel may need to
-#: accept the data, if it waits for a slow disk. Up to so many, memory is more likely to be short.
+#: The state of more tracked devices is copied before it is written, because the kernel may take longer to accept the
+#: data, if it waits for a slow disk. The state of fewer is not copied: there, memory is more likely to be short.
 MAX_TRACKED_NOT_COPIED = 2_000
 
 

@@ -127,7 +127,7 @@ class Link(Protocol):
         ...
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast immediately, without :meth:`flush`; return their ids; id 0 needs no confirmation."""
+        """Send each forecast, without a need for :meth:`flush`; return their ids; id 0 needs no confirmation."""
         ...
 
     def publish_outlooks(self, outlooks: Outlooks) -> None:

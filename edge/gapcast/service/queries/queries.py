@@ -115,7 +115,7 @@ class ServiceQueries:
         """Identity of the model that forecasts of ``device`` are published under, at its horizon."""
         return self._running.engine.forecaster_of(device).published_model
 
-    def is_beyond(self, device: str, n_devices: int) -> bool:
+    def exceeds_device_limit(self, device: str, n_devices: int) -> bool:
         """Return whether ``device`` is known, and not one of the first ``n_devices``: the same after a restart."""
         with self._running.lock:
             buffers = self._running.engine.buffers

@@ -1,9 +1,8 @@
 """Decides when a checkpoint is due: before the next start takes long, or the journal takes much space.
 
-A checkpoint costs a time per device (about 40 us), whatever it replaces, and so does its share of the disk. With a
-minimum of readings per device between two of them, its cost per reading is bounded however fast readings arrive: the
-thirtieth part of that. The next start repeats the forecasts of the whole journal, which bounds its length the other
-way.
+Writing a checkpoint takes about 40 us per device, however few readings are new. So there is a minimum number of
+readings per device between two checkpoints, which bounds their cost per reading however fast readings arrive (to a
+thirtieth of 40 us). A maximum bounds the length of the journal, because the next start repeats all of its forecasts.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ and smaller for curved losses. Past regrets decay with a half-life, and a small 
 evenly (Herbster and Warmuth's fixed share, 1998), so that no member is excluded for good and the weights adapt when a
 house changes.
 
-All values are in units of the device's scale, so that a flat and a farm learn alike.
+All values are in units of the device's scale, so that learning does not depend on the power of a household.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HALF_LIFE_MIN = 14 * 1_440
 SHARE = 0.001
 #: Initial weights of the primary model and of persistence, which is the safe choice in an unknown house, at horizons of
 #: up to :data:`NEAR_MIN`. Further ahead the share of persistence is smaller, and that of the primary model larger.
-CHAMPION_SHARE, PERSISTENCE_SHARE = 0.25, 0.5
+PRIMARY_PRIOR, PERSISTENCE_PRIOR = 0.25, 0.5
 #: Horizon, minutes, up to which regrets of successive outcomes count as independent. Further ahead they overlap: the
 #: variance of their sum counts as the sum of their squares times the ratio of the horizon to this one.
 NEAR_MIN = 5
@@ -81,18 +81,18 @@ def state_before_situations(memory: F64, scale_kw: F64) -> F32:
 def prior_weights(n_members: int, horizon_min: int) -> F64:
     """Return the weights before the first outcome, ``[E]``: mostly the primary model, the first, and persistence.
 
-    The further ahead, the worse is the forecast that assumes no change, and the less of the weight has it.
+    Persistence gets worse with the horizon, so its weight is smaller at longer horizons.
 
     >>> prior_weights(4, horizon_min=5).round(3).tolist()
     [0.25, 0.125, 0.125, 0.5]
     >>> prior_weights(4, horizon_min=30).round(3).tolist()
     [0.667, 0.125, 0.125, 0.083]
     """
-    persistence = PERSISTENCE_SHARE * min(NEAR_MIN / horizon_min, 1.0)
+    persistence = PERSISTENCE_PRIOR * min(NEAR_MIN / horizon_min, 1.0)
     if n_members <= 2:  # noqa: PLR2004 - no member but the two, or one that is both
         return np.array([1 - persistence, persistence] if n_members > 1 else [1.0])
-    weights = np.full(n_members, (1 - CHAMPION_SHARE - PERSISTENCE_SHARE) / (n_members - 2))
-    weights[0], weights[-1] = CHAMPION_SHARE + PERSISTENCE_SHARE - persistence, persistence
+    weights = np.full(n_members, (1 - PRIMARY_PRIOR - PERSISTENCE_PRIOR) / (n_members - 2))
+    weights[0], weights[-1] = PRIMARY_PRIOR + PERSISTENCE_PRIOR - persistence, persistence
     return weights
 
 
