@@ -101,7 +101,7 @@ def minute(i: int, **powers_kw: Any) -> list[Reading]:
     return [Reading(device, NOON + i, kw) for device, kw in powers_kw.items()]
 
 
-def test_run_once_forecast_that_raises_is_rejected_and_the_others_published(logs: list[Any]) -> None:
+def test_run_once_rejects_only_the_failing_forecast(logs: list[Any]) -> None:
     link = NotingLink()
     service = served(link, minute(0, a=1, b=1, c=1), minute(1, a=2, b=POISON_KW, c=3), minute(2, a=4, b=5, c=6))
     assert [(one.device, one.gap_kw) for one in link.published] == [("a", 2), ("c", 3), ("a", 4), ("b", 5), ("c", 6)]

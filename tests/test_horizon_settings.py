@@ -123,7 +123,7 @@ def test_horizons_of_devices_are_part_of_a_shards_models() -> None:
     assert models.stamps == loaded()[1].stamps | {"forecast.devices": "heatpump: 3 min"}
 
 
-def test_memory_of_a_further_horizon_is_counted() -> None:
+def test_memory_estimate_includes_additional_horizons() -> None:
     one, two = (device_cost(engine_of(*loaded(forecast=forecast))) for forecast in ({}, OWN))
     assert two.tracked_bytes > 1.5 * one.tracked_bytes
     assert two.outlook_bytes > 1.9 * one.outlook_bytes
@@ -133,7 +133,7 @@ def test_memory_of_a_further_horizon_is_counted() -> None:
 # --- errors -----------------------------------------------------------------------------------------
 
 
-def test_horizon_that_no_model_has_is_an_error_that_lists_the_possible_ones() -> None:
+def test_unavailable_horizon_error_lists_the_available_ones() -> None:
     with pytest.raises(ModelError) as raised:
         loaded(forecast={"devices": {"heatpump": {"horizon_min": 7}}})
     assert str(raised.value) == (

@@ -61,7 +61,7 @@ def test_alpn_mqtt_reaches_the_broker(
 
 
 @pytest.mark.parametrize(("keys", "agreed"), [({}, None), ({"alpn": ["amqp"]}, None), ({"alpn": ["http/1.1"]}, HTTP)])
-def test_alpn_absent_is_taken_for_a_browser(
+def test_missing_alpn_error_names_the_setting(
     shared: SharedPort, authority: Authority, start_gateway: StartGateway, keys: dict[str, Any], agreed: str | None
 ) -> None:
     gateway = start_gateway(shared.port, connected=False, mqtt=tls(authority, **keys))

@@ -378,7 +378,7 @@ def test_check_disk_almost_full(check: Check, mosquitto: MosquittoBroker, monkey
     assert "free disk space" in cure
 
 
-def test_check_state_switched_off(check: Check, mosquitto: MosquittoBroker) -> None:
+def test_check_with_state_disabled(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, state={"keep": False})
     assert code == 0
     assert found(lines, "ok   state: the state is not persisted")

@@ -141,7 +141,7 @@ def archived(found: NightlyRefits, device: str = "home") -> None:
 
 
 @pytest.mark.usefixtures("constant_refits")
-def test_nights_forget_and_new_reading_before_the_last_step_discard_the_refit(
+def test_refit_is_discarded_after_forget_and_new_reading(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))

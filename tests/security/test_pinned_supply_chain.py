@@ -114,7 +114,7 @@ def test_lock_pins_every_package_by_hash(lock: Path) -> None:
     assert [line[:60] for line in packages if "==" not in line or "--hash=sha256:" not in line] == []
 
 
-def test_lowest_lock_has_the_lower_bounds() -> None:
+def test_lowest_lock_pins_the_minimum_versions() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = project["dependencies"] + project["optional-dependencies"]["demo"]
     bounds = {found for one in declared for found in PINNED_VERSION.findall(one)}

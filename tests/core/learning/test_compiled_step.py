@@ -144,7 +144,7 @@ def test_compiled_step_finds_the_steps_of_numpy(context: int) -> None:
 
 
 @pytest.mark.long
-def test_compiled_step_of_a_plug_is_that_of_numpy() -> None:
+def test_compiled_step_equals_numpy_for_a_plug() -> None:
     """Its error scale falls below that from which changes are clipped to a multiple of it."""
     compiled, numpy = (run.process(stream(plug_kw(3_600)), at_a_time=400) for run in pair())
     assert compiled.forecasts == numpy.forecasts
