@@ -206,6 +206,12 @@ def test_load_alpn_that_cannot_be_offered_is_named(protocol: str) -> None:
         load(None, {}, {"mqtt": {"tls": {"enabled": True, "alpn": [protocol]}}})
 
 
+def test_load_number_of_thousands_of_digits_names_the_file() -> None:
+    file = written(f"[demand]\nlimit_kw = {'9' * 5_000}\n")
+    with pytest.raises(SettingsError, match="has a number of thousands of digits"):
+        load(file, {}, {})
+
+
 def test_load_key_from_a_file_relative_to_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "house").mkdir()
     file = tmp_path / "house" / "gapcast.toml"

@@ -10,12 +10,12 @@ from socket import SHUT_RDWR, socket
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import BrokerError
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
-from gapcast_fleet.connectors.mqtt_sink import TaskPublisher, to_mqtt
+from gapcast_fleet.connectors.mqtt_sink import TaskPublisher, publish_rows, to_mqtt
 from gapcast_fleet.connectors.mqtt_source import MqttReader, from_mqtt
 from gapcast_fleet.scoring.score import Plan, start
 from tests.fleet.houses import ForecastKw, Forecasts, fleet, furthest, of_the_edge, settings, shuffled
@@ -210,15 +210,26 @@ def test_mqtt_source_unreachable_broker_is_named() -> None:
         SparkMqttClient(settings(mqtt={"host": "127.0.0.1", "port": port}).mqtt, "x").open()
 
 
+def test_mqtt_task_that_fails_disconnects(mosquitto: MosquittoBroker, client: Client) -> None:
+    def rows() -> Iterator[Row]:
+        yield Row(kind="rejected", device=None, document="{}")
+        msg = "the task fails"
+        raise ArithmeticError(msg)
+
+    with pytest.raises(ArithmeticError):
+        publish_rows(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}), rows())
+    wait_until(lambda: bool(client.rejected), "what was published before")
+    names = [thread.name for thread in threading.enumerate()]
+    assert [name for name in names if "gapcast-fleet-" in name] == []
+
+
 def test_mqtt_publisher_waits_for_all_confirmations(mosquitto: MosquittoBroker, client: Client) -> None:
     publisher = TaskPublisher(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}))
-    n_threads = threading.active_count()
     document = {"device": "a", "observed_at": "x"} | dict.fromkeys(ForecastKw._fields, 1.0)
     for _ in range(1_500):
         publisher.publish("gap/a/forecast", json.dumps(document), 300)
     publisher.publish("gapcast/fleet/rejected", "{}", 300)
     publisher.wait_for_confirmations()
     publisher.close()
-    assert threading.active_count() == n_threads - 1
     wait_until(lambda: bool(client.rejected), "the last one")
     assert client.found == {("a", "x"): ForecastKw(1.0, 1.0, 1.0, 1.0)}

@@ -159,6 +159,17 @@ def test_readings_wait_for_a_disk_in_bounded_memory(tmp_path: Path, monkeypatch:
     assert minutes_of(archive) == [*range(FIRST + 3, FIRST + 8)]
 
 
+def test_readings_after_forgotten_ones_wait_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minute_archive, "MAX_MINUTES", 5)
+    archive = opened(tmp_path)
+    (tmp_path / "home.forest").mkdir()
+    archive.forget("home")
+    for minute in range(FIRST, FIRST + 8):
+        archive.record(readings([minute]))
+        archive.flush()
+    assert minutes_of(archive) == [*range(FIRST + 3, FIRST + 8)]
+
+
 def test_block_cut_short_by_a_full_disk_is_written_again(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     archive.record(readings(list(range(FIRST, FIRST + 20))))

@@ -677,6 +677,28 @@ def test_server_that_cannot_be_built_again_is_tried_again(implementation: Implem
     assert statistics.internal_errors == {"http": 2}
 
 
+def test_server_that_is_stopped_while_it_is_built_again_ends(implementation: Implementation) -> None:
+    statistics, is_building, may_go_on, built = Statistics(), Event(), Event(), []
+
+    def build() -> uvicorn.Server:
+        built.append(build_server(Response("well"), ConnectionLimits(), implementation))
+        if len(built) == 1:
+            built[0].config.app = "nothing.there:app"  # uvicorn exits where it finds no application
+        else:
+            is_building.set()
+            may_go_on.wait(GUARD_S)
+        return built[-1]
+
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        server = HttpServerThread(build, listening, statistics)
+        server.start()
+        assert is_building.wait(GUARD_S)
+        server.stop(0.0)
+        may_go_on.set()
+        server.stop(GUARD_S)
+        assert not server.is_alive
+
+
 def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementation) -> None:
     is_running, may_end = Event(), Event()
 

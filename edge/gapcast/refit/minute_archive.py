@@ -113,9 +113,10 @@ class MinuteArchive:
         with self._files_lock:
             errors = [error for device in sorted(self._unremoved) if (error := self._remove_files(device)) is not None]
             for device in self.devices:
-                if device in self._unremoved:  # its new readings wait until the former ones are removed
-                    continue
                 with self._lock:
+                    if device in self._unremoved:  # its new readings wait until the former ones are removed
+                        del self._pending[device][:-MAX_MINUTES]
+                        continue
                     taken = self._pending.get(device)
                     if not taken:
                         continue
@@ -130,7 +131,10 @@ class MinuteArchive:
             return errors[0] if errors else None
 
     def forget(self, device: str) -> None:
-        """Remove the readings and the forest of ``device``; files that cannot be removed are with the next flush."""
+        """Remove the readings and the forest of ``device``; those files that cannot be removed are at a later flush.
+
+        That is tried until this process ends: another one finds the files as those of a device.
+        """
         if not self.is_enabled:
             return
         with self._files_lock:

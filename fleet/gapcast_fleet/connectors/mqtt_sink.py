@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from threading import Semaphore
 
@@ -36,27 +37,30 @@ def to_mqtt(settings: Settings) -> Sink:
 
     An interrupted micro-batch is published again, with the same values: at-least-once delivery, as on the edge.
     """
-    forecast = DeviceTopic.parse("topics.forecast", settings.topics.forecast)
-    rejected = gateway_topic("topics.rejected", settings.topics.rejected, settings.gateway.id or _GATEWAY)
-
-    def publish(rows: Iterable[Row]) -> None:
-        rows = iter(rows)
-        first = next(rows, None)
-        if first is None:
-            return
-        with closing(TaskPublisher(settings)) as publisher:
-            for row in chain((first,), rows):
-                if row.kind == FORECAST:
-                    expiry_s = json.loads(row.document)["horizon_min"] * _MINUTE_S
-                    publisher.publish(forecast.of(row.device), row.document, expiry_s)
-                else:
-                    publisher.publish(rejected, row.document, _REJECTION_EXPIRY_S)
-            publisher.wait_for_confirmations()
 
     def write(batch: DataFrame, _number: int) -> None:
-        batch.where(sf.col("kind") != COUNTED).select("kind", "device", "document").foreachPartition(publish)
+        rows = batch.where(sf.col("kind") != COUNTED).select("kind", "device", "document")
+        rows.foreachPartition(partial(publish_rows, settings))
 
     return write
+
+
+def publish_rows(settings: Settings, rows: Iterable[Row]) -> None:
+    """Publish the forecasts and rejections of a task, and wait until they are confirmed; disconnect in any case."""
+    forecast = DeviceTopic.parse("topics.forecast", settings.topics.forecast)
+    rejected = gateway_topic("topics.rejected", settings.topics.rejected, settings.gateway.id or _GATEWAY)
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        return
+    with closing(TaskPublisher(settings)) as publisher:
+        for row in chain((first,), rows):
+            if row.kind == FORECAST:
+                expiry_s = json.loads(row.document)["horizon_min"] * _MINUTE_S
+                publisher.publish(forecast.of(row.device), row.document, expiry_s)
+            else:
+                publisher.publish(rejected, row.document, _REJECTION_EXPIRY_S)
+        publisher.wait_for_confirmations()
 
 
 class TaskPublisher:

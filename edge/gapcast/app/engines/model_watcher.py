@@ -124,7 +124,10 @@ class ModelWatcher:
         try:
             pause_s = self._swap_engine(models)
         except BaseException:
-            self._callbacks.refused()
+            try:
+                self._callbacks.refused()
+            except GapcastError as error:  # why the models are refused is raised
+                record_internal_error(self._service.statistics, "models", error, str(self._library))
             raise
         if pause_s is None:
             return

@@ -23,7 +23,7 @@ class TlsSettings(SettingsSection):
     #: The name in the broker's certificate, if it differs from the host; None: ``mqtt.host``.
     server_name: str | None = Field(default=None, min_length=1)
     #: Protocols to offer (ALPN), for a broker that shares a port with HTTPS.
-    alpn: tuple[Annotated[str, Field(pattern=r"^[!-~]{1,255}$")], ...] = ()
+    alpn: tuple[Annotated[str, matching(r"[!-~]{1,255}", "must be 1 to 255 ASCII characters without spaces")], ...] = ()
 
     @field_validator("alpn", mode="before")
     @classmethod

@@ -111,6 +111,8 @@ class HttpServerThread:
                 if not is_first:
                     self._server = self._build()
                 is_first = False
+                if self._stopping.is_set():  # the server that was told to exit may be the one before
+                    break
                 with self._listening.dup() as listening:
                     self._server.run([listening])
             except BaseException as error:  # including the server's own exits
