@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from gapcast.app.engines import model_watcher
 from gapcast.app.engines.model_watcher import ModelWatcher, SwapCallbacks
+from gapcast.app.models.loaded_models import Models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError
 from gapcast.core.monitoring.statistics import Statistics
@@ -26,8 +27,8 @@ class Watched:
         self.tried: list[str] = []
         self.files_after_load = ""
         library = SimpleNamespace(stamp=lambda: self.files)
-        service = SimpleNamespace(statistics=self.statistics)
-        callbacks = SwapCallbacks(dict, lambda _: None, lambda: None, lambda _: None)
+        service, in_use = SimpleNamespace(statistics=self.statistics), SimpleNamespace(by_name={})
+        callbacks = SwapCallbacks(lambda: cast("Models", in_use), lambda _: None, lambda _: None)
         self.watcher = ModelWatcher(
             Settings(), cast("Library", library), cast("Service", service), cast("Stamp", "first"), callbacks
         )

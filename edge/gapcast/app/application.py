@@ -110,12 +110,7 @@ class Application:
             library,
             self.service,
             stamp,
-            SwapCallbacks(
-                lambda: self.models.by_name,
-                self._record_models,
-                lambda: self._record_models(self.models),
-                self._use_models,
-            ),
+            SwapCallbacks(lambda: self.models, self._record_models, self._use_models),
             refits=is_refitted,
         )
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)

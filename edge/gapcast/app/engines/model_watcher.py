@@ -7,7 +7,7 @@ change or a reload is requested.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Event, Thread
 from typing import NamedTuple
@@ -21,7 +21,6 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.snapshots.state_transfer import reserve_rows
 from gapcast.predictors.models_folder.library import Library, Stamp
-from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.service import Service
 from gapcast.storage.freed_memory import release_freed_memory
@@ -36,12 +35,10 @@ _FIX = "correct the model or remove it; the models in use stay in use"
 class SwapCallbacks(NamedTuple):
     """Callbacks of a swap, called in the thread of :class:`ModelWatcher`."""
 
-    #: Returns the models in use, by name.
-    loaded: Callable[[], Mapping[str, TflitePredictor]]
-    #: Called with valid models before they are used. An exception refuses them.
+    #: Returns the models in use.
+    in_use: Callable[[], Models]
+    #: Called with valid models before they are used, and with those in use if that fails. An exception refuses them.
     before: Callable[[Models], None]
-    #: Called if they cannot be used after all: the models in use stay in use.
-    refused: Callable[[], None]
     #: Called once they are in use.
     after: Callable[[Models], None]
 
@@ -117,7 +114,7 @@ class ModelWatcher:
         release_freed_memory()  # of the models that were in use
 
     def _reload(self) -> None:
-        admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._callbacks.loaded())
+        admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._callbacks.in_use().by_name)
         models = load_models(self._settings, self._library, admission)
         warm_up_like(models, self._service.queries.models.values())
         self._callbacks.before(models)
@@ -125,7 +122,7 @@ class ModelWatcher:
             pause_s = self._swap_engine(models)
         except BaseException:
             try:
-                self._callbacks.refused()
+                self._callbacks.before(self._callbacks.in_use())
             except GapcastError as error:  # why the models are refused is raised
                 record_internal_error(self._service.statistics, "models", error, str(self._library))
             raise
