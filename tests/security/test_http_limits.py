@@ -6,32 +6,25 @@ import asyncio
 import json
 import resource
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from threading import Event
-from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
-from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
 from gapcast.app.models.loaded_models import Models
-from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.http.guards.request_bodies import BodyLimit, ComputeLimit
 from gapcast.http.options import HttpOptions
 from gapcast.http.server.bounded_protocol import Parsing
 from gapcast.http.server.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.server.connection_pool import ConnectionPool, Precedence
-from gapcast.http.server.server import HttpServerThread, Implementation, build_server
+from gapcast.http.server.server import Implementation, build_server
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, MAX_TENSOR_BYTES, Rest, serving
 from tests.security.conftest import GatewayProcess
 from tests.support.models import default_name
@@ -612,134 +605,6 @@ def test_forecasts_are_paged_by_name(models: Models) -> None:
         assert found == sorted(names)
         for limit in (0, 10_001):
             assert rest.client.get("/predict", params={"limit": limit}).status_code == 422
-
-
-# --- errors of our own --------------------------------------------------------------------------------
-
-
-def test_error_in_a_route_is_a_500_that_is_counted(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(rest.service.queries, "latest_page", fail)
-    before = rest.service.statistics.internal_errors.get("http", 0)
-    with capture_logs() as logs:
-        answer = rest.client.get("/predict")
-    assert answer.status_code == 500
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["reason"] == "internal_error"
-    assert rest.service.statistics.internal_errors["http"] == before + 1
-    assert [line["what"] for line in logs if line["event"] == "internal.error"] == ["GET /predict"]
-    assert rest.client.get("/livez").status_code == 200
-
-
-def test_server_that_ends_is_restarted(implementation: Implementation) -> None:
-    statistics, built = Statistics(), []
-
-    def build() -> uvicorn.Server:
-        built.append(build_server(Response("well"), ConnectionLimits(), implementation))
-        if len(built) == 1:
-            built[0].config.app = "nothing.there:app"  # uvicorn exits where it finds no application
-        return built[-1]
-
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(build, listening, statistics)
-        server.start()
-        port = listening.getsockname()[1]
-        try:
-            closing = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-            assert exchange(port, closing).endswith(b"well")
-        finally:
-            server.stop()
-    assert len(built) == 2
-    assert statistics.internal_errors == {"http": 1}
-
-
-def test_server_that_cannot_be_built_again_is_tried_again(implementation: Implementation) -> None:
-    statistics, built = Statistics(), []
-
-    def build() -> uvicorn.Server:
-        built.append(build_server(Response("well"), ConnectionLimits(), implementation))
-        if len(built) == 1:
-            built[0].config.app = "nothing.there:app"  # uvicorn exits where it finds no application
-        elif len(built) == 2:
-            raise MemoryError
-        return built[-1]
-
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(build, listening, statistics)
-        server.start()
-        try:
-            closing = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-            assert exchange(listening.getsockname()[1], closing).endswith(b"well")
-        finally:
-            server.stop()
-    assert statistics.internal_errors == {"http": 2}
-
-
-def test_server_that_is_stopped_while_it_is_built_again_ends(implementation: Implementation) -> None:
-    statistics, is_building, may_go_on, built = Statistics(), Event(), Event(), []
-
-    def build() -> uvicorn.Server:
-        built.append(build_server(Response("well"), ConnectionLimits(), implementation))
-        if len(built) == 1:
-            built[0].config.app = "nothing.there:app"  # uvicorn exits where it finds no application
-        else:
-            is_building.set()
-            may_go_on.wait(GUARD_S)
-        return built[-1]
-
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(build, listening, statistics)
-        server.start()
-        assert is_building.wait(GUARD_S)
-        server.stop(0.0)
-        may_go_on.set()
-        server.stop(GUARD_S)
-        assert not server.is_alive
-
-
-def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementation) -> None:
-    is_running, may_end = Event(), Event()
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        is_running.set()
-        await run_in_threadpool(may_end.wait, GUARD_S)
-        await Response("late")(scope, receive, send)
-
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(
-            lambda: build_server(app, ConnectionLimits(), implementation), listening, Statistics()
-        )
-        server.start()
-        with socket.create_connection(listening.getsockname()) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            assert is_running.wait(GUARD_S)
-            server.stop(0.0)
-            assert server.is_alive
-            may_end.set()
-            server.stop()
-    assert not server.is_alive
-
-
-def test_server_uses_asyncio_where_uvloop_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits are those of asyncio's transports: with uvloop's no connection was ever answered."""
-    uvloop = ModuleType("uvloop")
-    uvloop.__dict__.update(new_event_loop=None, Loop=None)
-    monkeypatch.setitem(sys.modules, "uvloop", uvloop)
-    make_loop = build_server(Response("well"), ConnectionLimits()).config.get_loop_factory()
-    assert make_loop is not None
-    loop = make_loop()
-    loop.close()
-    assert isinstance(loop, asyncio.SelectorEventLoop)
-
-
-def test_server_is_not_changed_by_variables_of_uvicorn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``*`` each client could claim to be this machine, by X-Forwarded-For; the other one is no number."""
-    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
-    monkeypatch.setenv("WEB_CONCURRENCY", "auto")
-    config = build_server(Response("well"), ConnectionLimits()).config
-    assert (config.forwarded_allow_ips, config.workers) == ([LOOPBACK, "::1"], 1)
 
 
 # --- a whole gateway, attacked from outside -----------------------------------------------------------

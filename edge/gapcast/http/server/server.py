@@ -111,7 +111,7 @@ class HttpServerThread:
                 if not is_first:
                     self._server = self._build()
                 is_first = False
-                if self._stopping.is_set():  # the server that was told to exit may be the one before
+                if self._stopping.is_set():  # `stop` may have set `should_exit` of the previous server
                     break
                 with self._listening.dup() as listening:
                     self._server.run([listening])
