@@ -51,12 +51,13 @@ struct step {
     const float *weights, *offsets, *means, *spreads, *on_circle;
     const double *recent, *log_prior;
     /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], mean_correction [R, 2, M, L, L],
-       median_calibration [R, 2, K],
+       median_calibration [R, 2, K], median_threshold [R, 2],
        coefficients [R, 2, D], covariance [R, P], inside [R], usual [R, 2, 48], phase_shares and phase_outcomes
        [R, cells], and per slot due_minute, due_columns [first_hidden],
-       due [2 E + 6], due_levels [3] */
+       due [2 E + 7], due_levels [3] */
     double *seen;
-    float *memory, *specialists, *mean_correction, *median_calibration, *coefficients, *covariance, *inside, *usual;
+    float *memory, *specialists, *mean_correction, *median_calibration, *median_threshold, *coefficients, *covariance;
+    float *inside, *usual;
     int16_t *phase_shares;
     uint8_t *phase_outcomes;
     int64_t *due_minute;
@@ -72,9 +73,10 @@ struct step {
     uint8_t *is_measured;
     float *windows, *outputs;
     double *members_kw;
-    /* results: feature columns [N, D], published [N, 4], shares [N, 2, E], scale and log(width) [N], levels [N, 3] */
+    /* results: feature columns [N, D], published [N, 4], median before the threshold [N], shares [N, 2, E], scale and
+       log(width) [N], levels [N, 3] */
     float *columns;
-    double *kw, *shares, *scale_kw, *log_width, *levels;
+    double *kw, *combined_median_kw, *shares, *scale_kw, *log_width, *levels;
     /* outcomes, as in outcomes.py, and their number */
     int64_t *outcome_rows, *outcome_minutes;
     double *actual_kw, *last_kw, *outcome_members_kw, *published_kw;
@@ -123,6 +125,10 @@ void update_mean_offsets(float *table, double change, const double *levels, doub
 /* What to add to the median, in scales, for a predicted `change` of the mean, by the knots [2, K] of a device. */
 double median_offset(const float *knots, double change);
 void update_median_offsets(float *knots, double change, double error, int64_t horizon_min);
+
+/* The change of the median, in scales, that is published for a `change`, by the threshold [2] of a device. */
+double reduced_change(const float *threshold, double change);
+void update_median_threshold(float *threshold, double change, double error, int64_t horizon_min);
 
 void learn_from_entry(struct step *step, int64_t entry);
 

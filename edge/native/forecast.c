@@ -23,8 +23,9 @@ static void write_bounds(const struct step *step, int64_t entry, double scale_kw
     if (isnan(log_width))
         step->log_width[entry] = log_width = log((down * down + up * up) / (down + up));
     double width = exp(log_width);
-    kw[LOWER] = max_of(kw[MEDIAN] - width * down, min_of(floor_kw, kw[MEDIAN]));
-    kw[UPPER] = kw[MEDIAN] + width * up;
+    double median_kw = step->combined_median_kw[entry];
+    kw[LOWER] = min_of(max_of(median_kw - width * down, min_of(floor_kw, median_kw)), kw[MEDIAN]);
+    kw[UPPER] = max_of(median_kw + width * up, kw[MEDIAN]);
 }
 
 /* Whether a forecast can be published; comparisons with a value that is not a number are false. */
@@ -90,6 +91,9 @@ static int forecast_entry(const struct step *step, int64_t entry)
     kw[MEAN] = max_of(kw[MEAN] + correction * scale_kw, floor_kw);
     double offset = median_offset(step->median_calibration + row * 2 * N_KNOTS, (kw[MEAN] - last_kw) / scale_kw);
     kw[MEDIAN] = max_of(kw[MEDIAN] + offset * scale_kw, floor_kw);
+    step->combined_median_kw[entry] = kw[MEDIAN];
+    double change = reduced_change(step->median_threshold + row * 2, (kw[MEDIAN] - last_kw) / scale_kw);
+    kw[MEDIAN] = last_kw + change * scale_kw;
     write_bounds(step, entry, scale_kw, floor_kw);
     return is_possible(step, entry);
 }

@@ -7,17 +7,21 @@
 #include "device_statistics.h"
 #include "ensemble.h"
 
+/* Besides predictions and published values, a pending forecast has last reading, scale, median before the threshold. */
+#define N_DUE_MORE 3
+
 static void store_pending(const struct step *step, int64_t entry)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, n_columns = step->first_hidden;
     int64_t target = step->minutes[entry] + step->horizon_min, at = row * step->n_slots + floor_modulo(target, step->n_slots);
-    double *due = step->due + at * (2 * n_members + N_PUBLISHED + 2);
+    double *due = step->due + at * (2 * n_members + N_PUBLISHED + N_DUE_MORE);
     step->due_minute[at] = target;
     memcpy(step->due_columns + at * n_columns, step->columns + entry * step->width, bytes_of(n_columns, sizeof(float)));
     memcpy(due, step->members_kw + entry * 2 * n_members, bytes_of(2 * n_members, sizeof(double)));
     memcpy(due + 2 * n_members, step->kw + entry * N_PUBLISHED, bytes_of(N_PUBLISHED, sizeof(double)));
     due[2 * n_members + N_PUBLISHED] = (double)step->windows[(entry + 1) * step->context - 1];
     due[2 * n_members + N_PUBLISHED + 1] = step->scale_kw[entry];
+    due[2 * n_members + N_PUBLISHED + 2] = step->combined_median_kw[entry];
     for (int64_t i = 0; i < N_QUANTITIES; i++)
         step->due_levels[at * N_QUANTITIES + i] = (float)step->levels[entry * N_QUANTITIES + i];
 }
@@ -57,11 +61,12 @@ static void report_outcome(struct step *step, int64_t entry, const double *due, 
 static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, double actual_kw)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, n_weights = 2 * N_SITUATIONS * n_members;
-    const double *due = step->due + slot * (2 * n_members + N_PUBLISHED + 2);
+    const double *due = step->due + slot * (2 * n_members + N_PUBLISHED + N_DUE_MORE);
     const double *published_kw = due + 2 * n_members;
     double *seen = step->seen + row * N_SEEN;
     float *memory = step->memory + row * 3 * n_weights;
-    double change_kw = actual_kw - due[2 * n_members + N_PUBLISHED], scale_kw = due[2 * n_members + N_PUBLISHED + 1];
+    double last_kw = due[2 * n_members + N_PUBLISHED], scale_kw = due[2 * n_members + N_PUBLISHED + 1];
+    double combined_kw[] = {published_kw[MEAN], due[2 * n_members + N_PUBLISHED + 2]}, change_kw = actual_kw - last_kw;
     double levels[N_QUANTITIES], memberships[N_SITUATIONS];
     float columns[MAX_WIDTH], rates[2 * N_SITUATIONS * MAX_MEMBERS];
     memcpy(columns, step->due_columns + slot * step->first_hidden, bytes_of(step->first_hidden, sizeof(float)));
@@ -73,14 +78,16 @@ static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, d
     for (int64_t i = 0; i < N_QUANTITIES; i++)
         levels[i] = (double)step->due_levels[slot * N_QUANTITIES + i];
     memberships_of(levels, memberships);
-    update_memory(memory, due, published_kw, actual_kw, scale_kw, memberships, n_members, step->horizon_min, rates);
+    update_memory(memory, due, combined_kw, actual_kw, scale_kw, memberships, n_members, step->horizon_min, rates);
     specialists_of(memory, rates, step->log_prior, n_members, step->specialists + row * n_weights);
-    double predicted = (due[n_members - 2] - due[2 * n_members + N_PUBLISHED]) / scale_kw;
+    double predicted = (due[n_members - 2] - last_kw) / scale_kw;
     update_mean_offsets(step->mean_correction + row * 2 * N_MEAN_ENTRIES, predicted, levels,
                         (actual_kw - published_kw[MEAN]) / scale_kw, step->horizon_min);
-    double mean_change = (published_kw[MEAN] - due[2 * n_members + N_PUBLISHED]) / scale_kw;
-    update_median_offsets(step->median_calibration + row * 2 * N_KNOTS, mean_change, actual_kw - published_kw[MEDIAN],
+    double mean_change = (published_kw[MEAN] - last_kw) / scale_kw;
+    update_median_offsets(step->median_calibration + row * 2 * N_KNOTS, mean_change, actual_kw - combined_kw[MEDIAN],
                           step->horizon_min);
+    update_median_threshold(step->median_threshold + row * 2, published_kw[MEDIAN] - last_kw,
+                            actual_kw - published_kw[MEDIAN], step->horizon_min);
     update_interval_and_scale(seen, published_kw, actual_kw, change_kw);
     report_outcome(step, entry, due, actual_kw);
 }

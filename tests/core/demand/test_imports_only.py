@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
+from gapcast.core.demand.distributions.distribution import _STEPS_KW
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.demand.step.demand_batch import DemandBatch, count_imports
 from gapcast.core.engine import Engine
@@ -22,6 +23,8 @@ from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 
 NET = SiteDemandOptions(DemandOptions(limit_kw=2.0))
 IMPORTS = SiteDemandOptions(DemandOptions(limit_kw=2.0, imports_only=True))
+#: Quantiles are a fixed step apart at least, so that those of a window without any import are not all 0.
+RESOLUTION_KW = float(_STEPS_KW[-1])
 EXPORTING = [-3.0] * 70
 
 
@@ -123,7 +126,7 @@ def test_next_window_has_no_room_from_minutes_before_it() -> None:
     running, following = after(EXPORTING, IMPORTS)[1].running, after(EXPORTING, IMPORTS)[1].next
     for window in (running, following):
         assert 0 <= window.lower_kw <= window.median_kw <= window.upper_kw
-        assert window.expected_kw >= window.lower_kw - 1e-9
+        assert window.expected_kw >= window.lower_kw - RESOLUTION_KW
     assert following.headroom_kw <= 2.0
 
 

@@ -74,7 +74,8 @@ def difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
     is_finite = np.isfinite(expected)
     size = np.abs(expected[is_finite]).max(initial=1e-30)
-    return float((np.abs(found - expected, where=is_finite, out=np.zeros(found.shape)) / size).max(initial=0.0))
+    apart = np.subtract(found, expected, where=is_finite, out=np.zeros(found.shape))
+    return float((np.abs(apart) / size).max(initial=0.0))
 
 
 @pytest.mark.long

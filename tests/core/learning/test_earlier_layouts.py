@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning.ensemble import boa_weights, mean_correction, median_calibration
+from gapcast.core.learning.ensemble import boa_weights, mean_correction, median_calibration, median_threshold
 from gapcast.core.learning.online_model import hidden_features, packed_covariance, rls_features
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
@@ -40,9 +40,10 @@ def of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither mean nor median has learned offsets, as in that version; in numpy only."""
-    for module in (mean_correction, median_calibration):
+    """Neither mean nor median has learned offsets or a threshold, as in that version; in numpy only."""
+    for module in (mean_correction, median_calibration, median_threshold):
         monkeypatch.setattr(module, "update", lambda *_: None)
+    monkeypatch.setattr(median_threshold, "_FIRST", 0.0)
 
 
 def readings_of(first: int, end: int) -> list[Reading]:
@@ -109,6 +110,19 @@ def test_pending_forecast_of_an_older_minute_gives_way_to_the_newest() -> None:
     arrays = ensemble_of(run.engine).state.arrays
     assert sorted(arrays["due_minute"][1].tolist()) == list(range(newest - 4, newest + 1))
     assert not (arrays["due"][1] == 7.0).any()
+
+
+def test_pending_forecasts_without_a_combined_median_have_the_published_one() -> None:
+    today, earlier = (ensemble_of(new_engine().process(readings_of(0, 20)).engine).columns([0, 1]) for _ in range(2))
+    due = earlier["due"]
+    earlier["due"] = due[..., :-1]
+    median_kw = due[..., -6]  # of mean, median, bounds, last reading, scale, and the median before the threshold
+    ensemble = ensemble_of(new_engine().engine)
+    ensemble.restore_columns(2, earlier)
+    restored = ensemble.columns([0, 1])
+    assert np.array_equal(restored.pop("due"), np.concatenate((due[..., :-1], median_kw[..., np.newaxis]), axis=-1))
+    for name, array in restored.items():
+        np.testing.assert_array_equal(array, today[name])
 
 
 @pytest.mark.parametrize("name", ["covariance", "due_columns"])

@@ -233,12 +233,13 @@ class CompiledStep:
     def _replace_impossible(self, entry: int) -> list[tuple[int, float]]:
         """Replace the forecast of ``entry`` by persistence; see :meth:`.MemberCombination.replace_impossible`."""
         part = slice(entry, entry + 1)
-        rows, columns, members_kw, kw, shares, scale_kw, log_width, levels, windows = (
-            self._batch.arrays[name][part]
-            for name in ("rows", "columns", "members_kw", "kw", "shares", "scale_kw", "log_width", "levels", "windows")
+        batch = {name: array[part] for name, array in self._batch.arrays.items()}
+        made = IssuedForecasts(
+            last_kw=batch["windows"][:, -1].astype(np.float64),
+            **{name: batch[name] for name in IssuedForecasts._fields if name != "last_kw"},
         )
-        made = IssuedForecasts(columns, members_kw, kw, windows[:, -1].astype(np.float64), scale_kw, levels)
-        return self._combination.replace_impossible(rows, made, shares, log_width, np.array([entry]))
+        shares, log_width = batch["shares"], batch["log_width"]
+        return self._combination.replace_impossible(batch["rows"], made, shares, log_width, np.array([entry]))
 
 
 def _own(table: NDArray[Any]) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from gapcast.core.learning.ensemble import (
     learning_state,
     mean_correction,
     median_calibration,
+    median_threshold,
 )
 from gapcast.core.learning.ensemble.boa_weights import BoaWeights
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
@@ -49,6 +50,7 @@ class EnsembleState:
             "memory": memory,
             SPECIALISTS: self.boa_weights.specialists_of(memory[np.newaxis])[0],
             median_calibration.STATE: median_calibration.initial_state(),
+            median_threshold.STATE: median_threshold.initial_state(),
             **self.pending.initial_state(),
         }
         names = inputs.rls_features.names

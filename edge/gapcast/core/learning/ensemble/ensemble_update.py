@@ -12,6 +12,7 @@ from gapcast.core.learning.ensemble import (
     error_scale,
     mean_correction,
     median_calibration,
+    median_threshold,
     situations,
 )
 from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions
@@ -74,7 +75,7 @@ class EnsembleUpdate:
         rows, minutes, actual_kw, state = one.rows, one.minutes, one.last_kw, self._state.rows
         at, arrays = state.index(rows + 1), state.arrays
         due = self._state.pending.pop(state, rows + 1, minutes)
-        columns, members_kw, published_kw, last_kw, scale_kw, levels = due
+        columns, members_kw, published_kw, last_kw, scale_kw, levels, _ = due
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, N_OUTCOMES].copy()
         if self._options.learns:
@@ -84,7 +85,7 @@ class EnsembleUpdate:
             memory = arrays["memory"][at]
             memberships = situations.memberships(levels)
             weights = self._state.boa_weights
-            weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw, memberships)
+            weights.update(memory, members_kw, due.combined_kw, actual_kw, scale_kw, memberships)
             state.write_back("memory", at, memory)
             arrays[SPECIALISTS][at] = weights.specialists_of(memory)
             self._update_offsets(at, due, actual_kw)
@@ -104,9 +105,9 @@ class EnsembleUpdate:
             phase_table.update(self._state.rows.arrays, one.rows[taught] + 1, phases, change_kw[taught])
 
     def _update_offsets(self, at: RowIndex, due: IssuedForecasts, actual_kw: F64) -> None:
-        """Update the offsets of mean and median in the rows ``at`` of the state."""
+        """Update the offsets of mean and median and the median's threshold in the rows ``at`` of the state."""
         state, horizon_min = self._state.rows, self._state.pending.horizon_min
-        error_kw = actual_kw[:, np.newaxis] - due.kw[:, :2]
+        error_kw = actual_kw[:, np.newaxis] - due.combined_kw
         if self._options.learns:
             correction = state.arrays[mean_correction.STATE][at]
             predicted, error = due.predicted_kw / due.scale_kw, error_kw[:, 0] / due.scale_kw
@@ -116,6 +117,9 @@ class EnsembleUpdate:
         mean_change = (due.kw[:, 0] - due.last_kw) / due.scale_kw
         median_calibration.update(calibration, mean_change, error_kw[:, 1], horizon_min)
         state.write_back(median_calibration.STATE, at, calibration)
+        threshold, median_kw = state.arrays[median_threshold.STATE][at], due.kw[:, 1]
+        median_threshold.update(threshold, median_kw - due.last_kw, actual_kw - median_kw, horizon_min)
+        state.write_back(median_threshold.STATE, at, threshold)
 
     def update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
         """Update the RLS model in ``rows`` ``[N]`` of the state; reset those whose recursion has broken down."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.errors import StateError
-from gapcast.core.learning.ensemble import boa_weights, mean_correction, median_calibration
-from gapcast.core.learning.ensemble.pending_forecasts import PENDING, in_slots_of
+from gapcast.core.learning.ensemble import boa_weights, mean_correction, median_calibration, median_threshold
+from gapcast.core.learning.ensemble.pending_forecasts import PENDING, in_layout_of
 from gapcast.core.learning.online_model import packed_covariance, phase_table, rls_model
 from gapcast.core.learning.online_model.removed_columns import without_columns
 
@@ -30,8 +30,10 @@ TRACKED, MEMBERS, COLUMNS, HORIZON = "followed", "experts", "columns", "horizon_
 OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
 #: State without a horizon was saved when all models had this one.
 _HORIZON_BEFORE_MIN = 5
+#: What is learned about mean and median together.
+_OFFSETS = (mean_correction.STATE, median_calibration.STATE, median_threshold.STATE)
 #: Arrays in which every value is finite.
-_FINITE = ("memory", mean_correction.STATE, median_calibration.STATE, *rls_model.STATE, "usual")
+_FINITE = ("memory", *_OFFSETS, *rls_model.STATE, "usual")
 #: Dimensions of the memory of the weights of earlier versions, which had no situations.
 _NDIM_BEFORE_SITUATIONS = 4
 #: Dimensions of the covariance of earlier versions: upper triangles, one for the mean and one for the median; blocks.
@@ -82,7 +84,7 @@ def restore_for_members(
     restored: dict[str, NDArray[Any]] = {}
     try:
         if is_same:
-            saved = {**saved, **in_slots_of(state, saved)}
+            saved = {**saved, **in_layout_of(state, saved)}
         elif len(common_features.old) < len(saved[COLUMNS]) and "coefficients" in saved:
             saved = {**saved, **_without_removed(saved, n_devices, common_features.old)}
         for name in state.arrays:

@@ -17,6 +17,7 @@ from gapcast.core.learning.ensemble import (
     error_scale,
     mean_correction,
     median_calibration,
+    median_threshold,
     situations,
 )
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, MemberPredictions
@@ -103,38 +104,48 @@ class MemberCombination:
         if self._state.submetered is not None:
             loads = self._forecast_submetered(one, members_kw, scale_kw, floor, is_tracked=rows[0] != UNTRACKED)
         kw = np.empty((len(rows), 4))
-        made = IssuedForecasts(
-            columns, members_kw, kw, one.last_kw, scale_kw, np.empty((len(rows), situations.N_QUANTITIES))
-        )
-        levels = made.levels
+        levels, combined_median_kw = np.empty((len(rows), situations.N_QUANTITIES)), np.empty(len(rows))
+        made = IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw, levels, combined_median_kw)
         levels[...] = situations.levels(situations.of_windows(one.windows), made.predicted_kw, scale_kw)
         shares = self._weights_of(arrays[SPECIALISTS][at], levels)
         published_kw = np.add.reduce(shares * members_kw, axis=-1, out=kw[:, :2])
+        combined_median_kw[...] = kw[:, 1]
         if self._options.combines:
             np.maximum(published_kw, floor, out=published_kw)
             self._add_offsets(made, at, floor_kw)
-        if self._options.calibrates:
-            roots = one.spread_roots
-            if roots is None:
-                roots = np.repeat(conformal_interval.roots(2 * scale_kw)[:, np.newaxis], 2, axis=1)
-            is_new = np.isnan(log_width)
-            if is_new.any():
-                log_width = np.where(is_new, conformal_interval.first_log_width(roots), log_width)
-            kw[:, 2], kw[:, 3] = conformal_interval.bounds(log_width, kw[:, 1], roots, floor_kw)
-        elif one.bounds_kw is None:
-            kw[:, 2:] = np.nan
-        else:
-            kw[:, 2:] = one.bounds_kw + (kw[:, 1] - members_kw[:, 1, 0])[:, np.newaxis]
-            if self._options.combines:
-                np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
+        log_width = self._write_bounds(one, made, log_width, floor_kw)
         if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
             of_batch = np.arange(len(published.kw))[places]
             published.replaced.extend(self.replace_impossible(rows, made, shares, log_width, of_batch))
         published.kw[places], published.shares[places] = kw, shares
         return UnlearnedForecasts(one, made, log_width, loads)
 
+    def _write_bounds(self, one: MemberPredictions, made: IssuedForecasts, log_width: F64, floor_kw: F64) -> F64:
+        """Write the bounds of ``made``, around the median before its threshold; return the log(width) of each."""
+        kw, median_kw = made.kw, made.combined_median_kw
+        if self._options.calibrates:
+            roots = one.spread_roots
+            if roots is None:
+                roots = np.repeat(conformal_interval.roots(2 * made.scale_kw)[:, np.newaxis], 2, axis=1)
+            is_new = np.isnan(log_width)
+            if is_new.any():
+                log_width = np.where(is_new, conformal_interval.first_log_width(roots), log_width)
+            kw[:, 2], kw[:, 3] = conformal_interval.bounds(log_width, median_kw, roots, floor_kw)
+        elif one.bounds_kw is None:
+            kw[:, 2:] = np.nan
+        else:
+            kw[:, 2:] = one.bounds_kw + (median_kw - made.members_kw[:, 1, 0])[:, np.newaxis]
+            if self._options.combines:
+                np.maximum(kw[:, 2:], floor_kw[:, np.newaxis], out=kw[:, 2:])
+        np.minimum(kw[:, 2], kw[:, 1], out=kw[:, 2])  # the threshold may move the median beyond a bound
+        np.maximum(kw[:, 3], kw[:, 1], out=kw[:, 3])
+        return log_width
+
     def _add_offsets(self, made: IssuedForecasts, at: RowIndex, floor_kw: F64) -> None:
-        """Add the learned offsets in rows ``at`` of the state to mean and median of ``made``, at least ``floor_kw``."""
+        """Add the learned offsets in rows ``at`` of the state to mean and median of ``made``, at least ``floor_kw``.
+
+        Then reduce the change of the median by its threshold.
+        """
         arrays, kw, scale_kw = self._state.rows.arrays, made.kw, made.scale_kw
         if self._options.learns:
             predicted = made.predicted_kw / scale_kw
@@ -142,7 +153,9 @@ class MemberCombination:
             kw[:, 0] = np.maximum(kw[:, 0] + offset * scale_kw, floor_kw)
         mean_change = (kw[:, 0] - made.last_kw) / scale_kw
         offset_kw = median_calibration.offsets(arrays[median_calibration.STATE][at], mean_change) * scale_kw
-        kw[:, 1] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
+        made.combined_median_kw[...] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
+        change = (made.combined_median_kw - made.last_kw) / scale_kw
+        kw[:, 1] = made.last_kw + median_threshold.reduced(arrays[median_threshold.STATE][at], change) * scale_kw
 
     def _forecast_submetered(
         self, one: MemberPredictions, members_kw: F64, scale_kw: F64, floor_kw: F64, *, is_tracked: bool
@@ -192,6 +205,7 @@ class MemberCombination:
         self._state.rows.reset(rows[which])
         made.scale_kw[which], log_width[which] = error_scale.FIRST_KW, np.nan
         made.members_kw[which] = last_kw[:, np.newaxis, np.newaxis]
+        made.combined_median_kw[which] = last_kw
         made.columns[which] = made.levels[which] = 0.0  # a situation from damaged state may be NaN
         shares[which] = 0.0
         shares[which, :, -1] = 1.0

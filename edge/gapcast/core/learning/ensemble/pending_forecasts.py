@@ -15,8 +15,9 @@ from gapcast.core.learning.ensemble.situations import N_QUANTITIES
 from gapcast.core.learning.online_model.rls_features import RlsFeatures
 
 _MINUTE, _COLUMNS, _VALUES, _LEVELS = "due_minute", "due_columns", "due", "due_levels"
-#: Besides the feature columns, a slot has the members' predictions, the published values, last reading and scale.
-_N_PUBLISHED, _N_MORE = 4, 2
+#: Besides the feature columns, a slot has the members' predictions, the published values, last reading, scale, and the
+#: median before its threshold.
+_N_PUBLISHED, _N_MORE = 4, 3
 _NONE = -1
 #: The arrays of the pending forecasts.
 PENDING = (_MINUTE, _COLUMNS, _VALUES, _LEVELS)
@@ -27,7 +28,7 @@ class IssuedForecasts(NamedTuple):
 
     ``columns`` ``[N, D]`` are the features of the RLS model, ``members_kw`` ``[N, 2, E]`` mean and median of
     each member, ``kw`` ``[N, 4]`` the published values, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
-    device's scale, ``levels`` ``[N, 3]`` the situation.
+    device's scale, ``levels`` ``[N, 3]`` the situation, ``combined_median_kw`` ``[N]`` the median before its threshold.
     """
 
     columns: F32
@@ -36,6 +37,12 @@ class IssuedForecasts(NamedTuple):
     last_kw: F64
     scale_kw: F64
     levels: F64
+    combined_median_kw: F64
+
+    @property
+    def combined_kw(self) -> F64:
+        """Mean and median ``[N, 2]`` that weights and offsets learn from: those before the median's threshold."""
+        return np.stack((self.kw[:, 0], self.combined_median_kw), axis=1)
 
     @property
     def predicted_kw(self) -> F64:
@@ -80,7 +87,8 @@ class PendingForecasts:
         values = np.empty((len(rows), self._n_values))
         values[:, : self._to_members] = published.members_kw.reshape(len(rows), -1)
         values[:, self._to_members : self._to_published] = published.kw
-        values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
+        values[:, -3], values[:, -2] = published.last_kw, published.scale_kw
+        values[:, -1] = published.combined_median_kw
         state.arrays[_VALUES][rows, slot] = values
         state.arrays[_LEVELS][rows, slot] = published.levels
 
@@ -102,15 +110,26 @@ class PendingForecasts:
         members_kw = values[:, : self._to_members].reshape(len(rows), 2, -1)
         published_kw = values[:, self._to_members : self._to_published]
         levels = state.arrays[_LEVELS][rows, slot].astype(np.float64)
-        return IssuedForecasts(columns, members_kw, published_kw, values[:, -2], values[:, -1], levels)
+        last_kw, scale_kw, combined_median_kw = values[:, self._to_published :].T
+        return IssuedForecasts(columns, members_kw, published_kw, last_kw, scale_kw, levels, combined_median_kw)
 
 
-def in_slots_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the pending forecasts of ``saved`` in the slots of ``state``; empty if they are in these already.
+def in_layout_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the pending forecasts of ``saved`` in the layout of ``state``; empty if they are in it already.
 
-    Earlier versions stored a slot more, and the hidden features. Raises ValueError, IndexError or TypeError if the
-    arrays do not fit each other.
+    Earlier versions stored a slot more, the hidden features, and no median before the threshold: they had none, so that
+    it was the published one. Raises ValueError, IndexError or TypeError if the arrays do not fit each other.
     """
+    found: dict[str, NDArray[Any]] = {}
+    values = saved.get(_VALUES)
+    if values is not None and values.shape[-1] == len(state.initial(_VALUES).T) - 1:
+        published_kw = values[..., -(_N_PUBLISHED + _N_MORE - 1) :]
+        found[_VALUES] = np.concatenate((values, published_kw[..., 1:2]), axis=-1)
+    return found | _in_slots_of(state, {**saved, **found})
+
+
+def _in_slots_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the pending forecasts of ``saved`` in the slots of ``state``; empty if they are in these already."""
     minutes, n_slots = saved.get(_MINUTE), len(state.initial(_MINUTE))
     if minutes is None or minutes.shape[1:] == (n_slots,):
         return {}

@@ -23,8 +23,9 @@ TABLES = {
 }  # fmt: skip
 STATE = {
     "seen": "f8", "memory": "f4", "specialists": "f4", "mean_correction": "f4", "median_calibration": "f4",
-    "coefficients": "f4", "covariance": "f4", "inside": "f4", "usual": "f4", "phase_shares": "i2",
-    "phase_outcomes": "u1", "due_minute": "i8", "due_columns": "f4", "due": "f8", "due_levels": "f4",
+    "median_threshold": "f4", "coefficients": "f4", "covariance": "f4", "inside": "f4", "usual": "f4",
+    "phase_shares": "i2", "phase_outcomes": "u1", "due_minute": "i8", "due_columns": "f4", "due": "f8",
+    "due_levels": "f4",
 }  # fmt: skip
 #: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
 BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
@@ -38,6 +39,7 @@ BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "members_kw": ("f8", (2, "n_members")),
     "columns": ("f4", ("width",)),
     "kw": ("f8", (4,)),
+    "combined_median_kw": ("f8", ()),
     "shares": ("f8", (2, "n_members")),
     "scale_kw": ("f8", ()),
     "log_width": ("f8", ()),
