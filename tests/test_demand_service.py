@@ -16,8 +16,8 @@ from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.state_changes import ForgottenDevice, StateChange
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.service import Service
@@ -38,13 +38,7 @@ class RecordedChanges(NoStateStore):
     def append_batch(self, readings: Any, issued_at_ms: int, samples: Any = ()) -> None:
         self.n_readings += len(readings)
 
-    def forget(self, device: str) -> None:
-        self.changes.append((self.n_readings, device))
-
-    def replace_plan(self, device: str, plan: LoadPlan) -> None:
-        self.changes.append((self.n_readings, (device, plan)))
-
-    def change_demand(self, change: object) -> None:
+    def append_change(self, change: StateChange) -> None:
         self.changes.append((self.n_readings, change))
 
 
@@ -150,7 +144,7 @@ def test_service_persists_changes_between_batches(link: MemoryLink) -> None:
         (16, LimitChange("home", 3.5)),
         (16, CorrectedMonthPeak("home", MonthPeak(1.5, None))),
         (19, LimitChange("home", None)),
-        (22, "home"),
+        (22, ForgottenDevice("home")),
     ]
 
 

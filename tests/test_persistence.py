@@ -17,6 +17,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, OpenMinute, Sample
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_changes import StateChange
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.ports.broker_link import IncomingMessage, NoMeters
@@ -76,8 +77,8 @@ class MemoryStateStore(NoStateStore):
         self.samples += samples
         self.minutes += [reading.minute - NOON for reading in readings]
 
-    def forget(self, device: str) -> None:
-        self.forgotten.append((device, len(self.minutes)))
+    def append_change(self, change: StateChange) -> None:
+        self.forgotten.append((change.device, len(self.minutes)))
 
     def maintain(self) -> bool:
         return self.wants

@@ -18,6 +18,7 @@ from gapcast.core.errors import ModelError, StateError
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.state_changes import ForgottenDevice
 from gapcast.service.ports.broker_link import NoMeters
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path, journal_path
@@ -78,7 +79,7 @@ def _lived() -> tuple[Engine, bytes]:
         store.append_batch(readings[:2], 1_288_571_341_000)
     samples = [Sample("a/b", 1_288_571_342_000, {"power": 12.5, "x": None}, {"voltage_v": 230.0})]
     store.append_batch([Reading("home", FIRST + 9, 1.0, measured={"voltage_v": 239.1})], 1_288_571_342_000, samples)
-    store.forget("shed")
+    store.append_change(ForgottenDevice("shed"))
     store.close(None)
     (path,) = folder.glob("*.jsonl")
     content = path.read_bytes()

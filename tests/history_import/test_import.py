@@ -20,6 +20,7 @@ from gapcast.core.errors import GapcastError, SettingsError, ShardError, SourceE
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
+from gapcast.core.snapshots.state_changes import ForgottenDevice
 from gapcast.history_import import report
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import ImportResult, Target, import_past
@@ -224,7 +225,7 @@ def test_import_removes_the_files_with_a_device_forgotten_before(settings: Setti
         store = Store(gateway.folder, of_shard=True)  # the lock is held already
         store.restore(gateway.engine)
         store.append_batch([Reading("barn", FIRST, 1.0)], FIRST * 60_000)
-        store.forget("barn")
+        store.append_change(ForgottenDevice("barn"))
         store.close(None)
     run(settings, written(tmp_path / "a.csv"))
     assert list(newest_of(settings)) == ["home"]

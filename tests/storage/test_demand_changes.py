@@ -136,5 +136,5 @@ def test_journal_leaves_out_a_change_that_is_impossible(members: str) -> None:
 
 def test_changes_of_a_failed_store_change_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.change_demand(CHANGES[0])  # before it was restored: there is no journal
+    store.append_change(CHANGES[0])  # before it was restored: there is no journal
     assert list(tmp_path.iterdir()) == []

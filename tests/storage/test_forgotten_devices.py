@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.state_changes import ForgottenDevice
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, remove_old
 from tests.storage.test_store import ProcessRun, minutes
 from tests.support.disks import no_room_beyond
@@ -25,7 +26,7 @@ class ForgetfulRun(ProcessRun):
 
     def forget(self, device: str) -> None:
         self.recorder.engine.forget(device)
-        self.store.forget(device)
+        self.store.append_change(ForgottenDevice(device))
 
     def look(self) -> None:
         """Do what the stream does between two batches."""

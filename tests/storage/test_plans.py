@@ -17,6 +17,7 @@ from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.plans.plans import Plans
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.state_changes import ReplacedPlan
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service
 from gapcast.storage.journals import journal
@@ -117,12 +118,12 @@ def test_plan_of_unconfirmed_batches_is_persisted_at_the_end(tmp_path: Path) -> 
 
 def test_plans_of_a_failed_store_change_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.replace_plan("home", CHARGER)  # before it was restored: there is no journal
+    store.append_change(ReplacedPlan("home", CHARGER))  # before it was restored: there is no journal
     assert not list(tmp_path.iterdir())
 
 
 def test_journal_reads_the_plan_that_was_written() -> None:
-    replaced = journal.ReplacedPlan("home", CHARGER)
+    replaced = ReplacedPlan("home", CHARGER)
     assert journal.decode(journal.encode(replaced)) == replaced
 
 

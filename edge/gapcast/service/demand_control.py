@@ -9,7 +9,7 @@ from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthP
 from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
-from gapcast.service.persistence.persistence import StateChange
+from gapcast.core.snapshots.state_changes import StateChange
 from gapcast.service.reports.reports import log_low_limits
 from gapcast.service.running_engine import RunningEngine
 

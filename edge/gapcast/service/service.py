@@ -21,12 +21,13 @@ from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan, StateChange
 from gapcast.service.batch_pipeline import BatchPipeline
 from gapcast.service.batches.served_batch import ServedBatch
 from gapcast.service.containment import Containment, Step
 from gapcast.service.demand_control import DemandControl
 from gapcast.service.persistence.batch_persistence import BatchPersistence
-from gapcast.service.persistence.persistence import ForgottenDevice, NoStateStore, PlanChange, StateChange, StateStore
+from gapcast.service.persistence.persistence import NoStateStore, StateStore
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecorder
 from gapcast.service.queries.queries import ServiceQueries
@@ -135,7 +136,7 @@ class Service:
         """
         with self._running.lock:
             self._running.engine.replace_plan(device, plan)
-            self._changes.append(PlanChange(device, plan))
+            self._changes.append(ReplacedPlan(device, plan))
 
     # --- the stream -----------------------------------------------------------------------------
 

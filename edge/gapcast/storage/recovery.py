@@ -15,6 +15,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
+from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan
 from gapcast.service.ports.broker_link import Meters
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.files.disk_problems import DamagedJournals, set_aside
@@ -188,9 +189,9 @@ def _replay_entry(entry: journal.Entry, replay: JournalReplay, meters: Meters) -
     if isinstance(entry, journal.PersistedBatch):
         replay.replay_batch(entry.readings, entry.issued_at_ms)
         meters.replay_samples(entry.samples, entry.readings, entry.issued_at_ms)
-    elif isinstance(entry, journal.ReplacedPlan):
+    elif isinstance(entry, ReplacedPlan):
         replay.replace_plan(entry.device, entry.plan)
-    elif isinstance(entry, journal.Forgotten):
+    elif isinstance(entry, ForgottenDevice):
         replay.forget(entry.device)
         meters.forget(entry.device)
     else:

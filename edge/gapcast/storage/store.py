@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gapcast.core.billing.changes import DemandChange
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError, StateError
-from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshots.state_changes import ForgottenDevice, StateChange
 from gapcast.private_files import make_private_folder, tighten_modes
 from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
@@ -26,7 +25,7 @@ from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProb
 from gapcast.storage.files.locks import lock_folder
 from gapcast.storage.generations import files_of, write_checkpoint
 from gapcast.storage.journal_file import JournalFile
-from gapcast.storage.journals.journal import Entry, Forgotten, PersistedBatch, ReplacedPlan, encode_header
+from gapcast.storage.journals.journal import Entry, PersistedBatch, encode_header
 from gapcast.storage.recovery import recover
 
 #: Interval between syncs of the journal to the disk, and between retries after an error.
@@ -128,17 +127,9 @@ class Store:
         """Add a batch to the journal."""
         self._append(PersistedBatch(issued_at_ms, readings, samples))
 
-    def forget(self, device: str) -> None:
-        """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
-        self._has_forgotten = True
-        self._append(Forgotten(device))
-
-    def replace_plan(self, device: str, plan: LoadPlan) -> None:
-        """Add to the journal that the plan of ``device`` was replaced."""
-        self._append(ReplacedPlan(device, plan))
-
-    def change_demand(self, change: DemandChange) -> None:
-        """Add to the journal that a device's limit or month's peak was changed."""
+    def append_change(self, change: StateChange) -> None:
+        """Add ``change`` to the journal; the next checkpoint removes the files that contain a forgotten device."""
+        self._has_forgotten = self._has_forgotten or isinstance(change, ForgottenDevice)
         self._append(change)
 
     def _append(self, entry: Entry) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshots.state_changes import ForgottenDevice, StateChange
 from gapcast.core.streams.accepted_batch import none_accepted
 from gapcast.service.batches.served_batch import ServedBatch
-from gapcast.service.persistence.persistence import ForgottenDevice, StateChange, StatePersistence, StateStore
+from gapcast.service.persistence.persistence import StatePersistence, StateStore
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.running_engine import RunningEngine
 

@@ -13,32 +13,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
 
-from gapcast.core.billing.changes import CorrectedMonthPeak, DemandChange, LimitChange
-from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot
+from gapcast.core.snapshots.state_changes import StateChange
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 
 #: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.
 _PAUSE_S, _PAUSE_AGAIN_S = 1.0, 30.0
-
-
-class ForgottenDevice(NamedTuple):
-    """A device that was forgotten."""
-
-    device: str
-
-
-class PlanChange(NamedTuple):
-    """A device with its new plan."""
-
-    device: str
-    plan: LoadPlan
-
-
-#: A change of the state that is not a reading: made by any thread, persisted at its position between two batches.
-StateChange = ForgottenDevice | PlanChange | LimitChange | CorrectedMonthPeak
 
 
 class StateStore(Protocol):
@@ -66,16 +48,8 @@ class StateStore(Protocol):
         """
         ...
 
-    def forget(self, device: str) -> None:
-        """Remove the persisted state of ``device``."""
-        ...
-
-    def replace_plan(self, device: str, plan: LoadPlan) -> None:
-        """Persist that the plan of ``device`` was replaced."""
-        ...
-
-    def change_demand(self, change: DemandChange) -> None:
-        """Persist that a device's limit or month's peak was changed."""
+    def append_change(self, change: StateChange) -> None:
+        """Persist ``change``, at its position between two batches; remove the persisted state of a forgotten device."""
         ...
 
     def invalidate(self) -> None:
@@ -105,13 +79,7 @@ class NoStateStore:
     def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Ignore the batch."""
 
-    def forget(self, device: str) -> None:
-        """Do nothing."""
-
-    def replace_plan(self, device: str, plan: LoadPlan) -> None:
-        """Ignore the plan."""
-
-    def change_demand(self, change: DemandChange) -> None:
+    def append_change(self, change: StateChange) -> None:
         """Ignore the change."""
 
     def invalidate(self) -> None:
@@ -186,7 +154,7 @@ class StatePersistence:
         effect that it had.
         """
         self._n_batches += 1
-        self._persist_change(change)
+        self.state_store.append_change(change)
         if self._pending:
             self._pending.append(PendingBatch(self._n_batches, (), 0, (), change=change))
 
@@ -200,7 +168,7 @@ class StatePersistence:
         while pending and confirmed(pending[0].forecast_ids):
             batch = pending.popleft()
             if batch.change is not None:
-                self._persist_change(batch.change)
+                self.state_store.append_change(batch.change)
             elif batch.readings or batch.samples:
                 self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
         if not between_batches:
@@ -215,18 +183,10 @@ class StatePersistence:
             self._paused_since_s = now_s
         return pending[0].number - 1 if pending else self._n_batches
 
-    def _persist_change(self, change: StateChange) -> None:
-        if isinstance(change, ForgottenDevice):
-            self.state_store.forget(change.device)
-        elif isinstance(change, PlanChange):
-            self.state_store.replace_plan(*change)
-        else:
-            self.state_store.change_demand(change)
-
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed: the next start then has little to replay."""
         for batch in self._pending:  # once more, after the batches that were confirmed since
             if batch.change is not None:
-                self._persist_change(batch.change)
+                self.state_store.append_change(batch.change)
         with nullcontext() if self._pending else self._snapshot() as snapshot:
             self.state_store.close(snapshot)

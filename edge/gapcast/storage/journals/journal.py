@@ -34,6 +34,7 @@ from gapcast.core.readings.state_limits import (
     is_plausible_reading,
     is_plausible_sample,
 )
+from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan, StateChange
 from gapcast.storage.journals.record_lines import encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
 from gapcast.text.json_input import decode_json
 
@@ -56,21 +57,8 @@ class PersistedBatch(NamedTuple):
     samples: Sequence[Sample] = ()
 
 
-class Forgotten(NamedTuple):
-    """A device that was forgotten."""
-
-    device: str
-
-
-class ReplacedPlan(NamedTuple):
-    """A device whose plan was replaced."""
-
-    device: str
-    plan: LoadPlan
-
-
 #: What a record contains.
-Entry = PersistedBatch | Forgotten | ReplacedPlan | DemandChange
+Entry = PersistedBatch | StateChange
 
 
 def encode_header() -> bytes:
@@ -91,7 +79,7 @@ def encode(entry: Entry, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
     document: object
     if isinstance(entry, PersistedBatch):
         document = _batch_document(*entry)
-    elif isinstance(entry, Forgotten):
+    elif isinstance(entry, ForgottenDevice):
         document = {"forget": entry.device}
     elif isinstance(entry, ReplacedPlan):
         document = (0, [], [], [], (entry.device, entry.plan.loads))
@@ -138,7 +126,7 @@ def decode_document(text: bytes) -> Entry | None:
     try:
         document = decode_json(text)
         if isinstance(document, dict):
-            return Forgotten(str(document["forget"]))
+            return ForgottenDevice(str(document["forget"]))
         issued_at_ms, readings, *more = document
         if len(more) == _WITH_PLAN:
             return _replaced_plan(*more[-1])
