@@ -24,7 +24,7 @@ from gapcast.core.demand.documents.headroom_document import (
 from gapcast.core.documents.document_field import DocumentField, FieldType
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast_fields import FIELDS, FORECAST_SCHEMA
-from gapcast.core.outlook.documents import OUTLOOK_FIELDS, OUTLOOK_SCHEMA
+from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS, OUTLOOK_SCHEMA
 from gapcast.core.readings.reading import Limits
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
@@ -33,7 +33,7 @@ from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 
 ROOT = Path(__file__).parents[1]
-_FORECAST, _OUTLOOK = "gapcast.core.forecasts.forecast_fields", "gapcast.core.outlook.documents"
+_FORECAST, _OUTLOOK = "gapcast.core.forecasts.forecast_fields", "gapcast.core.outlook.documents.outlook_document"
 _DEMAND, _HEADROOM = "gapcast.core.demand.documents.document", "gapcast.core.demand.documents.headroom_document"
 _WINDOWS_OF = "the windows of {}"
 _ANSWER = f"{_FORECAST} and {_OUTLOOK}"

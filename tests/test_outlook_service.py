@@ -16,7 +16,7 @@ from gapcast.core.errors import ModelError
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.learning.scores.summary import ALL_TIME, MIN_OUTCOMES
 from gapcast.core.models.predictor import Predictor
-from gapcast.core.outlook.documents import outlook_document
+from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.readings.reading import Limits, Reading

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.outlook.documents import outlook_document
+from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.mqtt.publishers.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.session.session import Session

@@ -14,7 +14,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import LAST_DAY
-from gapcast.core.outlook.documents import outlook_document, outlook_scores_document
+from gapcast.core.outlook.documents.outlook_document import outlook_document, outlook_scores_document
 from gapcast.core.plans.plan import LOAD_EXAMPLE, LoadPlan, plan_of
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.streams.buffer import Buffers

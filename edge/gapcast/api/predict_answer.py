@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from gapcast.api.predict_request import KINDS, PredictRequest, request_of, requested_plan, series_of
 from gapcast.core.documents.field_problem import problem_and_value
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
-from gapcast.core.outlook.documents import outlook_document
+from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.core.readings.reading import Limits
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.queries.queries import ServiceQueries

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gapcast.core.outlook.documents import OUTLOOK_FIELDS, outlook_document, outlook_documents
+from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS, outlook_document, outlook_documents
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.http.schemas.forecast_schemas import OutlookDocument
 from tests.support.outlook_model import OutlookModel

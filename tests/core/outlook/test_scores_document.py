@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY
-from gapcast.core.outlook.documents import outlook_scores_document
+from gapcast.core.outlook.documents.outlook_document import outlook_scores_document
 from gapcast.core.outlook.scores.scores import LeadScore, OutlookScores
 from gapcast.http.schemas.score_schemas import OutlookScoresDocument
 

@@ -13,7 +13,7 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label
-from gapcast.core.outlook.documents import outlook_documents
+from gapcast.core.outlook.documents.outlook_document import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.service.reports.event_feed import DeviceEvent, FeedEvent

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from gapcast.core.outlook.documents import outlook_document
+from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import N_PER_PAGE, After, PageSize
 from gapcast.http.schemas.forecast_schemas import OutlookDocument, OutlookList

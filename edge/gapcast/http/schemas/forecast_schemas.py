@@ -1,7 +1,7 @@
 """Response bodies of REST with forecasts and outlooks.
 
 Their fields follow from :data:`gapcast.core.forecasts.forecast_fields.FIELDS` and
-:data:`gapcast.core.outlook.documents.OUTLOOK_FIELDS`.
+:data:`gapcast.core.outlook.documents.outlook_document.OUTLOOK_FIELDS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 
 from gapcast.core.documents.document_field import DocumentField, FieldType
 from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
-from gapcast.core.outlook.documents import OUTLOOK_FIELDS
+from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS
 
 _EXAMPLE: JsonDict = {
     "v": 1,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gapcast.core.outlook.documents import outlook_document
+from gapcast.core.outlook.documents.outlook_document import outlook_document
+from gapcast.core.outlook.documents.outlook_json import OutlookEncoder
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.mqtt.publishers.outlook_publisher import OutlookEncoder
 from tests.support.outlook_model import OutlookModel
 
 MODEL = OutlookModel(lead_times_min=(1, 60), name="100 % ä")

@@ -1,0 +1,1 @@
+"""JSON documents of outlooks and of their scores."""
