@@ -93,7 +93,7 @@ static int forecast_entry(const struct step *step, int64_t entry)
     kw[MEDIAN] = max_of(kw[MEDIAN] + offset * scale_kw, floor_kw);
     step->combined_median_kw[entry] = kw[MEDIAN];
     double change = reduced_change(step->median_threshold + row * 2, (kw[MEDIAN] - last_kw) / scale_kw);
-    kw[MEDIAN] = last_kw + change * scale_kw;
+    kw[MEDIAN] = max_of(last_kw + change * scale_kw, floor_kw); /* again: the sum is rounded */
     write_bounds(step, entry, scale_kw, floor_kw);
     return is_possible(step, entry);
 }

@@ -119,3 +119,17 @@ def test_headroom_of_a_device_without_an_outlook_is_none() -> None:
     engine = demand_engine(LIMITED, options=OutlookOptions(max_devices=1))
     process(engine, [*stream_of([1.0, 1.1]), *stream_of([1.0, 1.1], device="second")])
     assert engine.demands.load_risks("second", engine.outlook_of("second"), HeadroomRequest(1.0, 5)) is None
+
+
+@pytest.mark.parametrize("limit_kw", [9.0, 1.25, None])
+def test_headroom_has_a_new_limit_in_all_windows_at_once(limit_kw: float | None) -> None:
+    """The demand has it from the next reading on; an answer must not have one limit now and another an hour later."""
+    engine = engine_after()
+    engine.demands.set_limit("home", 3.5)
+    before = ask(engine, 0.4, 45)
+    engine.demands.set_limit("home", limit_kw)
+    found = ask(engine, 0.4, 45)
+    assert {one.limit_kw for one in before.windows} == {3.5}
+    assert {one.limit_kw for one in found.windows} == {2.0 if limit_kw is None else limit_kw}
+    process(engine, stream_of(POWERS_KW[:1], first=MONDAY + 99))
+    assert {one.limit_kw for one in ask(engine, 0.4, 45).windows} == {one.limit_kw for one in found.windows}

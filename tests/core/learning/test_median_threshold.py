@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32, F64
-from gapcast.core.learning.ensemble import median_threshold
+from gapcast.core.learning.ensemble import median_calibration, median_threshold
 from gapcast.core.learning.ensemble.ensemble_state import LOG_WIDTH
 from gapcast.core.readings.reading import Reading
 from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
@@ -109,3 +109,17 @@ def test_narrow_interval_extends_to_the_median_of_the_threshold(compiled: bool) 
     assert after.upper_kw is not None
     assert after.lower_kw < after.upper_kw
     assert after.median_kw in (after.lower_kw, after.upper_kw)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_median_on_the_floor_stays_there(compiled: bool) -> None:
+    """The reduced change is a difference that is added again: rounding must not bring it below 0."""
+    run = Run(ensemble_engine(compiled=compiled)).process(stream(house_kw(60)), at_a_time=1)
+    for i, kw in enumerate(np.random.default_rng(3).uniform(0.0, 3.0, 120)):
+        run.engine.learn()
+        arrays = ensemble_of(run.engine).state.arrays
+        arrays[median_threshold.STATE][1] = 0.0
+        arrays[median_calibration.STATE][1, 0] = -40.0
+        run.process([Reading("home", FIRST + 60 + i, kw)])
+    assert {forecast.median_kw for forecast in run.forecasts[-100:]} == {0.0}
+    assert all(str(forecast.lower_kw) == str(forecast.median_kw) == "0.0" for forecast in run.forecasts[-100:])

@@ -166,7 +166,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "median_experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `median_kw`, to which a learned offset is added",
+        "ensemble weights of `median_kw`, to which a learned offset is added, and a small change of which is removed",
         lambda one: None if one.median_experts is None else dict(one.median_experts),
         lambda batch: _weights(batch, of_median=True),
         is_optional=True,

@@ -115,7 +115,8 @@ def _problem_with(demand: Demand) -> str:
     left_min = demand.valid_until_minute - issued_min
     if is_late(left_min):
         arrived = instant_label(demand.issued_at_ms)
-        return f"is of {of} and arrived at {arrived}, too late for an answer: {until}"
+        clock = "if this repeats, check the meter's clock and time zone with gapcast check"
+        return f"is of {of} and arrived at {arrived}, too late for an answer: {until}; {clock}"
     age_min = (time.time_ns() // 1_000_000) / MINUTE_MS - issued_min
     if age_min > VALID_MIN:
         return f"arrived {age_min:.0f} minutes ago, and an answer is valid for {VALID_MIN} minutes: {until}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
@@ -30,8 +32,13 @@ def load_risks(  # noqa: PLR0913 - what the risks depend on
     """Return the risks of the load of ``request`` at the device with the newest ``demand`` and ``outlook``.
 
     ``row`` is that of the state of ``power``; ``window`` ``[context]`` are the newest readings, kW, up to that of the
-    outlook. What was learned is copied, so that the risks may be used by any thread.
+    outlook. What was learned is copied, so that the risks may be used by any thread. All ``windows`` have their present
+    limits, also those of a demand that is older than a change of them.
     """
+    running, following = (
+        replace(one, limit_kw=windows.window_from(one.start_minute)[1]) for one in (demand.running, demand.next)
+    )
+    demand = replace(demand, running=running, next=following)
     means, copied = power.newest(row), power.copy_of(row)
     length_min = demand.running.end_minute - demand.running.start_minute
     if windows.options.imports_only:

@@ -155,7 +155,8 @@ class MemberCombination:
         offset_kw = median_calibration.offsets(arrays[median_calibration.STATE][at], mean_change) * scale_kw
         made.combined_median_kw[...] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
         change = (made.combined_median_kw - made.last_kw) / scale_kw
-        kw[:, 1] = made.last_kw + median_threshold.reduced(arrays[median_threshold.STATE][at], change) * scale_kw
+        reduced_kw = median_threshold.reduced(arrays[median_threshold.STATE][at], change) * scale_kw
+        kw[:, 1] = np.maximum(made.last_kw + reduced_kw, floor_kw)  # again: the sum is rounded
 
     def _forecast_submetered(
         self, one: MemberPredictions, members_kw: F64, scale_kw: F64, floor_kw: F64, *, is_tracked: bool
