@@ -149,6 +149,27 @@ def test_load_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
         load(tmp_path / "some.toml", {}, {})
 
 
+@pytest.mark.parametrize("key", ["MQTT__USERNAME", "MQTT__PASSWORD", "HTTP__TOKEN"])
+def test_load_value_of_another_encoding_is_named(key: str) -> None:
+    """A terminal in Latin-1: the environment has bytes that are not text."""
+    dotted = key.lower().replace("__", r"\.")
+    with pytest.raises(SettingsError, match=f"{dotted}: is not text in UTF-8") as caught:
+        load(None, {f"GAPCAST_{key}": "gr\udce9g-long-enough-for-a-token"}, {})
+    assert str(caught.value).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[mqtt]\nhost = " + "[" * 5_000, "has values within values, too deeply"),
+        ('[mqtt]\npassword_file = "a\\u0000b"\n', "cannot be read"),
+    ],
+)
+def test_load_unusual_toml_is_an_error(text: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load(written(text), {}, {})
+
+
 @pytest.mark.parametrize("text", ["[[mqtt]]\nhost = 'broker'\n", "mqtt = 5\n"])
 def test_load_section_never_replaces_what_is_none(text: str) -> None:
     with pytest.raises(SettingsError, match=r"key mqtt: is set as a value or a list, but mqtt\.port is too: leave one"):

@@ -48,3 +48,11 @@ def test_sample_listener_native_reading_shows_its_clock(sections: dict[str, Any]
     listener = listener_of(**sections)
     receive(listener, "gap/home/reading", '{"ts": "2023-01-01T10:00:00Z", "gap_kw": 1.0}')
     assert listener.devices["home"].ahead_min == [-120]
+
+
+def test_sample_listener_retained_reading_needs_a_time_as_in_the_service() -> None:
+    listener, body = listener_of(), b"1.5"
+    publication = Publication("gap/home/reading", body, 0, True, False, b"", len(body))
+    listener.receive(ReceivedMessage(publication, 0.0, NOON_MS))
+    assert not listener.devices
+    assert [text.split(": ")[1] for text in listener.rejected] == ["unknown_age"]

@@ -52,7 +52,11 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if list(arguments) not in ([], ["--live"]):
         print("usage: python -m gapcast.health [--live]", file=sys.stderr)
         return USAGE_ERROR
-    host, port = address(environment, Path("gapcast.toml"))
+    try:
+        host, port = address(environment, Path("gapcast.toml"))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        print(f"http.host and http.port cannot be read from gapcast.toml or GAPCAST_HTTP__...: {error}")
+        return UNHEALTHY
     is_healthy, response = query_health(host, port, "/livez" if arguments else "/readyz")
     print(response)
     return HEALTHY if is_healthy else UNHEALTHY

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Start
 from tests.e2e.test_commands import replay_settings
 from tests.support.brokers import Broker
@@ -62,6 +64,14 @@ def test_health_reads_a_configuration_with_a_byte_order_mark(tmp_path: Path) -> 
     port = free_port()
     (tmp_path / "gapcast.toml").write_text(f"[http]\nport = {port}\n", encoding="utf-8-sig")
     assert f"http://127.0.0.1:{port}/readyz" in health(tmp_path, "-m", "gapcast.health").stdout
+
+
+@pytest.mark.parametrize("text", ["http = 5\n", "[http\n", '[http]\nport = "x"\n', "[http]\nport = []\n"])
+def test_health_of_an_unusable_configuration_names_the_keys(tmp_path: Path, text: str) -> None:
+    (tmp_path / "gapcast.toml").write_text(text, encoding="utf-8")
+    done = health(tmp_path, "-m", "gapcast.health")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("http.host and http.port cannot be read from gapcast.toml or GAPCAST_HTTP__")
 
 
 def test_health_rejects_other_arguments(tmp_path: Path) -> None:

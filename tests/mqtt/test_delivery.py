@@ -324,3 +324,14 @@ def test_confirmations_are_reported_together() -> None:
     delivery.confirm([Acknowledgement(first, 0)])
     assert delivery.has_confirmed([0, first, third])
     assert not delivery.has_confirmed([first, second])
+
+
+def test_confirmation_of_a_message_that_waits_is_survived() -> None:
+    """No broker should send it; the messages after it are sent."""
+    written = list[bytes]()
+    delivery = Delivery(written.append, encode)
+    delivery.connected(1)
+    first, second, third = (delivery.send(forecast(number)) for number in range(3))
+    delivery.confirm([Acknowledgement(second, 0)])
+    delivery.confirm([Acknowledgement(first, 0)])
+    assert written == [encode(first, forecast(0), again=False), encode(third, forecast(2), again=False)]

@@ -113,6 +113,16 @@ def test_submeter_is_part_of_the_readings_of_its_device(
     assert reading == Reading("home", FIRST + 1, 1.5, measured={"submeter car": 2.5})
 
 
+@pytest.mark.parametrize(("sources", "topic", "payload"), [NATIVE, OF_SOURCES], ids=["native", "sources"])
+def test_register_on_the_topic_of_a_submeter_is_read(sources: list[dict[str, Any]], topic: str, payload: bytes) -> None:
+    reader = Reader(sources, [CAR | {"topic": "register"}])
+    register = RegisterSource(Register.RUNNING, "register", "home", (), 1.0)
+    handlers = Handlers()
+    reader.registers = RegisterReader([register], ("register",), Limits(), cast("Any", handlers), lambda *_: None)
+    assert reader.results(reader.message("register", b"2.5"), reader.message(topic, payload))[0] is None
+    assert handlers.handled == [("home", 2.5)]
+
+
 def test_minute_closed_by_the_clock_follows_and_has_its_submeter() -> None:
     reader = Reader([METER | {"every_s": 30}], [CAR])
     for _ in range(2):

@@ -90,6 +90,8 @@ def test_star_allows_any_host() -> None:
 
 FOREIGN = [
     {"origin": "https://attacker.example"},
+    {"origin": "http://["},
+    {"origin": "http://a]b"},
     {"origin": "null"},
     {"origin": "http://localhost:1", "sec_fetch_site": "same-site"},
     {"sec_fetch_site": "cross-site"},

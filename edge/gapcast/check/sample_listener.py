@@ -121,7 +121,8 @@ class SampleListener:
     def _native(self, received: ReceivedMessage) -> _ReadMessage:
         publication, _, received_ms = received
         device = self._topic.device_in(publication.topic)
-        reading = decode(device, publication.payload, publication.n_bytes, received_ms, self._limits)
+        arrival_ms = None if publication.retained or publication.redelivered else received_ms
+        reading = decode(device, publication.payload, publication.n_bytes, arrival_ms, self._limits)
         return _ReadMessage(device, reading.gap_kw, reading.minute - received_ms // MINUTE_MS)
 
     def _of_source(self, reader: SourceReader, received: ReceivedMessage) -> _ReadMessage:

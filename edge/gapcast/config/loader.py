@@ -130,6 +130,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
             fix = '; write texts as "text", switches as true or false, and numbers with a decimal point'
         msg = f"configuration file {path}: is not TOML: {error}{fix}"
         raise SettingsError(msg) from error
+    except RecursionError as error:
+        msg = f"configuration file {path}: has values within values, too deeply: no key needs that"
+        raise SettingsError(msg) from error
     except ValueError as error:  # Python reads integers of up to 4,300 digits
         msg = f"configuration file {path}: has a number of thousands of digits: shorten it"
         raise SettingsError(msg) from error

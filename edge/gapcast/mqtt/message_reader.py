@@ -125,7 +125,8 @@ class MessageReader:
         if not submeters.reads(received.publication.topic):
             return _attached(submeters, self._native(received))
         try:
-            return submeters.read(received)
+            aside = self._without_reading(received)
+            return submeters.read(received) if aside is None else aside
         except PROPAGATED_ERRORS:
             raise
         except BaseException as error:

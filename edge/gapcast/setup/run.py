@@ -27,6 +27,7 @@ from gapcast.setup.time_zone import system_time_zone
 from gapcast.text.time_zone_names import similar_time_zones, time_zone_problem
 
 _WORLD, _OWNER = 0o644, 0o600
+_NATIVE_UNIT = "gap/{device}/reading is in kW: let the meter send kW, or to another topic (docs/meters.md)"
 
 
 class Setup:
@@ -140,8 +141,13 @@ class Setup:
                 return
             else:
                 for source in sources:
+                    if _is_native(source):
+                        self._show(f"  ! {_NATIVE_UNIT}")
+                        continue
                     which = "the meter" if len(sources) == 1 else source.get("device") or source.get("preset")
                     source["unit"] = prompts.text(f"Which unit does {which} send?", source.get("unit"), "--unit", UNITS)
+                if all(map(_is_native, sources)):
+                    return
 
     def _preview(self, sections: dict[str, Any], recording: MessageRecording) -> tuple[list[str], list[str]]:
         without_password = sections | {"mqtt": {k: v for k, v in sections["mqtt"].items() if k != "password_file"}}
@@ -172,6 +178,11 @@ def _contains(file: Path, password: str | None) -> bool:
         return read_secret("mqtt.password", file) == password
     except SettingsError:
         return False
+
+
+def _is_native(source: Mapping[str, Any]) -> bool:
+    """Return whether ``source`` reads gapcast's own payload, which has no unit to choose."""
+    return {**presets().get(source.get("preset", ""), {}), **source}.get("format") == "gapcast"
 
 
 def _has_time(source: Mapping[str, Any]) -> bool:

@@ -14,7 +14,8 @@ def read_secret(origin: str, path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+    except (OSError, ValueError) as error:
+        not_text = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else not_text
         msg = f"{origin}: {path} cannot be read ({reason})"
         raise SettingsError(msg) from error

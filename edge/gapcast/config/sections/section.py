@@ -26,6 +26,8 @@ def plain_value_problem(value: object, annotation: Any) -> str | None:
     kinds = _kinds_in(annotation)
     if isinstance(value, bool) and bool not in kinds and kinds & _NUMBERS:
         return "must be a number"
+    if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):  # bytes of another encoding
+        return "is not text in UTF-8"
     if value == "" and Path in kinds:  # Path("") is the current folder
         return "is empty: write a path, or remove the key"
     return None

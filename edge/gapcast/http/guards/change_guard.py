@@ -64,7 +64,10 @@ class CrossSiteGuard:
             return False  # not a browser
         # A page cannot set X-Forwarded-Host without CORS permission, so a proxy that changed Host has set it.
         own = {headers.get(name, "").lower() for name in ("host", "x-forwarded-host")} - {""}
-        return urlsplit(origin).netloc.lower() not in own
+        try:
+            return urlsplit(origin).netloc.lower() not in own
+        except ValueError:  # http://[
+            return True
 
 
 class LocalChanges:

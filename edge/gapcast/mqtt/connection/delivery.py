@@ -156,7 +156,9 @@ class Delivery:
 
     def _send_waiting(self) -> None:
         while self._online and self._waiting and len(self.unconfirmed) - len(self._waiting) < self.max_in_flight:
-            self._put(self._waiting.popleft())
+            packet_id = self._waiting.popleft()
+            if packet_id in self.unconfirmed:  # else a broker confirmed what it was not sent
+                self._put(packet_id)
 
     def _put(self, packet_id: int) -> None:
         unconfirmed, is_resent = self.unconfirmed[packet_id], packet_id in self._sent

@@ -1,0 +1,42 @@
+"""``gapcast setup``: a meter that sends watts on gapcast's own topic, whose unit cannot be chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.preset_answers import PresetAnswers
+from gapcast.setup.run import Setup
+
+NOON_MS = 1_672_574_400_000
+
+
+class DefaultPrompts:
+    """A person who accepts the proposed answers."""
+
+    is_interactive = True
+
+    def __init__(self) -> None:
+        self.questions: list[str] = []
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        self.questions.append(question)
+        return default
+
+
+def test_setup_says_that_the_unit_of_native_readings_cannot_be_chosen(tmp_path: Path) -> None:
+    recording, prompts, shown = MessageRecording(), DefaultPrompts(), list[str]()
+    for minute, payload in enumerate((b"41.5", b"42.5", b"41.0")):
+        publication = Publication("gap/home/reading", payload, 0, False, False, b"", len(payload))
+        recording.add(ReceivedMessage(publication, 60.0 * minute, NOON_MS + 60_000 * minute))
+    sources = [{"preset": "gapcast"}]
+    sections: dict[str, Any] = {"mqtt": {"host": "localhost"}, "site": {"timezone": "UTC"}, "sources": sources}
+    setup = Setup(PresetAnswers(config=tmp_path / "gapcast.toml"), cast("Any", prompts), shown.append, shown.append, {})
+    setup._review(sections, recording)
+    assert prompts.questions == ["Are these power values correct?"]
+    assert sources == [{"preset": "gapcast"}]
+    assert any("41.5 kW is high for a house" in line for line in shown)
+    assert shown[-1].endswith("let the meter send kW, or to another topic (docs/meters.md)")
