@@ -176,3 +176,10 @@ def test_forecast_of_an_unusable_argument_is_a_value_error(
 def test_forecast_time_without_a_zone_is_rejected() -> None:
     with pytest.raises(ValueError, match="at=2026-01-15T12:00:30: the time has no time zone"):
         gapcast.forecast(READINGS, at=NOON.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("readings", [{1: 0.5, 2: 0.6}, {"power": READINGS}])
+def test_forecast_of_a_dictionary_is_rejected(readings: dict[Any, Any]) -> None:
+    """A list of its keys would be forecast."""
+    with pytest.raises(ValueError, match="must be a list, an array or a Series"):
+        gapcast.forecast(readings)

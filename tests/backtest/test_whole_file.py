@@ -97,3 +97,13 @@ def test_backtest_command_does_not_replace_its_readings(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "would replace the file of readings" in result.output
     assert house.read_text(encoding="utf-8").startswith("time,kw")
+
+
+def test_whole_file_leaves_other_files_alone(tmp_path: Path) -> None:
+    """Also the one that is read, if its name is that of the result and ``.part``."""
+    (tmp_path / "out.csv.part").write_text("readings", encoding="utf-8")
+    write_whole("--out", tmp_path / "out.csv", "result")
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
+        "out.csv": "result",
+        "out.csv.part": "readings",
+    }

@@ -14,7 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast_fleet.connectors.sinks import to_files, to_kafka
-from gapcast_fleet.connectors.sources import FileFormat, from_files
+from gapcast_fleet.connectors.sources import FileFormat, _as_json, from_files
 from gapcast_fleet.failures import worker_error
 from gapcast_fleet.scoring.score import Plan, start
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
@@ -61,6 +61,18 @@ def test_score_parquet_in_and_out_with_rejections(spark: SparkSession, tmp_path:
     assert found == pytest.approx({key: its.gap_kw for key, its in edge.items()}, abs=_AT_MOST_KW)
     rejections = [json.loads(row.rejection) for row in rows.where("kind = 'rejected'").collect()]
     assert sorted(one["reason"] for one in rejections) == ["bad_device", "clock_not_set", "out_of_range"]
+
+
+@pytest.mark.parametrize(("kind", "filled"), [("boolean", [True, False]), ("double", [1.0, 0.0])])
+def test_score_parquet_row_is_the_reading_of_its_columns(spark: SparkSession, kind: str, filled: list[Any]) -> None:
+    """Filled minutes are no outcomes: the column must reach the decoder, as in JSON."""
+    rows = [("a", 60_000, 1.5, filled[0], "x"), ("a", 120_000, 1.0, filled[1], "x")]
+    frame = spark.createDataFrame(rows, f"device string, ts long, gap_kw float, filled {kind}, note string")
+    payloads = [row.payload for row in frame.select(_as_json(frame.schema).alias("payload")).collect()]
+    assert [json.loads(payload) for payload in payloads] == [
+        {"ts": 60_000, "gap_kw": 1.5, "filled": True},
+        {"ts": 120_000, "gap_kw": 1.0},
+    ]
 
 
 def test_score_other_models_or_buckets_are_rejected(spark: SparkSession, tmp_path: Path) -> None:

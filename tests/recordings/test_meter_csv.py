@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -317,3 +318,24 @@ def test_csv_quoted_field_of_two_lines_may_span_blocks(
     table = meter_csv.read(written(tmp_path, lines, "time,power_w,note"), LAYOUT)
     assert table.gap_kw.tolist() == [k / 1_000 for k in range(6)]
     assert table.line.tolist() == [3 + 2 * k for k in range(6)]
+
+
+@pytest.mark.parametrize("first", ["sep=;", "\ufeffsep=;\r"])
+def test_csv_separator_that_excel_declares_comes_before_the_header(tmp_path: Path, first: str) -> None:
+    path = written(tmp_path, ["time;power_w", "2020-01-01T00:00:00Z;1,5"], first)
+    table = meter_csv.read(path, replace(LAYOUT, decimal=","))
+    assert (table.gap_kw.tolist(), table.line.tolist()) == ([0.0015], [3])
+
+
+def test_csv_zone_name_in_a_time_format_is_rejected(tmp_path: Path) -> None:
+    """``strptime`` reads it, and returns a time without a zone: UTC would become the local time."""
+    path = written(tmp_path, ["2020-01-01 00:00 UTC,1"])
+    with pytest.raises(SourceError, match=r"names of time zones \(%Z\) are ambiguous: use %z"):
+        meter_csv.read(path, replace(LAYOUT, zone=BERLIN, time_format="%Y-%m-%d %H:%M %Z"))
+
+
+def test_csv_zip_of_macos_has_one_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "meter.zip", "w") as archive:
+        archive.writestr("meter.csv", "time,power_w\n2020-01-01T00:00:00Z,500\n")
+        archive.writestr("__MACOSX/._meter.csv", b"\0\5\x16\7")
+    assert meter_csv.read(tmp_path / "meter.zip", LAYOUT).gap_kw.tolist() == [0.5]

@@ -152,6 +152,8 @@ def test_power_outside_the_limits_is_an_error_with_its_line(tmp_path: Path) -> N
 def test_option_without_offset_is_in_the_files_zone(text: str, minute: int) -> None:
     assert minute_at("--start", text, BERLIN) == minute
     assert minute_at("--start", "2025-10-26T00:00") == AUTUMN_S // 60
+    with pytest.raises(SettingsError, match="--start '9999-12-31T23:59' is not from 2000 to 2099"):
+        minute_at("--start", "9999-12-31T23:59", BERLIN)
     with pytest.raises(SettingsError, match="--start 'soon' is not a time like"):
         minute_at("--start", "soon", UTC)
 

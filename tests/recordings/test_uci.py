@@ -168,3 +168,15 @@ def test_uci_truncated_zip_is_rejected(tmp_path: Path) -> None:
 def test_uci_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         uci.read(tmp_path / "nothing.txt")
+
+
+def test_uci_saved_by_an_editor_has_a_byte_order_mark_and_an_empty_line(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "raw.txt", rows([1.0, 2.0]))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\r\n")
+    assert uci.read(path).gap_kw.tolist() == [1.0, 2.0]
+
+
+def test_uci_empty_line_between_rows_is_an_error(tmp_path: Path) -> None:
+    first, *others = rows([1.0, 2.0, 3.0])
+    with pytest.raises(SourceError, match="line 3: has 1 fields"):
+        uci.read(write_text(tmp_path / "raw.txt", [first, "", *others]))

@@ -140,3 +140,15 @@ def test_refits_make_the_published_forecast_better() -> None:
     others_kw = [scored.mae_kw for name, scored in with_refit.members.items() if name != "refit"]
     assert with_refit.mae_kw < 0.65 * min(mae_kw for mae_kw in others_kw if mae_kw is not None)
     assert with_refit.members["refit"].mse_kw2 is not None
+
+
+def test_nights_of_a_house_do_not_depend_on_the_other_houses() -> None:
+    """When the short ones have ended, the long one has no larger batches."""
+    given = []
+    for others in (0, 4):
+        engine = ensemble_engine(refits=True)
+        fits = Fits(engine.horizons.main.forests.features.names)
+        houses = {"home": iter(house_of(5 * DAY_MIN)), **{f"b{i}": iter(house_of(300)) for i in range(others)}}
+        run_houses(engine, houses, simulated=SimulatedRefits(engine, 1, fits))
+        given.append(fits.given)
+    assert given[0] == given[1] != []

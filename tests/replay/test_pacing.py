@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -77,6 +80,31 @@ def test_replay_stops_between_two_readings(speed: float | None) -> None:
     assert published == minutes(0, 1, 2)
 
 
+@contextmanager
+def silent_broker() -> Iterator[int]:
+    """Yield the port of a broker that accepts connections and confirms no message."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.recv(4_096)
+            connection.sendall(b"\x20\x02\x00\x00")  # CONNACK of MQTT 3.1.1
+            connections.append(connection)
+
+    connections = list[socket.socket]()
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(GUARD_S)
+    for connection in connections:
+        connection.close()
+
+
 def test_replay_stops_while_it_waits() -> None:
     stopping, first_published = Event(), Event()
     counted: list[int] = []
@@ -98,3 +126,24 @@ def test_replay_unreachable_broker_is_named() -> None:
         MeterPublisher(LOOPBACK, port, "gap/home/reading"),
     ):
         pass
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_replay_readings_that_are_not_confirmed_are_an_error(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """The broker accepts the connection and nothing else."""
+    unconfirmed = "1 reading was" if n == 1 else f"{n} readings were"
+    with silent_broker() as port:
+        meter = MeterPublisher(LOOPBACK, port, "gap/home/reading").__enter__()
+        for minute in minutes(*range(n)):
+            meter.publish(minute)
+        monkeypatch.setattr(publisher, "_CONNECT_S", 0.1)  # for how long it waits at the end
+        with pytest.raises(BrokerError, match=f"{unconfirmed} not confirmed by the broker at"):
+            meter.__exit__(None)
+
+
+def test_replay_that_is_stopped_does_not_report_unconfirmed_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = Event()
+    with silent_broker() as port, MeterPublisher(LOOPBACK, port, "gap/home/reading", stopping=stopping) as meter:
+        meter.publish(minutes(0)[0])
+        monkeypatch.setattr(publisher, "_CONNECT_S", 0.1)
+        stopping.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -90,3 +91,14 @@ def test_forecast_of_an_unusable_series_is_a_value_error(power_kw: pd.Series[flo
 def test_forecast_of_a_series_with_times_takes_no_at() -> None:
     with pytest.raises(ValueError, match="the index of the Series has the times already"):
         gapcast.forecast(series("2026-01-15"), at=datetime(2026, 1, 15, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("readings", [pd.array([0.4] * 60), pd.Index([0.4] * 60)])
+def test_forecast_takes_other_arrays_of_pandas(readings: Any) -> None:
+    assert gapcast.forecast(readings).gap_kw > 0
+
+
+def test_forecast_of_a_series_of_texts_is_a_value_error() -> None:
+    texts: Any = pd.Series(["much"] * 60)
+    with pytest.raises(ValueError, match="readings_kw: must be numbers, kW"):
+        gapcast.forecast(texts)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
 
 from tqdm import tqdm
@@ -121,7 +122,9 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     the number of readings of each batch after it was processed; without it there is a progress bar, unless ``quiet``.
     """
     request = request or BacktestRequest()
-    n_at_once = BATCH_READINGS if simulated is None else min(BATCH_READINGS, CHECK_EVERY_MIN * len(houses))
+    n_at_once = BATCH_READINGS
+    if simulated is not None:  # equally many until the last house ends, so that none misses a night
+        shares = repeat(min(CHECK_EVERY_MIN, max(1, BATCH_READINGS // len(houses))))
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if request.out is None else stack.enter_context(OutcomesFile(request.out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
@@ -78,14 +78,15 @@ def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo
         if hasattr(readings_kw, "columns"):
             msg = "readings_kw: a DataFrame has several columns; select the one with the power, in kW"
             raise ValueError(msg)
-        index = readings_kw.index
-        readings_kw = readings_kw.to_numpy(dtype=np.float64, na_value=np.nan)
+        index = getattr(readings_kw, "index", None)
     elif not isinstance(readings_kw, np.ndarray):
-        if not isinstance(readings_kw, Iterable):
+        if not isinstance(readings_kw, Iterable) or isinstance(readings_kw, Mapping):
             msg = f"readings_kw={readings_kw!r}: must be a list, an array or a Series of the powers of minutes, kW"
             raise ValueError(msg)
         readings_kw = list(readings_kw)
     try:
+        if hasattr(readings_kw, "to_numpy"):
+            readings_kw = readings_kw.to_numpy(dtype=np.float64, na_value=np.nan)
         power_kw: F64 = np.asarray(readings_kw, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         msg = f"readings_kw: must be numbers, kW ({error})"

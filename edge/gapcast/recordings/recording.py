@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import local_label, minute_of
+from gapcast.core.grid import EARLIEST_MS, LATEST_MS, local_label, minute_of
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import name_of
 from gapcast.recordings.formats import clean_file, exports, meter_csv, uci
@@ -182,7 +182,11 @@ def minute_at(option: str, timestamp: str, zone: tzinfo = UTC) -> int:
     except ValueError as error:
         msg = f"{option} {timestamp!r} is not a time like 2010-11-01T00:00 ({error})"
         raise SettingsError(msg) from error
-    return minute_of(int((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp() * 1_000))
+    instant_ms = (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp() * 1_000
+    if not EARLIEST_MS <= instant_ms < LATEST_MS:
+        msg = f"{option} {timestamp!r} is not from 2000 to 2099"
+        raise SettingsError(msg)
+    return minute_of(int(instant_ms))
 
 
 def _is_parquet(path: Path) -> bool:

@@ -94,13 +94,22 @@ class MeterPublisher:
             raise BrokerError(msg)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Wait for unconfirmed readings, and disconnect."""
-        for _slot in range(_WINDOW):
-            if not self._free.acquire(timeout=_CONNECT_S):
-                break
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for unconfirmed readings, and disconnect; raise :class:`BrokerError` if some remain unconfirmed.
+
+        Not after another error, nor if ``stopping`` is set.
+        """
+        n_free = 0
+        while n_free < _WINDOW and self._free.acquire(timeout=_CONNECT_S):
+            n_free += 1
         disconnect(self._client)
         del self._client  # the last reference: paho then closes the sockets that wake its loop
+        if n_free < _WINDOW and kind is None and not self._stopping.is_set():
+            n = _WINDOW - n_free
+            unconfirmed = "1 reading was" if n == 1 else f"{n} readings were"
+            fix = "is it still running? Replay again: the gateway ignores what it has received already"
+            msg = f"{unconfirmed} not confirmed by the broker at {self._address}: {fix}"
+            raise BrokerError(msg)
 
     def follow(self, topic: str) -> None:
         """Publish no faster than the gateway that publishes forecasts of this device on ``topic``, if there is one."""

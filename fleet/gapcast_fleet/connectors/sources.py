@@ -99,7 +99,10 @@ def _as_json(schema: st.StructType) -> Column:
     numeric = (st.NumericType,)
     columns = [_time(schema["ts"].dataType).alias("ts")]
     for field in schema.fields:
-        if field.name not in {"device", "ts"} and isinstance(field.dataType, numeric):
+        if field.name == "filled" and isinstance(field.dataType, (st.BooleanType, *numeric)):
+            is_filled = sf.col("filled").cast("boolean")
+            columns.append(sf.when(is_filled, is_filled).alias("filled"))  # absent unless it is true
+        elif field.name not in {"device", "ts"} and isinstance(field.dataType, numeric):
             columns.append(sf.col(field.name).cast("double").alias(field.name))
     return sf.to_json(sf.struct(*columns))
 

@@ -6,13 +6,11 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Self
 
 from gapcast.core.errors import SettingsError
-
-#: Ends the name of a file that is not complete yet.
-_PART = ".part"
 
 
 class WholeFile:
@@ -33,8 +31,8 @@ class WholeFile:
                 raise IsADirectoryError(None, "Is a directory")
             is_file = not path.exists() or path.is_file()
             self._path = path.resolve() if is_file else path  # a link stays one; that to a pipe has no path behind it
-            self._part = self._path.with_name(self._path.name + _PART) if is_file else path
-            self._file = self._part.open("w", newline="", encoding="utf-8")
+            self._part = self._path.with_name(f".{self._path.name}.{token_hex(4)}.part") if is_file else path
+            self._file = self._part.open("x" if is_file else "w", newline="", encoding="utf-8")
         self._lines = csv.writer(self._file)
         if header:
             self.write(header)

@@ -15,7 +15,7 @@ from gapcast.core.grid import DAY_MIN, MINUTE_MS, instant_label
 from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, LeftOut, SeriesName, column_of, field_at
 from gapcast.recordings.text.fields import unit_in
 
-_HOUR_MS = 60 * MINUTE_MS
+_SECOND_MS, _HOUR_MS = 1_000, 60 * MINUTE_MS
 _LONGEST_MEAN_MS = 5 * MINUTE_MS
 _ID = ("entity_id", "statistic_id")
 _CHANGED = ("last_changed", "last_updated")
@@ -54,13 +54,17 @@ def _check_history(instant_ms: I64) -> LeftOut:
     """Leave out the means of hours before the first state."""
     is_hour = instant_ms % _HOUR_MS == 0
     n_hours = len(is_hour) if is_hour.all() else int(np.argmin(is_hour))
-    if n_hours < 2:  # noqa: PLR2004 - a state may have changed on the hour
+    is_state = n_hours < len(is_hour) and instant_ms[n_hours] % _SECOND_MS == 0  # as exact as the row on the hour
+    if n_hours == 0 or (n_hours == 1 and (len(is_hour) == 1 or is_state)):
         return LeftOut()
     if n_hours == len(is_hour):
         msg = f"holds a value every full hour: a mean of an hour {_TOO_COARSE}; {_STATES}"
         raise ValueError(msg)
     first = instant_label(int(instant_ms[n_hours])).replace(".000Z", "Z")
-    return LeftOut(n_hours, f"{n_hours:,} rows before {first} are means of hours: left out, for each {_TOO_COARSE}")
+    rows = f"the row before {first} is the mean of an hour"
+    if n_hours > 1:
+        rows = f"{n_hours:,} rows before {first} are means of hours"
+    return LeftOut(n_hours, f"{rows}: left out, for each {_TOO_COARSE}")
 
 
 def _check_statistics(instant_ms: I64) -> LeftOut:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from array import array
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +25,9 @@ from gapcast.recordings.text.table import Table
 from gapcast.recordings.text.text_file import blocks, decoded, lines_of, open_text, quoted
 from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 
+#: What Excel reads, and some programs write, before the header.
+_DECLARED_SEPARATOR = re.compile(rb"(?:\xef\xbb\xbf)?sep=([,;|\t])\r?")
+
 
 def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
     """Read the CSV at ``path`` (UTF-8; plain, gzipped, or the only file in a zip) in one pass.
@@ -36,8 +41,13 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
     ):
         rest = blocks(stream, digest.update, bar.update)
         header, ends, data = next(rest, b"").partition(b"\n")
+        n_lines = 1
+        if (declared := _DECLARED_SEPARATOR.fullmatch(header)) is not None:
+            layout = replace(layout, separator=layout.separator or declared[1].decode())
+            header, ends, data = data.partition(b"\n")
+            n_lines = 2
         columns = _Columns(path, next(decoded(path, lines_of(header))), layout)
-        rows = _Rows(path, columns, TimestampParser(layout.zone, layout.time_format))
+        rows = _Rows(path, columns, TimestampParser(layout.zone, layout.time_format), n_lines)
         for block in chain([data] if ends else [], rest):
             if not rows.add_block(block):
                 rows.add_lines(
@@ -64,9 +74,9 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
 class _Rows:
     """The rows of a file so far: their times, lines and values."""
 
-    def __init__(self, path: Path, columns: _Columns, clock: TimestampParser) -> None:
+    def __init__(self, path: Path, columns: _Columns, clock: TimestampParser, n_lines: int) -> None:
         self._path, self._columns, self.clock = path, columns, clock
-        self._n_lines = 1  # the header
+        self._n_lines = n_lines  # up to the header
         self.instant_ms, self.line = array("q"), array("q")
         self.values = tuple(array("d") for _ in columns.value_at)
 

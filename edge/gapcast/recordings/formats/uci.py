@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import chain
@@ -69,7 +70,7 @@ def read(path: Path, *, submeters: bool = False, progress: bool = False) -> Tabl
     ):
         rest = blocks(stream, digest.update, bar.update)
         header, ends, data = next(rest, b"").partition(b"\n")
-        names = _header(path, header.rstrip(b"\r"))
+        names = _header(path, header.removeprefix(BOM_UTF8).rstrip(b"\r"))
         features = wanted[: len(names) - _GAP]
         if submeters and len(features) < len(wanted):
             raise SourceError(path, f"has no {', '.join(COLUMNS[len(names) :])}: leave out --submeters", 1)
@@ -116,13 +117,14 @@ class _Rows:
     def __init__(self, path: Path, n_fields: int, n_kept: int) -> None:
         self._path, self._n_fields = path, n_fields
         self._n_lines = 1  # the header
+        self._empty_line = 0  # the first one, which may only be at the end; 0: none
         self.second, self.columns = array("q"), tuple(array("d") for _ in range(n_kept))
         self._day_of, self._second_of = _CachedParser(_parse_date), _CachedParser(_parse_time)
         self._number_of = _CachedParser(_parse_number)
 
     def add_block(self, text: bytes) -> bool:
         """Add the rows of a block of lines, if all are plain; return whether they are. If not, nothing changes."""
-        block = FieldBlock.of(text, b";", self._n_fields)
+        block = None if self._empty_line else FieldBlock.of(text, b";", self._n_fields)
         days = None if block is None else block.runs(0, _DATE_WIDTH)
         second = None if block is None else seconds_of_day(block, 1)
         if block is None or days is None or second is None:
@@ -149,6 +151,11 @@ class _Rows:
         """Add the rows of a block of lines, line by line; raise :class:`SourceError`, with the line, at a wrong one."""
         for line in lines_of(block):
             self._n_lines += 1
+            if not line:
+                self._empty_line = self._empty_line or self._n_lines
+                continue
+            if self._empty_line:
+                raise SourceError(self._path, _wrong_count(b"", 1, self._n_fields), self._empty_line)
             fields = line.split(b";")
             if len(fields) != self._n_fields:
                 raise SourceError(self._path, _wrong_count(line, len(fields), self._n_fields), self._n_lines)

@@ -119,9 +119,14 @@ def quoted(text: bytes | str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
+def _is_beside(name: str) -> bool:
+    """Return whether a member of a zip is a folder, or what macOS stores beside a file."""
+    return name.endswith("/") or name.startswith("__MACOSX/") or Path(name).name.startswith("._")
+
+
 def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
     # ZipInfo.is_dir() fails on an empty name.
-    files = [member for member in archive.infolist() if not member.filename.endswith("/")]
+    files = [member for member in archive.infolist() if not _is_beside(member.filename)]
     found = [member for member in files if len(files) == 1 or Path(member.filename).name == name]
     if len(found) != 1:
         names = ", ".join(member.filename for member in files[:3]) or "nothing"

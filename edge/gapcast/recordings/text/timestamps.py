@@ -108,6 +108,9 @@ class TimestampParser:
         return None if (earlier_ms > later_ms).any() else (earlier_ms, later_ms)
 
     def _parsed(self, text: str) -> datetime:
+        if self.form is not None and "%Z" in self.form.replace("%%", ""):  # strptime reads the name, and drops it
+            msg = "--time-format: names of time zones (%Z) are ambiguous: use %z for an offset, or --timezone"
+            raise ValueError(msg)
         try:
             if self.form is not None:
                 return datetime.strptime(text, self.form)  # noqa: DTZ007 - the caller asks for the zone
