@@ -28,6 +28,9 @@ from gapcast.recordings.text.layout import FileFormat
 from gapcast.replay.publisher import MeterPublisher, payload_of, submeter_topics
 from gapcast.replay.publisher import replay as publish_paced
 
+#: A replay that takes longer is worth a hint, minutes.
+_LONG_MIN = 90
+
 
 @dataclass(frozen=True, slots=True)
 class ReplaySource:
@@ -74,6 +77,7 @@ def replay_file(
     with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport, keys) as meter:
         for line in recording.lines(part.zone):
             show(line)
+        show(f"publishing on {topic} {_pace(len(minutes), speed)}")
         if speed is None:
             meter.follow(answers)
         # disable=None: show the bar on a terminal only; in a log it would be one line per reading.
@@ -83,6 +87,22 @@ def replay_file(
             meter.publish(minute, recording.submeters_kw(minute.minute))
 
         return publish_paced(shown, publish, speed, stopping)
+
+
+def _pace(n_minutes: int, speed: float | None) -> str:
+    """Return at which speed minutes are published, and about how long that takes.
+
+    >>> _pace(10_080, 60.0), _pace(60, 60.0)
+    ('at 60 times real time: about 2.8 hours (--speed max: as fast as possible)', 'at 60 times real time: about 1 min')
+    >>> _pace(10_080, None)
+    'as fast as the broker confirms'
+    """
+    if speed is None:
+        return "as fast as the broker confirms"
+    took_min = n_minutes / speed
+    hint = " (--speed max: as fast as possible)"
+    duration = f"{took_min / 60:.1f} hours{hint}" if took_min >= _LONG_MIN else f"{max(took_min, 1):.0f} min"
+    return f"at {speed:g} times real time: about {duration}"
 
 
 def unread_warning(settings: Settings, topic: str) -> str:
