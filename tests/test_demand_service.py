@@ -86,7 +86,7 @@ def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink)
         ("demand.limit_too_low", "warning", 0.25, 0.5),
         ("demand.limit_too_low", "warning", 0.375, 0.5),
     ]
-    assert (logs[0]["device"], logs[0]["cure"]) == ("home", "set a limit above 0.50 kW")
+    assert (logs[0]["device"], logs[0]["fix"]) == ("home", "set a limit above 0.50 kW")
 
 
 def test_service_without_limits_publishes_no_demands(link: MemoryLink) -> None:

@@ -151,7 +151,7 @@ def test_intake_log_has_each_step_once() -> None:
 def test_intake_log_warns_once_of_missing_messages() -> None:
     entries = logged(*((float(second), status()) for second in range(0, 2_000, 10)))
     assert [entry["event"] for entry in entries] == ["readings.listening", "readings.missing"]
-    assert "gapcast check" in str(entries[1]["cure"])
+    assert "gapcast check" in str(entries[1]["fix"])
 
 
 def test_intake_log_of_a_restored_service_has_its_topics_only() -> None:
@@ -177,4 +177,4 @@ def test_intake_log_every_message_rejected_warns_once() -> None:
     entries = logged((0.0, status()), (2.0, rejected), (4.0, status(n_rejected=3)), (6.0, mixed))
     assert [entry["event"] for entry in entries] == ["readings.listening", "readings.rejected", "readings.arriving"]
     assert (entries[1]["received"], entries[1]["log_level"]) == ("2 rejected", "warning")
-    assert "gapcast check" in str(entries[1]["cure"])
+    assert "gapcast check" in str(entries[1]["fix"])

@@ -16,7 +16,7 @@ from gapcast.core.errors import SettingsError
 
 
 @pytest.mark.parametrize(
-    ("number", "cure"),
+    ("number", "fix"),
     [
         (errno.EADDRINUSE, "stop what listens there (ss -ltnp 'sport = :80'"),
         (errno.EACCES, "set http.port to 1024 or above"),
@@ -24,10 +24,10 @@ from gapcast.core.errors import SettingsError
         (socket.EAI_NONAME, "set http.host to an address of this machine"),
     ],
 )
-def test_listen_fix_is_that_of_the_error(number: int, cure: str) -> None:
+def test_listen_fix_is_that_of_the_error(number: int, fix: str) -> None:
     error = OSError(number, "problem (while attempting to bind on address ('x', 80))")
     assert listen_problem(error) == "problem"
-    assert listen_fix(error, 80).startswith(cure)
+    assert listen_fix(error, 80).startswith(fix)
 
 
 def test_bound_socket_in_use_names_the_fix() -> None:

@@ -335,8 +335,8 @@ def test_outlook_that_is_off_needs_no_model(with_outlook: Path, off: dict[str, A
 def test_outlook_without_the_default_model_is_off_and_logged(with_outlook: Path) -> None:
     with capture_logs() as logs:
         assert load_models(settings(with_outlook)).outlook is None
-    assert [entry for entry in logs if entry["event"] == "outlook.off"] == [
-        {"event": "outlook.off", "model": "outlook", "why": "it is not installed", "log_level": "info"}
+    assert [entry for entry in logs if entry["event"] == "outlook.disabled"] == [
+        {"event": "outlook.disabled", "model": "outlook", "why": "it is not installed", "log_level": "info"}
     ]
 
 

@@ -70,7 +70,7 @@ def events_in_code() -> dict[str, set[str]]:
 def events_on_page() -> dict[str, tuple[str, set[str], str]]:
     page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z._]+)` \| ([a-z, ]+) \| (.*?) \| (.*) \|$", page, re.MULTILINE)
-    return {event: (level, set(re.findall(r"`(\w+)`", fields)), cure) for event, level, fields, cure in rows}
+    return {event: (level, set(re.findall(r"`(\w+)`", fields)), fix) for event, level, fields, fix in rows}
 
 
 @pytest.mark.long
@@ -83,9 +83,9 @@ def test_log_events_are_documented_with_their_fields() -> None:
 
 
 def test_log_events_documented_have_a_meaning() -> None:
-    for event, (level, _, cure) in events_on_page().items():
+    for event, (level, _, fix) in events_on_page().items():
         assert set(level.split(", ")) <= LEVELS, event
-        assert len(cure) > 20, event
+        assert len(fix) > 20, event
 
 
 @pytest.mark.long
@@ -117,10 +117,10 @@ def passed(budget: LogBudget, event: str, n: int) -> list[dict[str, Any]]:
 def test_log_rate_limit_allows_a_burst_then_a_rate() -> None:
     now_s = 0.0
     budget = LogBudget(lambda: now_s)
-    assert passed(budget, "clock.off", 500) == [{"event": "clock.off"}] * int(BURST)
+    assert passed(budget, "clock.wrong", 500) == [{"event": "clock.wrong"}] * int(BURST)
     assert passed(budget, "meter.slow", 1) == [{"event": "meter.slow"}]  # each has its own
     now_s = 1 / PER_S
-    assert passed(budget, "clock.off", 500) == [{"event": "clock.off", "omitted": 500 - int(BURST)}]
+    assert passed(budget, "clock.wrong", 500) == [{"event": "clock.wrong", "omitted": 500 - int(BURST)}]
 
 
 def test_log_rate_limit_is_of_each_kind_of_internal_error() -> None:
@@ -165,12 +165,12 @@ def test_log_lines_are_json_and_rate_limited(log_lines: Any, log_format: Literal
     configure_logs(log_format, "info")
     log = structlog.get_logger("test")
     for i in range(100):
-        log.warning("clock.off", device=f"meter-{i}")
+        log.warning("meter.slow", device=f"meter-{i}")
     log.info("service.stopped", all_confirmed=True)
     entries = log_lines()
     assert len(entries) == BURST + 1
     assert entries[0] == {
-        "event": "clock.off", "device": "meter-0", "level": "warning", "timestamp": entries[0]["timestamp"],
+        "event": "meter.slow", "device": "meter-0", "level": "warning", "timestamp": entries[0]["timestamp"],
     }  # fmt: skip
     assert entries[-1]["event"] == "service.stopped"
     assert entries[-1]["timestamp"].endswith("Z")
@@ -187,9 +187,9 @@ def test_log_events_renamed_have_their_former_name(log_lines: Any) -> None:
     configure_logs("json", "info")
     for name in FORMER_NAMES:
         structlog.get_logger().warning(name)
-    structlog.get_logger().warning("clock.off")
+    structlog.get_logger().warning("meter.slow")
     found = {entry["event"]: entry.get("formerly") for entry in log_lines()}
-    assert found == {**FORMER_NAMES, "clock.off": None}
+    assert found == {**FORMER_NAMES, "meter.slow": None}
     assert {*FORMER_NAMES} <= {*events_on_page()}
 
 

@@ -64,7 +64,7 @@ def published_line(name: str) -> str:
 def test_check_ok(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     command = start("check", "--wait", 0.2, *replay_settings(settings_of, broker))
     assert command.wait() == 0
-    models, steps, reached, silence, cure, clock, memory, state, port = command.out.splitlines()
+    models, steps, reached, silence, fix, clock, memory, state, port = command.out.splitlines()
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
     assert models.endswith(published_line(default_name()))
     assert steps == f"ok   compiled steps: in use, built for {machine_name()}"
@@ -74,7 +74,7 @@ def test_check_ok(start: Start, settings_of: SettingsOf, broker: Broker) -> None
         == f"ok   broker: {broker.host} port {broker.port}, MQTT {version}, subscribed to gap/{{device}}/reading"
     )
     assert silence == "warn readings: no message on gap/{device}/reading within 0.2 s"
-    assert "--wait 70" in cure
+    assert "--wait 70" in fix
     assert [line.split(":")[0] for line in (clock, memory, state, port)] == [
         "ok   clock", "ok   memory", "ok   state", "ok   http",
     ]  # fmt: skip

@@ -79,8 +79,8 @@ def publishing(broker: MosquittoBroker, *messages: tuple[str, str | Callable[[],
 def found(lines: list[str], beginning: str) -> tuple[str, str]:
     """Return the one line that begins so, and the fix that follows it."""
     (at,) = (i for i, line in enumerate(lines) if line.startswith(beginning))
-    cure = lines[at + 1] if at + 1 < len(lines) and lines[at + 1].startswith("     fix: ") else ""
-    return lines[at], cure
+    fix = lines[at + 1] if at + 1 < len(lines) and lines[at + 1].startswith("     fix: ") else ""
+    return lines[at], fix
 
 
 def now_minute() -> int:
@@ -92,25 +92,25 @@ def now_minute() -> int:
 
 def test_check_no_broker(check: Check) -> None:
     code, lines = check(free_port())
-    _, cure = found(lines, "FAIL broker: 127.0.0.1 port ")
+    _, fix = found(lines, "FAIL broker: 127.0.0.1 port ")
     assert code == 1
-    assert "nothing listens at this address: start the broker" in cure
+    assert "nothing listens at this address: start the broker" in fix
     assert lines[-1].startswith("ok   http: ")  # the rest is looked at all the same
 
 
 def test_check_unknown_host(check: Check) -> None:
     code, lines = check(1883, mqtt={"host": "nowhere.invalid"})
-    line, cure = found(lines, "FAIL broker: nowhere.invalid port ")
+    line, fix = found(lines, "FAIL broker: nowhere.invalid port ")
     assert code == 1
-    assert cure, line
+    assert fix, line
 
 
 def test_check_port_of_another_service(check: Check) -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         code, lines = check(silent.getsockname()[1], mqtt={"protocol": "5"})
-    _, cure = found(lines, "FAIL broker: ")
+    _, fix = found(lines, "FAIL broker: ")
     assert code == 1
-    assert "check mqtt.port" in cure
+    assert "check mqtt.port" in fix
 
 
 @pytest.fixture
@@ -132,19 +132,19 @@ def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
 @pytest.mark.parametrize("given", [{}, {"username": "gapcast", "password": "guessed"}])
 def test_check_rejected_password(check: Check, guarded: MosquittoBroker, given: dict[str, str], protocol: str) -> None:
     code, lines = check(guarded.port, mqtt={"protocol": protocol, **given})
-    line, cure = found(lines, "FAIL broker: ")
+    line, fix = found(lines, "FAIL broker: ")
     assert code == 1
     assert "refused: Not authorized" in line
-    assert "set mqtt.username and mqtt.password" in cure
+    assert "set mqtt.username and mqtt.password" in fix
     assert "guessed" not in "".join(lines)
 
 
 def test_check_topic_without_read_rights(check: Check, restricted_broker: MosquittoBroker) -> None:
     code, lines = check(restricted_broker.port, mqtt={"username": "gapcast", "password": "the word"})
-    line, cure = found(lines, "FAIL broker: ")
+    line, fix = found(lines, "FAIL broker: ")
     assert code == 1
     assert "the subscription to gap/+/reading is refused" in line
-    assert "grant this account read access to the topic" in cure
+    assert "grant this account read access to the topic" in fix
 
 
 def test_check_broker_that_withholds_readings(check: Check, guarded: MosquittoBroker) -> None:
@@ -170,9 +170,9 @@ def test_check_invalid_certificate(
 def test_check_tls_broker_without_tls(check: Check, tmp_path: Path, authority: Authority) -> None:
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
         code, lines = check(port)
-    _, cure = found(lines, "FAIL broker: ")
+    _, fix = found(lines, "FAIL broker: ")
     assert code == 1
-    assert "set mqtt.tls.enabled = true" in cure
+    assert "set mqtt.tls.enabled = true" in fix
 
 
 def test_check_unusable_tls_file(check: Check, tmp_path: Path) -> None:
@@ -186,10 +186,10 @@ def test_check_unusable_tls_file(check: Check, tmp_path: Path) -> None:
 
 def test_check_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, 0.05)
-    line, cure = found(lines, "warn readings: ")
+    line, fix = found(lines, "warn readings: ")
     assert (code, line) == (0, "warn readings: no message on gap/{device}/reading within 0.05 s")
-    assert "--wait 70" in cure
-    assert f"mosquitto_sub -h 127.0.0.1 -p {mosquitto.port} -v -t '#'; " in cure
+    assert "--wait 70" in fix
+    assert f"mosquitto_sub -h 127.0.0.1 -p {mosquitto.port} -v -t '#'; " in fix
 
 
 def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:
@@ -206,10 +206,10 @@ def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:
 def test_check_suspicious_unit(check: Check, mosquitto: MosquittoBroker, power: str, words: str) -> None:
     with publishing(mosquitto, ("gap/home/reading", power)):
         code, lines = check(mosquitto.port, GUARD_S)
-    line, cure = found(lines, "warn unit: home: ")
+    line, fix = found(lines, "warn unit: home: ")
     assert code == 0
     assert words in line
-    assert "unit = " in cure
+    assert "unit = " in fix
 
 
 def test_check_watts_taken_for_kilowatts(check: Check, mosquitto: MosquittoBroker) -> None:
@@ -239,10 +239,10 @@ def test_check_clock_offset_of_a_meter(check: Check, mosquitto: MosquittoBroker,
 
     with publishing(mosquitto, ("gap/home/reading", payload)):
         code, lines = check(mosquitto.port, GUARD_S)
-    line, cure = found(lines, "warn clock: home: ")
+    line, fix = found(lines, "warn clock: home: ")
     assert code == 0
     assert words in line
-    assert ("local" in cure) == (ahead_min % 60 == 0)
+    assert ("local" in fix) == (ahead_min % 60 == 0)
 
 
 def test_check_local_times_in_another_zone(check: Check, mosquitto: MosquittoBroker) -> None:
@@ -253,10 +253,10 @@ def test_check_local_times_in_another_zone(check: Check, mosquitto: MosquittoBro
 
     with publishing(mosquitto, ("tele/plug/SENSOR", payload)):
         _, lines = check(mosquitto.port, GUARD_S, sources=[{"preset": "tasmota"}])
-    line, cure = found(lines, "warn clock: plug: ")
+    line, fix = found(lines, "warn clock: plug: ")
     assert "minutes ahead of" in line
-    assert "the meter's local times are read as UTC: set site.timezone to its zone" in cure
-    assert "time_form" not in cure, "the preset has it already"
+    assert "the meter's local times are read as UTC: set site.timezone to its zone" in fix
+    assert "time_form" not in fix, "the preset has it already"
 
 
 def test_check_counter_has_no_power_before_its_second_count(check: Check, mosquitto: MosquittoBroker) -> None:
@@ -271,9 +271,9 @@ def test_check_source_without_a_power_is_named(check: Check, mosquitto: Mosquitt
     messages = [("sun/east", '{"p": 1}'), ("sun/west", '{"p": 1}'), ("grid/home", '{"P": 500}'), ("grid/lamp", "{}")]
     with publishing(mosquitto, *messages):
         _, lines = check(mosquitto.port, GUARD_S, sources=sources)
-    line, cure = found(lines, "warn meter: ")
+    line, fix = found(lines, "warn meter: ")
     assert re.fullmatch(r"warn meter: sun/\{device\}: \d+ messages without a power", line)
-    assert "check that value names a field that the meter sends" in cure
+    assert "check that value names a field that the meter sends" in fix
     assert found(lines, "ok   meter: ")[0].startswith("ok   meter: home: 0.500 kW")
 
 
@@ -283,22 +283,22 @@ def test_check_source_without_a_power_is_named(check: Check, mosquitto: Mosquitt
 def test_check_sources_of_one_device(check: Check, mosquitto: MosquittoBroker) -> None:
     sources = [{"topic": f"meter/{i}", "format": "number", "device": "home", "unit": "W"} for i in range(2)]
     code, lines = check(mosquitto.port, sources=sources)
-    line, cure = found(lines, "warn sources: ")
+    line, fix = found(lines, "warn sources: ")
     assert code == 0
     assert "sources.0 and sources.1 are both the device home: their powers are not added up" in line
-    assert "a sum as its value" in cure
+    assert "a sum as its value" in fix
 
 
 def test_check_source_that_an_earlier_one_hides(check: Check, mosquitto: MosquittoBroker) -> None:
     topics = ["meter/{device}/power", "meter/plug/power", "meter/power", "{device}/plug/power"]
     sources = [{"topic": one, "format": "number", "unit": "W", "device": f"d{i}"} for i, one in enumerate(topics)]
     _, lines = check(mosquitto.port, sources=sources)
-    line, cure = found(lines, "warn sources: ")
+    line, fix = found(lines, "warn sources: ")
     assert (
         line
         == "warn sources: sources.1 gets no message on meter/plug/power: sources.0, which comes first, reads them all"
     )
-    assert "write sources.1 before sources.0" in cure
+    assert "write sources.1 before sources.0" in fix
 
 
 def test_check_clock_of_this_machine_before_its_models(check: Check, tmp_path: Path) -> None:
@@ -306,37 +306,37 @@ def test_check_clock_of_this_machine_before_its_models(check: Check, tmp_path: P
     made = datetime.now(UTC) + timedelta(days=400)
     copy.alter_card(lambda card: card.update(created_at=made.isoformat()))
     _, lines = check(free_port(), models={"path": copy.models})
-    line, cure = found(lines, "warn clock: this machine says ")
+    line, fix = found(lines, "warn clock: this machine says ")
     assert f"before its models were created ({made:%Y-%m-%d})" in line
-    assert "timedatectl" in cure
+    assert "timedatectl" in fix
 
 
 def test_check_failing_model(check: Check, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     copy.alter_file(copy.file.read_bytes()[:-1])
     code, lines = check(free_port(), models={"path": copy.models})
-    _, cure = found(lines, "FAIL models: ")
+    _, fix = found(lines, "FAIL models: ")
     assert code == 3  # the first trouble, though the broker fails too
-    assert "restore the model" in cure
+    assert "restore the model" in fix
 
 
 def test_check_failing_installed_model_is_named(check: Check, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "state" / "models")
     copy.alter_file(copy.file.read_bytes()[:-1])
     code, lines = check(free_port(), models={"path": None})
-    _, cure = found(lines, "FAIL models: ")
+    _, fix = found(lines, "FAIL models: ")
     assert code == 3
-    assert f"remove {copy.folder}; gapcast starts without it" in cure
+    assert f"remove {copy.folder}; gapcast starts without it" in fix
 
 
 def test_check_read_only_state_path(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
     file = tmp_path / "file"
     file.touch()
     code, lines = check(mosquitto.port, state={"path": file / "state"})
-    line, cure = found(lines, "warn state: ")
+    line, fix = found(lines, "warn state: ")
     assert code == 0
     assert "is not writable (Not a directory)" in line
-    assert "set state.path" in cure
+    assert "set state.path" in fix
 
 
 def test_check_shard_without_its_state_fails(tmp_path: Path) -> None:
@@ -363,19 +363,19 @@ def test_check_disk_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: 
 
     monkeypatch.setattr("gapcast.check.machine.tempfile.TemporaryFile", temporary_file)
     code, lines = check(mosquitto.port)
-    line, cure = found(lines, "warn state: ")
+    line, fix = found(lines, "warn state: ")
     assert code == 0
     assert "is not writable (No space left on device)" in line
-    assert cure.endswith("fix: free disk space"), "not a permission"
+    assert fix.endswith("fix: free disk space"), "not a permission"
 
 
 def test_check_disk_almost_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gapcast.check.machine._LEAST_FREE_BYTES", 1 << 60)
     code, lines = check(mosquitto.port)
-    line, cure = found(lines, "warn state: ")
+    line, fix = found(lines, "warn state: ")
     assert code == 0
     assert line.endswith(" MB free")
-    assert "free disk space" in cure
+    assert "free disk space" in fix
 
 
 def test_check_with_state_disabled(check: Check, mosquitto: MosquittoBroker) -> None:
@@ -388,27 +388,27 @@ def test_check_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:
     with closing(socket.create_server((LOOPBACK, 0))) as taken:
         port = taken.getsockname()[1]
         code, lines = check(mosquitto.port, http={"port": port})
-    line, cure = found(lines, "FAIL http: ")
+    line, fix = found(lines, "FAIL http: ")
     assert code == 2
     assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in line
-    assert "ss -ltnp" in cure
+    assert "ss -ltnp" in fix
 
 
 def test_check_address_of_another_machine(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, http={"host": "no-such-host.invalid"})
-    line, cure = found(lines, "FAIL http: ")
+    line, fix = found(lines, "FAIL http: ")
     assert code == 2
     assert "cannot listen on no-such-host.invalid port" in line
     assert "Unknown error" not in line
-    assert "set http.host to an address of this machine" in cure
+    assert "set http.host to an address of this machine" in fix
 
 
 def test_check_topic_that_is_none(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, topics={"forecast": "abc"})
-    line, cure = found(lines, "FAIL broker: topics.forecast: ")
+    line, fix = found(lines, "FAIL broker: topics.forecast: ")
     assert code == 2
     assert "'abc' must have {device} as exactly one of its levels" in line
-    assert "correct topics.forecast" in cure
+    assert "correct topics.forecast" in fix
 
 
 def test_check_port_of_a_running_gapcast(check: Check, mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:

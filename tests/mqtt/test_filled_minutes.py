@@ -40,9 +40,9 @@ def test_source_silent_for_three_minutes_is_filled_counted_and_logged() -> None:
     assert (begin["event"], begin["log_level"], begin["device"]) == ("source.filling", "warning", "plug")
     assert (begin["minute"], begin["last_sample"]) == ("2023-01-01T00:01:00Z", "2023-01-01T00:00:50.000Z")
     assert (begin["every_s"], begin["source"]) == (10.0, "meter/{device}")
-    assert begin["cure"].startswith("check the meter, which is configured to send every 10 s; ")
-    assert "set every_s; " in begin["cure"]
-    assert "set on_change = true" in begin["cure"]
+    assert begin["fix"].startswith("check the meter, which is configured to send every 10 s; ")
+    assert "set every_s; " in begin["fix"]
+    assert "set on_change = true" in begin["fix"]
     assert (end["event"], end["log_level"], end["device"]) == ("source.filling_ended", "info", "plug")
     assert end["n_minutes"] == 3
 

@@ -98,7 +98,7 @@ def test_link_reports_clock_offsets_in_order_for_any_batch(n_devices: int) -> No
             assert len(link.receive_messages(256, 0)) == n_devices
     assert statistics.n_clocks_off == n_devices
     assert sorted(line["device"] for line in logs) == sorted(f"d{i}" for i in range(n_devices))
-    assert {(line["event"], line["ahead_min"]) for line in logs} == {("clock.off", 120)}
+    assert {(line["event"], line["ahead_min"]) for line in logs} == {("clock.wrong", 120)}
 
 
 def test_link_reports_corrected_clocks() -> None:
@@ -111,7 +111,7 @@ def test_link_reports_corrected_clocks() -> None:
             waiting.put("set", this_minute + minute + ahead_min, minute * 60.0)
             waiting.put("right", this_minute + minute, minute * 60.0)
             link.receive_messages(256, 0)
-    assert [(line["event"], line["device"]) for line in logs] == [("clock.off", "set"), ("clock.right", "set")]
+    assert [(line["event"], line["device"]) for line in logs] == [("clock.wrong", "set"), ("clock.right", "set")]
     assert statistics.n_clocks_off == 0
 
 

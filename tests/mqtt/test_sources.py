@@ -317,8 +317,8 @@ def test_source_reports_a_clock_offset_and_uses_the_time() -> None:
     assert [reading.minute - FIRST for reading in feed.readings] == [60, 61, 62, 63]
     assert feed.statistics.n_clocks_off == 1
     (line,) = logs
-    assert (line["event"], line["device"], line["ahead_min"]) == ("clock.off", "home", 60)
-    assert "local time" in line["cure"]
+    assert (line["event"], line["device"], line["ahead_min"]) == ("clock.wrong", "home", 60)
+    assert "local time" in line["fix"]
     with capture_logs() as logs:
         feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + 64 * MINUTE), LONG_AGO_MS + 64 * MINUTE)
     assert [line["event"] for line in logs] == ["clock.right"]
@@ -532,7 +532,7 @@ def test_source_slow_meter_is_logged_once() -> None:
             feed.send("meter/other", document_of(1000), LONG_AGO_MS + i * 300 * SECOND)
     assert logs == []  # of a fleet of them, one line is enough
     assert feed.statistics.n_slow_meters == 2
-    assert "set every_s = 300" in line["cure"]
+    assert "set every_s = 300" in line["fix"]
     for i in range(3):
         feed.send("meter/home", document_of(1000), LONG_AGO_MS + 2_400 * SECOND + i * 10 * SECOND)
     assert feed.statistics.n_slow_meters == 1
@@ -542,16 +542,16 @@ def test_source_slow_meter_is_logged_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval_s", "cure"),
+    ("interval_s", "fix"),
     [(500, ""), (700, "configure it to repeat its value at least every 600 s (hold_s): until then there are gaps")],
 )
-def test_source_on_change_is_slow_only_beyond_its_hold(interval_s: int, cure: str) -> None:
+def test_source_on_change_is_slow_only_beyond_its_hold(interval_s: int, fix: str) -> None:
     feed = SourceFeed(WATTS | {"on_change": True, "hold_s": 600})
     with capture_logs() as logs:
         for i in range(5):
             feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * interval_s * SECOND)
-    assert feed.statistics.n_slow_meters == len(logs) == bool(cure)
-    assert all(line["event"] == "meter.slow" and cure in line["cure"] for line in logs)
+    assert feed.statistics.n_slow_meters == len(logs) == bool(fix)
+    assert all(line["event"] == "meter.slow" and fix in line["fix"] for line in logs)
 
 
 def test_source_slow_meter_gets_no_interval_that_cannot_be_set() -> None:
@@ -559,7 +559,7 @@ def test_source_slow_meter_gets_no_interval_that_cannot_be_set() -> None:
     with capture_logs() as logs:
         for i in range(5):
             feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * 1_200 * SECOND)
-    assert [line["cure"] for line in logs] == [
+    assert [line["fix"] for line in logs] == [
         "configure it to send at least once a minute: until then there are gaps between samples"
     ]
 
@@ -597,4 +597,4 @@ def test_source_slow_meter_with_every_s_fills_each_minute() -> None:
             feed.send("meter/home", document_of(1000 * i), LONG_AGO_MS + i * 300 * SECOND)
     assert [reading.gap_kw for reading in feed.readings[:20]] == [float(i) for i in range(4) for _ in range(5)]
     assert [line["event"] for line in logs] == ["meter.slow"]
-    assert "gaps" not in logs[0]["cure"]
+    assert "gaps" not in logs[0]["fix"]

@@ -172,7 +172,7 @@ def test_devices_max_that_does_not_fit_is_lowered_with_a_warning(models: Models)
     assert (line["event"], line["log_level"]) == ("devices.limited", "warning")
     assert (line["configured"], line["effective"]) == (1_000_000, limited.devices.max)
     assert line["limit"] == "256 MB of memory (limited by /sys/fs/cgroup/memory.max)"
-    assert "devices.max" in line["cure"]
+    assert "devices.max" in line["fix"]
     assert engine_of(limited, models).buffers.max_devices == limited.devices.max
 
 

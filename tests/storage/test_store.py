@@ -328,7 +328,7 @@ def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pyte
     process.run(minutes(60, 80))
     assert len(process.recorder.outputs) == 40, "it continues"
     assert "is of version 7, and this gapcast reads versions up to 2" in process.store.problem
-    assert process.logged("state.not_persisted")[0]["cure"].startswith("run the newer gapcast")
+    assert process.logged("state.not_persisted")[0]["fix"].startswith("run the newer gapcast")
     process.end()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -364,7 +364,7 @@ def test_store_read_only_folder_is_read() -> None:
             process.end()
         (logs,) = process.logged("state.not_persisted")
         assert "Permission denied" in logs["problem"]
-        assert logs["cure"] == "grant this account write permission, or set state.path"
+        assert logs["fix"] == "grant this account write permission, or set state.path"
         assert problem.startswith("readings are not persisted across a restart: ")
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -467,7 +467,7 @@ def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
         process.run(minutes(10, 20))
         process.run(minutes(20, 30))
     assert [entry["event"] for entry in logs] == ["state.not_persisted"], "one line for each problem"
-    assert logs[0]["cure"] == "free disk space"
+    assert logs[0]["fix"] == "free disk space"
     assert "No space left on device" in process.store.problem
     kept_before = files_of(tmp_path)
 

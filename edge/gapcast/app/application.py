@@ -246,5 +246,5 @@ def _tighten_modes(state: Path) -> None:
         log.warning(
             "state.readable_by_others",
             paths=[str(path) for path in unchanged[:5]],
-            cure="run chmod -R go= on them as their owner",
+            fix="run chmod -R go= on them as their owner",
         )

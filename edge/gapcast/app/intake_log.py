@@ -66,11 +66,11 @@ class IntakeLog:
             log.warning(
                 "readings.missing",
                 topics=status.subscriptions.topics,
-                cure="check that the meter publishes on these topics: run gapcast check, or gapcast setup to find it",
+                fix="check that the meter publishes on these topics: run gapcast check, or gapcast setup to find it",
             )
 
     def _log_rejected(self, status: IntakeStatus) -> None:
         if not self._is_rejected:
             self._is_rejected = True
-            cure = "run gapcast check, which names the reason, while the meter sends"
-            log.warning("readings.rejected", received=status.received, cure=cure)
+            fix = "run gapcast check, which names the reason, while the meter sends"
+            log.warning("readings.rejected", received=status.received, fix=fix)

@@ -78,7 +78,7 @@ def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int
             if not stopping:
                 stopping.append(signal.SIGTERM)
                 fix = "see the log lines of that shard for the reason; the worker's other shards are stopped as well"
-                log.error("worker.shard_ended", shard=shard, exit_code=ended, cure=fix)
+                log.error("worker.shard_ended", shard=shard, exit_code=ended, fix=fix)
                 for one in shards.values():
                     one.send_signal(signal.SIGTERM)
     return code

@@ -14,6 +14,8 @@ from gapcast.observability.log_rate_limit import LibraryFilter, LogBudget, as_li
 
 #: Events renamed in 0.2 -> their former names, which this version logs too, so that searches and alerts find both.
 FORMER_NAMES = {
+    "clock.wrong": "clock.off",
+    "drift.detected": "house.changed",
     "library.message": "library.said",
     "model.not_combined": "model.not_heard",
     "mqtt.messages_dropped": "mqtt.shedding",

@@ -158,7 +158,7 @@ class MinuteArchive:
     def _report(self, errors: Sequence[OSError]) -> None:
         """Log the first of ``errors``, once until there are none."""
         if errors and not self._problem:
-            log.warning("refit.archive_failed", problem=str(errors[0]), cure=disk_error_fix(errors[0]))
+            log.warning("refit.archive_failed", problem=str(errors[0]), fix=disk_error_fix(errors[0]))
         self._problem = bool(errors)
 
     # --- forests ----------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ class MinuteArchive:
         except FileNotFoundError:
             return MinutesFile(1, none_recorded(), 0)
         except OSError as error:
-            log.error("refit.archive_damaged", path=str(path), problem=str(error), cure=disk_error_fix(error))
+            log.error("refit.archive_damaged", path=str(path), problem=str(error), fix=disk_error_fix(error))
             return MinutesFile(1, none_recorded(), 0)
         if found.n_sound:
             self._versions[device] = found.version

@@ -101,7 +101,7 @@ class NightlyRefits:
                     continue
                 forests.use(device, result.forest)
             except StateError as error:
-                log.warning("refit.forest_unusable", device=device, problem=str(error), cure="the next night refits it")
+                log.warning("refit.forest_unusable", device=device, problem=str(error), fix="the next night refits it")
                 continue
             self._results[device] = result
             self._last[device] = LastRefit(self._night(result.ran_at_min * 60), result.n_readings)

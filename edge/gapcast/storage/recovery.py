@@ -139,7 +139,7 @@ class _Recovery:
                 meters.restore_state(snapshot.meters)
         except StateError as error:
             log.warning(
-                "state.not_used", path=str(path), problem=str(error), cure="the windows fill again with new readings"
+                "state.not_used", path=str(path), problem=str(error), fix="the windows fill again with new readings"
             )
             return False
         except Exception as error:  # from a crafted file with a valid digest
@@ -153,7 +153,7 @@ class _Recovery:
                 "state.learning_not_restored",
                 path=str(path),
                 problem=problems.learning,
-                cure="online learning starts again for each device",
+                fix="online learning starts again for each device",
             )
         if changed := changed_horizons(engine, snapshot):
             changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in changed.items()]

@@ -90,5 +90,5 @@ class Notifier:
             if not self._warned:
                 self._warned = True
                 log.warning(
-                    "systemd.notify_failed", problem=str(error), cure="check that the socket of NOTIFY_SOCKET exists"
+                    "systemd.notify_failed", problem=str(error), fix="check that the socket of NOTIFY_SOCKET exists"
                 )

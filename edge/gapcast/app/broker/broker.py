@@ -165,7 +165,7 @@ def wait_for_topic_affinity(
         log.warning(
             "mqtt.topic_affinity_unknown",
             problem=found.problem,
-            cure="check the broker and the permissions on topics.dealing; the measurement is repeated",
+            fix="check the broker and the permissions on topics.dealing; the measurement is repeated",
         )
         on_iteration()
         stopping.wait(_RETRY_S)

@@ -76,7 +76,7 @@ def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None)
         tracked=n_tracked,
         outlooks=n_outlook,
         limit=str(limit),
-        cure=FIX,
+        fix=FIX,
     )
     devices = settings.devices.model_copy(update={"max": effective})
     learning = settings.learning.model_copy(update={"max_devices": n_tracked})

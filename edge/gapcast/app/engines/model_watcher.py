@@ -142,7 +142,7 @@ class ModelWatcher:
         if self._library.stamp() != stamp:
             return  # the files are being written again and are checked when that is done
         self._handled = stamp
-        log.error("models.refused", path=str(self._library), problem=problem, cure=_FIX)
+        log.error("models.refused", path=str(self._library), problem=problem, fix=_FIX)
         self._service.statistics.model_reloads["refused"] += 1
 
     def _swap_engine(self, models: Models) -> float | None:

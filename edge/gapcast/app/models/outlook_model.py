@@ -40,7 +40,7 @@ def outlook_model_of(
     if settings.is_model_required:
         msg = f"outlook.model: {settings.model} cannot make outlooks: {problem}"
         raise ModelChoiceError(msg)
-    log.info("outlook.off", model=settings.model, why=problem)
+    log.info("outlook.disabled", model=settings.model, why=problem)
     return None
 
 

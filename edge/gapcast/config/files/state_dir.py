@@ -75,6 +75,6 @@ def _generate(path: Path) -> str:
             "state.not_persisted",
             path=str(path),
             problem=os.strerror(error.errno or 0),
-            cure="set state.path or gateway.id",
+            fix="set state.path or gateway.id",
         )
     return generated

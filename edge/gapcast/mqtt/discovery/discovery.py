@@ -68,7 +68,7 @@ class Discovery:
         if self._is_beyond_limit(device):
             if not self._full:
                 fix = "raise homeassistant.max_devices if Home Assistant can handle more"
-                log.warning("homeassistant.too_many_devices", max_devices=self._topics.max_devices, cure=fix)
+                log.warning("homeassistant.too_many_devices", max_devices=self._topics.max_devices, fix=fix)
             self._full = True
             return
         self._published[device] = None

@@ -25,7 +25,7 @@ class SessionWarnings:
         """Log that received messages were dropped, because too many were queued."""
         self._warn_once(
             "mqtt.messages_dropped",
-            cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
+            fix="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
         )
 
     def check_reasons(self, acknowledgements: Sequence[Acknowledgement]) -> None:
@@ -33,7 +33,7 @@ class SessionWarnings:
         reason = max([acknowledgement.reason for acknowledgement in acknowledgements])
         if reason >= REFUSED_FROM:
             self._warn_once(
-                "mqtt.publish_refused", reason=hex(reason), cure="check the write permissions of this account"
+                "mqtt.publish_refused", reason=hex(reason), fix="check the write permissions of this account"
             )
 
     def message_too_long(self, topic: bytes, n_bytes: int, max_bytes: int) -> None:
@@ -43,7 +43,7 @@ class SessionWarnings:
             topic=topic.decode(),
             n_bytes=n_bytes,
             max_bytes=max_bytes,
-            cure="raise the broker's limit on the length of packets",
+            fix="raise the broker's limit on the length of packets",
         )
 
     def _warn_once(self, event: str, **details: str | int) -> None:

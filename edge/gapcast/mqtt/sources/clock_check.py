@@ -26,7 +26,7 @@ def check_clock(clocks: Clocks, device: str, ahead_min: int, now_s: float, local
     """
     change = clocks.check(device, ahead_min, now_s)
     if change is Clock.OFF:
-        log.warning("clock.off", device=device, ahead_min=ahead_min, cure=clock_fix(ahead_min, local_zone))
+        log.warning("clock.wrong", device=device, ahead_min=ahead_min, fix=clock_fix(ahead_min, local_zone))
     elif change is Clock.RIGHT:
         log.info("clock.right", device=device)
 

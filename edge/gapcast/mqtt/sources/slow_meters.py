@@ -30,7 +30,7 @@ def log_filling(meter: Meter, minute: int, *, is_filled: bool) -> None:
                 minute=minute_label(minute),
                 last_sample=None if newest_ms is None else instant_label(newest_ms),
                 every_s=every_s,
-                cure=(
+                fix=(
                     f"check the meter, which is configured to send every {every_s:g} s; if it sends less often, set "
                     "every_s; if it sends only changes, set on_change = true"
                 ),
@@ -70,7 +70,7 @@ class SlowMeters:
             source=meter.source.name,
             device=meter.name,
             every_s=round(distance_ms / 1_000),
-            cure=_fix(holding, distance_ms),
+            fix=_fix(holding, distance_ms),
             meanwhile="each minute until the next sample repeats the last value",
         )
 

@@ -176,7 +176,7 @@ class SourceReader:
             keys = ", ".join(list(document)[:8]) if isinstance(document, dict) else ""
             log.warning(
                 "source.no_readings", source=active_source.source.name, topic=active_source.topic.pattern,
-                n_messages=_N_BEFORE_WARNING, keys=keys, cure="check that value names a field that the meter sends",
+                n_messages=_N_BEFORE_WARNING, keys=keys, fix="check that value names a field that the meter sends",
             )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def log_low_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
         found = demands.new_low_limit(device)
         if found is not None:
             limit_kw, lowest_kw = round(found.limit_kw, 3), round(found.lowest_kw, 3)
-            log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, cure=found.fix)
+            log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, fix=found.fix)
 
 
 class Reports:

@@ -65,7 +65,7 @@ class ScoreReports:
             device = self._running.engine.buffers.device(change.row)
             self._changes.append((device, change))
             self.n_changes += 1
-            log.warning("house.changed", device=device, errors=change.direction, factor=round(change.factor, 2))
+            log.warning("drift.detected", device=device, errors=change.direction, factor=round(change.factor, 2))
 
     def forget(self, row: int) -> None:
         """Discard the state of the device of that row. The caller holds the lock."""

@@ -38,7 +38,7 @@ def set_aside(path: Path, problem: str) -> str:
         path.rename(new_path)
     except OSError as error:
         new_path, logged = path, f"{problem}; it cannot be renamed ({error})"
-    log.warning("state.damaged", path=str(path), problem=logged, kept_as=str(new_path), cure="check the disk")
+    log.warning("state.damaged", path=str(path), problem=logged, kept_as=str(new_path), fix="check the disk")
     return f"{path.name}: {problem}"
 
 
@@ -83,7 +83,7 @@ class PersistenceProblem:
         """Set the problem, and log it with its fix if there was none before."""
         self.is_final = self.is_final or is_final
         if not self.text:
-            log.warning("state.not_persisted", path=str(self._folder), problem=problem, cure=fix)
+            log.warning("state.not_persisted", path=str(self._folder), problem=problem, fix=fix)
         self.text = f"readings are not persisted across a restart: {problem}"
 
     def end(self) -> None:
