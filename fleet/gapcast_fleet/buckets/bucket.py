@@ -14,6 +14,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.rejections import time_jump, too_many_devices
 from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast_fleet.buckets.bucket_state import BucketState
@@ -96,15 +97,14 @@ def _rejections(
     if ReadingStatus.FULL in statuses or ReadingStatus.INCOMPLETE in statuses:
         for reading, status in zip(readings, statuses, strict=True):
             if status is ReadingStatus.FULL:
-                detail = f"{engine.buffers.max_devices} devices are tracked in this bucket, the maximum of devices.max"
-                yield RejectedMessage(reading.device, b"", PayloadError("too_many_devices", detail))
+                problem = too_many_devices(engine.buffers.max_devices, " in this bucket")
+                yield RejectedMessage(reading.device, b"", problem)
             elif status is ReadingStatus.INCOMPLETE:
                 yield RejectedMessage(
                     reading.device, b"", PayloadError("missing_feature", engine.explain_incomplete(reading))
                 )
     for reading in disproved:
-        detail = "its time is more than a day ahead of the readings before and after it: check the meter's clock"
-        yield RejectedMessage(reading.device, b"", PayloadError("time_jump", detail))
+        yield RejectedMessage(reading.device, b"", time_jump())
 
 
 def _frame(rows: list[OutputRow], counts: dict[str, int] | None = None) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.source import Source
 from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.rejections import too_many_devices
 from gapcast.core.readings.samples import MeterState, Sample, SampleCount
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
@@ -89,8 +90,7 @@ class MeterRegistry:
 
     def _open(self, source_index: int, name: str, topic: str) -> Meter:
         if len(self._meters) >= self._max_devices:
-            detail = f"{self._max_devices} devices are known, all that devices.max allows"
-            raise PayloadError("too_many_devices", detail)
+            raise too_many_devices(self._max_devices)
         self._meters[source_index, name] = meter = self._aggregator.meter(
             name, topic, self._active_sources[source_index].source
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
+from gapcast.core.readings.rejections import time_jump, too_many_devices
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment, internal_problem
@@ -45,9 +46,7 @@ class BatchAcknowledgement:
             if index >= 0:
                 pass
             elif status is ReadingStatus.FULL:
-                n_devices = engine.buffers.max_devices
-                detail = f"{n_devices} devices are known, all that devices.max allows"
-                attempt("publish", link.reject, message, PayloadError("too_many_devices", detail))
+                attempt("publish", link.reject, message, too_many_devices(engine.buffers.max_devices))
             elif status is ReadingStatus.INCOMPLETE:
                 problem = PayloadError("missing_feature", engine.explain_incomplete(message.reading))
                 attempt("publish", link.reject, message, problem)
@@ -60,5 +59,4 @@ class BatchAcknowledgement:
             except BaseException as error:  # an error of one message must not keep the others from being acknowledged
                 self._containment.record("stream", error, "acknowledge_after")
         for reading in accepted.disproved:
-            detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
-            attempt("publish", link.reject, reading, PayloadError("time_jump", detail))
+            attempt("publish", link.reject, reading, time_jump())

@@ -1,0 +1,20 @@
+"""Why a reading that could be decoded is rejected: the same words on a gateway and in a fleet."""
+
+from __future__ import annotations
+
+from gapcast.core.errors import PayloadError
+
+
+def too_many_devices(n_devices: int, where: str = "") -> PayloadError:
+    """Return the problem of a reading of a new device while ``n_devices`` are known ``where``.
+
+    >>> too_many_devices(100, " in this bucket").detail
+    '100 devices are known in this bucket, all that devices.max allows'
+    """
+    return PayloadError("too_many_devices", f"{n_devices} devices are known{where}, all that devices.max allows")
+
+
+def time_jump() -> PayloadError:
+    """Return the problem of a reading that was accepted, and that later ones have disproved."""
+    detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
+    return PayloadError("time_jump", detail)
