@@ -45,8 +45,7 @@ def decode(
     """
     if not n_bytes:
         raise PayloadError("empty", "the payload is empty: send a number or a JSON object")
-    if n_bytes > MAX_PAYLOAD:
-        raise PayloadError("too_large", f"the payload has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
+    raise_if_too_large(n_bytes)
     try:
         value = decode_json(payload)
     except JsonError as error:
@@ -81,9 +80,14 @@ def decode_plan(payload: bytes, n_bytes: int, received_ms: int | None, limits: L
     """
     if not n_bytes:  # a retained plan was removed
         return LoadPlan()
-    if n_bytes > MAX_PAYLOAD:
-        raise PayloadError("too_large", f"the plan has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
+    raise_if_too_large(n_bytes, "plan")
     return plan_of(decode_change(payload, f"{LOAD_EXAMPLE}, or []"), limits, received_ms)
+
+
+def raise_if_too_large(n_bytes: int, what: str = "payload") -> None:
+    """Raise :class:`PayloadError` if a message, a ``what``, has more bytes than are read of any."""
+    if n_bytes > MAX_PAYLOAD:
+        raise PayloadError("too_large", f"the {what} has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
 
 
 def check_own_echo(document: Mapping[str, object]) -> None:

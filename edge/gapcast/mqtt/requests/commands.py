@@ -9,8 +9,7 @@ from gapcast.core.billing.changes import LIMIT_EXAMPLE, PEAK_EXAMPLE, MonthPeak,
 from gapcast.core.errors import PayloadError
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits
-from gapcast.mqtt.packets.frames import MAX_PAYLOAD
-from gapcast.mqtt.payloads import decode_change, decode_plan
+from gapcast.mqtt.payloads import decode_change, decode_plan, raise_if_too_large
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.ports.broker_link import IncomingMessage
@@ -99,7 +98,5 @@ def month_peak_command(limits: Limits, changes: DemandChanges) -> Command:
 
 def _document_of(received: ReceivedMessage, what: str, example: str) -> object:
     publication = received.publication
-    if publication.n_bytes > MAX_PAYLOAD:
-        detail = f"the {what} has {publication.n_bytes} bytes; at most {MAX_PAYLOAD} are read"
-        raise PayloadError("too_large", detail)
+    raise_if_too_large(publication.n_bytes, what)
     return decode_change(publication.payload, example)

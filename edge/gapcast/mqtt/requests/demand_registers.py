@@ -10,8 +10,7 @@ from gapcast.core.billing.registers import Register
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.values import look_up, number_of
 from gapcast.core.readings.reading import Limits
-from gapcast.mqtt.packets.frames import MAX_PAYLOAD
-from gapcast.mqtt.payloads import decode_document
+from gapcast.mqtt.payloads import decode_document, raise_if_too_large
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic, filter_covers
 from gapcast.service.ports.broker_link import IncomingMessage
@@ -104,9 +103,7 @@ class RegisterReader:
         that is sent again: it may be of an earlier window or month.
         """
         publication = received.publication
-        if publication.n_bytes > MAX_PAYLOAD:
-            detail = f"the payload has {publication.n_bytes} bytes; at most {MAX_PAYLOAD} are read"
-            raise PayloadError("too_large", detail)
+        raise_if_too_large(publication.n_bytes)
         if publication.retained or publication.redelivered:
             return
         values: list[tuple[RegisterSource, str, float]] = []

@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.meters.source import part_of, terms_of
 from gapcast.core.meters.values import number_of
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.features import GAP
-from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Publication
-from gapcast.mqtt.payloads import check_own_echo, decode_document
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.payloads import check_own_echo, decode_document, raise_if_too_large
 from gapcast.mqtt.sources.meter import Meter
 
 
@@ -39,9 +38,7 @@ def parse_message(meter: Meter, part: str, publication: Publication) -> MeterMes
     Raises :class:`PayloadError` for a payload that is too long, not JSON, or a document that gapcast publishes.
     """
     source, payload = meter.source, publication.payload
-    if publication.n_bytes > MAX_PAYLOAD:
-        detail = f"the payload has {publication.n_bytes} bytes; at most {MAX_PAYLOAD} are read"
-        raise PayloadError("too_large", detail)
+    raise_if_too_large(publication.n_bytes)
     if source.format == "number":
         number = number_of(payload.decode("utf-8", errors="replace"), "the payload")
         return MeterMessage(number, {part: number})
