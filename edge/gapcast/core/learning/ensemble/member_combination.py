@@ -137,8 +137,9 @@ class MemberCombination:
             kw[:, 2:] = one.bounds_kw + (median_kw - made.members_kw[:, 1, 0])[:, np.newaxis]
             if self._options.combines:
                 np.maximum(kw[:, 2:], floor_kw[:, np.newaxis], out=kw[:, 2:])
-        np.minimum(kw[:, 2], kw[:, 1], out=kw[:, 2])  # the threshold may move the median beyond a bound
-        np.maximum(kw[:, 3], kw[:, 1], out=kw[:, 3])
+        if self._options.combines:  # the threshold may move the median beyond a bound
+            np.minimum(kw[:, 2], kw[:, 1], out=kw[:, 2])
+            np.maximum(kw[:, 3], kw[:, 1], out=kw[:, 3])
         return log_width
 
     def _add_offsets(self, made: IssuedForecasts, at: RowIndex, floor_kw: F64) -> None:
