@@ -212,7 +212,7 @@ def test_replay_without_a_file_uses_the_bundled_week(invoke: Invoke, settings_of
         command = invoke("replay", "--speed", "max", "--limit", 1, *settings_of(broker.port))
         assert command.wait() == 0
         assert peer.wait_for("gap/replay/reading")[0].document == {"ts": "2010-07-12T00:00:00Z", "gap_kw": 3.58}
-    assert "reading" not in command.err  # a bar is for a terminal; this is a log
+    assert "readings" not in command.err  # a bar is for a terminal; this is a log
 
 
 def test_replay_is_forecast_by_a_running_service(
