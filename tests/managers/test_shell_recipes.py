@@ -92,6 +92,14 @@ class TestSwitchByHeadroom:
         with switched_load(mosquitto, tmp_path, "off", "on", "off", silence_s=1) as load:
             assert "off: no number for 1 s" in load.output()
 
+    @pytest.mark.parametrize(("need_w", "silence_s", "name"), [("0", "150", "NEED_W"), ("2200", "0.5", "SILENCE_S")])
+    def test_number_that_cannot_be_used_is_named(self, need_w: str, silence_s: str, name: str) -> None:
+        done = subprocess.run(
+            [SHELL / "switch-by-headroom", need_w, "true", "true"], env=os.environ | {"SILENCE_S": silence_s},
+            capture_output=True, text=True, timeout=GUARD_S, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr.split(":")[0]) == (2, name)
+
     def test_load_is_switched_off_when_its_client_ends(self, tmp_path: Path) -> None:
         nobody = MosquittoBroker(tmp_path / "never-started")
         load = SwitchedLoad(nobody, tmp_path)
