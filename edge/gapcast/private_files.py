@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,6 +70,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def newest_first(paths: Iterable[Path]) -> list[Path]:
+    """Return ``paths`` in the order of their last changes, the newest first; last those whose time cannot be read."""
+
+    def changed_ns(path: Path) -> int:
+        try:
+            return path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    return sorted(sorted(paths), key=changed_ns, reverse=True)
 
 
 def tighten_modes(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,15 @@ def test_only_the_first_devices_are_archived(tmp_path: Path) -> None:
     assert archive.devices == ["home"]
     archive = opened(tmp_path, max_devices=0)
     assert archive.devices == []
+
+
+def test_lower_limit_archives_the_devices_that_were_written_last(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record([*readings([FIRST], "attic"), *readings([FIRST], "home")])
+    archive.flush()
+    os.utime(tmp_path / "attic.minutes", (1, 1))  # which has sent nothing for a long time
+    assert opened(tmp_path, max_devices=1).devices == ["home"]
+    assert set(opened(tmp_path, max_devices=2).devices) == {"attic", "home"}
 
 
 @pytest.mark.parametrize("n_lost", [1, 9, 100])

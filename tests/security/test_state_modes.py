@@ -15,7 +15,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
 from gapcast.predictors.trials.proven_models import ProvenModels
-from gapcast.private_files import tighten_modes, tighten_state
+from gapcast.private_files import newest_first, tighten_modes, tighten_state
 from gapcast.setup.config_file import write
 from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.store import Store
@@ -93,3 +93,11 @@ def test_setup_file_with_a_secret_is_private(tmp_path: Path, replacing: bool) ->
     write(path, "secret", 0o600, replacing=replacing)
     assert path.read_text(encoding="utf-8") == "secret"
     assert [stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()] == [0o600]
+
+
+def test_newest_first_places_what_has_no_time_last(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("older", "newer", "gone")]
+    for time_s, path in enumerate(paths[:2], start=1):
+        path.touch()
+        os.utime(path, (time_s, time_s))
+    assert [path.name for path in newest_first(paths)] == ["newer", "older", "gone"]

@@ -17,7 +17,7 @@ from threading import Lock
 import structlog
 
 from gapcast.core.readings.reading import Reading
-from gapcast.private_files import make_private_folder, open_private, write_private
+from gapcast.private_files import make_private_folder, newest_first, open_private, write_private
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import (
     ArchivedReading,
@@ -70,11 +70,10 @@ class MinuteArchive:
         self.is_enabled = True
         if not self._folder.is_dir():
             return
-        for path in sorted(self._folder.glob(f"*{_MINUTES}")):
+        for path in newest_first(self._folder.glob(f"*{_MINUTES}"))[: self._max_devices]:  # the others stay
             device = path.name.removesuffix(_MINUTES)
-            if len(self._pending) < self._max_devices:
-                self._n_stored[device] = len(self._read(device).minutes)
-                self._pending[device] = []
+            self._n_stored[device] = len(self._read(device).minutes)
+            self._pending[device] = []
 
     def record(self, readings: Sequence[Reading]) -> None:
         """Collect ``readings``, in the order they were accepted."""
