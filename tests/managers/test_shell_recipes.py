@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,22 +28,34 @@ TOPIC, NEED_W = "gap/home/headroom_w", 2_200
 class SwitchedLoad:
     """The recipe as a process; its commands write the load's states into a file."""
 
-    def __init__(self, broker: MosquittoBroker, folder: Path, silence_s: float = GUARD_S) -> None:
+    def __init__(
+        self,
+        broker: MosquittoBroker,
+        folder: Path,
+        silence_s: float = GUARD_S,
+        then: str = "",
+        command_s: float = GUARD_S,
+    ) -> None:
+        """``then``: what the command that switches on does after writing its state."""
         self._file = folder / "states"
         self._file.touch()
         self._out = folder / "out"
         with self._out.open("wb") as out:
             self.process = subprocess.Popen(
-                [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{self._file}", f"echo off >>{self._file}",
-                 "-h", broker.host, "-p", str(broker.port), "-t", TOPIC],
-                env=os.environ | {"SILENCE_S": f"{silence_s:g}"}, stdout=out, stderr=out,
+                [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{self._file}{then}",
+                 f"echo off >>{self._file}", "-h", broker.host, "-p", str(broker.port), "-t", TOPIC],
+                env=os.environ | {"SILENCE_S": f"{silence_s:g}", "COMMAND_S": f"{command_s:g}"}, stdout=out, stderr=out,
             )  # fmt: skip
 
     def output(self) -> str:
         return self._out.read_text(encoding="utf-8")
 
-    def states(self) -> list[str]:
+    def commands(self) -> list[str]:
+        """Return what was commanded so far, also if the load was in that state already."""
         return self._file.read_text(encoding="utf-8").split()
+
+    def states(self) -> list[str]:
+        return [state for state, _ in groupby(self.commands())]
 
     def wait_states(self, *expected: str) -> None:
         wait_until(lambda: self.states() == list(expected), lambda: f"{expected}, not {self.states()}: {self.output()}")
@@ -85,6 +98,29 @@ class TestSwitchByHeadroom:
             assert "not a number of watts: nonsense" in load.output()
         assert load.states()[-1] == "off"  # at its end
 
+    def test_command_is_run_again_with_each_number(
+        self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
+    ) -> None:
+        """A plug that was out of reach misses a command, and the next number repeats it."""
+        peer.publish(TOPIC, str(NEED_W), retain=True)
+        with switched_load(mosquitto, tmp_path, "off", "on") as load:
+            for number in ("-1", "-1", "0", "3000", "3000"):
+                peer.publish(TOPIC, number)
+            wait_until(lambda: load.commands() == ["off", "on", "off", "off", "on", "on"], load.output)
+            assert [line.split(":")[0] for line in load.output().splitlines()] == ["off", "on", "off", "on"]
+
+    def test_command_that_does_not_end_is_ended(self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path) -> None:
+        peer.publish(TOPIC, "5000", retain=True)
+        load = SwitchedLoad(mosquitto, tmp_path, then="; sleep 1000", command_s=1)
+        try:
+            load.wait_states("off", "on")
+            peer.publish(TOPIC, "-900")
+            load.wait_states("off", "on", "off")
+            assert "failed: echo on" in load.output()
+        finally:
+            load.process.terminate()
+            load.process.wait(GUARD_S)
+
     def test_load_is_switched_off_when_nothing_arrives(
         self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
     ) -> None:
@@ -92,10 +128,13 @@ class TestSwitchByHeadroom:
         with switched_load(mosquitto, tmp_path, "off", "on", "off", silence_s=1) as load:
             assert "off: no number for 1 s" in load.output()
 
-    @pytest.mark.parametrize(("need_w", "silence_s", "name"), [("0", "150", "NEED_W"), ("2200", "0.5", "SILENCE_S")])
-    def test_number_that_cannot_be_used_is_named(self, need_w: str, silence_s: str, name: str) -> None:
+    @pytest.mark.parametrize(
+        ("need_w", "environment", "name"),
+        [("0", {}, "NEED_W"), ("2200", {"SILENCE_S": "0.5"}, "SILENCE_S"), ("2200", {"COMMAND_S": "0"}, "COMMAND_S")],
+    )
+    def test_number_that_cannot_be_used_is_named(self, need_w: str, environment: dict[str, str], name: str) -> None:
         done = subprocess.run(
-            [SHELL / "switch-by-headroom", need_w, "true", "true"], env=os.environ | {"SILENCE_S": silence_s},
+            [SHELL / "switch-by-headroom", need_w, "true", "true"], env=os.environ | environment,
             capture_output=True, text=True, timeout=GUARD_S, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stderr.split(":")[0]) == (2, name)
@@ -109,9 +148,9 @@ class TestSwitchByHeadroom:
     def test_load_is_switched_off_if_it_ends_while_switching_on(
         self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
     ) -> None:
-        """The signal arrives while the command runs, and is handled after it."""
+        """The signal arrives while the command, which ``timeout`` runs, is running, and is handled after it."""
         peer.publish(TOPIC, "5000", retain=True)
-        states, end = tmp_path / "states", 'kill -TERM "$PPID"'
+        states, end = tmp_path / "states", 'read -r _ _ _ script _ </proc/$PPID/stat; kill -TERM "$script"'
         process = subprocess.Popen(
             [SHELL / "switch-by-headroom", str(NEED_W), f"{end}; echo on >>{states}", f"echo off >>{states}",
              "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", TOPIC],
