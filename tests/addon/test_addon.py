@@ -73,6 +73,14 @@ def test_addon_is_built_on_the_released_image_with_the_refit() -> None:
     assert any("${REPOSITORY,,}-refit" in step.get("run", "") for step in release["addon"]["steps"])
 
 
+def test_addon_is_healthy_without_a_broker() -> None:
+    """The Supervisor's watchdog restarts an unhealthy container, which no restart of it would help."""
+    [check] = re.findall(
+        r"^HEALTHCHECK .*\\\n +CMD (.+)$", (ADDON / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert json.loads(check) == ["/opt/gapcast/bin/python", "-P", "-m", "gapcast.health", "--live"]
+
+
 def test_addon_has_what_the_supervisor_requires() -> None:
     assert CONFIG.keys() >= {"name", "version", "slug", "description", "arch"}
     assert re.fullmatch(r"[a-z0-9_]+", CONFIG["slug"])
