@@ -15,6 +15,7 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.demand_house import (
     CHANGE_S,
     MAX_KW,
+    PAST_MINUTE,
     SHED,
     START,
     DemandHouse,
@@ -289,6 +290,21 @@ def test_appliance_that_ends_in_this_window_ignores_the_next(home: HomeAssistant
     home.create_automation("wash", START, inputs)
     dishwashing.observed = dishwashing.observed // 15 * 15  # the first minute of a window is over
     dishwashing.show(headroom_w=2_100, next_w=0)
+    wait_state(home, DISHWASHER, "on")
+
+
+def test_appliance_that_ends_after_this_window_by_the_clock_needs_the_next(
+    home: HomeAssistant, dishwashing: DemandHouse
+) -> None:
+    """Its newest minute is the first of a window, but that window has ended: readings are missing."""
+    since = waiting_since(home)
+    inputs = appliance(dishwashing, since - timedelta(minutes=30), duration_min=3)
+    home.create_automation("wash", START, inputs)
+    before = last_triggered(home, "wash")
+    dishwashing.observed = PAST_MINUTE
+    dishwashing.show(headroom_w=2_100, next_w=0)
+    assert last_triggered(home, "wash") == before
+    dishwashing.show(headroom_w=2_100, next_w=2_100)
     wait_state(home, DISHWASHER, "on")
 
 

@@ -36,8 +36,10 @@ STATUS = "gapcast/gw-test/status"
 CHANGE_S = 60.0
 N_TRIES, TRY_S = 12, 5.0
 MAX_KW = 50.0
-#: A window of 15 minutes starts here.
-START_MINUTE = 29_000_010
+#: A window of 15 minutes starts here: one of the year 2089, so that its end is always in the future.
+START_MINUTE = 63_000_000
+#: The same of the year 2025.
+PAST_MINUTE = 29_000_010
 
 
 class _Files(QuietHandler, SimpleHTTPRequestHandler):
