@@ -74,9 +74,10 @@ def test_setup_overwriting_keeps_the_former_configuration(
     options = ["--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "tasmota", "--wait", "0", "--overwrite"]
     done = script("setup", "--yes", *options)
     assert done.returncode == 0, done.stderr
-    kept = folder / "gapcast.toml.before"
+    assert (folder / "gapcast.toml.before").read_text(encoding="utf-8") == "# older\n"
+    kept = folder / "gapcast.toml.before-2"
     assert (kept.read_text(encoding="utf-8"), kept.stat().st_mode & 0o777) == (former, 0o600)
-    assert "The former configuration is gapcast.toml.before" in done.stdout
+    assert "The former configuration is gapcast.toml.before-2:" in done.stdout
     assert "http" not in written(folder)
 
 

@@ -14,6 +14,8 @@ from gapcast.core.errors import SettingsError
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the file's name
 _FOLDER_MODE = 0o755
+#: So many former files are kept; more must be removed by hand.
+_MAX_FORMER = 99
 _HEADER = "# Written by gapcast setup. All keys and their defaults: docs/operations.md; meters: docs/meters.md\n"
 
 
@@ -82,11 +84,11 @@ def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
 def keep_former(path: Path) -> Path | None:
     """Keep an existing file beside itself, with its mode, before it is replaced; return its new name, None without one.
 
-    Raises :class:`SettingsError` if that fails.
+    Files that were kept earlier stay. Raises :class:`SettingsError` if it fails.
     """
-    former = path.with_name(f"{path.name}.before")
+    names = (f"{path.name}.before", *(f"{path.name}.before-{n}" for n in range(2, _MAX_FORMER + 1)))
+    former = next((one for name in names if not (one := path.with_name(name)).exists()), path.with_name(names[-1]))
     try:
-        former.unlink(missing_ok=True)
         os.link(path, former)
     except FileNotFoundError:
         return None
