@@ -81,12 +81,12 @@ WIDE void add_inputs(double *covariance, const float *columns, float *gains, flo
     as_doubles(columns, inputs);
     for (int64_t i = 0; i < N_INPUTS; i++)
         direction[i] = sum_of_doubles(covariance + i * N_INPUTS, inputs);
-    double variance = max_of(sum_of_doubles(direction, inputs), 0.0);
+    double variance = max_of(sum_of_doubles(direction, inputs), 0.0), noise = FORGETTING + variance, inverse = 1 / noise;
     for (int64_t i = 0; i < N_INPUTS; i++) {
-        double gain = direction[i] / (FORGETTING + variance), *values = covariance + i * N_INPUTS;
-        for (int64_t j = 0; j < N_INPUTS; j++)
-            values[j] = (values[j] - gain * direction[j]) * (1 / FORGETTING);
-        gains[i] = (float)gain;
+        double *values = covariance + i * N_INPUTS;
+        for (int64_t j = 0; j < N_INPUTS; j++) /* the same for (i, j) and (j, i): it stays symmetric */
+            values[j] = (values[j] - direction[i] * direction[j] * inverse) * (1 / FORGETTING);
+        gains[i] = (float)(direction[i] / noise);
     }
     *spread = (float)variance;
     limit_variance(covariance);

@@ -49,6 +49,20 @@ def test_median_coefficients_approach_the_truth(monkeypatch: pytest.MonkeyPatch)
     assert found[1] == pytest.approx([0.5, -1.0, 0.0, 2.0, 0.3], abs=0.1)
 
 
+def test_covariance_stays_symmetric() -> None:
+    """A difference of rounding would double every 48 days, and exceed the covariance after six years."""
+    covariance = correction_model.initial_covariance(N_COLUMNS)[np.newaxis]
+    for inputs in np.random.default_rng(5).normal(size=(300, 1, N_COLUMNS)).astype(np.float32):
+        correction_model.add_inputs(covariance, inputs)
+    assert (covariance == covariance.swapaxes(1, 2)).all()
+
+
+def test_stored_covariance_becomes_symmetric() -> None:
+    covariance = np.array([[[2.0, 1.0], [1.5, 3.0]]])
+    assert correction_model.symmetric(covariance).tolist() == [[[2.0, 1.25], [1.25, 3.0]]]
+    assert correction_model.symmetric(correction_model.symmetric(covariance)).tolist() == [[[2.0, 1.25], [1.25, 3.0]]]
+
+
 def test_variance_of_silent_columns_stays_limited() -> None:
     covariance = correction_model.initial_covariance(N_COLUMNS)[np.newaxis]
     inputs = np.zeros((1, N_COLUMNS), dtype=np.float32)

@@ -15,6 +15,7 @@ from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.learning.scores.summary import Period
 from gapcast.core.models.predictor import Body
+from gapcast.core.outlook.correction import correction_model
 from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.options import OutlookConfig
@@ -227,6 +228,7 @@ class OutlookForecaster:
         which = tracked < min(n_devices, self.options.max_devices)
         at = ALL if which.all() else which  # without a copy, if possible: these are megabytes
         found = {name: columns[name] for name in self.online.state.arrays}
+        found["covariance"] = correction_model.symmetric(found["covariance"])
         self.online.state.restore_columns(tracked[at] + 1, found, at)
 
     def adopt(self, before: OutlookForecaster) -> None:

@@ -39,6 +39,12 @@ def initial_covariance(n_columns: int) -> F64:
     return np.eye(n_columns) * PRIOR
 
 
+def symmetric(covariance: F64) -> F64:
+    """Return stored covariances ``[N, D, D]`` without a difference between (i, j) and (j, i)."""
+    transposed = covariance.swapaxes(-1, -2)
+    return covariance if np.array_equal(covariance, transposed) else (covariance + transposed) / 2
+
+
 def predict(coefficients: F32, columns: F32) -> F64:
     """Return the corrections ``[N, J]`` in units of the scale, for ``coefficients`` ``[N, J, D]``."""
     corrections: F64 = np.minimum(np.maximum(_sums_of_products(coefficients, columns[:, np.newaxis]), -LIMIT), LIMIT)
@@ -54,8 +60,10 @@ def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
     inputs = columns.astype(np.float64)
     direction = _sums_of_products(covariance, inputs[:, np.newaxis])
     spread = np.maximum(_sums_of_products(direction, inputs), 0.0)
-    gain = direction / (FORGETTING + spread)[:, np.newaxis]
-    covariance -= gain[:, :, np.newaxis] * direction[:, np.newaxis]
+    noise = (FORGETTING + spread)[:, np.newaxis]
+    gain = direction / noise
+    # The same for (i, j) and (j, i): a difference would grow by forgetting, and exceed the covariance after years.
+    covariance -= direction[:, :, np.newaxis] * direction[:, np.newaxis] * (1 / noise)[:, :, np.newaxis]
     covariance *= 1 / FORGETTING
     variance = covariance.reshape(len(covariance), -1)[:, :: covariance.shape[-1] + 1]
     excessive = variance > PRIOR * _TOLERANCE
