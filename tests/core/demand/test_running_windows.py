@@ -143,6 +143,28 @@ def test_month_peak_is_that_of_before_a_clock_was_a_month_ahead() -> None:
     assert math.isnan(states[1][1])
 
 
+@pytest.mark.parametrize("n_before", [6, 10, 15], ids=["few minutes", "most minutes", "all minutes of its window"])
+def test_reading_with_a_wrong_time_costs_neither_window_nor_peak(n_before: int) -> None:
+    """It is 20 hours ahead. Three correct ones later, the window goes on, and the peak of the same day counts."""
+    earlier, window = [at(i, 4.9) for i in range(15)], [at(600 + i, 6.0) for i in range(n_before)]
+    wrong, later = at(600 + n_before + 1_200, 6.0), [at(600 + n_before + i, 0.5) for i in range(1, 4)]
+    state = state_of([*earlier, *window, wrong, *later])
+    n_running, start = (0, 615) if n_before == 15 else (n_before, 600)
+    assert (state.start_minute - MONDAY, state.n_known) == (start, n_running + 3)
+    assert state.sum_kw == pytest.approx(6.0 * n_running + 1.5)
+    assert state.month_peak_kw == (6.0 if n_before == 15 else 4.9)
+
+
+def test_window_that_ended_before_a_wrong_time_is_closed_once_more() -> None:
+    """Correct readings begin again after its end: it is closed with what was known of it."""
+    window, later = [at(i, 6.0) for i in range(9)], [at(20 + i, 0.5) for i in range(3)]
+    windows, _, closed = accepted([*window, at(1_000, 6.0), *later])
+    assert [(one.start_minute - MONDAY, one.n_known) for one in closed] == [(0, 9), (0, 9)]
+    state = windows.state(0)
+    assert state is not None
+    assert (state.start_minute - MONDAY, state.n_known, state.month_peak_kw) == (15, 3, 6.0)
+
+
 def test_window_of_a_clock_set_forward_starts_there() -> None:
     readings = [at(0, 1.0), at(5_000, 2.0), at(5_001, 2.0)]
     state = state_of(readings)

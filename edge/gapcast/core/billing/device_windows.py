@@ -14,8 +14,8 @@ from gapcast.core.billing.window_demands import SOURCES
 #: A limit, kW (NaN: none), and the index of its source in :data:`.window_demands.SOURCES`.
 WindowLimit = tuple[float, float]
 _NO_LIMIT: Final[WindowLimit] = (math.nan, float(SOURCES.index(LimitSource.NONE)))
-#: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
-BYTES_PER_DEVICE = 1_630
+#: Memory of the objects of a device, with the peaks of two months, twice after unknown minutes; windows are shared. Measured.
+BYTES_PER_DEVICE = 8_300
 _new_tuple = tuple.__new__
 
 
@@ -76,12 +76,25 @@ class WindowState(NamedTuple):
     risk: float
 
 
+class WindowBeforeJump(NamedTuple):
+    """What was known before a reading that came after unknown minutes: ``newest_minute`` was the newest until then.
+
+    The window has ``n_known`` minutes with the sum ``sum_kw``, kW minutes; ``next_minute`` is that of the reading.
+    """
+
+    newest_minute: int
+    next_minute: int
+    sum_kw: float
+    n_known: int
+    peaks: MonthPeaks
+
+
 class DeviceWindows:
     """The running window of one device, its month's peaks, and the limit that was set while running (None: not)."""
 
     __slots__ = (
-        "_unchanging", "calendar", "following", "lowest", "n_known", "options", "peaks", "set_limit_kw", "sum_kw",
-        "window",
+        "_before_jump", "_unchanging", "calendar", "following", "lowest", "n_known", "newest_minute", "options",
+        "peaks", "set_limit_kw", "sum_kw", "window",
     )  # fmt: skip
 
     def __init__(self, options: DemandOptions, calendar: BillingCalendar, set_limit_kw: float | None) -> None:
@@ -93,6 +106,8 @@ class DeviceWindows:
         self.lowest = LowestWindow()
         self.sum_kw = 0.0
         self.n_known = 0
+        self.newest_minute = -1
+        self._before_jump: WindowBeforeJump | None = None
 
     def open(self, minute: int) -> None:
         """Begin the window that contains ``minute``, without a known minute."""
@@ -101,6 +116,27 @@ class DeviceWindows:
         self.sum_kw, self.n_known = 0.0, 0
         self.peaks.begin_month(self.window.month)
         self.refresh()
+
+    def prepare_jump(self, next_minute: int) -> None:
+        """Keep the running window and the peaks before the reading of ``next_minute``, which may have a wrong time."""
+        self._before_jump = WindowBeforeJump(
+            self.newest_minute, next_minute, self.sum_kw, self.n_known, self.peaks.copy()
+        )
+
+    def begin_again(self, minute: int) -> None:
+        """Begin the window of ``minute`` again, which is not later than the newest one: the clock was set back.
+
+        If only readings after unknown minutes are discarded by that, the window before them goes on.
+        """
+        before, self._before_jump = self._before_jump, None
+        if before is not None and before.newest_minute < minute < before.next_minute:
+            self.peaks = before.peaks
+            self.open(before.newest_minute + 1)
+            self.sum_kw, self.n_known = before.sum_kw, before.n_known
+            self.newest_minute = before.newest_minute
+        else:
+            self.peaks.discard_from(self.calendar.window_at(minute).start_minute)
+            self.open(minute)
 
     def refresh(self) -> None:
         """Update the limits and the month's peak in :attr:`state`, after one of them has changed."""

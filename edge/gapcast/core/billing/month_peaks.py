@@ -34,6 +34,13 @@ class MonthPeaks:
         self.by_day: dict[int, DayPeak] = {}
         self._before = self.month, self.by_day
 
+    def copy(self) -> MonthPeaks:
+        """Return a copy that does not change with this one."""
+        copied = MonthPeaks()
+        copied.month, copied.by_day = self.month, dict(self.by_day)
+        copied._before = self._before[0], dict(self._before[1])
+        return copied
+
     def begin_month(self, month: int) -> None:
         """Begin ``month`` without a peak, unless it is the running one, or the one before: the clock was set back."""
         if month != self.month:

@@ -5,7 +5,8 @@ same rules hold: duplicates, late and held readings do not count, and minutes of
 there, as do minutes that a held value covers (``Reading.is_filled``). Power is the total, with announced loads; with
 ``DemandOptions.imports_only``, exported power counts as 0. Minutes of a longer gap are unknown. If the clock is set
 back, the window of the new minute starts again, without the minutes before it, and the month's peaks from that window
-on are discarded.
+on are discarded; if it is set back into a gap, as after one reading with a wrong time, the window before the gap goes
+on, with the peaks until then.
 
 After a minute, the running window is the one that contains the next minute. A window is complete if at least half of
 its minutes are known. Only complete windows count as a peak of their month, and of these the ones in the active times.
@@ -60,6 +61,7 @@ class RunningWindows:
         one = self.begin(row, device)
         if one is not None:
             one.open(last_minute + 1)
+            one.newest_minute = last_minute
             one.n_known = min(len(known_kw), last_minute + 1 - one.window.start_minute)
             one.sum_kw = float(sum(map(one.options.counted_kw, known_kw[len(known_kw) - one.n_known :].tolist())))
 
@@ -74,9 +76,11 @@ class RunningWindows:
             if one is None:
                 return
             one.open(minute)
-        if minute >= one.window.end_minute:
+        if minute >= one.window.end_minute:  # minutes are unknown: known ones end their window below
+            one.prepare_jump(minute)
             self._close(row, one)
             one.open(minute)
+        one.newest_minute = minute
         one.sum_kw += one.options.counted_kw(gap_kw)
         one.n_known += 1
         if minute + 1 == one.window.end_minute:
@@ -97,8 +101,7 @@ class RunningWindows:
         """Begin the window of ``minute`` again, which is not later than the newest one: the clock was set back."""
         one = self._devices.get(row)
         if one is not None:
-            one.peaks.discard_from(one.calendar.window_at(minute).start_minute)
-            one.open(minute)
+            one.begin_again(minute)
 
     def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, which has ``row`` (None: no readings yet), kW; None: the configured one."""
