@@ -266,6 +266,17 @@ def test_reading_of_a_dropped_forecast_is_acknowledged() -> None:
     assert not len(delivery)
 
 
+def test_batch_is_not_sent_at_once_without_enough_identifiers() -> None:
+    """A broker without a Receive Maximum allows more messages in flight than there are identifiers."""
+    delivery = Delivery(lambda _: None, encode)
+    delivery.connected(65_535)
+    n_sent, n_ids = 16_000, LAST_ID - FIRST_ID + 1
+    delivery.add_sent(SentBatch(delivery.next_ids(n_sent), Messages([forecast(1)] * n_sent)))
+    assert delivery.sends_at_once(n_ids - n_sent)
+    assert len(set(delivery.next_ids(n_ids - n_sent))) == n_ids - n_sent
+    assert not delivery.sends_at_once(n_ids - n_sent + 1)
+
+
 def test_batch_is_not_made_unless_it_is_sent_again() -> None:
     messages = Messages([forecast(1), forecast(2)])
     delivery = Delivery(lambda _: None, encode)

@@ -14,7 +14,7 @@ from gapcast.core.billing.window_demands import SOURCES
 #: A limit, kW (NaN: none), and the index of its source in :data:`.window_demands.SOURCES`.
 WindowLimit = tuple[float, float]
 _NO_LIMIT: Final[WindowLimit] = (math.nan, float(SOURCES.index(LimitSource.NONE)))
-#: Memory of the objects of a device, with the peaks of two months, twice after unknown minutes; windows are shared. Measured.
+#: Measured: the objects of a device, with the peaks of two months, twice after unknown minutes. Windows are shared.
 BYTES_PER_DEVICE = 8_300
 _new_tuple = tuple.__new__
 

@@ -57,7 +57,7 @@ class Delivery:
         self._write = write
         self._encode = encode
         #: Maximum number of messages in flight: the broker's Receive Maximum.
-        self.max_in_flight = LAST_ID - FIRST_ID
+        self.max_in_flight = LAST_ID - FIRST_ID + 1
         self._online = False
         self._last_id = FIRST_ID - 1
         #: The unconfirmed messages, or their batches, by packet identifier; to be changed by this class alone.
@@ -134,7 +134,7 @@ class Delivery:
 
     def connected(self, max_in_flight: int) -> None:
         """Begin a new connection: send all unconfirmed messages again, at most ``max_in_flight`` at a time."""
-        self.max_in_flight = max_in_flight
+        self.max_in_flight = min(max_in_flight, LAST_ID - FIRST_ID + 1)
         self._online = True
         self._unacknowledged.clear()
         self._waiting = deque(self.unconfirmed)
