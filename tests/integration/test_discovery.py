@@ -192,8 +192,12 @@ def test_discovery_of_live_scores_follows_the_setting(
     for name in ("skill", "coverage"):
         assert config[name]["stat_t"] == "gap/home/scores"
         assert (config[name]["unit_of_meas"], config[name]["ent_cat"]) == ("%", "diagnostic")
-    untold = peer.wait_for("silent/device/gapcast_home/config")[0].document["cmps"]
-    assert [untold[name] for name in ("skill", "coverage")] == [{"p": "sensor"}] * 2
+    another = "silent/device/gapcast_home/config"
+    without = peer.wait_for(another)[0].document["cmps"]
+    assert [without[name] for name in ("skill", "coverage")] == [{"p": "sensor"}] * 2
+    for n, birth in enumerate((BIRTH, "silent/status"), start=2):  # Home Assistant's does not follow its prefix
+        peer.publish(birth, "online")
+        assert len(peer.wait_for(another, n)) == n
 
 
 def test_discovery_is_repeated_at_home_assistants_start(

@@ -91,7 +91,7 @@ class HomeAssistantSettings(SettingsSection):
 
     #: Whether to publish each device to Home Assistant by MQTT discovery.
     enabled: bool = False
-    #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
+    #: Its ``discovery_prefix``. The birth message is read on ``homeassistant/status`` and on ``…/status`` below this.
     discovery_prefix: Annotated[
         str, matching(r"[^+#{}\x00-\x1f]+", "must be the beginning of a topic, without +, # and braces")
     ] = "homeassistant"

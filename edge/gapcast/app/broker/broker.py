@@ -18,6 +18,7 @@ from gapcast.mqtt.connection.broker_problem import broker_address
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.tls import Tls, TlsFiles
 from gapcast.mqtt.connection.transport import Transport
+from gapcast.mqtt.discovery.discovery_message import birth_topics
 from gapcast.mqtt.requests.demand_registers import RegisterSource
 from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.mqtt.sources.submeters import SubmeterSource
@@ -181,7 +182,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         subscriptions=subscriptions_of(settings),
         stale_subscriptions=filters_of(settings) if mqtt.share_group else (),
         request_topics=(
-            *((f"{home.discovery_prefix}/status",) if home.enabled else ()),
+            *(birth_topics(home.discovery_prefix) if home.enabled else ()),
             DeviceTopic.parse("topics.plan", settings.topics.plan).filter,
             *_demand_filters_of(settings),
         ),

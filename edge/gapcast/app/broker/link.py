@@ -83,4 +83,5 @@ def connect_discovery(link: MqttLink, settings: Settings, service: Service, sess
         service.queries.published_model_of,
         is_beyond_limit=lambda device: service.queries.exceeds_device_limit(device, topics.max_devices),
     )
-    link.listen(topics.birth_topic, link.discovery)
+    for topic in topics.birth_topics:
+        link.listen(topic, link.discovery)

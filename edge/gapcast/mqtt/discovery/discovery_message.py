@@ -55,9 +55,9 @@ class HomeAssistantTopics:
     scores_every_s: float = 900.0
 
     @property
-    def birth_topic(self) -> str:
-        """The topic on which Home Assistant publishes that it has started."""
-        return f"{self.discovery_prefix}/status"
+    def birth_topics(self) -> tuple[str, ...]:
+        """The topics on one of which Home Assistant publishes that it has started."""
+        return birth_topics(self.discovery_prefix)
 
     def config_topic(self, device: str) -> str:
         """Return the discovery topic of ``device``."""
@@ -68,6 +68,15 @@ class HomeAssistantTopics:
         if self.demand is None:
             return None
         return DemandEntityTopics(self.demand.demand.of(device), self.demand.limit.of(device), self.max_kw)
+
+
+def birth_topics(discovery_prefix: str) -> tuple[str, ...]:
+    """Return Home Assistant's default topic, which does not follow its prefix, and the one with ``discovery_prefix``.
+
+    >>> birth_topics("homeassistant"), birth_topics("ha")
+    (('homeassistant/status',), ('homeassistant/status', 'ha/status'))
+    """
+    return tuple(dict.fromkeys(("homeassistant/status", f"{discovery_prefix}/status")))
 
 
 def object_id(device: str) -> str:
