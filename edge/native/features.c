@@ -1,4 +1,4 @@
-/* The features of the online model: rls_features.py, step_features.py, hidden_features.py; analogs.c has the rest. */
+/* The features of the online model: rls_features.py, step_features.py, random_features.py; analogs.c has the rest. */
 
 #include <math.h>
 

@@ -72,7 +72,7 @@ struct outlook_step {
     double *base_kw, *change, *log_width_of;
 };
 
-/* outlook_agreement.c */
+/* outlook_alignment.c */
 void persistence_of(const struct outlook_step *step, double last_kw, double *kw);
 void base_of(const struct outlook_step *step, int64_t entry, const double *model_kw, double *away_kw);
 void agree(const struct outlook_step *step, int64_t entry, double floor_kw);

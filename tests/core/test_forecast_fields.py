@@ -12,7 +12,7 @@ import pytest
 import gapcast.core.forecasts.forecast
 import gapcast.core.forecasts.forecast_fields
 import gapcast.core.forecasts.forecast_layout
-from gapcast.core.forecasts.forecast import Forecasts, Shares
+from gapcast.core.forecasts.forecast import EnsembleWeights, Forecasts
 from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.models.predictor import PublishedModel
@@ -45,7 +45,9 @@ def forecasts(*, complete: bool) -> Forecasts:
         lower_kw=[1.0, 2.0],
         upper_kw=[2.0, 4.0],
         path_kw=np.array([[1.2, 1.6], [2.2, 2.6]]),
-        shares=Shares(("lstm", "persistence"), np.array([[0.75, 0.25, 0.5, 0.5], [1.0, 0.0, 0.125, 0.875]], "f4")),
+        shares=EnsembleWeights(
+            ("lstm", "persistence"), np.array([[0.75, 0.25, 0.5, 0.5], [1.0, 0.0, 0.125, 0.875]], "f4")
+        ),
         uncontrolled_kw=[0.6, 0.1],
         planned_kw=[1.0, 2.5],
     )

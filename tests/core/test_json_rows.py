@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.compiled.functions import load_function
-from gapcast.core.forecasts.forecast import DECIMALS, Forecasts, Shares
+from gapcast.core.forecasts.forecast import DECIMALS, EnsembleWeights, Forecasts
 from gapcast.core.forecasts.forecast_json import _N_FORMS, ForecastEncoder
 from gapcast.core.forecasts.json_rows import MAX_TEXTS, JsonDocuments, JsonForm, JsonRows, Packets, SlotKind
 from gapcast.core.models.predictor import PublishedModel
@@ -62,7 +62,7 @@ def batches(draw: st.DrawFn) -> Forecasts:
         column(POWERS) if has_bounds else None,
         column(POWERS) if has_bounds else None,
         np.array(column(st.lists(POWERS, min_size=3, max_size=3))) if draw(st.booleans()) else None,
-        Shares(NAMES, np.array(column(st.lists(WEIGHTS, min_size=6, max_size=6)), dtype=np.float32))
+        EnsembleWeights(NAMES, np.array(column(st.lists(WEIGHTS, min_size=6, max_size=6)), dtype=np.float32))
         if draw(st.booleans())
         else None,
     )
@@ -240,11 +240,11 @@ def test_encoder_writes_the_members_of_each_models_forecasts() -> None:
         mean_kw, median_kw, lower_kw, upper_kw = numbers[:, :4].T.tolist()
         columns = Forecasts(
             model, 946_684_800_000, ["x", "y"], [1, 2], [3, 4], mean_kw, median_kw, lower_kw, upper_kw,
-            numbers[:, 4:6], Shares(names, numbers[:, 6:]),
+            numbers[:, 4:6], EnsembleWeights(names, numbers[:, 6:]),
         )  # fmt: skip
         assert [*encoder.encode(replace(columns, numbers=numbers))] == [*ForecastEncoder().encode(columns)]
         one = Forecasts(
             model, 946_684_800_000, ["x"], [1], [3], mean_kw[:1], median_kw[:1], lower_kw[:1], upper_kw[:1],
-            numbers[:1, 4:6], Shares(names, numbers[:1, 6:]),
+            numbers[:1, 4:6], EnsembleWeights(names, numbers[:1, 6:]),
         )  # fmt: skip
         assert [*encoder.encode(replace(one, numbers=numbers[:1]))] == [*ForecastEncoder().encode(one)]

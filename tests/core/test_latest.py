@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.forecasts.forecast import Forecasts, Shares, join_forecasts
+from gapcast.core.forecasts.forecast import EnsembleWeights, Forecasts, join_forecasts
 from gapcast.core.forecasts.latest import Latest
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
@@ -19,7 +19,7 @@ MEDIAN, LOWER, UPPER, FIRST_MEAN = range(4)
 def columns() -> tuple[np.ndarray, ...]:
     """The stored columns of one forecast."""
     latest = Latest(2, NAMES)
-    shares = Shares(NAMES, np.array([[0.75, 0.25, 0.5, 0.5]], dtype=np.float32))
+    shares = EnsembleWeights(NAMES, np.array([[0.75, 0.25, 0.5, 0.5]], dtype=np.float32))
     quantiles_kw = [1.5], [1.0], [2.0]
     made = Forecasts(
         MODEL,

@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble import boa_weights, mean_correction, median_calibration, median_threshold
-from gapcast.core.learning.online_model import hidden_features, packed_covariance, rls_features
+from gapcast.core.learning.online_model import packed_covariance, random_features, rls_features
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
@@ -29,12 +29,12 @@ DEVICES = ("home", "barn")
 @pytest.fixture(autouse=True)
 def of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the version that stored the state had, and what it had not: the layout is the point."""
-    monkeypatch.setattr(hidden_features, "UNITS", tuple(range(44)))
+    monkeypatch.setattr(random_features, "UNITS", tuple(range(44)))
     monkeypatch.setattr(rls_features, "UNITS", tuple(range(44)))
-    for module in (hidden_features, rls_features):
+    for module in (random_features, rls_features):
         monkeypatch.setattr(module, "N_HIDDEN", 44)
-    monkeypatch.setattr(hidden_features, "_LIMIT", 4.0)
-    monkeypatch.setattr(hidden_features, "drawn", hidden_features.drawn.__wrapped__)
+    monkeypatch.setattr(random_features, "_LIMIT", 4.0)
+    monkeypatch.setattr(random_features, "drawn", random_features.drawn.__wrapped__)
     monkeypatch.setattr(boa_weights, "PRIMARY_PRIOR", 0.35)
 
 

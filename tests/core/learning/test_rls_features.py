@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32, F64
-from gapcast.core.learning.online_model import hidden_features, rls_model, step_features
+from gapcast.core.learning.online_model import random_features, rls_model, step_features
 from gapcast.core.learning.online_model.rls_features import RlsFeatures
 from tests.support.examples import examples
 from tests.support.houses import house_kw
@@ -88,16 +88,16 @@ def test_features_of_a_batch_equal_those_one_by_one(seed: int, n: int) -> None:
         assert np.array_equal(features_of(windows[i : i + 1], scale_kw[:1])[0], whole[i])
 
 
-def test_hidden_features_are_the_same_in_every_version() -> None:
+def test_random_features_are_the_same_in_every_version() -> None:
     """Learned coefficients refer to them: another value here would spoil the state of every gateway."""
     view = RlsFeatures(CONTEXT, ["model mean"], UTC, 5)
     columns = features_of(np.array([cycling(20, 12, 7)], np.float32), np.array([0.25]))[0]
-    hidden = columns[view.names.index("hidden 14") :][: len(hidden_features.UNITS)]
+    hidden = columns[view.names.index("hidden 14") :][: len(random_features.UNITS)]
     assert (hidden >= 0).all()
     assert hidden[:6] == pytest.approx([1.784424, 1.082714, 0.285489, 3.228844, 0, 0.540471], abs=1e-5)
 
 
-def test_hidden_features_tell_a_kettle_from_a_shower() -> None:
+def test_random_features_tell_a_kettle_from_a_shower() -> None:
     """At 2.4 and 8.4 kW, where the mean change in five minutes is 85 W: both are far above what is usual."""
     view, kw = RlsFeatures(CONTEXT, ["model mean"], UTC, 5), np.full((2, CONTEXT), 0.2, np.float32)
     kw[:, -3:] += np.array([[2.4], [8.4]], np.float32)

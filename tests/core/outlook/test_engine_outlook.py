@@ -19,7 +19,7 @@ from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
 from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_forecasts
-from tests.core.outlook.test_consistency import means_of
+from tests.core.outlook.test_reconciliation import means_of
 from tests.support.examples import examples
 from tests.support.houses import FIRST, Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel

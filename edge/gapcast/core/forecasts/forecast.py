@@ -74,7 +74,7 @@ class Forecast:
 
 
 @dataclass(slots=True)
-class Shares:
+class EnsembleWeights:
     """Ensemble weights in the forecasts of a batch, of E members called ``names``.
 
     ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``. Not to be
@@ -126,7 +126,7 @@ class Forecasts:
     lower_kw: list[float] | None = None
     upper_kw: list[float] | None = None
     path_kw: F64 | None = None
-    shares: Shares | None = None
+    shares: EnsembleWeights | None = None
     repairs: Repairs | None = None
     uncontrolled_kw: list[float | None] | None = None
     planned_kw: list[float | None] | None = None
@@ -187,7 +187,7 @@ def join_forecasts(parts: Sequence[Forecasts]) -> Forecasts:
     shares = None
     if first.shares is not None:
         weights = np.concatenate([part.shares.weights for part in parts if part.shares is not None])
-        shares = Shares(first.shares.names, weights)
+        shares = EnsembleWeights(first.shares.names, weights)
     paths_kw = [part.path_kw for part in parts if part.path_kw is not None]
     path_kw = np.concatenate(paths_kw) if paths_kw else None
     repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import doubled
-from gapcast.core.forecasts.forecast import DECIMALS, Forecast, Forecasts, Shares
+from gapcast.core.forecasts.forecast import DECIMALS, EnsembleWeights, Forecast, Forecasts
 from gapcast.core.forecasts.forecast_range import WIDEST, ForecastRange
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.models.predictor import ModelIdentity
@@ -123,7 +123,7 @@ class Latest:
         published_kw = stored_kw.astype(np.float64).round(DECIMALS).tolist()
         median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
         path_kw = tuple(published_kw[_N_QUANTILES:])
-        weights = Shares(self._members, self._shares[row : row + 1])
+        weights = EnsembleWeights(self._members, self._shares[row : row + 1])
         experts, median_experts = weights.of(0) if self._members else (None, None)
         uncontrolled_kw, planned_kw = self.planned.get(row, (None, None))
         return Forecast(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER, Forecasts, Shares
+from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER, EnsembleWeights, Forecasts
 from gapcast.core.forecasts.published_powers import N_POWERS, rounded
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.models.predictor import ModelIdentity, Prediction, PublishedModel
@@ -85,7 +85,7 @@ def from_ensemble(
         lower_kw=lower_kw if LOWER in levels else None,
         upper_kw=upper_kw if UPPER in levels else None,
         path_kw=numbers[:, N_POWERS:n_powers] if n_powers > N_POWERS else None,
-        shares=Shares(ensemble.members, numbers[:, n_powers:]) if n_weights else None,
+        shares=EnsembleWeights(ensemble.members, numbers[:, n_powers:]) if n_weights else None,
         numbers=numbers if n_weights and options.calibrates else None,
     )
 

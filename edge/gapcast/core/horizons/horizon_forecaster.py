@@ -20,7 +20,7 @@ from gapcast.core.forecasts.latest import Latest
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.forecasts.published_powers import PublishedPowers
 from gapcast.core.horizons.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
-from gapcast.core.horizons.panel import Panel, PanelPredictions
+from gapcast.core.horizons.model_set import ModelPredictions, ModelSet
 from gapcast.core.horizons.repairs import repair_windows, repairs_of
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.forests.house_forests import HouseForests
@@ -71,9 +71,11 @@ class HorizonForecaster:
         self.horizon_min = models.horizon_min
         self._zone = zone
         self._range = ForecastRange.of(limits)
-        self.panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self._range)
+        self.model_set = model_set = ModelSet((model,) if ensemble is None else ensemble.models, zone, self._range)
         #: The identity that forecasts are published under.
-        self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
+        self.published_model: ModelIdentity = (
+            model if ensemble is None else published_model_of(ensemble, model_set.context)
+        )
         self.has_path = includes_path and len(model.lead_times_min) > 1
         leads_min = self.published_model.lead_times_min if self.has_path else ()
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
@@ -83,7 +85,7 @@ class HorizonForecaster:
         self.outlooks: OutlookForecaster | None = None
         if outlook is not None:
             published_min = model.lead_times_min if self.has_path else model.lead_times_min[-1:]
-            self.outlooks = OutlookForecaster(outlook, zone, limits, published_min, panel.channels)
+            self.outlooks = OutlookForecaster(outlook, zone, limits, published_min, model_set.channels)
         #: Whether the outlook's model continues from the body of the primary model.
         self._shares_body = outlook is not None and continues_from(outlook.model, model)
         #: Output of the primary model's body for the last batch, with its rows and minutes; None if it cannot be used.
@@ -92,18 +94,18 @@ class HorizonForecaster:
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The trees of the nightly refit, by device.
-        self.forests = HouseForests(panel.context, self.horizon_min, zone)
+        self.forests = HouseForests(model_set.context, self.horizon_min, zone)
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self.has_path else 1, members, self._range)
 
     @property
     def context(self) -> int:
         """Minutes that windows must have."""
-        return self.panel.context if self.outlooks is None else max(self.panel.context, self.outlooks.context)
+        return self.model_set.context if self.outlooks is None else max(self.model_set.context, self.outlooks.context)
 
     def use_submeters(self, submeters: Submeters) -> None:
         """Fit forests to the ``submeters`` of the devices too; to be called before there are any."""
-        self.forests = HouseForests(self.panel.context, self.horizon_min, self._zone, submeters)
+        self.forests = HouseForests(self.model_set.context, self.horizon_min, self._zone, submeters)
 
     def count_minutes(self, n_minutes: int) -> None:
         """Publish that real readings are counted in the newest ``n_minutes``, which all horizons have in common."""
@@ -113,21 +115,21 @@ class HorizonForecaster:
             model.quantile_levels,
         )  # fmt: skip
 
-    def predict(self, accepted: AcceptedBatch, measured: F32, buffers: Buffers) -> PanelPredictions:
+    def predict(self, accepted: AcceptedBatch, measured: F32, buffers: Buffers) -> ModelPredictions:
         """Return each model's prediction for ``measured`` ``[N, context, C]``, the windows of ``accepted``.
 
         Raises :class:`ModelError` if a model cannot be run. Nothing is stored or learned.
         """
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        required = measured[:, -self.panel.context :, : buffers.n_required]
+        required = measured[:, -self.model_set.context :, : buffers.n_required]
         with_body = self._shares_body and self.outlooks is not None and self.outlooks.has_any(accepted.rows)
-        return self.panel.predict(required, minutes, accepted.rows, buffers.week, with_body=with_body)
+        return self.model_set.predict(required, minutes, accepted.rows, buffers.week, with_body=with_body)
 
     def forecast(
         self,
         accepted: AcceptedBatch,
         measured: F32,
-        predicted: PanelPredictions,
+        predicted: ModelPredictions,
         buffers: Buffers,
         issued_at_ms: int,
         plans: Plans,
@@ -138,7 +140,7 @@ class HorizonForecaster:
         """
         keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        measured = measured[:, -self.panel.context :]
+        measured = measured[:, -self.model_set.context :]
         predictions, unusable, body = predicted
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:

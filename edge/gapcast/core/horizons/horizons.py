@@ -81,7 +81,7 @@ class Horizons:
         buffers = Buffers(
             WindowSpec(max(one.context for one in self.all), self.main.model.spec.padding),
             max_devices,
-            self.main.panel.channels,
+            self.main.model_set.channels,
             n_counted=self.n_counted,
             submeters=submeters,
             week=WeekHistory(n_rows) if n_rows else None,
@@ -93,7 +93,7 @@ class Horizons:
     def _rows_with_history(self, max_devices: int) -> int:
         """Return for how many devices a model takes a week of quarter-hours as its second input."""
         n_rows, main = 0, self.main
-        if any(one.panel.takes_history for one in self.all):
+        if any(one.model_set.takes_history for one in self.all):
             n_rows = max_devices if main.ensemble is None else main.ensemble.options.max_devices
         if main.outlooks is not None and history_steps_of(main.outlooks.model):
             n_rows = max(n_rows, min(main.outlooks.options.max_devices, max_devices))

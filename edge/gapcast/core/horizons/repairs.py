@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, Flags
 from gapcast.core.forecasts.forecast_range import ForecastRange, Repairs, Replacement
-from gapcast.core.horizons.panel import UnusablePredictions
+from gapcast.core.horizons.model_set import UnusablePredictions
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers

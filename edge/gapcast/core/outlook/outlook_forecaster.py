@@ -16,7 +16,7 @@ from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.learning.scores.summary import Period
 from gapcast.core.models.predictor import Body
 from gapcast.core.outlook.correction import correction_model
-from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.correction.forecast_alignment import ForecastAlignment, PublishedValues
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import ModelMeans, Outlook, Outlooks
@@ -58,9 +58,9 @@ class OutlookForecaster:
         self._range = ForecastRange.of(limits)
         self._leads_min = leads_min = model.lead_times_min
         self._published_min = tuple(published_min)
-        self._agreement = Agreement(leads_min, published_min, self._range)
+        self._alignment = ForecastAlignment(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
-        parts = self._predictions, self._agreement, self.online
+        parts = self._predictions, self._alignment, self.online
         #: The compiled step; None: numpy is used.
         self.compiled_step = CompiledOutlooks.of(*parts, self.context) if compiled else None
         self._step: OutlookStep = self.compiled_step or NumpyOutlooks(*parts)
@@ -92,9 +92,9 @@ class OutlookForecaster:
             at = row_index(np.array(tracked, dtype=np.int64))
         if not tracked:
             return None
-        published = self._agreement.published(forecasts, at)
+        published = self._alignment.published(forecasts, at)
         added_kw = self._added(tracked, planned_kw)
-        uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
+        uncontrolled = published if added_kw is None else self._alignment.without(published, added_kw)
         if body is not None and at is not ALL:
             body = body.select(at)
         batch = self._batch_of(accepted, windows[at], at, uncontrolled, week, forecasts.issued_at_ms, body)
@@ -102,7 +102,7 @@ class OutlookForecaster:
         kw = made.kw
         if added_kw is not None:
             kw = np.minimum(np.maximum(kw + added_kw[..., np.newaxis], self._range.low_kw), self._range.high_kw)
-            self._agreement.restore_published(kw, published)
+            self._alignment.restore_published(kw, published)
             self.online.store_newest(batch.rows, batch.minutes, batch.issued_at_ms, kw)
         mean_added_kw = np.zeros(kw.shape[:2]) if added_kw is None else added_kw[:, :, 1]
         return Outlooks(

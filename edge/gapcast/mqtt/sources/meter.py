@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from gapcast.core.meters.counter import Counter
+from gapcast.core.meters.energy_counter import EnergyCounter
 from gapcast.core.meters.minutes import MinuteMeans
 from gapcast.core.meters.source import Source, sum_terms
 from gapcast.core.readings.samples import MeterState, SampleCount
@@ -20,7 +20,7 @@ class Meter:
     topic: str
     source: Source
     means: MinuteMeans
-    counter: Counter | None
+    counter: EnergyCounter | None
     #: The newest value of each term, by path.
     known: dict[str, float] = field(default_factory=dict)
     #: Index of the first of the source's sums that the meter has sent; later ones are not used instead.

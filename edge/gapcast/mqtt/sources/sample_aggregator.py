@@ -8,7 +8,7 @@ from math import inf
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.meters.counter import Counter
+from gapcast.core.meters.energy_counter import EnergyCounter
 from gapcast.core.meters.minutes import MinuteMeans, SampleResult
 from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.monitoring.statistics import Statistics
@@ -39,7 +39,7 @@ class SampleAggregator:
     def meter(self, name: str, topic: str, source: Source) -> Meter:
         """Return a meter in its initial state."""
         signs = [term.sign for term in source.value[0]] if source.value else [1]
-        counter = Counter(signs, source.holding.hold_ms) if source.is_counter else None
+        counter = EnergyCounter(signs, source.holding.hold_ms) if source.is_counter else None
         means = MinuteMeans(source.holding, 1 + len(self._extras))
         return Meter(name, topic, source, means, counter, best=max(0, len(source.value) - 1))
 
@@ -193,7 +193,9 @@ class SampleAggregator:
         if meter.counter is None and meter.means.newest_ms is not None and sample.at_ms is not None:
             meter.means.add(sample.at_ms, (None,) * (1 + len(self._extras)))
 
-    def _count(self, meter: Meter, counter: Counter, at_ms: int, extras: tuple[float | None, ...]) -> SampleResult:
+    def _count(
+        self, meter: Meter, counter: EnergyCounter, at_ms: int, extras: tuple[float | None, ...]
+    ) -> SampleResult:
         source = meter.source
         counts = [meter.known[term.path] for term in source.value[0]] if source.value else [meter.known[""]]
         taken = counter.add(at_ms, tuple(count * PER_UNIT[source.unit] for count in counts))

@@ -27,7 +27,11 @@ from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, Membe
 from gapcast.core.learning.ensemble.ensemble_state import EnsembleState
 from gapcast.core.learning.ensemble.ensemble_update import EnsembleUpdate
 from gapcast.core.learning.ensemble.learning_prior import LearningPrior
-from gapcast.core.learning.ensemble.member_combination import EnsembleForecasts, MemberCombination, UnlearnedForecasts
+from gapcast.core.learning.ensemble.member_combination import (
+    EnsembleForecasts,
+    ForecastsBeforeUpdate,
+    MemberCombination,
+)
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.step_outcomes import StepOutcomes
 from gapcast.core.learning.submeters.submeter_features import load_features
@@ -71,7 +75,7 @@ class Ensemble:
         self._update = EnsembleUpdate(self._state)
         #: The compiled step; None: numpy is used.
         self.compiled_step = CompiledStep.of(inputs, self._state, self._combination) if compiled else None
-        self._unlearned: UnlearnedForecasts | None = None
+        self._unlearned: ForecastsBeforeUpdate | None = None
         self._outcomes: list[Outcomes] = []
 
     @property

@@ -24,7 +24,7 @@ from gapcast.core.learning.ensemble.ensemble_state import (
     SPECIALISTS,
     EnsembleState,
 )
-from gapcast.core.learning.ensemble.member_combination import UnlearnedForecasts
+from gapcast.core.learning.ensemble.member_combination import ForecastsBeforeUpdate
 from gapcast.core.learning.ensemble.pending_forecasts import IssuedForecasts
 from gapcast.core.learning.online_model import daily_profile, phase_table, rls_model
 
@@ -40,7 +40,7 @@ class EnsembleUpdate:
         self._options = state.options
 
     @np.errstate(**DAMAGED)
-    def learn(self, unlearned: UnlearnedForecasts) -> Outcomes | None:
+    def learn(self, unlearned: ForecastsBeforeUpdate) -> Outcomes | None:
         """Store the forecasts ``unlearned``, and learn from what their newest readings are the outcomes of.
 
         Return these outcomes, None if there are none.

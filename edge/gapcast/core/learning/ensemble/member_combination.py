@@ -48,7 +48,7 @@ class EnsembleForecasts:
     replaced: list[tuple[int, float]] = field(default_factory=list)
 
 
-class UnlearnedForecasts(NamedTuple):
+class ForecastsBeforeUpdate(NamedTuple):
     """The forecasts of a round whose readings nothing was learned from yet.
 
     ``inputs`` are what they were made from, ``issued`` what is stored until their outcomes, ``log_width`` ``[N]`` the
@@ -77,7 +77,7 @@ class MemberCombination:
 
     def combine(
         self, one: MemberPredictions, rows: I64, published: EnsembleForecasts, places: I64 | slice
-    ) -> UnlearnedForecasts:
+    ) -> ForecastsBeforeUpdate:
         """Write the forecasts of ``one`` to ``places`` of ``published``, with the learning state in ``rows``.
 
         The feature columns of ``one`` are scaled in place. Return what is to be stored until the outcome.
@@ -118,7 +118,7 @@ class MemberCombination:
             of_batch = np.arange(len(published.kw))[places]
             published.replaced.extend(self.replace_impossible(rows, made, shares, log_width, of_batch))
         published.kw[places], published.shares[places] = kw, shares
-        return UnlearnedForecasts(one, made, log_width, loads)
+        return ForecastsBeforeUpdate(one, made, log_width, loads)
 
     def _write_bounds(self, one: MemberPredictions, made: IssuedForecasts, log_width: F64, floor_kw: F64) -> F64:
         """Write the bounds of ``made``, around the median before its threshold; return the log(width) of each."""

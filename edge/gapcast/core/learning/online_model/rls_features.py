@@ -3,7 +3,7 @@
 Everything in kW is a change from the last reading, so that the same habits at another level have the same features.
 Older minutes are averaged over ever longer stretches, because their exact minute does not matter. Steps
 (:mod:`.step_features`), what followed similar moments (:mod:`.analog_features`), what becomes of a step
-(:mod:`.phase_table`) and fixed random functions (:mod:`.hidden_features`) let the model learn when a compressor stops,
+(:mod:`.phase_table`) and fixed random functions (:mod:`.random_features`) let the model learn when a compressor stops,
 which is not linear in the minutes.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.online_model import analog_features, packed_covariance, phase_table, step_features
-from gapcast.core.learning.online_model.hidden_features import N_HIDDEN, UNITS, HiddenFeatures
+from gapcast.core.learning.online_model.random_features import N_HIDDEN, UNITS, RandomFeatures
 from gapcast.core.windows.features import minute_of_day
 
 #: Most recent minutes with one feature each.
@@ -86,7 +86,7 @@ class RlsFeatures:
         columns = {name: i for i, name in enumerate(self.names) if name in _INPUTS}
         columns |= {f"minutes from {begin}": in_kw.index(f"minutes {begin} to {end}") for begin, end in backwards}
         #: The random functions of the other columns.
-        self.hidden = HiddenFeatures(_INPUTS, columns)
+        self.hidden = RandomFeatures(_INPUTS, columns)
         #: Number of columns of a matrix of features: those with names, and zeros.
         self.width = packed_covariance.padded(len(self.names))
 

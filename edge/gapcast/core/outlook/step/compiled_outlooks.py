@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from gapcast.compiled.functions import Function, ResizableArrays, load_function, set_pointers
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.arrays.array_types import I64
-from gapcast.core.outlook.correction.agreement import Agreement
 from gapcast.core.outlook.correction.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
+from gapcast.core.outlook.correction.forecast_alignment import ForecastAlignment
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
@@ -40,7 +40,7 @@ class CompiledOutlooks:
         self,
         functions: tuple[Function, Function],
         predictions: ModelOutlooks,
-        agreement: Agreement,
+        alignment: ForecastAlignment,
         online: OnlineOutlook,
     ) -> None:
         """Work on the state of ``online`` with the ``functions`` that make outlooks and learn."""
@@ -48,8 +48,8 @@ class CompiledOutlooks:
         self._online = online
         self._step = step = OutlookStruct()
         self._address = ctypes.addressof(step)
-        self._fill_sizes(predictions, agreement)
-        self._tables = self._tables_of(predictions, agreement)
+        self._fill_sizes(predictions, alignment)
+        self._tables = self._tables_of(predictions, alignment)
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
         self._batch = ResizableArrays(step, BATCH)
@@ -60,7 +60,7 @@ class CompiledOutlooks:
 
     @classmethod
     def of(
-        cls, predictions: ModelOutlooks, agreement: Agreement, online: OnlineOutlook, context: int
+        cls, predictions: ModelOutlooks, alignment: ForecastAlignment, online: OnlineOutlook, context: int
     ) -> CompiledOutlooks | None:
         """Return the step for outlooks of windows of at least ``context`` minutes, or None if numpy is to be used."""
         make, learn = load_function("gapcast_outlook"), load_function("gapcast_outlook_learn")
@@ -69,7 +69,7 @@ class CompiledOutlooks:
         has_hours = predictions.history_steps in {0, STEPS}
         if make is None or learn is None or not (is_default and fits and has_hours):
             return None
-        return cls((make, learn), predictions, agreement, online)
+        return cls((make, learn), predictions, alignment, online)
 
     def make(self, batch: OutlookBatch) -> MadeOutlooks:
         """Return the outlooks of ``batch``, and store the newest of each device."""
@@ -104,27 +104,27 @@ class CompiledOutlooks:
 
     # --- arguments --------------------------------------------------------------------------------
 
-    def _fill_sizes(self, predictions: ModelOutlooks, agreement: Agreement) -> None:
-        online, step, consistency = self._online, self._step, agreement.consistency
+    def _fill_sizes(self, predictions: ModelOutlooks, alignment: ForecastAlignment) -> None:
+        online, step, reconciliation = self._online, self._step, alignment.reconciliation
         step.context, step.n_leads, step.n_levels = _reach_of(online), len(online.leads), predictions.n_levels
-        step.n_fixed, step.n_free = len(consistency.fixed), len(consistency.free)
-        step.horizon = -1 if agreement.horizon is None else agreement.horizon
-        step.has_one = agreement.has_one
+        step.n_fixed, step.n_free = len(reconciliation.fixed), len(reconciliation.free)
+        step.horizon = -1 if alignment.horizon is None else alignment.horizon
+        step.has_one = alignment.has_one
         step.n_slots, step.n_places = online.pending.n_slots, online.pending.n_places
-        step.min_kw, step.low_kw, step.high_kw = online.min_kw, agreement.range.low_kw, agreement.range.high_kw
+        step.min_kw, step.low_kw, step.high_kw = online.min_kw, alignment.range.low_kw, alignment.range.high_kw
 
-    def _tables_of(self, predictions: ModelOutlooks, agreement: Agreement) -> dict[str, NDArray[Any]]:
-        online, consistency = self._online, agreement.consistency
+    def _tables_of(self, predictions: ModelOutlooks, alignment: ForecastAlignment) -> dict[str, NDArray[Any]]:
+        online, reconciliation = self._online, alignment.reconciliation
         tables = (
             online.leads,
             predictions.levels,
             online.features.places,
             online.recent,
-            consistency.fixed,
-            consistency.free,
-            agreement.shift.T,
-            consistency.free_of.T,
-            consistency.means_of.T,
+            reconciliation.fixed,
+            reconciliation.free,
+            alignment.shift.T,
+            reconciliation.free_of.T,
+            reconciliation.means_of.T,
             ON_CIRCLE,
         )
         return {name: np.array(table, TABLES[name], order="C") for name, table in zip(TABLES, tables, strict=True)}

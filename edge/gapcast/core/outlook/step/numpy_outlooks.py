@@ -6,8 +6,8 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.arrays.device_rows import ALL, DAMAGED, rounds_of
-from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.correction.corrected_outlooks import CorrectedOutlooks, OutlookInputs
+from gapcast.core.outlook.correction.forecast_alignment import ForecastAlignment, PublishedValues
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.outlook import CENTRES, LOWER, N_COLUMNS
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
@@ -17,9 +17,9 @@ from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
 class NumpyOutlooks:
     """Makes outlooks round by round: the readings of a device are learned from one after the other."""
 
-    def __init__(self, predictions: ModelOutlooks, agreement: Agreement, online: OnlineOutlook) -> None:
-        """Correct the model's ``predictions`` by the state of ``online``; by ``agreement`` they equal the forecasts."""
-        self._predictions, self._agreement, self._online = predictions, agreement, online
+    def __init__(self, predictions: ModelOutlooks, alignment: ForecastAlignment, online: OnlineOutlook) -> None:
+        """Correct the model's ``predictions`` by the state of ``online``; by ``alignment`` they equal the forecasts."""
+        self._predictions, self._alignment, self._online = predictions, alignment, online
         self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
 
     @np.errstate(**DAMAGED)
@@ -45,21 +45,21 @@ class NumpyOutlooks:
 
     def _finish(self, one: OutlookInputs, made: CorrectedOutlooks, published: PublishedValues) -> None:
         """Make the outlooks ``made`` consistent, in place; replace impossible ones, and reset their devices' state."""
-        self._agreement.agree(made.kw, published, made.floor_kw)
-        bad = self._agreement.impossible(made.kw)
+        self._alignment.align(made.kw, published, made.floor_kw)
+        bad = self._alignment.impossible(made.kw)
         if bad.size:
             last_kw = one.windows[bad, -1].astype(np.float64)
-            kw = self._agreement.persistence(last_kw, made.kw.shape[1])
+            kw = self._alignment.persistence(last_kw, made.kw.shape[1])
             floor_kw = kw[:, 0, 0, LOWER]
             one.base_kw[bad] = kw[..., CENTRES]
-            self._agreement.agree(kw, published.select(bad), floor_kw)
+            self._alignment.align(kw, published.select(bad), floor_kw)
             made.kw[bad] = kw
             made.columns[bad], made.change[bad], made.log_width[bad] = 0.0, 0.0, np.nan
             self._online.reset(one.rows[bad])
 
     def _inputs(self, batch: OutlookBatch) -> OutlookInputs:
         model_kw, quantiles_kw = self._predict(batch)
-        base = self._agreement.base(model_kw, batch.published)
+        base = self._alignment.base(model_kw, batch.published)
         return OutlookInputs(
             rows=batch.rows,
             minutes=batch.minutes,
@@ -78,9 +78,9 @@ class NumpyOutlooks:
         Those of windows with an impossible value are persistence.
         """
         kw, quantiles_to_kw = self._predictions.columns_of(batch.prediction)
-        bad = self._agreement.impossible(kw)
+        bad = self._alignment.impossible(kw)
         if bad.size:
             last_kw = batch.windows[bad, -1].astype(np.float64)
-            kw[bad] = self._agreement.persistence(last_kw, kw.shape[1])
+            kw[bad] = self._alignment.persistence(last_kw, kw.shape[1])
             quantiles_to_kw[bad] = last_kw[:, np.newaxis, np.newaxis]
         return kw, quantiles_to_kw

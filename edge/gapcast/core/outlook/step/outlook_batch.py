@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.models.predictor import Prediction
-from gapcast.core.outlook.correction.agreement import PublishedValues
+from gapcast.core.outlook.correction.forecast_alignment import PublishedValues
 
 
 class OutlookBatch(NamedTuple):

@@ -12,7 +12,7 @@ from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.arrays.device_rows import RowIndex, row_index
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
-from gapcast.core.outlook.correction.consistency import Consistency, means_of_leads, times
+from gapcast.core.outlook.correction.reconciliation import Reconciliation, means_of_leads, times
 from gapcast.core.outlook.outlook import CENTRES, LOWER, MEAN, MEDIAN, UPPER
 
 #: Minutes after the published horizon in which what the forecast knows better falls to a third.
@@ -37,7 +37,7 @@ class PublishedValues(NamedTuple):
         return PublishedValues(self.path_kw[which], self.horizon_kw[which])
 
 
-class Base(NamedTuple):
+class ShiftedOutlooks(NamedTuple):
     """``kw`` ``[N, K, 2, 2]``: mean and median of outlooks, by lead time and kind, shifted by the published forecast.
 
     ``away_kw`` ``[N, 2]`` is how far its mean and median at the horizon are from the model's.
@@ -47,17 +47,17 @@ class Base(NamedTuple):
     away_kw: F64
 
 
-class Agreement:
+class ForecastAlignment:
     """Makes outlooks of K lead times agree with published forecasts of other lead times."""
 
     def __init__(self, leads_min: Sequence[int], published_min: Sequence[int], forecast_range: ForecastRange) -> None:
         """Outlooks have ``leads_min``, forecasts ``published_min``; all powers are within ``forecast_range``."""
-        self.consistency = consistency = Consistency(leads_min, published_min)
+        self.reconciliation = reconciliation = Reconciliation(leads_min, published_min)
         self.range = forecast_range
         self._safe_kw = min(-forecast_range.low_kw, forecast_range.high_kw)
-        self._fixed = fixed = row_index(consistency.fixed)
-        self._n_fixed = len(consistency.fixed)
-        published_at = [list(published_min).index(leads_min[i]) for i in consistency.fixed.tolist()]
+        self._fixed = fixed = row_index(reconciliation.fixed)
+        self._n_fixed = len(reconciliation.fixed)
+        published_at = [list(published_min).index(leads_min[i]) for i in reconciliation.fixed.tolist()]
         self._published_at = row_index(np.array(published_at, dtype=np.int64))
         #: Index of the published horizon among the lead times, None if it is not one of them.
         self.horizon = list(leads_min).index(published_min[-1]) if published_min[-1] in leads_min else None
@@ -84,7 +84,7 @@ class Agreement:
             horizon_kw[:, column] = np.nan if values is None else values
         return PublishedValues(path_kw, horizon_kw[which])
 
-    def base(self, model_kw: F64, published: PublishedValues) -> Base:
+    def base(self, model_kw: F64, published: PublishedValues) -> ShiftedOutlooks:
         """Return the base for the model's outlooks ``model_kw`` ``[N, K, 2, 4]``."""
         n, k = model_kw.shape[:2]
         away_kw = np.zeros((n, self._n_fixed + 2))
@@ -95,7 +95,7 @@ class Agreement:
             median_kw = published.horizon_kw[:, 1] - model_kw[:, self.horizon, 0, MEDIAN]
             away_kw[:, -1] = np.where(np.isnan(median_kw), away_kw[:, -2], median_kw)
         shift_kw = times(away_kw, self.shift).reshape(n, k, 2, 2)
-        return Base(model_kw[..., CENTRES] + shift_kw, away_kw[:, -2:])
+        return ShiftedOutlooks(model_kw[..., CENTRES] + shift_kw, away_kw[:, -2:])
 
     def without(self, published: PublishedValues, added_kw: F64) -> PublishedValues:
         """Return ``published`` without the planned power ``added_kw`` ``[N, K, 2]``."""
@@ -117,14 +117,14 @@ class Agreement:
         if self.has_one:
             kw[:, 0, 1] = kw[:, 0, 0]
 
-    def agree(self, kw: F64, published: PublishedValues, floor_kw: F64) -> None:
+    def align(self, kw: F64, published: PublishedValues, floor_kw: F64) -> None:
         """Make outlooks ``kw`` ``[N, K, 2, 4]`` consistent, in place.
 
         Bounds are at least ``floor_kw`` ``[N]``, but for that at the horizon, which is published.
         """
         point, mean = kw[:, :, 0], kw[:, :, 1]
         high_kw, floors_kw = self.range.high_kw, floor_kw[:, np.newaxis, np.newaxis]
-        self.consistency.reconcile(point[:, :, MEAN], mean[:, :, MEAN], published.path_kw, floor_kw, high_kw)
+        self.reconciliation.reconcile(point[:, :, MEAN], mean[:, :, MEAN], published.path_kw, floor_kw, high_kw)
         above = kw > high_kw
         if is_any(above):
             np.copyto(kw, high_kw, where=above & np.isfinite(kw))

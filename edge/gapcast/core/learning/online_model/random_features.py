@@ -31,7 +31,7 @@ _SEED = 1
 _RANGE = 3.0**0.5
 
 
-class HiddenFeatures:
+class RandomFeatures:
     """Computes the features of named inputs, of which some may be absent: these count as their mean."""
 
     def __init__(self, inputs: Mapping[str, tuple[float, float]], columns: Mapping[str, int]) -> None:

@@ -9,10 +9,10 @@ from gapcast.core.meters.minutes import SampleResult
 _MS_PER_HOUR = 3_600_000
 
 
-class Counter:
+class EnergyCounter:
     """The energy counters of one device, one for each term of a sum.
 
-    >>> counter = Counter(signs=(1, -1), hold_ms=120_000)
+    >>> counter = EnergyCounter(signs=(1, -1), hold_ms=120_000)
     >>> [counter.add(at_ms, kwh) for at_ms, kwh in ((0, (100.0, 7.0)), (60_000, (100.25, 7.0)))]
     [<SampleResult.TAKEN: 'taken'>, <SampleResult.TAKEN: 'taken'>]
     >>> counter.mean_kw

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.core.meters.counter import Counter
+from gapcast.core.meters.energy_counter import EnergyCounter
 from gapcast.core.meters.minutes import SampleResult
 
 MINUTE = 60_000
 
 
 def test_counter_difference_gives_the_mean_power() -> None:
-    counter = Counter([1], hold_ms=2 * MINUTE)
+    counter = EnergyCounter([1], hold_ms=2 * MINUTE)
     assert counter.add(0, (10.0,)) is SampleResult.TAKEN
     assert counter.mean_kw is None
     assert counter.add(MINUTE, (10.02,)) is SampleResult.TAKEN
@@ -19,7 +19,7 @@ def test_counter_difference_gives_the_mean_power() -> None:
 
 
 def test_counter_subtracts_exported_energy() -> None:
-    counter = Counter([1, -1], hold_ms=2 * MINUTE)
+    counter = EnergyCounter([1, -1], hold_ms=2 * MINUTE)
     counter.add(0, (10.0, 5.0))
     counter.add(MINUTE, (10.01, 5.03))
     assert counter.mean_kw == pytest.approx(-1.2)
@@ -27,7 +27,7 @@ def test_counter_subtracts_exported_energy() -> None:
 
 
 def test_counter_that_falls_has_been_reset() -> None:
-    counter = Counter([1, -1], hold_ms=2 * MINUTE)
+    counter = EnergyCounter([1, -1], hold_ms=2 * MINUTE)
     counter.add(-MINUTE, (9.9, 5.0))
     counter.add(0, (10.0, 5.0))
     assert counter.mean_kw == pytest.approx(6.0)
@@ -38,7 +38,7 @@ def test_counter_that_falls_has_been_reset() -> None:
 
 
 def test_counter_after_a_long_gap_gives_no_minutes() -> None:
-    counter = Counter([1], hold_ms=2 * MINUTE)
+    counter = EnergyCounter([1], hold_ms=2 * MINUTE)
     counter.add(-2 * MINUTE, (9.0,))
     counter.add(0, (10.0,))
     assert counter.mean_kw == pytest.approx(30.0), "the longest time for which a value is held"
@@ -51,7 +51,7 @@ def test_counter_after_a_long_gap_gives_no_minutes() -> None:
 
 
 def test_counter_ignores_duplicate_and_late_counts() -> None:
-    counter = Counter([1], hold_ms=2 * MINUTE)
+    counter = EnergyCounter([1], hold_ms=2 * MINUTE)
     counter.add(MINUTE, (10.0,))
     assert counter.add(MINUTE, (10.0,)) is SampleResult.DUPLICATE
     assert counter.add(MINUTE - 1, (9.9,)) is SampleResult.LATE

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gapcast.core.outlook.correction.consistency import Consistency, means_of_leads, minutes_of_leads, times
+from gapcast.core.outlook.correction.reconciliation import Reconciliation, means_of_leads, minutes_of_leads, times
 
 LEADS_MIN = (1, 2, 3, 4, 5, 10, 15, 20, 30, 45, 60)
 POWERS = arrays.arrays(np.float64, (2, 3, 11), elements=st.floats(-20, 20, width=32))
@@ -24,7 +24,7 @@ def means_of(point_kw: np.ndarray, leads_min: tuple[int, ...] = LEADS_MIN) -> np
 @given(POWERS)
 def test_reconciled_means_are_those_of_the_minutes(powers: np.ndarray) -> None:
     point, mean = powers[0].copy(), powers[1].copy()
-    Consistency(LEADS_MIN, (1, 2, 3, 4, 5)).reconcile(point, mean, powers[0, :, :5], np.full(3, -1.0), 15.0)
+    Reconciliation(LEADS_MIN, (1, 2, 3, 4, 5)).reconcile(point, mean, powers[0, :, :5], np.full(3, -1.0), 15.0)
     assert (point[:, :5] == powers[0, :, :5]).all()
     assert (point[:, 5:] >= -1.0).all()
     assert (point[:, 5:] <= 15.0).all()
@@ -34,7 +34,7 @@ def test_reconciled_means_are_those_of_the_minutes(powers: np.ndarray) -> None:
 def test_estimates_that_agree_stay_as_they_are() -> None:
     point = np.random.default_rng(1).normal(1.0, 0.3, (4, 11))
     mean, before = means_of(point), point.copy()
-    Consistency(LEADS_MIN, (1, 2, 3, 4, 5)).reconcile(point, mean, point[:, :5].copy(), np.full(4, -5.0), 5.0)
+    Reconciliation(LEADS_MIN, (1, 2, 3, 4, 5)).reconcile(point, mean, point[:, :5].copy(), np.full(4, -5.0), 5.0)
     assert point == pytest.approx(before)
 
 
@@ -45,7 +45,7 @@ def test_reconciliation_of_one_row_is_that_of_a_batch() -> None:
 
 def test_all_lead_times_published_leaves_nothing_to_reconcile() -> None:
     point, mean, published = np.zeros((1, 2)), np.zeros((1, 2)), np.array([[1.0, 3.0]])
-    Consistency((1, 2), (1, 2, 3)).reconcile(point, mean, published, np.zeros(1), 10.0)
+    Reconciliation((1, 2), (1, 2, 3)).reconcile(point, mean, published, np.zeros(1), 10.0)
     assert point.tolist() == [[1.0, 3.0]]
     assert mean.tolist() == [[1.0, 2.0]]
 

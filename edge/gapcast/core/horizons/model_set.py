@@ -23,7 +23,7 @@ class UnusablePredictions(NamedTuple):
     mean_kw: F32
 
 
-class PanelPredictions(NamedTuple):
+class ModelPredictions(NamedTuple):
     """The predictions of each model, all usable, and by index of the model the ``unusable`` ones that were replaced.
 
     ``body`` is that of the first model if it was asked for.
@@ -34,7 +34,7 @@ class PanelPredictions(NamedTuple):
     body: Body | None = None
 
 
-class Panel:
+class ModelSet:
     """Runs several models. The first defines the measured channels; the others take all of them or the first few."""
 
     def __init__(self, models: Sequence[Predictor], zone: tzinfo, forecast_range: ForecastRange) -> None:
@@ -58,7 +58,7 @@ class Panel:
         week: WeekHistory | None = None,
         *,
         with_body: bool = False,
-    ) -> PanelPredictions:
+    ) -> ModelPredictions:
         """Return each model's prediction for windows ``[N, context, channels]``, kW and so on, that end at ``minutes``.
 
         Models with a history get that of ``rows`` ``[N]`` in ``week``; without one, all of it is unknown.
@@ -86,7 +86,7 @@ class Panel:
                 unusable[i] = UnusablePredictions(which, prediction.mean[:, -1])
                 last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[i][0].quantile_levels
                 predictions[i] = replace_windows(prediction, which, last_kw, levels, self._forecast_range)
-        return PanelPredictions(predictions, unusable, body)
+        return ModelPredictions(predictions, unusable, body)
 
     def _columns(self, model: Predictor) -> slice | list[int]:
         """Return the model's columns, as a slice if they are adjacent, which avoids a copy."""

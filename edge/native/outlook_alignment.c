@@ -1,4 +1,4 @@
-/* The agreement of outlooks with the published forecasts: agreement.py and consistency.py. */
+/* The agreement of outlooks with the published forecasts: forecast_alignment.py and reconciliation.py. */
 
 #include <math.h>
 #include <string.h>

@@ -53,7 +53,7 @@ def times(values: F64, matrix: F64) -> F64:
     return product
 
 
-class Consistency:
+class Reconciliation:
     """Reconciles estimates for K lead times, some of which are published already."""
 
     def __init__(self, leads_min: Sequence[int], published_min: Sequence[int]) -> None:
