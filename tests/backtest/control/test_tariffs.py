@@ -26,7 +26,7 @@ def test_bundled_tariffs_are_of_three_countries() -> None:
     assert 12 * flanders.month_price(JANUARY, 2.5) == pytest.approx(129.5, abs=0.01)
     assert missouri.month_price(JANUARY, 5.0) == pytest.approx(16.85)  # the page's own examples
     assert missouri.month_price(JUNE, 5.0) == pytest.approx(40.8)
-    assert [norway.month_price(JANUARY, kw) for kw in (1.9, 2.1, 7.0, 2_000.0)] == [125, 190, 300, 4_570]
+    assert [norway.month_price(JANUARY, kw) for kw in (1.9, 2.0, 2.1, 7.0, 1_000.0)] == [125, 125, 190, 300, 4_570]
     assert all(one.source.startswith("https://") for one in (flanders, missouri, norway))
 
 
@@ -35,6 +35,17 @@ def test_peak_is_at_least_the_floor(tmp_path: Path) -> None:
     local = np.arange(60)
     assert tariff.peaks_kw(np.full(60, 1.0), local) == {0: 2.5}
     assert tariff.peaks_kw(np.full(60, 3.0), local) == {0: 3.0}
+
+
+def test_tariff_without_a_floor_bills_what_was_drawn(tmp_path: Path) -> None:
+    tariff = read_tariff(written(tmp_path, "per_kw_month = 2.0"))
+    assert tariff.peaks_kw(np.full(60, 1.0), np.arange(60)) == {0: 1.0}
+
+
+def test_peak_above_the_last_step_has_no_price(tmp_path: Path) -> None:
+    tariff = read_tariff(written(tmp_path, "steps = [[2, 100], [5, 200]]"))
+    with pytest.raises(SettingsError, match=r"steps of t end at 5 kW, and a month has 12\.0 kW: add a step"):
+        tariff.month_price(JANUARY, 12.0)
 
 
 def test_exported_power_does_not_lower_the_billed_peak() -> None:

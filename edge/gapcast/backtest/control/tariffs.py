@@ -23,9 +23,9 @@ _MONTHS = 12
 class Tariff(SettingsSection):
     """What the power of a month costs.
 
-    ``demand`` has the windows that count, with the keys of ``[demand]``: their length, ``peak_days``, ``floor_kw``,
-    hours, weekdays and months. Either ``per_kw_month`` is the price of each kW, one or twelve from January on, or
-    ``steps`` are pairs of a power, kW, and the price of a month up to it, rising.
+    ``demand`` has the windows that count, with the keys of ``[demand]``: their length, ``peak_days``, ``floor_kw`` (0
+    unless it is given), hours, weekdays and months. Either ``per_kw_month`` is the price of each kW, one or twelve from
+    January on, or ``steps`` are pairs of a power, kW, and the price of a month up to it, rising.
     """
 
     name: str
@@ -33,9 +33,15 @@ class Tariff(SettingsSection):
     source: str
     checked: str
     note: str = ""
-    demand: DemandKeys = DemandKeys()
+    demand: DemandKeys = DemandKeys(floor_kw=0.0)
     per_kw_month: tuple[float, ...] = ()
     steps: tuple[tuple[float, float], ...] = Field(default=())
+
+    @field_validator("demand")
+    @classmethod
+    def _has_its_own_floor(cls, demand: DemandKeys) -> DemandKeys:
+        """The default of ``[demand]`` is that of one tariff."""
+        return demand if "floor_kw" in demand.model_fields_set else demand.model_copy(update={"floor_kw": 0.0})
 
     @field_validator("per_kw_month", mode="before")
     @classmethod
@@ -66,11 +72,16 @@ class Tariff(SettingsSection):
         return {month: max(peak_kw, options.floor_kw) for month, peak_kw in peaks.items()}
 
     def month_price(self, month: int, peak_kw: float) -> float:
-        """Return the price of a month since January 1970 with the power ``peak_kw``."""
+        """Return the price of a month since January 1970 with the power ``peak_kw``.
+
+        Raises :class:`SettingsError` if no step is so high.
+        """
         if self.steps:
-            last = len(self.steps) - 1
-            at = min(int(np.searchsorted([kw for kw, _ in self.steps], peak_kw)), last)
-            return self.steps[at][1]
+            for kw, price in self.steps:
+                if peak_kw <= kw:
+                    return price
+            msg = f"--tariff: the steps of {self.name} end at {kw:g} kW, and a month has {peak_kw:.1f} kW: add a step"
+            raise SettingsError(msg)
         return self.per_kw_month[month % _MONTHS % len(self.per_kw_month)] * peak_kw
 
     def year_price(self, peak_kw: float) -> float:
