@@ -238,6 +238,20 @@ def test_headroom_of_an_old_reading_is_not_answered(
     assert ask(service, "GET", "/demand?device=home").status_code == 200, "it has valid_until"
 
 
+def test_headroom_of_a_reading_from_the_future_is_not_answered(
+    service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a clock of its own starts with a time of before its power failed."""
+    run(service, link, "home")
+    now_ns, back_s = time.time_ns(), 30
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns - back_s * 10**9)
+    assert ask(service, "GET", "/headroom?device=home&kw=1&minutes=5").status_code == 200
+    back_s = 3_600
+    answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
+    assert answer.status_code == 503
+    assert "by a clock that was ahead of the present one: wait for the next reading" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(("late_min", "status"), [(-1, 200), (0, 503), (30, 503), (1_440, 503), (1_441, 200)])
 def test_headroom_of_a_late_reading_is_not_answered(
     service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch, late_min: int, status: int

@@ -68,7 +68,8 @@ class DemandQueries:
         """Return whether ``kw`` may be drawn by ``device`` for ``minutes``, and what may be.
 
         Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand, if the
-        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, if its demand
+        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, or later than
+        now by a clock that was set back since, as at the start of a machine without a clock of its own, if its demand
         has not been valid for a minute, or if it arrived so late that its demand was no longer valid.
         """
         limits = self._running.engine.limits
@@ -118,6 +119,9 @@ def _problem_with(demand: Demand) -> str:
         clock = "if this repeats, check the meter's clock and time zone with gapcast check"
         return f"is of {of} and arrived at {arrived}, too late for an answer: {until}; {clock}"
     age_min = (time.time_ns() // 1_000_000) / MINUTE_MS - issued_min
+    if age_min < -_OVERDUE_MIN:
+        made = instant_label(demand.issued_at_ms)
+        return f"arrived at {made} by a clock that was ahead of the present one: {until}"
     if age_min > VALID_MIN:
         return f"arrived {age_min:.0f} minutes ago, and an answer is valid for {VALID_MIN} minutes: {until}"
     if 0 < left_min < age_min - _OVERDUE_MIN:  # not of a replay
