@@ -102,6 +102,12 @@ def test_load_any_key_from_a_file() -> None:
         ({"GAPCAST_MQTT____HOST": "x"}, "GAPCAST_MQTT____HOST: is not the name of a key: write GAPCAST_SECTION__KEY"),
         ({"GAPCAST_MQTT__HOST": ""}, "mqtt.host: must have at least 1 character"),
         ({"GAPCAST_STATE__PATH": ""}, r"state.path: is empty: write a path, or remove the key"),
+        (
+            {"GAPCAST_STATE__PATH": "~/state"},
+            r"state.path: begins with ~, .*: write the whole path \(it is '~/state'\)",
+        ),
+        ({"GAPCAST_SHARD": "0"}, "GAPCAST_SHARD: is not the name of a key: write GAPCAST_SHARDS"),
+        ({"GAPCAST_SHARDS_FILE": "shards"}, "GAPCAST_SHARDS_FILE: is not the name of a key: write GAPCAST_SHARDS"),
         ({"GAPCAST_MQTT__HOST__NAME": "x"}, "mqtt.host"),
         ({"GAPCAST_MQTT__TRANSPORT": "udp"}, "mqtt.transport"),
         ({"GAPCAST_MQTT__WEBSOCKET_PATH": "mqtt"}, "mqtt.websocket_path"),

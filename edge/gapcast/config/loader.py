@@ -171,6 +171,10 @@ def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
 
 
 def _refuse_single_underscore(name: str) -> None:
+    shards = ENV_PREFIX + _SHARDS.upper()
+    if name.startswith(shards[:-1]) and name != shards:  # the worker would read all meters
+        msg = f"environment {name}: is not the name of a key: write {shards}"
+        raise SettingsError(msg)
     for section in Settings.model_fields:
         if section == _SHARDS:
             continue

@@ -30,6 +30,8 @@ def plain_value_problem(value: object, annotation: Any) -> str | None:
         return "is not text in UTF-8"
     if value == "" and Path in kinds:  # Path("") is the current folder
         return "is empty: write a path, or remove the key"
+    if isinstance(value, str) and value.startswith("~") and Path in kinds:
+        return "begins with ~, which gapcast does not replace: write the whole path"
     return None
 
 
