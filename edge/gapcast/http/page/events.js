@@ -1,5 +1,5 @@
 // The event stream of the gateway, over fetch because EventSource cannot send a bearer token. After a lost connection it
-// reconnects and continues after the last event.
+// reconnects and continues after the last event, also after the tab was hidden.
 
 import { Problem, Unauthorized, request } from "./api.js";
 
@@ -8,6 +8,16 @@ const SILENT_MS = 35_000;
 // By the clock and not by one long timer, which stands still while the computer sleeps.
 const CHECK_MS = 5_000;
 const [FIRST_WAIT_MS, MAX_WAIT_MS] = [500, 4_000];
+// Browsers allow six connections to an origin over HTTP/1.1, in all tabs: a tab that is hidden for this long releases its own.
+const HIDDEN_MS = 30_000;
+
+let hiddenMs = document.hidden ? Date.now() : null;
+document.addEventListener("visibilitychange", () => {
+  hiddenMs = document.hidden ? Date.now() : null;
+});
+
+const isLongHidden = () => hiddenMs !== null && Date.now() - hiddenMs >= HIDDEN_MS;
+const becomesVisible = () => new Promise((go) => document.addEventListener("visibilitychange", go, { once: true }));
 
 /** Return a parser of text chunks that calls `onEvent({id, event, data})` for each complete event. */
 export function eventParser(onEvent) {
@@ -39,7 +49,7 @@ export async function listen(on) {
     let heardMs = Date.now();
     const check = setInterval(() => {
       const silentMs = Date.now() - heardMs;
-      if (silentMs > SILENT_MS) controller.abort();
+      if (silentMs > SILENT_MS || isLongHidden()) controller.abort();
       else if (silentMs < 0) heardMs = Date.now(); // the clock was set back
     }, CHECK_MS);
     try {
@@ -66,12 +76,13 @@ export async function listen(on) {
         return;
       }
       if (error instanceof Problem) on.lost(error.message, error.isGateway);
-      else on.lost("no response", false);
+      else if (!isLongHidden()) on.lost("no response", false);
     } finally {
       clearInterval(check);
       controller.abort();
     }
-    await new Promise((go) => setTimeout(go, waitMs));
+    if (isLongHidden()) await becomesVisible();
+    else await new Promise((go) => setTimeout(go, waitMs));
     waitMs = Math.min(2 * waitMs, MAX_WAIT_MS);
   }
 }

@@ -1,0 +1,54 @@
+"""A hidden tab releases its connection, of which a browser has six, and continues when it is shown again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.page.conftest import Look
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import Gateway
+from tests.support.peers import peer_of
+
+READING = '{{"ts": "2026-01-01T12:{:02}:00Z", "gap_kw": {}}}'
+#: A tab that is hidden when it is opened; ``hide(false)`` shows it.
+HIDDEN = """{
+  let isHidden = true;
+  Object.defineProperty(document, 'hidden', { get: () => isHidden });
+  Object.defineProperty(document, 'visibilityState', { get: () => isHidden ? 'hidden' : 'visible' });
+  window.hide = (value) => {
+    isHidden = value;
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+}"""
+
+
+def test_hidden_tab_ends_its_stream_and_resumes_it(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto)
+    window = look("about:blank")
+    page = window.page
+    page.add_init_script(HIDDEN)
+    page.clock.install()
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.publish("gap/home/reading", READING.format(0, 1.25))
+        gateway.wait_taken(1)
+        window.open(f"{gateway.url}/")
+        window.see("#now-kw", "1.25")  # it is loaded once
+        window.see("#live-pill", "Live")
+        page.clock.fast_forward(5_000)
+        peer.publish("gap/home/reading", READING.format(1, 1.5))
+        window.see("#now-kw", "1.50")
+        with page.expect_event("requestfailed", lambda request: request.url.endswith("/events")):
+            page.clock.fast_forward(30_000)
+        peer.publish("gap/home/reading", READING.format(2, 2.75))
+        gateway.wait_taken(3)
+        assert (window.text("#now-kw"), window.text("#live-pill")) == ("1.50", "Live")
+        assert page.locator("#problem").is_hidden()
+        with page.expect_request("**/events") as resumed:
+            page.evaluate("hide(false)")
+        assert resumed.value.headers["last-event-id"].isdigit()
+        window.see("#now-kw", "2.75")
+        peer.publish("gap/home/reading", READING.format(3, 3.5))
+        window.see("#now-kw", "3.50")
+    assert sum(url.endswith("/events") for url in window.urls) == 2
