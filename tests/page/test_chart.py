@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gapcast.core.grid import minute_label
 from gapcast.recordings.recording import Minute
 from tests.page.conftest import House, Look, payload
 from tests.page.pixels import N_PIXELS
@@ -40,6 +42,30 @@ def test_chart_draws_readings_between_missing_minutes(house: House, look: Look) 
     window.wait("() => document.querySelector('#chart canvas')")
     assert n_pixels(window, "measured") > 200
     assert house.gateway.service.forget("sparse")
+
+
+def test_filled_minute_is_shown_and_is_no_measured_value(house: House, look: Look) -> None:
+    said = "(filled: the meter sends nothing, its last value is held)"
+
+    def publish_one(minute: int, kw: float, *, is_filled: bool = False) -> None:
+        n = house.gateway.n_taken
+        document = {"ts": minute_label(FIRST + minute), "gap_kw": kw, "filled": is_filled}
+        house.peer.publish("gap/silent/reading", json.dumps(document))
+        house.gateway.wait_taken(n + 1)
+
+    for minute in range(3):
+        publish_one(minute, 0.4, is_filled=minute == 2)
+    window = look(f"{house.url}#device=silent")  # by GET /devices
+    window.see("#when", said)
+    publish_one(3, 0.4)  # by events from here on
+    window.wait("() => !document.querySelector('#when').innerText.includes('filled')")
+    publish_one(4, 0.7, is_filled=True)
+    window.see("#when", said)
+    window.see("#now-kw", "0.70")
+    window.see("#chart-note", "(5 minutes so far)")
+    assert "measured 0.40 to 0.40 kW" in window.text("#chart-note")
+    window.page.close()
+    assert house.gateway.service.forget("silent")
 
 
 def test_page_shows_no_forecast_from_before_a_gap(

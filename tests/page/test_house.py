@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import httpx
 import pytest
 
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import MIN_OUTCOMES
 from tests.page.conftest import House, Look
 from tests.page.pixels import N_PIXELS
@@ -17,8 +15,6 @@ from tests.support.browser import PHONE, Window
 from tests.support.waiting import wait_until
 
 AT = "#device={}"
-#: A minute of 2026.
-FIRST = 29_500_000
 
 
 def shown(window: Window) -> dict[str, Any]:
@@ -48,27 +44,6 @@ def test_house_values_follow_predict(house: House, look: Look) -> None:
         by_mean = sorted(published["experts"], key=lambda name: -published["experts"][name])
         assert weights == [[published["experts"][name], published["median_experts"][name]] for name in by_mean]
     assert window.text("#device") == "home"
-
-
-def test_house_says_that_its_newest_minute_is_filled(house: House, look: Look) -> None:
-    said = "(filled: the meter sends nothing, its last value is held)"
-
-    def publish(minute: int, **more: bool) -> None:
-        n = house.gateway.n_taken
-        document = {"ts": minute_label(FIRST + minute), "gap_kw": 0.4} | more
-        house.peer.publish("gap/silent/reading", json.dumps(document))
-        house.gateway.wait_taken(n + 1)
-
-    for minute in range(3):
-        publish(minute, filled=minute == 2)
-    window = look(house.url + AT.format("silent"))  # by GET /devices
-    window.see("#when", said)
-    publish(3)  # by events from here on
-    window.wait("() => !document.querySelector('#when').innerText.includes('filled')")
-    publish(4, filled=True)
-    window.see("#when", said)
-    window.page.close()
-    assert httpx.delete(f"{house.url}devices/silent").status_code == 204
 
 
 def test_house_shows_planned_power_while_there_is_some(house: House, look: Look) -> None:

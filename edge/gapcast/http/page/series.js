@@ -34,14 +34,15 @@ export class Series {
     }
   }
 
-  addReading(ts, gapKw) {
+  /** Add a reading. A filled minute was not measured: no value is stored for it, as in the history. */
+  addReading(ts, gapKw, isFilled = false) {
     const minute = minuteOf(ts);
     if (isAfterGap(minute, this.newest)) [this.path, this.outlook] = [[], null];
     if (this.newest !== null && minute <= this.newest) {
       // The stream restarts in the past, for example in a replay: do not mix the two runs.
       if (minute < this.newest) this.clear();
     }
-    this.measured.set(minute, gapKw);
+    if (!isFilled) this.measured.set(minute, gapKw);
     this.newest = minute;
     for (const known of [this.measured, this.forecasts]) {
       while (known.size > MAX_MINUTES) known.delete(Math.min(...known.keys()));
