@@ -57,6 +57,7 @@ def test_filled_minute_is_shown_and_is_no_measured_value(house: House, look: Loo
         publish_one(minute, 0.4, is_filled=minute == 2)
     window = look(f"{house.url}#device=silent")  # by GET /devices
     window.see("#when", said)
+    window.see("#chart-note", "(3 minutes so far)")  # the history has two
     publish_one(3, 0.4)  # by events from here on
     window.wait("() => !document.querySelector('#when').innerText.includes('filled')")
     publish_one(4, 0.7, is_filled=True)
@@ -66,6 +67,25 @@ def test_filled_minute_is_shown_and_is_no_measured_value(house: House, look: Loo
     assert "measured 0.40 to 0.40 kW" in window.text("#chart-note")
     window.page.close()
     assert house.gateway.service.forget("silent")
+
+
+def test_path_begins_at_the_minute_of_its_forecast(house: House, look: Look) -> None:
+    measured, path = look(house.url).page.evaluate(
+        """async () => {
+          const { Series } = await import('./page/series.js');
+          const series = new Series();
+          const at = (minute) => new Date(60_000 * (24_000_000 + minute)).toISOString();
+          series.addHistory({ readings: [{ ts: at(1), gap_kw: 1 }], forecasts: [] });
+          series.extendTo(at(3)); // two filled minutes
+          const forecast = { observed_at: at(3), target_at: at(6), gap_kw: 2, path: [1.2, 1.4, 2] };
+          series.addForecast(forecast);
+          series.addReading(at(4), 1.1);
+          const columns = series.columns(180);
+          return [columns[1], columns[5]].map((column) => column.slice(-6));
+        }"""
+    )
+    assert measured == [1, None, None, 1.1, None, None]
+    assert path == [None, None, None, 1.1, 1.4, 2]
 
 
 def test_page_shows_no_forecast_from_before_a_gap(

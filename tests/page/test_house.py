@@ -151,7 +151,8 @@ def test_house_chart_restarts_with_a_replay(house: House, look: Look) -> None:
           const series = new Series();
           const at = (minute) => new Date(60_000 * (24_000_000 + minute)).toISOString();
           series.addReading(at(10), 1);
-          series.addForecast({ target_at: at(15), gap_kw: 2, lower_kw: 1, upper_kw: 3, path: [1.2, 1.4, 1.6, 1.8, 2] });
+          const path = [1.2, 1.4, 1.6, 1.8, 2];
+          series.addForecast({ observed_at: at(10), target_at: at(15), gap_kw: 2, lower_kw: 1, upper_kw: 3, path });
           const columns = series.columns(3).map((column) => column.slice(-6));
           series.addReading(at(4), 7);
           return [columns, [...series.measured.values()], series.forecasts.size];

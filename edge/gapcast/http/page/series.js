@@ -17,8 +17,8 @@ export class Series {
     this.measured = new Map();
     this.forecasts = new Map();
     this.newest = null;
-    this.path = [];
     this.outlook = null;
+    this.setPath(null);
   }
 
   /** Add the history that the gateway stores. Values that are already here are at least as new and stay. */
@@ -34,10 +34,18 @@ export class Series {
     }
   }
 
+  /** Extend the minutes to `ts`, the newest reading's: the history does not have it if it is filled. */
+  extendTo(ts) {
+    this.newest = Math.max(this.newest ?? 0, minuteOf(ts));
+  }
+
   /** Add a reading. A filled minute was not measured: no value is stored for it, as in the history. */
   addReading(ts, gapKw, isFilled = false) {
     const minute = minuteOf(ts);
-    if (isAfterGap(minute, this.newest)) [this.path, this.outlook] = [[], null];
+    if (isAfterGap(minute, this.newest)) {
+      this.outlook = null;
+      this.setPath(null);
+    }
     if (this.newest !== null && minute <= this.newest) {
       // The stream restarts in the past, for example in a replay: do not mix the two runs.
       if (minute < this.newest) this.clear();
@@ -51,7 +59,13 @@ export class Series {
 
   addForecast(forecast) {
     this.forecasts.set(minuteOf(forecast.target_at), forecast);
-    this.path = forecast.path ?? [];
+    this.setPath(forecast);
+  }
+
+  /** Take the path of the newest forecast (null: there is none), from the minute after the one it was made in. */
+  setPath(forecast) {
+    this.path = forecast?.path ?? [];
+    this.pathMinute = forecast ? minuteOf(forecast.observed_at) : null;
   }
 
   /** Take an outlook; null: there is none. */
@@ -94,7 +108,8 @@ export class Series {
       const forecast = this.forecasts.get(minute);
       const ahead = minute - this.newest;
       const outlook = ahead > 0 ? this.outlook?.at(minute) : null;
-      const path = ahead === 0 && hasPath ? this.measured.get(minute) : (this.path[ahead - 1] ?? outlook?.mean);
+      const published = ahead > 0 ? (this.path[minute - this.pathMinute - 1] ?? outlook?.mean) : null;
+      const path = ahead === 0 && hasPath ? this.measured.get(minute) : published;
       [
         minute * 60, this.measured.get(minute), outlook?.lower ?? forecast?.lower_kw, outlook?.upper ?? forecast?.upper_kw,
         ahead > 0 ? null : forecast?.gap_kw, path, outlook?.median,

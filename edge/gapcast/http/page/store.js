@@ -193,8 +193,9 @@ export class Store {
       if (name !== this.selected) return;
       this._merge(device);
       this.scores = device.scores;
-      const { forecast } = this.device;
-      this.series.path = forecast?.path ?? [];
+      const { forecast, last_reading: reading } = this.device;
+      if (reading) this.series.extendTo(reading.ts);
+      this.series.setPath(forecast);
       if (!isOlder(device.outlook, this.series.outlook?.document)) this.series.setOutlook(forecast && device.outlook);
       this._setDemand(device.demand ?? null);
     } catch (error) {
