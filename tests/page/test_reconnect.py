@@ -79,11 +79,14 @@ def test_events_over_the_client_limit_are_retried(
 ) -> None:
     gateway = start(mosquitto, http={"max_event_readers": 1})
     with peer_of(mosquitto.host, mosquitto.port) as peer:
-        peer.publish("gap/home/reading", READING.format(0, 1.25))
+        for device in ("attic", "home"):
+            peer.publish(f"gap/{device}/reading", READING.format(0, 1.25))
+        gateway.wait_taken(2)
         first = look(f"{gateway.url}/")
         first.see("#live-pill", "Live")
-        second = look(f"{gateway.url}/")
+        second = look(f"{gateway.url}/#device=home")
         second.see("#problem", "http.max_event_readers is reached")
+        second.see("#device", "home")
         second.see("#now-kw", "1.25")
         peer.publish("gap/home/reading", READING.format(1, 1.5))
         second.see("#now-kw", "1.50")

@@ -23,7 +23,7 @@ const drawSoon = onFrame(draw);
 const store = new Store((what) => {
   changed.add(what);
   drawSoon();
-}, reloadAfterError);
+}, reloadAfterError, deviceInUrl);
 let isUsable = false;
 const connection = new ConnectionStatus();
 const intake = new Intake();
@@ -94,7 +94,7 @@ async function run() {
         },
         open(isNew) {
           connection.setOpen();
-          if (isNew) store.load(deviceInUrl()).catch(reloadAfterError);
+          if (isNew) store.load().catch(reloadAfterError);
           showForgetToken();
           drawSoon();
         },

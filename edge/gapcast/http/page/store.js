@@ -24,10 +24,14 @@ function dropOutdated(device) {
 }
 
 export class Store {
-  /** `changed(what)` is called with "devices", "selected" or "health"; `failed(error)` if what an event requires fails. */
-  constructor(changed, failed = () => {}) {
+  /**
+   * `changed(what)` is called with "devices", "selected" or "health"; `failed(error)` if what an event requires fails;
+   * `requested()` returns the device to begin with, or null.
+   */
+  constructor(changed, failed = () => {}, requested = () => null) {
     this.changed = changed;
     this.failed = failed;
+    this.requested = requested;
     this.devices = new Map();
     this.nDevices = 0;
     /** Incremented when a device is added or removed. */
@@ -51,14 +55,14 @@ export class Store {
   }
 
   /** Load everything, beginning with what is visible first. */
-  async load(name) {
+  async load() {
     const round = ++this._round;
     const page = await getJson("devices?limit=50");
     if (round !== this._round) return;
     const [before, known] = [[...this.devices.keys()], new Set()];
     this._mergePage(page, known);
     this.isLoaded = true;
-    if (this.selected === null || name) await this.select(name ?? this.first());
+    if (this.selected === null) await this.select(this.requested() ?? this.first());
     else await this._loadSelected(true);
     let next = page.next;
     while (next !== null && known.size < MAX_DEVICES) {
