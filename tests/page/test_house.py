@@ -220,6 +220,7 @@ def test_unknown_device(house: House, look: Look) -> None:
     window.see("#state", "Unknown device")
     assert window.data("#now-kw") is window.data("#ahead-kw") is None
     assert (window.text("#now-kw"), window.text("#skill")) == ("–", "")
+    assert window.text("#chart-note") == "No measured values yet."
     window.is_expected = lambda error: "404" in error
 
 

@@ -4,6 +4,10 @@ import { byId, write } from "./dom.js";
 import { kw, kw3, moment, time } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
+const MISSING_HISTORY = {
+  none: " The gateway stores no history for this device (history.max_devices); the chart begins now.",
+  due: " The history follows with the next reading.",
+};
 
 function colours() {
   const style = getComputedStyle(byId("chart-head"));
@@ -33,16 +37,16 @@ export class Chart {
   constructor(series) {
     this.series = series;
     this.minutes = 180;
-    this.hasHistory = true;
+    this.missingHistory = null;
     this._plot = null;
     this._nowS = null;
     new ResizeObserver(() => this._resize()).observe(byId("chart"));
     document.addEventListener("theme", () => this._rebuild());
   }
 
-  draw(minutes, hasHistory = this.hasHistory) {
+  draw(minutes, missingHistory = this.missingHistory) {
     this.minutes = minutes;
-    this.hasHistory = hasHistory;
+    this.missingHistory = missingHistory;
     const columns = this.series.columns(minutes);
     this._nowS = this.series.newest === null ? null : this.series.newest * 60;
     if (!this._plot) this._plot = new uPlot(this._options(columns), columns, byId("chart"));
@@ -160,9 +164,8 @@ export class Chart {
       ? `Last ${hours}${soFar}, until ${moment(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
         (pairs.length ? `; ${nInside} of ${pairs.length} values inside the 90 % interval.` : ".") +
         this._describeAhead()
-      : "No readings yet.";
-    const since = this.hasHistory ? "" : " The gateway stores no history for this device (history.max_devices); the chart begins now.";
-    write(byId("chart-note"), text + since);
+      : "No measured values yet.";
+    write(byId("chart-note"), text + (MISSING_HISTORY[this.missingHistory] ?? ""));
     byId("chart").setAttribute("aria-label", "Chart of measured and forecast power in kW over time; the tables below have the same data");
     byId("key-median").hidden = this.series.outlook === null;
   }

@@ -53,7 +53,7 @@ function draw() {
   if (!what.has("selected")) return;
   demand.draw(store);
   showAccuracy(store);
-  chart.draw(store.minutes, store.hasHistory);
+  chart.draw(store.minutes, store.missingHistory);
   showTable(store);
   showOutlookTable(store.series);
   if (!isUsable && store.series.newest !== null && store.device?.forecast) {

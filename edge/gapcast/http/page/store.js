@@ -46,6 +46,7 @@ export class Store {
     this.series = new Series();
     this.minutes = 180;
     this.hasHistory = true;
+    this._hasReported = null;
     this.isLoaded = false;
     this._round = 0;
     this._detailAt = 0;
@@ -95,7 +96,7 @@ export class Store {
       this.scores = null;
       this._setDemand(null);
       this.series.clear();
-      this.hasHistory = true;
+      [this.hasHistory, this._hasReported] = [true, null];
     }
     this.changed("selected");
     if (name !== null) await this._loadSelected(true);
@@ -145,6 +146,12 @@ export class Store {
 
   get device() {
     return this.devices.get(this.selected) ?? null;
+  }
+
+  /** Why there is no history: "none" is stored for this device, or it is "due" with the first reading after a restart; or null. */
+  get missingHistory() {
+    if (this.hasHistory || this._hasReported === null) return null;
+    return this._hasReported ? "none" : "due";
   }
 
   _setDemand(document) {
@@ -197,6 +204,7 @@ export class Store {
       if (name !== this.selected) return;
       this._merge(device);
       this.scores = device.scores;
+      this._hasReported = device.online === true;
       const { forecast, last_reading: reading } = this.device;
       if (reading) this.series.extendTo(reading.ts);
       this.series.setPath(forecast);
@@ -205,7 +213,8 @@ export class Store {
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
       if (name !== this.selected) return;
-      this.hasHistory = false; // unknown, or removed meanwhile: show what its events contain
+      // Unknown, or removed meanwhile: show what its events contain.
+      [this.hasHistory, this._hasReported] = [false, null];
     }
     this.changed("selected");
   }
