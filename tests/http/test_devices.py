@@ -36,6 +36,7 @@ def test_device_status(with_devices: Rest) -> None:
     assert document["last_reading_filled"] is False
     assert document["n_observed"] == 12
     assert document["context"] == with_devices.service.queries.published_model.spec.context
+    assert document["tracked"] is False  # there is no ensemble
     assert document["forecast"] == with_devices.client.get("/predict", params={"device": "home"}).json()
     assert set(document["scores"]) == {"last_day", "last_week", "ever"}
     assert document["scores"]["ever"]["n"] == 0

@@ -12,7 +12,7 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.peers import Peer, peer_of
 
-N_DEVICES = 500
+N_DEVICES, N_TRACKED = 500, 400
 #: Rows of the list that are in sight, and those held ready above and below.
 MOST_ROWS = 30
 
@@ -20,7 +20,8 @@ MOST_ROWS = 30
 @pytest.fixture(scope="module")
 def fleet(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Peer]]:
     with ExitStack() as stack:
-        settings = gateway_settings(broker.port, tmp_path_factory.mktemp("state"), mqtt={"protocol": "5"})
+        state, learning = tmp_path_factory.mktemp("state"), {"max_devices": N_TRACKED}
+        settings = gateway_settings(broker.port, state, mqtt={"protocol": "5"}, learning=learning)
         gateway = stack.enter_context(running(settings))
         peer = stack.enter_context(peer_of(broker.host, broker.port))
         for minute in range(2):
@@ -73,6 +74,9 @@ def test_device_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> Non
     publish(fleet[1], 3)
     window.see("#now-kw", "3.42")
     window.see("#chart-note", "measured 3.42 to 3.42 kW")
+    said = "Not scored: the gateway tracks fewer devices (learning.max_devices)."
+    assert window.text("#skill") == window.text("#scores-note") == said
+    assert "First assessment" not in window.text("#warm")
     assert window.page.url.endswith("#device=meter-421")
     window.page.get_by_label("Filter by name").fill("nothing-like-it")
     window.see("#count", f"0 of {N_DEVICES}")

@@ -111,6 +111,7 @@ def _document(
     if device not in buffers:
         return None
     row, stream, window = buffers.row(device), buffers.stream(device), buffers.window(device)
+    forecaster = engine.forecaster_of(device)
     forecast, scores = engine.latest_of(device), engine.scores_of(device)
     last_kw = round(float(window[-1].flat[0]), _DECIMALS)
     document = {
@@ -120,7 +121,8 @@ def _document(
         "last_reading_filled": bool(stream.filled & 1),
         "submeters": _submeters(device, buffers),
         "n_observed": buffers.count_observed(stream),
-        "context": engine.forecaster_of(device).published_model.spec.context,
+        "context": forecaster.published_model.spec.context,
+        "tracked": forecaster.ensemble is not None and row < forecaster.ensemble.options.max_devices,
         "forecast": None if forecast is None else forecast.document(),
         "plan": engine.plan_of(device).document(),
         "scores": {

@@ -1,7 +1,7 @@
 // Shows the forecast accuracy, the ensemble weights, and the progress of the warm-up.
 
 import { byId, make, write } from "./dom.js";
-import { MIN_OUTCOMES, NOTHING, PERIODS, assessmentIn, count, kw3, percent, skill } from "./format.js";
+import { MIN_OUTCOMES, NOTHING, NOT_SCORED, PERIODS, assessmentIn, count, kw3, percent, skill } from "./format.js";
 
 const MEMBER_NAMES = {
   learned: "online model (RLS)",
@@ -10,12 +10,13 @@ const MEMBER_NAMES = {
 };
 
 export function showAccuracy(store) {
-  showScores(store.scores);
+  const isScored = store.device?.tracked !== false;
+  showScores(isScored ? store.scores : null, isScored);
   showEnsemble(store.device?.forecast ?? null);
-  showWarmUp(store.device, store.scores);
+  showWarmUp(store.device, store.scores, isScored);
 }
 
-function showScores(scores) {
+function showScores(scores, isScored) {
   const periods = Object.keys(PERIODS).filter((name) => scores?.[name]);
   const summaries = periods.map((name) => scores[name]);
   byId("scores").hidden = !summaries.length;
@@ -23,7 +24,7 @@ function showScores(scores) {
     byId("scores-note"),
     summaries.length
       ? "vs. persistence: difference in mean squared error (mean forecast). MAE: mean absolute error (median forecast). Outcomes: forecasts compared with a measurement."
-      : "No scores yet. The first appears five minutes after the first forecast.",
+      : isScored ? "No scores yet. The first appears five minutes after the first forecast." : `${NOT_SCORED}.`,
   );
   byId("periods").replaceChildren(make("tr", "", make("td", ""), ...periods.map((name) => head("col", PERIODS[name]))));
   const line = (name, toCell) => make("tr", "", head("row", name), ...summaries.map(toCell));
@@ -79,7 +80,7 @@ function weightCell(weight) {
   return make("td", "", value);
 }
 
-function showWarmUp(device, scores) {
+function showWarmUp(device, scores, isScored) {
   const steps = [];
   if (device?.context) {
     const { n_observed: n, context } = device;
@@ -87,7 +88,8 @@ function showWarmUp(device, scores) {
   }
   const n = scores?.ever?.n ?? 0;
   const enough = n >= MIN_OUTCOMES;
-  steps.push(step(enough ? "Accuracy" : "First assessment", n, MIN_OUTCOMES, enough ? "sufficient data" : `in ${assessmentIn(n)}`));
+  const text = enough ? "sufficient data" : `in ${assessmentIn(n)}`;
+  if (isScored) steps.push(step(enough ? "Accuracy" : "First assessment", n, MIN_OUTCOMES, text));
   byId("warm").replaceChildren(...steps);
 }
 

@@ -35,6 +35,9 @@ export function assessmentIn(n) {
   return minutes >= 90 ? `about ${Math.round(minutes / 60)}\u00a0h` : `about ${minutes}\u00a0min`;
 }
 
+/** Why a device has no scores, if it never will. */
+export const NOT_SCORED = "Not scored: the gateway tracks fewer devices (learning.max_devices)";
+
 /** The skill of one period as a sentence, and its rating. */
 export function skillSentence(scores, period) {
   if (!scores || !scores.enough) return [`First comparison with ${PERSISTENCE} in ${assessmentIn(scores?.n ?? 0)}`, "wait"];

@@ -1,7 +1,7 @@
 // Shows the selected device: its newest reading, its forecast, and the minutes in between.
 
 import { byId, figure, make, write } from "./dom.js";
-import { isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./format.js";
+import { NOT_SCORED, isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./format.js";
 
 // Lead times of the outlook whose means are shown.
 const MEANS_MIN = [15, 30, 60];
@@ -27,7 +27,8 @@ export function showNow(store) {
   byId("path-part").hidden = offline || (!forecast?.path?.length && !store.series.outlook);
   showSubmeters(device.submeters ?? []);
   const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
-  const [sentence, rating] = store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
+  const isScored = device.tracked !== false;
+  const [sentence, rating] = !isScored ? [NOT_SCORED, "even"] : store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
   write(byId("skill"), sentence && `${sentence}.`);
   byId("skill").dataset.is = rating;
   write(byId("coverage"), coverage(store.scores?.[period]));

@@ -62,6 +62,9 @@ class DeviceDocument(BaseModel):
         description="Number of real readings in the window; below `context`, the model is warming up"
     )
     context: int = Field(description="Length of the window in minutes")
+    tracked: bool = Field(
+        description="Whether the device is scored and learned from; false beyond the first `learning.max_devices`"
+    )
     forecast: ForecastDocument | None = Field(
         description="Newest forecast, as returned by `/predict`; null before the first"
     )
