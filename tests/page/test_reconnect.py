@@ -229,27 +229,6 @@ def test_times_get_a_date_the_day_after(mosquitto: MosquittoBroker, start: Calla
     window.is_expected = lambda error: re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None
 
 
-def test_forecast_of_a_silent_meter_is_not_shown_as_the_future(
-    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
-) -> None:
-    gateway = start(mosquitto, devices={"stale_after_min": 0.001})
-    with peer_of(mosquitto.host, mosquitto.port) as peer:
-        for minute in range(2):
-            peer.publish("gap/home/reading", READING.format(minute, 1.25))
-        gateway.wait_taken(2)
-        window = look(f"{gateway.url}/", timezone_id="UTC")
-        window.see("#state", "Offline")
-        window.see("#ahead-label", "Forecast for 12:06, 1 January 2026")
-        window.see("#now-label", "Last measured")
-        assert "in 5 min" not in window.text(".device")
-        assert window.page.locator("#path-part").is_hidden()
-        peer.publish("gap/home/reading", READING.format(2, 1.25))
-        window.see("#ahead-label", "In 5 minutes (12:07)")
-        window.see("#now-label", "Now")
-        window.see(".device", "in 5 min")
-        window.page.locator("#path-part").wait_for()
-
-
 def test_page_reconnects_when_the_computer_wakes_up(
     mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
 ) -> None:

@@ -38,15 +38,18 @@ export class Chart {
     this.series = series;
     this.minutes = 180;
     this.missingHistory = null;
+    this.isSilent = false;
     this._plot = null;
     this._nowS = null;
     new ResizeObserver(() => this._resize()).observe(byId("chart"));
     document.addEventListener("theme", () => this._rebuild());
   }
 
-  draw(minutes, missingHistory = this.missingHistory) {
+  /** Draw the last `minutes`. `missingHistory`: see the store. `isSilent`: the newest minute is not now. */
+  draw(minutes, missingHistory = this.missingHistory, isSilent = this.isSilent) {
     this.minutes = minutes;
     this.missingHistory = missingHistory;
+    this.isSilent = isSilent;
     const columns = this.series.columns(minutes);
     this._nowS = this.series.newest === null ? null : this.series.newest * 60;
     if (!this._plot) this._plot = new uPlot(this._options(columns), columns, byId("chart"));
@@ -130,7 +133,7 @@ export class Chart {
     ctx.stroke();
     ctx.font = `600 ${12 * ratio}px ${ink.family}`;
     ctx.textAlign = "right";
-    ctx.fillText("now", x - 5 * ratio, bbox.top + 13 * ratio);
+    if (!this.isSilent) ctx.fillText("now", x - 5 * ratio, bbox.top + 13 * ratio);
     ctx.restore();
   }
 
@@ -173,7 +176,7 @@ export class Chart {
   _describeAhead() {
     const { path, end, outlook } = this.series;
     const forecast = path.length ? ` Forecast for ${time(60_000 * end)}: ${kw(path.at(-1))} kW.` : "";
-    const hour = outlook?.next(60);
+    const hour = this.isSilent ? null : outlook?.next(60);
     return forecast + (hour ? ` Mean of the next hour: ${kw(hour.mean)} kW, 90 % interval ${kw(hour.lower)} to ${kw(hour.upper)} kW.` : "");
   }
 }

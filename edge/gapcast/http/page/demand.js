@@ -1,10 +1,9 @@
 // The demand of one device: its running billing window against the limit, in the words and numbers of the panel.
 
-import { MINUTE_MS, minuteOf } from "./minute.js";
+import { MINUTE_MS, isReplay, minuteOf } from "./minute.js";
 import { kw, percent, time } from "./format.js";
 
 export const KW = "\u00a0kW"; // not broken from its number at the end of a line
-const DAY_MS = 1_440 * MINUTE_MS;
 // Headroom is shown in steps of 0.1 kW, rounded down: never more than may be added, never less than must go off.
 const STEP_W = 100;
 // Words for a probability, each up to and without this one: the scale of the IPCC, with simpler words for its middle.
@@ -62,8 +61,7 @@ export class Demand {
   /** When the values expire, milliseconds. In a replay, whose minutes are long over, as long after they were issued. */
   get expiresMs() {
     const [observed, issued, valid] = ["observed_at", "issued_at", "valid_until"].map((name) => Date.parse(this.document[name]));
-    const isReplay = issued - observed > DAY_MS;
-    return isReplay ? issued + valid - observed : valid;
+    return isReplay(this.document) ? issued + valid - observed : valid;
   }
 
   /**

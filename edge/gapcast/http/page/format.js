@@ -1,5 +1,8 @@
 // Formats numbers, times and states for display.
 
+import { gatewayNow } from "./clock.js";
+import { MINUTE_MS, isReplay } from "./minute.js";
+
 export const NOTHING = "–";
 export const PERIODS = { last_day: "Last day", last_week: "Last week", ever: "All time" };
 const PERCENT = "\u00a0%"; // not broken from its number at the end of a line
@@ -64,10 +67,19 @@ export function moment(at, format = time) {
 /** Whether the model's input window is not filled with readings yet. */
 export const isWarmingUp = ({ forecast }) => forecast !== null && forecast.n_observed < forecast.context;
 
+/** Whether a forecast (null: none) is none of the future any more: no reading has arrived since. */
+function isExpired(forecast) {
+  return forecast !== null && !isReplay(forecast) && gatewayNow() > Date.parse(forecast.target_at) + MINUTE_MS;
+}
+
+/** Whether a device sends no readings, so that its newest reading and forecast are of the past. */
+export const isSilent = ({ online, forecast }) => online === false || isExpired(forecast);
+
 /** The state of a device in a word or two, and its rating. */
 export function state(device) {
   if (device.online === false) return ["Offline", "bad"];
   if (!device.forecast) return ["Waiting for second reading", "wait"];
+  if (isSilent(device)) return ["No new readings", "wait"];
   if (isWarmingUp(device)) return ["Warm-up", "wait"];
   return [device.online === null ? "Ready" : "Online", "good"];
 }

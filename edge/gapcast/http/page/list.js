@@ -2,7 +2,7 @@
 
 import { byId, make, write } from "./dom.js";
 import { MAX_DEVICES } from "./store.js";
-import { NOTHING, count, kw, state } from "./format.js";
+import { NOTHING, count, isSilent, kw, state } from "./format.js";
 
 const ROW_PX = 56;
 const EXTRA_ROWS = 6;
@@ -93,7 +93,7 @@ export class DeviceList {
     write(stateText, word);
     stateText.dataset.is = rating;
     write(now, device.last_reading ? `${kw(device.last_reading.gap_kw)} kW` : NOTHING);
-    const forecast = device.online === false ? null : device.forecast;
+    const forecast = isSilent(device) ? null : device.forecast;
     write(ahead, forecast ? `${kw(forecast.gap_kw)} kW in ${forecast.horizon_min} min` : NOTHING);
   }
 

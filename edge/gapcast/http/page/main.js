@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { DemandPanel } from "./demand-panel.js";
 import { byId, onFrame } from "./dom.js";
 import { listen } from "./events.js";
+import { isSilent } from "./format.js";
 import { ConnectionStatus, showGateway, showModels } from "./gateway.js";
 import { Intake } from "./intake.js";
 import { DeviceList } from "./list.js";
@@ -53,7 +54,7 @@ function draw() {
   if (!what.has("selected")) return;
   demand.draw(store);
   showAccuracy(store);
-  chart.draw(store.minutes, store.missingHistory);
+  chart.draw(store.minutes, store.missingHistory, store.device !== null && isSilent(store.device));
   showTable(store);
   showOutlookTable(store.series);
   if (!isUsable && store.series.newest !== null && store.device?.forecast) {

@@ -2,6 +2,11 @@
 
 export const MINUTE_MS = 60_000;
 
+const DAY_MS = 1_440 * MINUTE_MS;
+
+/** Whether a forecast or a demand was made in a replay, whose minutes are long over. */
+export const isReplay = (document) => Date.parse(document.issued_at) - Date.parse(document.observed_at) > DAY_MS;
+
 export const minuteOf = (label) => Math.round(Date.parse(label) / MINUTE_MS);
 
 // After more than five missing minutes the gateway restarts a device's window, and forecasts again from the second reading.

@@ -1,7 +1,7 @@
 // Shows the selected device: its newest reading, its forecast, and the minutes in between.
 
 import { byId, figure, make, write } from "./dom.js";
-import { NOT_SCORED, isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./format.js";
+import { NOT_SCORED, isSilent, isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./format.js";
 
 // Lead times of the outlook whose means are shown.
 const MEANS_MIN = [15, 30, 60];
@@ -11,20 +11,20 @@ const MAX_PATH_TILES = 10;
 export function showNow(store) {
   const device = store.device ?? { forecast: null, last_reading: null };
   const { last_reading: reading, forecast } = device;
-  const offline = device.online === false;
+  const silent = isSilent(device);
   write(byId("device"), store.selected ?? "");
   showState(store.device);
   const filled = device.last_reading_filled ? " (filled: the meter sends nothing, its last value is held)" : "";
   write(byId("when"), reading ? `Last reading ${moment(reading.ts)}${filled}` : "");
-  write(byId("now-label"), offline ? "Last measured" : "Now");
+  write(byId("now-label"), silent ? "Last measured" : "Now");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
-  showHorizon(forecast, store.series.outlook, offline);
+  showHorizon(forecast, store.series.outlook, silent);
   showInterval(forecast);
   showPlanned(forecast);
   showPath(forecast);
   showMeans(store.series.outlook);
-  byId("path-part").hidden = offline || (!forecast?.path?.length && !store.series.outlook);
+  byId("path-part").hidden = silent || (!forecast?.path?.length && !store.series.outlook);
   showSubmeters(device.submeters ?? []);
   const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
   const isScored = device.tracked !== false;
@@ -36,7 +36,7 @@ export function showNow(store) {
 
 function showState(device) {
   const [word, rating] = device ? state(device) : ["Unknown device", "bad"];
-  const progress = device?.online !== false && device && isWarmingUp(device);
+  const progress = device && !isSilent(device) && isWarmingUp(device);
   write(byId("state"), progress ? `Warm-up: ${device.forecast.n_observed} of ${device.forecast.context} minutes` : word);
   byId("state").dataset.is = rating;
 }
@@ -46,10 +46,10 @@ function coverage(scores) {
   return `${percent(scores.coverage)} of the measured values were inside the 90 % interval.`;
 }
 
-function showHorizon(forecast, outlook, offline) {
+function showHorizon(forecast, outlook, silent) {
   const minutes = forecast ? forecast.horizon_min : 5;
   const target = forecast ? ` (${time(forecast.target_at)})` : "";
-  const isPast = offline && forecast; // the last forecast of a silent meter
+  const isPast = silent && forecast;
   write(byId("ahead-label"), isPast ? `Forecast for ${moment(forecast.target_at)}` : `In ${minutes} minutes${target}`);
   write(byId("path-label"), `Next ${minutes} minutes, kW`);
   write(byId("key-forecast"), `forecast ${minutes} min earlier`);
