@@ -206,6 +206,7 @@ def test_page_shows_devices_and_gateway(house: House, look: Look) -> None:
     with window.page.expect_response(status), window.page.expect_response(history):
         window.page.locator("#list").get_by_text("cellar").click()
     window.see("#device", "cellar")
+    window.wait("() => Math.abs(document.querySelector('#now').getBoundingClientRect().top) < 40")  # it is in sight
     window.see("#state", "Waiting for second reading")
     wait_until(lambda: house.gateway.service.forget("cellar"), "the device to be forgotten")
     window.see("#count", "2")

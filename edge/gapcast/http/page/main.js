@@ -77,6 +77,8 @@ function showDeviceInUrl() {
   if (name === store.selected) return;
   store.select(name).catch(reloadAfterError);
   byId("now").focus({ preventScroll: true });
+  const { top, bottom } = byId("now").getBoundingClientRect();
+  if (bottom <= 0 || top >= innerHeight) byId("now").scrollIntoView(); // on a phone the list is far below
 }
 
 function reloadAfterError(error) {
