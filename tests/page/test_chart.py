@@ -88,6 +88,18 @@ def test_path_begins_at_the_minute_of_its_forecast(house: House, look: Look) -> 
     assert path == [None, None, None, 1.1, 1.4, 2]
 
 
+def test_table_times_are_unequal_when_summer_time_ends(house: House, look: Look) -> None:
+    half_past_two = 29_881_470  # the first one of 25 October 2026, in Berlin
+    publish(house, "autumn", range(half_past_two - FIRST, half_past_two - FIRST + 61, 20))
+    window = look(f"{house.url}#device=autumn", timezone_id="Europe/Berlin")
+    window.page.locator("#table-part summary").click()
+    window.wait("() => document.querySelectorAll('#rows tr').length === 4")
+    times = window.page.locator("#rows th").all_inner_texts()
+    day = ", 25 October 2026"
+    assert times == [f"{time}{day}" for time in ("02:30 GMT+1", "02:10", "02:50", "02:30 GMT+2")]
+    assert house.gateway.service.forget("autumn")
+
+
 def test_page_shows_no_forecast_from_before_a_gap(
     mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look, tmp_path: Path
 ) -> None:

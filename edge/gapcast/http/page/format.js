@@ -52,6 +52,7 @@ export function skillSentence(scores, period) {
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+const clockWithOffset = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZoneName: "shortOffset" });
 const exact = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** The time of a minute, in the time zone of the browser. */
@@ -62,6 +63,15 @@ export const second = (at) => exact.format(new Date(at));
 export function moment(at, format = time) {
   const date = day.format(new Date(at));
   return date === day.format(new Date()) ? format(at) : `${format(at)}, ${date}`;
+}
+
+/** The moments of `times`; with the UTC offset where two are equal, as in the hour that is repeated when summer time ends. */
+export function moments(times) {
+  const labels = times.map((at) => moment(at));
+  const counts = new Map();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const withOffset = (at) => clockWithOffset.format(new Date(at));
+  return labels.map((label, i) => (counts.get(label) > 1 ? moment(times[i], withOffset) : label));
 }
 
 /** Whether the model's input window is not filled with readings yet. */

@@ -1,29 +1,33 @@
 // The data of the chart as tables: the minutes of its range, newest first, and the outlook. Drawn only while they are open.
 
 import { byId, make } from "./dom.js";
-import { NOTHING, kw3, time } from "./format.js";
+import { MINUTE_MS } from "./minute.js";
+import { NOTHING, kw3, moments } from "./format.js";
 
 export function showTable({ series, minutes }) {
   if (!byId("table-part").open) return;
-  byId("rows").replaceChildren(...series.rows(minutes).map((row) => tableRow(row, series.newest)));
+  const rows = series.rows(minutes);
+  const labels = moments(rows.map(({ minute }) => MINUTE_MS * minute));
+  byId("rows").replaceChildren(...rows.map((row, i) => tableRow(labels[i], row, series.newest)));
 }
 
 export function showOutlookTable({ outlook }) {
   byId("outlook-part").hidden = outlook === null;
   if (outlook === null || !byId("outlook-part").open) return;
-  byId("outlook-rows").replaceChildren(...outlook.document.lead_min.map((lead) => outlookRow(outlook, outlook.minute + lead)));
+  const minutes = outlook.document.lead_min.map((lead) => outlook.minute + lead);
+  const labels = moments(minutes.map((minute) => MINUTE_MS * minute));
+  byId("outlook-rows").replaceChildren(...minutes.map((minute, i) => outlookRow(labels[i], outlook.at(minute))));
 }
 
-function outlookRow(outlook, minute) {
-  const { mean, lower, upper, meanTo, lowerTo, upperTo } = outlook.at(minute);
-  const head = make("th", "", time(60_000 * minute));
+function outlookRow(label, { mean, lower, upper, meanTo, lowerTo, upperTo }) {
+  const head = make("th", "", label);
   head.scope = "row";
   const cells = [kw3(mean), `${kw3(lower)} to ${kw3(upper)}`, kw3(meanTo), `${kw3(lowerTo)} to ${kw3(upperTo)}`];
   return make("tr", "", head, ...cells.map((text) => make("td", "", text)));
 }
 
-function tableRow({ minute, measured, forecast }, newest) {
-  const head = make("th", "", time(60_000 * minute));
+function tableRow(label, { minute, measured, forecast }, newest) {
+  const head = make("th", "", label);
   head.scope = "row";
   const hasInterval = forecast !== null && forecast.lower_kw !== null;
   const isInside = hasInterval && measured !== null && forecast.lower_kw <= measured && measured <= forecast.upper_kw;
