@@ -28,10 +28,16 @@ NOW = 29_454_437
 
 
 def status(
-    *samples: SampleCount, engine: Engine | None = None, problem: str = "", n_ignored: int = 0, n_rejected: int = 0
+    *samples: SampleCount,
+    engine: Engine | None = None,
+    problem: str = "",
+    n_ignored: int = 0,
+    n_rejected: int = 0,
+    n_commands: int = 0,
+    reason: str = "",
 ) -> IntakeStatus:
-    statistics = Statistics(n_not_readings=n_ignored)
-    statistics.readings["rejected"] = n_rejected
+    statistics = Statistics(n_not_readings=n_ignored, n_commands_rejected=n_commands, last_rejection=reason)
+    statistics.readings["rejected"] = n_rejected + n_commands
     return intake_status(TELE, problem, statistics, samples, engine or Engine(Persistence()), NOW * MINUTE_MS)
 
 
@@ -49,6 +55,8 @@ def engine_after(*readings: Reading) -> Engine:
         (status(SampleCount("wohnung", 12, None)), "12 samples from wohnung"),
         (status(SampleCount("a", 1, None), SampleCount("b", 2, None)), "1 sample from a, 2 samples from b"),
         (status(n_ignored=1, n_rejected=2), "1 message without a power, 2 rejected"),
+        (status(n_rejected=2, reason="412 kW is too much"), "2 rejected; the last one rejected: 412 kW is too much"),
+        (status(n_rejected=1, n_commands=2), "1 rejected, 2 commands rejected"),
         (status(engine=engine_after(Reading("home", NOW - 1, 1.0))), "1 reading from home"),
         (status(*(SampleCount(str(i), 1, None) for i in range(5))),
          "1 sample from 0, 1 sample from 1, 1 sample from 2, further devices"),
@@ -59,6 +67,11 @@ def engine_after(*readings: Reading) -> Engine:
 def test_intake_sentence_lists_what_was_received(found: IntakeStatus, received: str) -> None:
     assert found.sentence() == f"Listening to tele/+/SENSOR at broker:1883: {received}"
     assert found.has_messages is (received != "no message yet")
+
+
+def test_intake_rejected_command_is_no_message_of_a_meter() -> None:
+    found = status(n_commands=1, n_rejected=0)
+    assert (found.n_rejected, found.received, found.has_messages) == (0, "1 command rejected", False)
 
 
 def test_intake_sentence_without_a_broker_is_the_problem() -> None:
@@ -173,8 +186,12 @@ def test_intake_log_looks_at_most_once_a_second() -> None:
 
 
 def test_intake_log_every_message_rejected_warns_once() -> None:
-    rejected, mixed = status(n_rejected=2), status(SampleCount("home", 1, None), n_rejected=3)
+    rejected, mixed = status(n_rejected=2, reason="1 is no"), status(SampleCount("home", 1, None), n_rejected=3)
     entries = logged((0.0, status()), (2.0, rejected), (4.0, status(n_rejected=3)), (6.0, mixed))
     assert [entry["event"] for entry in entries] == ["readings.listening", "readings.rejected", "readings.arriving"]
-    assert (entries[1]["received"], entries[1]["log_level"]) == ("2 rejected", "warning")
+    assert (entries[1]["received"], entries[1]["problem"], entries[1]["log_level"]) == (
+        "2 rejected",
+        "1 is no",
+        "warning",
+    )
     assert "gapcast check" in str(entries[1]["fix"])

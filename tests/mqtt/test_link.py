@@ -149,6 +149,29 @@ class RaisingRequestTopic:
         raise MemoryError
 
 
+class NoDemandChanges:
+    """Demand changes of a gateway without a limit."""
+
+    def set_demand_limit(self, _device: str, _limit_kw: float | None) -> None:
+        raise PayloadError("no_demand", "there is no limit")
+
+    def correct_month_peak(self, _device: str, _peak: MonthPeak, *, is_retained: bool) -> None:
+        raise AssertionError(is_retained)
+
+
+def test_link_counts_rejected_commands_apart_from_readings() -> None:
+    waiting = Waiting()
+    link, statistics = link_over(waiting)
+    link.listen_for_limits(NoDemandChanges())
+    for topic in ("gap/home/limit", "gap/home/reading"):
+        waiting.received.append(ReceivedMessage(Publication(topic, b"on", 3, False, False, b"", 2), 0.0, NOW_MS))
+    for message in link.receive_messages(256, 0):
+        assert message.problem is not None
+        link.reject(message, message.problem)
+    assert (len(waiting.published), statistics.n_commands_rejected) == (2, 1)
+    assert statistics.last_rejection.startswith("the payload is not JSON")
+
+
 def test_link_rejects_messages_that_raise() -> None:
     """Limits that are none raise for whichever reading is compared with them; an aside raises by itself."""
     waiting, no_number = Waiting(), cast("float", None)

@@ -32,3 +32,11 @@ def test_rejections_over_the_rate_are_counted_in_the_next() -> None:
     last = published.documents[-1]
     assert list(last) == ["topic", "reason", "detail", "payload", "omitted"]
     assert last["omitted"] == 380
+
+
+def test_rejections_count_commands_apart_from_readings() -> None:
+    statistics = Statistics()
+    rejections = Rejections(Published(), "gapcast/gw/rejected", 2, statistics, lambda: 0.0)
+    rejections.publish("gap/home/reading", b"on", PayloadError("not_json", "the payload is not JSON"))
+    rejections.publish("gap/home/demand/limit", b"9e9", PayloadError("out_of_range", "9e9 kW"), is_command=True)
+    assert (statistics.n_commands_rejected, statistics.last_rejection) == (1, "the payload is not JSON")

@@ -381,6 +381,21 @@ def test_source_counts_the_messages_of_a_meter(source: dict[str, Any], payload: 
     assert feed.reader.meters.sample_counts() == [SampleCount("home", 2, due_ms)]
 
 
+@pytest.mark.parametrize(
+    ("source", "payload"),
+    [
+        (WATTS | {"unit": "kW"}, document_of(1230)),
+        (MINUTES | {"unit": "kW"}, document_of(1230)),
+        ({"topic": "meter/{device}", "format": "gapcast"}, "1230"),
+    ],
+    ids=["samples", "minutes", "gapcast"],
+)
+def test_source_rejected_message_is_not_counted(source: dict[str, Any], payload: str) -> None:
+    feed = SourceFeed(source)
+    feed.send("meter/home", payload)
+    assert (feed.reasons, feed.reader.meters.sample_counts()) == (["out_of_range"], [])
+
+
 def test_source_counts_duplicate_and_late_samples() -> None:
     feed = SourceFeed(WATTS | {"every_s": 30, "time": "t"})
     for second in (0, 30, 30, 20, 60):

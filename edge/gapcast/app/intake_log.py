@@ -72,5 +72,9 @@ class IntakeLog:
     def _log_rejected(self, status: IntakeStatus) -> None:
         if not self._is_rejected:
             self._is_rejected = True
-            fix = "run gapcast check, which names the reason, while the meter sends"
-            log.warning("readings.rejected", received=status.received, fix=fix)
+            log.warning(
+                "readings.rejected",
+                received=status.received,
+                problem=status.last_rejection,
+                fix="correct what problem names; gapcast check lists each problem while the meter sends",
+            )

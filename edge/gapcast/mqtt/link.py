@@ -176,7 +176,9 @@ class MqttLink:
             document = {"ts": minute_label(rejected.minute), "gap_kw": rejected.gap_kw, **(rejected.measured or {})}
             self._rejections.publish(topic, json.dumps(document).encode(), problem)
         else:
-            self._rejections.publish(rejected.token.topic, rejected.token.payload, problem)
+            topic = rejected.token.topic
+            is_command = self._reader.is_command(topic)
+            self._rejections.publish(topic, rejected.token.payload, problem, is_command=is_command)
 
     def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int = 0) -> None:
         """Acknowledge ``message`` once ``forecast_id`` is confirmed and ``batch`` is persisted.

@@ -101,6 +101,10 @@ class MessageReader:
             self._process_requests()
         return messages
 
+    def is_command(self, topic: str) -> bool:
+        """Return whether messages on ``topic`` are commands or requests."""
+        return topic in self.request_topics or self.commands.handles(topic)
+
     def forget_clock(self, device: str) -> None:
         """Discard what is known about the clock of ``device``."""
         (self._clocks.forget if self._sources is None else self._sources.forget_clock)(device)

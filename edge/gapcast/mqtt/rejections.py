@@ -41,8 +41,15 @@ class Rejections:
         self._statistics = statistics
         self._budget = Budget(per_s, clock_s())
 
-    def publish(self, topic: str, payload: bytes, problem: PayloadError) -> None:
-        """Publish the problem with a message on ``topic``, unless it is a rejection itself, which would loop."""
+    def publish(self, topic: str, payload: bytes, problem: PayloadError, *, is_command: bool = False) -> None:
+        """Publish the problem with a message on ``topic``, unless it is a rejection itself, which would loop.
+
+        ``is_command``: it is a command or a request, and no reading.
+        """
+        if is_command:
+            self._statistics.n_commands_rejected += 1
+        else:
+            self._statistics.last_rejection = problem.detail
         if problem.reason == OWN_ECHO:
             log.warning("source.own_echo", topic=topic, problem=problem.detail)
             if is_rejection(payload):

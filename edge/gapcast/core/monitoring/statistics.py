@@ -73,5 +73,9 @@ class Statistics:
     internal_errors: dict[str, int] = field(default_factory=dict)
     #: Rejections that were counted but not published because of the rate limit.
     n_rejections_omitted: int = 0
+    #: Rejected commands and requests, which ``readings`` counts as rejected too.
+    n_commands_rejected: int = 0
+    #: Why the newest rejected reading could not be used; empty: none was rejected.
+    last_rejection: str = ""
     #: Model changes while the service ran, by whether they were applied or refused.
     model_reloads: dict[str, int] = field(default_factory=lambda: {"swapped": 0, "refused": 0})

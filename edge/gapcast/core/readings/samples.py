@@ -54,7 +54,7 @@ class MeterState(NamedTuple):
 
 
 class SampleCount(NamedTuple):
-    """The messages with a value of a meter since the start.
+    """The messages with a usable value of a meter since the start.
 
     ``next_mean_ms`` is when its next minute mean is due, by the gateway's clock; None if it is unknown.
     """

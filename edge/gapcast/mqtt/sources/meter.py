@@ -32,7 +32,7 @@ class Meter:
     #: Filled minutes since the stream began to be filled, 0 if it is not, and measured ones in a row since the last.
     n_filled: int = 0
     n_measured: int = 0
-    #: Messages with a value since the start.
+    #: Messages with a usable value since the start.
     n_samples: int = 0
     #: When its minute is due to be closed, by the gateway's clock; infinity if no minute is open.
     awaited_ms: float = inf
@@ -68,7 +68,7 @@ class Meter:
 
     @property
     def sample_count(self) -> SampleCount:
-        """The messages with a value so far, and when the next minute mean is due."""
+        """The messages with a usable value so far, and when the next minute mean is due."""
         due_ms = self.means.next_mean_due_ms + self.behind_ms if self.sends_samples else inf
         return SampleCount(self.name, self.n_samples, None if due_ms == inf else round(due_ms))
 

@@ -98,7 +98,7 @@ class MeterRegistry:
         return meter
 
     def sample_counts(self) -> list[SampleCount]:
-        """Return the messages with a value of each meter that has sent one. Thread-safe."""
+        """Return the messages with a usable value of each meter that has sent one. Thread-safe."""
         return [meter.sample_count for meter in list(self._meters.values()) if meter.n_samples]
 
     def close_minute(self, device: str, minute: int) -> list[Reading]:

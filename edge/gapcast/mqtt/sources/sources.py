@@ -111,23 +111,26 @@ class SourceReader:
         publication, meter = received.publication, route.meter
         source = meter.source
         if source.format == "gapcast":
+            reading = self._native(meter, received)
             meter.n_samples += 1
-            return [self._native(meter, received)]
+            return [reading]
         message = parse_message(meter, route.part, publication)
         value = meter.update_terms(message.terms) if message.terms else None
         is_of_unknown_age = publication.retained and source.time is None
         if value is None or message.is_empty or is_of_unknown_age or _lacks_counters(source, message):
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
-        meter.n_samples += 1
         at_ms = self._time_of(meter, message.document, received)
         measured = source.measured(message.document)
         meter.last_ms = at_ms
         if source.kind == "samples":
             sample = Sample(publication.topic, at_ms, message.terms, measured)
-            return self._aggregator.add(meter, at_ms, value, sample, redelivered=publication.redelivered)
-        power_kw = source.power_kw(value, self._limits)
-        return [Reading(meter.name, minute_of(at_ms), power_kw, publication.redelivered, measured or None)]
+            readings = self._aggregator.add(meter, at_ms, value, sample, redelivered=publication.redelivered)
+        else:
+            power_kw = source.power_kw(value, self._limits)
+            readings = [Reading(meter.name, minute_of(at_ms), power_kw, publication.redelivered, measured or None)]
+        meter.n_samples += 1
+        return readings
 
     def _without_value(self, route: Route, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
         """Record a message that gives no power: not all terms are known, or it is empty, or of unknown age."""

@@ -50,7 +50,7 @@ class Meters(Protocol):
         ...
 
     def sample_counts(self) -> Sequence[SampleCount]:
-        """Return the messages with a value of each meter that has sent one. Thread-safe."""
+        """Return the messages with a usable value of each meter that has sent one. Thread-safe."""
         ...
 
 

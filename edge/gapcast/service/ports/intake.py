@@ -58,8 +58,9 @@ class IntakeStatus:
     """What is listened to, and what has been received so far.
 
     ``problem`` is why there is no connection, empty while there is one. ``n_ignored`` counts messages without a power,
-    ``n_rejected`` those that could not be used. ``waiting`` are devices without a forecast, at most 20, and
-    ``n_forecast_devices`` counts those with one, both among the first 1,000.
+    ``n_rejected`` those that could not be used, the newest because of ``last_rejection``, and ``n_commands_rejected``
+    unusable commands. ``waiting`` are devices without a forecast, at most 20, and ``n_forecast_devices`` counts those
+    with one, both among the first 1,000.
     """
 
     subscriptions: Subscriptions
@@ -68,6 +69,8 @@ class IntakeStatus:
     n_rejected: int
     n_forecast_devices: int
     waiting: tuple[WaitingDevice, ...]
+    n_commands_rejected: int = 0
+    last_rejection: str = ""
 
     @property
     def has_messages(self) -> bool:
@@ -81,11 +84,13 @@ class IntakeStatus:
         return None if self.n_forecast_devices else min(times, default=None)
 
     def sentence(self) -> str:
-        """Return the status in words, without the time of the first forecast."""
+        """Return the status in words, with the newest rejection, without the time of the first forecast."""
         subscriptions = self.subscriptions
         if self.problem:
             return self.problem
-        return f"Listening to {', '.join(subscriptions.topics)} at {subscriptions.address}: {self.received}"
+        has_reason = self.n_rejected and self.last_rejection and not self.n_forecast_devices
+        reason = f"; the last one rejected: {self.last_rejection}" if has_reason else ""
+        return f"Listening to {', '.join(subscriptions.topics)} at {subscriptions.address}: {self.received}{reason}"
 
     @property
     def received(self) -> str:
@@ -99,6 +104,8 @@ class IntakeStatus:
             received.append(f"{counted(self.n_ignored, 'message')} without a power")
         if self.n_rejected and not self.n_forecast_devices:
             received.append(f"{self.n_rejected:,} rejected")
+        if self.n_commands_rejected and not self.n_forecast_devices:
+            received.append(f"{counted(self.n_commands_rejected, 'command')} rejected")
         return ", ".join(received) or "no message yet"
 
 
@@ -120,8 +127,12 @@ def intake_status(
             n_forecasts += 1
         elif len(waiting) < _MAX_LISTED:
             waiting.append(_waiting(name, counts.get(name), engine, now_ms))
-    n_rejected = statistics.readings["rejected"]
-    return IntakeStatus(subscriptions, problem, statistics.n_not_readings, n_rejected, n_forecasts, tuple(waiting))
+    n_commands = statistics.n_commands_rejected
+    n_rejected = max(0, statistics.readings["rejected"] - n_commands)  # commands are counted first
+    return IntakeStatus(
+        subscriptions, problem, statistics.n_not_readings, n_rejected, n_forecasts, tuple(waiting), n_commands,
+        statistics.last_rejection,
+    )  # fmt: skip
 
 
 def _waiting(name: str, count: SampleCount | None, engine: Engine, now_ms: int) -> WaitingDevice:
