@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from structlog.testing import capture_logs
+
 from gapcast.core.errors import PayloadError
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.rejections import Rejections
@@ -32,6 +34,22 @@ def test_rejections_over_the_rate_are_counted_in_the_next() -> None:
     last = published.documents[-1]
     assert list(last) == ["topic", "reason", "detail", "payload", "omitted"]
     assert last["omitted"] == 380
+
+
+def test_rejections_are_logged_once_an_hour_by_reason() -> None:
+    now_s = 0.0
+    rejections = Rejections(Published(), "gapcast/gw/rejected", 2, Statistics(), lambda: now_s)
+    with capture_logs() as logs:
+        for now_s in (0.0, 10.0, 3_599.0, 3_601.0, 3_700.0):
+            rejections.publish(f"gap/m{now_s:.0f}/reading", b"on", PayloadError("not_json", f"at {now_s:.0f}"))
+        rejections.publish("gap/home/reading", b"9e9", PayloadError("out_of_range", "9e9 kW"))
+    found = [(line["reason"], line["n_rejected"], line["topic"], line["problem"]) for line in logs]
+    assert found == [
+        ("not_json", 1, "gap/m0/reading", "at 0"),
+        ("not_json", 3, "gap/m3601/reading", "at 3601"),
+        ("out_of_range", 1, "gap/home/reading", "9e9 kW"),
+    ]
+    assert {(line["event"], line["log_level"]) for line in logs} == {("messages.rejected", "warning")}
 
 
 def test_rejections_count_commands_apart_from_readings() -> None:

@@ -15,6 +15,11 @@ from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
 
 log = structlog.get_logger(__name__)
 
+#: Log lines of one reason: one an hour.
+_LINES_PER_S, _LINES_AT_ONCE = 1 / 3_600, 1.0
+#: Characters of a topic in the log.
+_SHOWN = 120
+
 
 class MessagePublisher(Protocol):
     """Publishes messages: the session."""
@@ -25,7 +30,10 @@ class MessagePublisher(Protocol):
 
 
 class Rejections:
-    """Publishes up to ``per_s`` rejections a second; the next one reports how many were omitted."""
+    """Publishes up to ``per_s`` rejections a second; the next one reports how many were omitted.
+
+    It logs one rejection of each reason an hour, with the number of those since the last line.
+    """
 
     def __init__(
         self,
@@ -40,6 +48,7 @@ class Rejections:
         self._topic = topic.encode()
         self._statistics = statistics
         self._budget = Budget(per_s, clock_s())
+        self._lines: dict[str, Budget] = {}  # by reason, of which there are few
 
     def publish(self, topic: str, payload: bytes, problem: PayloadError, *, is_command: bool = False) -> None:
         """Publish the problem with a message on ``topic``, unless it is a rejection itself, which would loop.
@@ -54,8 +63,25 @@ class Rejections:
             log.warning("source.own_echo", topic=topic, problem=problem.detail)
             if is_rejection(payload):
                 return
+        else:
+            self._log(topic, problem)
         if not self._budget.spend(self._clock_s()):
             self._statistics.n_rejections_omitted += 1
             return
         text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())
         self._session.publish(self._topic, text)
+
+    def _log(self, topic: str, problem: PayloadError) -> None:
+        now_s, reason = self._clock_s(), problem.reason
+        lines = self._lines.get(reason)
+        if lines is None:
+            self._lines[reason] = lines = Budget(_LINES_PER_S, now_s, _LINES_AT_ONCE)
+        if lines.spend(now_s):
+            n_rejected = 1 + lines.take_omitted()
+            log.warning(
+                "messages.rejected",
+                reason=reason,
+                n_rejected=n_rejected,
+                topic=topic[:_SHOWN],
+                problem=problem.detail,
+            )
