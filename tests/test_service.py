@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.arrays.array_types import F32
@@ -240,6 +241,26 @@ def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: py
     service.run_once(0)
     events = [event.document["state"] for event in service.feed.drain()[0] if isinstance(event, DeviceEvent)]
     assert events == ["online", "offline", "online", "forgotten"]
+
+
+def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when they are published again to a broker that lost them, and many at once in one line."""
+    clock, link = HandClock(), MemoryLink()
+    monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
+    link.put(*(Reading(f"d{i}", NOON, 1.0) for i in range(7)))
+    with capture_logs() as logs:
+        for after_s in (0, 601, 1, 3_600):
+            clock.now_s += after_s
+            link.n_fresh_sessions += 1
+            service.run_once(0)
+        service.forget("d0")
+        link.put(Reading("d0", NOON + 1, 1.0), Reading("d6", NOON + 1, 1.0))
+        service.run_once(0)
+    assert [(line["event"], line["n_devices"], line["devices"]) for line in logs] == [
+        ("devices.offline", 7, "d0, d1, d2, d3, d4 and 2 more"),
+        ("devices.online", 1, "d6"),
+    ]
 
 
 def test_devices_are_announced_on_connect() -> None:

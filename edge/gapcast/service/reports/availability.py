@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
+from gapcast.core.documents.wording import listed
 from gapcast.core.monitoring.presence import Presence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.running_engine import RunningEngine
 
+log = structlog.get_logger(__name__)
+
 #: How often devices are checked for staleness, and how many changes are published at a time.
 _CHECK_S = 5.0
 _MAX_PER_ITERATION = 256
+#: Devices that a log line names.
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,27 @@ class ReportOptions:
     clock_s: Callable[[], float] = time.monotonic
 
 
+class AvailabilityLog:
+    """Logs which devices went offline, and which of them are back: one line for all that change at once."""
+
+    def __init__(self) -> None:
+        self._offline: set[str] = set()
+
+    def record(self, forgotten: Iterable[str], changes: Sequence[tuple[str, bool]]) -> None:
+        """Log the ``changes``, devices and whether they are online; those that are published again are no changes."""
+        self._offline.difference_update(forgotten)
+        offline = [device for device, online in changes if not online and device not in self._offline]
+        back = [device for device, online in changes if online and device in self._offline]
+        self._offline.update(offline)
+        self._offline.difference_update(back)
+        if offline:
+            fix = "check the meter; gapcast check shows what it sends"
+            names = listed(offline, _MAX_NAMED)
+            log.warning("devices.offline", n_devices=len(offline), devices=names, fix=fix)
+        if back:
+            log.info("devices.online", n_devices=len(back), devices=listed(back, _MAX_NAMED))
+
+
 class AvailabilityPublisher:
     """Publishes the availability of the engine's devices, including restored ones, a bounded number at a time."""
 
@@ -40,6 +68,7 @@ class AvailabilityPublisher:
         self._running = running
         self._presence = presence
         self._forgotten: deque[str] = deque()
+        self._log = AvailabilityLog()
         self._n_fresh_sessions = 0
         self._check_due_s = 0.0
 
@@ -65,6 +94,7 @@ class AvailabilityPublisher:
         link = self._link
         with self._running.lock:
             forgotten, changes = self._due(link.n_fresh_sessions, may_publish=link.connected and not link.is_backlogged)
+        self._log.record(forgotten, changes)
         for device in forgotten:
             link.forget(device)
             self._feed.publish_event("device", device, {"device": device, "state": "forgotten"})
