@@ -102,7 +102,7 @@ def test_status_as_text() -> None:
     assert f"last day   {errors}, 90.1% interval coverage" in text
     assert "all time   12 outcomes: not enough data" in text
     assert re.search(
-        r"^home +1\.234 kW +12:00 +4 s +1\.310 kW +0\.620 to 2\.710 +12:05 +\+12% +89%$", text, re.MULTILINE
+        r"^home +1\.234 kW +12:00 +4 s ago +1\.310 kW +0\.620 to 2\.710 +12:05 +\+12% +89%$", text, re.MULTILINE
     )
 
 
@@ -116,13 +116,21 @@ def test_status_not_ready_shows_the_reason() -> None:
 def test_status_unknown_values_are_blank() -> None:
     bare = device("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z", enough=False)
     lines = draw(picture(bare, device("new") | {"forecast": None}), None, NOW, PLAIN)
-    assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s +1\.310 kW +– +12:05 +– +–$", lines[-1])
+    assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s ago +1\.310 kW +– +12:05 +– +–$", lines[-1])
 
 
 def test_status_marks_a_filled_reading() -> None:
     lines = draw(picture(device("home"), device("silent") | {"last_reading_filled": True}), None, NOW, PLAIN)
     assert re.search(r"^home +1\.234 kW +12:00 ", lines[-2])
     assert re.search(r"^silent +1\.234 kW \(filled\) +12:00 ", lines[-1])
+
+
+def test_status_marks_and_counts_offline_devices() -> None:
+    silent, never = device("silent") | {"online": False}, device("never") | {"online": None}
+    lines = draw(picture(device("home") | {"online": True}, silent, never), None, NOW, PLAIN)
+    assert "devices    2, 1 offline, 1 with a clock offset" in lines
+    assert [line.split("  ")[0] for line in lines[-3:]] == ["home", "never", "silent (offline)"]
+    assert re.search(r"^DEVICE +READING +AT +RECEIVED +FORECAST ", lines[-4])
 
 
 def test_status_counts_devices_that_do_not_fit() -> None:

@@ -10,7 +10,7 @@ from gapcast.status.status_snapshot import DeviceLine, ScoreLine, StatusSnapshot
 _PERIODS = {"last_day": "last day", "last_week": "last week", "ever": "all time"}
 _COLOURS = {"good": "32", "bad": "31", "warn": "33", "quiet": "2", "strong": "1"}
 _STATES = {"pass": ("ready", "good"), "warn": ("ready, with warnings", "warn"), "fail": ("not ready", "bad")}
-_HEAD = ("DEVICE", "READING", "AT", "AGE", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")
+_HEAD = ("DEVICE", "READING", "AT", "RECEIVED", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")
 _EMPTY = "–"
 _STALE_S = 600
 #: Lines that are left for the table of devices.
@@ -63,7 +63,8 @@ def _stream(snapshot: StatusSnapshot, before: StatusSnapshot | None) -> list[str
     if snapshot.latency_p50_s is not None and snapshot.latency_p99_s is not None:
         latency = f"p50 {snapshot.latency_p50_s * 1e3:.1f} ms, p99 {snapshot.latency_p99_s * 1e3:.1f} ms"
     batch = _EMPTY if snapshot.mean_batch is None else f"{snapshot.mean_batch:.1f}"
-    off = f", {snapshot.n_clocks_off} with a clock offset" if snapshot.n_clocks_off else ""
+    off = f", {snapshot.n_offline:,} offline" if snapshot.n_offline else ""
+    off += f", {snapshot.n_clocks_off} with a clock offset" if snapshot.n_clocks_off else ""
     return [
         f"models     {', '.join(snapshot.models)} on {snapshot.runtime}; published: {snapshot.published_models}",
         f"readings   {counts}{_rate(snapshot, before)}",
@@ -158,10 +159,10 @@ def _row(line: DeviceLine, now: datetime) -> tuple[str, ...]:
     if line.lower_kw is not None and line.upper_kw is not None:
         interval = f"{line.lower_kw:.3f} to {line.upper_kw:.3f}"
     return (
-        line.device,
+        f"{line.device}{' (offline)' if line.is_offline else ''}",
         f"{line.reading_kw:.3f} kW{' (filled)' if line.is_filled else ''}",
         _moment(line.observed_at, now),
-        _duration((now - line.issued_at).total_seconds()),
+        f"{_duration((now - line.issued_at).total_seconds())} ago",
         f"{line.gap_kw:.3f} kW",
         interval,
         f"{line.target_at:%H:%M}",

@@ -49,6 +49,8 @@ class DeviceLine:
     coverage: float | None
     #: Whether the newest reading is a filled minute: the meter sent nothing for most of it.
     is_filled: bool = False
+    #: Whether no readings arrive: it is offline.
+    is_offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class StatusSnapshot:
     latency_p99_s: float | None
     resident_bytes: float
     n_clocks_off: int
+    #: Devices of the fetched page that are offline.
+    n_offline: int
     scores: tuple[ScoreLine, ...]
     devices: tuple[DeviceLine, ...]
     #: Number of further devices, which are not on the fetched page.
@@ -147,6 +151,7 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         latency_p99_s=quantile_of(latency, 0.99),
         resident_bytes=total_of(series, "process_resident_memory_bytes"),
         n_clocks_off=int(total_of(series, "gapcast_clocks_off")),
+        n_offline=sum(one.get("online") is False for one in page.get("devices", [])),
         scores=tuple(_scores(series, published)),
         devices=tuple(_devices(page.get("devices", []))),
         refit=_refit(series),
@@ -210,6 +215,7 @@ def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
             skill=_number(scores["skill"]) if scores["enough"] else None,
             coverage=_number(scores["coverage"]) if scores["enough"] else None,
             is_filled=bool(device["last_reading_filled"]),
+            is_offline=device.get("online") is False,
         )
 
 
