@@ -155,7 +155,7 @@ def test_intake_log_has_each_step_once() -> None:
             "event": "readings.arriving",
             "log_level": "info",
             "received": "12 samples from wohnung",
-            "first_forecast": "11:17",
+            "first_forecast": "2026-01-01T11:17+00:00",
         },
         {"event": "forecasts.started", "log_level": "info", "n_devices": 1},
     ]

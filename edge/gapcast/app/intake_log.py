@@ -59,7 +59,7 @@ class IntakeLog:
             log.info(
                 "readings.arriving",
                 received=status.received,
-                first_forecast=None if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1_000, self._zone):%H:%M}",
+                first_forecast=None if at_ms is None else self._local_minute(at_ms),
             )
         elif not (status.has_messages or self._is_missing) and now_s >= self._listening_s + _MISSING_S:
             self._is_missing = True
@@ -68,6 +68,9 @@ class IntakeLog:
                 topics=status.subscriptions.topics,
                 fix="check that the meter publishes on these topics: run gapcast check, or gapcast setup to find it",
             )
+
+    def _local_minute(self, at_ms: int) -> str:
+        return datetime.fromtimestamp(at_ms / 1_000, self._zone).isoformat(timespec="minutes")
 
     def _log_rejected(self, status: IntakeStatus) -> None:
         if not self._is_rejected:
