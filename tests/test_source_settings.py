@@ -141,6 +141,34 @@ def test_sources_with_overlapping_topics_are_rejected() -> None:
         sources_of(loaded(JSON, JSON | {"value": "watts"}))
 
 
+FLAT = {"topic": "tele/flat", "value": "kw", "device": "flat"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "key"),
+    [
+        ({"demand": {"devices": [{"device": "hone"}]}}, r"demand\.devices\.0\.device"),
+        ({"forecast": {"devices": {"hone": {"horizon_min": 5}}}}, r"forecast\.devices\.hone"),
+    ],
+)
+def test_device_that_no_source_has_is_an_error(sections: dict[str, Any], key: str) -> None:
+    sources = [FLAT, FLAT | {"topic": "tele/home", "device": "home"}]
+    with pytest.raises(SettingsError, match=rf"{key}: no source has the device 'hone'; there are: flat, home"):
+        load(None, {}, {"sources": sources, **sections})
+
+
+@pytest.mark.parametrize("sources", [[], [FLAT, {"topic": "x/{device}", "value": "kw"}]], ids=["native", "pattern"])
+def test_device_of_a_topic_may_have_any_name(sources: list[dict[str, Any]]) -> None:
+    demand = {"devices": [{"device": "hone"}, {"device": "flat"}]}
+    settings = load(None, {}, {"sources": sources, "demand": demand})
+    assert len(settings.demand.devices) == 2
+
+
+def test_device_of_a_fixed_source_has_its_own_keys() -> None:
+    sections = {"demand": {"devices": [{"device": "flat"}]}, "forecast": {"devices": {"flat": {"horizon_min": 5}}}}
+    assert load(None, {}, {"sources": [FLAT], **sections}).forecast.horizons_min == {"flat": 5}
+
+
 def test_sources_absent_use_the_native_topic() -> None:
     assert subscriptions_of(Settings()) == ("gap/+/reading",)
 

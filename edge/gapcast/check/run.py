@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from gapcast.check.broker import check_broker
+from gapcast.check.demand import check_demand
 from gapcast.check.finding import CheckInput, Finding, Mark
 from gapcast.check.machine import check_clock, check_compiled_steps, check_memory, check_port, check_state
 from gapcast.check.models import check_models
@@ -16,6 +17,7 @@ from gapcast.text.terminal_text import printable
 CHECKS: tuple[Callable[[CheckInput], Iterator[Finding]], ...] = (
     check_models,
     check_compiled_steps,
+    check_demand,
     check_broker,
     check_readings,
     check_clock,

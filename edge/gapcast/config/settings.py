@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from gapcast.config.checks.known_devices import device_problems
 from gapcast.config.checks.topic_use import SHARD, meter_filters, published_topics, sharing_problems, topic_problems
 from gapcast.config.sections.demand import DemandSettings, demand_problems
 from gapcast.config.sections.forecast import ForecastSettings, LearningSettings, OutlookSettings
@@ -196,6 +197,12 @@ class Settings(SettingsSection):
     def _submeters_are_consistent(self) -> Settings:
         is_shared = self.shards is not None or self.mqtt.share_group is not None
         for problem in submeter_problems(self.submeters, self.sources, self.topics.reading, is_shared=is_shared):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _devices_are_known(self) -> Settings:
+        for problem in device_problems(self.sources, self.demand, self.forecast):
             raise ValueError(problem)
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any, Literal
 
@@ -188,6 +189,21 @@ class SourceSettings(SettingsSection):
             holding=HeldValue(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S), self.on_change),
             features=tuple(features),
         )
+
+
+def fixed_devices(sources: Sequence[SourceSettings]) -> list[str]:
+    """Return the devices of ``sources``, sorted; empty if a source, or a native reading, may be of any device."""
+    devices = {source.device for source in sources}
+    return sorted(devices) if all(device and "{" not in device for device in devices) else []
+
+
+def no_source(device: str, fixed: Sequence[str]) -> str:
+    """Return the problem of a ``device`` that is none of the :func:`fixed_devices`, which are all that there are.
+
+    >>> no_source("hone", ["flat", "home"])
+    "no source has the device 'hone'; there are: flat, home"
+    """
+    return f"no source has the device {device!r}; there are: {', '.join(fixed)}"
 
 
 def _preset_for(name: str, values: dict[str, Any]) -> dict[str, Any]:

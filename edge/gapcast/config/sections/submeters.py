@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import field_validator, model_validator
 
 from gapcast.config.sections.section import matching
-from gapcast.config.sections.sources import SourceSettings
+from gapcast.config.sections.sources import SourceSettings, fixed_devices, no_source
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import Submeters
 
@@ -71,14 +71,13 @@ def submeter_problems(
         yield f"submeters: {problem}: remove the submeters, or shards and mqtt.share_group"
     topics = [(f"sources.{i}.topic", topic) for i, source in enumerate(sources) for topic in source.topics]
     topics = topics or [("topics.reading", reading_topic)]
-    fixed = [source.device for source in sources]
-    are_known = bool(fixed) and all(device and "{" not in device for device in fixed)
+    fixed = fixed_devices(sources)
     for i, one in enumerate(submeters):
         key = f"submeters.{i}"
         if (one.of, one.name) in [(other.of, other.name) for other in submeters[:i]]:
             yield f"{key}.name: {one.of} has a submeter {one.name!r} already: give each another name"
-        if are_known and one.of not in fixed:
-            yield f"{key}.of: no source has the device {one.of!r}; there are: {', '.join(sorted(set(fixed)))}"
+        if fixed and one.of not in fixed:
+            yield f"{key}.of: {no_source(one.of, fixed)}"
         for other_key, topic in topics:
             if topic in one.topics:
                 yield f"{key}.topic: {topic!r} is read as {other_key}: a submeter has another topic than the meter"
