@@ -89,6 +89,28 @@ def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink)
     assert (logs[0]["device"], logs[0]["fix"]) == ("home", "set a limit above 0.50 kW")
 
 
+@pytest.mark.parametrize(
+    ("options", "n_lines"),
+    [
+        (DemandOptions(by_month_peak=True), 1),
+        (DemandOptions(limit_kw=4.0), 1),
+        (DemandOptions(limit_kw=4.0, imports_only=True), 0),
+        (DemandOptions(fuse_kw=9.2), 0),
+    ],
+)
+def test_service_warns_once_of_export_that_counts(link: MemoryLink, options: DemandOptions, n_lines: int) -> None:
+    service = service_of(link, SiteDemandOptions(options))
+    with capture_logs() as logs:
+        run(service, link)
+        assert logs == []
+        run(service, link, 3, kw=-1.5)
+        run(service, link, 6, kw=-2.0)
+    assert [(one["event"], one["log_level"], one["device"]) for one in logs] == [
+        ("demand.export_counts", "warning", "home")
+    ] * n_lines
+    assert all(one["problem"].startswith("exports power (-1.500 kW)") for one in logs)
+
+
 def test_service_without_limits_publishes_no_demands(link: MemoryLink) -> None:
     service = service_of(link, SiteDemandOptions())
     run(service, link)

@@ -12,6 +12,7 @@ from gapcast.check.finding import CheckInput, Finding, ok, warn
 from gapcast.check.registers import RegisterListener
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
+from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
 from gapcast.core.documents.wording import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
@@ -83,15 +84,9 @@ def _check_export(settings: Settings, listener: SampleListener) -> Iterator[Find
     """Check that no device with a limit exports power, unless only imported power counts."""
     site = settings.demand.site_options(settings.site.zone)
     for device, samples in sorted(listener.devices.items()):
-        options, lowest_kw = site.of(device), min(samples.powers_kw, default=0.0)
-        is_limited = (options.by_month_peak or options.limit_kw is not None) and not options.imports_only
-        if lowest_kw < 0 and is_limited and device not in listener.submeters:
-            text = f"{device}: exports power ({lowest_kw:.3f} kW), which makes room in its billing windows"
-            fix = (
-                'if the tariff bills imported energy alone, set demand.imports_only = true ("With photovoltaics" in '
-                "docs/demand.md); otherwise nothing is to be done"
-            )
-            yield warn("demand", text, fix)
+        text = export_warning(site.of(device), min(samples.powers_kw, default=0.0))
+        if text is not None and device not in listener.submeters:
+            yield warn("demand", f"{device}: {text}", EXPORT_FIX)
 
 
 def _last_powers(listener: SampleListener) -> Iterator[Finding]:

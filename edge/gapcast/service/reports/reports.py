@@ -1,4 +1,4 @@
-"""Reports of devices: calls the publishers of availability and scores, and logs limits that are too low."""
+"""Reports of devices: calls the publishers of availability and scores, and logs doubtful limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 import structlog
 
+from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
+from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.device_demands import DeviceDemands
+from gapcast.core.readings.reading import Reading
 from gapcast.service.containment import Containment, Step
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.availability import AvailabilityPublisher, ReportOptions
@@ -24,6 +27,24 @@ def log_low_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
         if found is not None:
             limit_kw, lowest_kw = round(found.limit_kw, 3), round(found.lowest_kw, 3)
             log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, fix=found.fix)
+
+
+class ExportLog:
+    """Logs which devices with a limit export power, each once, unless only imported power counts."""
+
+    def __init__(self) -> None:
+        self._devices: set[str] = set()
+
+    def record(self, readings: Iterable[Reading], site: SiteDemandOptions) -> None:
+        """Log the devices of ``readings`` that export power, which counts by the options of the ``site``."""
+        for reading in readings:
+            device, kw = reading.device, reading.gap_kw
+            if kw >= 0 or device in self._devices:
+                continue
+            problem = export_warning(site.of(device), kw)
+            if problem is not None:
+                self._devices.add(device)
+                log.warning("demand.export_counts", device=device, problem=problem, fix=EXPORT_FIX)
 
 
 class Reports:
