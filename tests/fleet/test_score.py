@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,17 @@ from gapcast_fleet.connectors.sinks import to_files, to_kafka
 from gapcast_fleet.connectors.sources import FileFormat, _as_json, from_files
 from gapcast_fleet.failures import worker_error
 from gapcast_fleet.scoring.score import Plan, start
-from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
+from tests.fleet.houses import (
+    FIRST,
+    MESSAGE_S,
+    fleet,
+    furthest,
+    of_the_edge,
+    of_the_fleet,
+    settings,
+    shuffled,
+    write_lines,
+)
 from tests.fleet.queries import run_to_end
 from tests.support.models import ModelCopy
 
@@ -61,6 +72,24 @@ def test_score_parquet_in_and_out_with_rejections(spark: SparkSession, tmp_path:
     assert found == pytest.approx({key: its.gap_kw for key, its in edge.items()}, abs=_AT_MOST_KW)
     rejections = [json.loads(row.rejection) for row in rows.where("kind = 'rejected'").collect()]
     assert sorted(one["reason"] for one in rejections) == ["bad_device", "clock_not_set", "out_of_range"]
+
+
+def test_source_old_file_moved_in_later_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    """A copy that preserves modification times, or a meter's backlog: it is years older than the newest file."""
+    columns = {"ts": [FIRST * 60], "gap_kw": [1.0]}
+    pq.write_table(pa.table({"device": ["new"], **columns}), tmp_path / "new.parquet")
+    readings = from_files(spark, tmp_path, "parquet", 2).select("device")
+    query = readings.writeStream.format("memory").queryName("read").start()
+    try:
+        query.processAllAvailable()
+        old = tmp_path / ".old"
+        pq.write_table(pa.table({"device": ["old"], **columns}), old)
+        os.utime(old, (MESSAGE_S, MESSAGE_S))
+        old.rename(tmp_path / "old.parquet")
+        query.processAllAvailable()
+        assert sorted(row.device for row in spark.table("read").collect()) == ["new", "old"]
+    finally:
+        query.stop()
 
 
 @pytest.mark.parametrize(("kind", "filled"), [("boolean", [True, False]), ("double", [1.0, 0.0])])

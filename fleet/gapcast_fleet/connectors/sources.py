@@ -16,19 +16,22 @@ from gapcast_fleet.failures import worker_error
 
 FileFormat = Literal["json", "parquet"]
 _NEEDED = ("device", "gap_kw")
+#: Spark skips files whose modification time is older than that of the newest file by more than this (default: 7 days).
+_MAX_FILE_AGE = "36500d"
 
 
 def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files_at_once: int) -> DataFrame:
     """Return the readings of the files in ``folder``, existing and future ones.
 
     A line of JSON is ``{"device": …, "ts": …, "gap_kw": …}``, and so is a row of Parquet. Readings of one device are
-    ordered by the modification time of their file, its name, and their position in it. Raises :class:`SettingsError` if
-    the folder does not exist, or its Parquet lacks columns.
+    ordered by the modification time of their file, its name, and their position in it. Files of any age are read.
+    Raises :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns.
     """
     if not folder.is_dir():
         msg = f"--from {folder}: no such folder"
         raise SettingsError(msg)
     reader = spark.readStream.option("maxFilesPerTrigger", files_at_once).option("recursiveFileLookup", "true")
+    reader = reader.option("maxFileAge", _MAX_FILE_AGE)
     if file_format == "json":
         rows = reader.format("text").load(str(folder))
         device, payload = sf.get_json_object("value", "$.device"), sf.col("value")
