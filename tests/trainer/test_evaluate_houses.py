@@ -23,7 +23,7 @@ from gapcast_trainer.houses.files import read_houses
 from gapcast_trainer.houses.result import HousesEvaluation
 from gapcast_trainer.houses.table import lines, skill_rows
 from gapcast_trainer.peers.columns import HOUSE_COLUMNS, PeerColumns
-from gapcast_trainer.peers.house_trees import HouseTrees, house_columns, house_rows
+from gapcast_trainer.peers.house_trees import HouseTrees, TreeRows, house_columns, house_rows
 from gapcast_trainer.synthetic_houses.csv_file import as_csv
 from gapcast_trainer.synthetic_houses.families import simulate
 from tests.trainer.forecasters import Spread, stand_ins
@@ -178,6 +178,18 @@ def test_house_trees_are_the_same_in_each_run(houses: dict[str, Clean]) -> None:
     observed = columns.series.first_minute + np.arange(1_000, 1_100)
     first, again = (HouseTrees.fitted([rows], 20).predict(columns, observed).mean for _ in range(2))
     assert np.array_equal(first, again)
+
+
+def test_house_trees_leave_out_a_house_of_constant_power(houses: dict[str, Clean]) -> None:
+    columns = house_columns(houses["window_units"].series, 5)
+    rows = house_rows(columns, None, 1_500)
+    constant = TreeRows(np.full_like(rows.inputs, 0.5), np.zeros_like(rows.change_kw))
+    observed = columns.series.first_minute + np.arange(1_000, 1_100)
+    alone, both = (HouseTrees.fitted(some, 20) for some in ([rows], [rows, constant]))
+    assert np.array_equal(alone.predict(columns, observed).mean, both.predict(columns, observed).mean)
+    assert both.n_rows == len(rows.inputs)
+    still = HouseTrees.fitted([constant], 5).predict(columns, observed)
+    assert still.mean[:, 0].tolist() == columns.at(observed)[:, 0].tolist()
 
 
 def run(*words: Any) -> Result:

@@ -53,8 +53,10 @@ class HouseTrees:
         """Fit ``n_rounds`` rounds to the rows of ``houses``: squared error for the mean, absolute for the median.
 
         Each house has the same weight, relative to persistence: a row's weight is the inverse of the house's squared or
-        absolute change in the mean, over its number of rows.
+        absolute change in the mean, over its number of rows. Houses whose power never changes are left out, because
+        persistence has no error there.
         """
+        houses = [house for house in houses if house.change_kw.any()] or houses
         inputs = np.concatenate([house.inputs for house in houses])
         change_kw = np.concatenate([house.change_kw for house in houses])
         pair = {}
