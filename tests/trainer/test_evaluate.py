@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from gapcast.core.models.card import ModelCard
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
+from gapcast.recordings.formats import uci
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
@@ -21,6 +23,7 @@ from gapcast_trainer.export.score import score
 from gapcast_trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
 from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluation, ForecasterScores
+from gapcast_trainer.scores.span import choose_span
 from gapcast_trainer.scores.table import lines
 from tests.support.uci_files import START
 from tests.trainer.forecasters import LEADS, Spread, stand_ins
@@ -188,7 +191,46 @@ def test_evaluate_scores_by_number_of_readings(found: Evaluation) -> None:
 def test_evaluate_other_house_over_its_whole_length(small: Clean) -> None:
     found = evaluate(stand_ins(Spread()), small, BRIEF)
     assert (found.span.first, found.span.until) == (START, START + timedelta(minutes=9_000))
-    assert "no model was trained on it" in lines(found)[0]
+    assert "the whole file: no model's card names it" in lines(found)[0]
+
+
+def card_of(small: Clean, source: str) -> ModelCard:
+    """The card of a model that was trained on a file with ``source``, whose golden example is of ``small``."""
+    kw = small.series.gap_kw
+    start = next(at for at in range(2_100, 2_900) if np.ptp(kw[at : at + 30]) > 1)
+    card = Spread(trained_on="1" * 64).card
+    trained = card.trained_on.model_copy(update={"source": source, "last": SPLIT.train_until - timedelta(minutes=1)})
+    window = kw[start : start + 30, np.newaxis].astype(np.float32).tolist()
+    golden = card.golden.model_copy(update={"window": [card.golden.window[0], window]})
+    return card.model_copy(update={"trained_on": trained, "golden": golden})
+
+
+def test_span_longer_file_of_the_same_meter_is_its_test_part(small: Clean) -> None:
+    """A later export has another name and hash; the card has windows of the meter's readings."""
+    found = choose_span([card_of(small, "export-2.csv, column power (kW)")], small)
+    assert (found.first, found.why) == (SPLIT.validate_until, "the test part on the models' cards")
+    assert (found.fitted_to, found.overlapping) == ((), ())
+
+
+def test_span_other_house_in_a_file_of_the_same_name_is_whole(small: Clean) -> None:
+    source = "export.csv, column power (kW)"
+    other = replace(small, report=replace(small.report, source=source, sha256="2" * 64))
+    series = Series(small.series.first_minute, small.series.gap_kw + 0.1)
+    found = choose_span([card_of(small, source)], replace(other, series=series))
+    assert (found.first, found.until) == (START, START + timedelta(minutes=9_000))
+    assert (found.fitted_to, found.overlapping) == ((), ("spread",))
+    assert "Perhaps not a fair test of spread: trained on data of the same time" in found.sentences("1 window")[1]
+    later = Series(small.series.first_minute + 500_000, series.gap_kw)
+    assert choose_span([card_of(small, source)], replace(other, series=later)).overlapping == ()
+
+
+def test_span_other_edition_of_uci_is_the_test_part(small: Clean) -> None:
+    assert small.report.source == uci.SOURCE
+    found = choose_span(
+        [card_of(small, uci.SOURCE)],
+        replace(small, series=Series(small.series.first_minute, small.series.gap_kw + 0.1)),
+    )
+    assert found.first == SPLIT.validate_until
 
 
 def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:

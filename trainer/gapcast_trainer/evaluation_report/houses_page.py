@@ -5,6 +5,7 @@ from __future__ import annotations
 from gapcast_trainer.houses.result import HousesEvaluation
 from gapcast_trainer.houses.table import TITLES, skill_rows
 from gapcast_trainer.report.page import render
+from gapcast_trainer.scores.span import trained_names
 
 _TEMPLATE = "evaluation_report/houses.html"
 
@@ -17,6 +18,7 @@ def houses_page(found: HousesEvaluation) -> str:
         skills=[(title, skill_rows(found, name)) for name, title in TITLES.items()],
         peers=list(found.about.items()),
         houses=[
-            [house.name, house.first, house.until, house.why, ", ".join(house.fitted_to)] for house in found.houses
+            [house.name, house.first, house.until, house.why, trained_names(house.fitted_to, house.overlapping)]
+            for house in found.houses
         ],
     )

@@ -20,6 +20,7 @@ from gapcast_trainer.scores.lead_table import (
     skill_cells,
 )
 from gapcast_trainer.scores.record import ScoreRecord
+from gapcast_trainer.scores.span import trained_names
 from gapcast_trainer.scores.table import shown
 
 _Cells = list[tuple[str, list[str]]]
@@ -72,7 +73,7 @@ def house_leads_page(found: HousesLeadEvaluation) -> str:
                 f"{of.span.first:%Y-%m-%dT%H:%MZ}",
                 f"{of.span.until:%Y-%m-%dT%H:%MZ}",
                 of.span.why,
-                ", ".join(of.span.fitted_to),
+                trained_names(of.span.fitted_to, of.span.overlapping),
                 f"{of.n:,}",
             ]
             for house, of in found.houses.items()

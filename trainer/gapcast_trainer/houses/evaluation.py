@@ -78,7 +78,13 @@ def evaluate_houses(
         horizon_min,
         tuple(
             HouseScores(
-                name, _label(of.span.first), _label(of.span.until), of.span.why, of.span.fitted_to, scored[name]
+                name,
+                _label(of.span.first),
+                _label(of.span.until),
+                of.span.why,
+                of.span.fitted_to,
+                scored[name],
+                of.span.overlapping,
             )
             for name, of in data.items()
         ),

@@ -16,7 +16,7 @@ class HouseScores:
     """The scores of one house: of all models on the same minutes, by name, persistence first.
 
     ``first`` and ``until`` (exclusive) are times in UTC. ``fitted_to`` names models that were fitted to some of these
-    minutes or selected on them.
+    minutes or selected on them, ``overlapping`` those that may have been.
     """
 
     name: str
@@ -25,6 +25,7 @@ class HouseScores:
     why: str
     fitted_to: tuple[str, ...]
     records: dict[str, ScoreRecord]
+    overlapping: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -99,5 +100,6 @@ def _house_fields(house: HouseScores) -> dict[str, Any]:
         "until": house.until,
         "chosen": house.why,
         "fitted_to_these_minutes": list(house.fitted_to),
+        "trained_in_the_same_period": list(house.overlapping),
         "models": {model: {**skills[model], **record.fields()} for model, record in house.records.items()},
     }

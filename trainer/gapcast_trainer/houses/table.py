@@ -7,6 +7,7 @@ from operator import attrgetter
 from statistics import median
 
 from gapcast_trainer.houses.result import SKILLS, HousesEvaluation
+from gapcast_trainer.scores.span import OVERLAP_REMARK
 from gapcast_trainer.scores.table import NONE, shown
 
 #: Heads of the tables, by skill.
@@ -27,6 +28,8 @@ def lines(found: HousesEvaluation) -> list[str]:
         text.append(f"{house.name}: {house.first} until {house.until} ({house.why})")
         if house.fitted_to:
             text.append(f"  not a fair test of {', '.join(house.fitted_to)}: fitted to, or chosen on, these minutes")
+        if house.overlapping:
+            text.append(f"  perhaps not a fair test of {', '.join(house.overlapping)}: {OVERLAP_REMARK}")
     text += [f"{name}: {about}" for name, about in found.about.items()]
     for name in SKILLS:
         rows = skill_rows(found, name)

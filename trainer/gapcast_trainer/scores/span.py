@@ -8,25 +8,31 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gapcast.core.models.card import ModelCard
+from gapcast.recordings.formats import uci
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.scores.card_windows import has_card_window
 
 _MINUTE = timedelta(minutes=1)
 #: Share of the earlier minutes on which peers are fitted, unless a card defines it; the rest is for validation.
 _FITTED_SHARE = 0.85
+#: What is known of a model in :attr:`Span.overlapping`.
+OVERLAP_REMARK = "trained on data of the same time, which may be from this meter; its card does not name this file"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """The scored minutes, as the test part of ``split``, and the models that were fitted to some of them.
 
-    ``why`` describes how they were selected.
+    ``why`` describes how they were selected. ``overlapping`` are models that may have been fitted to some of them:
+    their training data are of the same time, and their cards do not name the file.
     """
 
     split: MinuteSplit
     why: str
     fitted_to: tuple[str, ...] = ()
+    overlapping: tuple[str, ...] = ()
 
     @property
     def first(self) -> datetime:
@@ -50,6 +56,7 @@ class Span:
             "until": f"{self.until:%Y-%m-%dT%H:%M:%SZ}",
             "chosen": self.why,
             "fitted_to_these_minutes": list(self.fitted_to),
+            "trained_in_the_same_period": list(self.overlapping),
         }
 
     def sentences(self, windows: str) -> list[str]:
@@ -58,7 +65,19 @@ class Span:
         if self.fitted_to:
             names = ", ".join(self.fitted_to)
             found.append(f"Not a fair test of {names}: fitted to, or chosen on, some of these minutes")
+        if self.overlapping:
+            names = ", ".join(self.overlapping)
+            found.append(f"Perhaps not a fair test of {names}: {OVERLAP_REMARK}")
         return found
+
+
+def trained_names(fitted_to: Sequence[str], overlapping: Sequence[str]) -> str:
+    """Return the names of models for a table cell: those fitted to scored minutes, and those that may have been.
+
+    >>> trained_names(["mine"], ["lstm"])
+    'mine, perhaps lstm'
+    """
+    return ", ".join([*fitted_to, *(f"perhaps {name}" for name in overlapping)])
 
 
 def common_horizon_min(cards: Sequence[ModelCard]) -> int:
@@ -72,13 +91,18 @@ def common_horizon_min(cards: Sequence[ModelCard]) -> int:
 
 
 def is_of(card: ModelCard, clean: Clean) -> bool:
-    """Return whether the model was trained on this data: the same text, or another edition of the same set.
+    """Return whether the model was trained on this data: the same text or meter, or another edition of UCI's set.
 
-    An edition that begins after the model's test part has only minutes that the model has not seen.
+    A file is of the same meter if it has a training window of the card. An edition that begins after the model's test
+    part has only minutes that the model has not seen.
     """
     report = clean.report
-    is_edition = card.trained_on.source == report.source and card.split.test_until > _time(clean.series.first_minute)
-    return card.trained_on.sha256 == report.sha256 or is_edition
+    if card.trained_on.sha256 == report.sha256:
+        return True
+    # Other sources are names of files: two houses may have the same one.
+    is_of_uci = card.trained_on.source == report.source == uci.SOURCE
+    is_edition = is_of_uci and card.split.test_until > _time(clean.series.first_minute)
+    return is_edition or has_card_window(card, clean.series)
 
 
 def trained_until(card: ModelCard, clean: Clean) -> datetime | None:
@@ -96,15 +120,15 @@ def choose_span(
     """Return the minutes of ``clean`` to score ``cards`` on.
 
     They are the common test part of all models trained on this data, in a further house of a model the minutes that it
-    was not trained on, or the whole file if none was trained on it; ``first`` and ``until`` (aware, exclusive)
-    override the ends. Raises :class:`RunError` if no minutes remain.
+    was not trained on, or the whole file if no card names it; ``first`` and ``until`` (aware, exclusive) override the
+    ends. Raises :class:`RunError` if no minutes remain.
     """
     own = [card for card in cards if is_of(card, clean)]
     ends = {card.name: trained_until(card, clean) for card in cards}
     further = {name: trained for name, trained in ends.items() if trained is not None}
     known = _time(clean.series.first_minute)
     after = _time(clean.series.last_minute + 1)
-    begin, end, why = known, after, "the whole file: no model was trained on it"
+    begin, end, why = known, after, "the whole file: no model's card names it"
     if own:
         begin, end = max(card.split.validate_until for card in own), min(card.split.test_until for card in own)
         why = "the test part on the models' cards"
@@ -122,7 +146,17 @@ def choose_span(
     train_until = min(stated) if stated else known + max(begin - known, timedelta(0)) * _FITTED_SHARE
     split = MinuteSplit(min(train_until, begin - _MINUTE), begin, end, common_horizon_min(cards))
     seen = {card.name for card in own if begin < card.split.validate_until} | further.keys()
-    return Span(split, why, tuple(card.name for card in cards if card.name in seen))
+    named = {card.name for card in own} | further.keys()
+    overlapping = (card.name for card in cards if card.name not in named and _has_trained_between(card, begin, end))
+    return Span(split, why, tuple(card.name for card in cards if card.name in seen), tuple(overlapping))
+
+
+def _has_trained_between(card: ModelCard, begin: datetime, end: datetime) -> bool:
+    """Return whether some data that the model was fitted to or chosen on are from ``begin`` until ``end``."""
+    main = card.trained_on
+    periods = [(main.first, max(main.last + _MINUTE, card.split.validate_until))]
+    periods += [(house.first, house.last + _MINUTE) for house in main.houses or ()]
+    return any(first < end and begin < until for first, until in periods)
 
 
 def _time(minute: int) -> datetime:
