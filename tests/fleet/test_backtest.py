@@ -29,11 +29,12 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.recordings.text.layout import FileFormat, Layout
-from gapcast_fleet.backtest.backtest import BacktestOptions, join, lines, run_backtest
+from gapcast_fleet.backtest.backtest import BacktestOptions, engine_groups, join, lines, run_backtest
 from gapcast_fleet.backtest.groups import GroupOutlook, group_runner, outlook_path, read_result, result_path
 from gapcast_fleet.engine.identity import identity_of
 from gapcast_fleet.engine.worker import WorkerTask
 from gapcast_fleet.histories.history import ParquetFormat
+from gapcast_fleet.histories.survey import HouseSurvey
 from gapcast_fleet.scoring.score import fleet_settings
 from tests.fleet.houses import AUTUMN_S, FIRST, SPRING_S, fleet, samples, settings
 from tests.support.models import history_model, shipped_models
@@ -149,6 +150,13 @@ def test_fleet_backtest_invalid_folder_is_rejected(
     energy = replace(question, folder=tmp_path / "kwh", form=ParquetFormat(value="energy_kwh"))
     with pytest.raises(SettingsError, match=r"column 'energy_kwh' is an energy \(kwh\), not a power"):
         run_backtest(spark, settings(), energy, tmp_path / "results")
+
+
+def test_fleet_backtest_more_houses_than_devices_are_rejected() -> None:
+    houses = [HouseSurvey(name, 9, 0) for name in "abcde"]
+    assert max(map(len, engine_groups(houses, 100, 2, max_devices=3))) == 3
+    with pytest.raises(SettingsError, match=r"devices\.max: 2 is less than the 3 houses of a group.* to 2$"):
+        engine_groups(houses, 100, 2, max_devices=2)
 
 
 def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:

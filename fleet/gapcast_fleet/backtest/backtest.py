@@ -24,6 +24,7 @@ from gapcast.backtest.results.report import document, outlook_table, table
 from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.results.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError
 from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME
@@ -73,7 +74,7 @@ def run_backtest(
     """Run the groups that are missing in ``results``, and return the whole back-test.
 
     ``show`` is called with a summary of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
-    ``results`` has other options, models or history.
+    ``results`` has other options, models or history, or if a group has more houses than ``devices.max``.
     """
     settings, scored_from, outlook = fleet_settings(settings), options.part.first_scored_minute, options.outlook
     if outlook is not None:
@@ -81,7 +82,8 @@ def run_backtest(
     identity = identity_of(settings, load_models(settings))
     limits = settings.reading_limits
     with read_history(spark, options.folder, options.form, limits, part=options.part, show=show) as history:
-        groups = distribute(history.houses, options.houses_at_once, spark.sparkContext.defaultParallelism)
+        n_least = spark.sparkContext.defaultParallelism
+        groups = engine_groups(history.houses, options.houses_at_once, n_least, settings.devices.max)
         _begin(results, options, history, groups, identity)
         task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
         began_s = time.perf_counter()
@@ -93,6 +95,25 @@ def run_backtest(
     written = document(found) | {"refused": {its.name: its.n_refused for its in history.surveys if its.n_refused}}
     (results / SCORES).write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return found
+
+
+def engine_groups(
+    houses: Sequence[HouseSurvey], houses_at_once: int, n_least: int, max_devices: int
+) -> list[list[HouseSurvey]]:
+    """Return ``houses`` in groups for one engine each, as :func:`~gapcast_fleet.histories.distribution.distribute`.
+
+    Raises :class:`~gapcast.core.errors.SettingsError` if a group has more than ``max_devices`` houses, because an
+    engine drops the others.
+    """
+    groups = distribute(houses, houses_at_once, n_least)
+    n_houses = max(map(len, groups))
+    if n_houses > max_devices:
+        msg = (
+            f"devices.max: {max_devices} is less than the {n_houses} houses of a group: raise it, "
+            f"or lower --houses-at-once to {max_devices}"
+        )
+        raise SettingsError(msg)
+    return groups
 
 
 def _begin(
