@@ -1,11 +1,13 @@
-"""Converts worker tracebacks, as Spark passes them on, to error messages."""
+"""Converts tracebacks of Python workers and of Java, as Spark passes them on, to error messages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from gapcast.core import errors
@@ -16,6 +18,11 @@ _NO_KAFKA = re.compile(r"Failed to find (the )?data source: kafka")
 _KAFKA_FIX = (
     "Spark's Kafka connector is not on the class path: add --conf "
     "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 followed by a colon and Spark's version"
+)
+_UNREADABLE = re.compile(r"Encountered error while reading file (.+?)\.(?:\s|$)")
+_UNREADABLE_FIX = (
+    "Spark cannot read this file: it is damaged, or the types of its columns differ from those of other files: "
+    "write it again, or move it away"
 )
 _DIED = "Python worker exited unexpectedly"
 _SLOW_START = "Python worker failed to connect back"
@@ -28,10 +35,10 @@ _FIX = (
 
 @contextmanager
 def worker_error() -> Iterator[None]:
-    """Replace Spark's own error by the error that a worker raised, or the reason why it died."""
+    """Replace Spark's own error by the error that a worker raised, or the reason why it failed or died."""
     try:
         yield
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         raised = raised_in(str(error))
         if raised is None:
             raise
@@ -47,6 +54,8 @@ def raised_in(trace: str) -> errors.GapcastError | None:
     found = _RAISED.search(trace)
     if _NO_KAFKA.search(trace):
         return errors.SettingsError(_KAFKA_FIX)
+    if found is None and (unreadable := _UNREADABLE.search(trace)):
+        return errors.SourceError(unquote(re.sub("^file:/+", "/", unreadable[1])), _UNREADABLE_FIX)
     if found is None:
         return errors.GapcastError(_FIX) if _DIED in trace else None
     kind = getattr(errors, found[1], errors.GapcastError)

@@ -142,6 +142,13 @@ def test_fleet_backtest_invalid_folder_is_rejected(
     pq.write_table(pa.table({"ts": pa.array([0], pa.timestamp("ns"))}), tmp_path / "ns" / "a.parquet")
     with pytest.raises(SourceError, match=r"holds times in nanoseconds, .* coerce_timestamps=\"us\""):
         run_backtest(spark, settings(), replace(question, folder=tmp_path / "ns"), tmp_path / "results")
+    (tmp_path / "in" / "later.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SourceError, match=r"later\.parquet: is not a complete Parquet file"):
+        run_backtest(spark, settings(), question, tmp_path / "results")
+    columns = {"house": ["a"], "at": pa.array([0], pa.timestamp("us", "UTC")), "watts": [1.0]}
+    pq.write_table(pa.table(columns), tmp_path / "in" / "later.parquet")
+    with pytest.raises(SourceError, match=r"'at' is timestamp .*, and timestamp .*: write all files with the same"):
+        run_backtest(spark, settings(), question, tmp_path / "results")
     with pytest.raises(SourceError, match=r"holds no \.parquet"):
         run_backtest(spark, settings(), replace(question, folder=tmp_path / "none"), tmp_path / "results")
     (tmp_path / "kwh").mkdir()

@@ -239,6 +239,10 @@ def test_worker_error_is_found_in_sparks_trace() -> None:
     died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
     assert "probably out of memory" in str(died)
     assert raised_in("java.lang.OutOfMemoryError") is None
+    unread = (
+        "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///data/my%20house.parquet.  SQLSTATE"
+    )
+    assert str(raised_in(unread)).startswith("/data/my house.parquet: Spark cannot read this file: it is damaged, or ")
 
 
 def test_progress_batch_without_duration_has_no_rate() -> None:

@@ -89,7 +89,8 @@ def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
     if next(folder.rglob("*.parquet"), None) is None:
         msg = f"--from {folder}: contains no .parquet file yet: one is needed to determine the columns"
         raise SettingsError(msg)
-    schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
+    with worker_error():
+        schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
     missing = [name for name in (*_NEEDED, "ts") if name not in schema.names]
     if missing:
         msg = f"--from {folder}: has no column {missing[0]} among {', '.join(schema.names)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, tzinfo
@@ -26,6 +26,7 @@ from gapcast.recordings.text.fields import MISSING, energy_problem, power_unit
 from gapcast.recordings.text.layout import Unit
 from gapcast.recordings.text.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
 from gapcast_fleet.failures import worker_error
+from gapcast_fleet.histories.footers import ColumnTypes, check_present, check_types, column_types
 from gapcast_fleet.histories.house_reader import MINUTES, HouseRules, house_reader
 from gapcast_fleet.histories.survey import HouseSurvey, lines
 
@@ -91,11 +92,15 @@ def read_history(  # noqa: PLR0913 - the last ones by keyword
 
     The minutes are on the workers' disks while the context is open. ``validate_share`` is for the surveys. ``show`` is
     called with a summary. Raises :class:`SettingsError` if a column is missing, and :class:`SourceError` if the files
-    cannot be read or hold no reading.
+    cannot be read, differ in the types of their columns, or hold no reading.
     """
     show(f"reading {folder}")
-    rows = _parquet(spark, folder)
+    files = column_types(folder)
+    rows = _parquet(spark, folder, files)
     form = _with_columns(rows, form)
+    used = [name for name in (form.device, form.time, form.value) if name is not None]
+    check_present(files, used)
+    check_types(files, used)
     if problem := energy_problem(form.value, form.unit):
         raise SettingsError(problem)
     unit, unit_label = power_unit(form.value, form.unit, "kW") or ("kW", "kW")
@@ -143,14 +148,15 @@ def read_history(  # noqa: PLR0913 - the last ones by keyword
         minutes.unpersist()
 
 
-def _parquet(spark: SparkSession, folder: Path) -> DataFrame:
-    if next(folder.rglob("*.parquet"), None) is None:
-        raise SourceError(folder, "holds no .parquet")
+def _parquet(spark: SparkSession, folder: Path, files: Mapping[Path, ColumnTypes]) -> DataFrame:
     reader = spark.read.option("recursiveFileLookup", "true")
     try:
         rows = reader.parquet(str(folder))
+        if not _are_clean(rows.columns):
+            return rows
         # Only those with filled minutes have a column for them, and Spark takes the columns of one file.
-        return reader.option("mergeSchema", "true").parquet(str(folder)) if _are_clean(rows.columns) else rows
+        check_types(files, sorted({name for types in files.values() for name in types}))
+        return reader.option("mergeSchema", "true").parquet(str(folder))
     except AnalysisException as error:
         if "TIMESTAMP(NANOS" not in str(error):
             raise
