@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import StringType
 
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast_fleet.connectors.sinks import to_files, to_kafka
@@ -90,6 +91,11 @@ def test_source_old_file_moved_in_later_is_read(spark: SparkSession, tmp_path: P
         assert sorted(row.device for row in spark.table("read").collect()) == ["new", "old"]
     finally:
         query.stop()
+
+
+def test_source_devices_that_are_numbers_become_texts(spark: SparkSession, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"device": [17], "ts": [FIRST * 60], "gap_kw": [1.0]}), tmp_path / "a.parquet")
+    assert from_files(spark, tmp_path, "parquet", 2).schema["device"].dataType == StringType()
 
 
 @pytest.mark.parametrize(("kind", "filled"), [("boolean", [True, False]), ("double", [1.0, 0.0])])

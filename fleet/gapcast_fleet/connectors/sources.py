@@ -38,7 +38,7 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
     else:
         schema = _schema_of(spark, folder)
         rows = reader.schema(schema).parquet(str(folder))
-        device, payload = sf.col("device"), _as_json(schema)
+        device, payload = sf.col("device").cast("string"), _as_json(schema)
     messages = rows.select(
         device.alias("device"),
         payload.alias("payload"),
