@@ -259,3 +259,10 @@ def test_fleet_settings_learn_for_all_devices_or_for_none(max_devices: int, lear
     its = fleet_settings(settings(learning={"max_devices": max_devices}, devices={"max": 1_000}))
     assert its.learning.max_devices == learned
     assert not its.outlook.enabled
+
+
+def test_fleet_settings_with_refit_are_rejected() -> None:
+    for refit in ("auto", False):
+        fleet_settings(settings(learning={"refit": refit}))
+    with pytest.raises(SettingsError, match=r'learning\.refit = true: gapcast-fleet does not refit: set it to "auto"'):
+        fleet_settings(settings(learning={"refit": True}))

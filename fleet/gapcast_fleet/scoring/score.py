@@ -13,6 +13,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from gapcast.app.models.models import load_models
 from gapcast.config.sections.forecast import LearningSettings
 from gapcast.config.settings import HistorySettings, Settings
+from gapcast.core.errors import SettingsError
 from gapcast_fleet.buckets.bucket import COUNTS, FORECAST, OUTPUT, Bucket
 from gapcast_fleet.buckets.checkpoints import SPARK_FOLDER, open_checkpoint
 from gapcast_fleet.connectors.sinks import Sink
@@ -46,8 +47,11 @@ class Plan:
 def fleet_settings(settings: Settings) -> Settings:
     """Return the settings for workers: without broker secrets, with learning for all devices of a bucket.
 
-    There are no outlooks.
+    There are no outlooks and no refits. Raises :class:`SettingsError` if ``learning.refit`` is ``true``.
     """
+    if settings.learning.refit is True:
+        msg = 'learning.refit = true: gapcast-fleet does not refit: set it to "auto" or false'
+        raise SettingsError(msg)
     return Settings(
         models=settings.models,
         state=settings.state,
