@@ -207,6 +207,8 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
         (("train", "linear", "--set", "epochs"), "--set epochs: must be KEY=VALUE, as descent.epochs=3"),
         (("train", "linear", "--set", "speed=3"), "experiment linear: speed: there is no such key"),
         (("train", "mine.toml"), "mine.toml: cannot be read"),
+        (("train", "lstm"), "experiment lstm: is the last of several steps (docs/models.md, Recipe): descent.only_new"),
+        (("train", "lstm"), "by --start. lstm-5-3 is a plain LSTM to begin with"),
         (("train", "linear", "--set", "ridge"), "--set ridge: must be KEY=VALUE"),
         (("train", "linear", "--set", "seed=much"), "experiment linear: seed: must be a whole number (it is 'much')"),
     ],

@@ -148,8 +148,8 @@ class Experiment(ExperimentSection):
         """Raise :class:`RunError` if the layers of another run are to stay as they are, and there is no such run."""
         if self.descent.only_new and not has_start:
             msg = (
-                f"experiment {self.name}: descent.only_new keeps the layers of another run: give its folder by --start,"
-                " or train an experiment without it, such as lstm-houses or lstm-uci"
+                f"experiment {self.name}: is the last of several steps (docs/models.md, Recipe): descent.only_new "
+                "keeps the layers of another run: give its folder by --start. lstm-5-3 is a plain LSTM to begin with"
             )
             raise RunError(msg)
 
