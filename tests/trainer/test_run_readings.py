@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 from gapcast.bundled import models_path
 from gapcast.predictors.models_folder.store import load_model
 from gapcast_trainer.cli import main
-from gapcast_trainer.training.run import RUN_FILE, read_run
+from gapcast_trainer.training.run import RUN_FILE, Epoch, read_run, save_run
 
 
 def run(*words: str) -> Result:
@@ -42,6 +43,20 @@ def test_run_remembers_its_clean_file_for_export_and_evaluate(home: Path) -> Non
     stated = load_model(home / "models/mine").card.scores.model
     assert rows["mine"]["headline"]["mse_kw2"] == pytest.approx(stated.mse_kw2, abs=1e-6)
     assert {row["headline"]["n"] for row in rows.values()} == {stated.n}
+
+
+def test_train_names_the_run_that_it_replaces(home: Path) -> None:
+    started_at = (earlier := read_run(home / "runs/mine")).started_at
+    save_run(home / "runs/other", replace(earlier, best_epoch=1, history=(Epoch(0.4, 0.5124, 0.3, 1e-3),)))
+    for name, remark in (
+        ("other", f" of {started_at}, validation loss 0.51240 (keep it by"),
+        ("mine", f" of {started_at} (keep it by"),  # its family has no loss
+        ("new", None),
+    ):
+        found = run("train", "trend.toml", "--clean", "house.parquet", "--set", f"name={name}")
+        assert found.exit_code == 0, found.output
+        assert ("replaces the run in" in found.output) == (remark is not None)
+        assert remark is None or f"{name}: replaces the run in runs/{name}{remark}" in found.output
 
 
 def test_evaluate_of_named_models_scores_these_alone(home: Path) -> None:

@@ -79,10 +79,11 @@ def train(
             f"{experiment.name}: {experiment.split()}, of {path}; time of day by the clock of {readings.series.zone}",
             err=True,
         )
+    folder = out or CLEAN.parent / experiment.name
+    _show_replaced(folder, experiment.name)
     import_tensorflow()
     from gapcast_trainer.training.fit import fit
 
-    folder = out or CLEAN.parent / experiment.name
     run = fit(experiment, readings, folder, houses=others, start=start, progress=shows_progress(), show=tqdm.write)
     best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
     click.echo(f"{experiment.name}: {run.status}{best}; the weights are in {folder}")
@@ -185,6 +186,21 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
     write_page(study, tried, folder / "report.html")
     click.echo("\n".join(lines(study, tried)))
     click.echo(f"wrote {folder / 'report.html'}")
+
+
+def _show_replaced(folder: Path, name: str) -> None:
+    """Print which earlier run in ``folder`` the training of the experiment ``name`` replaces, if there is one."""
+    from gapcast_trainer.training.run import read_run
+
+    try:
+        earlier = read_run(folder)
+    except RunError:
+        return
+    loss = "" if earlier.best is None else f", validation loss {earlier.best.validate_loss:.5f}"
+    click.echo(
+        f"{name}: replaces the run in {folder} of {earlier.started_at}{loss} (keep it by --out or --set name=…)",
+        err=True,
+    )
 
 
 def _change(text: str) -> tuple[str, Any]:
