@@ -284,6 +284,7 @@ def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
+        assert process.stdout.readline().startswith("epoch 1 of at most 5000: ")
         first = process.stdout.readline()
         assert first.startswith("epoch 1: loss "), first + (process.stderr.read() if process.stderr else "")
         process.send_signal(signal.SIGINT)
@@ -292,6 +293,18 @@ def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
     assert "lstm-5-3: interrupted, best after epoch " in output
     assert json.loads((prepared / "runs/lstm-5-3/run.json").read_text())["status"] == "interrupted"
     assert run("export", "runs/lstm-5-3").exit_code == 0
+
+
+def test_train_ctrl_c_in_the_first_epoch_stores_nothing(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gapcast_trainer.training.descent.gradient_descent.fit_epochs", interrupted)
+    before = files(prepared)
+    found = run("train", "linear", *PARTS)
+    assert (found.exit_code, "Aborted!" in found.output) == (1, False)
+    assert "linear: interrupted before the end of the first epoch: nothing is stored" in found.output
+    assert files(prepared) == before
 
 
 def test_cli_help_imports_no_tensorflow() -> None:

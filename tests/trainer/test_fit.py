@@ -50,7 +50,8 @@ def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clea
     assert (run.n_train, run.n_validate) == (len(train), len(validate))
     assert (run.train_first, run.train_last) == ("2020-01-01T00:01:00Z", "2020-01-04T17:59:00Z")
     assert run.versions.keys() == {"python", "keras", "tensorflow", "numpy"}
-    assert len(run.history) == len(notes) == 4
+    assert notes[0] == f"epoch 1 of at most 4: {len(train):,} windows …"
+    assert len(run.history) == len(notes[1:]) == 4
     assert sorted(path.name for path in folder.iterdir()) == [RUN_FILE, WEIGHTS_FILE]
     assert load_run(folder)[0] == run
 

@@ -336,7 +336,7 @@ def test_training_set_chunk_damaged_during_fit_is_an_error(folder: Path, tmp_pat
     chunk = next(its for its in copied.manifest.chunks if its.part == TRAIN)
     its = experiment("lstm", hyper={"units": [2]}, descent={"epochs": 3, "batch_size": 256})
     with pytest.raises(SourceError, match=rf"{chunk.file}: is damaged"):
-        fit(its, copied, tmp_path / "run", show=lambda _: (tmp_path / "set" / chunk.file).write_bytes(b"x"))
+        fit(its, copied, tmp_path / "run", watch=lambda _: (tmp_path / "set" / chunk.file).write_bytes(b"x"))
     assert len(load_run(tmp_path / "run")[0].history) == 1
 
 

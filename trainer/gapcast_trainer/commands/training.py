@@ -29,6 +29,9 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.training_data.training_set import TrainingSet
 
+#: Exit code of a training that Ctrl-C ends before there is anything to store, as that of click.
+_INTERRUPTED = 1
+
 
 @click.command(short_help="Train the model of an experiment.")
 @click.argument("name_or_path", metavar="EXPERIMENT")
@@ -57,7 +60,7 @@ def train(
 
     With --from it trains on the windows of many houses, with a few hundred megabytes in memory at a time; the set then
     defines the training and validation parts. With --house it also trains on other houses that the experiment names.
-    Ctrl-C stops the training with the best weights so far.
+    Ctrl-C stops the training with the best weights so far; before the end of the first epoch there are none.
     """
     changed = dict(_change(text) for text in changes)
     parts = sorted(key for key in changed if key.startswith("data.") and key != "data.every")
@@ -84,7 +87,11 @@ def train(
     import_tensorflow()
     from gapcast_trainer.training.fit import fit
 
-    run = fit(experiment, readings, folder, houses=others, start=start, progress=shows_progress(), show=tqdm.write)
+    try:
+        run = fit(experiment, readings, folder, houses=others, start=start, progress=shows_progress(), show=tqdm.write)
+    except KeyboardInterrupt:
+        click.echo(f"{experiment.name}: interrupted before the end of the first epoch: nothing is stored", err=True)
+        click.get_current_context().exit(_INTERRUPTED)
     best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
     click.echo(f"{experiment.name}: {run.status}{best}; the weights are in {folder}")
     if run.best is not None:

@@ -70,6 +70,7 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
         family.solve(model, data.train, design, hyper, experiment.augment, progress=progress)
     best_weights = BestWeights(run, folder, show, watch)
     if model.trainable_weights:
+        best_weights.show_start()
         status = descend(
             model, data.train, data.validate, design, experiment, on_epoch=best_weights.save_progress, progress=progress
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,12 @@ class BestWeights:
         self._folder = folder
         self._show = show
         self._watch = watch
+
+    def show_start(self) -> None:
+        """Show that the first epoch begins: it may take a while."""
+        experiment = self.run.experiment
+        n_windows = math.ceil(self.run.n_train / experiment.data.every)
+        self._show(f"epoch 1 of at most {experiment.descent.epochs}: {n_windows:,} windows …")
 
     def save_progress(self, so_far: EpochProgress) -> None:
         """Write the run, and the weights if they are the best so far."""

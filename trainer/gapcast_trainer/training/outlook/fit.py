@@ -140,6 +140,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
         best.save_progress(replace(so_far, weights=built.whole.get_weights()))
         built.head.set_weights(current)
 
+    best.show_start()
     status = fit_head(
         built.head, rows.train, rows.validate, rows.probability, experiment, on_epoch=save, progress=progress
     )  # fmt: skip
