@@ -70,6 +70,9 @@ def test_cli_from_raw_data_to_a_scored_model(scored: tuple[Path, list[Result]]) 
     assert "0 minutes missing" in prepared.output
     assert "not the whole set: 9,000 rows with 0 missing readings, of 2,075,259" in prepared.output
     assert (trained.exit_code, "linear: finished" in trained.output) == (0, True)
+    assert "linear: the training part has only 3.8 days: with fewer than about 10 a model may be no" in trained.output
+    persistence_kw2 = json.loads((folder / "runs/linear/run.json").read_text())["persistence_mse_kw2"]
+    assert f" kW², of persistence {persistence_kw2:.5f} kW²" in trained.output
     assert exported.exit_code == 0
     assert "the default model is linear" in exported.output
     assert evaluated.exit_code == 0

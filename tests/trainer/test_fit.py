@@ -69,6 +69,7 @@ def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean)
     assert run.history[-1].train_loss < run.history[0].train_loss
     assert run.best is not None
     assert run.best.validate_mse_kw2 < naive
+    assert run.persistence_mse_kw2 == pytest.approx(naive, rel=1e-5)
 
 
 @pytest.mark.long

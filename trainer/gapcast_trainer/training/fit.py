@@ -16,7 +16,7 @@ from gapcast_trainer.families import find_family
 from gapcast_trainer.families.parts.base import Design, Hyper
 from gapcast_trainer.git_commit import git_commit
 from gapcast_trainer.training.descent.best_weights import BestWeights
-from gapcast_trainer.training.descent.gradient_descent import descend
+from gapcast_trainer.training.descent.gradient_descent import descend, persistence_mse_kw2
 from gapcast_trainer.training.descent.start_weights import StartWeights, set_start_weights
 from gapcast_trainer.training.outlook.fit import fit_outlook
 from gapcast_trainer.training.run import Run, code_versions, save_run, save_weights, utc_now
@@ -68,8 +68,9 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
             msg = f"family {family.name} is fitted in closed form, to one house: leave out houses and mixing"
             raise RunError(msg)
         family.solve(model, data.train, design, hyper, experiment.augment, progress=progress)
-    best_weights = BestWeights(run, folder, show, watch)
     if model.trainable_weights:
+        run = replace(run, persistence_mse_kw2=persistence_mse_kw2(data.validate, experiment))
+        best_weights = BestWeights(run, folder, show, watch)
         best_weights.show_start()
         status = descend(
             model, data.train, data.validate, design, experiment, on_epoch=best_weights.save_progress, progress=progress

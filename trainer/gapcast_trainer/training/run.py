@@ -56,6 +56,8 @@ class Run:
     those ``left_out``; ``readings`` is its path (empty if it is not known). ``time_zone`` is that of features of the
     time of day and the week. ``others`` are the houses beside that of the clean file. ``start`` is
     the name, the version and the hash of the weights of the run that the training started from (empty: none).
+    ``persistence_mse_kw2`` is at the horizon, on the windows of the validation part (None: not computed, as of an
+    outlook).
     """
 
     experiment: Experiment
@@ -80,6 +82,7 @@ class Run:
     start: str = ""
     readings: str = ""
     time_zone: str = "UTC"
+    persistence_mse_kw2: float | None = None
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import keras
+import numpy as np
 
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families.parts.base import Design
@@ -14,7 +15,8 @@ from gapcast_trainer.training.descent.epochs import EpochProgress, fit_epochs
 from gapcast_trainer.training.descent.losses import Pinball, SquaredError, squared_error_at_horizon
 from gapcast_trainer.training.descent.optimiser import LearningRate, make_optimiser
 from gapcast_trainer.training.run import Status
-from gapcast_trainer.training_data.batches import BatchOptions
+from gapcast_trainer.training_data.batches import Batches, BatchOptions
+from gapcast_trainer.training_data.house_mix import MixedBatches
 from gapcast_trainer.training_data.streamed_batches import StreamedBatches
 from gapcast_trainer.training_data.window_source import WindowSource, batches_of
 
@@ -36,16 +38,9 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     Raises :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
     """
     descent, outputs = experiment.descent, tuple(model.output_names)
-    options = BatchOptions(
-        descent.batch_size,
-        experiment.augment,
-        experiment.seed,
-        redraw=True,
-        every=experiment.data.every,
-        outputs=outputs,
-    )
+    options = _batch_options(experiment, outputs)
     batches = batches_of(train, options)
-    validation_batches = batches_of(validate, replace(options, size=_VALIDATE_SIZE, redraw=False, every=1))
+    validation_batches = _validation_batches(validate, options)
     rate = LearningRate(descent, descent.epochs * len(batches))
     losses = {MEAN: SquaredError(experiment.loss, design), QUANTILES: Pinball(experiment.loss, design)}
     weights = {MEAN: experiment.loss.mean, QUANTILES: experiment.loss.quantiles}
@@ -64,3 +59,33 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
         if not problems or error in problems:
             raise
         raise problems[0] from error
+
+
+def persistence_mse_kw2(validate: WindowSource, experiment: Experiment) -> float:
+    """Return the MSE of persistence at the horizon, kW^2, on the windows on which :func:`descend` validates.
+
+    Raises :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
+    """
+    batches = _validation_batches(validate, _batch_options(experiment, (MEAN,)))
+    n_windows, total_kw2 = 0, 0.0
+    for index in range(len(batches)):
+        inputs, targets, _ = batches[index]
+        error_kw = targets[MEAN][:, -1].astype(np.float64) - inputs[:, -1, 0]
+        n_windows += error_kw.size
+        total_kw2 += float(np.square(error_kw).sum())
+    return total_kw2 / n_windows
+
+
+def _batch_options(experiment: Experiment, outputs: tuple[str, ...]) -> BatchOptions:
+    return BatchOptions(
+        experiment.descent.batch_size,
+        experiment.augment,
+        experiment.seed,
+        redraw=True,
+        every=experiment.data.every,
+        outputs=outputs,
+    )
+
+
+def _validation_batches(validate: WindowSource, options: BatchOptions) -> Batches | StreamedBatches | MixedBatches:
+    return batches_of(validate, replace(options, size=_VALIDATE_SIZE, redraw=False, every=1))
