@@ -15,7 +15,7 @@ from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.recordings.formats import uci
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast.recordings.minutes.series import Series
-from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.evaluate import counts_for, evaluate
@@ -235,10 +235,23 @@ def test_span_other_edition_of_uci_is_the_test_part(small: Clean) -> None:
 
 def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:
     later = replace(SPLIT, validate_until=SPLIT.validate_until + timedelta(minutes=300))
-    models = [Spread(trained_on=small.report.sha256, split=split) for split in (SPLIT, later)]
+    models = [Spread(name, trained_on=small.report.sha256, split=split) for name, split in (("a", SPLIT), ("b", later))]
     found = evaluate(stand_ins(*models, Spread("other")), small, BRIEF)
     assert found.span.first == later.validate_until
     assert found.span.fitted_to == ()
+    assert lines(found)[0].endswith("UTC (the part common to all cards; b begins 2020-01-06)")
+
+
+def test_span_common_to_cards_names_those_that_limit_it(small: Clean) -> None:
+    sooner = replace(SPLIT, test_until=SPLIT.validate_until + timedelta(days=1))
+    beyond = replace(SPLIT, test_until=SPLIT.test_until + timedelta(days=9))  # both end after the file
+
+    def why(**splits: MinuteSplit) -> str:
+        models = [Spread(name, trained_on=small.report.sha256, split=split) for name, split in splits.items()]
+        return choose_span([model.card for model in stand_ins(*models)], small).why
+
+    assert why(a=SPLIT, b=beyond) == "the test part on the models' cards"
+    assert why(a=SPLIT, b=sooner, c=sooner) == "the part common to all cards; b, c end 2020-01-07"
 
 
 def test_evaluate_training_minutes_on_request_with_a_remark(small: Clean) -> None:

@@ -131,7 +131,7 @@ def choose_span(
     begin, end, why = known, after, "the whole file: no model's card names it"
     if own:
         begin, end = max(card.split.validate_until for card in own), min(card.split.test_until for card in own)
-        why = "the test part on the models' cards"
+        why = _why_common(own, after)
     if further:
         begin, why = max(begin, *further.values()), "after the minutes that the models were trained on"
     if first is not None or until is not None:
@@ -157,6 +157,18 @@ def _has_trained_between(card: ModelCard, begin: datetime, end: datetime) -> boo
     periods = [(main.first, max(main.last + _MINUTE, card.split.validate_until))]
     periods += [(house.first, house.last + _MINUTE) for house in main.houses or ()]
     return any(first < end and begin < until for first, until in periods)
+
+
+def _why_common(cards: Sequence[ModelCard], after: datetime) -> str:
+    """Return what the common test part of ``cards`` is, with the models that limit it, of a file before ``after``."""
+    begins = {card.name: card.split.validate_until for card in cards}
+    ends = {card.name: min(card.split.test_until, after) for card in cards}
+    limits = list[str]()
+    for verb, times, limit in (("begin", begins, max(begins.values())), ("end", ends, min(ends.values()))):
+        names = [name for name, time in times.items() if time == limit]
+        if len(names) < len(times):
+            limits.append(f"{', '.join(names)} {verb}{'s' if len(names) == 1 else ''} {limit:%Y-%m-%d}")
+    return f"the part common to all cards; {' and '.join(limits)}" if limits else "the test part on the models' cards"
 
 
 def _time(minute: int) -> datetime:
