@@ -74,9 +74,11 @@ def test_cli_from_raw_data_to_a_scored_model(scored: tuple[Path, list[Result]]) 
     persistence_kw2 = json.loads((folder / "runs/linear/run.json").read_text())["persistence_mse_kw2"]
     assert f" kW², of persistence {persistence_kw2:.5f} kW²" in trained.output
     assert exported.exit_code == 0
-    assert "the default model is linear" in exported.output
+    assert "the default model of the folder models is linear" in exported.output
     assert evaluated.exit_code == 0
     assert [line.split()[0] for line in evaluated.stdout.splitlines()[2:5]] == ["persistence", "trend", "linear"]
+    assert "Every forecast of the stream" in evaluated.stdout
+    assert "by the hour of the target" not in evaluated.stdout  # --brief
     content = json.loads((folder / "scores.json").read_text())
     card = json.loads((folder / "models/linear/card.json").read_text())
     assert content["models"][2]["headline"]["mse_kw2"] == pytest.approx(card["scores"]["model"]["mse_kw2"], abs=1e-6)

@@ -47,7 +47,7 @@ def score_file(
     scored, readings = [*own, *shipped], clean_file.read(path)
     if lead_times_min is None:
         found = score_models(scored, readings, options, progress=shows_progress(), show=_show)
-        click.echo("\n".join(lines(found)))
+        click.echo("\n".join(lines(found, brief=options.brief)))
         click.echo(f"\nscored on {_shown(path)}")
         return found
     by_lead = evaluate_leads(scored, readings, lead_times_min, options, progress=shows_progress(), show=_show)

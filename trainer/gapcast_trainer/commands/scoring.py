@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of statsforecast forecasts; the other models are scored on the same ones.",
 )
-@click.option("--brief", is_flag=True, help="Skip the scores by number of readings, and the timings.")
+@click.option("--brief", is_flag=True, help="Print the summary only; skip scores by number of readings, and timings.")
 @click.option(
     "--horizons",
     metavar="MINUTES",

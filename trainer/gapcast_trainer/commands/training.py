@@ -150,7 +150,7 @@ def export(
             f"skill {done.card.scores.skill:.3f} (persistence {naive.mse_kw2:.4f}, {naive.mae_kw:.4f})\n"
             f"wrote {done.folder}: gapcast models install {done.folder}"
         )
-    click.echo(f"the default model is {choose_default(models, default)}")
+    click.echo(f"the default model of the folder {models} is {choose_default(models, default)}")
 
 
 @click.command(short_help="Let an outlook continue from the layers of another model.")

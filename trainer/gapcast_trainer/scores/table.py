@@ -57,8 +57,8 @@ def introduction(found: Evaluation) -> list[str]:
     )
 
 
-def lines(found: Evaluation) -> list[str]:
-    """Return all tables for a terminal."""
+def lines(found: Evaluation, *, brief: bool = False) -> list[str]:
+    """Return all tables for a terminal; if ``brief``, the summary alone: all minutes together, at the horizon."""
     rows = found.rows
     text = [*introduction(found)]
     text += table("model", FIGURES, [(row.name, figure_cells(row.at_horizon.headline)) for row in rows], 11)
@@ -68,6 +68,8 @@ def lines(found: Evaluation) -> list[str]:
         n = found.sampled[0].at_horizon.headline.n
         text += ["", f"On a sample of {n:,} of these windows, for peers that are slow to ask"]
         text += table("model", FIGURES, [*sample_rows(found)], 11)
+    if brief:
+        return text
     text += _by_lead(rows) + _by_readings(rows) + _by_hour(rows) + _by_month(rows) + _after_gaps(rows) + _costs(rows)
     return text
 
