@@ -112,8 +112,8 @@ class Home:
             return False
 
     def has_outcomes_until(self, ts: str) -> bool:
-        """Whether the device home has forecast its reading of ``ts``, the last one."""
-        answer = httpx.get(f"{self.url}/devices/home", timeout=GUARD_S)
+        """Whether the device practice has forecast its reading of ``ts``, the last one."""
+        answer = httpx.get(f"{self.url}/devices/practice", timeout=GUARD_S)
         forecast = answer.json().get("forecast") or {} if answer.status_code == 200 else {}
         return bool(forecast.get("observed_at") == ts)
 
@@ -168,6 +168,13 @@ def test_tutorial_command_prints_what_the_page_shows(
 ) -> None:
     for line in step[1]:
         assert is_shown(line, followed[name]), f"{line}\nis not in\n{followed[name]}"
+
+
+def test_tutorial_replay_is_not_of_a_real_house() -> None:
+    """Old readings restart the stream of their device: the page must not use a name that a meter may have."""
+    replay, _ = STEPS[NAMES.index("replay")]
+    assert "--device practice" in replay
+    assert "Not with a gateway that already serves your house" in PAGE
 
 
 def test_tutorial_has_eight_commands_at_most() -> None:
@@ -250,4 +257,4 @@ def test_whole_file_has_the_same_figures_in_the_gateway(
 
 
 def live(home: Home) -> Figures:
-    return of_scores(httpx.get(f"{home.url}/devices/home", timeout=GUARD_S).json()["scores"]["ever"])
+    return of_scores(httpx.get(f"{home.url}/devices/practice", timeout=GUARD_S).json()["scores"]["ever"])
