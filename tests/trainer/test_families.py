@@ -216,7 +216,7 @@ def test_family_context_not_divisible_into_steps_is_rejected() -> None:
     ],
 )
 def test_family_inconsistent_scales_are_rejected(hyper: dict[str, Any], error: str) -> None:
-    with pytest.raises(RunError, match=re.escape(error)):
+    with pytest.raises(RunError, match=f"^hyper: {re.escape(error)}"):
         find_family("multiscale", hyper)
 
 

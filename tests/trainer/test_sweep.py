@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,19 @@ def test_search_family_without_descent_is_rejected(small: Clean, tmp_path: Path)
         search(read_space(written(tmp_path, text)), small, tmp_path / "study", minutes=1, n_trials=1)
 
 
+def test_search_failed_trials_are_pruned_until_many_fail(small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.sweep.search import search
+
+    said: list[str] = []
+    soon = synthetic.SPLIT.train_until + timedelta(minutes=2)
+    space = read_space(written(tmp_path, re.sub("validate_until = .*", f"validate_until = {soon.isoformat()}", SPACE)))
+    study = search(space, small, tmp_path / "study", minutes=5, n_trials=3, show=said.append)
+    assert [trial.state.name for trial in study.get_trials()] == ["PRUNED"] * 3
+    assert len([line for line in said if "failed: no window to validate on" in line]) == 3, said
+    with pytest.raises(RunError, match="no window to validate on"):
+        search(space, small, tmp_path / "study", minutes=5, n_trials=20)
+
+
 def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
     text = 'base = "lstm-5-3"\n[descent]\nepochs = 3\n[search]\n"descent.average" = {choices = [0.0, 0.999]}'
     space = read_space(written(tmp_path, text))
@@ -140,6 +155,10 @@ def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
         ),
         ('family = "lstm"\n[search]\n"seed" = {low = 3, high = 2}', "low must be below high"),
         ('family = "lstm"\n[search]\n"seed" = {choices = []}', r"search\.seed"),
+        (
+            'family = "lstm"\n[search]\n"hyper.units" = {choices = [[0], [2]]}',
+            r"space\.toml: in \[search\]: hyper\.units\.0: must be greater than 0 \(it is 0\)",
+        ),
         ('base = "gpt"\n[search]\n"seed" = {low = 1, high = 2}', "no experiment is called gpt"),
     ],
 )

@@ -37,5 +37,7 @@ def find_family(name: str, hyper: dict[str, Any]) -> tuple[Family, Hyper]:
         return known[name], known[name].hyper.model_validate(hyper)
     except ValidationError as error:
         keys = f"possible are {', '.join(known[name].hyper.model_fields)}"
-        msg = f"hyper.{key_problem(error.errors()[0], known[name].hyper, 'the file', keys)}"
+        first = error.errors()[0]
+        problem = key_problem(first, known[name].hyper, "hyper", keys)
+        msg = f"hyper.{problem}" if first["loc"] else problem
         raise RunError(msg) from error

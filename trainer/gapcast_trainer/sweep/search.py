@@ -20,6 +20,8 @@ from gapcast_trainer.training.run import Run
 STUDY_FILE = "study.log"
 #: Number of trials before pruning of trials that are worse than the median.
 _N_WHOLE = 3
+#: Number of trials in a row that fail before the search does: then it is not because of a trial's settings.
+_MOST_FAILED = 10
 #: The attribute of a study with what its losses depend on.
 _IDENTITY = "identity"
 
@@ -39,7 +41,8 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     It is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there. Raises
     :class:`RunError` if the study there is of other data, another experiment or other choices.
     Trials are sampled by a tree-structured Parzen estimator (Bergstra et al. 2011) and scored by the
-    best loss on the validation part; the test part is never used. Ctrl-C stops the search and
+    best loss on the validation part; the test part is never used. A trial whose settings are invalid, or whose loss
+    diverges, is pruned; the error of :data:`_MOST_FAILED` such trials in a row is raised. Ctrl-C stops the search and
     keeps the results.
     """
     with reported_if_unwritable(folder):
@@ -53,11 +56,11 @@ def search(  # noqa: PLR0913 - the last ones by keyword
         load_if_exists=True,
     )
     _check_same(study, space, clean, folder)
-    until_s = time.monotonic() + minutes * 60
+    until_s, n_failed = time.monotonic() + minutes * 60, 0
 
     def objective(trial: optuna.Trial) -> float:
+        nonlocal n_failed
         changes = space.suggest(trial)
-        experiment = space.experiment.changed({**changes, "name": f"trial-{trial.number}"})
         show(f"trial {trial.number}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
 
         def watch(run: Run) -> None:
@@ -69,7 +72,16 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             if time.monotonic() > until_s:
                 raise KeyboardInterrupt
 
-        run = fit(experiment, clean, folder / experiment.name, progress=progress, show=show, watch=watch)
+        try:
+            experiment = space.experiment.changed({**changes, "name": f"trial-{trial.number}"})
+            run = fit(experiment, clean, folder / experiment.name, progress=progress, show=show, watch=watch)
+        except RunError as error:
+            n_failed += 1
+            if n_failed == _MOST_FAILED:
+                raise
+            show(f"trial {trial.number} failed: {error}")
+            raise optuna.TrialPruned from error
+        n_failed = 0
         if run.best is None:
             msg = f"family {experiment.family} has no loss to score a trial by: it is not fitted by gradient descent"
             raise RunError(msg)

@@ -12,6 +12,7 @@ from gapcast.core.documents.field_problem import value_problem
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment, parse_experiment
 from gapcast_trainer.experiments.experiment_files import find_experiment, read_toml
+from gapcast_trainer.families import find_family
 
 if TYPE_CHECKING:
     import optuna
@@ -120,7 +121,8 @@ def read_space(path: Path) -> Space:
         msg = f"{path}: {_SEARCH}.{key}: {problem}: give low and high (and log), or choices"
         raise RunError(msg) from error
     try:
-        experiment.changed({key: what.first for key, what in ranges.items()})
+        first_trial = experiment.changed({key: what.first for key, what in ranges.items()})
+        find_family(first_trial.family, first_trial.hyper)
     except RunError as error:
         msg = f"{path}: in [{_SEARCH}]: {error}"
         raise RunError(msg) from error
