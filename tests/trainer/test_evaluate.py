@@ -19,7 +19,7 @@ from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.evaluate import counts_for, evaluate
-from gapcast_trainer.export.score import score
+from gapcast_trainer.export.score import card_skill, score
 from gapcast_trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
 from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluation, ForecasterScores
@@ -60,6 +60,12 @@ def test_score_matches_a_hand_calculation(windows: Examples) -> None:
     assert got.bias_kw == pytest.approx(np.mean(error), abs=1e-9)
     assert got.skill(got) == 0
     assert score(Trend(), windows).skill(got) == pytest.approx(1 - score(Trend(), windows).mse_kw2 / got.mse_kw2)
+
+
+def test_card_skill_of_constant_power_is_an_error() -> None:
+    assert card_skill(0.3, 0.4) == pytest.approx(0.25)
+    with pytest.raises(RunError, match=r"does not change in the test part.*: choose a test part .* data\.test_until"):
+        card_skill(0.0, 0.0)
 
 
 def test_card_score_with_quantiles_has_median_and_coverage(windows: Examples) -> None:

@@ -20,6 +20,7 @@ from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card
 from gapcast_trainer.export.exported import NO_TEST, ExportedModel, install, shortest_decimals
+from gapcast_trainer.export.score import card_skill
 from gapcast_trainer.tflite.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.scores import score_outlook
@@ -59,7 +60,7 @@ def export_outlook(
     show(f"{run.name}: scoring on {test.size:,} windows")
     found = score_outlook(predictor, house, test, series.zone)
     at, naive = found.point_at(task.horizon_min)
-    scores = ModelScores(model=at, persistence=naive, skill=round(1 - at.mse_kw2 / naive.mse_kw2, 6))
+    scores = ModelScores(model=at, persistence=naive, skill=round(card_skill(at.mse_kw2, naive.mse_kw2), 6))
     golden = _with_outputs(draft.golden, predictor)
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": golden})
     return ExportedModel(install(content, card, models), card, parity_kw, agreement_kw)

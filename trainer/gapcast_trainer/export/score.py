@@ -11,6 +11,7 @@ import numpy as np
 from gapcast.core.models import card_provenance
 from gapcast.core.models.predictor import Predictor
 from gapcast_trainer.data.windows import Examples
+from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.measures import measure
 from gapcast_trainer.scores.model_outputs import predict_windows
 from gapcast_trainer.scores.record import record
@@ -39,8 +40,8 @@ class EvaluationScore:
         return math.sqrt(self.mse_kw2)
 
     def skill(self, persistence: EvaluationScore) -> float:
-        """Return 1 - MSE / MSE of persistence on the same forecasts."""
-        return 1 - self.mse_kw2 / persistence.mse_kw2
+        """Return 1 - MSE / MSE of persistence on the same forecasts; raise as :func:`card_skill`."""
+        return card_skill(self.mse_kw2, persistence.mse_kw2)
 
     def for_card(self) -> card_provenance.ModelScore:
         """Return the score as a model's card states it."""
@@ -51,6 +52,17 @@ class EvaluationScore:
             mae_median_kw=None if self.mae_median_kw is None else round(self.mae_median_kw, _DECIMALS),
             coverage=None if self.coverage is None else round(self.coverage, _DECIMALS),
         )
+
+
+def card_skill(mse_kw2: float, persistence_mse_kw2: float) -> float:
+    """Return 1 - MSE / MSE of persistence for a card; raise :class:`RunError` if persistence has no error."""
+    if not persistence_mse_kw2:
+        msg = (
+            "the power does not change in the test part, so that there is no skill to state: choose a test part with "
+            "changes by data.validate_until and data.test_until, and train again"
+        )
+        raise RunError(msg)
+    return 1 - mse_kw2 / persistence_mse_kw2
 
 
 def score(
