@@ -12,13 +12,16 @@ import pytest
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.score import score
+from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.run import RUN_FILE, load_run
 from tests.trainer import synthetic
 from tests.trainer.cards import card_for
@@ -96,6 +99,33 @@ def test_export_golden_example_is_of_the_training_part(shipped: tuple[Path, Any]
         for row in cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole().inputs()[:, :, 0]
     }
     assert all(row.tobytes() in train for row in golden[3:])
+
+
+def sparse(small: Clean) -> Series:
+    """The household with every 20th reading missing: no window ends with 30 readings in a row."""
+    kw = small.series.gap_kw.copy()
+    kw[::20] = np.nan
+    return Series(small.series.first_minute, kw)
+
+
+def test_golden_windows_of_a_sparse_meter_are_those_there_are(small: Clean) -> None:
+    from gapcast_trainer.export.export import GOLDEN_KEPT, golden_windows
+
+    train = cut_examples(sparse(small), WindowTask(), SPLIT, SplitPart.TRAIN)
+    assert (len(train.whole()), len(train) > 1_000) == (0, True)
+    golden = golden_windows(train)
+    assert golden.shape == (len(GOLDEN_KEPT), 30, 1)
+    assert np.ptp(golden[:, :, 0], axis=1).min() > 0.1
+
+
+def test_export_outlook_rows_of_a_sparse_meter_are_all(small: Clean) -> None:
+    from gapcast_trainer.export.outlook import training_rows
+
+    whole, few = (
+        HouseWindows.of(series.first_minute, series.gap_kw, WindowSpec()) for series in (small.series, sparse(small))
+    )
+    assert training_rows(whole, SPLIT).size == whole.whole(training_rows(whole, SPLIT)).size > 1_000
+    assert training_rows(few, SPLIT).size == np.count_nonzero(SPLIT.holds(SplitPart.TRAIN, few.observed_minute)) > 1_000
 
 
 @pytest.mark.parametrize("off", [2e-5, np.nan, 1e22])

@@ -16,7 +16,7 @@ from gapcast.core.streams.quarters import STEPS, fill_unknown
 from gapcast.core.windows.features import assemble
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats.clean_file import Clean
-from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card
 from gapcast_trainer.export.exported import NO_TEST, ExportedModel, install, shortest_decimals
@@ -44,7 +44,7 @@ def export_outlook(
     series = readings.series
     house = HouseWindows.of(series.first_minute, series.gap_kw, task.window, series.outcome_kw)
     observed = house.observed_minute
-    train = house.whole(np.flatnonzero(split.holds(SplitPart.TRAIN, observed)).astype(np.int64))
+    train = training_rows(house, split)
     test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
     if not test.size:
         msg = f"{run.name}: {NO_TEST}"
@@ -64,6 +64,13 @@ def export_outlook(
     golden = _with_outputs(draft.golden, predictor)
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": golden})
     return ExportedModel(install(content, card, models), card, parity_kw, agreement_kw)
+
+
+def training_rows(house: HouseWindows, split: MinuteSplit) -> I64:
+    """Return the rows of the training part that end with 30 readings in a row, or all of them if none does."""
+    rows = np.flatnonzero(split.holds(SplitPart.TRAIN, house.observed_minute)).astype(np.int64)
+    whole = house.whole(rows)
+    return whole if whole.size else rows
 
 
 def inputs(
