@@ -21,6 +21,7 @@ from gapcast.recordings.minutes.series import Series, minute_series
 from gapcast_trainer.data_report.findings import findings as sentences
 from gapcast_trainer.data_report.measures import DataMeasures, measure
 from gapcast_trainer.data_report.page import data_report
+from gapcast_trainer.data_report.pictures import change, distribution
 from tests.support.uci_files import household, rows, write_text
 
 NAN = float("nan")
@@ -75,6 +76,15 @@ def test_report_page_is_valid_and_self_contained(page: _Page) -> None:
     assert page.open == []
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
+
+
+def test_report_of_almost_constant_power_has_histograms() -> None:
+    """Means of a minute differ by rounding: 0.1 + 0.2 is not 0.3."""
+    series = Series(MONDAY, np.where(np.arange(2_000) % 7 == 0, 0.1 + 0.2, 0.3))
+    measures = measure(series, HORIZON_MIN, ZoneInfo("UTC"))
+    assert measures.changes is not None
+    for shown in (distribution(series, measures), change(measures.changes)):
+        assert shown.alt.startswith("Histogram of ")
 
 
 def test_report_pictures_have_alternative_text(page: _Page) -> None:

@@ -22,6 +22,8 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _GAP_CLASSES = ((1, "1 min"), (MAX_FILL_MIN, f"2–{MAX_FILL_MIN} min"), (60, "6–60 min"), (360, "1–6 h"),
                 (1_440, "6–24 h"), (10_080, "1–7 d"), (np.inf, "over 7 d"))  # fmt: skip
 _N_BINS = 80
+#: A histogram of a smaller range is drawn as one of constant power: bins would be finer than floating-point numbers.
+_MIN_RANGE_KW = 1e-6
 _MEDIAN = SHARES.index(0.5)
 
 
@@ -139,7 +141,10 @@ def change(changes: Changes) -> EmbeddedFigure:
 
 
 def _histogram(axes: Any, values: F64, colour: str) -> None:
-    count, edges = np.histogram(values, _N_BINS)
+    low, high = float(values.min()), float(values.max())
+    if high - low < _MIN_RANGE_KW:
+        low, high = low - 0.5, high + 0.5
+    count, edges = np.histogram(values, _N_BINS, (low, high))
     axes.stairs(count, edges, fill=True, color=colour, baseline=0.5)
     axes.set_yscale("log")
     axes.set_ylim(0.5, 3 * count.max())
