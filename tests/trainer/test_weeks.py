@@ -62,6 +62,14 @@ def test_week_of_constant_power_is_a_gap_in_the_line(tmp_path: Path) -> None:
     assert shown == [pytest.approx([25, np.nan, 25], nan_ok=True), pytest.approx([25 / 3, np.nan, 25 / 3], nan_ok=True)]
 
 
+def test_weeks_of_one_house_in_two_files_are_rejected(tmp_path: Path) -> None:
+    first = written(tmp_path / "house.json")
+    second = tmp_path / "again.json"
+    second.write_text(first.read_text())
+    with pytest.raises(RunError, match=f"^{second}: house is a house of {first} too: leave one out"):
+        read([first, second])
+
+
 def test_weeks_with_few_forecasts_are_left_out(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="few has no week of 5000 forecasts"):
         read([written(tmp_path / "few.json", n=4_999)])

@@ -30,9 +30,11 @@ Weeks = list[dict[str, Any]]
 def read(files: Sequence[Path]) -> dict[str, Weeks]:
     """Return the weeks of each house in ``files``, which ``gapcast backtest --json`` wrote.
 
-    Raises :class:`RunError` if a file has another format, or a house has no week with enough forecasts.
+    Raises :class:`RunError` if a file has another format, or if a house has no week with enough forecasts, or is in
+    two files.
     """
     houses: dict[str, Weeks] = {}
+    files_of: dict[str, Path] = {}
     for path in files:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))["houses"]
@@ -46,6 +48,10 @@ def read(files: Sequence[Path]) -> dict[str, Weeks]:
             if not weeks:
                 msg = f"{path}: {name} has no week of {MIN_WEEK} forecasts"
                 raise RunError(msg)
+            if name in files_of:
+                msg = f"{path}: {name} is a house of {files_of[name]} too: leave one out, or draw it in another picture"
+                raise RunError(msg)
+            files_of[name] = path
         houses |= of_file
     return houses
 
