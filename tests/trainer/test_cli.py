@@ -106,13 +106,17 @@ def test_prepare_bad_data_is_one_sentence_and_writes_nothing(at_home: Path, line
     assert files(at_home) == {"raw.txt"}
 
 
-def test_prepare_bad_data_keeps_an_older_clean_file(at_home: Path) -> None:
+def test_prepare_that_fails_keeps_an_older_clean_file(at_home: Path) -> None:
     write_text(at_home / "raw.txt", rows([1.0, 2.0]))
     assert run("prepare", "raw.txt").exit_code == 0
     before = (at_home / "runs/household.parquet").read_bytes()
     write_text(at_home / "raw.txt", rows([1.0, "x"]))
     assert run("prepare", "raw.txt").exit_code == 2
+    write_text(at_home / "raw.txt", rows([1.0, 3.0]))
+    found = run("prepare", "raw.txt", "--report", "raw.txt/report.html")
+    assert (found.exit_code, "report.html: cannot be written" in found.output) == (2, True), found.output
     assert (at_home / "runs/household.parquet").read_bytes() == before
+    assert files(at_home) == {"raw.txt", "runs/household.parquet", "runs/household.html"}
 
 
 def a_meter(folder: Path, name: str = "meter.csv") -> Path:

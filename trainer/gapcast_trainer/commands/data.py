@@ -93,9 +93,9 @@ def prepare(
     source = f"source: {report.source}; each timestamp is {recording.time_kind}"
     for line in (rows, source, *about, *recording.remarks, *remarks, *findings):
         click.echo(line)
-    clean_file_writer.write(series, report, out)
-    with clean_file_writer.writing(page) as temporary:
+    with clean_file_writer.writing(page) as temporary:  # the report replaces the last one after the clean file
         temporary.write_text(content, encoding="utf-8")
+        clean_file_writer.write(series, report, out)
     click.echo(f"wrote {out} and {page}")
 
 
