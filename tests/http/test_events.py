@@ -38,11 +38,13 @@ class Event(NamedTuple):
 
 
 class Reader:
-    """A client of the stream: ``next`` returns event by event."""
+    """A client of the stream: ``next`` returns event by event, after the ``greeting``."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.lines = answer.iter_lines()
         self.comments = 0
+        self.greeting = self.next()
+        assert self.greeting.kind == "status"
 
     def next(self, *kinds: str) -> Event:
         """Return the next event, or the next of ``kinds``."""
@@ -75,9 +77,7 @@ def reading(rest: Rest, last_id: object = None, **params: str) -> Iterator[Reade
             stack.close()
             answer = stack.enter_context(rest.client.stream("GET", "/events", params=params, headers=headers))
         assert answer.headers["content-type"].startswith("text/event-stream")
-        reader = Reader(answer)
-        assert reader.next().kind == "status"
-        yield reader
+        yield Reader(answer)
 
 
 def push(rest: Rest, device: str = "home", n: int = 1) -> list[int]:
@@ -159,9 +159,19 @@ def test_events_resume_after_the_last_id(rest: Rest) -> None:
         assert [reader.next("reading").data["ts"] for _ in missed] == [minute_label(minute) for minute in missed]
 
 
+def test_events_resume_after_the_status_alone(rest: Rest) -> None:
+    with reading(rest) as reader:
+        greeted = reader.greeting.id
+    missed = push(rest, n=2)
+    with reading(rest, greeted) as reader:
+        assert reader.greeting.id == greeted
+        assert [reader.next("reading").data["ts"] for _ in missed] == [minute_label(minute) for minute in missed]
+
+
 @pytest.mark.parametrize("last_id", [1, "no number", 10**17])
 def test_events_resume_too_late_sends_a_gap(rest: Rest, last_id: object) -> None:
     with reading(rest, last_id) as reader:
+        assert reader.greeting.id is None
         reset = reader.next()
         assert reset.kind == "reset"
         push(rest)

@@ -65,7 +65,8 @@ class EventStream(Response):
     async def _send(self, send: Send) -> None:
         readers, ring, loop = self._readers, self._readers.ring, asyncio.get_running_loop()
         position, found = ring.position_after(self._last_id)
-        greeting = _RETRY + encoded("status", readers.status())
+        # Its id lets a reader resume that has received no event yet; after a gap, the reset has it.
+        greeting = _RETRY + encoded("status", readers.status(), position - 1 if found else None)
         if not found:
             greeting += encoded("reset", b'{"reason":"the events after that id are no longer stored"}', position - 1)
         await _send_chunk(send, greeting)
