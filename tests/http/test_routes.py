@@ -188,7 +188,9 @@ def test_metrics_text_format_by_default(rest: Rest, accept: str) -> None:
 # --- every route --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/predict/home", "/v9", "/livez/x", "/%ff", "/metrics/../nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/predict/home", "/v9", "/livez/x", "/livez/", "/docs/", "/%ff", "/metrics/../nowhere"]
+)
 def test_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
     assert_problem(rest.client.get(path), 404)
 
