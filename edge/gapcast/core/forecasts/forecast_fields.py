@@ -135,14 +135,15 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "n_observed",
         FieldType.INTEGER,
-        "real readings in the window; below `context`, the model is warming up",
+        "measured readings in the window; below `context`, the model is warming up",
         lambda one: one.n_observed,
         lambda batch: batch.n_observed,
     ),
     ForecastField(
         "context",
         FieldType.INTEGER,
-        "minutes in the window; for the ensemble, those of the member with the longest window",
+        "minutes in the window; for the ensemble, in the longest window of its members, or with several horizons of "
+        "all members",
         lambda one: one.context,
     ),
     ForecastField(
@@ -157,8 +158,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `gap_kw`, to which a learned offset is added; they sum to 1, except for rounding. "
-        "Absent if a single model is published",
+        "ensemble weights of `gap_kw`, before its learned offset; they sum to 1, except for rounding. Absent if a "
+        "single model is published",
         lambda one: None if one.experts is None else dict(one.experts),
         lambda batch: _weights(batch, of_median=False),
         is_optional=True,
@@ -166,7 +167,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "median_experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `median_kw`, to which a learned offset is added, and a small change of which is removed",
+        "ensemble weights of `median_kw`, before its learned offset and before small changes are set to zero",
         lambda one: None if one.median_experts is None else dict(one.median_experts),
         lambda batch: _weights(batch, of_median=True),
         is_optional=True,

@@ -59,7 +59,7 @@ class DeviceDocument(BaseModel):
     )
     submeters: list[DeviceSubmeter] = Field(description="The device's configured submeters; may be empty")
     n_observed: int = Field(
-        description="Number of real readings in the window; below `context`, the model is warming up"
+        description="Number of measured readings in the window; below `context`, the model is warming up"
     )
     context: int = Field(description="Length of the window in minutes")
     tracked: bool = Field(
