@@ -86,7 +86,7 @@ def summary_table(names: Sequence[str], comparisons: list[Comparison], latencies
     times = {one.name: one for one in latencies if one.qos == 1 and one.nodelay == latencies[-1].nodelay}
     head = (
         *(f"{window} in flight", "readings/s, QoS 0 / 1", "ratio to the echo"),
-        *("latency p50 / p99", "CPU a reading", "memory"),
+        *("latency p50 / p99", "CPU per reading", "memory"),
     )
     rows = []
     for name in names:

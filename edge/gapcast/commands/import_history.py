@@ -27,7 +27,7 @@ from gapcast.commands.options import (
     metavar="ISO",
     help="Use readings from this time on (in --timezone without an offset).",
 )
-@click.option("--replace", "replaces", is_flag=True, help="Forget what the gateway knows of the device first.")
+@click.option("--replace", "replaces", is_flag=True, help="Delete the device's stored state first.")
 @FILE_OPTIONS
 @submeter_options("Import")
 def import_history(

@@ -34,7 +34,7 @@ from gapcast.commands.run import stop_on_signals
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long the service may be silent.",
+    help="Time to wait for a response.",
 )
 def status(
     config: Path | None,

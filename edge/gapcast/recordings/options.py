@@ -64,7 +64,7 @@ def _unit() -> Any:
     return click.option(
         "--unit",
         type=click.Choice(["W", "kW"], case_sensitive=False),
-        help="Unit of the power, if its name does not contain it.",
+        help="Unit of the power, if the column name does not contain it.",
     )
 
 
@@ -117,7 +117,8 @@ def file_options(zone_default: str) -> Callable[[Command], Command]:
         click.option(
             "--entity",
             metavar="NAME",
-            help="Series of an export: Home Assistant's entity, or words of InfluxDB's measurement, field and tags.",
+            help="Series of an export: Home Assistant's entity. For InfluxDB, words that occur in the measurement, "
+            "field or tags.",
         ),
         click.option("--time-column", metavar="NAME", help="Column with the timestamps; an export needs none."),
         click.option("--value-column", metavar="NAME", help="Column with the power values."),
