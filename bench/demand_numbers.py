@@ -79,8 +79,8 @@ def run(house: House, data: Path, work: Path, changes: Sequence[str] = ()) -> tu
 def lines(found: list[tuple[House, dict[str, Any], dict[int, tuple[int, int]]]]) -> Iterator[str]:
     """Yield the table of houses with their scores, and their windows above the limit with the headroom added."""
     yield (
-        "| house, limit | windows, above the limit | last value held | logistic | LightGBM | gapcast at most "
-        "| **gapcast** | above it with the headroom added | bins within their band |"
+        "| house, limit | windows, above the limit | last value held | logistic | LightGBM "
+        "| target (highest allowed score) | **gapcast** | above it with the headroom added | calibrated bins |"
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for house, scores, headrooms in found:

@@ -43,7 +43,7 @@ def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     Each file has a line for each of the three times, and one for the cases of all times together.
     """
     yield (
-        "| | minutes elapsed | bins within their band | expected outside "
+        "| | minutes elapsed | calibrated bins | expected outside "
         "| bins outside: mean probability, observed share, cases |"
     )
     yield "| --- | --- | --- | --- | --- |"
