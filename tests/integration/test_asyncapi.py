@@ -97,7 +97,7 @@ def test_asyncapi_has_exactly_the_configured_topics() -> None:
         "homeassistant", DeviceTopic.parse("", "{device}"), DeviceTopic.parse("", "{device}"), ""
     )
     of_code = {getattr(topics, name) for name in TopicSettings.model_fields} - {topics.answers}
-    of_code |= {f"{topics.answers}{{asker}}", home.birth_topic, "homeassistant/device/{objectId}/config"}
+    of_code |= {f"{topics.answers}{{asker}}", *home.birth_topics, "homeassistant/device/{objectId}/config"}
     assert re.fullmatch(r"homeassistant/device/[\w-]+/config", home.config_topic("a.b"))
     assert {channel["address"] for channel in CHANNELS.values()} == of_code
 
