@@ -18,12 +18,15 @@ from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 from gapcast.core.streams.week import WeekHistory
 from gapcast.core.windows.window import WindowSpec, fill_short_gaps
 from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.lead_evaluation import evaluate_leads
 from gapcast_trainer.evaluation.scored_models import load_scored
+from gapcast_trainer.houses.evaluation import HousesOptions
+from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.lead_table import lead_lines
 from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
@@ -109,6 +112,16 @@ def test_evaluate_leads_leaves_out_unknown_references(found: LeadEvaluation) -> 
 def test_evaluate_leads_of_points_alone_has_no_means(small: Clean) -> None:
     scored = evaluate_leads(stand_ins(Spread(lead_times_min=LEADS)), small, (15,))
     assert set(row(scored, "spread").records) == {"point"}
+
+
+def test_evaluate_leads_house_with_few_windows_is_named_first(small: Clean) -> None:
+    kw = small.series.gap_kw.copy()
+    kw[40:8_600] = np.nan
+    houses = {"good": small, "poor": replace(small, series=Series(small.series.first_minute, kw))}
+    shown: list[str] = []
+    with pytest.raises(RunError, match=r"^poor: peers are fitted to .* are needed\): give more days by --fit-days, or"):
+        evaluate_house_leads(stand_ins(model()), houses, LEADS, HousesOptions(peers=True, fit_days=6), shown.append)
+    assert shown == []
 
 
 def test_evaluate_leads_prints_a_table_of_each_kind(found: LeadEvaluation) -> None:

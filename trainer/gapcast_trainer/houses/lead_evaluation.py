@@ -27,10 +27,14 @@ def evaluate_house_leads(
     """
     for model in models:
         check_lead_times(model.name, model.lead_times_min, lead_times_min)
-    found = {}
-    for name, clean in houses.items():
-        data = data_of(models, clean, options)
-        peers = PeerOptions(options.fit_rows) if options.peers else None
-        found[name] = score_leads(models, data, lead_times_min, peers, show=show)
+    data = {name: data_of(models, clean, options) for name, clean in houses.items()}
+    if options.peers:
+        from gapcast_trainer.peers.compare import fitting_minutes  # noqa: PLC0415 - needs the peers extra
+
+        for name, of_house in data.items():  # before the first fit, which takes minutes
+            fitting_minutes(of_house, name)
+    peers, found = PeerOptions(options.fit_rows) if options.peers else None, {}
+    for name, of_house in data.items():
+        found[name] = score_leads(models, of_house, lead_times_min, peers, show=show)
         show(f"{name}: {found[name].n:,} windows")
     return HousesLeadEvaluation(found)

@@ -29,17 +29,10 @@ class Peers:
     def __init__(self, data: EvaluationData, n_rows: int | None = None) -> None:
         """Find the minutes before those of ``data`` for fitting and early stopping.
 
-        There are at most ``n_rows`` of each (None: all), evenly spread. Raises :class:`RunError` if there are too few.
+        There are at most ``n_rows`` of each (None: all), evenly spread. Raises as :func:`fitting_minutes`.
         """
         self._data = data
-        train, validate = (_known(data, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
-        if min(train.size, validate.size) < _LEAST:
-            msg = (
-                f"peers are fitted to what comes before {data.span.first:%Y-%m-%dT%H:%MZ}, and there are too few "
-                f"windows ({train.size:,} to fit to, {validate.size:,} to stop by; {_LEAST:,} are needed): "
-                "score later minutes with --from"
-            )
-            raise RunError(msg)
+        train, validate = fitting_minutes(data)
         self.train, self.validate = _thinned(train, n_rows), _thinned(validate, n_rows)
 
     def boosted(self, show: Callable[[str], object] = lambda _: None) -> list[ForecasterScores]:
@@ -80,6 +73,23 @@ class Peers:
             sheets = {lead: make_sheet(outputs, some, lead) for lead in leads}
             rows.append(ForecasterScores(method.name, "1", "peer", method.context, sheets, about=about))
         return tuple(rows)
+
+
+def fitting_minutes(data: EvaluationData, house: str = "") -> tuple[I64, I64]:
+    """Return the minutes before those of ``data`` for fitting and for early stopping.
+
+    Raises :class:`RunError` if there are too few; ``house`` is the name of the house if it is one of several.
+    """
+    train, validate = (_known(data, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
+    if min(train.size, validate.size) < _LEAST:
+        fix = "give more days by --fit-days, or leave the house out" if house else "score later minutes with --from"
+        msg = (
+            f"{f'{house}: ' if house else ''}peers are fitted to what comes before "
+            f"{data.span.first:%Y-%m-%dT%H:%MZ}, and there are too few windows ({train.size:,} to fit to, "
+            f"{validate.size:,} to stop by; {_LEAST:,} are needed): {fix}"
+        )
+        raise RunError(msg)
+    return train, validate
 
 
 def _known(data: EvaluationData, part: SplitPart) -> I64:
