@@ -52,6 +52,21 @@ def test_evaluate_command_reproduces_the_cards_scores(at_home: Path, clean_path:
     assert sorted(path.name for path in at_home.iterdir()) == ["report.html", "scores.json"]
 
 
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (("--fit-days", "3"), "--houses"),
+        (("--scored-rows", "300"), "--houses"),
+        (("--peers-rows", "300"), "--peers"),
+        (("--peers-sample", "300"), "--peers"),
+    ],
+)
+def test_evaluate_command_option_without_effect_is_an_error(words: tuple[str, ...], needed: str, at_home: Path) -> None:
+    found = run(at_home / "none.parquet", at_home, *words)
+    said = f"{words[0]} has no effect without {needed}: add {needed}, or leave it out"
+    assert (found.exit_code, said in found.output) == (2, True), found.output
+
+
 def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models: Path) -> None:
     found = run(clean_path, models, "linear", "--from", "2020-01-06", "--until", "2020-01-06T03:00:00Z", "--brief")
     assert found.exit_code == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from gapcast.recordings.options import file_options
 from gapcast.recordings.text.layout import FileOptions, file_format
@@ -118,7 +119,10 @@ def evaluate(
     """
     written = {"--json": json_path, "--report": report_path}
     found: AnyEvaluation
+    if not peers:
+        _reject("--peers", "peers_rows", "n_sampled")
     if first_house is None:
+        _reject("--houses", "fit_days", "scored_rows")
         if any(value is not None and name != "decimal" for name, value in of_file.items()):
             msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
             raise click.UsageError(msg)
@@ -144,6 +148,15 @@ def evaluate(
             scored_rows=scored_rows,
         )
     _write(found, json_path, report_path)
+
+
+def _reject(needed: str, *names: str) -> None:
+    """Raise :class:`click.UsageError` if one of the parameters ``names`` is given, which have no effect without one."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            msg = f"{parameter.opts[0]} has no effect without {needed}: add {needed}, or leave it out"
+            raise click.UsageError(msg)
 
 
 def _lead_times(text: str) -> tuple[int, ...]:
