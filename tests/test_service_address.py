@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from gapcast.app.application import Application
 from gapcast.config.files.service_address import ADDRESS_FILE, AddressFiles, read_address
 from gapcast.config.loader import load
-from gapcast.core.errors import SettingsError, StatusError
+from gapcast.core.errors import SettingsError, StateInUseError, StatusError
 from gapcast.status import service_search
 from gapcast.status.rest_client import RestClient
 from gapcast.status.service_search import find_service
+from gapcast.storage import store
 from tests.http.conftest import Rest, serving
 from tests.support.gateways import gateway_settings, running
 from tests.support.models import shipped_models
@@ -132,11 +136,14 @@ def test_address_file_with_something_else_is_refused(tmp_path: Path, content: by
         read_address(tmp_path / ADDRESS_FILE)
 
 
-def test_second_service_of_a_state_folder_leaves_the_address_file(tmp_path: Path) -> None:
+def test_second_service_of_a_state_folder_leaves_the_address_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "WAIT_S", 0.0)
     broker_port = free_port()
     with running(gateway_settings(broker_port, tmp_path), connected=False) as first:
         wait_until((tmp_path / ADDRESS_FILE).exists, "the address file")
-        with running(gateway_settings(broker_port, tmp_path), connected=False) as second:
-            wait_until(second.application._model_watcher._thread.is_alive, "what follows the address files")
-            assert read_address(tmp_path / ADDRESS_FILE) == first.url
+        second = Application(gateway_settings(broker_port, tmp_path), {})
+        with closing(second), pytest.raises(StateInUseError):
+            second.run(Event())
         assert read_address(tmp_path / ADDRESS_FILE) == first.url

@@ -22,7 +22,7 @@ from gapcast.check import readings
 from gapcast.check.finding import CheckInput, Mark
 from gapcast.check.machine import check_state
 from gapcast.check.run import run_checks
-from gapcast.commands.exit_codes import EXIT_SHARD_LOCKED
+from gapcast.commands.exit_codes import EXIT_STATE_LOCKED
 from gapcast.config.settings import Settings
 from gapcast.config.shards import of_shard
 from gapcast.core.grid import MINUTE_MS, minute_label
@@ -345,7 +345,7 @@ def test_check_shard_without_its_state_fails(tmp_path: Path) -> None:
     file.touch()
     shard = of_shard(Settings.model_validate({"shards": [1], "state": {"path": file / "state"}}), 1)
     (finding,) = check_state(CheckInput(shard, {}, 0.0))
-    assert (finding.mark, finding.code) == (Mark.FAIL, EXIT_SHARD_LOCKED)
+    assert (finding.mark, finding.code) == (Mark.FAIL, EXIT_STATE_LOCKED)
     assert f"{file / 'state' / 'shard-1' / 'stream'} is not writable (Not a directory)" in finding.text
 
 

@@ -1,14 +1,17 @@
-"""Two services with the same state folder: the second one leaves the minute archive to the first."""
+"""Two services with the same state folder: the second one ends, and leaves the minute archive to the first."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from gapcast.app import application
+from gapcast.core.errors import StateInUseError
 from gapcast.core.readings.reading import Reading
 from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits
+from gapcast.storage import store
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.houses import FIRST
 from tests.support.ports import free_port
@@ -25,6 +28,7 @@ def nights_of(gateway: Gateway) -> NightlyRefits:
 
 def test_second_service_does_not_change_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "refits", lambda _: True)
+    monkeypatch.setattr(store, "WAIT_S", 0.0)
     broker_port = free_port()
     path = tmp_path / "stream" / REFIT_FOLDER / "home.minutes"
     with running(gateway_settings(broker_port, tmp_path), connected=False) as first:
@@ -34,13 +38,11 @@ def test_second_service_does_not_change_the_archive(tmp_path: Path, monkeypatch:
         content = path.read_bytes()
         torn = content + content[-20:-4]  # as read while the first one writes
         path.write_bytes(torn)
-        with running(gateway_settings(broker_port, tmp_path), connected=False) as second:
-            second_nights = nights_of(second)
-            assert path.read_bytes() == torn, "the second service repaired a file of the first"
-            second_nights.record([Reading("home", FIRST + i, 1.0) for i in range(3, 6)])
-            second_nights.archive.flush()
-            second_nights.forget("home")
-        assert path.read_bytes() == torn, "the second service changed a file of the first"
+        second = application.Application(gateway_settings(broker_port, tmp_path), {})
+        with pytest.raises(StateInUseError):
+            second.run(Event())
+        second.close()
+        assert path.read_bytes() == torn, "the second service repaired a file of the first"
         path.write_bytes(content)
         first_nights.record([Reading("home", FIRST + 3, 2.0)])
         assert first_nights.archive.load("home").gap_kw.tolist() == [1.0, 1.0, 1.0, 2.0]

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.engine import Engine
+from gapcast.core.errors import StateInUseError
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import disk_writer, journal_file
+from gapcast.storage import disk_writer, journal_file, store
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns, checkpoint_rule
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint
 from gapcast.storage.journals import journal
@@ -333,13 +334,12 @@ def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pyte
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_store_folder_in_use_is_rejected(tmp_path: Path) -> None:
+def test_store_folder_in_use_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "WAIT_S", 0.0)
     first = ProcessRun(tmp_path)
-    second = ProcessRun(tmp_path)
-    assert "another gapcast process uses" in second.store.problem
+    with pytest.raises(StateInUseError, match=r"another gapcast process uses .*: end it first, or give each its own"):
+        Store(tmp_path).restore(Engine(Trend()))
     first.run(minutes(0, 20))
-    second.run(minutes(0, 40))
-    second.end()
     first.end()
     third = ProcessRun(tmp_path)
     assert_continues(third, minutes(0, 20))

@@ -168,7 +168,7 @@ class Application:
     def run(self, stopping: Event) -> None:
         """Restore the state and serve until ``stopping`` is set: the stream in this thread, REST in another.
 
-        Raises :class:`ShardError` if this shard belongs to another worker, or is taken over by one.
+        Raises :class:`ShardError` or :class:`StateInUseError` if another process has this shard, or this state.
         """
         if self._shard_lock is not None:
             self._shard_lock.acquire(self.models.stamps)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from gapcast.core.errors import AddressError, GapcastError, ModelChoiceError, ModelError, ShardError
+from gapcast.core.errors import AddressError, GapcastError, ModelChoiceError, ModelError, ShardError, StateInUseError
 
-EXIT_ERROR, EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_SHARD_LOCKED = 1, 2, 3, 4
+EXIT_ERROR, EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_STATE_LOCKED = 1, 2, 3, 4
 #: By class of the error, or of the nearest base class.
 _EXIT_CODES: dict[type[BaseException], int] = {
     GapcastError: EXIT_BAD_INPUT,
     AddressError: EXIT_ERROR,  # systemd tries again, unlike after the codes that it must not restart after
     ModelError: EXIT_BAD_MODEL,
     ModelChoiceError: EXIT_BAD_INPUT,
-    ShardError: EXIT_SHARD_LOCKED,
+    ShardError: EXIT_STATE_LOCKED,
+    StateInUseError: EXIT_STATE_LOCKED,
 }
 
 

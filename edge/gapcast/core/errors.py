@@ -13,6 +13,7 @@
     │   ├── UnknownModelError   a setting that names a model that is not there
     │   └── ModelChoiceError    a setting that the models cannot meet
     ├── StateError          persisted state that cannot be used (what, problem)
+    ├── StateInUseError     persisted state that another gapcast process uses
     ├── ShardError          a shard that another worker holds, or whose state this worker cannot use
     ├── StatusError         a running service whose status cannot be queried
     └── SettingsError       an invalid configuration (key, problem)
@@ -84,6 +85,10 @@ class ModelChoiceError(ModelError):
 
 class StateError(GapcastError):
     """Persisted state that cannot be used; the message says what is wrong with it."""
+
+
+class StateInUseError(GapcastError):
+    """Persisted state that another gapcast process uses; the message names the folder and the fix."""
 
 
 class ShardError(GapcastError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gapcast.core.engine import Engine
-from gapcast.core.errors import ShardError, StateError
+from gapcast.core.errors import ShardError, StateError, StateInUseError
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
@@ -22,7 +22,7 @@ from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem, disk_error_fix
-from gapcast.storage.files.locks import lock_folder
+from gapcast.storage.files.locks import WAIT_S, lock_folder
 from gapcast.storage.generations import files_of, write_checkpoint
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.journals.journal import Entry, PersistedBatch, encode_header
@@ -71,22 +71,23 @@ class Store:
     ) -> None:
         """Restore ``engine`` and ``meters``, which must be new, and start to persist.
 
-        ``on_locked`` is called once the folder is locked. Raises :class:`ShardError` for unusable files of a shard.
+        ``on_locked`` is called once the folder is locked. Raises :class:`ShardError` for unusable files of a shard, and
+        :class:`StateInUseError` if another process holds the folder.
         """
         meters = meters or NoMeters()
         try:
             make_private_folder(self._folder)
             tighten_modes(self._folder)
             if not self._of_shard:
-                self._folder_lock = lock_folder(self._folder)
+                self._folder_lock = lock_folder(self._folder, WAIT_S)
             on_locked()
             found = recover(self._folder, engine, meters)
         except StateError as error:
             self._disable(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
             return
-        except BlockingIOError:
-            self._disable(f"another gapcast process uses {self._folder}", "give each its own state.path")
-            return
+        except BlockingIOError as error:
+            msg = f"another gapcast process uses {self._folder}: end it first, or give each its own state.path"
+            raise StateInUseError(msg) from error
         except OSError as error:
             if self._of_shard:
                 msg = f"{self._folder} cannot be read ({error}): a shard does not start without its persisted state"

@@ -22,24 +22,38 @@ from gapcast.text.json_input import decode_json
 
 log = structlog.get_logger(__name__)
 
-#: Maximum wait for a worker that is shutting down: it finishes its queue.
+#: Maximum wait for a process that is shutting down: it finishes its queue.
 WAIT_S = 3.0
 _POLL_S = 0.05
 _LOCK, _MODELS = "lock", "models.json"
 
 
-def lock_folder(folder: Path) -> int:
+def lock_folder(folder: Path, wait_s: float = 0.0) -> int:
     """Lock ``folder``, which exists; return the descriptor, whose closing releases it.
 
-    Raises :class:`BlockingIOError` if another process holds the lock, and OSError if the folder cannot be locked.
+    Raises :class:`BlockingIOError` if another process still holds the lock after ``wait_s``, and OSError if the folder
+    cannot be locked.
     """
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _wait_for(lock, wait_s)
     except OSError:
         os.close(lock)
         raise
     return lock
+
+
+def _wait_for(lock: int, wait_s: float) -> None:
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 class ShardLock:
@@ -68,19 +82,11 @@ class ShardLock:
             raise ShardError(msg) from error
 
     def _wait(self, lock: int, wait_s: float) -> None:
-        deadline_s = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline_s:
-                    msg = (
-                        f"another worker has this shard: {self._folder} is held by {_holder(lock)}; end that one first"
-                    )
-                    raise ShardError(msg) from error
-                time.sleep(_POLL_S)
-            else:
-                return
+        try:
+            _wait_for(lock, wait_s)
+        except BlockingIOError as error:
+            msg = f"another worker has this shard: {self._folder} is held by {_holder(lock)}; end that one first"
+            raise ShardError(msg) from error
 
     def _check_models(self, models: Mapping[str, str]) -> None:
         recorded = self._recorded_models()
