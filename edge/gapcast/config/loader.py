@@ -7,6 +7,7 @@ from a file (a Docker secret, a systemd credential) with ``_FILE``: ``GAPCAST_MQ
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _SHARDS = "shards"
 #: Types of errors.
 _UNKNOWN_KEY, _NO_LIST = "extra_forbidden", "tuple_type"
 _NO_SECTION = frozenset({"model_type", "dict_type"})
+#: The error of TOML for a section that is in the file twice.
+_DECLARED_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
@@ -125,10 +128,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         msg = f"configuration file {path}: is not text in UTF-8: save it in that encoding"
         raise SettingsError(msg) from error
     except tomllib.TOMLDecodeError as error:
-        fix = ""
-        if str(error).startswith(("Invalid value", "Expected newline")):  # enabled = yes, limit_kw = 2,5
-            fix = '; write texts as "text", switches as true or false, and numbers with a decimal point'
-        msg = f"configuration file {path}: is not TOML: {error}{fix}"
+        msg = f"configuration file {path}: is not TOML: {error}{_toml_fix(str(error))}"
         raise SettingsError(msg) from error
     except RecursionError as error:
         msg = f"configuration file {path}: has values within values, too deeply: no key needs that"
@@ -136,6 +136,22 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:  # Python reads integers of up to 4,300 digits
         msg = f"configuration file {path}: has a number of thousands of digits: shorten it"
         raise SettingsError(msg) from error
+
+
+def _toml_fix(problem: str) -> str:
+    """Return the fix of a frequent error of TOML, with what precedes it.
+
+    >>> _toml_fix("Cannot declare ('http', 'tls') twice (at line 3, column 10)")
+    '; merge its keys into the [http.tls] section that the file already has'
+    >>> _toml_fix("Cannot overwrite a value (at line 3, column 9)")
+    ''
+    """
+    if problem.startswith(("Invalid value", "Expected newline")):  # enabled = yes, limit_kw = 2,5
+        return '; write texts as "text", switches as true or false, and numbers with a decimal point'
+    if twice := _DECLARED_TWICE.match(problem):
+        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        return f"; merge its keys into the [{name}] section that the file already has"
+    return ""
 
 
 def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
