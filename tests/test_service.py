@@ -19,7 +19,7 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecasts
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.grid import MINUTE_MS, minute_label
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.monitoring.presence import Presence
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
@@ -241,6 +241,18 @@ def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: py
     service.run_once(0)
     events = [event.document["state"] for event in service.feed.drain()[0] if isinstance(event, DeviceEvent)]
     assert events == ["online", "offline", "online", "forgotten"]
+
+
+def test_device_set_back_by_late_readings_is_logged() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(*(Reading("home", NOON + minute, 1.0) for minute in (100, 0, 1, 2, 3)))
+    with capture_logs() as logs:
+        service.run_once(0)
+        service.run_once(0)
+    (line,) = logs
+    found = (line["event"], line["device"], line["from_minute"], line["to_minute"])
+    assert found == ("device.set_back", "home", minute_label(NOON + 100), minute_label(NOON))
 
 
 def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.reports.reports import ExportLog, Reports, log_low_limits
+from gapcast.service.reports.reports import ExportLog, Reports, log_low_limits, log_set_back
 from gapcast.service.running_engine import RunningEngine
 
 _Steps = tuple[Step[ServedBatch], ...]
@@ -122,6 +122,8 @@ class BatchPipeline:
         except BaseException:
             batch.accepted = none_accepted(batch.readings)
             raise
+        if batch.accepted.set_back:
+            log_set_back(batch.accepted.set_back)
 
     def _record_seen(self, batch: ServedBatch) -> None:
         self._reports.availability.record_seen(batch.accepted.first_rows + batch.accepted.rows)

@@ -14,6 +14,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.plans.plans import PlannedPart
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.streams.stream_windows import SetBackStream
 
 #: The result of a reading in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -47,8 +48,9 @@ class AcceptedBatch:
     ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
     ``planned`` is the planned power of windows with announced loads, by index: the windows are without it.
     ``billing`` is the running billing window after the newest reading of windows of devices with a demand, by index;
-    ``closed`` are the billing windows that the batch closed. Not to be changed; it is not frozen because that doubles
-    the time to create it, and there is one for each reading that arrives alone.
+    ``closed`` are the billing windows that the batch closed, ``set_back`` the streams that it set back. Not to be
+    changed; it is not frozen because that doubles the time to create it, and there is one for each reading that arrives
+    alone.
     """
 
     statuses: list[ReadingStatus]
@@ -66,6 +68,7 @@ class AcceptedBatch:
     planned: dict[int, PlannedPart] = field(default_factory=dict)
     billing: dict[int, WindowState] = field(default_factory=dict)
     closed: list[ClosedWindow] = field(default_factory=list)
+    set_back: list[SetBackStream] = field(default_factory=list)
 
     def select(self, indices: Sequence[int]) -> AcceptedBatch:
         """Return the windows with these rising ``indices`` alone: without the results of readings."""

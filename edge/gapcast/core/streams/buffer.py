@@ -22,7 +22,7 @@ from enum import Enum
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.device_streams import Stream
-from gapcast.core.streams.stream_windows import StreamWindows
+from gapcast.core.streams.stream_windows import SetBackStream, StreamWindows
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED, bridge
 
 #: Late readings in a row, one minute apart, that restart a history.
@@ -163,6 +163,7 @@ class Buffers(StreamWindows):
         if len(run) < RESTART_RUN:
             return ReadingStatus.LATE
         self._discard_held(stream)
+        self._set_back.append(SetBackStream(reading.device, stream.last_minute, run[0].minute))
         return self._restart_with(stream, run)
 
     def _handle_ahead(self, stream: Stream, reading: Reading) -> ReadingStatus:

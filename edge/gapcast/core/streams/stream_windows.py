@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,14 @@ from gapcast.core.windows.window import WindowSpec
 
 #: Columns of a row beyond the context, so that values are rarely moved back; at least MAX_FILL_MIN + 1.
 _SLACK = 8
+
+
+class SetBackStream(NamedTuple):
+    """The stream of ``device`` after late readings set it back: from its newest minute to that of the first of them."""
+
+    device: str
+    from_minute: int
+    to_minute: int
 
 
 class StreamWindows:
@@ -57,6 +66,7 @@ class StreamWindows:
         self.disproved: list[Reading] = []
         #: Held readings that the next reading confirmed, since the caller last reset it.
         self.n_confirmed = 0
+        self._set_back: list[SetBackStream] = []
         self._width = spec.context + _SLACK
         self._devices = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
         #: The devices' streams, in the order of their first readings; to be changed by this class alone.
@@ -68,6 +78,11 @@ class StreamWindows:
         self._submeter_keys = {
             device: tuple(map(measured_name, names)) for device, names in self.submeters.items() if names
         }
+
+    def take_set_back(self) -> list[SetBackStream]:
+        """Return the streams that late readings set back since the last call."""
+        found, self._set_back = self._set_back, []
+        return found
 
     def set_counted_minutes(self, n_counted: int) -> None:
         """Count real readings in the newest ``n_counted`` minutes from now on."""

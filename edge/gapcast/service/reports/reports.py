@@ -9,7 +9,9 @@ import structlog
 from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.device_demands import DeviceDemands
+from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.stream_windows import SetBackStream
 from gapcast.service.containment import Containment, Step
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.availability import AvailabilityPublisher, ReportOptions
@@ -27,6 +29,19 @@ def log_low_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
         if found is not None:
             limit_kw, lowest_kw = round(found.limit_kw, 3), round(found.lowest_kw, 3)
             log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, fix=found.fix)
+
+
+def log_set_back(streams: Iterable[SetBackStream]) -> None:
+    """Log which devices continue at an earlier minute: later readings, and peaks of the month, are discarded."""
+    for device, from_minute, to_minute in streams:
+        fix = "ignore it after a replay of old readings, else check the meter's clock; later minutes are learned again"
+        log.warning(
+            "device.set_back",
+            device=device,
+            from_minute=minute_label(from_minute),
+            to_minute=minute_label(to_minute),
+            fix=fix,
+        )
 
 
 class ExportLog:
