@@ -148,7 +148,7 @@ def expressions_of(text: str) -> dict[str, str]:
     found = {}
     for panel in panels_of(json.loads(text)):
         for target in panel["targets"]:
-            expression = target["expr"].replace(" offset 5m", "")  # a test does not wait so long
+            expression = target["expr"].replace(" offset ${horizon}m", "")  # a test does not wait so long
             for name, value in values.items():
                 expression = expression.replace(name, value)
             assert "$" not in expression, expression
@@ -162,8 +162,14 @@ def test_dashboard_is_valid() -> None:
     assert len({panel["id"] for panel in everything}) == len(everything)
     variables = {one["name"]: one for one in dashboard["templating"]["list"]}
     assert variables["datasource"]["query"] == "prometheus"
+    assert variables["horizon"]["current"]["value"] == "5"
     for panel in panels_of(dashboard):
         assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
+        for target in panel["targets"]:  # several gateways may be selected
+            assert "{{instance}}" in target["legendFormat"], panel["title"]
+            assert all("instance" in labels for labels in re.findall(r"\bby \(([^)]*)\)", target["expr"])), panel[
+                "title"
+            ]
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24, panel["title"]
 
