@@ -17,7 +17,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, OpenMinute, Sample
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
-from gapcast.core.snapshots.state_changes import StateChange
+from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan, StateChange
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.ports.broker_link import IncomingMessage, NoMeters
@@ -303,3 +303,37 @@ def test_changes_survive_a_kill_right_after_their_iteration(
     assert list(engine.buffers) == []
     assert [load.name for load in engine.plan_of("barn").loads] == ["car"]
     second.close(None)
+
+
+def test_kill_among_confirmations_keeps_the_newest_change(link: ConfirmingLink, tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    first.restore(engine := Engine(Persistence()))
+    service = Service(link, engine, {}, state_store=first)
+    for minute, name in ((1, "car"), (2, "heater")):
+        send(service, link, minute - 1, minute)
+        load = PlannedLoad(7.4, NOON * MINUTE_MS, (NOON + 60) * MINUTE_MS, name)
+        service.replace_plan("barn", LoadPlan((load,)))
+        service.run_once(0)
+    link.unconfirmed = link.unconfirmed[1:]  # the batch before the first change is confirmed, the other is not
+    service.run_once(0)
+    first.close(None)  # as a kill
+    second = Store(tmp_path)
+    second.restore(engine := Engine(Persistence()))
+    assert [load.name for load in engine.plan_of("barn").loads] == ["heater"]
+    assert engine.buffers.newest("home")[0] == NOON + 1
+    second.close(None)
+
+
+def test_deleted_device_stays_deleted_among_confirmations(
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: list[StateChange] = []
+    monkeypatch.setattr(state_store, "append_change", changes.append)
+    send(service, link, 0, 1)
+    service.replace_plan("home", LoadPlan((PlannedLoad(7.4, NOON * MINUTE_MS, (NOON + 60) * MINUTE_MS, "car"),)))
+    send(service, link, 2)
+    assert service.forget("home")
+    service.run_once(0)
+    link.unconfirmed = link.unconfirmed[1:]
+    service.run_once(0)
+    assert [type(change) for change in changes] == [ReplacedPlan, ForgottenDevice] * 2

@@ -150,8 +150,8 @@ class StatePersistence:
         """Persist that ``change`` was made after the batches so far and before the next.
 
         It is persisted at once, because it may have been answered, and a killed process must not lose it while the
-        broker does not confirm. If batches wait, it is persisted again after them: replayed in order, it then has the
-        effect that it had.
+        broker does not confirm. If batches wait, it is persisted again after them, and so are the changes after it:
+        replayed in order, each then has the effect that it had.
         """
         self._n_batches += 1
         self.state_store.append_change(change)
@@ -169,6 +169,8 @@ class StatePersistence:
             batch = pending.popleft()
             if batch.change is not None:
                 self.state_store.append_change(batch.change)
+                if pending and pending[0].change is None:
+                    self._append_pending_changes()  # else this older change is the last one in the journal
             elif batch.readings or batch.samples:
                 self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
         if not between_batches:
@@ -185,8 +187,12 @@ class StatePersistence:
 
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed: the next start then has little to replay."""
-        for batch in self._pending:  # once more, after the batches that were confirmed since
-            if batch.change is not None:
-                self.state_store.append_change(batch.change)
+        self._append_pending_changes()
         with nullcontext() if self._pending else self._snapshot() as snapshot:
             self.state_store.close(snapshot)
+
+    def _append_pending_changes(self) -> None:
+        """Persist the pending changes again, in order, after the batches and changes that were persisted since."""
+        for batch in self._pending:
+            if batch.change is not None:
+                self.state_store.append_change(batch.change)
