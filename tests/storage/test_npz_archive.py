@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from io import BytesIO
 from typing import Any
 
@@ -33,3 +34,13 @@ def test_archive_array_of_any_layout_is_restored(array: np.ndarray[Any, Any]) ->
     file = BytesIO()
     write_arrays(file, {"array": array})
     assert np.array_equal(read_arrays(file)["array"], array)
+
+
+def test_archive_header_beyond_the_parser_is_no_lack_of_memory() -> None:
+    """Python's parser raises MemoryError at deep nesting; a checkpoint without memory to read it is left alone."""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%b1,)}\n" % (b"-" * 9_000)
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("deep.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises((ValueError, RecursionError)):
+        read_arrays(file)

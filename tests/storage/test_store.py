@@ -18,12 +18,13 @@ from structlog.testing import capture_logs
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateInUseError
 from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import disk_writer, journal_file, store
+from gapcast.storage import disk_writer, journal_file, recovery, store
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns, checkpoint_rule
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint
-from gapcast.storage.journals import journal
+from gapcast.storage.journals import journal, journal_reader
 from gapcast.storage.journals.record_lines import encode_line_v1
 from gapcast.storage.store import Store
 from tests.core.test_snapshot import STREAMS, Electric, Recorder
@@ -364,25 +365,96 @@ def test_store_read_only_folder_is_read() -> None:
             process.end()
         (logs,) = process.logged("state.not_persisted")
         assert "Permission denied" in logs["problem"]
-        assert logs["fix"] == "grant this account write permission, or set state.path"
+        assert logs["fix"] == "grant this account read and write permission (owner and mode), or set state.path"
         assert problem.startswith("readings are not persisted across a restart: ")
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_store_sets_unreadable_files_aside() -> None:
+@pytest.mark.parametrize("which", ["checkpoint", "journal"])
+def test_store_leaves_files_it_may_not_read(which: str) -> None:
+    """As in a backup that was restored by another account."""
     with open_folder() as above:
         folder = above / "stream"
         with unprivileged():
             two_checkpoints(folder)
-            newest, journal_after = newest_checkpoint(folder), journal_path(folder, 3)
-            for path in (newest, journal_after):
-                path.chmod(0o000)
+            before = {path.name: path.read_bytes() for path in folder.iterdir()}
+            unreadable = newest_checkpoint(folder) if which == "checkpoint" else journal_path(folder, 3)
+            unreadable.chmod(0o000)
             process = ProcessRun(folder)
-            assert {Path(logs["path"]) for logs in process.logged("state.damaged")} == {newest, journal_after}
-            assert all("cannot be read" in logs["problem"] for logs in process.logged("state.damaged"))
-            assert process.store.problem == ""
-            assert_continues(process, minutes(0, 40))
-            process.end()
+            (logs,) = process.logged("state.not_persisted")
+            assert f"nothing is restored or replaced until gapcast is started again: '{unreadable}'" in logs["problem"]
+            assert logs["fix"].startswith("grant this account read and write permission")
+            assert list(process.recorder.engine.buffers) == []
+            process.later_s = 31.0
+            with capture_logs():
+                process.run(minutes(60, 80))
+                process.end()
+            unreadable.chmod(0o600)
+            assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        again = ProcessRun(folder)
+        assert_continues(again, minutes(0, 60))
+        again.end()
+
+
+def system_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error", "fix"),
+    [
+        (checkpoint, "_parse", MemoryError(), "free memory"),
+        (checkpoint, "_digest_of", system_error(errno.EMFILE), "raise the limit of open files"),
+        (checkpoint, "_digest_of", system_error(errno.EIO), "check the disk"),
+        (recovery, "restore_snapshot", MemoryError(), "free memory"),
+        (recovery, "_replay_entry", MemoryError(), "free memory"),
+        (journal_reader, "_n_different", system_error(errno.ENOMEM), "free memory"),
+        (JournalReplay, "finish", MemoryError(), "free memory"),
+    ],
+)
+def test_store_leaves_files_it_lacks_the_means_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, error: Exception, fix: str
+) -> None:
+    two_checkpoints(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as short:
+        short.setattr(owner, name, fail)
+        process = ProcessRun(tmp_path)
+    (logs,) = process.logged("state.not_persisted")
+    assert f": '{tmp_path}" in logs["problem"]
+    assert logs["fix"].startswith(fix)
+    assert list(process.recorder.engine.buffers) == []
+    process.end()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 60))
+    again.end()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".jsonl"])
+def test_store_sets_files_with_bad_blocks_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    two_checkpoints(tmp_path)
+    newest = max(path for path in files_of(tmp_path) if path.suffix == suffix)
+    open_file: Any = Path.open
+
+    def read_bad_block(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == newest:
+            raise system_error(errno.EIO)
+        return open_file(path, *arguments, **options)
+
+    with monkeypatch.context() as bad:
+        bad.setattr(Path, "open", read_bad_block)
+        process = ProcessRun(tmp_path)
+    (logs,) = process.logged("state.damaged")
+    assert (logs["path"], process.store.problem) == (str(newest), "")
+    assert logs["problem"] == "it cannot be read ([Errno 5] Input/output error)"
+    assert reports_damage(process, newest.name)
+    assert_continues(process, minutes(0, 60 if suffix == ".npz" else 40))
+    process.end()
 
 
 def test_store_does_not_replace_state_that_it_could_not_read() -> None:

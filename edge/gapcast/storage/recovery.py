@@ -1,11 +1,13 @@
 """Restores an engine from files: the newest readable checkpoint, and the journals after it.
 
 A damaged file is used as far as it can be read, and renamed, never removed: a checkpoint at once, because the files
-before it have the same state; a journal only when there is a checkpoint of what was read of it.
+before it have the same state; a journal only when there is a checkpoint of what was read of it. A file that cannot be
+opened or read, or for which memory does not suffice, is not damaged: then nothing is restored, and it is left as it is.
 """
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restor
 from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan
 from gapcast.service.ports.broker_link import Meters
 from gapcast.storage.checkpoints import checkpoint
-from gapcast.storage.files.disk_problems import DamagedJournals, set_aside
+from gapcast.storage.files.disk_problems import DamagedJournals, named_errors, set_aside
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path
 from gapcast.storage.journals import journal, journal_reader
 from gapcast.storage.journals.record_lines import salt_of
@@ -52,9 +54,16 @@ class Recovered(NamedTuple):
 def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
     """Restore ``engine`` and ``meters``, which must be new, from the files in ``folder``.
 
-    Raises :class:`StateError` if a file is of a newer version, and OSError if the folder cannot be read.
+    Raises :class:`StateError` if a file is of a newer version, and OSError, which names it, if the folder or a file
+    cannot be read; then nothing is restored. A bad block of the disk (EIO) is damage, of a checkpoint only if another
+    one can be read.
     """
-    return _Recovery(folder, engine, meters).run()
+    recovery = _Recovery(folder, engine, meters)
+    try:
+        return recovery.run()
+    except OSError:
+        recovery.forget_devices()
+        raise
 
 
 class _UsedCheckpoint(NamedTuple):
@@ -86,12 +95,11 @@ class _Recovery:
             if generation >= used.generation and path in self._files:
                 n_journals += 1
                 n_bytes += max(0, path.stat().st_size - len(journal.encode_header()))
-                is_sound, last_record = self._replay_journal(path, generation, replay)
+                with named_errors(path):
+                    is_sound, last_record = self._replay_journal(path, generation, replay)
                 can_continue = can_continue and is_sound
-        try:
-            replay.finish()
-        except Exception as error:
-            self._damages.append(f"the newest forecasts could not be repeated ({type(error).__name__}: {error})")
+        with named_errors(self._folder):
+            self._finish(replay)
         newest = self._generations[-1] if self._generations else 0
         n_devices = len(self._engine.buffers)
         log.info("state.restored", path=str(self._folder), devices=n_devices, replayed=replay.n_readings)
@@ -107,6 +115,20 @@ class _Recovery:
             damaged_journals=self._damaged_journals,
         )
 
+    def _finish(self, replay: JournalReplay) -> None:
+        try:
+            replay.finish()
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._damages.append(f"the newest forecasts could not be repeated ({type(error).__name__}: {error})")
+
+    def forget_devices(self) -> None:
+        """Forget all devices; the next one gets the first row again."""
+        for device in list(self._engine.buffers):
+            self._engine.forget(device)
+            self._meters.forget(device)
+
     def _report_damage(self, used: str, n_journals: int) -> str:
         """Log what was damaged and what was ``used`` instead, and return it in a sentence; empty if nothing was."""
         if not self._damages:
@@ -116,20 +138,34 @@ class _Recovery:
         return f"{problem}. Used instead: {used} and {n_journals} journals after it"
 
     def _restore_newest_checkpoint(self) -> _UsedCheckpoint:
+        bad_blocks: list[tuple[Path, OSError]] = []
         for generation in reversed(self._generations):
             path = checkpoint_path(self._folder, generation)
-            if path in self._files and self._restore_checkpoint(path):
+            if path not in self._files:
+                continue
+            try:
+                with named_errors(path):
+                    is_used = self._restore_checkpoint(path)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                bad_blocks.append((path, error))
+                continue
+            if is_used:
+                self._damages += [set_aside(bad, f"it cannot be read ({error.__cause__})") for bad, error in bad_blocks]
                 return _UsedCheckpoint(generation, path.stat().st_size, path.name)
+        if bad_blocks:
+            raise bad_blocks[0][1]
         return _UsedCheckpoint()
 
     def _restore_checkpoint(self, path: Path) -> bool:
-        """Restore the checkpoint at ``path``; return whether it was used, and record any damage."""
+        """Restore the checkpoint at ``path``; return whether it was used, and record any damage.
+
+        Raises OSError and MemoryError if it cannot be read.
+        """
         engine, meters = self._engine, self._meters
         try:
             snapshot = checkpoint.read(path)
-        except OSError as error:
-            self._damages.append(set_aside(path, f"it cannot be read ({error})"))
-            return False
         except checkpoint.DamagedError as error:
             self._damages.append(set_aside(path, str(error)))
             return False
@@ -142,10 +178,10 @@ class _Recovery:
                 "state.not_used", path=str(path), problem=str(error), fix="the windows fill again with new readings"
             )
             return False
+        except MemoryError:
+            raise
         except Exception as error:  # from a crafted file with a valid digest
-            for device in list(engine.buffers):  # the next checkpoint's first device gets the first row again
-                engine.forget(device)
-                meters.forget(device)
+            self.forget_devices()
             self._damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
             return False
         if problems.learning:
@@ -165,15 +201,22 @@ class _Recovery:
         return True
 
     def _replay_journal(self, path: Path, generation: int, replay: JournalReplay) -> tuple[bool, int]:
-        """Replay the journal at ``path``; return whether it can be continued, and the number of its last record."""
+        """Replay the journal at ``path``; return whether it can be continued, and the number of its last record.
+
+        Raises OSError and MemoryError if it cannot be read, but for a bad block.
+        """
         damage, n_failed, failure = journal_reader.Damage(), 0, ""
         try:
             for entry in journal_reader.read(path, damage, salt_of(generation)):
                 try:
                     _replay_entry(entry, replay, self._meters)
+                except MemoryError:
+                    raise
                 except Exception as error:  # from a crafted record with a valid digest
                     n_failed, failure = n_failed + 1, f"{type(error).__name__}: {error}"
         except OSError as error:
+            if error.errno != errno.EIO:
+                raise
             self._damages.append(self._damaged_journals.add(path, f"it cannot be read ({error})"))
             return False, 0
         if n_failed:

@@ -105,8 +105,8 @@ def _discard(part: Path) -> None:
 def read(path: Path) -> Snapshot:
     """Return the snapshot at ``path``.
 
-    Raises :class:`DamagedError` if it is damaged, :class:`StateError` if it is of a newer version, and OSError
-    if it cannot be read at all.
+    Raises :class:`DamagedError` if it is damaged, :class:`StateError` if it is of a newer version, and OSError or
+    MemoryError if it cannot be read at all.
     """
     with path.open("rb") as file:
         return _decode(path, file)
@@ -132,7 +132,7 @@ def _decode(path: Path, file: BinaryIO) -> Snapshot:
         raise DamagedError(msg)
     try:
         return _parse(path, file, has_digest=has_digest)
-    except StateError:
+    except (StateError, MemoryError):
         raise
     except Exception as error:  # a crafted archive, or one without a digest, may raise any
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: at an impossible place of the file

@@ -63,7 +63,11 @@ def _array_of(content: bytes) -> NDArray[Any]:
     if npy.read_magic(file) != (1, 0):
         msg = "a member is of an unknown version of .npy"
         raise ValueError(msg)
-    shape, is_fortran, kind = npy.read_array_header_1_0(file)
+    try:
+        shape, is_fortran, kind = npy.read_array_header_1_0(file)
+    except MemoryError as error:  # of Python's parser, at a crafted header of many signs
+        msg = "the header of a member cannot be parsed"
+        raise ValueError(msg) from error
     at = file.tell()
     if kind.kind not in _KINDS or min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize != len(content) - at:
         msg = f"a member of {len(content) - at} bytes cannot be an array of {kind} and shape {shape}"

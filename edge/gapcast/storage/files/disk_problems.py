@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -13,8 +16,10 @@ _FIXES = {
     errno.ENOSPC: "free disk space",
     errno.EDQUOT: "free disk space",
     errno.EROFS: "mount the file system read-write, or set state.path",
-    errno.EACCES: "grant this account write permission, or set state.path",
-    errno.EPERM: "grant this account write permission, or set state.path",
+    errno.EACCES: "grant this account read and write permission (owner and mode), or set state.path",
+    errno.EPERM: "grant this account read and write permission (owner and mode), or set state.path",
+    errno.ENOMEM: "free memory, or raise the memory limit of gapcast",
+    errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
 }
 _DAMAGED_SUFFIX = ".damaged"
 
@@ -26,6 +31,17 @@ def disk_error_fix(error: BaseException) -> str:
     'free disk space'
     """
     return _FIXES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Raise OSError that names ``path`` instead of the OSError and MemoryError of reading it."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        number = (isinstance(error, OSError) and error.errno) or errno.ENOMEM
+        problem = f"{os.strerror(number)}, so nothing is restored or replaced until gapcast is started again"
+        raise OSError(number, problem, str(path)) from error
 
 
 def set_aside(path: Path, problem: str) -> str:
