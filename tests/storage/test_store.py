@@ -629,17 +629,18 @@ def test_store_on_a_full_disk_leaves_no_incomplete_journals(tmp_path: Path) -> N
     process.kill()
 
 
-def test_store_disk_full_at_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_room", [10, 1_000])  # for no journal, and for a journal alone
+def test_store_disk_full_at_the_start(tmp_path: Path, n_room: int) -> None:
     two_checkpoints(tmp_path)
     with journal_path(tmp_path, 3).open("ab") as file:
         file.write(b"cut short")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with no_room_beyond(10):
+    with no_room_beyond(n_room):
         process = ProcessRun(tmp_path)
     assert process.store.problem
     assert_continues(process, minutes(0, 60))
     process.kill()
-    assert before.items() <= {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_store_writes_a_checkpoint_after_a_failed_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -695,3 +696,41 @@ def test_store_failed_checkpoint_loses_no_reading(tmp_path: Path, copies: bool) 
     assert_continues(again, minutes(0, 50))
     again.end()
     assert checkpoint_path(tmp_path, max(files_of(tmp_path).values())).exists()
+
+
+@pytest.mark.parametrize(("copies", "n_more"), [(True, 1), (False, 0)])
+def test_store_without_room_for_checkpoints_adds_no_journals(tmp_path: Path, copies: bool, n_more: int) -> None:
+    """The lines of the journal fit on the disk, and checkpoints do not. A copy is first tried in the thread."""
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 10))
+    n_before = len(list(tmp_path.iterdir()))
+    process.store.invalidate()
+    with capture_logs() as logs, no_room_beyond(checkpoint_path(tmp_path, 1).stat().st_size):
+        for n in range(1, 6):
+            process.later_s = 31.0 * n
+            assert process.store.maintain()
+            process.store.write_snapshot(capture_snapshot(process.recorder.engine, copies=copies))
+            process.store.catch_up()
+            process.recorder.run(readings := minutes(10 * n, 10 * n + 10), issued_at_ms=9)
+            process.store.append_batch(readings, 9)
+        assert len(list(tmp_path.iterdir())) == n_before + n_more
+    assert [entry["event"] for entry in logs] == ["state.not_persisted"]
+    process.kill()
+    again = ProcessRun(tmp_path)  # the journals have all
+    assert_continues(again, minutes(0, 60))
+    again.end()
+
+
+def test_store_without_a_new_journal_leaves_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
+    before = {path.name for path in tmp_path.iterdir()}
+
+    def fail(*_: object) -> int:
+        raise system_error(errno.EMFILE)
+
+    with monkeypatch.context() as broken, capture_logs():
+        broken.setattr(journal_file, "open_private", fail)
+        process.store.write_snapshot(capture_snapshot(process.recorder.engine, copies=False))
+    assert {path.name for path in tmp_path.iterdir()} == before
+    process.kill()

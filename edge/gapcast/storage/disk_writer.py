@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.storage.freed_memory import release_freed_memory
-from gapcast.storage.generations import begin_checkpoint, complete_checkpoint, write_checkpoint
+from gapcast.storage.generations import begin_checkpoint, complete_checkpoint, discard_checkpoint, write_checkpoint
 from gapcast.storage.journal_file import JournalFile
 
 
@@ -20,6 +21,7 @@ class DiskWriter:
         self._thread = ThreadPoolExecutor(1, "storage")
         self._sync: Future[None] | None = None
         self._closings: list[Future[None]] = []  # of journals, in order
+        self._begun: BinaryIO | None = None  # a checkpoint whose columns are written
         self._checkpoint: Future[int] | None = None
 
     @property
@@ -40,17 +42,25 @@ class DiskWriter:
         """Close ``journal`` after what was begun before; ``syncs`` to the disk first."""
         self._closings.append(self._thread.submit(journal.sync_and_close if syncs else journal.close))
 
-    def write_checkpoint(self, generation: int, snapshot: Snapshot, clean_from: int) -> None:
-        """Begin to write ``snapshot`` as the checkpoint of ``generation``; see :func:`.write_checkpoint`.
+    def begin_checkpoint(self, snapshot: Snapshot) -> None:
+        """Write the columns of ``snapshot``, so that :meth:`write_checkpoint` only waits for the disk.
 
-        If it is not a copy, its columns are written before this returns, and only the disk is waited for in the thread;
-        then this raises OSError and MemoryError.
+        Raises OSError and MemoryError if that fails.
         """
-        folder = self._folder
-        if snapshot.is_copy:
+        self._begun = begin_checkpoint(self._folder, snapshot)
+
+    def discard_checkpoint(self) -> None:
+        """Remove what :meth:`begin_checkpoint` wrote, if anything."""
+        if self._begun is not None:
+            discard_checkpoint(self._folder, self._begun)
+            self._begun = None
+
+    def write_checkpoint(self, generation: int, snapshot: Snapshot, clean_from: int) -> None:
+        """Begin to write ``snapshot``, or to complete it if it was begun; see :func:`.write_checkpoint`."""
+        folder, begun, self._begun = self._folder, self._begun, None
+        if begun is None:
             self._checkpoint = self._thread.submit(write_checkpoint, folder, generation, snapshot, clean_from)
         else:
-            begun = begin_checkpoint(folder, snapshot)
             self._checkpoint = self._thread.submit(complete_checkpoint, folder, generation, begun, clean_from)
 
     def release_memory(self) -> None:

@@ -7,6 +7,7 @@ exist; then the generations that it supersedes are removed.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +63,13 @@ def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_fr
 def begin_checkpoint(folder: Path, snapshot: Snapshot) -> BinaryIO:
     """Write the columns of ``snapshot``, without waiting for the disk, for :func:`complete_checkpoint`."""
     return checkpoint.create_file(folder / _PART, snapshot)
+
+
+def discard_checkpoint(folder: Path, begun: BinaryIO) -> None:
+    """Remove the result of :func:`begin_checkpoint`."""
+    with suppress(OSError):  # the reason that it is discarded is reported
+        begun.close()
+        (folder / _PART).unlink(missing_ok=True)
 
 
 def complete_checkpoint(folder: Path, generation: int, begun: BinaryIO, clean_from: int) -> int:

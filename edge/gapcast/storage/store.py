@@ -23,7 +23,7 @@ from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem, disk_error_fix
 from gapcast.storage.files.locks import WAIT_S, lock_folder
-from gapcast.storage.generations import files_of, write_checkpoint
+from gapcast.storage.generations import begin_checkpoint, complete_checkpoint, files_of
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.journals.journal import Entry, PersistedBatch, encode_header
 from gapcast.storage.recovery import recover
@@ -103,9 +103,10 @@ class Store:
             if found.can_continue:
                 self._journal = JournalFile.resume(self._folder, found)
             else:
-                generation = self._begin_generation()
                 snapshot = capture_snapshot(engine, meters.capture_state(), copies=False)
-                self._checkpointed(write_checkpoint(self._folder, generation, snapshot, self._clean_from))
+                begun = begin_checkpoint(self._folder, snapshot)
+                generation = self._begin_generation()
+                self._checkpointed(complete_checkpoint(self._folder, generation, begun, self._clean_from))
         except OSError as error:
             self._suspend(error)
 
@@ -162,26 +163,28 @@ class Store:
         return current is not None and self._rule.is_due(current.n_bytes, current.n_readings)
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Begin a new journal, and to write ``snapshot`` as the checkpoint before it.
+        """Begin to write ``snapshot`` as a checkpoint, and the journal after it.
 
-        If it is not a copy, its columns are written before this returns.
+        If it is not a copy, or after an error, its columns are written before this returns, and the journal is begun
+        only if that succeeds: on a disk without room for a checkpoint, retries leave no journals.
         """
-        if not snapshot.is_copy and self._writer.is_checkpointing:
+        begins_now = not snapshot.is_copy or self._problem.needs_checkpoint
+        if begins_now and self._writer.is_checkpointing:
             self.catch_up()  # the checkpoint before is in the same file
         before = self._journal
         self._rule.set_devices(len(snapshot.devices))
         try:
+            self._prepare_folder()
+            if begins_now:
+                self._writer.begin_checkpoint(snapshot)
             generation = self._begin_generation()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
+            self._writer.discard_checkpoint()
             self._defer_error(error)  # batches are appended to the journal before, if there is one
             return
         if before is not None:
             self._writer.close_journal(before)
-        try:
-            self._writer.write_checkpoint(generation, snapshot, self._clean_from)
-        except (OSError, MemoryError) as error:
-            self._defer_error(error)
-            return
+        self._writer.write_checkpoint(generation, snapshot, self._clean_from)
         del snapshot  # the task alone holds it, once the caller, which waits for nothing more, has returned
         self._writer.release_memory()
 
@@ -190,12 +193,15 @@ class Store:
         self._writer.wait()
         self._collect_results()
 
+    def _prepare_folder(self) -> None:
+        """Create the folder if it is missing. Raises OSError if it has state that could not be read at the start."""
+        make_private_folder(self._folder)
+        if self._is_unread and files_of(self._folder):
+            raise OSError(f"the state in {self._folder} could not be read at the start: restart gapcast to use it")
+
     def _begin_generation(self) -> int:
         """Begin a new journal; return its generation. Raises OSError if that fails."""
-        make_private_folder(self._folder)
-        generation = max((files := files_of(self._folder)).values(), default=0) + 1
-        if files and self._is_unread:
-            raise OSError(f"the state in {self._folder} could not be read at the start: restart gapcast to use it")
+        generation = max(files_of(self._folder).values(), default=0) + 1
         self._journal = JournalFile.create(self._folder, generation)
         self.n_bytes_written += len(encode_header())
         self._is_invalidated = self._is_unread = False
