@@ -101,6 +101,18 @@ def test_restored_engine_after_replay_makes_the_same_forecasts(
     assert again.outputs == undisturbed.outputs
 
 
+def test_restored_engine_knows_the_end_of_an_import() -> None:
+    recorder = Recorder(Engine(Trend()))
+    recorder.run([Reading(device, NOON + i, 1.0 + i) for i in range(9) for device in DEVICES])
+    recorder.engine.buffers.end_import("barn")
+    snapshot = capture_snapshot(recorder.engine)
+    assert snapshot.imported == ["barn"]
+    engine = restored(replace(snapshot, imported=["barn", "of another state"]))
+    queued = [Reading(device, NOON + i, 5.0) for i in range(3) for device in ("barn", "home")]
+    assert [status.value for status in engine.accept(queued).statuses[::2]] == ["duplicate"] * 3
+    assert (engine.buffers.newest("barn")[0], engine.buffers.newest("home")[0]) == (NOON + 8, NOON + 2)
+
+
 def test_restore_into_reused_rows_does_not_mix_devices() -> None:
     recorder = Recorder(Engine(Trend()))
     recorder.run([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES])

@@ -101,6 +101,21 @@ def test_redelivered_readings_do_not_restart_the_stream() -> None:
     assert set(statuses_of(*start, *again)[40:]) == {"duplicate"}
 
 
+def test_readings_that_were_imported_do_not_restart_the_stream() -> None:
+    """The broker queued them while their minutes were imported."""
+    buffers = Buffers(SPEC, 10)
+    for minute in range(40):
+        buffers.accept(home(NOON + minute, 9.0))
+    assert not buffers.is_imported("home")
+    buffers.end_import("home")
+    before = buffers.window("home")
+    assert {buffers.accept(home(NOON + minute)).value for minute in range(30, 40)} == {"duplicate"}
+    assert buffers.is_imported("home")
+    assert np.array_equal(buffers.window("home"), before)
+    after = [buffers.accept(home(NOON + minute)).value for minute in (40, 10, 11, 12)]
+    assert after == ["ready", "late", "late", "ready"], "a newer reading ends the import"
+
+
 def test_redelivered_new_reading_is_accepted() -> None:
     assert statuses_of(home(NOON, redelivered=True), home(NOON + 1, redelivered=True)) == ["first", "ready"]
 

@@ -93,6 +93,17 @@ def test_import_continues_an_import(settings: Settings, tmp_path: Path) -> None:
     assert newest_of(settings) == {"home": (239, 234)}
 
 
+def test_import_of_minutes_that_the_broker_queued_keeps_the_window(settings: Settings, tmp_path: Path) -> None:
+    run(settings, written(tmp_path / "a.csv"))
+    with open_stopped(settings, {}) as gateway:
+        engine = gateway.engine
+        before = engine.buffers.window("home").tolist()
+        queued = engine.accept([Reading("home", FIRST + 100 + k, 1.0) for k in range(20)])
+        assert queued.counts == {"duplicate": 20}
+        assert engine.buffers.window("home").tolist() == before
+        assert engine.accept([Reading("home", FIRST + 120, 1.0)]).counts == {"accepted": 1}
+
+
 def test_import_continues_the_demand(tmp_path: Path) -> None:
     limits = {"demand": {"limit_kw": "month_peak", "floor_kw": 0.1}}
     settings = settings_with(tmp_path, **models_with_outlook(tmp_path / "models"), **limits)

@@ -281,6 +281,14 @@ def test_checkpoint_meters_have_the_members_of_earlier_versions(tmp_path: Path) 
     assert header["filled_ms"] == {"plug": 20_000}
 
 
+def test_checkpoint_reads_back_the_ends_of_imports(tmp_path: Path) -> None:
+    engine, path = Engine(Persistence()), tmp_path / "c"
+    engine.accept([Reading("home", NOON, 1.0)])
+    engine.buffers.end_import("home")
+    path.write_bytes(checkpoint.encode(capture_snapshot(engine)))
+    assert checkpoint.read(path).imported == ["home"]
+
+
 def test_checkpoint_with_an_impossible_filled_time_drops_the_meter(tmp_path: Path) -> None:
     snapshot, path = snapshot_with_filled_minutes(), tmp_path / "c"
     meter = snapshot.meters[0]

@@ -69,8 +69,9 @@ def import_past(
             show(f"the state was damaged: {gateway.damage}")
         _prepare(gateway, target, files, past, show)
         _run(gateway, target.device, past, now_ms())
-        gateway.write()
         engine = gateway.engine
+        engine.buffers.end_import(target.device)  # the broker may have queued minutes of the file
+        gateway.write()
         return ImportResult(
             target.device,
             len(past),

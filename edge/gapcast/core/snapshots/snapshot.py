@@ -37,8 +37,9 @@ class Snapshot:
     :class:`~gapcast.core.streams.week.WeekHistory`, empty without one. ``outlook`` are those of
     :class:`~gapcast.core.outlook.outlook_forecaster.OutlookForecaster`, ``demand`` those of
     :class:`~gapcast.core.demand.demand_forecaster.DemandForecaster`. ``horizons`` is the state of devices with a
-    horizon of their own (:mod:`.horizon_state`), empty without any. Unless ``is_copy``, columns are views of the
-    engine's arrays: they are to be read before the engine changes.
+    horizon of their own (:mod:`.horizon_state`), empty without any. ``imported`` are the devices whose newest minute is
+    the last of imported ones. Unless ``is_copy``, columns are views of the engine's arrays: they are to be read before
+    the engine changes.
     """
 
     spec: WindowSpec
@@ -68,6 +69,7 @@ class Snapshot:
     outlook: dict[str, NDArray[Any]] = field(default_factory=dict)
     demand: dict[str, NDArray[Any]] = field(default_factory=dict)
     horizons: dict[str, NDArray[Any]] = field(default_factory=dict)
+    imported: list[str] = field(default_factory=list)
     is_copy: bool = True
 
 
@@ -118,6 +120,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
         outlook=main.outlook,
         demand={} if engine.demands.forecaster is None else engine.demands.forecaster.columns(rows),
         horizons=horizon_columns(engine, devices) if engine.horizons.others else {},
+        imported=[device for device in devices if buffers.is_imported(device)],
         is_copy=copies,
     )
 

@@ -146,7 +146,7 @@ def _forget_other_submeters(engine: Engine, snapshot: Snapshot) -> None:
 
 
 def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
-    """Restore held and late readings that have every channel of the model."""
+    """Restore held and late readings that have every channel of the model, and the ends of imports."""
     channels = buffers.channels[: buffers.n_required]
     for reading in snapshot.held:
         is_usable = is_plausible_reading(reading) and not reading.missing_features(channels)
@@ -156,6 +156,9 @@ def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
         is_usable = is_plausible_run(run) and not any(reading.missing_features(channels) for reading in run)
         if is_usable and run[0].device in buffers:
             buffers.stream(run[0].device).late_run = list(run)
+    for device in snapshot.imported:
+        if device in buffers:
+            buffers.end_import(device)
 
 
 def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:

@@ -7,6 +7,8 @@ Only the readings' own timestamps count, not the wall clock, so that a replay of
 * Same minute again: a duplicate, no effect.
 * Older than the newest: late, no effect. Three late readings in a row, one minute apart, restart the history
   there (a replay, a clock set back).
+* Older than the newest, while that is the last of imported minutes: a duplicate, because the broker may have queued
+  minutes that were imported too. The next newer reading ends this.
 * Filled (``Reading.is_filled``): accepted, but not counted as a real reading.
 * More than a day ahead: held until the device's next reading confirms it or shows that it was a clock error.
 
@@ -70,6 +72,14 @@ class Buffers(StreamWindows):
         if ahead_min == 0:
             return ReadingStatus.DUPLICATE
         return self._handle_late(stream, reading) if ahead_min < 0 else self._handle_ahead(stream, reading)
+
+    def end_import(self, device: str) -> None:
+        """Treat older readings of ``device`` as duplicates, until the next newer one: its minutes are imported."""
+        self.streams[device].late_run = []
+
+    def is_imported(self, device: str) -> bool:
+        """Return whether the newest minute of ``device`` is the last of imported ones."""
+        return self.streams[device].late_run == []
 
     def _start_device(self, reading: Reading) -> ReadingStatus:
         stream = self._devices.add(reading.device)
@@ -154,6 +164,8 @@ class Buffers(StreamWindows):
         if reading.redelivered:
             return ReadingStatus.DUPLICATE
         run = stream.late_run
+        if run is not None and not run:
+            return ReadingStatus.DUPLICATE
         if run and reading.minute == run[-1].minute:
             return ReadingStatus.DUPLICATE
         if not run or reading.minute != run[-1].minute + 1:

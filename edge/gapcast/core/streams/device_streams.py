@@ -27,6 +27,7 @@ class Stream:
         self.n_seen = 0  # readings since the history began
         self.observed = 0  # bit k: whether the value k minutes back was a reading, not a filled minute
         self.filled = 0  # bit k: whether that reading was of a filled minute, in which nothing was measured
+        #: Late readings in a row; the empty list: the minutes until the newest one are imported, and none may begin.
         self.late_run: list[Reading] | None = None
         self.held: Reading | None = None
 

@@ -57,6 +57,7 @@ def arrays_of(snapshot: Snapshot) -> dict[str, NDArray[Any]]:
         submeters=dict(snapshot.submeters),
         plans=snapshot.plans,
         latest_planned=snapshot.latest_planned,
+        imported=snapshot.imported,
     )
     header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     return {_ABOUT: header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more}
@@ -91,5 +92,6 @@ def snapshot_of(arrays: Mapping[str, NDArray[Any]]) -> Snapshot:
         submeters=about.submeters,
         plans=about.plans,
         latest_planned=about.latest_planned,
+        imported=about.imported,
         **columns,
     )

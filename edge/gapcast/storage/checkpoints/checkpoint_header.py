@@ -45,6 +45,7 @@ class CheckpointHeader(BaseModel):
     submeters: dict[str, tuple[str, ...]] = {}
     plans: list[TrackerState] = []
     latest_planned: list[tuple[int, float, float]] = []
+    imported: list[str] = []
 
     def with_filled(self, meter: MeterState) -> MeterState:
         """Return ``meter`` with the filled time of its open minute."""
