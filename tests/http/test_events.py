@@ -162,6 +162,7 @@ def test_events_resume_after_the_last_id(rest: Rest) -> None:
 def test_events_resume_after_the_status_alone(rest: Rest) -> None:
     with reading(rest) as reader:
         greeted = reader.greeting.id
+    assert greeted is not None
     missed = push(rest, n=2)
     with reading(rest, greeted) as reader:
         assert reader.greeting.id == greeted
