@@ -25,7 +25,7 @@ from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import WEEK_MIN
+from gapcast.core.time_grid import WEEK_MIN
 from gapcast.recordings.text.layout import FileFormat, Layout
 
 #: Minimum number of outcomes for a week to count.

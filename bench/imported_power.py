@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.report import markdown_table
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 
 LIMIT_KW, WINDOW_MIN, FIRST_DAY = 2.5, 15, 7
 ELAPSED_MIN = (0, 5, 10)

@@ -23,8 +23,8 @@ from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.grid import DAY_MIN, WEEK_MIN
 from gapcast.core.streams.minute_runs import MinuteRun
+from gapcast.core.time_grid import DAY_MIN, WEEK_MIN
 from gapcast.recordings.text.layout import FileFormat, Layout
 
 #: Minimum number of outcomes for a week to count, and the highest power of a reading, kW.

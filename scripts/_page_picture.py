@@ -10,7 +10,7 @@ from typing import Any
 
 from _picture_gateway import DAY_OF, HOST, HTTP_PORT, LIMITED, MQTT_PORT, picture_settings, publish, running
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.demo.broker import EmbeddedBroker
 from tests.support.browser import DESKTOP, PHONE, chromium
 

@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 from gapcast.app.application import Application
 from gapcast.config.settings import Settings
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.recording import read_recording
 from gapcast.replay.publisher import MeterPublisher
 from gapcast.sample import sample_path

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from _picture_gateway import HOST, HTTP_PORT, MQTT_PORT, picture_settings, publish, running
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.demo.broker import EmbeddedBroker
 from gapcast.status.rendering import Pen, draw
 from gapcast.status.rest_client import RestClient

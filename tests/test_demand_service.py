@@ -13,11 +13,11 @@ from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demands
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.state_changes import ForgottenDevice, StateChange
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.service import Service

@@ -16,9 +16,9 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_layout import ForecastLayout, layout_of
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.publishers.forecast_publisher import REPLAY_EXPIRY_S, ForecastPublisher
 from gapcast.mqtt.session.session import Session

@@ -13,11 +13,11 @@ from gapcast.app.broker.broker import described_subscriptions
 from gapcast.app.intake_log import IntakeLog
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.minutes import GRACE_MS, HeldValue, MinuteMeans
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import SampleCount
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.ports.intake import IntakeStatus, Subscriptions, WaitingDevice, intake_status
 from tests.support.clocks import HandClock

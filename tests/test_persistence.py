@@ -11,13 +11,13 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecasts
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, OpenMinute, Sample
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan, StateChange
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.ports.broker_link import IncomingMessage, NoMeters

@@ -14,10 +14,10 @@ from prometheus_client.exposition import generate_latest
 
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, MIN_OUTCOMES
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.reports.event_feed import EventFeed

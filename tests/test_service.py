@@ -19,11 +19,11 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecasts
-from gapcast.core.grid import MINUTE_MS, minute_label
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.monitoring.presence import Presence
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import MINUTE_MS, minute_label
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.baselines import Persistence

@@ -12,7 +12,7 @@ from bench.faults.stage import Broker, FaultError, Gateway
 from bench.faults.stream import FIRST_MINUTE, Key, Stream, running, streaming
 from bench.faults.trials import Rows
 from bench.fleet import device_name
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.storage.store import SYNC_S
 
 _SEED = 20_101_101

@@ -21,8 +21,8 @@ from bench.faults.stage import FaultError, wait_until
 from bench.fleet import device_name
 from bench.subject import MODELS
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.connection.client import disconnect
 from gapcast.predictors.models_folder.store import load_model
 

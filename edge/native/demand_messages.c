@@ -1,7 +1,7 @@
 /* The messages of a batch of demands: documents alone, or what is published of each demand in MQTT packets.
 
    The documents are those of gapcast/core/demand/documents/document.py, the powers in W those of max_power.py, and times those of
-   gapcast/core/grid.py. The packets are encoded as by gapcast/mqtt/packets/frames.py. What cannot be written here is left to
+   gapcast/core/time_grid.py. The packets are encoded as by gapcast/mqtt/packets/frames.py. What cannot be written here is left to
    Python: the function returns -1 then. */
 
 #include <math.h>

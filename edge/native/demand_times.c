@@ -1,4 +1,4 @@
-/* Times of demands as RFC 3339 text: those of gapcast/core/grid.py. */
+/* Times of demands as RFC 3339 text: those of gapcast/core/time_grid.py. */
 
 #include "demand_times.h"
 

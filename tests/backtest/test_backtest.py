@@ -24,8 +24,8 @@ from gapcast.config.settings import Settings
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout, with_submeters
 from tests.support.models import shipped_models

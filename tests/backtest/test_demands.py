@@ -22,11 +22,11 @@ from gapcast.config.sections.demand import DemandSettings
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
 from gapcast.core.engine import Engine
-from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.recordings.recording import Minute
 from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.backtest.test_outlooks import csv_file, settings_with

@@ -19,7 +19,7 @@ from gapcast.backtest.results.report import document, lines
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import WEEK_MIN, minute_label
+from gapcast.core.time_grid import WEEK_MIN, minute_label
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.core.learning.outcomes import outcomes, streams

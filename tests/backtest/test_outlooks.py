@@ -25,7 +25,6 @@ from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.scores.summary import ALL_TIME
@@ -34,6 +33,7 @@ from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute
 from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.support.houses import FIRST, Smooth, house_kw

@@ -15,8 +15,8 @@ from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute
 from tests.support.models import shipped_models
 

@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.core.snapshots.state_transfer import reserve_rows, transfer_state
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.storage.checkpoints import checkpoint
 from tests.core.horizon_runs import DEVICES, HORIZONS, Run, engine_of, readings_of
 from tests.support.houses import FIRST

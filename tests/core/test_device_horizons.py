@@ -10,7 +10,6 @@ import pytest
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.isolation import forecast_apart
@@ -20,6 +19,7 @@ from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.predictors.baselines import Persistence
 from tests.core.horizon_runs import DEVICES, HORIZONS, LEADS_MIN, Run, engine_of, models_of, readings_of
 from tests.support.houses import FIRST, Smooth

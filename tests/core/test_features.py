@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.grid import DAY_MIN, MINUTE_MS, WEEK_MIN
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS, WEEK_MIN
 from gapcast.core.windows.features import (
     DERIVED,
     MEASURED,

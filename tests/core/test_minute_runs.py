@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers
 from gapcast.core.streams.history import History
 from gapcast.core.streams.minute_runs import MinuteRun, accept_runs, accepts_runs
 from gapcast.core.streams.week import WeekHistory
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from tests.support.houses import FIRST, Smooth, ensemble_engine
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import MAX_LOADS, ON_ALREADY_MS, LoadPlan, PlannedLoad, plan_of
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import MINUTE_MS
 
 NOON = 21_476_160
 NOON_MS = NOON * MINUTE_MS

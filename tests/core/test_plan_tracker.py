@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from gapcast.core.arrays.array_types import F32
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
 from gapcast.core.plans.plan_tracker import PlanTracker
 from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series, forecast_series_with_outlook
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN
 from tests.support.planned_houses import (
     CHARGER_KW,

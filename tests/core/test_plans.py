@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecast, join_forecasts
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.scores.summary import ALL_TIME
@@ -18,6 +17,7 @@ from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.plans.plans import Plans
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.history import History
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from tests.support.examples import examples

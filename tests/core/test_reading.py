@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS, instant_label, minute_label, minute_of
 from gapcast.core.readings.reading import Limits, device_id_problem, instant_of, is_device_id, measured_of, power_of
+from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, instant_label, minute_label, minute_of
 
 INSTANTS_MS = st.integers(EARLIEST_MS, LATEST_MS - 1)
 

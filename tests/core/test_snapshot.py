@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot, check_shapes
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.streams.buffer import ReadingStatus
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import Padding, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 

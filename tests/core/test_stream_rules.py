@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from gapcast.core.grid import MINUTE_MS, minute_label
+from gapcast.core.time_grid import MINUTE_MS, minute_label
 from tests.e2e.conftest import Start
 from tests.integration.test_meters import SECOND_MS, sensor
 from tests.integration.test_stream import FIRST, assert_same, offline, without_issue

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.core.windows.training_set import (
     MANIFEST_FILE,
     PARTS,

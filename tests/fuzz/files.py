@@ -20,9 +20,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gapcast.core.errors import ModelError, SourceError
-from gapcast.core.grid import LATEST_MS, minute_of
 from gapcast.core.models.card import ModelCard
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import LATEST_MS, minute_of
 from gapcast.predictors.installation.archive import read_archive
 from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.models_folder.store import default_model, read_card

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError, SettingsError
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS, minute_label, minute_of
 from gapcast.core.meters.localtime import local_instant_of
 from gapcast.core.meters.values import parse_sum
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading, instant_of, is_device_id
+from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, minute_label, minute_of
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.payloads import decode, encode_rejection
 from gapcast.mqtt.session.received_messages import ReceivedMessage

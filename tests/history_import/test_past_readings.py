@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.submeters import measured_name
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.recordings.text.layout import FileFormat, Layout
 

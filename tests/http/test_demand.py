@@ -16,9 +16,9 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import minute_label, minute_of
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
 from gapcast.http.routes.event_history import Ring

@@ -7,9 +7,9 @@ import pytest
 from gapcast.api.devices import Devices
 from gapcast.app.models.loaded_models import Models
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.submeters import measured_name
+from gapcast.core.time_grid import minute_label
 from gapcast.service.service import Service
 from tests.http.conftest import Rest
 from tests.http.test_predict import assert_problem

@@ -15,8 +15,8 @@ import pytest
 import structlog
 
 from gapcast.app.models.loaded_models import Models
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.http.options import HttpOptions
 from gapcast.http.routes import event_readers, events
 from gapcast.http.routes.event_history import Ring, encoded

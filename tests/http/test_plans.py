@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from tests.http.conftest import Rest
 from tests.http.test_predict import assert_problem
 

@@ -12,8 +12,8 @@ import pytest
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import minute_label
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, Rest
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import LOOPBACK

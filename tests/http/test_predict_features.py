@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.features import assemble
 from tests.http.conftest import EVERY, Rest
 from tests.http.test_predict import FIRST, POWERS, assert_problem, timed

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from gapcast.api.predict_request import PredictRequest, TimedReading
 from gapcast.config.sections.mqtt import TopicSettings
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast.mqtt.topics import DeviceTopic

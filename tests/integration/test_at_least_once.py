@@ -13,7 +13,7 @@ import httpx
 import pytest
 import structlog
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.connection import subscriptions
 from gapcast.mqtt.session import session as session_module
 from tests.integration.conftest import Connect, StartGateway

@@ -13,8 +13,8 @@ import pytest
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, Summary
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.replay.publisher import MeterPublisher

@@ -25,7 +25,7 @@ from gapcast.check.run import run_checks
 from gapcast.commands.exit_codes import EXIT_STATE_LOCKED
 from gapcast.config.settings import Settings
 from gapcast.config.shards import of_shard
-from gapcast.core.grid import MINUTE_MS, minute_label
+from gapcast.core.time_grid import MINUTE_MS, minute_label
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import reading
 from tests.integration.test_tls import HERE, secured, tls

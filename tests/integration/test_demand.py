@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker

@@ -14,7 +14,7 @@ import pytest
 
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.demo import run
 from gapcast.demo.broker import EmbeddedBroker
 from gapcast.demo.run import DemoOptions, run_demo

@@ -14,7 +14,7 @@ from gapcast.config.loader import load
 from gapcast.config.sections.forecast import LearningSettings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.discovery.discovery_demand import DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery.discovery_message import discovery_payload
 from tests.integration.conftest import Connect, StartGateway

@@ -15,8 +15,8 @@ from gapcast.config import loader as configuration
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.predictors.models_folder.store import load_model
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, KEYS, Document, assert_same, power, without_issue

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME, Summary
+from gapcast.core.time_grid import minute_label
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import Target, import_past
 from gapcast.recordings.recording import Minute, read_recording

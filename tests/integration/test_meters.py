@@ -11,7 +11,7 @@ from statistics import fmean
 import httpx
 import pytest
 
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.time_grid import MINUTE_MS
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_at_least_once import close
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue

@@ -15,8 +15,8 @@ import structlog
 
 from gapcast.app.engines.model_watcher import ModelWatcher
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.predictors.installation.install import install
 from gapcast.predictors.models_folder.library import Library
 from gapcast.predictors.models_folder.store import load_model

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.storage.generations import checkpoint_path, files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, offline, power, reading, without_issue

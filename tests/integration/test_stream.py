@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path

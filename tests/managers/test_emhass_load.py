@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from tests.support.deployed import EMHASS_LOAD, script_module
 from tests.support.http_servers import QuietHandler, serving
 

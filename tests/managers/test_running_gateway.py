@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from tests.support.brokers import MosquittoBroker
 from tests.support.deployed import EMHASS_LOAD, SHELL, script_module
 from tests.support.gateways import Gateway, gateway_settings, running

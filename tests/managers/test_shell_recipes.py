@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from tests.support.brokers import MosquittoBroker
 from tests.support.deployed import SHELL
 from tests.support.http_servers import QuietHandler, serving

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, minute_label
 from gapcast.core.readings import reading
+from gapcast.core.time_grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, minute_label
 from gapcast.mqtt.packets import frames
 
 _FIRST = datetime.fromtimestamp(EARLIEST_MS / 1_000, UTC)

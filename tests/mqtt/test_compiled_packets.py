@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.grid import MINUTE_MS, minute_label
 from gapcast.core.readings.reading import Limits, instant_of
+from gapcast.core.time_grid import MINUTE_MS, minute_label
 from gapcast.mqtt.packets.compiled_packets import MAX_PACKETS, CompiledPackets
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, OtherPacket, Publication, encode_publish
 from gapcast.mqtt.packets.splitter import ProtocolError, Splitter

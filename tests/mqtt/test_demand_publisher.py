@@ -13,7 +13,7 @@ from gapcast.core.billing.window_demands import SOURCES, WindowDemands
 from gapcast.core.demand.demand import HEADROOM, Demands
 from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.demand.documents.max_power import max_powers_w
-from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.publishers.demand_publisher import DemandPublisher
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic

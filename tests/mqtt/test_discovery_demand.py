@@ -10,8 +10,8 @@ import pytest
 from gapcast.app.broker.demand import demand_check_of, demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.demand.demand import VALID_MIN
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.predictor import ModelIdentity
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.discovery.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics, discovery_payload

@@ -8,9 +8,9 @@ import pytest
 import structlog
 
 from gapcast.core.forecasts.forecast import Forecasts
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.publishers.forecast_publisher import ForecastPublisher

@@ -14,10 +14,10 @@ from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.billing.changes import MonthPeak
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions

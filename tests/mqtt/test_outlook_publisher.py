@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.publishers.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DeviceTopic

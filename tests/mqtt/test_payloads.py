@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode, decode_plan, encode_rejection

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gapcast.core.grid import minute_of
 from gapcast.core.readings.reading import instant_of
+from gapcast.core.time_grid import minute_of
 from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 

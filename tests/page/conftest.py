@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gapcast.core.grid import DAY_MIN, minute_label
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.sample import sample_path
 from tests.support.brokers import MosquittoBroker

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute
 from tests.page.conftest import House, Look, payload
 from tests.page.pixels import N_PIXELS

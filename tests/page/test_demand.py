@@ -14,7 +14,7 @@ import pytest
 from gapcast.core.billing.options import LimitSource
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.documents.document import demand_document
-from gapcast.core.grid import MINUTE_MS, minute_label
+from gapcast.core.time_grid import MINUTE_MS, minute_label
 from tests.page.conftest import House, Look
 from tests.page.test_access import faults
 from tests.support.brokers import MosquittoBroker

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute
 from tests.page.conftest import Look, payload
 from tests.support.brokers import MosquittoBroker

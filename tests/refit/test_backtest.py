@@ -14,10 +14,10 @@ from gapcast.backtest.results.report import document, lines
 from gapcast.backtest.run import run_houses
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.readings.submeters import measured_name
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.recording import Minute
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes

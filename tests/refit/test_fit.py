@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forests.forest import OUTPUTS, ForestBuilder
 from gapcast.core.learning.forests.forest_features import ForestFeatures
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec, cut
 from gapcast.refit.fit import add_trees, refit
 from gapcast.refit.forest_file import RefitResult

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gapcast.core.grid import DAY_MIN, minute_label
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import Target, import_past
 from gapcast.recordings.text.layout import FileFormat, Layout

@@ -15,11 +15,11 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.refit import nights
 from gapcast.refit.forest_file import RefitResult, Skills, encode_result

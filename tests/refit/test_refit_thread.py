@@ -11,8 +11,8 @@ import pytest
 import structlog
 
 from gapcast.core.errors import ModelError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.refit import nights
 from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import RecordedMinutes

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.refit.minutes import MAX_MINUTES
 from gapcast.refit.schedule import LEAST_READINGS, LastRefit, is_due, night_minute, night_of
 from tests.support.houses import FIRST

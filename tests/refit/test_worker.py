@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import ModelError, StateError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forests.forest_features import ForestFeatures
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, Skills, decode_result, encode_arrays, encode_result
 from gapcast.refit.minutes import RecordedMinutes

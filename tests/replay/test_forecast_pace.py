@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.replay.forecast_pace import MOST_AHEAD, ForecastPace
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import gateway_settings, running

@@ -13,8 +13,8 @@ import pytest
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
 from gapcast.core.models.predictor import Prediction
+from gapcast.core.time_grid import minute_label
 from gapcast.predictors.baselines import Persistence
 from tests.integration.conftest import Connect, StartGateway, connect, stack, start_gateway
 from tests.integration.test_stream import FIRST, reading

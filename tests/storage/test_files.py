@@ -18,11 +18,11 @@ from structlog.testing import capture_logs
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.grid import LATEST_MS
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, OpenMinute, Sample, SampleValues
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
+from gapcast.core.time_grid import LATEST_MS
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns

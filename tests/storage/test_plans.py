@@ -10,7 +10,6 @@ import pytest
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecast
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
@@ -18,6 +17,7 @@ from gapcast.core.plans.plans import Plans
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.state_changes import ReplacedPlan
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service
 from gapcast.storage.journals import journal

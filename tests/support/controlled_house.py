@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.config.settings import Settings
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from tests.support.brokers import MosquittoBroker
 from tests.support.demand_house import CHANGE_S, N_TRIES, SHED, TRY_S, home_assistant_with_blueprints
 from tests.support.gateways import Gateway, gateway_settings

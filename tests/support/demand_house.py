@@ -12,7 +12,7 @@ from typing import Any
 
 from gapcast.app.broker.demand import demand_topics_of
 from gapcast.config.settings import Settings
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics, discovery_payload
 from gapcast.mqtt.topics import DeviceTopic
 from tests.support.home_assistant import HomeAssistant

@@ -14,12 +14,12 @@ from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.learning_prior import LearningPrior
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Prediction, Predictor
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import GAP
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend

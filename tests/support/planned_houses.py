@@ -11,12 +11,12 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.card_provenance import TrainedOnHouse
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main

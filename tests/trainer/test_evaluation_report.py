@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.evaluation.evaluate import evaluate
 from gapcast_trainer.evaluation_report.figures import draw_day

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.formats import uci
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast.recordings.minutes.series import Series

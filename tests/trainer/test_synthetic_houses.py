@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.recording import read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_trainer.cli import main

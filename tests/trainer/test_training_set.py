@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.training_set import MANIFEST_FILE, TRAIN, Contract
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model

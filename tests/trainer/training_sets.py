@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.training_set import (
     FORMAT,
     MANIFEST_FILE,

@@ -7,8 +7,8 @@ from typing import Any
 from gapcast.api.devices import decode_body
 from gapcast.core.billing.changes import LIMIT_EXAMPLE, PEAK_EXAMPLE, limit_kw_of, month_peak_of
 from gapcast.core.billing.low_limit import LIMIT_WARNING, text_of
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import minute_label
 from gapcast.service.service import Service
 
 

@@ -12,13 +12,13 @@ from gapcast.core.demand.documents.document import N_MONTH_PEAKS, device_demand_
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import LAST_DAY
 from gapcast.core.outlook.documents.outlook_document import outlook_document, outlook_scores_document
 from gapcast.core.plans.plan import LOAD_EXAMPLE, LoadPlan, plan_of
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.streams.buffer import Buffers
 from gapcast.core.streams.history import HistoryColumns
+from gapcast.core.time_grid import minute_label
 from gapcast.service.queries.name_page import name_page
 from gapcast.service.reports.availability import AvailabilityPublisher
 from gapcast.service.service import Service

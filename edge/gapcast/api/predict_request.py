@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Ta
 from pydantic.config import JsonDict
 
 from gapcast.core.errors import PayloadError, RequestError, TooLargeError
-from gapcast.core.grid import minute_of
 from gapcast.core.plans.plan import MAX_LOADS, MAX_NAME_CHARS, NO_LOADS, LoadPlan, plan_of
 from gapcast.core.readings.reading import Limits, Reading, instant_of, measured_of, power_of
+from gapcast.core.time_grid import minute_of
 from gapcast.core.windows.features import GAP, MEASURED
 
 #: The kinds of readings in a request; pydantic includes the kind in the location of an error.

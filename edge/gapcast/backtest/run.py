@@ -31,9 +31,9 @@ from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
-from gapcast.core.grid import minute_label
 from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
 from gapcast.recordings.text.layout import FileFormat
 

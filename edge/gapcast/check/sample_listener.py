@@ -12,8 +12,8 @@ import structlog
 from gapcast.app.broker.broker import sources_of, submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.meter_registry import ActiveSource

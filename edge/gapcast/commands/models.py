@@ -10,8 +10,8 @@ import click
 
 from gapcast.commands.options import read_settings, settings_options
 from gapcast.config.settings import Settings
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.card import ModelCard
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.text.terminal_text import printable
 
 

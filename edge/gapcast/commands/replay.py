@@ -16,9 +16,9 @@ from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import measured_name
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.connection.transport import Transport
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage

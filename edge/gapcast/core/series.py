@@ -10,13 +10,13 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.forecasts.forecast_range import WIDEST
-from gapcast.core.grid import minute_label
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.plans.plan import NO_LOADS, LoadPlan
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.buffer import ReadingStatus
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
 
 #: A single outlook, of which nothing is learned.

@@ -17,8 +17,8 @@ from gapcast.config.sections.http import HttpSettings
 from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.config.settings import GatewaySettings, Settings, StateSettings
 from gapcast.core.errors import BrokerError, ModelError, SettingsError
-from gapcast.core.grid import minute_label
 from gapcast.core.models.predictor import Predictor
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.features import measured_in
 from gapcast.demo.broker import EmbeddedBroker
 from gapcast.demo.watcher import Watcher

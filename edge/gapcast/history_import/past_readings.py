@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import minute_label, minute_of
 from gapcast.mqtt.sources.submeters import MAX_AGE_MIN
 from gapcast.recordings.recording import Recording, read_recording
 from gapcast.recordings.text.layout import FileFormat

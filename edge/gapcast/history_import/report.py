@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import tzinfo
 
 from gapcast.backtest.results.report import table
-from gapcast.core.grid import local_label
 from gapcast.core.learning.scores.summary import MIN_OUTCOMES
+from gapcast.core.time_grid import local_label
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.history_import.run import ImportResult
 

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from gapcast.backtest.run import BATCH_READINGS
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME, Summary
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import name_of
+from gapcast.core.time_grid import minute_label
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.history_import.stopped_gateway import StoppedGateway, open_stopped
 from gapcast.refit.minutes import MAX_MINUTES

@@ -10,10 +10,10 @@ from pydantic_core import to_json
 from gapcast.core.demand.demand import Demands
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecasts
-from gapcast.core.grid import minute_label
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.message_reader import IntakeOptions, MessageReader
 from gapcast.mqtt.publishers.demand_publisher import DemandPublisher

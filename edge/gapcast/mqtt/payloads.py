@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import minute_of
 from gapcast.core.plans.plan import LOAD_EXAMPLE, LoadPlan, plan_of
 from gapcast.core.readings.reading import Limits, Reading, instant_of, measured_of, power_of
+from gapcast.core.time_grid import minute_of
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.text.json_input import JsonError, NonFiniteLiteralError, decode_json
 

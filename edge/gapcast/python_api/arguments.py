@@ -9,8 +9,8 @@ from typing import Any
 
 from gapcast.bundled import models_path
 from gapcast.core.documents.wording import shown_argument
-from gapcast.core.grid import minute_of
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
+from gapcast.core.time_grid import minute_of
 from gapcast.predictors.models_folder.files import REGISTRY_FILE
 from gapcast.text.time_zone_names import time_zone_problem
 

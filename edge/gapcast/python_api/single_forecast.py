@@ -19,12 +19,12 @@ from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import Forecast
-from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.models.predictor import Predictor, history_steps_of
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.series import forecast_series
 from gapcast.core.streams.quarters import STEP_MIN
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
 from gapcast.predictors.models_folder.library import Library, Stamp
 from gapcast.python_api.arguments import checked_time, folder_of_models

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.text.time_zone_names import suggestion, zone_of
 
 _LONGEST_HOLD_MIN = 366 * DAY_MIN

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS, local_label, minute_of
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import name_of
+from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, local_label, minute_of
 from gapcast.recordings.formats import clean_file, exports, meter_csv, uci
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import LIMITS, Series, minute_series

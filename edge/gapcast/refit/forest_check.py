@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forests.forest import Forest
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.refit.forest_examples import ForestExamples
 from gapcast.refit.forest_file import Skills
 

@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 import numpy as np
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import offset_min
 from gapcast.refit.minutes import MAX_MINUTES
 

@@ -14,7 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError, SettingsError
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.connection.client import disconnect
 from gapcast.mqtt.connection.transport import Transport, TransportClient, connection_error
 from gapcast.mqtt.topics import DeviceTopic

@@ -8,8 +8,8 @@ from contextlib import suppress
 from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthPeak
 from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import minute_label
 from gapcast.core.snapshots.state_changes import StateChange
+from gapcast.core.time_grid import minute_label
 from gapcast.service.reports.reports import log_low_limits
 from gapcast.service.running_engine import RunningEngine
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from gapcast.core.arrays.array_types import F64, I64, Flags
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.core.windows.examples import HouseMinutes
 from gapcast.recordings.formats.clean_file import content_sha256
 from gapcast.recordings.minutes.series import Series, minute_series

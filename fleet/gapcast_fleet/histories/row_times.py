@@ -9,7 +9,7 @@ from datetime import tzinfo
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64
-from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.recordings.text.text_file import quoted
 from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from gapcast.core.documents.wording import counted
-from gapcast.core.grid import local_label
+from gapcast.core.time_grid import local_label
 
 _SHOWN = 5
 

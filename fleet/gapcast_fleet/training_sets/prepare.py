@@ -17,8 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from gapcast.core.documents import wording
 from gapcast.core.errors import SettingsError
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.training_set import (
     FORMAT,
     MANIFEST_FILE,

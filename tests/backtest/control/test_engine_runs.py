@@ -20,10 +20,10 @@ from gapcast.config.sections.demand import DemandKeys, DemandSettings
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute
 from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.backtest.test_outlooks import settings_with

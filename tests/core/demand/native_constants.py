@@ -24,7 +24,7 @@ from gapcast.core.demand.headroom import fuse
 from gapcast.core.demand.scores import score_sums, scores
 from gapcast.core.demand.step import demand_struct
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.mqtt.publishers import demand_publisher
 

@@ -21,11 +21,11 @@ from gapcast.core.demand.step import compiled_demands
 from gapcast.core.demand.step.compiled_demands import CompiledDemands
 from gapcast.core.demand.step.numpy_demands import NumpyDemands
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.time_grid import MINUTE_MS
 from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 from tests.support.examples import examples
 

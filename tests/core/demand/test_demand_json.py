@@ -14,8 +14,8 @@ from gapcast.core.billing.window_demands import INTEGERS
 from gapcast.core.demand.demand import N_COLUMNS, NAMES, Demands
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.demand.documents.document import demand_document
-from gapcast.core.grid import LATEST_MS, MINUTE_MS
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import LATEST_MS, MINUTE_MS
 from tests.core.demand.runs import MONDAY, demand_engine, process
 from tests.support.examples import examples
 from tests.support.outlook_model import OutlookModel

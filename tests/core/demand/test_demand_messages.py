@@ -12,7 +12,7 @@ from gapcast.core.demand.documents.demand_form import DemandSlot, demand_form
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.demand.documents.demand_messages import DemandMessages, DemandPackets
 from gapcast.core.demand.documents.max_power import headrooms_w, max_powers_w
-from gapcast.core.grid import DAY_MIN, MINUTE_MS, minute_label
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS, minute_label
 from gapcast.mqtt.packets.frames import PUBLISH, RETAIN, encode_properties, encode_publish
 from tests.core.demand.test_demand_json import demands_of, one_row, rows
 from tests.support.examples import examples

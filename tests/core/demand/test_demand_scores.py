@@ -10,7 +10,7 @@ import pytest
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.demand.scores import score_sums, scores
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 
 def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.0) -> F64:

@@ -11,10 +11,10 @@ from gapcast.core.demand.documents.document import headroom_w
 from gapcast.core.demand.headroom.headroom import Headroom
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import MINUTE_MS
 from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
 
 POWERS_KW = [1.0 + 0.1 * (i % 7) for i in range(99)]

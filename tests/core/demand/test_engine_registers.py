@@ -8,8 +8,8 @@ from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import MINUTE_MS
 from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
 
 

@@ -9,9 +9,9 @@ import pytest
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.demand.state.stored_state import TRACKED
 from gapcast.core.engine import Engine
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.time_grid import DAY_MIN
 from tests.core.demand.runs import MONDAY, demand_engine, stream_of
 
 SITE = SiteDemandOptions(DemandOptions(window_min=60, limit_kw=0.25))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapcast.core.billing.billing_windows import BillingWindow
 from gapcast.core.billing.month_peaks import DayPeak, MonthPeaks
 from gapcast.core.demand.documents.document import demand_document, device_demand_document
-from gapcast.core.grid import DAY_MIN, minute_label
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from tests.support.demands import DEMAND
 
 

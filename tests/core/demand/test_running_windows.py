@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from gapcast.core.billing.device_windows import ClosedWindow, WindowState
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.billing.running_windows import RunningWindows
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN, WindowSpec
 from tests.core.demand.runs import MONDAY
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.forecast import Forecast
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import boa_weights, situations
 from gapcast.core.models.predictor import Predictor
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.predictors.models_folder.store import load_model
 from tests.support.examples import examples
 from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream

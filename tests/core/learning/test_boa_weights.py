@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import boa_weights, situations
 from gapcast.core.learning.ensemble.boa_weights import BoaWeights
+from gapcast.core.time_grid import DAY_MIN
 from tests.support.examples import examples
 
 SCALE_KW = 0.2

@@ -13,7 +13,6 @@ from gapcast.compiled.library import load_library
 from gapcast.core.demand.documents.demand_messages import DemandMessagesStruct
 from gapcast.core.demand.step.demand_struct import DemandStruct
 from gapcast.core.forecasts import forecast, forecast_range, json_rows, published_powers
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import (
     boa_weights,
     conformal_interval,
@@ -47,6 +46,7 @@ from gapcast.core.outlook.correction import (
 )
 from gapcast.core.outlook.scores import reference_forecasts, scores
 from gapcast.core.outlook.step import outlook_struct
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows import window
 from gapcast.mqtt.packets.compiled_packets import PacketsStruct
 from gapcast.mqtt.packets.frames import AT_LEAST_ONCE

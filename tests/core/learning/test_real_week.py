@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path

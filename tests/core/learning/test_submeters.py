@@ -17,7 +17,6 @@ from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE, SUBMETERED, Outcomes
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
@@ -34,6 +33,7 @@ from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_transfer import transfer_state
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.storage.checkpoints import checkpoint

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from gapcast.compiled.library import load_library
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import MEAN, Outlooks
@@ -24,6 +23,7 @@ from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.step.outlook_struct import OutlookStruct
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process
 from tests.support.examples import examples

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import StateError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.streams.model_history import history_of
 from gapcast.core.streams.quarters import STEP_MIN, STEPS, fill_unknown, history_windows, quarter_means
 from gapcast.core.streams.week import WIDTH, WeekHistory
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from tests.support.examples import examples

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.synthetic_houses.families import FAMILIES

@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 from gapcast.bundled.learning_prior import PRIOR_FILE, write_prior
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import GAP, MEASURED
 from gapcast.recordings.formats import uci
 from gapcast.recordings.options import file_options

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.formats import clean_file
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.commands.options import (

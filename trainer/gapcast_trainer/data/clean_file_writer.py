@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.recordings.formats.clean_file import METADATA, SCHEMA_VERSION, TIME, content_sha256, measured_columns
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import Series

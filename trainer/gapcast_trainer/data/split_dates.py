@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 #: The ends, in time order, as keys of an experiment's ``[data]``.
 ENDS = ("train_until", "validate_until", "test_until")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gapcast.core.documents.wording import counted
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.report import Report
 from gapcast_trainer.data_report.measures import DataMeasures

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY
+from gapcast.core.time_grid import DAY_MIN, EPOCH_WEEKDAY
 from gapcast.core.windows.features import offset_min
 from gapcast.recordings.minutes.series import Series, gaps
 

@@ -6,7 +6,7 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.features import MEASURED
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import Series

@@ -9,7 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data_report.findings import percent

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.predictor import Predictor
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence

@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast_trainer.loads.processes import between, happens, renewal, sessions, thermostat, wander, with_noise
 
 #: Length of each load of a library: two weeks.

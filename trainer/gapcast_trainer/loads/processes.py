@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 #: Longest on and off times of a thermostat.
 _LONGEST_ON_MIN, _LONGEST_OFF_MIN = 240.0, 720.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.grid import DAY_MIN, WEEK_MIN
+from gapcast.core.time_grid import DAY_MIN, WEEK_MIN
 from gapcast.core.windows.features import offset_min
 from gapcast.core.windows.window import WindowSpec, cut
 from gapcast.recordings.minutes.series import Series

@@ -7,12 +7,12 @@ from datetime import UTC
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.ensemble_state import EnsembleState
 from gapcast.core.learning.ensemble.ensemble_update import EnsembleUpdate
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.online_model import rls_model
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, I64
 from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast_trainer.scores.minutes import Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

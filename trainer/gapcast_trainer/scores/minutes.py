@@ -9,7 +9,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64, Flags
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.features import offset_min
 from gapcast.core.windows.window import MAX_FILL_MIN

@@ -9,7 +9,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.formats import uci
 from gapcast.recordings.minutes.series import Series, minute_series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart

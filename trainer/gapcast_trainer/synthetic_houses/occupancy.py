@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64, Flags
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 _WORKDAYS = 5
 _HOUR_MIN = 60

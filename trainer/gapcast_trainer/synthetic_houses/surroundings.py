@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast_trainer.synthetic_houses.occupancy import Occupancy, occupancy
 from gapcast_trainer.synthetic_houses.weather import Climate, Weather, drift, weather
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast_trainer.synthetic_houses.runs import mean_power
 from gapcast_trainer.synthetic_houses.surroundings import Surroundings
 from gapcast_trainer.synthetic_houses.weather import drift

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 _HOUR_MIN = 60
 _WARMEST_H, _NOON_H = 16.0, 13.0

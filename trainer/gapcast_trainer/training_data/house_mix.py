@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import assemble
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, shorten

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.models.card_provenance import TrainedOnHouse
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at

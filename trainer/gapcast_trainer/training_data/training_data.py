@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.models.card_provenance import TrainedOnHouse
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.core.windows.training_set import Manifest
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast.recordings.minutes.series import Series

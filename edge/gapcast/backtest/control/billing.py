@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.options import ActiveTimes, DemandOptions
-from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY
+from gapcast.core.time_grid import DAY_MIN, EPOCH_WEEKDAY
 
 _MONTHS = 12
 

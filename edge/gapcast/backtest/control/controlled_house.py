@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import offset_min
 from gapcast.recordings.recording import Minute
 

@@ -7,7 +7,7 @@ import math
 from gapcast.backtest.control.billing import active_at, mean_of_highest, months_of, window_starts
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.billing.options import DemandOptions
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 
 class RunningLimit:

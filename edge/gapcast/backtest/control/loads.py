@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gapcast.backtest.control.controlled_house import NONE, PLUGGED_IN_MIN
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 #: A single-phase charger: whole amperes between the least that a car takes and the fuse, at 230 V (IEC 61851-1).
 AMPERE_KW = 0.23

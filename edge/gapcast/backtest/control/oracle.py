@@ -25,7 +25,7 @@ from gapcast.backtest.control.loads import (
 )  # fmt: skip
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.options import DemandOptions
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 #: Starts of the dishwasher that are tried, minutes apart.
 _STEP_MIN = 5

@@ -14,7 +14,7 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.options import DemandOptions
 from gapcast.core.demand.scores import score_sums, scores
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: The columns of the file of demands.

@@ -8,7 +8,7 @@ from types import TracebackType
 from gapcast.backtest.forecasts.whole_file import WholeFile
 from gapcast.core.forecasts.forecast import DECIMALS, Forecasts
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 
 HEADER = (
     "device", "observed_at", "target_at", "gap_kw", "median_kw", "lower_kw", "upper_kw", "last_kw", "came_kw",

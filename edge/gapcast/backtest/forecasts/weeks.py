@@ -9,7 +9,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import WEEK_MIN, minute_label
+from gapcast.core.time_grid import WEEK_MIN, minute_label
 
 _SQUARED, _ABSOLUTE, _PERSISTENCE_SQUARED, _PERSISTENCE_ABSOLUTE, _N, _HITS, _WIDTH, _BOUNDS_N = range(8)
 

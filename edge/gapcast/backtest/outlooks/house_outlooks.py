@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gapcast.backtest.outlooks.lead_scores import LeadSums
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.outlook.scores.reference_forecasts import REACH_MIN, MinutePower
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import DAY_MIN
 
 #: Outlooks that are scored at once.
 _N_AT_ONCE = 512

@@ -16,13 +16,13 @@ from gapcast.backtest.outlooks.lead_scores import LeadScores
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import minute_label
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
+from gapcast.core.time_grid import minute_label
 
 #: The longest lead time of ``--horizons``, minutes.
 LONGEST_MIN = 60

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from gapcast.core.documents.wording import SHOWN_CHARS, unknown_key
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import minute_of
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
+from gapcast.core.time_grid import minute_of
 
 #: What may be sent as a limit, and as a month's peak, in errors.
 LIMIT_EXAMPLE = "2.5, or null for the configured one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 
 #: Reason of an error: the device has no demand.
 NO_DEMAND = "no_demand"

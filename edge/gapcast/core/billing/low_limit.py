@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gapcast.core.billing.options import DemandOptions
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.state_limits import MOST
+from gapcast.core.time_grid import DAY_MIN
 
 #: Fields of REST: the sentence, null if there is nothing to warn of; and the sentences of a page, by device.
 LIMIT_WARNING, LIMIT_WARNINGS = "limit_warning", "limit_warnings"

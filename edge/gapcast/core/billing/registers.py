@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.time_grid import MINUTE_MS
 
 #: How long before and after the end of a reading's minute the register may have been received, minutes.
 _MAX_EARLY_MIN, _MAX_LATE_MIN = 0.5, 1.0

@@ -10,8 +10,8 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.window_demands import WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.predictor import ModelIdentity
+from gapcast.core.time_grid import DAY_MIN
 
 #: A demand is valid for this long after its newest reading, minutes, and not beyond the end of the running window.
 VALID_MIN = 5

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.documents.document_field import DocumentField, FieldType
-from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.time_grid import instant_label, minute_label
 
 if TYPE_CHECKING:
     from gapcast.core.forecasts.forecast import Forecast, Forecasts  # noqa: F401 - ruff overlooks the string below

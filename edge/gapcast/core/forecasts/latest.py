@@ -14,8 +14,8 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import doubled
 from gapcast.core.forecasts.forecast import DECIMALS, EnsembleWeights, Forecast, Forecasts
 from gapcast.core.forecasts.forecast_range import WIDEST, ForecastRange
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.models.predictor import ModelIdentity
+from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16

@@ -16,10 +16,10 @@ from bisect import insort
 from dataclasses import dataclass
 from enum import Enum
 
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.minute_sums import MinuteMean, MinuteSums
 from gapcast.core.readings.samples import OpenMinute, SampleValues
 from gapcast.core.streams.buffer import RESTART_RUN
+from gapcast.core.time_grid import MINUTE_MS
 
 #: How long after a minute's end the timer waits for delayed samples.
 GRACE_MS = 2_000

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 
 from gapcast.core.documents.wording import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import LATEST_MS
 from gapcast.core.meters.localtime import is_local_time, local_instant_of
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.values import Sum, look_up, number_of
 from gapcast.core.readings.reading import Limits, in_range, instant_of, measured_of
+from gapcast.core.time_grid import LATEST_MS
 
 Format = Literal["gapcast", "json", "number"]
 TimeForm = Literal["auto", "rfc3339", "epoch_s", "epoch_ms", "local", "arrival"]

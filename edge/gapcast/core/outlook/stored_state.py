@@ -12,8 +12,8 @@ from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.errors import StateError
-from gapcast.core.grid import LATEST_MS
 from gapcast.core.readings.state_limits import LAST_MINUTE, MOST
+from gapcast.core.time_grid import LATEST_MS
 
 #: Stored beside the arrays: what the state is valid for ``[1]``, and the places of tracked devices.
 SIGNATURE, TRACKED = "signature", "tracked"

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import PlannedLoad
+from gapcast.core.time_grid import MINUTE_MS
 
 #: Minutes before and after a planned start or end in which a load may start or end.
 EDGE_MIN = 2

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from gapcast.core.documents.wording import shown_value, unknown_key
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
+from gapcast.core.time_grid import MINUTE_MS, instant_label, minute_label
 
 #: Largest number of loads in a plan: two days of quarter-hours.
 MAX_LOADS = 192

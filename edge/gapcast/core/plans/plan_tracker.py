@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.load_attribution import EDGE_MIN, SeenLoad, SeenLoads, active_loads
 from gapcast.core.plans.plan import MAX_LOADS, LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import is_device_id
 from gapcast.core.readings.state_limits import MOST
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: A load is seen in a past minute if at least this part of its power shows.

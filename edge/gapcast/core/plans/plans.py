@@ -18,9 +18,9 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import DECIMALS, Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.plans.plan_tracker import PlanTracker, TrackerState, is_plausible_tracker
+from gapcast.core.time_grid import MINUTE_MS
 
 #: Largest number of loads in the plans of all devices: about 20 MB.
 MAX_TOTAL_LOADS = 100_000

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gapcast.core.documents.wording import shown_value
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS
+from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS
 from gapcast.core.windows.features import GAP, UNITS
 
 #: Numbers from this one on are epoch milliseconds, smaller ones epoch seconds.
@@ -54,7 +54,7 @@ def device_id_problem(name: str) -> str:
 class Reading(NamedTuple):
     """One minute-averaged Global Active Power value of one device.
 
-    ``minute`` is the number of the minute since the epoch (see :mod:`gapcast.core.grid`), ``gap_kw`` the power in kW.
+    ``minute`` is the number of the minute since the epoch (:mod:`gapcast.core.time_grid`), ``gap_kw`` the power in kW.
     ``redelivered`` means that the broker sent this message before without a confirmation: an old minute then is a
     duplicate and never restarts the history. ``measured`` holds the other measured features of that minute, by their
     names in :data:`gapcast.core.windows.features.MEASURED`; None if there are none. ``is_filled`` means that a held

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.readings.reading import Reading, is_device_id
 from gapcast.core.readings.samples import MeterState, OpenMinute, Sample, SampleValues
+from gapcast.core.time_grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS
 
 #: Maximum magnitude of power and other measured values.
 MOST = 1e6

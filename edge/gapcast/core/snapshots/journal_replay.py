@@ -13,11 +13,11 @@ from gapcast.core.billing.changes import DemandChange, LimitChange
 from gapcast.core.billing.device_windows import ClosedWindow, WindowState
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.plans.plans import PlannedPart
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.time_grid import DAY_MIN
 
 #: Windows forecast at a time when forecasts are repeated.
 _BATCH = 256

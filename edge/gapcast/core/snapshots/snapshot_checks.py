@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.grid import LATEST_MS
 from gapcast.core.learning.ensemble.learning_state import TRACKED
 from gapcast.core.readings.reading import is_device_id
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE, MOST
 from gapcast.core.readings.submeters import is_submeter
 from gapcast.core.snapshots.snapshot import Snapshot
+from gapcast.core.time_grid import LATEST_MS
 
 Mask = NDArray[np.bool_]
 

@@ -21,10 +21,10 @@ from __future__ import annotations
 import math
 from enum import Enum
 
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.device_streams import Stream
 from gapcast.core.streams.stream_windows import SetBackStream, StreamWindows
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED, bridge
 
 #: Late readings in a row, one minute apart, that restart a history.

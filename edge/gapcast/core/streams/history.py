@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.forecasts.forecast import DECIMALS, Forecasts
-from gapcast.core.grid import minute_label
 from gapcast.core.streams.device_streams import Stream
+from gapcast.core.time_grid import minute_label
 
 #: Minutes of the ring beyond the stored past: the targets of the newest forecasts.
 AHEAD_MIN = 60

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from gapcast.core.arrays.array_types import F32, I64
-from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY, WEEK_MIN
+from gapcast.core.time_grid import DAY_MIN, EPOCH_WEEKDAY, WEEK_MIN
 
 GAP = "gap_kw"
 #: Measured features with their units. The first is always present.

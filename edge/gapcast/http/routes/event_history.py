@@ -12,10 +12,10 @@ from typing import NamedTuple
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import minute_label
 from gapcast.core.outlook.documents.outlook_document import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.streams.buffer import ReadingStatus
+from gapcast.core.time_grid import minute_label
 from gapcast.service.reports.event_feed import DeviceEvent, FeedEvent
 
 #: Number of stored events: hours of a household, or a second of the largest fleet.

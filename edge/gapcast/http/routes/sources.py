@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from gapcast.core.grid import instant_label
+from gapcast.core.time_grid import instant_label
 from gapcast.service.ports.intake import IntakeStatus, WaitingDevice
 from gapcast.service.queries.queries import ServiceQueries
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import minute_label
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.discovery.discovery_message import MEASURED_EXPIRE_S, HomeAssistantTopics, discovery_payload
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.session import Session

@@ -11,7 +11,7 @@ from gapcast.core.demand.demand import VALID_MIN, Demands, is_late
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.demand.documents.demand_messages import N_MESSAGES, DemandMessages, DemandPackets, WrittenDemands
 from gapcast.core.demand.documents.max_power import headrooms_w, max_powers_w
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.connection.delivery import Outgoing, SentBatch
 from gapcast.mqtt.packets.frames import PUBLISH, RETAIN
 from gapcast.mqtt.session.session import Session

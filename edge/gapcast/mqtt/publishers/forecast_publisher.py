@@ -7,8 +7,8 @@ from functools import partial
 
 from gapcast.core.forecasts.forecast import Forecasts, HorizonParts
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.packets.properties import forwarded_properties
 from gapcast.mqtt.publishers.batch_sender import BatchSender

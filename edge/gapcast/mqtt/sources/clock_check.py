@@ -7,9 +7,9 @@ from datetime import tzinfo
 
 import structlog
 
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.clocks import Clock, Clocks, clock_fix
 from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.service.ports.broker_link import IncomingMessage
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gapcast.core.grid import minute_label
 from gapcast.core.meters.source import part_of, terms_of
 from gapcast.core.meters.values import number_of
 from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.features import GAP
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.payloads import check_own_echo, decode_document, raise_if_too_large

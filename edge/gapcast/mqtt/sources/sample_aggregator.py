@@ -7,13 +7,13 @@ from heapq import heappop, heappush
 from math import inf
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.energy_counter import EnergyCounter
 from gapcast.core.meters.minutes import MinuteMeans, SampleResult
 from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.samples import MeterState, Sample
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.slow_meters import SlowMeters, log_filling
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import structlog
 
-from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.meters.minutes import MAX_EVERY_S, HeldValue
 from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.time_grid import instant_label, minute_label
 from gapcast.mqtt.sources.meter import Meter
 
 log = structlog.get_logger(__name__)

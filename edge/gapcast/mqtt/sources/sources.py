@@ -9,12 +9,12 @@ from dataclasses import replace
 import structlog
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.grid import MINUTE_MS, minute_of
 from gapcast.core.meters.source import Source
 from gapcast.core.monitoring.clocks import Clocks
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.samples import Sample
+from gapcast.core.time_grid import MINUTE_MS, minute_of
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.clock_check import check_clock

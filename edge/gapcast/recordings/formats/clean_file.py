@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.features import GAP, MEASURED
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import Series

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64
-from gapcast.core.grid import DAY_MIN, MINUTE_MS, instant_label
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS, instant_label
 from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, LeftOut, SeriesName, column_of, field_at
 from gapcast.recordings.text.fields import unit_in
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.minute_sums import MIN_COVERED, MOST_FILLED
+from gapcast.core.time_grid import MINUTE_MS
 
 _SAMPLES_AT_ONCE = 50_000
 

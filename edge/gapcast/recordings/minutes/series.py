@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import MINUTE_MS, minute_label
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import is_submeter
+from gapcast.core.time_grid import MINUTE_MS, minute_label
 from gapcast.core.windows.features import GAP
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64
-from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.recordings.text.field_block import FieldBlock
 from gapcast.recordings.text.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM, LOCAL, WITH_OFFSET, TimestampParser
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.errors import SourceError
-from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import is_submeter
+from gapcast.core.time_grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.recordings.text.timestamps import LOCAL
 
 #: The longest recording: each minute of it takes memory.

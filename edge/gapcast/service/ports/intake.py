@@ -8,9 +8,9 @@ from itertools import islice
 
 from gapcast.core.documents.wording import counted
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.samples import SampleCount
+from gapcast.core.time_grid import MINUTE_MS
 
 #: Devices that are looked at, and that a status lists.
 _MAX_SCANNED, _MAX_LISTED = 1_000, 20

@@ -12,7 +12,7 @@ from gapcast.core.demand.headroom.headroom import Headroom
 from gapcast.core.demand.headroom.headroom_request import headroom_request
 from gapcast.core.demand.scores.scores import DemandScores, join_sums, scores_of
 from gapcast.core.errors import NoDemandError
-from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
+from gapcast.core.time_grid import MINUTE_MS, instant_label, minute_label
 from gapcast.service.queries.name_page import name_page
 from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.running_engine import RunningEngine

@@ -9,9 +9,9 @@ import structlog
 from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.device_demands import DeviceDemands
-from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.stream_windows import SetBackStream
+from gapcast.core.time_grid import minute_label
 from gapcast.service.containment import Containment, Step
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.availability import AvailabilityPublisher, ReportOptions

@@ -11,8 +11,8 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.drift import ErrorChange
+from gapcast.core.time_grid import minute_label
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.running_engine import RunningEngine

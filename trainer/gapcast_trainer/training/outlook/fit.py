@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.grid import minute_label
+from gapcast.core.time_grid import minute_label
 from gapcast.predictors.models_folder.files import MODEL_FILE
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.formats.clean_file import Clean

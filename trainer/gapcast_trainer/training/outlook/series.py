@@ -13,7 +13,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import minute_of_day
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at

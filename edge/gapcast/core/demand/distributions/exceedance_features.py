@@ -16,7 +16,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.demand.distributions.distribution import scaled
 from gapcast.core.demand.distributions.model_quantiles import NODES
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 #: Log-odds at which the line's outer parts begin.
 _MIDDLE: Final = 3.0

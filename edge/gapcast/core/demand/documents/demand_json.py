@@ -15,7 +15,7 @@ from gapcast.core.demand.documents.demand_form import SOURCE_NAMES, DemandSlot, 
 from gapcast.core.demand.documents.demand_messages import DemandMessages
 from gapcast.core.demand.documents.document import W_PER_KW
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.time_grid import instant_label, minute_label
 
 #: How Python writes a value; the others are texts.
 _CONVERSIONS: Final = {

@@ -18,7 +18,7 @@ from gapcast.core.billing.window_demands import WindowDemand
 from gapcast.core.demand.demand import Demand
 from gapcast.core.documents.document_field import DocumentField, FieldType
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.time_grid import instant_label, minute_label
 
 #: Version of the demand's schema, ``v`` in its document.
 DEMAND_SCHEMA = 1

@@ -12,7 +12,7 @@ from typing import Any
 from gapcast.core.demand.headroom.headroom import Headroom, HeadroomWindow
 from gapcast.core.documents.document_field import DocumentField, FieldType
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.time_grid import instant_label, minute_label
 
 #: Version of the answer's schema, ``v`` in its document.
 HEADROOM_SCHEMA = 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gapcast.core.documents.wording import shown_value
 from gapcast.core.errors import RequestError
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 #: Longest load that is answered, minutes. Nearly all of it lies beyond the outlook, and is approximate.
 MAX_MINUTES = DAY_MIN

@@ -30,7 +30,7 @@ from gapcast.core.demand.scores.scores import (
     WINDOWS,
     thirds_of,
 )
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 #: Probabilities are published with six decimals.
 _LEAST_P = 1e-6

@@ -13,9 +13,9 @@ from gapcast.core.billing.window_demands import INTEGERS, SOURCES
 from gapcast.core.demand.demand import FIRST, ISSUED, N_COLUMNS, NAMES, OBSERVED, Demand, Demands
 from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.scores.live_scores import LiveScores
-from gapcast.core.grid import LATEST_MS
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.readings.state_limits import LAST_MINUTE
+from gapcast.core.time_grid import LATEST_MS
 
 NEWEST = "newest"
 #: Those that may be NaN, of windows and beside them.

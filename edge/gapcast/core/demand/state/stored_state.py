@@ -22,10 +22,10 @@ from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.demand.state.demand_state import NEWEST, is_sound_newest
 from gapcast.core.errors import StateError
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import is_device_id
 from gapcast.core.readings.state_limits import LAST_MINUTE, MOST
 from gapcast.core.streams.buffer import Buffers
+from gapcast.core.time_grid import DAY_MIN
 
 #: Stored beside the columns: what the learned state is valid for ``[1]``, and the places of devices with a demand.
 SIGNATURE, TRACKED = "signature", "tracked"

@@ -15,9 +15,9 @@ from datetime import tzinfo
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.online_model import analog_features, packed_covariance, phase_table, step_features
 from gapcast.core.learning.online_model.random_features import N_HIDDEN, UNITS, RandomFeatures
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import minute_of_day
 
 #: Most recent minutes with one feature each.

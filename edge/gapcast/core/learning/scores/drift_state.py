@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.arrays.device_rows import DAMAGED, grown_size
 from gapcast.core.forecasts.outcomes import Outcomes, groups_in_order, tracked_outcomes
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN
 
 Places = NDArray[np.intp]
 #: Columns of the CUSUM state: the baseline; a CUSUM per direction, its days since 0, and their distance from the

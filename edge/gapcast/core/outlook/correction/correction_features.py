@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.outlook.correction.corrected_outlooks import OutlookInputs
 from gapcast.core.outlook.outlook import MEAN, MEDIAN, N_COLUMNS
+from gapcast.core.time_grid import DAY_MIN
 
 #: Largest value of a column.
 LIMIT = 50.0

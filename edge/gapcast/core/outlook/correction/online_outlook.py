@@ -14,7 +14,6 @@ from gapcast.core.arrays.array_predicates import is_any, is_every
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import DeviceRows, RowIndex, row_index
 from gapcast.core.forecasts.forecast_range import FEEDS_IN_KW
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import conformal_interval, error_scale
 from gapcast.core.learning.online_model import daily_profile
 from gapcast.core.learning.online_model.rls_features import BIN_MIN
@@ -25,6 +24,7 @@ from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks, Issued
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import BOUNDS, CENTRES, LOWER, MEDIAN, UPPER
 from gapcast.core.outlook.scores import scores
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import minute_of_day
 from gapcast.core.windows.window import MAX_FILL_MIN
 

@@ -17,10 +17,10 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.document_field import DocumentField, FieldType
 from gapcast.core.forecasts.forecast import DECIMALS, LEVEL
-from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.learning.scores.summary import Period
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook, Outlooks
 from gapcast.core.outlook.scores.scores import LeadScore, OutlookScores
+from gapcast.core.time_grid import instant_label, minute_label
 
 #: Version of the outlook's schema, ``v`` in its document.
 OUTLOOK_SCHEMA = 1

@@ -16,10 +16,10 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.document_field import FieldType
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.forecasts.json_rows import JsonDocuments, JsonForm, JsonRows, Packets, SlotKind, WrittenRows
-from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS
 from gapcast.core.outlook.outlook import N_COLUMNS, Outlook, Outlooks
+from gapcast.core.time_grid import instant_label, minute_label
 
 #: Fields that differ between the outlooks of a model, in order; they need no escapes.
 _TEXTS = ("device", "observed_at", "issued_at")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.grid import DAY_MIN, WEEK_MIN
+from gapcast.core.time_grid import DAY_MIN, WEEK_MIN
 
 #: The two kinds of an outlook's forecasts, and of their outcomes: a single minute, the mean of all minutes until then.
 KINDS = ("point", "mean")

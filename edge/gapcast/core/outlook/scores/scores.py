@@ -16,9 +16,9 @@ from gapcast.core.arrays.array_predicates import is_every
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecasts.forecast import UPPER as UPPER_LEVEL
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, Period
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, N_COLUMNS, UPPER
+from gapcast.core.time_grid import DAY_MIN
 
 #: The sums, in the order of their columns.
 SUMS = ("n", "squared", "absolute", "bias", "persistence squared", "persistence absolute", "window squared",
