@@ -77,7 +77,8 @@ def reading(rest: Rest, last_id: object = None, **params: str) -> Iterator[Reade
             stack.close()
             answer = stack.enter_context(rest.client.stream("GET", "/events", params=params, headers=headers))
         assert answer.headers["content-type"].startswith("text/event-stream")
-        yield Reader(answer)
+        reader = Reader(answer)  # whose end closes the answer
+        yield reader
 
 
 def push(rest: Rest, device: str = "home", n: int = 1) -> list[int]:
