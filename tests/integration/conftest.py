@@ -40,7 +40,9 @@ def start_gateway(stack: ExitStack, tmp_path: Path) -> StartGateway:
             sections["mqtt"] = {"keepalive_s": 3_600} | sections["mqtt"]  # answers to pings wait until it reads
             sections["devices"] = {"stale_after_min": 0} | sections.get("devices", {})
             sections["learning"] = {"report_every_min": 0} | sections.get("learning", {})
-        return stack.enter_context(running(gateway_settings(port, tmp_path / "state", **sections), connected=connected))
+        gateway = sections.get("gateway", {}).get("id")  # another gateway of the same test has a state of its own
+        state = tmp_path / (f"state-{gateway}" if gateway else "state")
+        return stack.enter_context(running(gateway_settings(port, state, **sections), connected=connected))
 
     return start
 

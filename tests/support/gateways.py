@@ -53,10 +53,11 @@ class Gateway:
 
     def wait_connected(self, timeout_s: float = GUARD_S) -> None:
         wait_until(
-            lambda: self.service.queries.connected,
+            lambda: self.service.queries.connected or not self._thread.is_alive(),
             lambda: f"the gateway's connection ({self.session.problem})",
             timeout_s,
         )
+        assert self._thread.is_alive(), "the gateway has ended"
 
     def wait_taken(self, n: int, timeout_s: float = GUARD_S) -> None:
         wait_until(lambda: self.n_taken >= n, lambda: f"{n} readings to be taken, {self.n_taken} were", timeout_s)
