@@ -103,7 +103,7 @@ def test_state_without_learning_is_of_the_main_horizon() -> None:
     assert restore_snapshot(engine, snapshot) == ("", [])
     assert changed_horizons(engine, snapshot) == {"pump": (5, 15)}
     assert engine.latest_of("pump") is None
-    newest = engine.copy_latest()
+    newest = engine.copy_newest_forecasts()
     assert [newest.devices[row] for row in newest.rows()] == ["home", "barn", "car"]
 
 

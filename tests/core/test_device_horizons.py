@@ -65,7 +65,7 @@ def test_documents_of_a_batch_with_two_horizons_are_those_of_its_forecasts() -> 
 def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
     run = Run(engine_of(5, HORIZONS)).process(readings_of(40))
     engine = run.engine
-    newest = engine.copy_latest()
+    newest = engine.copy_newest_forecasts()
     assert [newest.read(row) for row in newest.rows()] == engine.latest()
     assert [(one.device, one.horizon_min) for one in engine.latest()] == [
         ("home", 5), ("pump", 15), ("barn", 5), ("car", 15),

@@ -220,7 +220,7 @@ class Engine:
         found = (self.latest_of(device) for device in self.buffers.names() if device)
         return [forecast for forecast in found if forecast is not None]
 
-    def copy_latest(self) -> NewestForecasts:
+    def copy_newest_forecasts(self) -> NewestForecasts:
         """Return a copy of the newest forecasts."""
         return NewestForecasts.copied(self.buffers.names(), self.horizons.all)
 

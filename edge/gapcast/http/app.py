@@ -20,11 +20,11 @@ from gapcast.http.routes.devices import CompressedDevices, devices_router
 from gapcast.http.routes.event_readers import EventReaders
 from gapcast.http.routes.events import events_router
 from gapcast.http.routes.inference import inference_router
-from gapcast.http.routes.latest import DeviceLatestRoute
 from gapcast.http.routes.openapi_document import DocumentedApp
 from gapcast.http.routes.operations import health_router, metrics_router, models_router
 from gapcast.http.routes.outlook import outlook_router
 from gapcast.http.routes.predict import predict_router
+from gapcast.http.routes.predict_fast_path import PredictFastPath
 from gapcast.http.routes.sources import sources_router
 from gapcast.service.service import Service
 from gapcast.text.distribution_version import version_of
@@ -80,6 +80,6 @@ def _add_layers(app: FastAPI, service: Service, options: HttpOptions) -> None:
         app.add_middleware(LocalChanges, networks=options.allow_changes_from)
     app.add_middleware(CrossSiteGuard, origins=options.cors_origins)
     # Outside of the layers that a request without a body does not need:
-    app.add_middleware(DeviceLatestRoute, queries=service.queries)
+    app.add_middleware(PredictFastPath, queries=service.queries)
     for layer in outer_layers(options, service.statistics):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)

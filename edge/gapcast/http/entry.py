@@ -19,7 +19,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.errors import problems
 from gapcast.http.options import HttpOptions
 from gapcast.http.outer_layers import outer_layers
-from gapcast.http.routes.latest import DeviceLatestRoute
+from gapcast.http.routes.predict_fast_path import PredictFastPath
 from gapcast.http.routes.probes import ENDLESS, LIVENESS, METRICS, READINESS, Probes
 from gapcast.service.containment import record_internal_error
 from gapcast.service.service import Service
@@ -73,7 +73,7 @@ class RestEntry:
         options: HttpOptions,
     ) -> None:
         self._application = application
-        light: ASGIApp = DeviceLatestRoute(Probes(application, service.queries, registry), service.queries)
+        light: ASGIApp = PredictFastPath(Probes(application, service.queries, registry), service.queries)
         for layer in outer_layers(options, service.statistics):
             light = layer.cls(light, *layer.args, **layer.kwargs)
         self._light = light

@@ -16,7 +16,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.forecasts.forecast import Forecast, Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
-from gapcast.core.forecasts.latest import Latest
+from gapcast.core.forecasts.newest_forecast_columns import NewestForecastColumns
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.forecasts.published_powers import PublishedPowers
 from gapcast.core.horizons.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
@@ -96,7 +96,7 @@ class HorizonForecaster:
         #: The trees of the nightly refit, by device.
         self.forests = HouseForests(model_set.context, self.horizon_min, zone)
         #: The newest forecasts, by row of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self.has_path else 1, members, self._range)
+        self.newest = NewestForecastColumns(len(model.lead_times_min) if self.has_path else 1, members, self._range)
 
     @property
     def context(self) -> int:

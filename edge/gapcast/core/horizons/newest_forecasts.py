@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gapcast.core.forecasts.forecast import Forecast
-from gapcast.core.forecasts.latest import Latest
+from gapcast.core.forecasts.newest_forecast_columns import NewestForecastColumns
 from gapcast.core.horizons.horizon_forecaster import HorizonForecaster
 from gapcast.core.models.predictor import ModelIdentity
 
@@ -16,7 +16,7 @@ class NewestForecasts:
     """The devices by row ("": forgotten), and for each horizon the newest forecasts and their model."""
 
     devices: list[str]
-    by_horizon: tuple[tuple[Latest, ModelIdentity], ...]
+    by_horizon: tuple[tuple[NewestForecastColumns, ModelIdentity], ...]
 
     @classmethod
     def copied(cls, devices: list[str], forecasters: Iterable[HorizonForecaster]) -> NewestForecasts:

@@ -139,7 +139,8 @@ def restore_newest(
 ) -> None:
     """Restore the newest forecasts of one horizon, if they are valid for ``forecaster``.
 
-    ``planned`` are the :attr:`~gapcast.core.forecasts.latest.Latest.planned` powers of the devices of all horizons.
+    ``planned`` are the powers of devices of all horizons, as in
+    :attr:`~gapcast.core.forecasts.newest_forecast_columns.NewestForecastColumns.planned`.
     """
     if stored.signature != forecaster_signature(forecaster) or stored.columns.latest.keys() != {*_LATEST}:
         return

@@ -27,8 +27,8 @@ class Snapshot:
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
     the bits of :class:`~gapcast.core.streams.device_streams.Stream`, lowest first, as is ``filled`` (None: no minute
     was); ``last_minute`` and ``n_seen`` are ``[N]``; the ``latest_`` ones are
-    :meth:`gapcast.core.forecasts.latest.Latest.columns` of ``model``. ``held`` and ``late_runs`` are readings that are
-    not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
+    :meth:`gapcast.core.forecasts.newest_forecast_columns.NewestForecastColumns.columns` of ``model``. ``held`` and
+    ``late_runs`` are readings that are not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
     :class:`~gapcast.core.learning.ensemble.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.scores.Scores` and
     :class:`~gapcast.core.learning.scores.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
     that of the engine (empty: not known). ``submeters`` are the names of the submeters' channels. ``plans`` are the

@@ -145,7 +145,7 @@ class ServiceQueries:
         """
         with self._running.lock:
             engine = self._running.engine
-            newest = engine.copy_latest()
+            newest = engine.copy_newest_forecasts()
         rows = {newest.devices[row]: row for row in newest.rows()}
         page, next_ = name_page(rows, limit, after)
         found = (newest.read(rows[device]) for device in page)

@@ -1,4 +1,4 @@
-"""The latest forecast of every device, in columns.
+"""The newest forecast of every device, in columns.
 
 36 bytes per device, 4 more for each further lead time, and 8 more for each ensemble member.
 """
@@ -27,8 +27,8 @@ _ROUNDING = 1e-6
 I32 = NDArray[np.int32]
 
 
-class Latest:
-    """The latest forecast of each row of :class:`gapcast.core.streams.buffer.Buffers`."""
+class NewestForecastColumns:
+    """The newest forecast of each row of :class:`gapcast.core.streams.buffer.Buffers`."""
 
     def __init__(
         self, n_leads: int = 1, members: tuple[str, ...] = (), forecast_range: ForecastRange = _WIDEST_RANGE
@@ -108,7 +108,7 @@ class Latest:
         self.n_steps += 1
 
     def read(self, row: int, device: str, model: ModelIdentity) -> Forecast | None:
-        """Return the latest forecast for ``row``, which is the row of ``device``, by ``model``.
+        """Return the newest forecast for ``row``, which is the row of ``device``, by ``model``.
 
         None if there is none, or if the stored values are outside their possible ranges.
         """
@@ -189,9 +189,9 @@ class Latest:
             self._kw, self._when, self._n_observed = doubled(self._kw), doubled(self._when), doubled(self._n_observed)
             self._shares = doubled(self._shares)
 
-    def copy(self) -> Latest:
+    def copy(self) -> NewestForecastColumns:
         """Return a copy."""
-        made = Latest(members=self._members, forecast_range=self._forecast_range)
+        made = NewestForecastColumns(members=self._members, forecast_range=self._forecast_range)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         made._shares, made.planned = self._shares.copy(), dict(self.planned)
         return made

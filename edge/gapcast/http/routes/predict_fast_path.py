@@ -13,7 +13,7 @@ from gapcast.service.queries.queries import ServiceQueries
 _DEVICE_QUERY = b"device="
 
 
-class DeviceLatestRoute:
+class PredictFastPath:
     """Answers with a device's latest forecast if there is one; all other requests pass on to the routes.
 
     The route ``/predict`` returns the same, and adds the OpenAPI document and the problems.

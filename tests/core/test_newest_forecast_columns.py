@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.forecasts.forecast import EnsembleWeights, Forecasts, join_forecasts
-from gapcast.core.forecasts.latest import Latest
+from gapcast.core.forecasts.newest_forecast_columns import NewestForecastColumns
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
 
@@ -18,7 +18,7 @@ MEDIAN, LOWER, UPPER, FIRST_MEAN = range(4)
 @pytest.fixture
 def columns() -> tuple[np.ndarray, ...]:
     """The stored columns of one forecast."""
-    latest = Latest(2, NAMES)
+    latest = NewestForecastColumns(2, NAMES)
     shares = EnsembleWeights(NAMES, np.array([[0.75, 0.25, 0.5, 0.5]], dtype=np.float32))
     quantiles_kw = [1.5], [1.0], [2.0]
     made = Forecasts(
@@ -58,14 +58,14 @@ def test_latest_does_not_return_impossible_values(
     columns: tuple[np.ndarray, ...], column: int, place: int, value: float
 ) -> None:
     columns[column][0, place] = value
-    after = Latest(2, NAMES)
+    after = NewestForecastColumns(2, NAMES)
     after.restore_columns(*columns)
     assert after.read(0, "a", MODEL) is None
 
 
 def test_latest_without_a_forecast_is_none() -> None:
-    assert Latest(2, NAMES).read(0, "a", MODEL) is None
-    assert Latest(2, NAMES).read(1_000, "a", MODEL) is None
+    assert NewestForecastColumns(2, NAMES).read(0, "a", MODEL) is None
+    assert NewestForecastColumns(2, NAMES).read(1_000, "a", MODEL) is None
 
 
 @pytest.mark.parametrize("has_quantiles", [False, True])
@@ -74,7 +74,7 @@ def test_latest_single_forecast_is_stored_as_among_others(has_quantiles: bool, h
     median_kw, lower_kw, upper_kw = ([1.5], [1.0], [2.0]) if has_quantiles else (None, None, None)
     path_kw = np.array([[1.2, 1.6]]) if has_path else None
     made = Forecasts(MODEL, 1_700_000_000_000, ["a"], [28_000_000], [30], [1.6], median_kw, lower_kw, upper_kw, path_kw)
-    alone, among = (Latest(2 if has_path else 1) for _ in range(2))
+    alone, among = (NewestForecastColumns(2 if has_path else 1) for _ in range(2))
     alone.store_forecasts([3], made)
     among.store_forecasts([3, 4], join_forecasts([made, made]))
     assert alone.read(3, "a", MODEL) == among.read(3, "a", MODEL) == made[0]
