@@ -15,7 +15,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import join_forecasts
-from gapcast.core.forecasts.forecast_range import Repairs, Replacement
+from gapcast.core.forecasts.forecast_range import ForecastReplacements, Replacement
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Prediction
@@ -161,19 +161,19 @@ def test_forecast_path_with_nan_becomes_persistence() -> None:
     engine = Engine(FixedOutput(outputs=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
     forecasts = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
     assert forecasts[0].path_kw == (2.0,) * 5
-    assert forecasts.repairs == Repairs(("persistence",), (Replacement("home", "model", 1.0),))
+    assert forecasts.replacements == ForecastReplacements(("persistence",), (Replacement("home", "model", 1.0),))
 
 
 def test_joined_forecasts_have_the_repairs_of_all_parts() -> None:
     engine = Engine(FixedOutput(outputs=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
     parts = [engine.forecast(engine.accept(minutes(2, device=device)), issued_at_ms=0) for device in ("a", "b")]
     replaced = tuple(Replacement(device, "model", 1.0) for device in ("a", "b"))
-    assert join_forecasts(parts).repairs == Repairs(("persistence",), replaced)
+    assert join_forecasts(parts).replacements == ForecastReplacements(("persistence",), replaced)
 
 
 def test_joined_forecasts_without_repairs_have_none() -> None:
     engine = Engine(Persistence())
-    assert join_forecasts([engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)]).repairs is None
+    assert join_forecasts([engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)]).replacements is None
 
 
 @pytest.mark.parametrize("levels", [(0.05, 0.5, 0.95), (0.25, 0.5, 0.75)])
@@ -293,8 +293,8 @@ def test_engine_replaces_a_non_finite_forecast_by_persistence() -> None:
     engine = Engine(Broken())
     forecasts = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
     assert forecasts.gap_kw == [2.0]
-    assert forecasts.repairs is not None
-    assert forecasts.repairs.models == ("persistence",)
+    assert forecasts.replacements is not None
+    assert forecasts.replacements.models == ("persistence",)
 
 
 def test_series_replaces_a_non_finite_forecast_by_persistence() -> None:

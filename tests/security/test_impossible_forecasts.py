@@ -23,7 +23,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.history import History
 from gapcast.predictors.baselines import Persistence
-from gapcast.service.batches.forecast_step import record_repairs
+from gapcast.service.batches.forecast_step import record_replacements
 
 FIRST = 21_476_160
 LIMITS = Limits(-5.0, 20.0)
@@ -129,7 +129,7 @@ def test_forecasts_from_any_damaged_state_are_possible(options: dict[str, Any], 
             for summary in engine.scores_of(device).values():
                 figures = [summary.mse_kw2, summary.mae_kw, summary.bias_kw, summary.width_kw, summary.coverage]
                 assert all(figure is None or np.isfinite(figure) for figure in figures)
-    healthy = [forecast_minute(engine, minute).repairs for minute in range(16, 22)]
+    healthy = [forecast_minute(engine, minute).replacements for minute in range(16, 22)]
     assert healthy[-1] is None, "the devices are healthy again"
 
 
@@ -143,7 +143,7 @@ def test_forecasts_from_any_model_output_are_possible(options: dict[str, Any], v
     while script or minute < 3:
         forecast_minute(engine, minute)
         minute += 1
-    assert forecast_minute(engine, minute).repairs is None
+    assert forecast_minute(engine, minute).replacements is None
 
 
 @FEW
@@ -169,8 +169,8 @@ def test_nan_for_one_window_does_not_affect_the_others(absurd: float) -> None:
     assert home == sound.forecast(sound.accept(readings), 0)[0]
     assert (farm.gap_kw, farm.median_kw, farm.lower_kw, farm.upper_kw) == pytest.approx((10.0, 10.0, 9.6, 10.4))
     assert farm.path_kw == (10.0,) * 5
-    assert forecasts.repairs is not None
-    assert [(one.device, one.cause) for one in forecasts.repairs.replaced] == [("farm", "model")]
+    assert forecasts.replacements is not None
+    assert [(one.device, one.cause) for one in forecasts.replacements.replaced] == [("farm", "model")]
 
 
 def test_flipped_bit_in_a_width_gives_persistence_and_a_reset() -> None:
@@ -187,8 +187,8 @@ def test_flipped_bit_in_a_width_gives_persistence_and_a_reset() -> None:
     last_kw = readings_at(20)[1].gap_kw
     assert (flat.gap_kw, flat.median_kw) == pytest.approx((last_kw, last_kw))
     assert (flat.lower_kw, flat.upper_kw) == pytest.approx((max(last_kw - 0.4, 0.0), last_kw + 0.4))
-    assert forecasts.repairs is not None
-    (replacement,) = forecasts.repairs.replaced
+    assert forecasts.replacements is not None
+    (replacement,) = forecasts.replacements.replaced
     assert (replacement.device, replacement.cause) == ("flat", "state")
     assert replacement.value_kw > WITHIN.high_kw
     assert all(np.array_equal(other[name], array[1], equal_nan=True) for name, array in state.arrays.items())
@@ -204,8 +204,8 @@ def test_damaged_coefficient_resets_its_device_once(*, compiled: bool) -> None:
     for minute in range(20):
         forecast_minute(engine, minute)
     ensemble.state.arrays["coefficients"][engine.buffers.row("flat") + 1, 0, 0] = np.nan
-    repairs = [forecast_minute(engine, minute).repairs for minute in range(20, 35)]
-    assert [len(one.replaced) if one else 0 for one in repairs] == [1] + [0] * 14
+    replacements = [forecast_minute(engine, minute).replacements for minute in range(20, 35)]
+    assert [len(one.replaced) if one else 0 for one in replacements] == [1] + [0] * 14
 
 
 def test_bounds_over_the_range_are_clipped_without_a_reset() -> None:
@@ -221,7 +221,7 @@ def test_wide_interval_near_the_limit_is_clipped() -> None:
     assert engine.ensemble is not None
     engine.ensemble.state.arrays["seen"][1, 2] = np.log(20.0)
     forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 3, 15.0)]), 0)
-    assert forecasts.repairs is None
+    assert forecasts.replacements is None
     assert forecasts[0].upper_kw == WITHIN.high_kw
     assert engine.ensemble.state.arrays["seen"][1, 2] == np.log(20.0)
 
@@ -234,8 +234,8 @@ def test_damaged_rls_model_without_intervals_gives_persistence() -> None:
     engine.ensemble.state.arrays["coefficients"][1] = np.nan
     forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 3, 3.0)]), 0)
     assert (forecasts[0].gap_kw, forecasts[0].median_kw, forecasts[0].lower_kw) == (3.0, 3.0, None)
-    assert forecasts.repairs is not None
-    assert [one.cause for one in forecasts.repairs.replaced] == ["state"]
+    assert forecasts.replacements is not None
+    assert [one.cause for one in forecasts.replacements.replaced] == ["state"]
 
 
 def test_crossed_quantiles_are_sorted() -> None:
@@ -279,6 +279,6 @@ def test_repairs_are_counted_by_cause() -> None:
     statistics = Statistics()
     engine = Engine(Scripted(values=[np.nan] * 20), 10, limits=LIMITS)
     forecasts = engine.forecast(engine.accept([Reading("home", FIRST + i, 1.0) for i in range(2)]), 0)
-    assert forecasts.repairs is not None
-    record_repairs(statistics, forecasts.repairs)
+    assert forecasts.replacements is not None
+    record_replacements(statistics, forecasts.replacements)
     assert (statistics.n_model_failures, statistics.forecasts_replaced) == (1, {"model": 1, "state": 0})

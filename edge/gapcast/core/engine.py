@@ -124,7 +124,7 @@ class Engine:
         """Forecast the accepted windows in one call per model, and store the newest forecast of each device.
 
         All powers are finite and within the range of forecasts, and bounds enclose the median: other values are
-        replaced and listed in :attr:`Forecasts.repairs`. Raises :class:`ModelError` if a model cannot be run.
+        replaced and listed in :attr:`Forecasts.replacements`. Raises :class:`ModelError` if a model cannot be run.
         """
         if not accepted.devices:
             return Forecasts(self.published_model, issued_at_ms, [], [], [], [])

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from gapcast.core.isolation import ForecastFailed
 from gapcast.core.streams.accepted_batch import none_accepted
 from gapcast.service.batches.acknowledgement import BatchAcknowledgement
-from gapcast.service.batches.forecast_step import ForecastStep, record_repairs
+from gapcast.service.batches.forecast_step import ForecastStep, record_replacements
 from gapcast.service.batches.served_batch import BatchMetrics, ServedBatch
 from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
@@ -59,7 +59,7 @@ class BatchPipeline:
             ("publish", self._record_seen),
             ("forecast", self._forecast),
         )
-        self._repair_steps: _Steps = (("forecast", self._record_repairs),)  # only if there are any
+        self._replacement_steps: _Steps = (("forecast", self._record_replacements),)  # only if there are any
         self._publish_steps: _Steps = (
             ("publish", self._publish),
             ("publish", self._publish_measured),
@@ -98,8 +98,8 @@ class BatchPipeline:
             if persistence.changes:
                 run_steps(self._change_steps, batch)
             run_steps(self._forecast_steps, batch)
-        if batch.forecasts.repairs is not None:
-            run_steps(self._repair_steps, batch)
+        if batch.forecasts.replacements is not None:
+            run_steps(self._replacement_steps, batch)
         run_steps(self._publish_steps, batch)
         with lock:
             run_steps(self._learn_steps, batch)
@@ -165,9 +165,9 @@ class BatchPipeline:
 
     # --- without it -----------------------------------------------------------------------------
 
-    def _record_repairs(self, batch: ServedBatch) -> None:
-        if batch.forecasts.repairs is not None:
-            record_repairs(self._statistics, batch.forecasts.repairs)
+    def _record_replacements(self, batch: ServedBatch) -> None:
+        if batch.forecasts.replacements is not None:
+            record_replacements(self._statistics, batch.forecasts.replacements)
 
     def _publish(self, batch: ServedBatch) -> None:
         batch.forecast_ids = [0] * len(batch.accepted.devices)

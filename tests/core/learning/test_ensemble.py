@@ -18,7 +18,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
-from gapcast.core.forecasts.forecast_range import Repairs
+from gapcast.core.forecasts.forecast_range import ForecastReplacements
 from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
@@ -179,7 +179,7 @@ def test_ensemble_leaves_out_a_member_with_nan() -> None:
 
     engine = ensemble_engine(Smooth(), Broken(name="broken"))
     forecasts = engine.forecast(engine.accept(readings_of(3)), 0)
-    assert forecasts.repairs == Repairs(models=("broken",), replaced=())
+    assert forecasts.replacements == ForecastReplacements(models=("broken",), replaced=())
     assert len(forecasts) > 0
     assert np.isfinite(forecasts.gap_kw).all()
 

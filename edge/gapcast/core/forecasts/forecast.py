@@ -10,7 +10,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.forecasts.forecast_fields import FIELDS
-from gapcast.core.forecasts.forecast_range import Repairs
+from gapcast.core.forecasts.forecast_range import ForecastReplacements
 from gapcast.core.models.predictor import ModelIdentity
 
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
@@ -109,11 +109,11 @@ class Forecasts:
     ``numbers`` ``[N, 4 + K + 2 E]`` are the mean, median, lower and upper bound, path and weights again, in the order
     of the document, where forecasts have all of them (a path only if the model has one); None where they do not. All
     forecasts of one ``model``, the same object, have the same members and lead times then.
-    ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
-    nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
-    of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several: then
-    ``model`` is that of the first, and ``path_kw`` and ``shares`` are None. Not to be changed; it is not frozen because
-    that doubles the time to create it, and there is one for each reading that arrives alone.
+    ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``replacements``
+    if nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their
+    values of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several:
+    then ``model`` is that of the first, and ``path_kw`` and ``shares`` are None. Not to be changed; it is not frozen
+    because that doubles the time to create it, and there is one for each reading that arrives alone.
     """
 
     model: ModelIdentity
@@ -127,7 +127,7 @@ class Forecasts:
     upper_kw: list[float] | None = None
     path_kw: F64 | None = None
     shares: EnsembleWeights | None = None
-    repairs: Repairs | None = None
+    replacements: ForecastReplacements | None = None
     uncontrolled_kw: list[float | None] | None = None
     planned_kw: list[float | None] | None = None
     parts: HorizonParts | None = None
@@ -190,6 +190,6 @@ def join_forecasts(parts: Sequence[Forecasts]) -> Forecasts:
         shares = EnsembleWeights(first.shares.names, weights)
     paths_kw = [part.path_kw for part in parts if part.path_kw is not None]
     path_kw = np.concatenate(paths_kw) if paths_kw else None
-    repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])
+    replacements = ForecastReplacements.joined([part.replacements for part in parts if part.replacements is not None])
     columns = {name: column(name) for name in _COLUMNS} | {name: sparse_column(name) for name in _SPARSE_COLUMNS}
-    return replace(first, path_kw=path_kw, shares=shares, repairs=repairs, numbers=None, **columns)
+    return replace(first, path_kw=path_kw, shares=shares, replacements=replacements, numbers=None, **columns)

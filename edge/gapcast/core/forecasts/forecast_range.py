@@ -49,15 +49,15 @@ class Replacement(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Repairs:
-    """The repairs of a batch of forecasts: models that returned unusable values, and the replaced forecasts."""
+class ForecastReplacements:
+    """The replacements of a batch of forecasts: models that returned unusable values, and the replaced forecasts."""
 
     models: tuple[str, ...]
     replaced: tuple[Replacement, ...]
 
     @classmethod
-    def joined(cls, parts: Sequence[Repairs]) -> Repairs | None:
-        """Return the repairs of all ``parts`` of a batch, each model once; None if there are none."""
+    def joined(cls, parts: Sequence[ForecastReplacements]) -> ForecastReplacements | None:
+        """Return the replacements of all ``parts`` of a batch, each model once; None if there are none."""
         if not parts:
             return None
         models = dict.fromkeys(model for part in parts for model in part.models)

@@ -20,8 +20,8 @@ from gapcast.core.forecasts.newest_forecast_columns import NewestForecastColumns
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.forecasts.published_powers import PublishedPowers
 from gapcast.core.horizons.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
+from gapcast.core.horizons.forecast_replacements import replace_impossible_windows, replacements_of
 from gapcast.core.horizons.model_set import ModelPredictions, ModelSet
-from gapcast.core.horizons.repairs import repair_windows, repairs_of
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.forests.house_forests import HouseForests
 from gapcast.core.learning.scores.drift import Drift, ErrorChange
@@ -163,9 +163,9 @@ class HorizonForecaster:
         if is_repaired:
             models = (self.model,) if self.ensemble is None else self.ensemble.models
             combines = self.ensemble is not None and self.ensemble.options.combines
-            repairs = repairs_of(accepted, models, unusable, replaced, combines=combines)
-            repair_windows(buffers, accepted, measured, unusable, replaced, self._range)
-            forecasts = replace(forecasts, repairs=repairs)
+            replacements = replacements_of(accepted, models, unusable, replaced, combines=combines)
+            replace_impossible_windows(buffers, accepted, measured, unusable, replaced, self._range)
+            forecasts = replace(forecasts, replacements=replacements)
         if accepted.planned:
             forecasts = plans.add_to(forecasts, accepted.planned, self._range)
         self.newest.store_forecasts(accepted.rows, forecasts)

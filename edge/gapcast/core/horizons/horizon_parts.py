@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gapcast.core.forecasts.forecast import Forecasts, HorizonParts, join_forecasts
-from gapcast.core.forecasts.forecast_range import Repairs
+from gapcast.core.forecasts.forecast_range import ForecastReplacements
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.outlook.outlook import ModelMeans, Outlooks
@@ -46,7 +46,9 @@ def mixed_forecasts(parts: Placed[Forecasts]) -> Forecasts:
         **{name: column(name, of_all=False) for name in ("uncontrolled_kw", "planned_kw")},
         path_kw=None,
         shares=None,
-        repairs=Repairs.joined([one.repairs for _, one in parts if one.repairs is not None]),
+        replacements=ForecastReplacements.joined(
+            [one.replacements for _, one in parts if one.replacements is not None]
+        ),
         parts=HorizonParts(tuple((tuple(places), one) for places, one in parts), tuple(order)),
     )
 

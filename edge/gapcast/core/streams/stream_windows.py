@@ -153,7 +153,7 @@ class StreamWindows:
         """Return the number of real readings in the window of ``stream``."""
         return (stream.observed & ~stream.filled & self._counted_bits).bit_count()
 
-    def repair_window(self, device: str, forecast_range: ForecastRange) -> None:
+    def replace_impossible_values(self, device: str, forecast_range: ForecastRange) -> None:
         """Replace values that no reading can have by the device's newest reading."""
         stream = self.streams[device]
         values = stream.block[stream.at].reshape(self._width, -1)

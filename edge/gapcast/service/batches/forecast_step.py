@@ -8,7 +8,7 @@ import structlog
 
 from gapcast.core.errors import ModelError
 from gapcast.core.forecasts.forecast import Forecasts
-from gapcast.core.forecasts.forecast_range import Repairs
+from gapcast.core.forecasts.forecast_range import ForecastReplacements
 from gapcast.core.isolation import forecast_apart
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.outlook.outlook import Outlooks
@@ -69,16 +69,16 @@ class ForecastStep:
         log.exception("model.failed", problem=str(error))
 
 
-def record_repairs(statistics: Statistics, repairs: Repairs) -> None:
+def record_replacements(statistics: Statistics, replacements: ForecastReplacements) -> None:
     """Count and log the forecasts of one batch that were replaced because their values were impossible.
 
     The log is rate-limited by event.
     """
-    if repairs.models:
+    if replacements.models:
         statistics.n_model_failures += 1
         problem = "the model returned a non-finite or out-of-range value; persistence was published instead"
-        log.error("model.failed", models=", ".join(repairs.models), problem=problem)
-    for replacement in repairs.replaced:
+        log.error("model.failed", models=", ".join(replacements.models), problem=problem)
+    for replacement in replacements.replaced:
         cause = replacement.cause
         statistics.forecasts_replaced[cause] += 1
         log.warning(

@@ -1,4 +1,4 @@
-"""The repairs of a batch of forecasts: what was replaced, and the windows whose values no reading can have."""
+"""The replacements of a batch of forecasts: what was replaced, and the windows whose values no reading can have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, Flags
-from gapcast.core.forecasts.forecast_range import ForecastRange, Repairs, Replacement
+from gapcast.core.forecasts.forecast_range import ForecastRange, ForecastReplacements, Replacement
 from gapcast.core.horizons.model_set import UnusablePredictions
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.streams.accepted_batch import AcceptedBatch
@@ -17,15 +17,15 @@ from gapcast.core.streams.buffer import Buffers
 ReplacedValues = Sequence[tuple[int, float]]
 
 
-def repairs_of(
+def replacements_of(
     accepted: AcceptedBatch,
     models: Sequence[ModelIdentity],
     unusable: Mapping[int, UnusablePredictions],
     replaced: ReplacedValues,
     *,
     combines: bool,
-) -> Repairs:
-    """Return the repairs of a batch with ``unusable`` predictions, by index of the model.
+) -> ForecastReplacements:
+    """Return the replacements of a batch with ``unusable`` predictions, by index of the model.
 
     ``combines``: whether the published forecasts combine several models; else they are those of the first one.
     """
@@ -35,10 +35,10 @@ def repairs_of(
         places = np.flatnonzero(which)
         found += (Replacement(accepted.devices[i], "model", float(mean_kw[i])) for i in places.tolist())
     found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
-    return Repairs(tuple(models[i].name for i in sorted(unusable)), tuple(found))
+    return ForecastReplacements(tuple(models[i].name for i in sorted(unusable)), tuple(found))
 
 
-def repair_windows(
+def replace_impossible_windows(
     buffers: Buffers,
     accepted: AcceptedBatch,
     measured: F32,
@@ -46,11 +46,11 @@ def repair_windows(
     replaced: ReplacedValues,
     forecast_range: ForecastRange,
 ) -> None:
-    """Repair the buffers of devices whose window, in ``measured`` ``[N, context, C]``, holds impossible values."""
+    """Replace impossible values in the buffers of devices whose window in ``measured`` ``[N, context, C]`` has any."""
     touched: Flags = np.zeros(len(accepted.devices), dtype=bool)
     for which, _ in unusable.values():
         touched |= which
     touched[[i for i, _ in replaced]] = True
     for i in np.flatnonzero(touched).tolist():
         if not forecast_range.usable_windows(measured[i, :, : buffers.n_required]).all():
-            buffers.repair_window(accepted.devices[i], forecast_range)
+            buffers.replace_impossible_values(accepted.devices[i], forecast_range)
