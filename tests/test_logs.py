@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn
 import pytest
 import structlog
 
-from gapcast.observability.log_rate_limit import BURST, PER_S, LibraryFilter, LogBudget, as_library_event
+from gapcast.observability.log_rate_limit import BURST, PER_S, LibraryFilter, LogRateLimiter, as_library_event
 from gapcast.observability.logs import FORMER_NAMES, configure_logs
 from tests.support.optional_tools import ROOT
 
@@ -101,14 +101,14 @@ def test_log_levels_documented_match_the_code() -> None:
         assert set(events_on_page()[event][0].split(", ")) == found, event
 
 
-# --- the budget ---------------------------------------------------------------------------------------
+# --- the rate limit -----------------------------------------------------------------------------------
 
 
-def passed(budget: LogBudget, event: str, n: int) -> list[dict[str, Any]]:
+def passed(limiter: LogRateLimiter, event: str, n: int) -> list[dict[str, Any]]:
     entries = []
     for _ in range(n):
         try:
-            entries.append(dict(budget(None, "warning", {"event": event})))
+            entries.append(dict(limiter(None, "warning", {"event": event})))
         except structlog.DropEvent:
             continue
     return entries
@@ -116,27 +116,27 @@ def passed(budget: LogBudget, event: str, n: int) -> list[dict[str, Any]]:
 
 def test_log_rate_limit_allows_a_burst_then_a_rate() -> None:
     now_s = 0.0
-    budget = LogBudget(lambda: now_s)
-    assert passed(budget, "clock.wrong", 500) == [{"event": "clock.wrong"}] * int(BURST)
-    assert passed(budget, "meter.slow", 1) == [{"event": "meter.slow"}]  # each has its own
+    limiter = LogRateLimiter(lambda: now_s)
+    assert passed(limiter, "clock.wrong", 500) == [{"event": "clock.wrong"}] * int(BURST)
+    assert passed(limiter, "meter.slow", 1) == [{"event": "meter.slow"}]  # each has its own
     now_s = 1 / PER_S
-    assert passed(budget, "clock.wrong", 500) == [{"event": "clock.wrong", "omitted": 500 - int(BURST)}]
+    assert passed(limiter, "clock.wrong", 500) == [{"event": "clock.wrong", "omitted": 500 - int(BURST)}]
 
 
 def test_log_rate_limit_is_of_each_kind_of_internal_error() -> None:
-    budget = LogBudget(lambda: 0.0)
+    limiter = LogRateLimiter(lambda: 0.0)
     kinds = [("message", "ValueError"), ("message", "KeyError"), ("http", "ValueError")]
     for _ in range(int(BURST)):
         for part, kind in kinds:
-            assert budget(None, "", {"event": "internal.error", "part": part, "kind": kind})
+            assert limiter(None, "", {"event": "internal.error", "part": part, "kind": kind})
     for part, kind in kinds:
         with pytest.raises(structlog.DropEvent):
-            budget(None, "", {"event": "internal.error", "part": part, "kind": kind})
+            limiter(None, "", {"event": "internal.error", "part": part, "kind": kind})
 
 
 def test_log_rate_limit_counts_omitted_lines_of_libraries() -> None:
     now_s = 0.0
-    library = LibraryFilter(LogBudget(lambda: now_s))
+    library = LibraryFilter(LogRateLimiter(lambda: now_s))
     record = logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, "invalid", (), None)
     assert sum(library.filter(record) for _ in range(100)) == BURST
     now_s = 1 / PER_S
@@ -146,8 +146,8 @@ def test_log_rate_limit_counts_omitted_lines_of_libraries() -> None:
 
 
 def test_log_rate_limit_is_bounded_for_many_texts() -> None:
-    budget = LogBudget(lambda: 0.0)
-    assert len([1 for i in range(5_000) if budget.spend(f"text {i}") is not None]) == 256 + int(BURST)
+    limiter = LogRateLimiter(lambda: 0.0)
+    assert len([1 for i in range(5_000) if limiter.try_consume(f"text {i}") is not None]) == 256 + int(BURST)
 
 
 @pytest.fixture

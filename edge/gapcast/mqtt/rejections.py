@@ -9,8 +9,8 @@ from typing import Protocol
 import structlog
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.monitoring.budget import Budget
 from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.monitoring.token_bucket import TokenBucket
 from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
 
 log = structlog.get_logger(__name__)
@@ -47,8 +47,8 @@ class Rejections:
         self._clock_s = clock_s
         self._topic = topic.encode()
         self._statistics = statistics
-        self._budget = Budget(per_s, clock_s())
-        self._lines: dict[str, Budget] = {}  # by reason, of which there are few
+        self._bucket = TokenBucket(per_s, clock_s())
+        self._lines: dict[str, TokenBucket] = {}  # by reason, of which there are few
 
     def publish(self, topic: str, payload: bytes, problem: PayloadError, *, is_command: bool = False) -> None:
         """Publish the problem with a message on ``topic``, unless it is a rejection itself, which would loop.
@@ -65,19 +65,19 @@ class Rejections:
                 return
         else:
             self._log(topic, problem)
-        if not self._budget.spend(self._clock_s()):
+        if not self._bucket.try_consume(self._clock_s()):
             self._statistics.n_rejections_omitted += 1
             return
-        text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())
+        text = encode_rejection(topic, payload, problem.reason, problem.detail, self._bucket.pop_suppressed_count())
         self._session.publish(self._topic, text)
 
     def _log(self, topic: str, problem: PayloadError) -> None:
         now_s, reason = self._clock_s(), problem.reason
         lines = self._lines.get(reason)
         if lines is None:
-            self._lines[reason] = lines = Budget(_LINES_PER_S, now_s, _LINES_AT_ONCE)
-        if lines.spend(now_s):
-            n_rejected = 1 + lines.take_omitted()
+            self._lines[reason] = lines = TokenBucket(_LINES_PER_S, now_s, _LINES_AT_ONCE)
+        if lines.try_consume(now_s):
+            n_rejected = 1 + lines.pop_suppressed_count()
             log.warning(
                 "messages.rejected",
                 reason=reason,

@@ -9,57 +9,57 @@ from typing import Any
 
 import structlog
 
-from gapcast.core.monitoring.budget import Budget
+from gapcast.core.monitoring.token_bucket import TokenBucket
 
 #: Burst of lines of one event, and its rate per second: one every ten seconds.
 BURST, PER_S = 20.0, 0.1
-#: Maximum number of tracked events, because libraries may log any text; further ones share one budget.
+#: Maximum number of tracked events, because libraries may log any text; further ones share one bucket.
 _MAX_EVENTS = 256
 _OTHERS = ""
 
 
-class LogBudget:
+class LogRateLimiter:
     """Counts lines by event. Used by several threads without a lock: a lost count does no harm."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
-        self._budgets: dict[str, Budget] = {}
+        self._buckets: dict[str, TokenBucket] = {}
 
-    def spend(self, event: str) -> int | None:
+    def try_consume(self, event: str) -> int | None:
         """Return how many lines of ``event`` were omitted before this one; None if this one is omitted too."""
-        budget, now_s = self._of(event), self._clock_s()
-        return budget.take_omitted() if budget.spend(now_s) else None
+        bucket, now_s = self._of(event), self._clock_s()
+        return bucket.pop_suppressed_count() if bucket.try_consume(now_s) else None
 
     def __call__(self, _logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Pass an entry on, with ``omitted``, or raise :class:`DropEvent` (a structlog processor)."""
         event = str(entry.get("event"))
-        if event == "internal.error":  # one kind of error must not use up the budget of another
+        if event == "internal.error":  # one kind of error must not use up the lines of another
             event = f"{event} {entry.get('part')} {entry.get('kind')}"
-        omitted = self.spend(event)
+        omitted = self.try_consume(event)
         if omitted is None:
             raise structlog.DropEvent
         if omitted:
             entry["omitted"] = omitted
         return entry
 
-    def _of(self, event: str) -> Budget:
-        budget = self._budgets.get(event)
-        if budget is None:
-            name = event if len(self._budgets) < _MAX_EVENTS else _OTHERS
-            budget = self._budgets.setdefault(name, Budget(PER_S, self._clock_s(), BURST))
-        return budget
+    def _of(self, event: str) -> TokenBucket:
+        bucket = self._buckets.get(event)
+        if bucket is None:
+            name = event if len(self._buckets) < _MAX_EVENTS else _OTHERS
+            bucket = self._buckets.setdefault(name, TokenBucket(PER_S, self._clock_s(), BURST))
+        return bucket
 
 
 class LibraryFilter(logging.Filter):
     """The same limit for log records of libraries: uvicorn logs every request that is not HTTP."""
 
-    def __init__(self, budget: LogBudget) -> None:
+    def __init__(self, limiter: LogRateLimiter) -> None:
         super().__init__()
-        self._budget = budget
+        self._limiter = limiter
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Pass a record on, with the number of similar ones omitted."""
-        omitted = self._budget.spend(f"{record.name}: {record.msg}")
+        omitted = self._limiter.try_consume(f"{record.name}: {record.msg}")
         record.__dict__["omitted"] = omitted
         return omitted is not None
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO, cast
 
 import structlog
 
-from gapcast.observability.log_rate_limit import LibraryFilter, LogBudget, as_library_event
+from gapcast.observability.log_rate_limit import LibraryFilter, LogRateLimiter, as_library_event
 
 #: Events renamed in 0.2 -> their former names, which this version logs too, so that searches and alerts find both.
 FORMER_NAMES = {
@@ -53,7 +53,7 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str, s
 
     Each event is rate-limited. With ``shard``, every line has it as a field.
     """
-    budget = LogBudget()
+    limiter = LogRateLimiter()
     readable = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     renderer: structlog.typing.Processor = (
@@ -68,13 +68,13 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str, s
     if shard is not None:
         shared.append(_add_shard(shard))
     structlog.configure(
-        processors=[budget, *shared, renderer],
+        processors=[limiter, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", LossyStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     library_handler = logging.StreamHandler(sys.stderr)
-    library_handler.addFilter(LibraryFilter(budget))
+    library_handler.addFilter(LibraryFilter(limiter))
     library_handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=[as_library_event, *shared])
     )

@@ -25,10 +25,10 @@ class NewestForecasts:
 
     def rows(self) -> list[int]:
         """Return the rows of devices that have a forecast."""
-        found = [latest.rows(self.devices) for latest, _ in self.by_horizon]
+        found = [columns.rows(self.devices) for columns, _ in self.by_horizon]
         return found[0] if len(found) == 1 else sorted({row for rows in found for row in rows})
 
     def read(self, row: int) -> Forecast | None:
         """Return the forecast of ``row``; None if there is none, or if its stored values are impossible."""
-        found = (latest.read(row, self.devices[row], model) for latest, model in self.by_horizon)
+        found = (columns.read(row, self.devices[row], model) for columns, model in self.by_horizon)
         return next((forecast for forecast in found if forecast is not None), None)
