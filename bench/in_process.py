@@ -18,7 +18,7 @@ from gapcast.app.broker.topics import topics_of
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.models import load_models
 from gapcast.config.loader import load
-from gapcast.core.monitoring.presence import Presence
+from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.connection import Connection
@@ -94,7 +94,7 @@ class InProcessGateway:
             engine_of(settings, models),
             models.by_name,
             statistics=statistics,
-            reports=ReportOptions(Presence(stale_s) if stale_s else None),
+            reports=ReportOptions(OnlineTracker(stale_s) if stale_s else None),
         )
         self._minute = memoryview(b"")
         gc.freeze()

@@ -8,7 +8,7 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.monitoring.presence import Presence
+from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.predictors.baselines import Persistence, Trend
@@ -58,9 +58,9 @@ def test_swap_to_an_incompatible_engine_is_rejected() -> None:
     assert service.queries.models == {"persistence": old}
 
 
-def test_swap_keeps_presence_also_in_reused_rows() -> None:
+def test_swap_keeps_online_state_also_in_reused_rows() -> None:
     link, old, new = MemoryLink(), Persistence(), Trend()
-    service = Service(link, Engine(old), {}, reports=ReportOptions(Presence(600)))
+    service = Service(link, Engine(old), {}, reports=ReportOptions(OnlineTracker(600)))
     push(service, link, *(Reading(device, NOON, 1.0) for device in ("a", "b", "c")))
     service.forget("b")
     service.run_once(0)

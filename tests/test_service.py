@@ -20,7 +20,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.models.predictor import Prediction
-from gapcast.core.monitoring.presence import Presence
+from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.time_grid import MINUTE_MS, minute_label
@@ -209,7 +209,7 @@ def test_acknowledgement_of_a_persisted_batch_that_failed_is_repeated() -> None:
 
 def test_forget_offline_is_published_on_reconnect() -> None:
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
     link.put(Reading("home", NOON, 1.0))
     service.run_once(0)
     link.connected = False
@@ -226,7 +226,7 @@ def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: py
     """At the broker, and for the listeners of the event feed."""
     clock, link = HandClock(), MemoryLink()
     monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
-    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
     service.feed.listen(lambda: None)
     link.put(Reading("home", NOON, 1.0))
     announced = []
@@ -259,7 +259,7 @@ def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatc
     """Not when they are published again to a broker that lost them, and many at once in one line."""
     clock, link = HandClock(), MemoryLink()
     monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
-    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
     link.put(*(Reading(f"d{i}", NOON, 1.0) for i in range(7)))
     with capture_logs() as logs:
         for after_s in (0, 601, 1, 3_600):
@@ -277,7 +277,7 @@ def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatc
 
 def test_devices_are_announced_on_connect() -> None:
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
     link.connected = False
     link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
     service.run_once(0)
@@ -294,7 +294,7 @@ def test_devices_are_announced_on_connect() -> None:
 def test_devices_are_not_announced_while_the_broker_confirms_nothing() -> None:
     """Announcements of a large fleet must not use up the packet identifiers of a broker that confirms none."""
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
     link.is_backlogged = True
     link.put(Reading("home", NOON, 1.0))
     service.run_once(0)

@@ -28,7 +28,7 @@ from gapcast.config.files.state_dir import state_path
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of
-from gapcast.core.monitoring.presence import Presence
+from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry
 from gapcast.http.server.server import HttpServerThread, build_server
@@ -97,7 +97,7 @@ class Application:
             self.models.by_name,
             statistics=statistics,
             reports=ReportOptions(
-                Presence(stale_after_s) if stale_after_s else None, settings.learning.report_every_min * 60
+                OnlineTracker(stale_after_s) if stale_after_s else None, settings.learning.report_every_min * 60
             ),
             state_store=self._store,
             recorder=self._nights,

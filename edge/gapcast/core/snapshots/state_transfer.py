@@ -1,6 +1,6 @@
 """Moves the state of one engine to its replacement, with the same devices in the same rows.
 
-State that is indexed by row elsewhere (presence, learning state) stays valid.
+State that is indexed by row elsewhere (online state, learning state) stays valid.
 """
 
 from __future__ import annotations

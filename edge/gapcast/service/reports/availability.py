@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from gapcast.core.documents.wording import listed
-from gapcast.core.monitoring.presence import Presence
+from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.running_engine import RunningEngine
@@ -28,11 +28,11 @@ _MAX_NAMED = 5
 class ReportOptions:
     """What is published about devices besides forecasts.
 
-    ``presence`` tracks which are online (None: availability is not published); scores are published every
+    ``online_tracker`` tracks which are online (None: availability is not published); scores are published every
     ``report_every_s`` (0: never) of ``clock_s``.
     """
 
-    presence: Presence | None = None
+    online_tracker: OnlineTracker | None = None
     report_every_s: float = 0.0
     clock_s: Callable[[], float] = time.monotonic
 
@@ -61,12 +61,14 @@ class AvailabilityLog:
 class AvailabilityPublisher:
     """Publishes the availability of the engine's devices, including restored ones, a bounded number at a time."""
 
-    def __init__(self, link: Link, feed: EventFeed, running: RunningEngine, presence: Presence | None) -> None:
-        """Publish on ``link`` and ``feed`` the state that ``presence`` tracks (None: nothing)."""
+    def __init__(
+        self, link: Link, feed: EventFeed, running: RunningEngine, online_tracker: OnlineTracker | None
+    ) -> None:
+        """Publish on ``link`` and ``feed`` the state that ``online_tracker`` tracks (None: nothing)."""
         self._link = link
         self._feed = feed
         self._running = running
-        self._presence = presence
+        self._online_tracker = online_tracker
         self._forgotten: deque[str] = deque()
         self._log = AvailabilityLog()
         self._n_fresh_sessions = 0
@@ -74,18 +76,18 @@ class AvailabilityPublisher:
 
     def record_seen(self, rows: Sequence[int]) -> None:
         """Record a reading of each of ``rows``. The caller holds the lock."""
-        if self._presence is not None and rows:
-            self._presence.record_seen(rows, time.monotonic())
+        if self._online_tracker is not None and rows:
+            self._online_tracker.record_seen(rows, time.monotonic())
 
     def forget(self, device: str, row: int) -> None:
         """Clear the retained messages of ``device``, which had ``row``, next time. The caller holds the lock."""
-        if self._presence is not None:
-            self._presence.forget(row)
+        if self._online_tracker is not None:
+            self._online_tracker.forget(row)
         self._forgotten.append(device)
 
     def is_online(self, row: int) -> bool | None:
         """Return whether the device of that row is online; None if unknown. The caller holds the lock."""
-        return None if self._presence is None else self._presence.is_online(row)
+        return None if self._online_tracker is None else self._online_tracker.is_online(row)
 
     def publish_changes(self) -> None:
         """Publish changes, unless the link is down or backlogged."""
@@ -104,27 +106,27 @@ class AvailabilityPublisher:
 
     def _is_due(self) -> bool:
         """Return whether there may be something to publish or to check. Without the lock, after every iteration."""
-        presence = self._presence
-        if self._forgotten or (presence is not None and presence.has_changes):
+        online_tracker = self._online_tracker
+        if self._forgotten or (online_tracker is not None and online_tracker.has_changes):
             return True
-        if presence is None:
+        if online_tracker is None:
             return False
         return time.monotonic() >= self._check_due_s or self._link.n_fresh_sessions != self._n_fresh_sessions
 
     def _due(self, n_fresh_sessions: int, *, may_publish: bool) -> tuple[list[str], list[tuple[str, bool]]]:
         """Return the forgotten devices, and the changed ones, each with whether it is online."""
-        presence, buffers, now_s = self._presence, self._running.engine.buffers, time.monotonic()
-        if presence is not None and now_s >= self._check_due_s:
+        online_tracker, buffers, now_s = self._online_tracker, self._running.engine.buffers, time.monotonic()
+        if online_tracker is not None and now_s >= self._check_due_s:
             self._check_due_s = now_s + _CHECK_S
-            presence.mark_offline(buffers.n_rows, now_s)
+            online_tracker.mark_offline(buffers.n_rows, now_s)
         if not may_publish:
             return [], []
         forgotten = list(self._forgotten)
         self._forgotten.clear()
-        if presence is None:
+        if online_tracker is None:
             return forgotten, []
         if n_fresh_sessions != self._n_fresh_sessions:
             self._n_fresh_sessions = n_fresh_sessions
-            presence.republish_all()
-        changes = ((buffers.device(row), online) for row, online in presence.take_changes(_MAX_PER_ITERATION))
+            online_tracker.republish_all()
+        changes = ((buffers.device(row), online) for row, online in online_tracker.take_changes(_MAX_PER_ITERATION))
         return forgotten, [(device, online) for device, online in changes if device]

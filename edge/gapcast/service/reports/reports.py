@@ -70,7 +70,7 @@ class Reports:
     ) -> None:
         """Publish on ``link`` and ``feed``, by ``options``."""
         self.feed = feed
-        self.availability = AvailabilityPublisher(link, feed, running, options.presence)
+        self.availability = AvailabilityPublisher(link, feed, running, options.online_tracker)
         self.scores = ScoreReports(link, feed, running, options.report_every_s, options.clock_s)
         self._containment = containment
         self._steps: tuple[Step[int], ...] = (

@@ -13,7 +13,7 @@ from gapcast.core.arrays.device_rows import doubled
 _FIRST_ROWS = 16
 
 
-class PresenceState(IntEnum):
+class OnlineState(IntEnum):
     """The state of a device, or its last published state."""
 
     UNKNOWN = 0
@@ -22,18 +22,18 @@ class PresenceState(IntEnum):
 
 
 #: Faster than the enumeration's member in a comparison with numpy's numbers.
-_ONLINE = int(PresenceState.ONLINE)
+_ONLINE = int(OnlineState.ONLINE)
 
 
-class Presence:
+class OnlineTracker:
     """Tracks when each row of :class:`~gapcast.core.streams.buffer.Buffers` was last seen, and what is to be published.
 
     Time is the caller's monotonic clock, in seconds, so that a replay of old readings counts as online.
 
-    >>> presence = Presence(stale_after_s=600)
-    >>> presence.record_seen([0, 1], now_s=0); presence.take_changes(10)
+    >>> tracker = OnlineTracker(stale_after_s=600)
+    >>> tracker.record_seen([0, 1], now_s=0); tracker.take_changes(10)
     [(0, True), (1, True)]
-    >>> presence.record_seen([1], now_s=500); presence.mark_offline(n_rows=2, now_s=601); presence.take_changes(10)
+    >>> tracker.record_seen([1], now_s=500); tracker.mark_offline(n_rows=2, now_s=601); tracker.take_changes(10)
     [(0, False)]
     """
 
@@ -62,9 +62,9 @@ class Presence:
             return
         at = np.asarray(rows)
         self._seen_s[at] = now_s
-        returned = at[self._state[at] != PresenceState.ONLINE]
+        returned = at[self._state[at] != OnlineState.ONLINE]
         if returned.size:
-            self._state[returned] = PresenceState.ONLINE
+            self._state[returned] = OnlineState.ONLINE
             self._to_publish.extend(returned.tolist())
 
     def mark_offline(self, n_rows: int, now_s: float) -> None:
@@ -72,8 +72,8 @@ class Presence:
         self._grow(n_rows)
         seen_s = self._seen_s[:n_rows]
         seen_s[np.isnan(seen_s)] = now_s
-        stale = np.flatnonzero((seen_s < now_s - self._stale_after_s) & (self._state[:n_rows] != PresenceState.OFFLINE))
-        self._state[stale] = PresenceState.OFFLINE
+        stale = np.flatnonzero((seen_s < now_s - self._stale_after_s) & (self._state[:n_rows] != OnlineState.OFFLINE))
+        self._state[stale] = OnlineState.OFFLINE
         self._to_publish.extend(stale.tolist())
 
     def take_changes(self, n_at_most: int) -> list[tuple[int, bool]]:
@@ -83,26 +83,26 @@ class Presence:
             row = self._to_publish.popleft()
             if self._state[row] != self._published[row]:
                 self._published[row] = self._state[row]
-                changes.append((row, bool(self._state[row] == PresenceState.ONLINE)))
+                changes.append((row, bool(self._state[row] == OnlineState.ONLINE)))
         return changes
 
     def republish_all(self) -> None:
         """Mark every known state as unpublished, because the subscriber has lost them."""
-        self._published[:] = PresenceState.UNKNOWN
+        self._published[:] = OnlineState.UNKNOWN
         self._to_publish = deque(np.flatnonzero(self._state).tolist())
 
     def is_online(self, row: int) -> bool | None:
         """Return whether ``row`` is online; None if that is not known yet."""
-        state = self._state[row] if row < len(self._state) else PresenceState.UNKNOWN
-        return None if state == PresenceState.UNKNOWN else bool(state == PresenceState.ONLINE)
+        state = self._state[row] if row < len(self._state) else OnlineState.UNKNOWN
+        return None if state == OnlineState.UNKNOWN else bool(state == OnlineState.ONLINE)
 
     def forget(self, row: int) -> None:
         """Reset ``row`` to unknown."""
         if row < len(self._state):
             self._seen_s[row], self._state[row], self._published[row] = (
                 np.nan,
-                PresenceState.UNKNOWN,
-                PresenceState.UNKNOWN,
+                OnlineState.UNKNOWN,
+                OnlineState.UNKNOWN,
             )
 
     def _grow(self, n_rows: int) -> None:
