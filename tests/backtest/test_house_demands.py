@@ -11,7 +11,7 @@ import pytest
 from gapcast.backtest.demands.demand_tally import DemandTallies
 from gapcast.backtest.demands.house_demands import HEADER, DemandFile, HouseDemands
 from gapcast.backtest.results.report import demand_table
-from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.billing.infeasible_limit import InfeasibleLimit
 from gapcast.core.billing.options import DemandOptions
 from gapcast.core.demand.scores import scores
 from gapcast.core.errors import SettingsError
@@ -204,7 +204,7 @@ def test_table_shows_rules_and_alarms() -> None:
     tallies = DemandTallies({"a": (house.sums, WINDOW_MIN)})
     scored = tallies.of("a")
     assert scored is not None
-    low = LowLimit("a", 0.1, 0.3)
+    low = InfeasibleLimit("a", 0.1, 0.3)
     assert [line for line in demand_table("a", scored, low) if "warning" in line] == [f"  warning: {low.text}"]
     lines = list(demand_table("a", scored))
     assert lines[0] == "a: demand, 1 windows with a limit, 1 of them above it"

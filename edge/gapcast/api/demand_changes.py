@@ -6,7 +6,7 @@ from typing import Any
 
 from gapcast.api.devices import decode_body
 from gapcast.core.billing.changes import LIMIT_EXAMPLE, PEAK_EXAMPLE, limit_kw_of, month_peak_of
-from gapcast.core.billing.low_limit import LIMIT_WARNING, text_of
+from gapcast.core.billing.infeasible_limit import LIMIT_WARNING, text_of
 from gapcast.core.readings.reading import Limits
 from gapcast.core.time_grid import minute_label
 from gapcast.service.service import Service
@@ -27,8 +27,8 @@ class DemandChangeHandler:
         document = decode_body(device, body, LIMIT_EXAMPLE)
         limit_kw = limit_kw_of(document, self._limits)
         self._service.demand_changes.set_demand_limit(device, limit_kw)
-        low_limit = self._service.queries.demands.low_limit(device)
-        return {"device": device, "kw": limit_kw, LIMIT_WARNING: text_of(low_limit)}
+        infeasible_limit = self._service.queries.demands.infeasible_limit(device)
+        return {"device": device, "kw": limit_kw, LIMIT_WARNING: text_of(infeasible_limit)}
 
     def correct_month_peak(self, device: str, body: bytes) -> dict[str, Any]:
         """Correct the month's peak of ``device``; return it. Raises :class:`PayloadError`."""

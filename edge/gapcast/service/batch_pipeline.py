@@ -21,7 +21,7 @@ from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.reports.reports import ExportLog, Reports, log_low_limits, log_set_back
+from gapcast.service.reports.reports import ExportLog, Reports, log_infeasible_limits, log_set_back
 from gapcast.service.running_engine import RunningEngine
 
 _Steps = tuple[Step[ServedBatch], ...]
@@ -151,7 +151,7 @@ class BatchPipeline:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
             self._export_log.record(batch.readings, engine.demands.forecaster.windows.site_options)
             if batch.accepted.closed:
-                log_low_limits(engine.demands, batch.accepted.devices)
+                log_infeasible_limits(engine.demands, batch.accepted.devices)
 
     def _learn(self, _: ServedBatch) -> None:
         self._reports.scores.record_outcomes(*self._running.engine.learn(copied=False))

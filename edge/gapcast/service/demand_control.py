@@ -10,7 +10,7 @@ from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.errors import PayloadError
 from gapcast.core.snapshots.state_changes import StateChange
 from gapcast.core.time_grid import minute_label
-from gapcast.service.reports.reports import log_low_limits
+from gapcast.service.reports.reports import log_infeasible_limits
 from gapcast.service.running_engine import RunningEngine
 
 #: Registers are in whole W: the same peak differs by less.
@@ -34,7 +34,7 @@ class DemandControl:
         with self._running.lock:
             self._running.engine.demands.set_limit(device, limit_kw)
             self._changes.append(LimitChange(device, limit_kw))
-            log_low_limits(self._running.engine.demands, (device,))
+            log_infeasible_limits(self._running.engine.demands, (device,))
 
     def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool = False) -> None:
         """Correct the highest window of the running month of ``device``.

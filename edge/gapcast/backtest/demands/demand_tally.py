@@ -11,7 +11,7 @@ import numpy as np
 
 from gapcast.backtest.demands.house_demands import DemandFile, DemandLine, HouseDemands
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.billing.infeasible_limit import InfeasibleLimit
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
@@ -30,11 +30,11 @@ _NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])
 class DemandTallies:
     """The sums of each house by name, and the length of its windows, minutes; houses without demands are left out.
 
-    ``low_limits`` are the limits below what their house always drew, at its last reading.
+    ``infeasible_limits`` are the limits below what their house always drew, at its last reading.
     """
 
     houses: Mapping[str, tuple[F64, int]]
-    low_limits: Mapping[str, LowLimit] = field(default_factory=dict)
+    infeasible_limits: Mapping[str, InfeasibleLimit] = field(default_factory=dict)
 
     def of(self, house: str) -> scores.DemandScores | None:
         """Return the scores of ``house``; None without a demand."""
@@ -103,8 +103,8 @@ class DemandTally:
         for house in self._houses.values():
             house.finish()
         found = {name: (house.sums, house.window_min) for name, house in self._houses.items() if house.window_min}
-        low_limits = {name: low for name in found if (low := made.low_limit(name)) is not None}
-        return DemandTallies(found, low_limits)
+        infeasible_limits = {name: low for name in found if (low := made.infeasible_limit(name)) is not None}
+        return DemandTallies(found, infeasible_limits)
 
 
 def _lines(demands: Demands) -> Iterator[tuple[str, int, int, int, int, list[float]]]:

@@ -10,7 +10,7 @@ from typing import Any
 from gapcast.backtest.demands.demand_tally import DemandTallies
 from gapcast.backtest.outlooks.lead_scores import LeadComparison
 from gapcast.backtest.results.results import Backtest
-from gapcast.core.billing.low_limit import LIMIT_WARNING, LowLimit, text_of
+from gapcast.core.billing.infeasible_limit import LIMIT_WARNING, InfeasibleLimit, text_of
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ThirdScore
 from gapcast.core.documents.wording import counted
@@ -58,7 +58,7 @@ def lines(backtest: Backtest) -> Iterator[str]:
     if (demands := backtest.demands) is not None:
         for house in backtest.houses:
             if (scored := demands.of(house.name)) is not None:
-                yield from demand_table(house.name, scored, demands.low_limits.get(house.name))
+                yield from demand_table(house.name, scored, demands.infeasible_limits.get(house.name))
         if len(backtest.houses) > 1 and (scored := demands.overall()) is not None:
             yield from demand_table(f"all {len(backtest.houses)} houses", scored)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
@@ -99,7 +99,7 @@ def _demand_document(scores: DemandScores | None) -> dict[str, Any] | None:
 
 def _house_demand(demands: DemandTallies, name: str) -> dict[str, Any] | None:
     found = _demand_document(demands.of(name))
-    return None if found is None else {**found, LIMIT_WARNING: text_of(demands.low_limits.get(name))}
+    return None if found is None else {**found, LIMIT_WARNING: text_of(demands.infeasible_limits.get(name))}
 
 
 def table(name: str, published_model: str, scored: Summary) -> Iterator[str]:
@@ -162,14 +162,14 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def demand_table(name: str, scores: DemandScores, low_limit: LowLimit | None = None) -> Iterator[str]:
+def demand_table(name: str, scores: DemandScores, infeasible_limit: InfeasibleLimit | None = None) -> Iterator[str]:
     """Yield the tables of one house, or of all houses: probabilities by minutes elapsed, and alarms.
 
-    ``low_limit`` is the limit of the house if it is too low.
+    ``infeasible_limit`` is the limit of the house if it is too low.
     """
     yield f"{name}: demand, {scores.n_windows:,} windows with a limit, {scores.n_events:,} of them above it"
-    if low_limit is not None:
-        yield f"  warning: {low_limit.text}"
+    if infeasible_limit is not None:
+        yield f"  warning: {infeasible_limit.text}"
     if not scores.n_windows:
         return
     heads = "".join(f"{head:>17}" for head in ("last value held", "mean so far"))

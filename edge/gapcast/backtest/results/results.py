@@ -63,7 +63,7 @@ def join_backtests(found: Sequence[Backtest], names: Sequence[str], took_s: floa
     outlooks = {house: one for part in leads for house, one in part.houses.items()}
     tallies = [one.demands for one in found if one.demands is not None]
     demands = {house: one for part in tallies for house, one in part.houses.items()}
-    low_limits = {house: one for part in tallies for house, one in part.low_limits.items()}
+    infeasible_limits = {house: one for part in tallies for house, one in part.infeasible_limits.items()}
     return Backtest(
         found[0].published_model,
         sum(one.n_readings for one in found),
@@ -71,7 +71,7 @@ def join_backtests(found: Sequence[Backtest], names: Sequence[str], took_s: floa
         [houses[name] for name in names],
         scores.overall()[ALL_TIME].select(members_of_all(houses[name].scored.members for name in names)),
         outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
-        demands=DemandTallies(_ordered(demands, names), low_limits) if tallies else None,
+        demands=DemandTallies(_ordered(demands, names), infeasible_limits) if tallies else None,
         sums=sums,
     )
 

@@ -6,7 +6,7 @@ import math
 from typing import Final, NamedTuple
 
 from gapcast.core.billing.billing_windows import BillingCalendar, BillingWindow
-from gapcast.core.billing.low_limit import LowestWindow
+from gapcast.core.billing.infeasible_limit import LowestWindow
 from gapcast.core.billing.month_peaks import MonthPeaks
 from gapcast.core.billing.options import DemandOptions, LimitSource
 from gapcast.core.billing.window_demands import SOURCES

@@ -9,8 +9,8 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.billing.device_windows import DeviceWindows
+from gapcast.core.billing.infeasible_limit import InfeasibleLimit, infeasible_limit_of
 from gapcast.core.billing.limit_changes import correct_month_peak, no_demand, set_limit
-from gapcast.core.billing.low_limit import LowLimit, low_limit_of
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.billing.registers import RunningRegister
@@ -113,14 +113,14 @@ class DeviceDemands:
         row = self._row_of(device)
         return [] if self.forecaster is None or row is None else self.forecaster.windows.month_peaks(row, n_days)
 
-    def low_limit(self, device: str) -> LowLimit | None:
+    def infeasible_limit(self, device: str) -> InfeasibleLimit | None:
         """Return the fixed limit of ``device`` if it is below what the device always draws."""
         one = self._windows_of(device)
-        return None if one is None else low_limit_of(device, one.options, one.set_limit_kw, one.lowest)
+        return None if one is None else infeasible_limit_of(device, one.options, one.set_limit_kw, one.lowest)
 
-    def new_low_limit(self, device: str) -> LowLimit | None:
-        """Return the result of :meth:`low_limit` if it is not that of the last call for ``device``."""
-        found, one = self.low_limit(device), self._windows_of(device)
+    def new_infeasible_limit(self, device: str) -> InfeasibleLimit | None:
+        """Return the result of :meth:`infeasible_limit` if it is not that of the last call for ``device``."""
+        found, one = self.infeasible_limit(device), self._windows_of(device)
         return found if one is not None and one.lowest.report(found) else None
 
     def set_limit(self, device: str, limit_kw: float | None) -> None:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from gapcast.api.demand_changes import DemandChangeHandler
 from gapcast.api.headroom_answer import HeadroomHandler, no_demand
 from gapcast.api.predict_answer import Problem
-from gapcast.core.billing.low_limit import LIMIT_WARNINGS
+from gapcast.core.billing.infeasible_limit import LIMIT_WARNINGS
 from gapcast.core.demand.documents.document import demand_document, device_demand_document
 from gapcast.core.errors import NoDemandError
 from gapcast.http.errors import problems
@@ -88,14 +88,16 @@ def demand_router(service: Service) -> APIRouter:
         if device is None:
             page, n_devices, next_ = demands.page(limit, after)
             documents = [demand_document(demand) for demand in page]
-            low_limits = [demands.low_limit(demand.device) for demand in page]
-            warnings = {one.device: one.text for one in low_limits if one is not None}
+            infeasible_limits = [demands.infeasible_limit(demand.device) for demand in page]
+            warnings = {one.device: one.text for one in infeasible_limits if one is not None}
             return JSONResponse({"demands": documents, LIMIT_WARNINGS: warnings, "n_devices": n_devices, "next": next_})
         try:
             demand = demands.of(device)
         except NoDemandError as error:
             return problems.response_of(no_demand(error))
-        return JSONResponse(device_demand_document(demand, demands.month_peaks(device), demands.low_limit(device)))
+        return JSONResponse(
+            device_demand_document(demand, demands.month_peaks(device), demands.infeasible_limit(device))
+        )
 
     @router.get(
         "/headroom",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 
-from gapcast.core.billing.low_limit import LIMIT_WARNING
+from gapcast.core.billing.infeasible_limit import LIMIT_WARNING
 from gapcast.core.demand.documents.document import DEMAND_FIELDS, MONTH_PEAKS, N_MONTH_PEAKS, NEXT, WINDOW_FIELDS
 from gapcast.core.demand.documents.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
 from gapcast.http.schemas.forecast_schemas import definition_of

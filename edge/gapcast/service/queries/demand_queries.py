@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.billing.infeasible_limit import InfeasibleLimit
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.demand.demand import VALID_MIN, Demand, is_late
 from gapcast.core.demand.documents.document import N_MONTH_PEAKS
@@ -43,10 +43,10 @@ class DemandQueries:
         with self._running.lock:
             return self._running.engine.demands.month_peaks(device, N_MONTH_PEAKS)
 
-    def low_limit(self, device: str) -> LowLimit | None:
+    def infeasible_limit(self, device: str) -> InfeasibleLimit | None:
         """Return the fixed limit of ``device`` if it is below what the device always draws."""
         with self._running.lock:
-            return self._running.engine.demands.low_limit(device)
+            return self._running.engine.demands.infeasible_limit(device)
 
     def page(self, limit: int, after: str = "") -> tuple[list[Demand], int, str | None]:
         """Return the newest demands of ``limit`` devices by name, and the last name if more follow.

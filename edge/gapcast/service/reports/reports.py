@@ -22,10 +22,10 @@ from gapcast.service.running_engine import RunningEngine
 log = structlog.get_logger(__name__)
 
 
-def log_low_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
+def log_infeasible_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
     """Log which limits of ``devices`` are below what a device always draws, once for each device and limit."""
     for device in devices:
-        found = demands.new_low_limit(device)
+        found = demands.new_infeasible_limit(device)
         if found is not None:
             limit_kw, lowest_kw = round(found.limit_kw, 3), round(found.lowest_kw, 3)
             log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, fix=found.fix)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.billing.low_limit import LIMIT_WARNING, LowLimit, text_of
+from gapcast.core.billing.infeasible_limit import LIMIT_WARNING, InfeasibleLimit, text_of
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.window_demands import WindowDemand
 from gapcast.core.demand.demand import Demand
@@ -195,10 +195,12 @@ _AFTER: tuple[DemandField, ...] = (
 DEMAND_FIELDS: tuple[DemandField | WindowField, ...] = (*_BEFORE, *RUNNING_FIELDS, *_AFTER)
 
 
-def device_demand_document(demand: Demand, peaks: Sequence[DayPeak], low_limit: LowLimit | None) -> dict[str, Any]:
+def device_demand_document(
+    demand: Demand, peaks: Sequence[DayPeak], infeasible_limit: InfeasibleLimit | None
+) -> dict[str, Any]:
     """Return the JSON object of ``demand`` in REST: with ``peaks``, those of its device's running month, highest first.
 
-    ``low_limit`` is the device's limit if it is too low.
+    ``infeasible_limit`` is the device's limit if it is too low.
     """
     highest = [{"start": minute_label(one.start_minute), "kw": round(one.kw, DECIMALS)} for one in peaks]
-    return {**demand_document(demand), MONTH_PEAKS: highest, LIMIT_WARNING: text_of(low_limit)}
+    return {**demand_document(demand), MONTH_PEAKS: highest, LIMIT_WARNING: text_of(infeasible_limit)}

@@ -16,7 +16,7 @@ from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.billing.device_windows import DeviceWindows
-from gapcast.core.billing.low_limit import LowestWindow
+from gapcast.core.billing.infeasible_limit import LowestWindow
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.billing.running_windows import RunningWindows

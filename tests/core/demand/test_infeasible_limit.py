@@ -25,11 +25,11 @@ def run(engine: Engine, kw: float, n: int = DAY_MIN, first: int = 0) -> None:
 
 def found_in(engine: Engine) -> tuple[float, float] | None:
     """Return the limit that is too low, and the lowest window."""
-    low = engine.demands.low_limit("home")
+    low = engine.demands.infeasible_limit("home")
     return None if low is None else (low.limit_kw, low.lowest_kw)
 
 
-def test_low_limit_is_found_after_a_day_of_windows() -> None:
+def test_infeasible_limit_is_found_after_a_day_of_windows() -> None:
     engine = demand_engine(SITE)
     assert found_in(engine) is None
     run(engine, 0.5, DAY_MIN - 1)
@@ -38,7 +38,7 @@ def test_low_limit_is_found_after_a_day_of_windows() -> None:
     assert found_in(engine) == (0.25, 0.5)
 
 
-def test_low_limit_ends_with_a_window_below_it() -> None:
+def test_infeasible_limit_ends_with_a_window_below_it() -> None:
     engine = demand_engine(SITE)
     run(engine, 0.5)
     run(engine, 0.125, 60, DAY_MIN)
@@ -77,25 +77,25 @@ def test_windows_without_a_limit_and_incomplete_ones_do_not_count() -> None:
     assert found_in(engine) == (0.25, 0.5)
 
 
-def test_new_low_limit_is_returned_once_for_each_limit() -> None:
+def test_new_infeasible_limit_is_returned_once_for_each_limit() -> None:
     engine = demand_engine(SITE)
-    assert engine.demands.new_low_limit("home") is None
+    assert engine.demands.new_infeasible_limit("home") is None
     run(engine, 0.5)
     found = []
     for limit_kw in (None, 0.25, 0.375, 0.375, 1.0, 0.375):
         engine.demands.set_limit("home", limit_kw)
-        low = engine.demands.new_low_limit("home")
+        low = engine.demands.new_infeasible_limit("home")
         found.append(low and low.limit_kw)
     assert found == [0.25, None, 0.375, None, None, 0.375]
 
 
-def test_engine_without_demands_has_no_low_limit() -> None:
+def test_engine_without_demands_has_no_infeasible_limit() -> None:
     engine = demand_engine(None)
     run(engine, 0.5)
-    assert engine.demands.low_limit("home") is engine.demands.new_low_limit("home") is None
+    assert engine.demands.infeasible_limit("home") is engine.demands.new_infeasible_limit("home") is None
 
 
-def test_low_limit_survives_a_restart() -> None:
+def test_infeasible_limit_survives_a_restart() -> None:
     before, after = demand_engine(SITE), demand_engine(SITE)
     run(before, 0.5)
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])

@@ -13,7 +13,7 @@ from gapcast.core.time_grid import DAY_MIN
 LIMIT_WARNING, LIMIT_WARNINGS = "limit_warning", "limit_warnings"
 
 
-class LowLimit(NamedTuple):
+class InfeasibleLimit(NamedTuple):
     """A fixed limit of ``device`` below the lowest window of the last day, both in kW."""
 
     device: str
@@ -29,14 +29,14 @@ class LowLimit(NamedTuple):
     def text(self) -> str:
         """The warning as a sentence.
 
-        >>> LowLimit("home", 0.1, 0.312).text
+        >>> InfeasibleLimit("home", 0.1, 0.312).text
         'home: the limit of 0.10 kW is below the lowest window of the last day (0.31 kW): set a limit above 0.31 kW'
         """
         lowest = f"the lowest window of the last day ({self.lowest_kw:.2f} kW)"
         return f"{self.device}: the limit of {self.limit_kw:.2f} kW is below {lowest}: {self.fix}"
 
 
-def text_of(found: LowLimit | None) -> str | None:
+def text_of(found: InfeasibleLimit | None) -> str | None:
     """Return the warning of a limit that is too low; None if none is."""
     return None if found is None else found.text
 
@@ -80,7 +80,7 @@ class LowestWindow:
         if self.n * window_min >= DAY_MIN:
             self.n, self.before_kw, self.newest_kw = 0, self.newest_kw, MOST
 
-    def report(self, found: LowLimit | None) -> bool:
+    def report(self, found: InfeasibleLimit | None) -> bool:
         """Return whether ``found``, the limit that is too low now, is another one than at the last call."""
         limit_kw = 0.0 if found is None else found.limit_kw
         is_new = limit_kw not in (0.0, self.reported_kw)
@@ -88,9 +88,9 @@ class LowestWindow:
         return is_new
 
 
-def low_limit_of(
+def infeasible_limit_of(
     device: str, options: DemandOptions, set_limit_kw: float | None, lowest: LowestWindow
-) -> LowLimit | None:
+) -> InfeasibleLimit | None:
     """Return the limit of ``device`` if it is too low; ``set_limit_kw`` was set while running (None: none was).
 
     A limit by the month's peak follows what is drawn, and is never too low.
@@ -98,4 +98,4 @@ def low_limit_of(
     limit_kw = options.limit_kw if set_limit_kw is None else set_limit_kw
     if limit_kw is None or not lowest.is_above(limit_kw):
         return None
-    return LowLimit(device, limit_kw, lowest.kw)
+    return InfeasibleLimit(device, limit_kw, lowest.kw)
