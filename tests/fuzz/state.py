@@ -91,7 +91,7 @@ def _lived() -> tuple[Engine, bytes]:
 
 
 def check_checkpoint(data: bytes) -> None:
-    """Start from ``data`` as the checkpoint: it is used where it is whole, else set aside."""
+    """Start from ``data`` as the checkpoint: it is used where it is whole, else quarantined."""
     _check_recovered(lambda folder: _written_generation(folder, data))
 
 

@@ -36,12 +36,12 @@ def test_packed_content_takes_less_than_the_file() -> None:
     assert sum(map(len, held)) < len(content) / 3
 
 
-def test_model_set_aside_forecasts_the_same_when_it_is_named() -> None:
+def test_unloaded_model_forecasts_the_same_when_it_is_named() -> None:
     model = load_model(shipped_models() / "lstm-5-3")
     windows = (
         np.random.default_rng(1).gamma(0.6, 1.0, (3, model.card.context, len(model.card.features))).astype(np.float32)
     )
     before = model.predict(windows)
-    model.set_aside()
+    model.unload()
     assert model.sizes == ()
     np.testing.assert_array_equal(model.predict(windows).mean, before.mean)

@@ -82,7 +82,7 @@ class StoppedGateway:
             msg = f"{self.folder} cannot be written ({error}): {disk_error_fix(error)}. The state is as it was"
             raise StateError(msg) from error
         try:
-            self._recovered.damaged_journals.set_aside()
+            self._recovered.damaged_journals.quarantine_journals()
             self._write_archive()
             chown_to_owner_of(self.state, self.state)
         except OSError as error:

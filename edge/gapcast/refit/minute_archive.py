@@ -30,7 +30,7 @@ from gapcast.refit.minutes_file import (
     read_file,
     version_for,
 )
-from gapcast.storage.files.disk_problems import disk_error_fix, set_aside
+from gapcast.storage.files.disk_problems import disk_error_fix, quarantine_file
 
 log = structlog.get_logger(__name__)
 
@@ -219,7 +219,7 @@ class MinuteArchive:
             content = path.read_bytes()
             found = read_file(content)
             if content and not found.n_sound:
-                set_aside(path, "its first line is that of no archive of this version")
+                quarantine_file(path, "its first line is that of no archive of this version")
             elif found.n_sound < len(content):
                 n_lost = len(content) - found.n_sound
                 log.error("refit.archive_damaged", path=str(path), kept=len(found.minutes), lost_bytes=n_lost)

@@ -20,7 +20,7 @@ from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restor
 from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan
 from gapcast.service.ports.broker_link import Meters
 from gapcast.storage.checkpoints import checkpoint
-from gapcast.storage.files.disk_problems import DamagedJournals, named_errors, set_aside
+from gapcast.storage.files.disk_problems import DamagedJournals, named_errors, quarantine_file
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path
 from gapcast.storage.journals import journal, journal_reader
 from gapcast.storage.journals.record_lines import salt_of
@@ -37,7 +37,7 @@ class Recovered(NamedTuple):
     ``journal_bytes``, without first lines, and ``journal_readings`` are those to replay after a checkpoint of
     ``checkpoint_bytes``; the newest journal has ``journal_records``. ``has_forgotten``: the journals forget a device
     that older files may still contain. ``damage`` says what was damaged and what was used instead, if anything was;
-    ``damaged_journals`` are to be set aside after the next checkpoint.
+    ``damaged_journals`` are to be quarantined after the next checkpoint.
     """
 
     generation: int
@@ -152,7 +152,9 @@ class _Recovery:
                 bad_blocks.append((path, error))
                 continue
             if is_used:
-                self._damages += [set_aside(bad, f"it cannot be read ({error.__cause__})") for bad, error in bad_blocks]
+                self._damages += [
+                    quarantine_file(bad, f"it cannot be read ({error.__cause__})") for bad, error in bad_blocks
+                ]
                 return _UsedCheckpoint(generation, path.stat().st_size, path.name)
         if bad_blocks:
             raise bad_blocks[0][1]
@@ -167,7 +169,7 @@ class _Recovery:
         try:
             snapshot = checkpoint.read(path)
         except checkpoint.DamagedError as error:
-            self._damages.append(set_aside(path, str(error)))
+            self._damages.append(quarantine_file(path, str(error)))
             return False
         try:
             problems = restore_snapshot(engine, snapshot, releases=True)
@@ -182,7 +184,7 @@ class _Recovery:
             raise
         except Exception as error:  # from a crafted file with a valid digest
             self.forget_devices()
-            self._damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
+            self._damages.append(quarantine_file(path, f"it cannot be restored ({type(error).__name__}: {error})"))
             return False
         if problems.learning:
             log.warning(

@@ -227,7 +227,7 @@ class Store:
         self._rule.set_checkpoint(n_bytes)
         self.n_bytes_written += n_bytes
         if self._journal is not None:  # else it was begun before the error, and does not have the batches since
-            self._damaged_journals.set_aside()
+            self._damaged_journals.quarantine_journals()
             self._problem.end()
 
     def _suspend(self, error: OSError) -> None:

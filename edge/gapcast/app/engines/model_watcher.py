@@ -131,7 +131,7 @@ class ModelWatcher:
         self._callbacks.after(models)
         for model in models.by_name.values():
             if model not in models.active:
-                model.set_aside()
+                model.unload()
         versions = {card.name: card.version for card in models.cards}
         log.info("models.swapped", model=models.primary.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
         self._service.statistics.model_reloads["swapped"] += 1  # last: once it is counted, all of it is done

@@ -81,7 +81,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
 
     ``library`` and ``admission`` default to those of ``settings`` and this process's environment. A model that is not
     bundled is tried in a child process first. Only active models keep their interpreters, which take megabytes each for
-    larger models; the others are set aside, and create them again when a request names them.
+    larger models; the others are unloaded, and create them again when a request names them.
     """
     library = library or library_of(settings, os.environ)
     admission = admission or admission_of(settings, os.environ)
@@ -93,7 +93,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     _warm_up(models)
     for name, model in by_name.items():
         if model not in models.active and model is not admission.loaded.get(name):
-            model.set_aside()
+            model.unload()
     return models
 
 

@@ -109,7 +109,7 @@ class TflitePredictor:
         with self._lock:
             self._release()
 
-    def set_aside(self) -> None:
+    def unload(self) -> None:
         """Release the interpreters and compress the file: the model is not in use, though a request may name it."""
         with self._lock:
             self._release()

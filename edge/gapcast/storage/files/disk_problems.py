@@ -44,7 +44,7 @@ def named_errors(path: Path) -> Iterator[None]:
         raise OSError(number, problem, str(path)) from error
 
 
-def set_aside(path: Path, problem: str) -> str:
+def quarantine_file(path: Path, problem: str) -> str:
     """Rename a damaged file of the state, which is never removed, log the problem, and return a description."""
     n = 1
     while (new_path := path.with_name(f"{path.name}{_DAMAGED_SUFFIX}-{n}")).exists():
@@ -69,12 +69,12 @@ class DamagedJournals:
         self._problems[path] = problem
         return f"{path.name}: {problem}"
 
-    def set_aside(self) -> None:
+    def quarantine_journals(self) -> None:
         """Rename the journals, once; one that a forgotten device was in may have been removed."""
         problems, self._problems = self._problems, {}
         for path, problem in problems.items():
             if path.exists():
-                set_aside(path, problem)
+                quarantine_file(path, problem)
 
 
 class PersistenceProblem:
