@@ -243,7 +243,7 @@ def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: py
     assert events == ["online", "offline", "online", "forgotten"]
 
 
-def test_device_set_back_by_late_readings_is_logged() -> None:
+def test_stream_restarted_by_late_readings_is_logged() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in (100, 0, 1, 2, 3)))

@@ -12,7 +12,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.horizons.lead_time_view import at_horizon
-from gapcast.core.isolation import forecast_apart
+from gapcast.core.isolation import forecast_with_bisection
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.scores.summary import ALL_TIME
@@ -199,7 +199,7 @@ def test_window_that_raises_leaves_those_of_both_horizons() -> None:
     engine = Engine(models[0], horizons=horizons)
     engine.accept([Reading(device, FIRST, 1.0) for device in DEVICES])
     minute = [Reading(device, FIRST + 1, 13.0 if device == "barn" else 2.0) for device in DEVICES]
-    accepted, forecasts = forecast_apart(engine, engine.accept(minute), 7)
+    accepted, forecasts = forecast_with_bisection(engine, engine.accept(minute), 7)
     assert [(one.device, one.horizon_min) for one in forecasts] == [("home", 5), ("pump", 15), ("car", 15)]
     assert accepted.forecast_indices == [0, 1, -1, 2]
     assert [list(places) for places, _ in forecasts.by_horizon()] == [[0], [1, 2]]
@@ -210,7 +210,7 @@ def test_forecasts_apart_of_two_horizons_are_those_together() -> None:
     for reading in range(3):
         minute = [Reading(device, FIRST + reading, 1.0 + reading) for device in DEVICES]
         together = one.forecast(one.accept(minute), 7)
-        _, apart = forecast_apart(other, other.accept(minute), 7)
+        _, apart = forecast_with_bisection(other, other.accept(minute), 7)
         assert list(together) == list(apart)
     accepted = other.accept([Reading(device, FIRST + 3, 2.0) for device in DEVICES])
     assert [len(prediction.mean[0]) for prediction in other.predict(accepted)] == [5, 1]

@@ -304,6 +304,6 @@ def test_series_replaces_a_non_finite_forecast_by_persistence() -> None:
 def test_accepted_batch_entered_leaves_out_duplicates_and_late_readings() -> None:
     engine, (first, second, third) = Engine(Persistence()), minutes(3)
     all_accepted = [first, second]
-    assert engine.accept(all_accepted).entered(all_accepted) is all_accepted
+    assert engine.accept(all_accepted).window_readings(all_accepted) is all_accepted
     batch = [second, third, first]
-    assert engine.accept(batch).entered(batch) == [third]
+    assert engine.accept(batch).window_readings(batch) == [third]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.isolation import forecast_apart
+from gapcast.core.isolation import forecast_with_bisection
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.journal_replay import JournalReplay
@@ -143,7 +143,7 @@ def test_filled_minutes_of_a_batch_in_parts_are_not_learned_from() -> None:
     accepted = whole.accept(last)
     whole.forecast(accepted, 0)
     assert accepted.filled == [1, 3]
-    sound, forecasts = forecast_apart(apart, apart.accept(last), 0)
+    sound, forecasts = forecast_with_bisection(apart, apart.accept(last), 0)
     assert (sound.filled, forecasts.devices) == ([1, 3], [*devices])
     for engine in (whole, apart):
         outcomes, _ = engine.learn()

@@ -11,7 +11,7 @@ import pytest
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.engine import Engine
-from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
+from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_with_bisection
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.member_combination import EnsembleForecasts
 from gapcast.core.learning.ensemble.options import EnsembleOptions
@@ -81,7 +81,7 @@ def test_accept_reading_that_raises_leaves_the_others_accepted() -> None:
     assert [i for i, _ in accepted.failures] == [1, 3]
     assert accepted.counts == {"accepted": 3, "rejected": 2}
     assert accepted.windows[:, -1].tolist() == [1.0, 2.0, 4.0]
-    assert [one.device for one in accepted.with_effect([*batch, *batch[:2]])] == ["a", "c", "b"]
+    assert [one.device for one in accepted.state_changing_readings([*batch, *batch[:2]])] == ["a", "c", "b"]
     with pytest.raises(ValueError, match="could not convert"):
         accepted.raise_failure()
     assert engine.forecast(accepted, 0).gap_kw == [1.0, 2.0, 4.0]
@@ -111,7 +111,7 @@ def test_none_accepted_rejects_every_reading() -> None:
 
 
 @pytest.mark.parametrize("n_devices", [1, 2, 7])
-def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> None:
+def test_forecast_with_bisection_fails_the_window_that_raises_alone(n_devices: int) -> None:
     names = [f"d{i}" for i in range(n_devices)]
     for poisoned in range(n_devices):
         engine = Engine(Fragile())
@@ -120,7 +120,7 @@ def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> No
         accepted = engine.accept(batch)
         with pytest.raises(ZeroDivisionError):
             engine.forecast(accepted, 0)
-        accepted, forecasts = forecast_apart(engine, accepted, 0)
+        accepted, forecasts = forecast_with_bisection(engine, accepted, 0)
         assert accepted.statuses.count(ReadingStatus.FAILED) == 1
         assert accepted.statuses[poisoned] is ReadingStatus.FAILED
         assert forecasts.devices == accepted.devices == [name for i, name in enumerate(names) if i != poisoned]
@@ -133,33 +133,33 @@ def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> No
         assert engine.latest_of(names[poisoned]) is None
 
 
-def test_forecast_apart_keeps_filled_minutes_of_the_others() -> None:
+def test_forecast_with_bisection_keeps_filled_minutes_of_the_others() -> None:
     engine = Engine(Fragile())
     warm(engine, ["a", "b", "c"])
     batch = [one._replace(is_filled=True) for one in readings({"a": POISON_KW, "b": 1.0, "c": 2.0})]
-    accepted, _ = forecast_apart(engine, engine.accept(batch), 0)
+    accepted, _ = forecast_with_bisection(engine, engine.accept(batch), 0)
     assert (accepted.devices, accepted.filled) == (["b", "c"], [0, 1])
 
 
-def test_forecast_apart_keeps_the_plans_of_the_others() -> None:
+def test_forecast_with_bisection_keeps_the_plans_of_the_others() -> None:
     engine = Engine(Fragile())
     warm(engine, ["a", "b"])
     engine.replace_plan("b", charger(kw=7.4, start=0))
-    accepted, forecasts = forecast_apart(engine, engine.accept(readings({"a": POISON_KW, "b": 8.4})), 0)
+    accepted, forecasts = forecast_with_bisection(engine, engine.accept(readings({"a": POISON_KW, "b": 8.4})), 0)
     assert (accepted.devices, [*accepted.planned]) == (["b"], [0])
     assert [(one.planned_kw, one.gap_kw) for one in forecasts] == [(7.4, 8.4)]
 
 
-def test_forecast_apart_stops_if_every_window_raises() -> None:
+def test_forecast_with_bisection_stops_if_every_window_raises() -> None:
     names = [f"d{i}" for i in range(4 * MAX_FAILURES)]
     engine = Engine(Fragile())
     warm(engine, names)
-    accepted, forecasts = forecast_apart(engine, engine.accept(readings(dict.fromkeys(names, POISON_KW))), 0)
+    accepted, forecasts = forecast_with_bisection(engine, engine.accept(readings(dict.fromkeys(names, POISON_KW))), 0)
     assert (len(forecasts), accepted.counts) == (0, {"accepted": 0, "rejected": len(names)})
     assert sum(error.__cause__ is not None for _, error in accepted.failures) == MAX_FAILURES
 
 
-def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
+def test_forecast_with_bisection_makes_the_same_forecasts_as_one_call() -> None:
     """Weights, bounds and paths of an ensemble too, with several windows of one device."""
     batch = [Reading(name, NOON + minute, 0.5 + minute) for minute in (1, 2, 3) for name in ("a", "b", "c")]
     found = []
@@ -167,18 +167,18 @@ def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
         engine = Engine(Persistence(), ensemble=Ensemble([Persistence()], EnsembleOptions(max_devices=10)))
         warm(engine, ["a", "b", "c"])
         accepted = engine.accept(batch)
-        forecasts = forecast_apart(engine, accepted, 0)[1] if apart else engine.forecast(accepted, 0)
+        forecasts = forecast_with_bisection(engine, accepted, 0)[1] if apart else engine.forecast(accepted, 0)
         found.append([forecast.document() for forecast in forecasts])
     assert found[0] == found[1]
 
 
-def test_forecast_apart_resets_learned_state_that_raises() -> None:
+def test_forecast_with_bisection_resets_learned_state_that_raises() -> None:
     ensemble = FragileBlend([Persistence()], EnsembleOptions(max_devices=10))
     engine = Engine(Persistence(), ensemble=ensemble)
     warm(engine, ["a", "b", "c"])
     accepted = engine.accept(readings({"a": 1.0, "b": 2.0, "c": 3.0}))
     ensemble.damaged = frozenset({engine.buffers.row("b")})
-    accepted, forecasts = forecast_apart(engine, accepted, 0)
+    accepted, forecasts = forecast_with_bisection(engine, accepted, 0)
     assert (forecasts.devices, accepted.failures) == (["a", "b", "c"], [])
     assert np.isfinite(forecasts.gap_kw).all()
 

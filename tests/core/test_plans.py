@@ -307,6 +307,6 @@ def test_readings_for_the_refit_are_without_the_planned_loads() -> None:
     for minute, gap_kw in enumerate(flat(START, END)):
         readings = [Reading(device, NOON + minute, gap_kw) for device in kept]
         readings.append(Reading("home", NOON + minute, 9.9))  # a duplicate
-        for reading in engine.accept(readings).uncontrolled(readings):
+        for reading in engine.accept(readings).uncontrolled_readings(readings):
             kept[reading.device].append(round(reading.gap_kw, 6))
     assert kept == {"home": [0.5] * N_MINUTES, "shop": flat(START, END)}

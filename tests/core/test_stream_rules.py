@@ -74,7 +74,7 @@ def test_three_late_readings_in_order_restart_the_stream() -> None:
     seen = [buffers.accept(home(NOON + minute, float(minute))).value for minute in range(4)]
     assert seen == ["late", "late", "ready", "ready"]
     assert buffers.window("home").tolist() == [0.0] * 27 + [1.0, 2.0, 3.0]
-    assert [buffers.take_set_back(), buffers.take_set_back()] == [[("home", NOON + 39, NOON)], []]
+    assert [buffers.take_restarted_streams(), buffers.take_restarted_streams()] == [[("home", NOON + 39, NOON)], []]
 
 
 def test_late_readings_out_of_order_do_not_restart_the_stream() -> None:

@@ -21,7 +21,9 @@ class ForecastFailed(GapcastError):  # noqa: N818 - among :attr:`AcceptedBatch.f
     """The forecast of one window raised ``__cause__``; the state of its device is sound."""
 
 
-def forecast_apart(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -> tuple[AcceptedBatch, Forecasts]:
+def forecast_with_bisection(
+    engine: Engine, accepted: AcceptedBatch, issued_at_ms: int
+) -> tuple[AcceptedBatch, Forecasts]:
     """Forecast ``accepted``, at least one window, by bisection until the windows that raise are isolated.
 
     Return the forecasts of the others, and ``accepted`` adapted to them: readings without a forecast are

@@ -128,7 +128,7 @@ def _run(gateway: StoppedGateway, device: str, past: PastReadings, issued_at_ms:
             accepted = engine.accept(readings)
             accepted.raise_failure()
             if readings[-1].minute > past.last_minute - MAX_MINUTES:  # a refit needs no older ones
-                gateway.record(accepted.entered(readings))
+                gateway.record(accepted.window_readings(readings))
             _check_tracked(gateway, device)
             engine.demand(accepted, engine.outlook(accepted, engine.forecast(accepted, issued_at_ms)))
             engine.learn()

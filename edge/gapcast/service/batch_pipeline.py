@@ -21,7 +21,7 @@ from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.reports.reports import ExportLog, Reports, log_infeasible_limits, log_set_back
+from gapcast.service.reports.reports import ExportLog, Reports, log_infeasible_limits, log_restarted_streams
 from gapcast.service.running_engine import RunningEngine
 
 _Steps = tuple[Step[ServedBatch], ...]
@@ -122,8 +122,8 @@ class BatchPipeline:
         except BaseException:
             batch.accepted = none_accepted(batch.readings)
             raise
-        if batch.accepted.set_back:
-            log_set_back(batch.accepted.set_back)
+        if batch.accepted.restarted_streams:
+            log_restarted_streams(batch.accepted.restarted_streams)
 
     def _record_seen(self, batch: ServedBatch) -> None:
         self._reports.availability.record_seen(batch.accepted.first_rows + batch.accepted.rows)
@@ -139,7 +139,7 @@ class BatchPipeline:
 
     def _record(self, batch: ServedBatch) -> None:
         """Record readings for the nightly refit, but for devices forgotten since their forecast was published."""
-        running, entered = self._running, batch.accepted.uncontrolled(batch.readings)
+        running, entered = self._running, batch.accepted.uncontrolled_readings(batch.readings)
         running.recorder.record([reading for reading in entered if reading.device in running.engine.buffers])
 
     def _make_outlooks(self, batch: ServedBatch) -> None:
@@ -177,7 +177,7 @@ class BatchPipeline:
             batch.published_s = time.perf_counter()
 
     def _publish_measured(self, batch: ServedBatch) -> None:
-        self._link.publish_measured(batch.accepted.entered(batch.readings))
+        self._link.publish_measured(batch.accepted.window_readings(batch.readings))
 
     def _publish_outlooks(self, batch: ServedBatch) -> None:
         if batch.outlooks is not None:

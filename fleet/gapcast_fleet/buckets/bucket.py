@@ -76,7 +76,7 @@ def forecast(
             yield _frame(rows)
         batch = EngineBatch(readings[first : first + _AT_ONCE], time.time_ns() // 1_000_000)
         accepted, forecasts = process_batch(engine, batch)
-        if kept := accepted.with_effect(batch.readings):
+        if kept := accepted.state_changing_readings(batch.readings):
             batches.append(batch._replace(readings=kept))
         for name, n in accepted.counts.items():
             counts[name] += n

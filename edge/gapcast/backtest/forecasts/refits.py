@@ -55,7 +55,7 @@ class SimulatedRefits:
 
     def add(self, accepted: AcceptedBatch, readings: Sequence[Reading]) -> None:
         """Record the ``readings`` of a batch, and refit the houses for which a night has begun."""
-        for reading in accepted.entered(readings):
+        for reading in accepted.window_readings(readings):
             house = self._houses.get(reading.device)
             if house is None:
                 submeters = self._engine.horizons.main.forests.features_of(reading.device).submeters

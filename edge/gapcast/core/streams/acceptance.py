@@ -79,7 +79,7 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
     return AcceptedBatch(
         statuses, forecast_indices, windows[: len(devices)], devices, rows, first_rows, minutes, n_observed,
         *count_results(statuses, buffers), failures, filled, planned, billing,
-        [] if billed is None else billed.take_closed(), buffers.take_set_back(),
+        [] if billed is None else billed.take_closed(), buffers.take_restarted_streams(),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.plans.plans import PlannedPart
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
-from gapcast.core.streams.stream_windows import SetBackStream
+from gapcast.core.streams.stream_windows import RestartedStream
 
 #: The result of a reading in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -32,7 +32,7 @@ _RESULT: dict[ReadingStatus, Result] = {
 _NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.INCOMPLETE, ReadingStatus.FAILED)
 
 #: Statuses of readings that are in a window.
-_ENTERED = (ReadingStatus.READY, ReadingStatus.FIRST)
+_IN_WINDOW = (ReadingStatus.READY, ReadingStatus.FIRST)
 
 
 @dataclass(slots=True)
@@ -48,9 +48,9 @@ class AcceptedBatch:
     ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
     ``planned`` is the planned power of windows with announced loads, by index: the windows are without it.
     ``billing`` is the running billing window after the newest reading of windows of devices with a demand, by index;
-    ``closed`` are the billing windows that the batch closed, ``set_back`` the streams that it set back. Not to be
-    changed; it is not frozen because that doubles the time to create it, and there is one for each reading that arrives
-    alone.
+    ``closed`` are the billing windows that the batch closed, ``restarted_streams`` the streams that it restarted. Not
+    to be changed; it is not frozen because that doubles the time to create it, and there is one for each reading that
+    arrives alone.
     """
 
     statuses: list[ReadingStatus]
@@ -68,7 +68,7 @@ class AcceptedBatch:
     planned: dict[int, PlannedPart] = field(default_factory=dict)
     billing: dict[int, WindowState] = field(default_factory=dict)
     closed: list[ClosedWindow] = field(default_factory=list)
-    set_back: list[SetBackStream] = field(default_factory=list)
+    restarted_streams: list[RestartedStream] = field(default_factory=list)
 
     def select(self, indices: Sequence[int]) -> AcceptedBatch:
         """Return the windows with these rising ``indices`` alone: without the results of readings."""
@@ -89,13 +89,13 @@ class AcceptedBatch:
             billing={new_index[i]: state for i, state in self.billing.items() if i in new_index},
         )
 
-    def uncontrolled(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return :meth:`entered` without the planned loads in each reading's power: what is learned from."""
+    def uncontrolled_readings(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return :meth:`window_readings` without the planned loads in each reading's power: what is learned from."""
         if not self.planned:
-            return self.entered(readings)
+            return self.window_readings(readings)
         found = []
         for reading, status, index in zip(readings, self.statuses, self.forecast_indices, strict=True):
-            if status in _ENTERED:
+            if status in _IN_WINDOW:
                 part = self.planned.get(index)
                 found.append(reading if part is None else reading._replace(gap_kw=reading.gap_kw - part.subtracted_kw))
         return found
@@ -105,17 +105,17 @@ class AcceptedBatch:
         for _, error in self.failures:
             raise error
 
-    def with_effect(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+    def state_changing_readings(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return those of the batch's ``readings`` that changed anything: the ones that a journal needs."""
         if "duplicate" not in self.counts and "rejected" not in self.counts:
             return readings
         return [one for one, status in zip(readings, self.statuses, strict=True) if status not in _NO_EFFECT]
 
-    def entered(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+    def window_readings(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return those of the batch's ``readings`` that entered a window: each was the newest of its device."""
         if self.counts.get("accepted", 0) == len(readings):
             return readings
-        return [one for one, status in zip(readings, self.statuses, strict=True) if status in _ENTERED]
+        return [one for one, status in zip(readings, self.statuses, strict=True) if status in _IN_WINDOW]
 
 
 def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:

@@ -23,7 +23,7 @@ from enum import Enum
 
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.device_streams import Stream
-from gapcast.core.streams.stream_windows import SetBackStream, StreamWindows
+from gapcast.core.streams.stream_windows import RestartedStream, StreamWindows
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED, bridge
 
@@ -175,7 +175,7 @@ class Buffers(StreamWindows):
         if len(run) < RESTART_RUN:
             return ReadingStatus.LATE
         self._discard_held(stream)
-        self._set_back.append(SetBackStream(reading.device, stream.last_minute, run[0].minute))
+        self._restarted_streams.append(RestartedStream(reading.device, stream.last_minute, run[0].minute))
         return self._restart_with(stream, run)
 
     def _handle_ahead(self, stream: Stream, reading: Reading) -> ReadingStatus:

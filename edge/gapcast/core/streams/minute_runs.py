@@ -129,7 +129,7 @@ class _Accepted:
         return AcceptedBatch(
             self._statuses, self._forecast_indices, self._windows[: len(self._devices)], self._devices, self._rows,
             self._first_rows, self._minutes, self._n_observed, *account, filled=self._filled,
-            set_back=self._buffers.take_set_back(),
+            restarted_streams=self._buffers.take_restarted_streams(),
         )  # fmt: skip
 
 

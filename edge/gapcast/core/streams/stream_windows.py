@@ -22,7 +22,7 @@ from gapcast.core.windows.window import WindowSpec
 _SLACK = 8
 
 
-class SetBackStream(NamedTuple):
+class RestartedStream(NamedTuple):
     """The stream of ``device`` after late readings set it back: from its newest minute to that of the first of them."""
 
     device: str
@@ -66,7 +66,7 @@ class StreamWindows:
         self.disproved: list[Reading] = []
         #: Held readings that the next reading confirmed, since the caller last reset it.
         self.n_confirmed = 0
-        self._set_back: list[SetBackStream] = []
+        self._restarted_streams: list[RestartedStream] = []
         self._width = spec.context + _SLACK
         self._devices = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
         #: The devices' streams, in the order of their first readings; to be changed by this class alone.
@@ -79,9 +79,9 @@ class StreamWindows:
             device: tuple(map(measured_name, names)) for device, names in self.submeters.items() if names
         }
 
-    def take_set_back(self) -> list[SetBackStream]:
+    def take_restarted_streams(self) -> list[RestartedStream]:
         """Return the streams that late readings set back since the last call."""
-        found, self._set_back = self._set_back, []
+        found, self._restarted_streams = self._restarted_streams, []
         return found
 
     def set_counted_minutes(self, n_counted: int) -> None:

@@ -9,7 +9,7 @@ import structlog
 from gapcast.core.errors import ModelError
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastReplacements
-from gapcast.core.isolation import forecast_apart
+from gapcast.core.isolation import forecast_with_bisection
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.streams.accepted_batch import AcceptedBatch
@@ -43,7 +43,7 @@ class ForecastStep:
         except BaseException as error:
             first = error
         try:
-            return forecast_apart(engine, accepted, now_ms)
+            return forecast_with_bisection(engine, accepted, now_ms)
         except PROPAGATED_ERRORS:
             raise
         except BaseException:

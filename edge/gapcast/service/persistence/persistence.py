@@ -142,7 +142,7 @@ class StatePersistence:
     ) -> int:
         """Track a batch whose forecasts have these ``forecast_ids``; return its number."""
         self._n_batches += 1
-        effective = accepted.with_effect(readings)
+        effective = accepted.state_changing_readings(readings)
         self._pending.append(PendingBatch(self._n_batches, effective, issued_at_ms, forecast_ids, samples))
         return self._n_batches
 

@@ -10,7 +10,7 @@ from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.device_demands import DeviceDemands
 from gapcast.core.readings.reading import Reading
-from gapcast.core.streams.stream_windows import SetBackStream
+from gapcast.core.streams.stream_windows import RestartedStream
 from gapcast.core.time_grid import minute_label
 from gapcast.service.containment import Containment, Step
 from gapcast.service.ports.broker_link import Link
@@ -31,7 +31,7 @@ def log_infeasible_limits(demands: DeviceDemands, devices: Iterable[str]) -> Non
             log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, fix=found.fix)
 
 
-def log_set_back(streams: Iterable[SetBackStream]) -> None:
+def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
     """Log which devices continue at an earlier minute: later readings, and peaks of the month, are discarded."""
     for device, from_minute, to_minute in streams:
         fix = "ignore it after a replay of old readings, else check the meter's clock; later minutes are learned again"
