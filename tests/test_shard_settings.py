@@ -18,7 +18,7 @@ from gapcast.commands.options import read_settings
 from gapcast.config.loader import load
 from gapcast.config.memory_limit import fitting_devices
 from gapcast.config.settings import Settings
-from gapcast.config.shards import each_of, folder_of, of_shard, the_one_of
+from gapcast.config.shards import readings_folder, settings_by_shard, settings_for_shard, single_shard_settings
 from gapcast.core.errors import SettingsError
 from tests.support.optional_tools import ROOT
 
@@ -29,12 +29,12 @@ def test_shard_number_is_in_topics_id_and_folder() -> None:
     settings = load(
         None, {}, {"shards": [3, 7], "gateway": {"id": "north"}, "topics": {"forecast": "f/{shard}/{device}"}}
     )
-    one, other = each_of(settings)
+    one, other = settings_by_shard(settings)
     assert (one.gateway.id, other.gateway.id) == ("north-3", "north-7")
     assert (one.topics.reading, other.topics.reading) == ("gap/3/{device}/reading", "gap/7/{device}/reading")
     assert (one.topics.forecast, one.topics.availability) == ("f/3/{device}", "gap/{device}/availability")
     assert (one.http.port, other.http.port) == (8080, 8081)
-    assert folder_of(other, Path("/state")) == Path("/state/shard-7/stream")
+    assert readings_folder(other, Path("/state")) == Path("/state/shard-7/stream")
     options = session_options(other, {"STATE_DIRECTORY": "/nowhere"})
     assert (options.gateway, options.status_topic) == ("north-7", "gapcast/north-7/status")
     assert options.subscriptions == ("gap/7/+/reading",)
@@ -44,12 +44,12 @@ def test_shard_number_is_in_topics_id_and_folder() -> None:
 
 def test_shards_absent_change_nothing() -> None:
     settings = Settings()
-    assert each_of(settings) == [settings]
-    assert folder_of(settings, Path("/state")) == Path("/state/stream")
+    assert settings_by_shard(settings) == [settings]
+    assert readings_folder(settings, Path("/state")) == Path("/state/stream")
 
 
 def test_shard_id_is_the_same_on_every_worker() -> None:
-    assert [one.gateway.id for one in each_of(Settings(shards=(0, 1)))] == ["shard-0", "shard-1"]
+    assert [one.gateway.id for one in settings_by_shard(Settings(shards=(0, 1)))] == ["shard-0", "shard-1"]
 
 
 def test_shards_may_come_from_any_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_shards_may_come_from_any_source(tmp_path: Path, monkeypatch: pytest.Mon
 def test_shards_of_sources_fill_a_topic_level() -> None:
     source = {"topic": "tele/{shard}/{device}/SENSOR", "preset": "tasmota"}
     settings = Settings.model_validate({"shards": [5], "sources": [source]})
-    assert subscriptions_of(each_of(settings)[0]) == ("tele/5/+/SENSOR",)
+    assert subscriptions_of(settings_by_shard(settings)[0]) == ("tele/5/+/SENSOR",)
 
 
 @pytest.mark.parametrize(
@@ -103,16 +103,16 @@ def test_shards_invalid_are_rejected_by_name(given: dict[str, Any], words: str) 
 
 
 def test_shards_over_the_last_port_are_rejected() -> None:
-    up_to_the_last = each_of(load(None, {}, {"shards": [0, 1], "http": {"port": 65_534}}))
+    up_to_the_last = settings_by_shard(load(None, {}, {"shards": [0, 1], "http": {"port": 65_534}}))
     assert [one.http.port for one in up_to_the_last] == [65_534, 65_535]
     with pytest.raises(SettingsError, match=r"http\.port: 3 shards need as many ports, starting at 65534"):
-        each_of(Settings.model_validate({"shards": [0, 1, 2], "http": {"port": 65_534}}))
+        settings_by_shard(Settings.model_validate({"shards": [0, 1, 2], "http": {"port": 65_534}}))
 
 
 def test_replay_needs_one_shard(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="select one, as --set shards=0"):
-        the_one_of(Settings(shards=(0, 1)))
-    assert the_one_of(Settings(shards=(4,))).topics.reading == "gap/4/{device}/reading"
+        single_shard_settings(Settings(shards=(0, 1)))
+    assert single_shard_settings(Settings(shards=(4,))).topics.reading == "gap/4/{device}/reading"
     ran = CliRunner().invoke(main, ["replay", str(tmp_path / "x.csv"), "--set", "shards=0,1"])
     assert ran.exit_code == 2
     assert "--set shards=0" in ran.output
@@ -132,7 +132,7 @@ def test_kubernetes_example_is_valid(tmp_path: Path) -> None:
     environment = {one["name"]: one.get("value", "3") for one in container["env"]}
     password = tmp_path / "password"
     password.write_text("s3cret", encoding="utf-8")
-    (shard,) = each_of(load(file, environment | {"GAPCAST_MQTT__PASSWORD_FILE": str(password)}, {}))
+    (shard,) = settings_by_shard(load(file, environment | {"GAPCAST_MQTT__PASSWORD_FILE": str(password)}, {}))
     assert shard.topics.reading == "gap/3/{device}/reading"
     assert shard.state.path is not None
     folder = str(shard.state.path.parent)  # a volume's own root belongs to root, with a mode that gapcast cannot narrow
@@ -152,5 +152,5 @@ def test_kubernetes_example_has_no_variables_of_services() -> None:
     assert pod["enableServiceLinks"] is False
 
 
-def test_of_shard_leaves_the_port_where_none_is_given() -> None:
-    assert of_shard(Settings(shards=(1,)), 1).http.port == 8080
+def test_settings_for_shard_leaves_the_port_where_none_is_given() -> None:
+    assert settings_for_shard(Settings(shards=(1,)), 1).http.port == 8080

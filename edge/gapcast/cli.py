@@ -85,10 +85,10 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
     With `shards` configured, each shard runs in a process of its own.
     """
     from gapcast.app.worker import end_with, run_shards
-    from gapcast.config.shards import each_of
+    from gapcast.config.shards import settings_by_shard
     from gapcast.observability.logs import configure_logs
 
-    settings, *others = each_of(read_settings(config, assignments))
+    settings, *others = settings_by_shard(read_settings(config, assignments))
     if others:
         configure_logs(settings.log.format, settings.log.level)
         sys.exit(run_shards([settings, *others], arguments_of(config, assignments)))
@@ -177,11 +177,11 @@ def replay(
     from gapcast.app.broker.broker import transport_of
     from gapcast.backtest.inputs.houses import FilePart
     from gapcast.commands.replay import ReplaySource, replay_file
-    from gapcast.config.shards import the_one_of
+    from gapcast.config.shards import single_shard_settings
     from gapcast.recordings.text.layout import with_submeters
     from gapcast.sample import sample_path
 
-    settings = the_one_of(read_settings(config, assignments))
+    settings = single_shard_settings(read_settings(config, assignments))
     transport = transport_of(settings.mqtt)
     form, zone = read_format(of_file, settings)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
@@ -204,12 +204,12 @@ def replay(
 def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
     """Check configuration, models, broker, readings, clock, state and port; print each problem with its fix."""
     from gapcast.check.run import run_checks
-    from gapcast.config.shards import each_of
+    from gapcast.config.shards import settings_by_shard
     from gapcast.observability.logs import configure_logs
 
     configure_logs("auto", "critical")  # the command prints its own messages
     code = 0
-    for settings in each_of(read_settings(config, assignments)):
+    for settings in settings_by_shard(read_settings(config, assignments)):
         if settings.shards:
             click.echo(f"shard {settings.shards[0]}")
         found = run_checks(settings, os.environ, click.echo, wait_s)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gapcast.commands.import_history import import_history
 from gapcast.config.sections.forecast import LearningSettings
 from gapcast.config.settings import Settings
-from gapcast.config.shards import of_shard
+from gapcast.config.shards import settings_for_shard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError, SettingsError, ShardError, SourceError, StateError, StateInUseError
 from gapcast.core.learning.scores.summary import ALL_TIME
@@ -234,7 +234,7 @@ def test_replace_forgets_the_device_and_no_other(settings: Settings, tmp_path: P
 def test_import_removes_the_files_with_a_device_forgotten_before(settings: Settings, tmp_path: Path) -> None:
     """The service was killed after it had journaled that, and before the checkpoint that would have removed them."""
     with open_stopped(settings, {}) as gateway:
-        store = Store(gateway.folder, of_shard=True)  # the lock is held already
+        store = Store(gateway.folder, holds_shard_lock=True)  # the lock is held already
         store.restore(gateway.engine)
         store.append_batch([Reading("barn", FIRST, 1.0)], FIRST * 60_000)
         store.append_change(ForgottenDevice("barn"))
@@ -298,7 +298,7 @@ def test_import_while_the_service_runs_is_refused(
 
 
 def test_import_into_a_shard_holds_its_lock(tmp_path: Path) -> None:
-    settings = of_shard(settings_with(tmp_path, shards=(0, 1)), 1)
+    settings = settings_for_shard(settings_with(tmp_path, shards=(0, 1)), 1)
     assert run(settings, written(tmp_path / "a.csv")).folder == tmp_path / "state" / "shard-1" / "stream"
     lock = ShardLock(tmp_path / "state" / "shard-1", accepts_other_models=True)
     lock.acquire({})
@@ -315,7 +315,7 @@ def test_import_into_a_shard_of_other_models_is_refused_unless_accepted(tmp_path
     lock.release()
     for accepts in (False, True):
         state = {"path": tmp_path / "state", "accept_other_models": accepts}
-        settings = of_shard(settings_with(tmp_path, shards=(0, 1), state=state), 1)
+        settings = settings_for_shard(settings_with(tmp_path, shards=(0, 1), state=state), 1)
         if accepts:
             run(settings, written(tmp_path / "a.csv"))
         else:
@@ -348,7 +348,7 @@ def test_import_keeps_the_open_minutes_of_meters(tmp_path: Path) -> None:
     source = {"topic": "meters/{device}", "format": "number", "unit": "W", "every_s": 10}
     settings = settings_with(tmp_path, sources=[source])
     with open_stopped(settings, {}) as gateway:
-        store = Store(gateway.folder, of_shard=True)  # the lock is held already
+        store = Store(gateway.folder, holds_shard_lock=True)  # the lock is held already
         store.restore(gateway.engine)
         store.append_batch([], 0, [Sample("meters/barn", FIRST * 60_000 + 5_000, {"": 250.0}, {})])
         store.close(None)

@@ -24,7 +24,7 @@ from gapcast.check.machine import check_state
 from gapcast.check.run import run_checks
 from gapcast.commands.exit_codes import EXIT_STATE_LOCKED
 from gapcast.config.settings import Settings
-from gapcast.config.shards import of_shard
+from gapcast.config.shards import settings_for_shard
 from gapcast.core.time_grid import MINUTE_MS, minute_label
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import reading
@@ -343,7 +343,7 @@ def test_check_shard_without_its_state_fails(tmp_path: Path) -> None:
     """As ``gapcast run`` does, with the same exit code: it would lose the readings that the next worker needs."""
     file = tmp_path / "file"
     file.touch()
-    shard = of_shard(Settings.model_validate({"shards": [1], "state": {"path": file / "state"}}), 1)
+    shard = settings_for_shard(Settings.model_validate({"shards": [1], "state": {"path": file / "state"}}), 1)
     (finding,) = check_state(CheckInput(shard, {}, 0.0))
     assert (finding.mark, finding.code) == (Mark.FAIL, EXIT_STATE_LOCKED)
     assert f"{file / 'state' / 'shard-1' / 'stream'} is not writable (Not a directory)" in finding.text

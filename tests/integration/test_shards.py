@@ -19,7 +19,7 @@ from gapcast.app.application import Application
 from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
 from gapcast.check.broker import check_broker
 from gapcast.check.finding import CheckInput, Mark
-from gapcast.config.shards import each_of
+from gapcast.config.shards import settings_by_shard
 from gapcast.core.errors import SettingsError, StateError
 from gapcast.mqtt import topic_affinity
 from gapcast.mqtt.session.received_messages import ReceivedMessage
@@ -40,7 +40,7 @@ IN_GROUP = {"share_group": "workers", "shared_by": "topic-hash"}
 
 def shards_of(port: int, state: Path, *shards: int, **sections: object) -> list[Gateway]:
     settings = gateway_settings(port, state, shards=shards, **sections)
-    return [Gateway(one) for one in each_of(settings)]
+    return [Gateway(one) for one in settings_by_shard(settings)]
 
 
 def test_workers_take_their_shards(

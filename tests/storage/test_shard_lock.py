@@ -143,17 +143,17 @@ def test_record_of_models_that_cannot_be_written_is_an_error(tmp_path: Path) -> 
 
 
 def test_store_of_a_newer_version_is_left_unchanged(tmp_path: Path) -> None:
-    Store(tmp_path, of_shard=True).restore(Engine(Trend()))
+    Store(tmp_path, holds_shard_lock=True).restore(Engine(Trend()))
     path = journal_path(tmp_path, 1)
     body = b'{"gapcast":"readings","version":99}'
     content = b"%08x %b\n" % (zlib.crc32(body), body)
     path.write_bytes(content)
     with pytest.raises(ShardError, match=r"version 99.*run the newer gapcast"):
-        Store(tmp_path, of_shard=True).restore(Engine(Trend()))
+        Store(tmp_path, holds_shard_lock=True).restore(Engine(Trend()))
     assert path.read_bytes() == content
 
 
 def test_unreadable_store_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "stream").write_text("a file in its place", encoding="utf-8")
     with pytest.raises(ShardError, match="cannot be read"):
-        Store(tmp_path / "stream", of_shard=True).restore(Engine(Trend()))
+        Store(tmp_path / "stream", holds_shard_lock=True).restore(Engine(Trend()))

@@ -27,7 +27,7 @@ from gapcast.config.files.service_address import AddressFiles, local_url, runtim
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
-from gapcast.config.shards import folder_of
+from gapcast.config.shards import readings_folder
 from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry
@@ -84,11 +84,11 @@ class Application:
         self._link = link = link_of(settings, self.session, self.models, statistics)
         state = state_path(settings.state.path, environment)
         _tighten_modes(state)
-        folder = folder_of(settings, state)
+        folder = readings_folder(settings, state)
         self._shard_lock = None
         if settings.shards is not None:
             self._shard_lock = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
-        self._store = Store(folder, of_shard=self._shard_lock is not None) if settings.state.keep else None
+        self._store = Store(folder, holds_shard_lock=self._shard_lock is not None) if settings.state.keep else None
         self._nights = self._refit_nights(folder, clock_s) if is_refitted else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(

@@ -18,7 +18,7 @@ from gapcast.check.finding import SETTINGS_FAIL, SHARD_FAILS, CheckInput, Findin
 from gapcast.compiled.library import loaded
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
-from gapcast.config.shards import folder_of
+from gapcast.config.shards import readings_folder
 from gapcast.core.errors import SettingsError
 from gapcast.storage.files.disk_problems import disk_error_fix
 from gapcast.text.json_input import decode_json
@@ -97,7 +97,7 @@ def check_state(inputs: CheckInput) -> Iterator[Finding]:
     if not state.keep:
         yield ok("state", "the state is not persisted (state.keep = false)")
         return
-    folder = folder_of(settings, path)
+    folder = readings_folder(settings, path)
     try:
         existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
         with tempfile.TemporaryFile(dir=existing) as file:

@@ -46,7 +46,7 @@ def import_history(
     Each FILE is an export of Home Assistant or InfluxDB, any CSV file with --time-column and --value-column, in UCI's
     format, or Parquet of `gapcast-trainer prepare`; several are joined in order of time. The service must not run.
     """
-    from gapcast.config.shards import the_one_of
+    from gapcast.config.shards import single_shard_settings
     from gapcast.history_import.past_readings import PastFiles
     from gapcast.history_import.report import lines
     from gapcast.history_import.run import Target, import_past
@@ -54,7 +54,7 @@ def import_history(
     from gapcast.recordings.recording import minute_at
     from gapcast.recordings.text.layout import with_submeters
 
-    settings = the_one_of(read_settings(config, assignments))
+    settings = single_shard_settings(read_settings(config, assignments))
     configure_logs("auto", "warning")
     form, zone = read_format(of_file, settings)
     form = with_submeters(form, submeter_columns, of_uci=submeters)

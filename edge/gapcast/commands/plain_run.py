@@ -34,10 +34,10 @@ def serve_plainly(arguments: Sequence[str], environment: Mapping[str, str] = os.
             return False
     from gapcast.commands.run import serve
     from gapcast.config.loader import load
-    from gapcast.config.shards import each_of
+    from gapcast.config.shards import settings_by_shard
 
     try:
-        settings, *others = each_of(load(config, environment, {}))
+        settings, *others = settings_by_shard(load(config, environment, {}))
         if others:
             return False
         serve(settings)

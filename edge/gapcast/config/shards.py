@@ -15,10 +15,10 @@ from gapcast.core.errors import SettingsError
 _FLEET = "shard"
 
 
-def of_shard(settings: Settings, shard: int, http_port: int | None = None) -> Settings:
+def settings_for_shard(settings: Settings, shard: int, http_port: int | None = None) -> Settings:
     """Return the settings of the gateway of shard ``shard``, with the HTTP port ``http_port`` if given.
 
-    >>> one = of_shard(Settings(shards=(0, 1)), 1)
+    >>> one = settings_for_shard(Settings(shards=(0, 1)), 1)
     >>> one.gateway.id, one.topics.reading, one.shards
     ('shard-1', 'gap/1/{device}/reading', (1,))
     """
@@ -37,7 +37,7 @@ def of_shard(settings: Settings, shard: int, http_port: int | None = None) -> Se
     )
 
 
-def each_of(settings: Settings) -> list[Settings]:
+def settings_by_shard(settings: Settings) -> list[Settings]:
     """Return the settings of each shard, in order, with consecutive HTTP ports; without shards, these settings alone.
 
     Raises :class:`SettingsError` if there are not enough ports.
@@ -48,10 +48,10 @@ def each_of(settings: Settings) -> list[Settings]:
     if first + len(settings.shards) > 65_536:  # noqa: PLR2004 - number of ports
         msg = f"http.port: {len(settings.shards)} shards need as many ports, starting at {first}: set a lower one"
         raise SettingsError(msg)
-    return [of_shard(settings, shard, first + i) for i, shard in enumerate(settings.shards)]
+    return [settings_for_shard(settings, shard, first + i) for i, shard in enumerate(settings.shards)]
 
 
-def the_one_of(settings: Settings) -> Settings:
+def single_shard_settings(settings: Settings) -> Settings:
     """Return the settings of the single configured shard, or these settings without shards.
 
     Raises :class:`SettingsError` if there are several.
@@ -59,13 +59,13 @@ def the_one_of(settings: Settings) -> Settings:
     if settings.shards is not None and len(settings.shards) > 1:
         msg = f"shards lists {', '.join(map(str, settings.shards))}: select one, as --set shards={settings.shards[0]}"
         raise SettingsError(msg)
-    return each_of(settings)[0]
+    return settings_by_shard(settings)[0]
 
 
-def folder_of(settings: Settings, state: Path) -> Path:
+def readings_folder(settings: Settings, state: Path) -> Path:
     """Return the folder under ``state`` for the readings of the gateway with these settings.
 
-    >>> folder_of(of_shard(Settings(shards=(7,)), 7), Path("state"))
+    >>> readings_folder(settings_for_shard(Settings(shards=(7,)), 7), Path("state"))
     PosixPath('state/shard-7/stream')
     """
     return (state if settings.shards is None else state / f"shard-{settings.shards[0]}") / "stream"

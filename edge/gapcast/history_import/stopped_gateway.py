@@ -16,7 +16,7 @@ from gapcast.app.models.models import admission_of, library_of, load_usable_mode
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
-from gapcast.config.shards import folder_of
+from gapcast.config.shards import readings_folder
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError, StateError
 from gapcast.core.monitoring.statistics import Statistics
@@ -109,7 +109,7 @@ def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator
         msg = "state.keep = false: nothing that is learned from a file would be kept; set it to true"
         raise SettingsError(msg)
     state = state_path(settings.state.path, environment)
-    folder = folder_of(settings, state)
+    folder = readings_folder(settings, state)
     lock = _lock(folder, state)
     try:
         models = load_usable_models(settings, library_of(settings, environment), admission_of(settings, environment))

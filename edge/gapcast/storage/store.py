@@ -35,14 +35,16 @@ SYNC_S, RETRY_S = 30.0, 30.0
 class Store:
     """Persists batches and snapshots in files: a :class:`~gapcast.service.persistence.persistence.StateStore`."""
 
-    def __init__(self, folder: Path, clock_s: Callable[[], float] = time.monotonic, *, of_shard: bool = False) -> None:
+    def __init__(
+        self, folder: Path, clock_s: Callable[[], float] = time.monotonic, *, holds_shard_lock: bool = False
+    ) -> None:
         """Persist readings in ``folder`` after :meth:`restore` was called; ``clock_s`` times syncs and retries.
 
-        ``of_shard``: the caller holds a :class:`~gapcast.storage.files.locks.ShardLock`; errors raise instead of
+        ``holds_shard_lock``: the caller has a :class:`~gapcast.storage.files.locks.ShardLock`; errors raise instead of
         disabling the persistence.
         """
         self._folder = folder
-        self._of_shard = of_shard
+        self._holds_shard_lock = holds_shard_lock
         self._clock_s = clock_s
         self._writer = DiskWriter(folder)
         self._folder_lock: int | None = None
@@ -78,7 +80,7 @@ class Store:
         try:
             make_private_folder(self._folder)
             tighten_modes(self._folder)
-            if not self._of_shard:
+            if not self._holds_shard_lock:
                 self._folder_lock = lock_folder(self._folder, WAIT_S)
             on_locked()
             found = recover(self._folder, engine, meters)
@@ -89,7 +91,7 @@ class Store:
             msg = f"another gapcast process uses {self._folder}: end it first, or give each its own state.path"
             raise StateInUseError(msg) from error
         except OSError as error:
-            if self._of_shard:
+            if self._holds_shard_lock:
                 msg = f"{self._folder} cannot be read ({error}): a shard does not start without its persisted state"
                 raise ShardError(msg) from error
             self._is_unread = True
@@ -243,6 +245,6 @@ class Store:
 
     def _disable(self, problem: str, fix: str) -> None:
         """End the persistence for good; raises :class:`ShardError` for a shard."""
-        if self._of_shard:
+        if self._holds_shard_lock:
             raise ShardError(f"{problem}: {fix}")
         self._problem.begin(problem, fix, is_final=True)
