@@ -84,10 +84,10 @@ class Command:
 
         wait_until(ready, lambda: f"{route} on port {port}; it said: {self.err}")
 
-    def wait_said(self, words: str, timeout_s: float = GUARD_S) -> None:
-        self.wait_said_times(words, 1, timeout_s)
+    def wait_for_output(self, words: str, timeout_s: float = GUARD_S) -> None:
+        self.wait_for_outputs(words, 1, timeout_s)
 
-    def wait_said_times(self, words: str, n: int, timeout_s: float = GUARD_S) -> None:
+    def wait_for_outputs(self, words: str, n: int, timeout_s: float = GUARD_S) -> None:
         wait_until(
             lambda: (self.out + self.err).count(words) >= n, lambda: f"{n} {words!r} in {self.out}{self.err}", timeout_s
         )

@@ -293,7 +293,7 @@ def test_replay_without_a_broker(invoke: Invoke, settings_of: SettingsOf) -> Non
 def test_demo_shows_forecasts_outcomes_and_a_summary(start: Start) -> None:
     """Interrupted once it has shown outcomes; the next but one ends by its duration."""
     command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port())
-    command.wait_said_times("forecast for now", 2)
+    command.wait_for_outputs("forecast for now", 2)
     command.signal(signal.SIGINT)
     assert command.wait() == 0
     summary = SUMMARY.search(command.out)
@@ -311,7 +311,7 @@ def test_demo_shows_forecasts_outcomes_and_a_summary(start: Start) -> None:
 
 def test_demo_uses_free_ports_and_ends_with_ctrl_c(start: Start, broker: Broker) -> None:
     command = start("demo", "--speed", 600, "--mqtt-port", broker.port, "--http-port", broker.port)
-    command.wait_said("forecast for now")
+    command.wait_for_output("forecast for now")
     address = re.search(r"^open   http://127\.0\.0\.1:(\d+)/$", command.out, re.MULTILINE)
     assert address
     assert int(address[1]) != broker.port
@@ -335,7 +335,7 @@ def test_demo_uses_the_configured_model_and_its_own_broker(start: Start) -> None
     command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port(),
                     GAPCAST_FORECAST__MODEL=name, GAPCAST_FORECAST__BLEND="false",
                     GAPCAST_MQTT__HOST="nowhere.invalid")  # fmt: skip
-    command.wait_said("forecast for now")
+    command.wait_for_output("forecast for now")
     address = re.search(r"^open   (http://127\.0\.0\.1:\d+/)$", command.out, re.MULTILINE)
     assert address
     assert httpx.get(f"{address[1]}predict", params={"device": "home"}).json()["model"] == name

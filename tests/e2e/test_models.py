@@ -128,10 +128,10 @@ def test_running_service_reloads_models_and_on_sighup(
     service.wait_ready(http_port)
     before = versions(http_port)
     assert start("models", "install", download).wait() == 0
-    service.wait_said("models.swapped")
+    service.wait_for_output("models.swapped")
     assert versions(http_port) == {**before, default_name(): "new"}
     service.signal(signal.SIGHUP)
-    service.wait_said_times("models.swapped", 2)
+    service.wait_for_outputs("models.swapped", 2)
     service.signal(signal.SIGTERM)
     assert service.wait() == 0
 
@@ -160,7 +160,7 @@ def test_kill_after_a_reload_restarts_with_the_new_model(
             peer.publish("gap/home/reading", f'{{"ts": "2026-01-01T12:{i:02}:00Z", "gap_kw": 1.{i}}}')
         peer.wait_for("gap/home/forecast", 9)
         assert start("models", "install", download).wait() == 0
-        service.wait_said("models.swapped")
+        service.wait_for_output("models.swapped")
         service.signal(signal.SIGKILL)
         service.wait()
         again = start("run", *settings_of(mosquitto.port))

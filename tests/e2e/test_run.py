@@ -68,7 +68,7 @@ def test_run_without_a_broker_starts_and_stops(start: Start, settings_of: Settin
     service = start("run", *settings_of(free_port()))
     service.wait_ready(http_port, "/livez")
     assert httpx.get(f"http://{LOOPBACK}:{http_port}/readyz").status_code == 503
-    service.wait_said("mqtt.unreachable")
+    service.wait_for_output("mqtt.unreachable")
     service.signal(signal.SIGTERM)
     assert service.wait() == 0
 
@@ -76,7 +76,7 @@ def test_run_without_a_broker_starts_and_stops(start: Start, settings_of: Settin
 def test_run_logs_json_without_a_terminal(start: Start, settings_of: SettingsOf, http_port: int) -> None:
     service = start("run", *settings_of(free_port()))
     service.wait_ready(http_port, "/livez")
-    service.wait_said("mqtt.unreachable")
+    service.wait_for_output("mqtt.unreachable")
     service.signal(signal.SIGTERM)
     service.wait()
     events = [json.loads(line) for line in service.err.splitlines() if not line.startswith("INFO: ")]  # the runtime's

@@ -57,7 +57,7 @@ def test_running_service_shows_no_secret(
 ) -> None:
     service = start("run", *settings_of(free_port()), **secrets(authority))
     service.wait_ready(http_port, "/livez")
-    service.wait_said("mqtt.unreachable")
+    service.wait_for_output("mqtt.unreachable")
     routes = ("/models", "/metrics", "/readyz", "/openapi.json", "/predict")
     shown = "".join(httpx.get(f"http://{LOOPBACK}:{http_port}{route}").text for route in routes)
     service.signal(signal.SIGTERM)

@@ -59,7 +59,7 @@ def test_status_finds_the_running_service(
     command = start("status", "--once", *PATIENT)
     assert command.wait() == 0, command.err
     assert f"Listening to gap/+/reading at {broker.host}:{broker.port}: no message yet" in command.out
-    service.wait_said("readings.listening")
+    service.wait_for_output("readings.listening")
     service.signal(signal.SIGTERM)
     assert service.wait() == 0
     after = start("status", "--once", GAPCAST_HTTP__PORT=free_port())

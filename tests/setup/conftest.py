@@ -89,7 +89,7 @@ def written(folder: Path) -> dict[str, Any]:
     return tomllib.loads((folder / "gapcast.toml").read_text(encoding="utf-8"))
 
 
-def stop_when_heard(person: Terminal, n_topics: int) -> None:
+def stop_when_received(person: Terminal, n_topics: int) -> None:
     """Press Enter once setup shows so many topics, and messages enough to know how often each meter sends."""
     while True:
         shown = person.wait_for(f" on {n_topics} topic{'s' * (n_topics != 1)}; ")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.setup.conftest import PASSWORD, TEMPERATURE, Script, Setup, sending, stop_when_heard, written
+from tests.setup.conftest import PASSWORD, TEMPERATURE, Script, Setup, sending, stop_when_received, written
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.terminal import Terminal
@@ -40,7 +40,7 @@ def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Pat
         person.answer("User name at the broker [gapcast]")
         person.answer("Password", PASSWORD)
         person.wait_for("Connected to 127.0.0.1 port ")
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         person.wait_for("Possible meters:")
         assert "tasmota on tele/{device}/SENSOR: plug 0.230 kW" in person.wait_for("Time zone of the house")
         person.answer(" [Europe/Paris]")
@@ -82,7 +82,7 @@ def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Pat
 def test_setup_asks_the_unit_of_an_unknown_meter(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     messages = [TEMPERATURE, ("garage/sensor/grid_power/state", "412.0")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         person.answer("Time zone")
         person.answer("grid_power sends 412: is that in W or kW? (W, kW) [W]", "w")
         person.answer("Name of this device [grid_power]", "my house")
@@ -105,7 +105,7 @@ def test_setup_reports_a_wrong_clock_and_uses_arrival(setup: Setup, folder: Path
         sending(mosquitto, lambda: tasmota(-7_200)),
         setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person,
     ):
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         answer_defaults(person)
         person.wait_for("plug: timestamps are 12")
         person.answer("Use the time of arrival instead of the meter's timestamps?")
@@ -128,7 +128,7 @@ def test_setup_asks_before_it_overwrites(setup: Setup, folder: Path, mosquitto: 
     arguments = ["--broker", f"{LOOPBACK}:{mosquitto.port}", "--topic", "tele/+/SENSOR"]
     with sending(mosquitto, tasmota), setup(*arguments) as person:
         person.answer("Replace it at the end? [y/N]", "y")
-        stop_when_heard(person, 1)
+        stop_when_received(person, 1)
         answer_defaults(person)
         person.answer("Are these power values correct?")
         person.answer("Write this", "n")
@@ -140,14 +140,14 @@ def test_setup_asks_before_it_overwrites(setup: Setup, folder: Path, mosquitto: 
 def test_setup_without_a_known_meter_lists_topics(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     messages = [TEMPERATURE, ("lab/7/x", "0.412"), ("lab/8/x", "0.3")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
-        stop_when_heard(person, 3)
+        stop_when_received(person, 3)
         person.wait_for("None of these looks like a power reading:")
         person.wait_for("lab/7/x  0.412")
         person.answer("Listen again?")
         person.answer("Topic of the meter", "lab/#/x")
         person.wait_for("'lab/#/x' is not a topic: # is the last level only")
         person.answer("Topic of the meter", "lab/{device}/x")
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         person.answer("Time zone")
         person.answer("is that in W or kW? (W, kW) [kW]")
         person.answer("Do they measure whole houses or single plugs?")
@@ -163,7 +163,7 @@ def test_setup_doubts_implausible_power_and_changes_the_unit(
 ) -> None:
     in_kw = [("homeassistant/sensor/grid_power/state", "0.412")]
     with sending(mosquitto, in_kw), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
-        stop_when_heard(person, 1)
+        stop_when_received(person, 1)
         person.answer("Time zone")
         person.answer("Name of this device [grid_power]", "home")
         person.wait_for("home: sends when its power changes; a power is valid for 600 s (hold_s)")
@@ -221,7 +221,7 @@ def test_setup_asks_again_for_what_is_wrong(setup: Setup, guarded: MosquittoBrok
         person.wait_for('the broker does not accept "gapcast" with this password')
         person.answer("User name at the broker [gapcast]")
         person.answer("Password", PASSWORD)
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         person.answer("Time zone of the house [Europe/Paris]", "Berlin")
         person.wait_for('there is no time zone "Berlin": did you mean Europe/Berlin?')
         person.answer("Time zone of the house [Europe/Berlin]")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.setup.conftest import Script, Setup, sending, stop_when_heard, written
+from tests.setup.conftest import Script, Setup, sending, stop_when_received, written
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK
 from tests.support.terminal import Terminal
@@ -40,7 +40,7 @@ def test_setup_offers_a_choice_of_several_meters(setup: Setup, folder: Path, mos
     others = [("shellies/plug-1/relay/0/power", "20.5"), ("garage/sensor/power/state", "412")]
     arguments = ["--broker", f"{LOOPBACK}:{mosquitto.port}", "--no-home-assistant"]
     with sending(mosquitto, [*phases, *others]), setup(*arguments) as person:
-        stop_when_heard(person, 5)
+        stop_when_received(person, 5)
         listed = person.wait_for("Which of them?")
         assert re.findall(r"^ +(\d)  (\S+) on", listed, re.MULTILINE) == [
             ("1", "shelly-gen1-3em"), ("2", "shelly-gen1"), ("3", "shelly-gen1-plug"), ("4", "esphome"),
@@ -106,7 +106,7 @@ def test_setup_takes_all_some_or_the_sum(
         sending(mosquitto, PLUGS),
         setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--no-home-assistant") as person,
     ):
-        stop_when_heard(person, 3)
+        stop_when_received(person, 3)
         person.answer("Which of them?", answer)
         person.answer("Time zone")
         for name in names:
@@ -122,7 +122,7 @@ def test_setup_adds_up_meters_that_send_json(setup: Setup, folder: Path, mosquit
         sending(mosquitto, TASMOTA),
         setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--no-home-assistant") as person,
     ):
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         person.answer("Which of them?", "1.2 - 1.1")
         person.answer("Time zone")
         person.answer("Name of this device", "house")
@@ -136,7 +136,7 @@ def test_setup_adds_up_meters_that_send_json(setup: Setup, folder: Path, mosquit
 def test_setup_says_what_cannot_be_added_up(setup: Setup, mosquitto: MosquittoBroker) -> None:
     messages = [*TASMOTA, ("shellies/shelly-plug-s1/relay/0/power", "20.58")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
-        stop_when_heard(person, 3)
+        stop_when_received(person, 3)
         person.answer("Which of them?", "1.1 + 2")
         person.wait_for("cannot be added up: gapcast adds values of one message, or of meters of one kind")
         person.wait_for('"Several meters as one device" in docs/meters.md')
@@ -146,7 +146,7 @@ def test_setup_says_what_cannot_be_added_up(setup: Setup, mosquitto: MosquittoBr
 
 def test_setup_gives_no_name_twice(setup: Setup, mosquitto: MosquittoBroker) -> None:
     with sending(mosquitto, TASMOTA), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         person.answer("Which of them?", "1.1, 1.2")
         person.answer("Time zone")
         person.answer("Name of this device [pv]", "home")
@@ -159,7 +159,7 @@ def test_setup_gives_no_name_twice(setup: Setup, mosquitto: MosquittoBroker) -> 
 def test_setup_takes_a_house_and_a_plug_together(setup: Setup, mosquitto: MosquittoBroker) -> None:
     messages = [("shellies/plug-1/relay/0/power", "20.5"), ("garage/sensor/power/state", "412")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
-        stop_when_heard(person, 2)
+        stop_when_received(person, 2)
         person.answer("Which of them?", "1, 2")
         person.answer("Time zone")
         person.answer("Name of this device [")

@@ -117,7 +117,7 @@ def unread_warning(settings: Settings, topic: str) -> str:
     if not listener.reads(topic):
         read = ", ".join(source.pattern for source, _ in sources_of(settings))
         return f"a gateway with this configuration does not read {topic}: its sources read {read}; {fix}"
-    powers_kw = _heard_kw(listener, topic)
+    powers_kw = _decoded_kw(listener, topic)
     if powers_kw == [1.0]:
         return ""
     found = f"{powers_kw[0]:g} kW in a reading of 1 kW" if powers_kw else "no power in a reading"
@@ -135,11 +135,11 @@ def unread_submeters(settings: Settings, device: str, topics: Mapping[str, str])
         fix = f'[[submeters]] with of = "{device}", name = "{name}", preset = "gapcast" and topic = "{topic}"'
         if name not in configured:
             yield f"a gateway with this configuration does not read the submeter {name}: add {fix}"
-        elif _heard_kw(SampleListener(settings), topic) != [1.0]:
+        elif _decoded_kw(SampleListener(settings), topic) != [1.0]:
             yield f"the submeter {name} is not read as it is published: for a replay, configure {fix}"
 
 
-def _heard_kw(listener: SampleListener, topic: str) -> list[float]:
+def _decoded_kw(listener: SampleListener, topic: str) -> list[float]:
     """Return the powers that ``listener`` finds in a minute of 1 kW, published on ``topic`` as by a replay."""
     now_ms = time.time_ns() // 1_000_000
     payload = payload_of(Minute(now_ms // MINUTE_MS - 1, 1.0))
