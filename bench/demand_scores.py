@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gapcast.core.demand.scores.scores import thirds_of
+from gapcast.core.demand.scores.scores import elapsed_times_of
 
 #: Cases that a bin needs to be compared with its binomial band, what is beyond the band on each side, and the smallest
 #: probability.
@@ -128,7 +128,7 @@ def headroom_table(files: Sequence[Path]) -> Iterator[str]:
 
 def headroom_shares(path: Path, window_min: int = 15) -> dict[int, tuple[int, int]]:
     """Return by minutes elapsed the number of windows with a limit, and of those above it with the headroom added."""
-    found = dict.fromkeys(thirds_of(window_min), (0, 0))
+    found = dict.fromkeys(elapsed_times_of(window_min), (0, 0))
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             elapsed_min = int(row["elapsed_min"])

@@ -14,7 +14,7 @@ from _picture_gateway import HOST, HTTP_PORT, MQTT_PORT, picture_settings, publi
 
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.demo.broker import EmbeddedBroker
-from gapcast.status.rendering import Pen, draw
+from gapcast.status.rendering import TerminalStyle, draw
 from gapcast.status.rest_client import RestClient
 from gapcast.status.status_snapshot import fetch_snapshot
 
@@ -37,7 +37,10 @@ def main(path: Path) -> None:
         with running(settings) as gateway:
             publish(gateway, N_MINUTES, 60, pause_s=0.02)
             lines = draw(
-                fetch_snapshot(RestClient(f"http://{HOST}:{HTTP_PORT}")), None, datetime.now(UTC), Pen(colours=True)
+                fetch_snapshot(RestClient(f"http://{HOST}:{HTTP_PORT}")),
+                None,
+                datetime.now(UTC),
+                TerminalStyle(colours=True),
             )
     path.write_text(svg(lines), encoding="utf-8")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gapcast.check.demand import check_demand
-from gapcast.check.finding import CheckInput, Mark
+from gapcast.check.finding import CheckInput, Severity
 from gapcast.config.settings import Settings
 
 
@@ -13,7 +13,7 @@ def shown(**demand: Any) -> list[str]:
     """Return the lines about ``demand``, all of them ``ok``."""
     settings = Settings.model_validate({"demand": demand, "site": {"timezone": "Europe/Brussels"}})
     findings = list(check_demand(CheckInput(settings, {}, 0.0)))
-    assert {(one.mark, one.what) for one in findings} <= {(Mark.OK, "demand")}
+    assert {(one.severity, one.what) for one in findings} <= {(Severity.OK, "demand")}
     return [one.text for one in findings]
 
 

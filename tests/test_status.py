@@ -15,13 +15,13 @@ import pytest
 
 from gapcast.core.errors import StatusError
 from gapcast.status.metric_series import read_series
-from gapcast.status.rendering import Pen, draw
+from gapcast.status.rendering import TerminalStyle, draw
 from gapcast.status.rest_client import RestClient, read_token
 from gapcast.status.status_snapshot import StatusSnapshot, snapshot_of, with_windows
 from tests.support.http_servers import QuietHandler, serving
 
 NOW = datetime(2026, 1, 1, 12, 1, 5, tzinfo=UTC)
-PLAIN, COLOURED = Pen(colours=False), Pen(colours=True)
+PLAIN, COLOURED = TerminalStyle(colours=False), TerminalStyle(colours=True)
 METRICS = """\
 # TYPE gapcast_readings counter
 gapcast_readings_total{result="accepted"} 12345

@@ -102,7 +102,7 @@ def test_backtest_demand_scores_equal_a_plain_recomputation(tmp_path: Path) -> N
     scored = found.demands.of("a")
     assert scored is not None
     assert scored.n_windows == len({row["window_start"] for row in rows})
-    for third in scored.thirds:
+    for third in scored.by_elapsed:
         own = [row for row in rows if int(row["elapsed_min"]) == third.elapsed_min]
         squared = [(float(row["p_exceed"]) - int(row["exceeded"])) ** 2 for row in own]
         assert third.n == len(own)

@@ -80,7 +80,7 @@ def test_window_is_scored_and_written_once_it_is_over(tmp_path: Path) -> None:
     }  # fmt: skip
     found = scores.scores_of(house.sums, WINDOW_MIN)
     assert (found.n_windows, found.n_events) == (1, 1)
-    assert found.thirds[0].brier == pytest.approx(0.3**2)
+    assert found.by_elapsed[0].brier == pytest.approx(0.3**2)
 
 
 def test_minutes_of_a_short_gap_are_interpolated(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gapcast.check import machine
-from gapcast.check.finding import CheckInput, Mark
+from gapcast.check.finding import CheckInput, Severity
 from gapcast.check.machine import check_compiled_steps
 from gapcast.compiled.library import LoadedLibrary, machine_name
 from gapcast.config.settings import Settings
@@ -22,6 +22,6 @@ def test_check_names_the_machine_of_the_compiled_steps() -> None:
 def test_check_says_why_there_are_no_compiled_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "loaded", lambda: LoadedLibrary(None, "riscv64", "this installation has none"))
     (finding,) = check_compiled_steps(SITUATION)
-    assert finding.mark is Mark.WARN
+    assert finding.severity is Severity.WARN
     assert "none (this installation has none): numpy computes the same forecasts" in finding.text
     assert "C compiler" in finding.fix

@@ -6,60 +6,60 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, clock_fix
+from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, ClockChange, ClockMonitor, clock_fix
 
 
 def test_clock_offset_is_reported_once_and_cleared_once() -> None:
-    clocks = Clocks(10)
+    clocks = ClockMonitor(10)
     found = [clocks.check("home", 7, 60.0 * minute) for minute in range(5)]
-    assert found == [None, Clock.OFF, None, None, None]
-    assert (clocks.n_off, len(clocks)) == (1, 1)
-    assert [clocks.check("home", 0, 300.0), clocks.check("home", 0, 360.0)] == [Clock.RIGHT, None]
-    assert (clocks.n_off, len(clocks)) == (0, 0)
+    assert found == [None, ClockChange.OFF, None, None, None]
+    assert (clocks.n_with_offset, len(clocks)) == (1, 1)
+    assert [clocks.check("home", 0, 300.0), clocks.check("home", 0, 360.0)] == [ClockChange.RIGHT, None]
+    assert (clocks.n_with_offset, len(clocks)) == (0, 0)
 
 
 def test_clock_delivery_delay_is_not_an_offset() -> None:
-    clocks = Clocks(10)
+    clocks = ClockMonitor(10)
     for ahead_min in range(-MAX_BEHIND_MIN, MAX_AHEAD_MIN + 1):
         assert clocks.check("home", ahead_min, 0.0) is None
     assert len(clocks) == 0
 
 
 def test_clock_backlog_and_replay_are_not_an_offset() -> None:
-    clocks = Clocks(10)
+    clocks = ClockMonitor(10)
     assert {clocks.check("kept", -600 + minute, minute / 100) for minute in range(590)} == {None}
     assert {clocks.check("replay", -100_000 + 59 * minute, 60.0 * minute) for minute in range(100)} == {None}
-    assert clocks.n_off == 0
+    assert clocks.n_with_offset == 0
 
 
 def test_clock_single_reading_ahead_is_not_reported() -> None:
-    clocks = Clocks(10)
+    clocks = ClockMonitor(10)
     assert [clocks.check("home", ahead, 60.0 * i) for i, ahead in enumerate((0, 90, 0, 90, 0))] == [None] * 5
 
 
 def test_clock_changed_offset_is_reported_again() -> None:
-    clocks = Clocks(10)
+    clocks = ClockMonitor(10)
     found = [clocks.check("home", ahead, 999 + 60.0 * i) for i, ahead in enumerate((60, 60, 120, 120, 120))]
-    assert found == [None, Clock.OFF, None, Clock.OFF, None]
-    assert clocks.n_off == 1
+    assert found == [None, ClockChange.OFF, None, ClockChange.OFF, None]
+    assert clocks.n_with_offset == 1
 
 
 def test_clock_tracks_at_most_the_device_limit() -> None:
-    clocks = Clocks(2)
+    clocks = ClockMonitor(2)
     for device in ("a", "b", "c"):
         clocks.check(device, 60, 0.0)
     assert len(clocks) == 2
-    assert [clocks.check(device, 60, 60.0) for device in ("a", "b", "c")] == [Clock.OFF, Clock.OFF, None]
+    assert [clocks.check(device, 60, 60.0) for device in ("a", "b", "c")] == [ClockChange.OFF, ClockChange.OFF, None]
 
 
 def test_clock_of_a_forgotten_device_is_no_longer_off() -> None:
-    clocks = Clocks(10)
+    clocks = ClockMonitor(10)
     for device in ("off", "new", "right"):
         clocks.check(device, 0 if device == "right" else 60, 0.0)
-    assert clocks.check("off", 60, 60.0) is Clock.OFF
+    assert clocks.check("off", 60, 60.0) is ClockChange.OFF
     for device in ("off", "new", "right"):
         clocks.forget(device)
-    assert (clocks.n_off, len(clocks)) == (0, 0)
+    assert (clocks.n_with_offset, len(clocks)) == (0, 0)
 
 
 @pytest.mark.parametrize(("ahead_min", "is_a_zone"), [(60, True), (-118, True), (330, True), (17, False), (2, False)])

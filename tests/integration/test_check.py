@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from gapcast.check import readings
-from gapcast.check.finding import CheckInput, Mark
+from gapcast.check.finding import CheckInput, Severity
 from gapcast.check.machine import check_state
 from gapcast.check.run import run_checks
 from gapcast.commands.exit_codes import EXIT_STATE_LOCKED
@@ -345,7 +345,7 @@ def test_check_shard_without_its_state_fails(tmp_path: Path) -> None:
     file.touch()
     shard = settings_for_shard(Settings.model_validate({"shards": [1], "state": {"path": file / "state"}}), 1)
     (finding,) = check_state(CheckInput(shard, {}, 0.0))
-    assert (finding.mark, finding.code) == (Mark.FAIL, EXIT_STATE_LOCKED)
+    assert (finding.severity, finding.code) == (Severity.FAIL, EXIT_STATE_LOCKED)
     assert f"{file / 'state' / 'shard-1' / 'stream'} is not writable (Not a directory)" in finding.text
 
 

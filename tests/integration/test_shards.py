@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from gapcast.app.application import Application
 from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
 from gapcast.check.broker import check_broker
-from gapcast.check.finding import CheckInput, Mark
+from gapcast.check.finding import CheckInput, Severity
 from gapcast.config.shards import settings_by_shard
 from gapcast.core.errors import SettingsError, StateError
 from gapcast.mqtt import topic_affinity
@@ -155,7 +155,7 @@ def test_group_on_mosquitto_is_rejected_with_the_reason(
         application.run(Event())
     assert peer.messages == [], "it never took part"
     (sharing,) = [f for f in check_broker(CheckInput(settings, {}, 0.0)) if f.what == "sharing"]
-    assert (sharing.mark, sharing.code) == (Mark.FAIL, 2)
+    assert (sharing.severity, sharing.code) == (Severity.FAIL, 2)
     assert "hash_topic" in sharing.fix
 
 

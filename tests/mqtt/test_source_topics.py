@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import is_device_id
-from gapcast.mqtt.sources.source_topics import Match, SourceTopic
+from gapcast.mqtt.sources.source_topics import SourceTopic, TopicMatch
 
 LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=["Cs"]), max_size=8)
 
@@ -16,24 +16,24 @@ LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=
 @pytest.mark.parametrize(
     ("pattern", "device", "topic", "match"),
     [
-        ("tele/{device}/SENSOR", "", "tele/plug/SENSOR", Match("plug", "")),
+        ("tele/{device}/SENSOR", "", "tele/plug/SENSOR", TopicMatch("plug", "")),
         ("tele/{device}/SENSOR", "", "tele/plug/STATE", None),
         ("tele/{device}/SENSOR", "", "tele/plug/SENSOR/x", None),
-        ("tele/{device}/SENSOR", "plug.{device}", "tele/1/SENSOR", Match("plug.1", "")),
-        ("dsmr/json", "home", "dsmr/json", Match("home", "")),
-        ("{device}/status/{channel}", "", "shelly/status/em:0", Match("shelly-em_0", "")),
-        ("{device}/status/{channel}", "{channel}.{device}", "shelly/status/em:0", Match("em_0.shelly", "")),
-        ("{device}/status/{channel}", "{device}", "shelly/status/em:0", Match("shelly", "")),
+        ("tele/{device}/SENSOR", "plug.{device}", "tele/1/SENSOR", TopicMatch("plug.1", "")),
+        ("dsmr/json", "home", "dsmr/json", TopicMatch("home", "")),
+        ("{device}/status/{channel}", "", "shelly/status/em:0", TopicMatch("shelly-em_0", "")),
+        ("{device}/status/{channel}", "{channel}.{device}", "shelly/status/em:0", TopicMatch("em_0.shelly", "")),
+        ("{device}/status/{channel}", "{device}", "shelly/status/em:0", TopicMatch("shelly", "")),
     ],
 )
-def test_route_finds_source_and_device(pattern: str, device: str, topic: str, match: Match | None) -> None:
+def test_route_finds_source_and_device(pattern: str, device: str, topic: str, match: TopicMatch | None) -> None:
     assert SourceTopic.parse("sources.0", pattern, device).match(topic) == match
 
 
 def test_route_distinguishes_parts() -> None:
     topic = SourceTopic.parse("sources.0", "p1/{device}/{part}", parts=("in", "out"))
     assert topic.filters == ("p1/+/in", "p1/+/out")
-    assert topic.match("p1/home/out") == Match("home", "out")
+    assert topic.match("p1/home/out") == TopicMatch("home", "out")
     assert topic.match("p1/home/gas") is None
 
 

@@ -20,7 +20,7 @@ from gapcast.app.engines.device_limit import device_cost, limit_devices
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
-from gapcast.check.finding import CheckInput, Mark
+from gapcast.check.finding import CheckInput, Severity
 from gapcast.check.machine import check_memory
 from gapcast.config.memory_limit import (
     IDLE_BYTES,
@@ -215,10 +215,10 @@ def test_check_reports_whether_the_devices_fit(models: Models) -> None:
     assert list(check_memory(situation)) == [], "without models nothing is known"
     situation.models = models
     (found,) = check_memory(situation)
-    assert (found.mark, found.what) == (Mark.OK, "memory")
+    assert (found.severity, found.what) == (Severity.OK, "memory")
     situation.settings = settings(devices={"max": 10**12})
     (found,) = check_memory(situation)
-    assert found.mark is Mark.WARN
+    assert found.severity is Severity.WARN
     assert f"devices.max is {10**12}, but only " in found.text
     assert "lower devices.max" in found.fix
 
@@ -231,7 +231,7 @@ def test_check_reports_devices_that_cannot_all_learn(models: Models, monkeypatch
     limited = limit_devices(chosen, models, limit)
     assert limited.devices.max == 20_000
     (found,) = check_memory(CheckInput(chosen, {}, 0.0, models))
-    assert found.mark is Mark.WARN
+    assert found.severity is Severity.WARN
     n_tracked = limited.learning.max_devices
     lowered = f"learning.max_devices is 20000, but only {n_tracked} tracked devices fit into 1024 MB"
     assert found.text.startswith(lowered)

@@ -11,7 +11,7 @@ from gapcast.config.settings import Settings
 from gapcast.mqtt.session.session import Session
 
 
-class Mark(Enum):
+class Severity(Enum):
     """The severity: nothing to do, worth a look, or no forecasts until it is fixed."""
 
     OK = "ok"
@@ -30,7 +30,7 @@ class Finding:
     ``code`` is the exit code of a failure.
     """
 
-    mark: Mark
+    severity: Severity
     what: str
     text: str
     fix: str = ""
@@ -38,23 +38,23 @@ class Finding:
 
     def lines(self) -> list[str]:
         """Return the lines to print."""
-        lines = [f"{self.mark.value:<4} {self.what}: {self.text}"]
+        lines = [f"{self.severity.value:<4} {self.what}: {self.text}"]
         return [*lines, f"     fix: {self.fix}"] if self.fix else lines
 
 
 def ok(what: str, text: str) -> Finding:
     """Return a finding with nothing to do."""
-    return Finding(Mark.OK, what, text)
+    return Finding(Severity.OK, what, text)
 
 
 def warn(what: str, text: str, fix: str) -> Finding:
     """Return a finding that does not prevent forecasts."""
-    return Finding(Mark.WARN, what, text, fix)
+    return Finding(Severity.WARN, what, text, fix)
 
 
 def fail(what: str, text: str, fix: str, code: int) -> Finding:
     """Return a finding that prevents forecasts."""
-    return Finding(Mark.FAIL, what, text, fix, code)
+    return Finding(Severity.FAIL, what, text, fix, code)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from gapcast.check.broker import check_broker
 from gapcast.check.demand import check_demand
-from gapcast.check.finding import CheckInput, Finding, Mark
+from gapcast.check.finding import CheckInput, Finding, Severity
 from gapcast.check.machine import check_clock, check_compiled_steps, check_memory, check_port, check_state
 from gapcast.check.models import check_models
 from gapcast.check.readings import check_readings
@@ -41,7 +41,7 @@ def run_checks(
             for finding in check(inputs):
                 for line in finding.lines():
                     show(printable(line))  # it may contain topics and payloads from anyone at the broker
-                if finding.mark is Mark.FAIL:
+                if finding.severity is Severity.FAIL:
                     code = code or finding.code
     finally:
         if inputs.session is not None:

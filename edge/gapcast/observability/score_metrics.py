@@ -93,7 +93,7 @@ def _demand_scores(queries: ServiceQueries) -> Iterator[Metric]:
     """Yield the live scores of demands over all devices, once there is half a day of quarter-hours."""
     text = "Brier score of the probability that a billing window exceeds its limit, by elapsed part of the window."
     family = GaugeMetricFamily("gapcast_demand_brier_score", text, labels=["elapsed"])
-    for name, one in zip(_PARTS_ELAPSED, queries.demands.live_scores().thirds, strict=True):
+    for name, one in zip(_PARTS_ELAPSED, queries.demands.live_scores().by_elapsed, strict=True):
         if one.n >= _MIN_WINDOWS and one.brier is not None:
             family.add_metric([name], one.brier)
     yield family

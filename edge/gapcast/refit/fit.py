@@ -65,7 +65,7 @@ _OUTPUTS = {
 _CHECKED = ("mean", "median")
 
 
-class Throttle:
+class DutyCycleLimiter:
     """Sleeps as long as this thread has worked since the last call: it takes at most half of a processor.
 
     A callback of LightGBM, for a process that may not lower its priority.
@@ -88,7 +88,7 @@ def refit(
     ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
     ``rests``: pause after each tree for as long as it took.
     """
-    callbacks = [Throttle()] if rests else []
+    callbacks = [DutyCycleLimiter()] if rests else []
     began_s = time.process_time()
     features = ForestFeatures(options.spec.context, options.horizon_min, options.submeters)
     house = house.newest().with_submeters(options.submeters)
@@ -124,7 +124,7 @@ def refit(
 
 
 def _fit(
-    examples: ForestExamples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Throttle]
+    examples: ForestExamples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[DutyCycleLimiter]
 ) -> Forest:
     bins = [_CYCLE_BINS if name in _COARSE else _COMMON["max_bin"] for name in features.names]
     parameters = {**_COMMON, **_regularization(len(examples.change_kw)), "max_bin_by_feature": bins}

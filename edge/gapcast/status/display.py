@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from threading import Event
 
 from gapcast.core.errors import StatusError
-from gapcast.status.rendering import Pen, draw
+from gapcast.status.rendering import TerminalStyle, draw
 from gapcast.status.rest_client import RestClient
 from gapcast.status.status_snapshot import StatusSnapshot, fetch_snapshot
 
@@ -21,7 +21,7 @@ NOT_READY = 1
 def show_once(rest: RestClient, show: Callable[[str], None], *, colours: bool = False) -> int:
     """Show the status once; return 0, or 1 if the service is not ready. Raises :class:`StatusError`."""
     snapshot = fetch_snapshot(rest)
-    for line in draw(snapshot, None, datetime.now(UTC), Pen(colours=colours)):
+    for line in draw(snapshot, None, datetime.now(UTC), TerminalStyle(colours=colours)):
         show(line)
     return NOT_READY if snapshot.status == "fail" else 0
 
@@ -30,11 +30,11 @@ def watch(
     rest: RestClient, write: Callable[[str], None], every_s: float, stopping: Event, *, colours: bool = True
 ) -> None:
     """Show the status every ``every_s`` until ``stopping`` is set, also across restarts of the service."""
-    pen, before = Pen(colours=colours), None
+    styled, before = TerminalStyle(colours=colours), None
     write(_ENTER)
     try:
         while True:
-            before = _show(rest, write, pen, before)
+            before = _show(rest, write, styled, before)
             if stopping.wait(every_s):
                 return
     finally:
@@ -42,17 +42,17 @@ def watch(
 
 
 def _show(
-    rest: RestClient, write: Callable[[str], None], pen: Pen, before: StatusSnapshot | None
+    rest: RestClient, write: Callable[[str], None], styled: TerminalStyle, before: StatusSnapshot | None
 ) -> StatusSnapshot | None:
     columns, rows = shutil.get_terminal_size()
     now = datetime.now(UTC)
     try:
         snapshot = fetch_snapshot(rest)
-        lines = draw(snapshot, before, now, pen, rows - 1)
+        lines = draw(snapshot, before, now, styled, rows - 1)
     except StatusError as error:
         snapshot = None
-        lines = [pen("gapcast", "strong") + f"  {now:%Y-%m-%d %H:%M:%S} UTC", "", pen(str(error), "bad")]
-    lines.append(pen("Ctrl-C to quit", "quiet"))
+        lines = [styled("gapcast", "strong") + f"  {now:%Y-%m-%d %H:%M:%S} UTC", "", styled(str(error), "bad")]
+    lines.append(styled("Ctrl-C to quit", "quiet"))
     write(_HOME + "".join(f"{_truncate(line, columns)}{_TO_END_OF_LINE}\r\n" for line in lines[:rows])[:-2] + _TO_END)
     return snapshot
 

@@ -18,7 +18,7 @@ _TABLE_ROOM = 8
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
-class Pen:
+class TerminalStyle:
     """Colours text by its meaning, if ``colours`` are enabled."""
 
     def __init__(self, *, colours: bool) -> None:
@@ -30,30 +30,36 @@ class Pen:
 
 
 def draw(
-    snapshot: StatusSnapshot, before: StatusSnapshot | None, now: datetime, pen: Pen, room: int | None = None
+    snapshot: StatusSnapshot,
+    before: StatusSnapshot | None,
+    now: datetime,
+    styled: TerminalStyle,
+    room: int | None = None,
 ) -> list[str]:
     """Return at most ``room`` lines that show ``snapshot`` at ``now``, with rates since ``before``.
 
     Devices that do not fit are counted.
     """
     lines = [
-        _header(snapshot, now, pen),
-        *(pen(f"  {problem}", "bad" if snapshot.status == "fail" else "warn") for problem in snapshot.problems),
+        _header(snapshot, now, styled),
+        *(styled(f"  {problem}", "bad" if snapshot.status == "fail" else "warn") for problem in snapshot.problems),
         "",
         *_stream(snapshot, before),
-        *(_score(score, pen) for score in snapshot.scores),
+        *(_score(score, styled) for score in snapshot.scores),
         *_refit(snapshot, now),
     ]
-    windows = [*_outlooks(snapshot, pen), *_demands(snapshot, now, pen)]
+    windows = [*_outlooks(snapshot, styled), *_demands(snapshot, now, styled)]
     lines += [*(windows if room is None else windows[: max(0, room - len(lines) - _TABLE_ROOM)]), ""]
-    return [*lines, *_table(snapshot, now, pen, None if room is None else max(1, room - len(lines) - 2))]
+    return [*lines, *_table(snapshot, now, styled, None if room is None else max(1, room - len(lines) - 2))]
 
 
-def _header(snapshot: StatusSnapshot, now: datetime, pen: Pen) -> str:
+def _header(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle) -> str:
     state, style = _STATES.get(snapshot.status, (snapshot.status, "bad"))
     up = _duration(now.timestamp() - snapshot.started_s) if snapshot.started_s else _EMPTY
-    name = pen(f"gapcast {snapshot.version}", "strong")
-    return f"{name}  {pen(state, style)}  {now:%Y-%m-%d %H:%M:%S} UTC  up {up}, {snapshot.resident_bytes / 1e6:.0f} MB"
+    name = styled(f"gapcast {snapshot.version}", "strong")
+    return (
+        f"{name}  {styled(state, style)}  {now:%Y-%m-%d %H:%M:%S} UTC  up {up}, {snapshot.resident_bytes / 1e6:.0f} MB"
+    )
 
 
 def _stream(snapshot: StatusSnapshot, before: StatusSnapshot | None) -> list[str]:
@@ -80,17 +86,17 @@ def _rate(snapshot: StatusSnapshot, before: StatusSnapshot | None) -> str:
     return f"  (+{n:,.0f})"
 
 
-def _score(score: ScoreLine, pen: Pen) -> str:
+def _score(score: ScoreLine, styled: TerminalStyle) -> str:
     period = f"{_PERIODS.get(score.period, score.period):<9}"
     if score.skill is None:
-        return f"{period}  {pen(f'{score.n:,} outcomes: not enough data', 'quiet')}"
+        return f"{period}  {styled(f'{score.n:,} outcomes: not enough data', 'quiet')}"
     side = "better" if score.skill >= 0 else "worse"
-    skill = pen(f"{abs(score.skill):.0%} {side} than persistence (MSE)", "good" if score.skill > 0 else "bad")
+    skill = styled(f"{abs(score.skill):.0%} {side} than persistence (MSE)", "good" if score.skill > 0 else "bad")
     errors = ""
     if score.mae_kw is not None and score.persistence_mae_kw is not None:
         errors = f", MAE {score.mae_kw:.3f} kW (persistence {score.persistence_mae_kw:.3f})"
     covered = "" if score.coverage is None else f", {score.coverage:.1%} interval coverage"
-    return f"{period}  {skill}{errors}{covered}  {pen(f'{score.n:,} outcomes', 'quiet')}"
+    return f"{period}  {skill}{errors}{covered}  {styled(f'{score.n:,} outcomes', 'quiet')}"
 
 
 def _refit(snapshot: StatusSnapshot, now: datetime) -> list[str]:
@@ -101,49 +107,51 @@ def _refit(snapshot: StatusSnapshot, now: datetime) -> list[str]:
         ran = "not run since the start"
     else:
         ran = f"last ran {_duration(now.timestamp() - refit.last_ran_s)} ago, in {refit.took_s:.0f} s"
-    worth = ""
+    skill_text = ""
     if refit.mse_skill is not None and refit.mae_skill is not None:
-        worth = f"; on the newest days {refit.mse_skill:+.0%} by MSE, {refit.mae_skill:+.0%} by MAE against persistence"
-    return [f"refit      {counted(refit.n_devices, 'device')}, {ran}{worth}"]
+        skill_text = (
+            f"; on the newest days {refit.mse_skill:+.0%} by MSE, {refit.mae_skill:+.0%} by MAE against persistence"
+        )
+    return [f"refit      {counted(refit.n_devices, 'device')}, {ran}{skill_text}"]
 
 
-def _outlooks(snapshot: StatusSnapshot, pen: Pen) -> list[str]:
+def _outlooks(snapshot: StatusSnapshot, styled: TerminalStyle) -> list[str]:
     lines = [f"outlook    {line.text}" for line in snapshot.outlooks]
-    return lines + _more(len(lines), snapshot.n_outlooks_unlisted, pen)
+    return lines + _more(len(lines), snapshot.n_outlooks_unlisted, styled)
 
 
-def _demands(snapshot: StatusSnapshot, now: datetime, pen: Pen) -> list[str]:
+def _demands(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle) -> list[str]:
     lines = []
     for line in snapshot.demands:
         is_valid = now < line.valid_until
         validity = f"{'valid until' if is_valid else 'expired'} {_moment(line.valid_until, now)}"
-        lines.append(f"demand     {line.text}, {validity if is_valid else pen(validity, 'warn')}")
+        lines.append(f"demand     {line.text}, {validity if is_valid else styled(validity, 'warn')}")
         if line.warning:
-            lines.append(pen(f"           {line.warning}", "warn"))
-    return lines + _more(len(snapshot.demands), snapshot.n_demands_unlisted, pen)
+            lines.append(styled(f"           {line.warning}", "warn"))
+    return lines + _more(len(snapshot.demands), snapshot.n_demands_unlisted, styled)
 
 
-def _more(n_shown: int, n_more: int, pen: Pen) -> list[str]:
-    return [pen(f"           and {n_more:,} more", "quiet")] if n_shown and n_more > 0 else []
+def _more(n_shown: int, n_more: int, styled: TerminalStyle) -> list[str]:
+    return [styled(f"           and {n_more:,} more", "quiet")] if n_shown and n_more > 0 else []
 
 
-def _table(snapshot: StatusSnapshot, now: datetime, pen: Pen, room: int | None) -> list[str]:
+def _table(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle, room: int | None) -> list[str]:
     if not snapshot.devices:
         return [
             *_intake(snapshot, now),
-            pen("no forecasts yet: they start with the second reading of a device", "quiet"),
+            styled("no forecasts yet: they start with the second reading of a device", "quiet"),
         ]
     devices = sorted(snapshot.devices, key=lambda line: line.device)
     shown = devices if room is None or len(devices) <= room else devices[: room - 1]
     rows = [_HEAD, *(_row(line, now) for line in shown)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     text = ["  ".join(_aligned(cell, widths[i], i) for i, cell in enumerate(row)).rstrip() for row in rows]
-    lines = [pen(text[0], "strong")]
+    lines = [styled(text[0], "strong")]
     for line, one in zip(text[1:], shown, strict=True):
-        lines.append(pen(line, "quiet") if (now - one.issued_at).total_seconds() > _STALE_S else line)
+        lines.append(styled(line, "quiet") if (now - one.issued_at).total_seconds() > _STALE_S else line)
     n_more = len(devices) - len(shown) + snapshot.n_unlisted
     if n_more:
-        lines.append(pen(f"and {n_more:,} more", "quiet"))
+        lines.append(styled(f"and {n_more:,} more", "quiet"))
     return lines
 
 

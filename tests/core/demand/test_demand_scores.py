@@ -47,15 +47,15 @@ def test_scores_of_two_windows_are_by_thirds() -> None:
     sums = closed((ABOVE, 2.5), (BELOW, 1.5))
     found = scores.scores_of(sums, 6)
     assert (found.n_windows, found.n_events, found.n_days) == (2, 1, 1)
-    assert [(one.elapsed_min, one.n, one.n_events) for one in found.thirds] == [(0, 2, 1), (2, 2, 1), (4, 2, 1)]
-    assert found.thirds[0].brier == pytest.approx((0.8**2 + 0.1**2) / 2)
-    assert found.thirds[0].log_score == pytest.approx(-(math.log(0.2) + math.log(0.9)) / 2)
-    assert found.thirds[2].brier == 0.0
+    assert [(one.elapsed_min, one.n, one.n_events) for one in found.by_elapsed] == [(0, 2, 1), (2, 2, 1), (4, 2, 1)]
+    assert found.by_elapsed[0].brier == pytest.approx((0.8**2 + 0.1**2) / 2)
+    assert found.by_elapsed[0].log_score == pytest.approx(-(math.log(0.2) + math.log(0.9)) / 2)
+    assert found.by_elapsed[2].brier == 0.0
 
 
 def test_rules_forecast_zero_or_one() -> None:
     sums = closed((ABOVE, 2.5), (BELOW, 1.5))
-    first, second, last = scores.scores_of(sums, 6).thirds
+    first, second, last = scores.scores_of(sums, 6).by_elapsed
     assert (first.held_brier, first.so_far_brier) == (0.5, None)  # the last reading was below in both
     assert (second.held_brier, second.so_far_brier) == (0.5, 1.0)  # 4 kW held; means so far 2 and 2.5 kW
     assert (last.held_brier, last.so_far_brier) == (0.0, 0.0)
@@ -71,28 +71,28 @@ def test_alarms_are_false_or_announce_in_time() -> None:
 
 def test_reliability_counts_by_tenth_of_probability() -> None:
     sums = closed((ABOVE, 2.5), (BELOW, 1.5))
-    bins = scores.scores_of(sums, 6).thirds[0].bins
+    bins = scores.scores_of(sums, 6).by_elapsed[0].bins
     assert [one.n for one in bins] == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]
     assert (bins[2].mean_p, bins[2].share, bins[0].share) == (0.2, 1.0, None)
-    assert scores.scores_of(sums, 6).thirds[2].bins[9].n == 1  # a probability of 1
+    assert scores.scores_of(sums, 6).by_elapsed[2].bins[9].n == 1  # a probability of 1
 
 
 def test_certain_but_wrong_probability_has_finite_log_score() -> None:
     sums = closed((window([0.0] * 6, [1.0] * 6), 9.0))
-    assert scores.scores_of(sums, 6).thirds[0].log_score == pytest.approx(-math.log(1e-6))
+    assert scores.scores_of(sums, 6).by_elapsed[0].log_score == pytest.approx(-math.log(1e-6))
 
 
 def test_windows_without_limit_or_outcome_do_not_count() -> None:
     sums = closed((scores.initial_demands(), 9.0), (ABOVE, math.nan), (window([0.0] * 6, [1.0] * 6, math.nan), 9.0))
     found = scores.scores_of(sums, 6)
-    assert (found.n_windows, found.alarms["gapcast"].per_month, found.thirds[1].brier) == (0, None, None)
+    assert (found.n_windows, found.alarms["gapcast"].per_month, found.by_elapsed[1].brier) == (0, None, None)
 
 
 def test_missed_third_is_left_out() -> None:
     demands = ABOVE.copy()
     demands[2] = math.nan
     sums = closed((demands, 2.5))
-    assert [one.n for one in scores.scores_of(sums, 6).thirds] == [1, 0, 1]
+    assert [one.n for one in scores.scores_of(sums, 6).by_elapsed] == [1, 0, 1]
 
 
 def test_days_are_counted_once_each() -> None:

@@ -373,7 +373,7 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
     process(engine, stream_of([4.0] * 17, MONDAY + 14))
     scores = engine.demands.scores_of("home")
     assert scores is not None
-    assert (scores.n_windows, scores.thirds[0].held_brier) == (2, 0.0)
+    assert (scores.n_windows, scores.by_elapsed[0].held_brier) == (2, 0.0)
 
 
 def test_devices_are_those_that_have_a_demand_or_will() -> None:

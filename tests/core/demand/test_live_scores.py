@@ -49,7 +49,7 @@ def test_windows_are_scored_with_the_next_demand(at_once: int) -> None:
         record(live, batch)
     found = live.of(1, WINDOW_MIN)
     assert (found.n_windows, found.n_events) == (2, 2)
-    assert found.thirds[0].brier == pytest.approx(0.3**2)
+    assert found.by_elapsed[0].brier == pytest.approx(0.3**2)
 
 
 def test_window_of_a_forgotten_device_is_not_that_of_the_next() -> None:

@@ -12,7 +12,7 @@ from gapcast.backtest.outlooks.lead_scores import LeadComparison
 from gapcast.backtest.results.results import Backtest
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNING, InfeasibleLimit, text_of
 from gapcast.core.demand.documents.scores_document import demand_scores_document
-from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ThirdScore
+from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ElapsedScore
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecasts.outcomes import PERSISTENCE
@@ -174,14 +174,14 @@ def demand_table(name: str, scores: DemandScores, infeasible_limit: InfeasibleLi
         return
     heads = "".join(f"{head:>17}" for head in ("last value held", "mean so far"))
     yield f"  {'elapsed':>7} {'n':>9} {'events':>7} {'Brier':>9}{heads} {'log score':>10}"
-    yield from map(_third, scores.thirds)
+    yield from map(_elapsed_line, scores.by_elapsed)
     announced = "".join(f"{f'{least} min before':>14}" for least in ANNOUNCED_MIN)
     yield f"  {'alarms':<16} {'n':>7} {f'in {MONTH_DAYS} days':>10} {'false':>7}{announced}"
     for source, one in scores.alarms.items():
         yield _alarms(_RULES[source], one)
 
 
-def _third(one: ThirdScore) -> str:
+def _elapsed_line(one: ElapsedScore) -> str:
     held, so_far = (f"{_figure(brier):>17}" for brier in (one.held_brier, one.so_far_brier))
     return (
         f"  {one.elapsed_min:>7} {one.n:>9,} {one.n_events:>7,} {_figure(one.brier):>9}{held}{so_far} "

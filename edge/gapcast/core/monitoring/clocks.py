@@ -16,67 +16,67 @@ _HOUR_MIN, _HALF_HOUR_MIN, _NEAR_MIN = 60, 30, 3
 _LARGEST_OFFSET_MIN = 14 * 60
 
 
-class Clock(Enum):
+class ClockChange(Enum):
     """A change of a device's clock: it is off, or right again."""
 
     OFF = "off"
     RIGHT = "right"
 
 
-class _Off(NamedTuple):
+class _Offset(NamedTuple):
     ahead_min: int
     since_s: float
     published: bool
 
 
-class Clocks:
+class ClockMonitor:
     """Tracks devices whose timestamps differ from the gateway's time, at most ``max_devices`` of them.
 
-    >>> clocks = Clocks(max_devices=10)
-    >>> clocks.check("home", 60, 0.0), clocks.check("home", 60, 60.0), clocks.n_off
-    (None, <Clock.OFF: 'off'>, 1)
-    >>> clocks.check("home", 0, 120.0), clocks.n_off
-    (<Clock.RIGHT: 'right'>, 0)
+    >>> clocks = ClockMonitor(max_devices=10)
+    >>> clocks.check("home", 60, 0.0), clocks.check("home", 60, 60.0), clocks.n_with_offset
+    (None, <ClockChange.OFF: 'off'>, 1)
+    >>> clocks.check("home", 0, 120.0), clocks.n_with_offset
+    (<ClockChange.RIGHT: 'right'>, 0)
     """
 
     def __init__(self, max_devices: int) -> None:
         self._max_devices = max_devices
-        self._off: dict[str, _Off] = {}
+        self._offsets: dict[str, _Offset] = {}
         #: Number of devices reported as off.
-        self.n_off = 0
+        self.n_with_offset = 0
 
     def __len__(self) -> int:
         """Return the number of tracked devices."""
-        return len(self._off)
+        return len(self._offsets)
 
-    def check(self, device: str, ahead_min: int, now_s: float) -> Clock | None:
+    def check(self, device: str, ahead_min: int, now_s: float) -> ClockChange | None:
         """Check a reading that is ``ahead_min`` minutes ahead of the gateway; return the change, if any."""
-        before = self._off.get(device)
+        before = self._offsets.get(device)
         if -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             if before is None:
                 return None
-            del self._off[device]
-            self.n_off -= before.published
-            return Clock.RIGHT if before.published else None
+            del self._offsets[device]
+            self.n_with_offset -= before.published
+            return ClockChange.RIGHT if before.published else None
         if before is None:
-            if len(self._off) < self._max_devices:
-                self._off[device] = _Off(ahead_min, now_s, published=False)
+            if len(self._offsets) < self._max_devices:
+                self._offsets[device] = _Offset(ahead_min, now_s, published=False)
             return None
         if abs(ahead_min - before.ahead_min) > _SAME_MIN:
-            self._off[device] = _Off(ahead_min, now_s, published=False)
-            self.n_off -= before.published
+            self._offsets[device] = _Offset(ahead_min, now_s, published=False)
+            self.n_with_offset -= before.published
             return None
         if before.published or now_s - before.since_s < _STEADY_S:
             return None
-        self._off[device] = before._replace(published=True)
-        self.n_off += 1
-        return Clock.OFF
+        self._offsets[device] = before._replace(published=True)
+        self.n_with_offset += 1
+        return ClockChange.OFF
 
     def forget(self, device: str) -> None:
         """Discard what is known about the clock of ``device``."""
-        before = self._off.pop(device, None)
+        before = self._offsets.pop(device, None)
         if before is not None:
-            self.n_off -= before.published
+            self.n_with_offset -= before.published
 
 
 def clock_fix(ahead_min: int, local_zone: tzinfo | None = None) -> str:

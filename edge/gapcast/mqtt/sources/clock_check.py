@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import structlog
 
-from gapcast.core.monitoring.clocks import Clock, Clocks, clock_fix
+from gapcast.core.monitoring.clocks import ClockChange, ClockMonitor, clock_fix
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.session.received_messages import ReceivedMessage
@@ -19,15 +19,17 @@ log = structlog.get_logger(__name__)
 _CLOCKS_PER_BATCH = 16
 
 
-def check_clock(clocks: Clocks, device: str, ahead_min: int, now_s: float, local_zone: tzinfo | None = None) -> None:
+def check_clock(
+    clocks: ClockMonitor, device: str, ahead_min: int, now_s: float, local_zone: tzinfo | None = None
+) -> None:
     """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state.
 
     ``local_zone`` is the zone in which the meter's local times are read, if it sends such.
     """
     change = clocks.check(device, ahead_min, now_s)
-    if change is Clock.OFF:
+    if change is ClockChange.OFF:
         log.warning("clock.wrong", device=device, ahead_min=ahead_min, fix=clock_fix(ahead_min, local_zone))
-    elif change is Clock.RIGHT:
+    elif change is ClockChange.RIGHT:
         log.info("clock.right", device=device)
 
 
@@ -36,7 +38,7 @@ class ClockCheck:
 
     def __init__(self, max_devices: int, statistics: Statistics) -> None:
         """Track up to ``max_devices`` wrong clocks, and count them in ``statistics``."""
-        self._clocks = Clocks(max_devices)
+        self._clocks = ClockMonitor(max_devices)
         self._statistics = statistics
         self._n_batches = 0
 
@@ -49,9 +51,9 @@ class ClockCheck:
             if reading is not None:
                 _, received_s, received_ms = received[i]
                 check_clock(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)
-        self._statistics.n_clocks_off = self._clocks.n_off
+        self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def forget(self, device: str) -> None:
         """Discard what is known about the clock of ``device``."""
         self._clocks.forget(device)
-        self._statistics.n_clocks_off = self._clocks.n_off
+        self._statistics.n_clocks_off = self._clocks.n_with_offset

@@ -30,7 +30,7 @@ class ActiveSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class MeterRoute:
     """What a topic carries: a part of the value (empty: all of it) of a meter of a source."""
 
     active_source: ActiveSource
@@ -53,7 +53,7 @@ class MeterRegistry:
         self._aggregator = aggregator
         self._max_devices = max_devices
         self._now_ms = now_ms
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[str, MeterRoute] = {}
         self._meters: dict[tuple[int, str], Meter] = {}
         self._topics: dict[str, str] = {}  # of each device, the topic of its first message
 
@@ -61,7 +61,7 @@ class MeterRegistry:
         """Return the topic of the device's readings; empty if it is unknown."""
         return self._topics.get(device, "")
 
-    def route(self, topic: str) -> Route | None:
+    def route(self, topic: str) -> MeterRoute | None:
         """Return the route of ``topic``, by the first source whose pattern matches; None if there is none.
 
         Raises :class:`PayloadError` if the device's name is invalid, or there are too many devices.
@@ -81,7 +81,7 @@ class MeterRegistry:
             meter = self._meters.get((i, match.device)) or self._open(i, match.device, topic)
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
-            self._routes[topic] = route = Route(active_source, meter, match.part)
+            self._routes[topic] = route = MeterRoute(active_source, meter, match.part)
             return route
         if bad_device is not None:
             fix = "rename it, or give this topic a source of its own with device"

@@ -15,7 +15,7 @@ _MAX_TOPIC_BYTES = 65_535
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-class Match(NamedTuple):
+class TopicMatch(NamedTuple):
     """The device of a topic, and the part of its value; empty if the value has no parts."""
 
     device: str
@@ -60,14 +60,14 @@ class SourceTopic:
         filters = "/".join("+" if level in {DEVICE, CHANNEL} else level for level in self.levels)
         return tuple(filters.replace(PART, part) for part in self.parts) or (filters,)
 
-    def match(self, topic: str) -> Match | None:
+    def match(self, topic: str) -> TopicMatch | None:
         """Return the device and part of ``topic``, None if it does not match this pattern.
 
         Characters of a channel that are not allowed in a device name become ``_``. Raises :class:`PayloadError` if the
         resulting name is not a valid device name.
 
         >>> SourceTopic.parse("x", "{device}/status/{channel}").match("shellypro3em-1/status/em:0")
-        Match(device='shellypro3em-1-em_0', part='')
+        TopicMatch(device='shellypro3em-1-em_0', part='')
         """
         levels = topic.split("/")
         if len(levels) != len(self.levels):
@@ -84,4 +84,4 @@ class SourceTopic:
                 return None
         if not is_device_id(device):
             raise PayloadError("bad_device", device_id_problem(device))
-        return Match(device, part)
+        return TopicMatch(device, part)

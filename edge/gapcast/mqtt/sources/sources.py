@@ -10,7 +10,7 @@ import structlog
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.source import Source
-from gapcast.core.monitoring.clocks import Clocks
+from gapcast.core.monitoring.clocks import ClockMonitor
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.samples import Sample
@@ -20,7 +20,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.clock_check import check_clock
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.meter_messages import MeterMessage, as_publication, parse_message
-from gapcast.mqtt.sources.meter_registry import ActiveSource, MeterRegistry, Route
+from gapcast.mqtt.sources.meter_registry import ActiveSource, MeterRegistry, MeterRoute
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
 from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.service.containment import EXIT_EXCEPTIONS
@@ -53,7 +53,7 @@ class SourceReader:
         self._extras = tuple(extras)
         self._statistics = statistics
         self._aggregator = SampleAggregator(limits, extras, statistics)
-        self._clocks = Clocks(max_devices)
+        self._clocks = ClockMonitor(max_devices)
         needed = (
             (topic, replace(source, features=tuple(one for one in source.features if one.name in extras)))
             for topic, source in sources
@@ -104,9 +104,9 @@ class SourceReader:
     def forget_clock(self, device: str) -> None:
         """Discard what is known about the clock of ``device``; its meters are forgotten by :attr:`meters`."""
         self._clocks.forget(device)
-        self._statistics.n_clocks_off = self._clocks.n_off
+        self._statistics.n_clocks_off = self._clocks.n_with_offset
 
-    def _readings(self, route: Route, received: ReceivedMessage) -> list[Reading]:
+    def _readings(self, route: MeterRoute, received: ReceivedMessage) -> list[Reading]:
         """Return the readings that a message completes: parse it, then take its value, its time and its minute."""
         publication, meter = received.publication, route.meter
         source = meter.source
@@ -132,7 +132,7 @@ class SourceReader:
         meter.n_samples += 1
         return readings
 
-    def _without_value(self, route: Route, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
+    def _without_value(self, route: MeterRoute, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
         """Record a message that gives no power: not all terms are known, or it is empty, or of unknown age."""
         publication, meter = received.publication, route.meter
         self._count_ignored(route.active_source, message.document)
@@ -170,7 +170,7 @@ class SourceReader:
         ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
         if ahead_min or self._clocks:
             check_clock(self._clocks, meter.name, ahead_min, received.received_s, meter.source.local_zone)
-            self._statistics.n_clocks_off = self._clocks.n_off
+            self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def _count_ignored(self, active_source: ActiveSource, document: object) -> None:
         self._statistics.n_not_readings += 1

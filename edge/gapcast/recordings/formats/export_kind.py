@@ -38,7 +38,7 @@ class ExportRow(NamedTuple):
     value: str
 
 
-class LeftOut(NamedTuple):
+class SkippedRows(NamedTuple):
     """The number of rows at the beginning of a series that are not used, and a sentence on how the series was read."""
 
     n_rows: int = 0
@@ -58,7 +58,7 @@ class ExportKind:
     name: str
     matches: Callable[[Sequence[str]], bool]
     rows: Callable[[Iterator[list[str]]], Iterator[ExportRow]]
-    check: Callable[[I64], LeftOut] = lambda _: LeftOut()
+    check: Callable[[I64], SkippedRows] = lambda _: SkippedRows()
     hold_min: float | None = None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.time_grid import DAY_MIN, MINUTE_MS, instant_label
-from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, LeftOut, SeriesName, column_of, field_at
+from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, SeriesName, SkippedRows, column_of, field_at
 from gapcast.recordings.text.fields import unit_in
 
 _SECOND_MS, _HOUR_MS = 1_000, 60 * MINUTE_MS
@@ -50,13 +50,13 @@ def _rows(lines: Iterator[list[str]], value: tuple[str, ...], time: tuple[str, .
         yield ExportRow(series[name], fields[time_at or 0].strip(), field_at(fields, value_at))
 
 
-def _check_history(instant_ms: I64) -> LeftOut:
+def _check_history(instant_ms: I64) -> SkippedRows:
     """Leave out the means of hours before the first state."""
     is_hour = instant_ms % _HOUR_MS == 0
     n_hours = len(is_hour) if is_hour.all() else int(np.argmin(is_hour))
     is_state = n_hours < len(is_hour) and instant_ms[n_hours] % _SECOND_MS == 0  # as exact as the row on the hour
     if n_hours == 0 or (n_hours == 1 and (len(is_hour) == 1 or is_state)):
-        return LeftOut()
+        return SkippedRows()
     if n_hours == len(is_hour):
         msg = f"holds a value every full hour: a mean of an hour {_TOO_COARSE}; {_STATES}"
         raise ValueError(msg)
@@ -64,16 +64,18 @@ def _check_history(instant_ms: I64) -> LeftOut:
     rows = f"the row before {first} is the mean of an hour"
     if n_hours > 1:
         rows = f"{n_hours:,} rows before {first} are means of hours"
-    return LeftOut(n_hours, f"{rows}: left out, for each {_TOO_COARSE}")
+    return SkippedRows(n_hours, f"{rows}: left out, for each {_TOO_COARSE}")
 
 
-def _check_statistics(instant_ms: I64) -> LeftOut:
+def _check_statistics(instant_ms: I64) -> SkippedRows:
     """Accept the means of five minutes of the short-term statistics; reject longer ones."""
     step_ms = int(np.median(np.diff(instant_ms))) if len(instant_ms) > 1 else 0
     if step_ms > _LONGEST_MEAN_MS:
         msg = f"holds means of {step_ms / MINUTE_MS:g} min (long-term statistics): each {_TOO_COARSE}; {_STATES}"
         raise ValueError(msg)
-    return LeftOut(0, f"means of five minutes hide what happens within them, so that scores look too good; {_STATES}")
+    return SkippedRows(
+        0, f"means of five minutes hide what happens within them, so that scores look too good; {_STATES}"
+    )
 
 
 HISTORY = ExportKind(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, AlarmScore, DemandScores, ReliabilityBin, ThirdScore
+from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, AlarmScore, DemandScores, ElapsedScore, ReliabilityBin
 
 _DECIMALS = 6
 
@@ -15,12 +15,12 @@ def demand_scores_document(scores: DemandScores) -> dict[str, Any]:
         "n_windows": scores.n_windows,
         "n_events": scores.n_events,
         "n_days": scores.n_days,
-        "elapsed": [_third(one) for one in scores.thirds],
+        "elapsed": [_elapsed_document(one) for one in scores.by_elapsed],
         "alarms": {source: _alarms(one) for source, one in scores.alarms.items()},
     }
 
 
-def _third(one: ThirdScore) -> dict[str, Any]:
+def _elapsed_document(one: ElapsedScore) -> dict[str, Any]:
     figures = ("brier", "log_score", "held_brier", "so_far_brier")
     return {
         "elapsed_min": one.elapsed_min,

@@ -28,7 +28,7 @@ from gapcast.core.demand.scores.scores import (
     P_EXCEED,
     SO_FAR,
     WINDOWS,
-    thirds_of,
+    elapsed_times_of,
 )
 from gapcast.core.time_grid import DAY_MIN
 
@@ -82,9 +82,9 @@ def add(sums: F64, closed: ClosedWindows) -> None:
 def _add_window(sums: list[float], start_minute: int, actual_kw: float, demands: list[list[float]]) -> None:
     """Add a window with the ``demands`` by minutes elapsed, of which one at least has a limit."""
     window_min, limited = len(demands), _limited(demands)
-    for third, elapsed_min in enumerate(thirds_of(window_min)):
+    for third, elapsed_min in enumerate(elapsed_times_of(window_min)):
         if elapsed_min in limited:
-            _add_third(sums, third * N_OF_THIRD, demands[elapsed_min], actual_kw)
+            _add_elapsed(sums, third * N_OF_THIRD, demands[elapsed_min], actual_kw)
     is_above = actual_kw > demands[limited[-1]][LIMIT]
     day = start_minute // DAY_MIN
     sums[WINDOWS] += 1
@@ -114,7 +114,7 @@ def _limited(demands: list[list[float]]) -> list[int]:
     return [elapsed_min for elapsed_min, demand in enumerate(demands) if not math.isnan(demand[LIMIT])]
 
 
-def _add_third(sums: list[float], at: int, demand: list[float], actual_kw: float) -> None:
+def _add_elapsed(sums: list[float], at: int, demand: list[float], actual_kw: float) -> None:
     """Add a ``demand`` to the sums of a third, from index ``at`` on."""
     p, limit_kw, held_kw, so_far_kw = demand
     event = float(actual_kw > limit_kw)

@@ -55,7 +55,7 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True, slots=True)
-class ThirdScore:
+class ElapsedScore:
     """The scores of the probability when ``elapsed_min`` minutes of the window were over; None without a case.
 
     ``held_brier`` and ``so_far_brier`` are the Brier scores of the rules; ``so_far_brier`` is None at a window's start.
@@ -89,13 +89,13 @@ class AlarmScore:
 class DemandScores:
     """The scores of a device's demands: ``n_windows`` scored windows on ``n_days`` days, ``n_events`` above the limit.
 
-    ``thirds`` are by minutes elapsed, ``alarms`` by source.
+    ``by_elapsed`` are by minutes elapsed, ``alarms`` by source.
     """
 
     n_windows: int
     n_events: int
     n_days: int
-    thirds: tuple[ThirdScore, ...]
+    by_elapsed: tuple[ElapsedScore, ...]
     alarms: dict[str, AlarmScore]
 
 
@@ -111,10 +111,10 @@ def initial_demands() -> F64:
     return np.full((LONGEST_MIN, 4), np.nan)
 
 
-def thirds_of(window_min: int) -> tuple[int, ...]:
+def elapsed_times_of(window_min: int) -> tuple[int, ...]:
     """Return the minutes elapsed at which the probability is scored.
 
-    >>> thirds_of(15), thirds_of(10)
+    >>> elapsed_times_of(15), elapsed_times_of(10)
     ((0, 5, 10), (0, 3, 6))
     """
     return tuple(window_min * third // N_THIRDS for third in range(N_THIRDS))
@@ -123,15 +123,15 @@ def thirds_of(window_min: int) -> tuple[int, ...]:
 def scores_of(sums: F64, window_min: int) -> DemandScores:
     """Return the scores for the ``sums`` ``[N_SUMS]`` of a device whose windows have ``window_min`` minutes."""
     n_windows, n_events, n_days = (round(float(sums[i])) for i in (WINDOWS, ABOVE, DAYS))
-    thirds = tuple(
-        _third_score(elapsed_min, sums[third * N_OF_THIRD : (third + 1) * N_OF_THIRD])
-        for third, elapsed_min in enumerate(thirds_of(window_min))
+    by_elapsed = tuple(
+        _elapsed_score(elapsed_min, sums[third * N_OF_THIRD : (third + 1) * N_OF_THIRD])
+        for third, elapsed_min in enumerate(elapsed_times_of(window_min))
     )
     alarms = {
         source: _alarm_score(sums[ALARMS + i * N_OF_ALARMS : ALARMS + (i + 1) * N_OF_ALARMS].tolist(), n_events, n_days)
         for i, source in enumerate(SOURCES)
     }
-    return DemandScores(n_windows, n_events, n_days, thirds, alarms)
+    return DemandScores(n_windows, n_events, n_days, by_elapsed, alarms)
 
 
 def join_sums(parts: list[F64]) -> F64:
@@ -143,14 +143,14 @@ def join_sums(parts: list[F64]) -> F64:
     return total
 
 
-def _third_score(elapsed_min: int, sums: F64) -> ThirdScore:
+def _elapsed_score(elapsed_min: int, sums: F64) -> ElapsedScore:
     values = sums.tolist()
     n = values[N]
     bins = tuple(
         ReliabilityBin(round(of_bin), _over(total, of_bin), _over(events, of_bin))
         for of_bin, total, events in sums[BINS:].reshape(N_BINS, 3).tolist()
     )
-    return ThirdScore(
+    return ElapsedScore(
         elapsed_min,
         round(n),
         round(values[EVENTS]),

@@ -68,10 +68,10 @@ class CorrectionFeatures:
         #: Number of columns.
         self.width = self._n_kw + len(RECENT_MIN) + ON_CIRCLE.shape[1] + 1
 
-    def columns(self, inputs: OutlookInputs, usual_kw: F64, recent: F64, scale_kw: F64, local: I64) -> F32:
+    def columns(self, inputs: OutlookInputs, profile_kw: F64, recent: F64, scale_kw: F64, local: I64) -> F32:
         """Return the columns ``[N, width]`` for ``inputs``.
 
-        ``usual_kw`` ``[N, 4]`` is the daily profile, ``recent`` ``[N, 2]`` are the newest errors in units of
+        ``profile_kw`` ``[N, 4]`` is the daily profile, ``recent`` ``[N, 2]`` are the newest errors in units of
         ``scale_kw`` ``[N]``, and ``local`` ``[N]`` the local minute.
         """
         windows, history = inputs.windows, inputs.history
@@ -85,7 +85,7 @@ class CorrectionFeatures:
         back = windows[:, -1 : -_STRETCHES[-1] - 1 : -1]
         np.divide(np.add.reduceat(back, _BEGINS, 1, np.float64), _LENGTHS, out=columns[:, at : at + len(_BEGINS)])
         at += len(_BEGINS)
-        columns[:, at : at + len(USUAL_MIN)] = usual_kw
+        columns[:, at : at + len(USUAL_MIN)] = profile_kw
         at += len(USUAL_MIN)
         if history is None:
             columns[:, at : at + 2] = last_kw

@@ -86,8 +86,8 @@ class OnlineOutlook:
         kw, base_kw = inputs.model_kw.copy(), inputs.base_kw
         local = self.local_minutes(inputs.minutes)
         if self.options.learns:
-            usual_kw = _usual_kw(arrays["usual"], rows, local, last_kw)
-            columns = self.features.columns(inputs, usual_kw, arrays["recent"][at], scale_kw, local)
+            profile_kw = _profile_kw(arrays["usual"], rows, local, last_kw)
+            columns = self.features.columns(inputs, profile_kw, arrays["recent"][at], scale_kw, local)
             n, k = base_kw.shape[:2]
             coefficients = arrays["coefficients"][at].reshape(n, 4 * k, -1)
             change = correction_model.predict(coefficients, columns).reshape(n, k, 2, 2)
@@ -232,7 +232,7 @@ class OnlineOutlook:
         self.pending.discard(self.state, rows)
 
 
-def _usual_kw(profile: F32, rows: I64, local: I64, last_kw: F64) -> F64:
+def _profile_kw(profile: F32, rows: I64, local: I64, last_kw: F64) -> F64:
     """Return the typical power ``[N, B]`` from ``local`` ``[N]`` on; the last reading if it is unknown."""
     known = profile[rows[:, np.newaxis], :, _USUAL_BINS.take(local, axis=0)]
     return np.where(known[..., 1] > 0, known[..., 0], last_kw[:, np.newaxis])
