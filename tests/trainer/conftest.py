@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gapcast.recordings.formats import clean_file, uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import minute_series
 from gapcast_trainer.data import clean_file_writer
 from tests.support import uci_files
@@ -33,13 +33,13 @@ def clean_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small(clean_path: Path) -> Clean:
+def small(clean_path: Path) -> CleanFile:
     """The clean file, read."""
     return clean_file.read(clean_path)
 
 
 @pytest.fixture(scope="session")
-def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def linear_run(small: CleanFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the linear model."""
     from gapcast_trainer.training.fit import fit
 
@@ -49,7 +49,7 @@ def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def whole(whole_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Clean:
+def whole(whole_set: Path, tmp_path_factory: pytest.TempPathFactory) -> CleanFile:
     """The clean file of the whole UCI set, read."""
     path = tmp_path_factory.mktemp("whole") / "household.csv"
     clean_file_writer.write(*minute_series(uci.read(whole_set)), path)

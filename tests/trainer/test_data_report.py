@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from gapcast.recordings.formats import uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import Series, minute_series
 from gapcast_trainer.data_report.findings import findings as sentences
@@ -68,7 +68,7 @@ def of(folder: Path, kw: list[float]) -> tuple[Series, Report]:
 
 
 @pytest.fixture(scope="module")
-def page(small: Clean) -> _Page:
+def page(small: CleanFile) -> _Page:
     return _Page(data_report(small.series, small.report, HORIZON_MIN, ZoneInfo("Europe/Paris"), "house.parquet")[0])
 
 
@@ -97,7 +97,7 @@ def test_report_pictures_have_alternative_text(page: _Page) -> None:
         assert root.tag.endswith("svg")
 
 
-def test_report_describes_the_file(page: _Page, small: Clean) -> None:
+def test_report_describes_the_file(page: _Page, small: CleanFile) -> None:
     for text in ("Data report: house.parquet", small.report.sha256, "9,000 (6 d 6 h)", "98.83 %", "Europe/Paris"):
         assert text in page.text
     assert "2020-01-05T04:00:00Z" in page.text  # the longest gap: 90 minutes from minute 6,000 on

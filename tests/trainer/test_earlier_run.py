@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.training.run import RUN_FILE, WEIGHTS_FILE, load_run
 
@@ -27,7 +27,7 @@ def earlier(linear_run: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_run_of_other_layers_is_not_exported(earlier: Path, small: Clean, tmp_path: Path) -> None:
+def test_run_of_other_layers_is_not_exported(earlier: Path, small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.export.export import export
 
     with pytest.raises(RunError, match="earlier: the weights do not fit family linear of this version: train again"):

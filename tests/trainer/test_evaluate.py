@@ -13,7 +13,7 @@ from gapcast.core.models.card import ModelCard
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.recordings.formats import uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
@@ -33,12 +33,12 @@ BRIEF = EvaluationOptions(brief=True)
 
 
 @pytest.fixture(scope="module")
-def windows(small: Clean) -> Examples:
+def windows(small: CleanFile) -> Examples:
     return cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TEST)
 
 
 @pytest.fixture(scope="module")
-def found(small: Clean) -> Evaluation:
+def found(small: CleanFile) -> Evaluation:
     """Two models on the test part of the data they were trained on: one with a path and quantiles, one without."""
     own = small.report.sha256
     point = Spread("point", spec=WindowSpec(12), lead_times_min=(5,), quantile_levels=None, off_kw=0.5, trained_on=own)
@@ -76,7 +76,7 @@ def test_card_score_with_quantiles_has_median_and_coverage(windows: Examples) ->
     assert (without.mae_median_kw, without.coverage) == (None, None)
 
 
-def test_score_is_of_the_horizon(small: Clean, windows: Examples) -> None:
+def test_score_is_of_the_horizon(small: CleanFile, windows: Examples) -> None:
     """With more lead times than one, the last counts."""
     path = cut_examples(small.series, WindowTask(WindowSpec(), (1, 5)), SPLIT, SplitPart.TEST)
     got = score(Persistence(lead_times_min=(1, 5)), path)
@@ -177,7 +177,7 @@ def test_evaluate_filled_minute_is_no_target() -> None:
     assert len(found) == len(minutes)
 
 
-def test_evaluate_scores_near_gaps_separately(small: Clean) -> None:
+def test_evaluate_scores_near_gaps_separately(small: CleanFile) -> None:
     whole_file = evaluate(stand_ins(Spread()), small, BRIEF)
     sheet = row(whole_file, "spread").sheets[5]
     assert list(sheet.after_gaps) == list(AFTER_GAPS)
@@ -194,13 +194,13 @@ def test_evaluate_scores_by_number_of_readings(found: Evaluation) -> None:
     assert (whole.by_readings[2].width_kw or 0) < (whole.by_readings[30].width_kw or 0)
 
 
-def test_evaluate_other_house_over_its_whole_length(small: Clean) -> None:
+def test_evaluate_other_house_over_its_whole_length(small: CleanFile) -> None:
     found = evaluate(stand_ins(Spread()), small, BRIEF)
     assert (found.span.first, found.span.until) == (START, START + timedelta(minutes=9_000))
     assert "the whole file: no model's card names it" in lines(found)[0]
 
 
-def card_of(small: Clean, source: str) -> ModelCard:
+def card_of(small: CleanFile, source: str) -> ModelCard:
     """The card of a model that was trained on a file with ``source``, whose golden example is of ``small``."""
     kw = small.series.gap_kw
     start = next(at for at in range(2_100, 2_900) if np.ptp(kw[at : at + 30]) > 1)
@@ -211,14 +211,14 @@ def card_of(small: Clean, source: str) -> ModelCard:
     return card.model_copy(update={"trained_on": trained, "golden": golden})
 
 
-def test_span_longer_file_of_the_same_meter_is_its_test_part(small: Clean) -> None:
+def test_span_longer_file_of_the_same_meter_is_its_test_part(small: CleanFile) -> None:
     """A later export has another name and hash; the card has windows of the meter's readings."""
     found = choose_span([card_of(small, "export-2.csv, column power (kW)")], small)
     assert (found.first, found.why) == (SPLIT.validate_until, "the test part on the models' cards")
     assert (found.fitted_to, found.overlapping) == ((), ())
 
 
-def test_span_other_house_in_a_file_of_the_same_name_is_whole(small: Clean) -> None:
+def test_span_other_house_in_a_file_of_the_same_name_is_whole(small: CleanFile) -> None:
     source = "export.csv, column power (kW)"
     other = replace(small, report=replace(small.report, source=source, sha256="2" * 64))
     series = Series(small.series.first_minute, small.series.gap_kw + 0.1)
@@ -230,7 +230,7 @@ def test_span_other_house_in_a_file_of_the_same_name_is_whole(small: Clean) -> N
     assert choose_span([card_of(small, source)], replace(other, series=later)).overlapping == ()
 
 
-def test_span_other_edition_of_uci_is_the_test_part(small: Clean) -> None:
+def test_span_other_edition_of_uci_is_the_test_part(small: CleanFile) -> None:
     assert small.report.source == uci.SOURCE
     found = choose_span(
         [card_of(small, uci.SOURCE)],
@@ -239,7 +239,7 @@ def test_span_other_edition_of_uci_is_the_test_part(small: Clean) -> None:
     assert found.first == SPLIT.validate_until
 
 
-def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:
+def test_evaluate_known_file_on_minutes_new_to_all_models(small: CleanFile) -> None:
     later = replace(SPLIT, validate_until=SPLIT.validate_until + timedelta(minutes=300))
     models = [Spread(name, trained_on=small.report.sha256, split=split) for name, split in (("a", SPLIT), ("b", later))]
     found = evaluate(stand_ins(*models, Spread("other")), small, BRIEF)
@@ -248,7 +248,7 @@ def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:
     assert lines(found)[0].endswith("UTC (the part common to all cards; b begins 2020-01-06)")
 
 
-def test_span_common_to_cards_names_those_that_limit_it(small: Clean) -> None:
+def test_span_common_to_cards_names_those_that_limit_it(small: CleanFile) -> None:
     sooner = replace(SPLIT, test_until=SPLIT.validate_until + timedelta(days=1))
     beyond = replace(SPLIT, test_until=SPLIT.test_until + timedelta(days=9))  # both end after the file
 
@@ -260,7 +260,7 @@ def test_span_common_to_cards_names_those_that_limit_it(small: Clean) -> None:
     assert why(a=SPLIT, b=sooner, c=sooner) == "the part common to all cards; b, c end 2020-01-07"
 
 
-def test_evaluate_training_minutes_on_request_with_a_remark(small: Clean) -> None:
+def test_evaluate_training_minutes_on_request_with_a_remark(small: CleanFile) -> None:
     model = Spread(trained_on=small.report.sha256)
     until = START + timedelta(minutes=2_000)
     found = evaluate(stand_ins(model), small, EvaluationOptions(START, until, brief=True))
@@ -270,26 +270,26 @@ def test_evaluate_training_minutes_on_request_with_a_remark(small: Clean) -> Non
     assert found.rows[0].sheets[5].stream.n < 2_000
 
 
-def test_evaluate_empty_span_is_rejected(small: Clean) -> None:
+def test_evaluate_empty_span_is_rejected(small: CleanFile) -> None:
     with pytest.raises(RunError, match="they would begin at 2020-01-02T00:00Z and end before 2020-01-01T00:00Z"):
         evaluate(stand_ins(Spread()), small, EvaluationOptions(START + timedelta(days=1), START))
     with pytest.raises(RunError, match="no 30 readings in a row with an outcome; the file has 2020-01-01T00:00:00Z to"):
         evaluate(stand_ins(Spread()), small, EvaluationOptions(START + timedelta(days=30), START + timedelta(days=31)))
 
 
-def test_evaluate_missing_feature_is_rejected(small: Clean) -> None:
+def test_evaluate_missing_feature_is_rejected(small: CleanFile) -> None:
     bare = replace(small, series=Series(small.series.first_minute, small.series.gap_kw))
     with pytest.raises(RunError, match="voltage_v"):
         evaluate(stand_ins(Spread(features=("gap_kw", "voltage_v"))), bare)
 
 
-def test_evaluate_passes_other_features(small: Clean) -> None:
+def test_evaluate_passes_other_features(small: CleanFile) -> None:
     seen = Spread("more", features=("gap_kw", "voltage_v", "tod_sin"))
     found = evaluate(stand_ins(Spread(), seen), small, BRIEF)
     assert row(found, "more").sheets[5] == row(found, "spread").sheets[5]
 
 
-def test_evaluate_tables_and_json_agree(found: Evaluation, small: Clean) -> None:
+def test_evaluate_tables_and_json_agree(found: Evaluation, small: CleanFile) -> None:
     text, content = "\n".join(lines(found)), json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert [model["name"] for model in content["models"]] == ["persistence", "trend", "spread", "point"]
     spread, point = content["models"][2:]
@@ -306,14 +306,14 @@ def test_evaluate_tables_and_json_agree(found: Evaluation, small: Clean) -> None
     assert content["from"] == "2020-01-06T00:00:00Z"
 
 
-def test_evaluate_brief_skips_slow_parts(small: Clean) -> None:
+def test_evaluate_brief_skips_slow_parts(small: CleanFile) -> None:
     brief = evaluate(stand_ins(Spread()), small, BRIEF)
     text = "\n".join(lines(brief))
     assert "by readings seen" not in text
     assert "one thread" not in text
 
 
-def test_evaluate_counts_crossed_quantiles(small: Clean) -> None:
+def test_evaluate_counts_crossed_quantiles(small: CleanFile) -> None:
     crossed = Spread(quantile_levels=(0.05, 0.95), off_kw=0.0)
     assert row(evaluate(stand_ins(crossed), small, BRIEF), "spread").crossed_ratio == 0
     upside_down = Spread(quantile_levels=(0.95, 0.05))

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.core.time_grid import DAY_MIN
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
@@ -44,12 +44,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def houses(files: list[Path]) -> dict[str, Clean]:
+def houses(files: list[Path]) -> dict[str, CleanFile]:
     return read_houses(files)
 
 
 @pytest.fixture(scope="module")
-def scored(houses: dict[str, Clean]) -> HousesEvaluation:
+def scored(houses: dict[str, CleanFile]) -> HousesEvaluation:
     return evaluate_houses(stand_ins(Spread()), houses, FEW)
 
 
@@ -76,19 +76,19 @@ def test_houses_trees_of_the_own_history_beat_persistence(scored: HousesEvaluati
     assert sum(record.best_mae_kw < record.persistence_mae_kw for record in own) >= 2
 
 
-def test_houses_peers_of_others_ignore_the_house_itself(houses: dict[str, Clean]) -> None:
+def test_houses_peers_of_others_ignore_the_house_itself(houses: dict[str, CleanFile]) -> None:
     pair = {name: houses[name] for name in ("central_air", "rural_pumps")}
     options = HousesOptions(peers=True, fit_rows=1_500, n_rounds=10, scored_rows=200)
     before = evaluate_houses(stand_ins(Spread()), pair, options).houses[0].records["lightgbm-others"]
     house = houses["central_air"]
     kw = house.series.gap_kw.copy()
     kw[: kw.size // 2] *= 3  # the part that only trees of the house itself are fitted to
-    changed = Clean(Series(house.series.first_minute, kw), house.report, house.sha256)
+    changed = CleanFile(Series(house.series.first_minute, kw), house.report, house.sha256)
     found = evaluate_houses(stand_ins(Spread()), pair | {"central_air": changed}, options).houses[0].records
     assert found["lightgbm-others"] == before
 
 
-def test_houses_without_peers_are_scored_whole_or_after_days(houses: dict[str, Clean]) -> None:
+def test_houses_without_peers_are_scored_whole_or_after_days(houses: dict[str, CleanFile]) -> None:
     whole = evaluate_houses(stand_ins(Spread()), houses).houses[0]
     later = evaluate_houses(stand_ins(Spread()), houses, HousesOptions(fit_days=4)).houses[0]
     assert (whole.first, whole.n) == ("2024-07-01T00:00Z", N_DAYS * DAY_MIN - 29 - 5)
@@ -96,7 +96,7 @@ def test_houses_without_peers_are_scored_whole_or_after_days(houses: dict[str, C
     assert later.why == "after the first 4 days"
 
 
-def test_houses_that_a_model_was_trained_on_keep_its_test_part(small: Clean) -> None:
+def test_houses_that_a_model_was_trained_on_keep_its_test_part(small: CleanFile) -> None:
     model = Spread(trained_on=small.report.sha256)
     found = evaluate_houses(stand_ins(model), {"small": small}).houses[0]
     assert (found.first, found.fitted_to) == (f"{SPLIT.validate_until:%Y-%m-%dT%H:%MZ}", ())
@@ -104,7 +104,7 @@ def test_houses_that_a_model_was_trained_on_keep_its_test_part(small: Clean) -> 
     assert early.first == "2020-01-07T00:00Z"
 
 
-def test_houses_further_houses_of_a_model_are_scored_after_its_training(houses: dict[str, Clean]) -> None:
+def test_houses_further_houses_of_a_model_are_scored_after_its_training(houses: dict[str, CleanFile]) -> None:
     """A further house has no test part: the rest of it chose the model, which the table says."""
     house = houses["central_air"]
     first = datetime.fromisoformat("2024-07-01T00:00Z")
@@ -121,12 +121,12 @@ def test_houses_further_houses_of_a_model_are_scored_after_its_training(houses: 
     assert later.fitted_to == ("further",)
 
 
-def test_houses_too_short_or_alone_for_peers_are_an_error(houses: dict[str, Clean]) -> None:
+def test_houses_too_short_or_alone_for_peers_are_an_error(houses: dict[str, CleanFile]) -> None:
     with pytest.raises(RunError, match="central_air is the only one: give at least two"):
         evaluate_houses(stand_ins(Spread()), {"central_air": houses["central_air"]}, FEW)
     kw = houses["central_air"].series.gap_kw.copy()
     kw[:DAY_MIN][40:] = np.nan
-    poor = Clean(Series(houses["central_air"].series.first_minute, kw), houses["central_air"].report, "0")
+    poor = CleanFile(Series(houses["central_air"].series.first_minute, kw), houses["central_air"].report, "0")
     with pytest.raises(RunError, match=r"poor: only .* windows before .* 1,000 are needed"):
         evaluate_houses(stand_ins(Spread()), {"poor": poor, "rural_pumps": houses["rural_pumps"]},
                         HousesOptions(peers=True, fit_days=1))  # fmt: skip
@@ -172,7 +172,7 @@ def test_house_rows_end_before_the_scored_minutes() -> None:
     assert len(house_rows(columns, None, 100).inputs) <= 100
 
 
-def test_house_trees_are_the_same_in_each_run(houses: dict[str, Clean]) -> None:
+def test_house_trees_are_the_same_in_each_run(houses: dict[str, CleanFile]) -> None:
     columns = house_columns(houses["window_units"].series, 5)
     rows = house_rows(columns, None, 1_500)
     observed = columns.series.first_minute + np.arange(1_000, 1_100)
@@ -180,7 +180,7 @@ def test_house_trees_are_the_same_in_each_run(houses: dict[str, Clean]) -> None:
     assert np.array_equal(first, again)
 
 
-def test_house_trees_leave_out_a_house_of_constant_power(houses: dict[str, Clean]) -> None:
+def test_house_trees_leave_out_a_house_of_constant_power(houses: dict[str, CleanFile]) -> None:
     columns = house_columns(houses["window_units"].series, 5)
     rows = house_rows(columns, None, 1_500)
     constant = TreeRows(np.full_like(rows.inputs, 0.5), np.zeros_like(rows.change_kw))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.time_grid import DAY_MIN
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.evaluation.evaluate import evaluate
 from gapcast_trainer.evaluation_report.figures import draw_day
 from gapcast_trainer.evaluation_report.page import page
@@ -29,7 +29,7 @@ HISTORY = {"history": _EPOCHS, "best_epoch": 3}
 
 
 @pytest.fixture(scope="module")
-def found(small: Clean) -> Evaluation:
+def found(small: CleanFile) -> Evaluation:
     own = small.report.sha256
     point = Spread("point", lead_times_min=(5,), quantile_levels=None, trained_on=own)
     return evaluate(stand_ins(Spread(trained_on=own, experiment=HISTORY), point), small)
@@ -62,7 +62,7 @@ def test_evaluation_page_tables_have_the_scores(html: str, found: Evaluation) ->
             assert f"{record.mse_kw2:.4f}</td>" in html
 
 
-def test_evaluation_page_brief_has_no_empty_part(small: Clean) -> None:
+def test_evaluation_page_brief_has_no_empty_part(small: CleanFile) -> None:
     model = Spread("point", lead_times_min=(5,), quantile_levels=None)
     html = page(evaluate(stand_ins(model), small, BRIEF))
     for absent in ("quantiles mean", "second reading on", "By minutes ahead", "trained</h2>", "What they take"):
@@ -83,7 +83,7 @@ def test_evaluation_page_day_is_of_median_difficulty(found: Evaluation) -> None:
     assert (spread.lower_kw <= spread.upper_kw).all()
 
 
-def test_evaluation_page_day_is_by_the_clock_of_the_house(small: Clean) -> None:
+def test_evaluation_page_day_is_by_the_clock_of_the_house(small: CleanFile) -> None:
     """As the hours and the months are: in New York a day begins at 5 o'clock UTC."""
     there = replace(small, series=replace(small.series, zone=ZoneInfo("America/New_York")))
     evaluation = evaluate(stand_ins(Spread("point", lead_times_min=(5,), quantile_levels=None)), there, BRIEF)

@@ -15,7 +15,7 @@ from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
@@ -32,7 +32,7 @@ IN_A_GAP = {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:
 
 
 @pytest.fixture(scope="module")
-def shipped(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def shipped(linear_run: Path, small: CleanFile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A models folder that the linear run was exported to, and what was found."""
     from gapcast_trainer.export.export import choose_default, export
 
@@ -43,7 +43,7 @@ def shipped(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def windows(small: Clean) -> F32:
+def windows(small: CleanFile) -> F32:
     return cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).inputs(0, 300)
 
 
@@ -60,7 +60,7 @@ def closed(change: Any, window: Any) -> Any:
     return keras.Model(window, {"mean": keras.layers.Add()([change, window[:, -1, :]])})
 
 
-def test_export_gives_a_model_that_the_edge_loads(shipped: tuple[Path, Any], small: Clean) -> None:
+def test_export_gives_a_model_that_the_edge_loads(shipped: tuple[Path, Any], small: CleanFile) -> None:
     models, done = shipped
     assert sorted(path.name for path in models.iterdir()) == ["linear", "registry.json"]
     assert sorted(path.name for path in (models / "linear").iterdir()) == ["card.json", "model.tflite"]
@@ -78,7 +78,7 @@ def test_export_gives_a_model_that_the_edge_loads(shipped: tuple[Path, Any], sma
     assert done.agreement_kw <= 1e-5
 
 
-def test_export_card_scores_are_those_of_the_file(shipped: tuple[Path, Any], small: Clean) -> None:
+def test_export_card_scores_are_those_of_the_file(shipped: tuple[Path, Any], small: CleanFile) -> None:
     predictor = load_model(shipped[0] / "linear")
     test = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole()
     found, stated = score(predictor, test), predictor.card.scores
@@ -90,7 +90,7 @@ def test_export_card_scores_are_those_of_the_file(shipped: tuple[Path, Any], sma
     assert stated.skill == pytest.approx(1 - stated.model.mse_kw2 / stated.persistence.mse_kw2, abs=1e-4)
 
 
-def test_export_golden_example_is_of_the_training_part(shipped: tuple[Path, Any], small: Clean) -> None:
+def test_export_golden_example_is_of_the_training_part(shipped: tuple[Path, Any], small: CleanFile) -> None:
     golden = np.asarray(shipped[1].card.golden.window, dtype=np.float32)[:, :, 0]
     assert (golden[0, :29] == golden[0, 0]).all()  # two readings, the older one padded
     assert np.ptp(golden, axis=1).min() > 0.1
@@ -101,14 +101,14 @@ def test_export_golden_example_is_of_the_training_part(shipped: tuple[Path, Any]
     assert all(row.tobytes() in train for row in golden[3:])
 
 
-def sparse(small: Clean) -> Series:
+def sparse(small: CleanFile) -> Series:
     """The household with every 20th reading missing: no window ends with 30 readings in a row."""
     kw = small.series.gap_kw.copy()
     kw[::20] = np.nan
     return Series(small.series.first_minute, kw)
 
 
-def test_golden_windows_of_a_sparse_meter_are_those_there_are(small: Clean) -> None:
+def test_golden_windows_of_a_sparse_meter_are_those_there_are(small: CleanFile) -> None:
     from gapcast_trainer.export.export import GOLDEN_KEPT, golden_windows
 
     train = cut_examples(sparse(small), WindowTask(), SPLIT, SplitPart.TRAIN)
@@ -118,7 +118,7 @@ def test_golden_windows_of_a_sparse_meter_are_those_there_are(small: Clean) -> N
     assert np.ptp(golden[:, :, 0], axis=1).min() > 0.1
 
 
-def test_export_outlook_rows_of_a_sparse_meter_are_all(small: Clean) -> None:
+def test_export_outlook_rows_of_a_sparse_meter_are_all(small: CleanFile) -> None:
     from gapcast_trainer.export.outlook import training_rows
 
     whole, few = (
@@ -197,7 +197,7 @@ def test_builtin_check_catches_other_operators() -> None:
 
 @pytest.mark.parametrize("check", ["export.check_parity", "export.check_batches", "exported.load_model"])
 def test_export_failed_check_changes_nothing(
-    check: str, shipped: tuple[Path, Any], linear_run: Path, small: Clean, monkeypatch: pytest.MonkeyPatch
+    check: str, shipped: tuple[Path, Any], linear_run: Path, small: CleanFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gapcast_trainer.export.export import export
 
@@ -215,7 +215,7 @@ def test_export_failed_check_changes_nothing(
     assert sorted(path.name for path in shipped[0].iterdir()) == ["linear", "registry.json"]
 
 
-def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: Clean, tmp_path: Path) -> None:
+def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.export.export import export
 
     with pytest.raises(RunError, match="made from another clean file"):
@@ -233,7 +233,7 @@ def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: C
     ],
 )
 def test_export_run_that_does_not_match_is_rejected(
-    change: dict[str, Any], error: str, linear_run: Path, small: Clean, tmp_path: Path
+    change: dict[str, Any], error: str, linear_run: Path, small: CleanFile, tmp_path: Path
 ) -> None:
     from gapcast_trainer.export.export import export
 
@@ -249,7 +249,7 @@ def test_export_run_that_does_not_match_is_rejected(
 
 
 @pytest.mark.long
-def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Path) -> None:
+def test_export_model_with_quantiles_and_time_of_day(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.export.export import export
     from gapcast_trainer.training.fit import fit
 

@@ -13,7 +13,7 @@ import pytest
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.window import Padding, WindowSpec
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
@@ -64,12 +64,12 @@ SMALL: dict[str, dict[str, Any]] = {
 CONTEXT = {"lstm": 4}
 
 
-def examples_of(small: Clean, design: Design) -> Examples:
+def examples_of(small: CleanFile, design: Design) -> Examples:
     return cut_examples(small.series, design.task, SPLIT, SplitPart.TRAIN)
 
 
 @pytest.fixture(scope="module", params=[(name, kind) for name in OF_WINDOWS for kind in KINDS], ids="-".join)
-def built(request: pytest.FixtureRequest, small: Clean) -> tuple[Design, Any, bytes, Examples]:
+def built(request: pytest.FixtureRequest, small: CleanFile) -> tuple[Design, Any, bytes, Examples]:
     """A family's model with weights as they come, the file it converts to, and what it is for."""
     import keras
 
@@ -130,7 +130,7 @@ def test_family_file_has_the_edges_interface(built: tuple[Design, Any, bytes, Ex
     assert check_batches(predict, windows) <= 1e-5
 
 
-def test_family_of_the_documentation_has_the_edges_interface(small: Clean, tmp_path: Path) -> None:
+def test_family_of_the_documentation_has_the_edges_interface(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.tflite.convert import check_batches, check_builtins, check_parity, convert
 
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -170,7 +170,7 @@ def test_family_any_accepted_reading_gives_finite_quantiles(
         assert (np.diff(found.quantiles, axis=2) >= -1e-4).all()
 
 
-def test_family_uses_other_features(small: Clean) -> None:
+def test_family_uses_other_features(small: CleanFile) -> None:
     """Another voltage in the window gives another forecast if the family uses it; another level does not."""
     design = design_of("measured", CONTEXT["lstm"])
     family, hyper = find_family("lstm", SMALL["lstm"])
@@ -236,7 +236,7 @@ def test_family_closed_gates_leave_persistence() -> None:
     np.testing.assert_allclose(np.asarray(model(window)["mean"]), np.repeat(window[:, -1, :1], 2, 1), atol=1e-5)
 
 
-def test_family_trend_equals_the_edges(small: Clean) -> None:
+def test_family_trend_equals_the_edges(small: CleanFile) -> None:
     from gapcast.predictors.baselines import Trend
 
     design = Design(WindowTask(WindowSpec(12), (1, 5)), None, SCALE)
@@ -257,7 +257,7 @@ def test_family_trend_with_forgetting_follows_the_newest() -> None:
 
 @pytest.mark.parametrize("padding", ["oldest", "zero"])
 @pytest.mark.parametrize("short_share", [0.0, 0.5])
-def test_family_linear_equals_least_squares(small: Clean, padding: Padding, short_share: float) -> None:
+def test_family_linear_equals_least_squares(small: CleanFile, padding: Padding, short_share: float) -> None:
     """The solution by moments equals a plain solver's on windows that are really shortened."""
     from gapcast_trainer.data.windows import shorten
 

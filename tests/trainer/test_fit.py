@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.windows.window import WindowSpec
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
@@ -27,7 +27,7 @@ QUICK = synthetic.experiment("lstm", hyper={"units": [2]}, window=WINDOW, descen
 
 
 @pytest.fixture(scope="module")
-def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, list[str]]:
+def fitted(small: CleanFile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, list[str]]:
     """A quick run of a small LSTM, its folder, and its notes."""
     from gapcast_trainer.training.fit import fit
 
@@ -37,7 +37,7 @@ def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
     return run, folder, notes
 
 
-def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
+def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: CleanFile) -> None:
     run, folder, notes = fitted
     assert (run.name, run.experiment.family, run.status) == ("made-up", "lstm", "finished")
     assert run.experiment.hyper["units"] == [2]
@@ -56,13 +56,13 @@ def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clea
     assert load_run(folder)[0] == run
 
 
-def test_fit_measures_scales_on_the_training_part(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
+def test_fit_measures_scales_on_the_training_part(fitted: tuple[Run, Path, list[str]], small: CleanFile) -> None:
     scale, kw = fitted[0].scale, small.series.gap_kw[:5_395]
     assert scale.mean_kw == pytest.approx(np.nanmean(kw), abs=1e-4)
     assert scale.scale_kw == pytest.approx(np.nanstd(kw), abs=1e-4)
 
 
-def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
+def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: CleanFile) -> None:
     validate = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.VALIDATE)
     naive = np.mean((validate.inputs()[:, -1] - validate.target_kw) ** 2)
     run = fitted[0]
@@ -73,7 +73,9 @@ def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean)
 
 
 @pytest.mark.long
-def test_fit_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]], small: Clean, tmp_path: Path) -> None:
+def test_fit_same_seed_gives_the_same_scores(
+    fitted: tuple[Run, Path, list[str]], small: CleanFile, tmp_path: Path
+) -> None:
     from gapcast_trainer.training.fit import fit
 
     again, other = (fit(QUICK.changed({"seed": seed}), small, tmp_path) for seed in (QUICK.seed, 2))
@@ -82,7 +84,7 @@ def test_fit_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]]
 
 
 @pytest.mark.long
-def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path) -> None:
+def test_fit_learns_quantiles_and_a_running_average(small: CleanFile, tmp_path: Path) -> None:
     """After a short descent more readings are below the upper quantile than below the lower one."""
     from gapcast_trainer.families import find_family
     from gapcast_trainer.training.fit import fit
@@ -102,7 +104,7 @@ def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path
     assert 0.6 < below[2] - below[0] < 0.98
 
 
-def test_fit_model_without_weights(small: Clean, tmp_path: Path) -> None:
+def test_fit_model_without_weights(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     run = fit(synthetic.experiment("trend"), small, tmp_path)
@@ -110,7 +112,7 @@ def test_fit_model_without_weights(small: Clean, tmp_path: Path) -> None:
     assert load_run(tmp_path)[0] == run
 
 
-def test_fit_ignores_minutes_before_the_first(small: Clean, tmp_path: Path) -> None:
+def test_fit_ignores_minutes_before_the_first(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     run = fit(synthetic.experiment("trend", data={"first": "2020-01-02T00:00:00Z"}), small, tmp_path)
@@ -173,7 +175,7 @@ def test_step_after_create_state_is_traced_once() -> None:
     assert history["loss"][1] < history["loss"][0]
 
 
-def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, list[int]]:
+def descend_as(small: CleanFile, model: FakeModel, patience: int = 3) -> tuple[str, list[int]]:
     """Run a descent over ``model``; return how it ended, and the best epoch after each."""
     from gapcast_trainer.families.parts.base import Design
     from gapcast_trainer.training.descent.gradient_descent import descend
@@ -196,13 +198,13 @@ def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, 
     return how, best
 
 
-def test_descend_keeps_the_best_weights_until_patience_ends(small: Clean) -> None:
+def test_descend_keeps_the_best_weights_until_patience_ends(small: CleanFile) -> None:
     model = FakeModel([5.0, 3.0, 4.0, 3.5, 3.0, 2.0])
     assert descend_as(small, model) == ("stopped early", [1, 2, 2, 2, 2])
     assert model.weights == [np.array([2.0])]
 
 
-def test_descend_nan_error_is_never_the_best(small: Clean) -> None:
+def test_descend_nan_error_is_never_the_best(small: CleanFile) -> None:
     model = FakeModel([5.0, float("nan")])
     assert descend_as(small, model) == ("finished", [1, 1])
     assert model.weights == [np.array([1.0])]
@@ -210,7 +212,7 @@ def test_descend_nan_error_is_never_the_best(small: Clean) -> None:
         descend_as(small, FakeModel([float("nan"), 1.0]))
 
 
-def test_descend_ctrl_c_keeps_the_best(small: Clean) -> None:
+def test_descend_ctrl_c_keeps_the_best(small: CleanFile) -> None:
     model = FakeModel([3.0, 4.0], end=KeyboardInterrupt)
     assert descend_as(small, model) == ("interrupted", [1, 1])
     assert model.weights == [np.array([1.0])]
@@ -218,7 +220,7 @@ def test_descend_ctrl_c_keeps_the_best(small: Clean) -> None:
         descend_as(small, FakeModel([], end=KeyboardInterrupt))
 
 
-def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> None:
+def test_batches_shorten_a_share_and_have_each_example_once(small: CleanFile) -> None:
     from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
     found = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole()
@@ -240,7 +242,7 @@ def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> Non
     np.testing.assert_array_equal(before[1]["mean"], found.target_kw[512:1024])
 
 
-def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
+def test_batches_scale_a_share_of_windows_and_targets(small: CleanFile) -> None:
     from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
     task = WindowTask(features=("gap_kw", "voltage_v", "tod_sin"))
@@ -263,7 +265,7 @@ def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
     np.testing.assert_array_equal(judged[2]["mean"], np.ones(512))
 
 
-def test_batches_of_every_third_window_rotate(small: Clean) -> None:
+def test_batches_of_every_third_window_rotate(small: CleanFile) -> None:
     from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
     found = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN)
@@ -303,7 +305,7 @@ def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None
 
 @pytest.mark.long
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
-def test_optimisers_learn(optimiser: str, small: Clean, tmp_path: Path) -> None:
+def test_optimisers_learn(optimiser: str, small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     descent = {"optimiser": optimiser, "epochs": 2, "batch_size": 512, "weight_decay": 1e-4, "learning_rate": 0.02}
@@ -344,7 +346,7 @@ def test_load_run_invalid_file_is_rejected(spoiled: Path, content: str) -> None:
         load_run(spoiled)
 
 
-def test_fit_unknown_hyper_parameter_is_rejected(small: Clean, tmp_path: Path) -> None:
+def test_fit_unknown_hyper_parameter_is_rejected(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     with pytest.raises(RunError, match=r"hyper\.speed: "):
@@ -352,7 +354,7 @@ def test_fit_unknown_hyper_parameter_is_rejected(small: Clean, tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-def test_fit_missing_feature_is_rejected(small: Clean, tmp_path: Path) -> None:
+def test_fit_missing_feature_is_rejected(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     lacking = replace(small, series=replace(small.series, extra={}))
@@ -361,7 +363,7 @@ def test_fit_missing_feature_is_rejected(small: Clean, tmp_path: Path) -> None:
         fit(experiment, lacking, tmp_path)
 
 
-def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> None:
+def test_fit_split_without_windows_is_rejected(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     error = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
@@ -370,7 +372,7 @@ def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> 
         fit(experiment, small, tmp_path)
 
 
-def test_fit_less_than_a_day_of_readings_is_rejected(small: Clean, tmp_path: Path) -> None:
+def test_fit_less_than_a_day_of_readings_is_rejected(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     hour = replace(small, series=replace(small.series, gap_kw=small.series.gap_kw[:33], extra={}, filled=None))

@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data_report.page import data_report
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.evaluate import evaluate
@@ -29,7 +29,7 @@ LEADS = (5, HORIZON_MIN)
 
 
 @pytest.fixture(scope="module")
-def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(small: CleanFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with a linear model of lead times 5 and 15 min."""
     from gapcast_trainer.export.export import choose_default, export
     from gapcast_trainer.training.fit import fit
@@ -47,11 +47,11 @@ def model(models: Path) -> TflitePredictor:
 
 
 @pytest.fixture(scope="module")
-def found(model: TflitePredictor, small: Clean) -> Evaluation:
+def found(model: TflitePredictor, small: CleanFile) -> Evaluation:
     return evaluate([model], small, BRIEF)
 
 
-def test_card_states_the_horizon_and_its_scores(model: TflitePredictor, small: Clean) -> None:
+def test_card_states_the_horizon_and_its_scores(model: TflitePredictor, small: CleanFile) -> None:
     card = model.card
     assert (card.lead_times_min, card.horizon_min, card.split.embargo_min) == ([*LEADS], HORIZON_MIN, HORIZON_MIN)
     kw = small.series.gap_kw[-1_800:]
@@ -78,7 +78,7 @@ def test_evaluation_report_names_the_horizon(found: Evaluation) -> None:
     assert "five minutes" not in html
 
 
-def test_models_of_several_horizons_are_refused(small: Clean) -> None:
+def test_models_of_several_horizons_are_refused(small: CleanFile) -> None:
     models = [Spread("near"), Spread("far", lead_times_min=LEADS)]
     with pytest.raises(RunError, match=r"near \(5 min\), far \(15 min\); name those of one horizon"):
         evaluate(models, small, BRIEF)  # type: ignore[arg-type]  # predictors made for this test
@@ -95,7 +95,7 @@ def test_study_leaves_out_models_of_another_horizon(models: Path) -> None:
     assert load_models(models) == ([], ["quarter"])
 
 
-def test_data_report_scores_persistence_at_the_horizon(small: Clean) -> None:
+def test_data_report_scores_persistence_at_the_horizon(small: CleanFile) -> None:
     html, findings = data_report(small.series, small.report, HORIZON_MIN)
     assert "Change in 15 minutes" in html
     assert "Half of all changes in 15 minutes" in findings[0]
@@ -103,7 +103,7 @@ def test_data_report_scores_persistence_at_the_horizon(small: Clean) -> None:
     assert f"an MSE of {np.nanmean(error**2):.4f} kW²" in findings[1]
 
 
-def test_peers_forecast_the_horizon(small: Clean) -> None:
+def test_peers_forecast_the_horizon(small: CleanFile) -> None:
     pytest.importorskip("lightgbm")
     from gapcast_trainer.peers.boosted import boost
     from gapcast_trainer.peers.columns import COLUMN_SETS, PeerColumns

@@ -14,7 +14,7 @@ import pytest
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
@@ -51,7 +51,7 @@ def experiment(**sections: Any) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def big(small: Clean) -> Clean:
+def big(small: CleanFile) -> CleanFile:
     """The same household with ten times the power."""
     return replace(small, series=replace(small.series, gap_kw=10 * small.series.gap_kw))
 
@@ -64,7 +64,7 @@ def batches(houses: tuple[Examples, ...], mixing: Mixing, *, redraw: bool = True
     return MixedBatches(mix, BatchOptions(size, NO_CHANGE, 1, redraw=redraw, outputs=("mean", "quantiles")))
 
 
-def train_part(clean: Clean) -> Examples:
+def train_part(clean: CleanFile) -> Examples:
     return cut_examples(clean.series, TASK, SPLIT, SplitPart.TRAIN)
 
 
@@ -75,13 +75,13 @@ def losses_of_persistence(found: Any) -> tuple[float, float]:
     return float(np.mean(change**2 * weights["mean"])), float(np.mean(np.abs(change) * weights["quantiles"]))
 
 
-def test_mix_draws_houses_in_equal_parts(small: Clean) -> None:
+def test_mix_draws_houses_in_equal_parts(small: CleanFile) -> None:
     above = replace(small, series=replace(small.series, gap_kw=50 + small.series.gap_kw))
     inputs, _, _ = batches((train_part(small), train_part(above)), Mixing())[0]
     assert (inputs[:, -1, 0] > 25).mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_mix_has_the_time_of_day_of_each_house(small: Clean) -> None:
+def test_mix_has_the_time_of_day_of_each_house(small: CleanFile) -> None:
     there = replace(small, series=replace(small.series, zone=ZoneInfo("Asia/Tokyo"), gap_kw=50 + small.series.gap_kw))
     houses = train_part(small), train_part(there)
     inputs, _, _ = batches(houses, Mixing())[0]
@@ -91,7 +91,7 @@ def test_mix_has_the_time_of_day_of_each_house(small: Clean) -> None:
         np.testing.assert_array_equal(own[window[:, 0].tobytes()], window)
 
 
-def test_mix_without_mixtures_has_windows_as_measured(small: Clean) -> None:
+def test_mix_without_mixtures_has_windows_as_measured(small: CleanFile) -> None:
     train = train_part(small)
     inputs, targets, _ = batches((train,), Mixing())[0]
     own = {window.tobytes(): target for window, target in zip(train.inputs(), train.target_kw, strict=True)}
@@ -99,14 +99,14 @@ def test_mix_without_mixtures_has_windows_as_measured(small: Clean) -> None:
         np.testing.assert_array_equal(own[window.tobytes()], target)
 
 
-def test_mix_weighs_houses_by_what_persistence_loses(small: Clean, big: Clean) -> None:
+def test_mix_weighs_houses_by_what_persistence_loses(small: CleanFile, big: CleanFile) -> None:
     """A house of ten times the power counts as much as the small one."""
     one, ten = (losses_of_persistence(batches((train_part(clean),), Mixing())[0]) for clean in (small, big))
     assert one == pytest.approx(ten, rel=0.25)
     assert one == pytest.approx((1, 1), abs=0.3)
 
 
-def test_mix_continues_a_mixture_in_its_targets(small: Clean) -> None:
+def test_mix_continues_a_mixture_in_its_targets(small: CleanFile) -> None:
     """Persistence stays finite and usual on mixtures: targets hold the same parts as their windows."""
     flat = replace(small, series=replace(small.series, gap_kw=np.ones_like(small.series.gap_kw)))
     mixing = Mixing(share=1, second_share=1, n_loads=(1.0,), base_share=1)
@@ -115,14 +115,14 @@ def test_mix_continues_a_mixture_in_its_targets(small: Clean) -> None:
     assert np.unique(inputs[:, -1, 0].round(3)).size > 500
 
 
-def test_mix_loads_move_the_windows_that_get_them(small: Clean) -> None:
+def test_mix_loads_move_the_windows_that_get_them(small: CleanFile) -> None:
     flat = replace(small, series=replace(small.series, gap_kw=np.ones_like(small.series.gap_kw)))
     inputs, _, _ = batches((train_part(flat),), Mixing(share=0.5, second_share=0, n_loads=(0, 1.0), base_share=0))[0]
     moves = np.ptp(inputs[:, :, 0], axis=1) > 1e-4
     assert 0.1 < moves.mean() <= 0.5
 
 
-def test_mix_epochs_differ_and_seeds_repeat(small: Clean) -> None:
+def test_mix_epochs_differ_and_seeds_repeat(small: CleanFile) -> None:
     made, again = (batches((train_part(small),), Mixing(share=0.5)) for _ in range(2))
     first = made[0][0]
     np.testing.assert_array_equal(first, again[0][0])
@@ -130,7 +130,7 @@ def test_mix_epochs_differ_and_seeds_repeat(small: Clean) -> None:
     assert (made[0][0] != first).any()
 
 
-def test_mix_to_validate_on_is_the_same_each_time(small: Clean) -> None:
+def test_mix_to_validate_on_is_the_same_each_time(small: CleanFile) -> None:
     judged = batches((train_part(small),), Mixing(share=1), redraw=False)
     first = judged[0][0]
     judged.on_epoch_end()
@@ -138,7 +138,7 @@ def test_mix_to_validate_on_is_the_same_each_time(small: Clean) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(small: CleanFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on one house, without the relative expert."""
     from gapcast_trainer.training.fit import fit
 
@@ -148,7 +148,7 @@ def first(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def second(first: Path, small: Clean, big: Clean) -> Path:
+def second(first: Path, small: CleanFile, big: CleanFile) -> Path:
     """The folder of a run on two houses, with the expert, that started from the first and hardly moved."""
     from gapcast_trainer.training.fit import fit
 
@@ -158,7 +158,7 @@ def second(first: Path, small: Clean, big: Clean) -> Path:
     return folder
 
 
-def test_run_of_many_houses_exports_a_card_that_names_them(second: Path, small: Clean, tmp_path: Path) -> None:
+def test_run_of_many_houses_exports_a_card_that_names_them(second: Path, small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.export.export import export
 
     (house,) = load_run(second)[0].others
@@ -175,7 +175,7 @@ def test_run_starts_from_the_weights_of_another(first: Path, second: Path) -> No
     np.testing.assert_allclose(weights[0], of_first[0], atol=1e-5)
 
 
-def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean, tmp_path: Path) -> None:
+def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: CleanFile, tmp_path: Path) -> None:
     """With a share of nearly 1 the start's layers stay where they were, whatever was learnt."""
     from gapcast_trainer.training.fit import fit
 
@@ -186,7 +186,7 @@ def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean
         assert (moved < 1e-3) == (share > 0)
 
 
-def test_run_of_new_layers_alone_keeps_those_of_its_start(first: Path, small: Clean, tmp_path: Path) -> None:
+def test_run_of_new_layers_alone_keeps_those_of_its_start(first: Path, small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     descent = {"epochs": 1, "batch_size": 512, "only_new": True}
@@ -200,7 +200,7 @@ def test_run_of_new_layers_alone_keeps_those_of_its_start(first: Path, small: Cl
     assert np.abs(named[1]["relative_columns/kernel"]).max() > 0  # zero before the training
 
 
-def test_run_of_new_layers_alone_without_a_start_is_rejected(small: Clean, tmp_path: Path) -> None:
+def test_run_of_new_layers_alone_without_a_start_is_rejected(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     with pytest.raises(RunError, match=r"only_new keeps the layers of another run: give its folder by --start"):
@@ -216,7 +216,7 @@ def _named_weights(run: Run, weights: list[F32]) -> Iterator[tuple[str, F32]]:
 
 
 def test_run_with_simulated_houses_trains_on_them_alone(
-    small: Clean, big: Clean, monkeypatch: pytest.MonkeyPatch
+    small: CleanFile, big: CleanFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are additional houses of the training part; what is validated on is real."""
     monkeypatch.setattr(other_houses, "FAMILIES", {"central_air": FAMILIES["central_air"]})
@@ -231,29 +231,29 @@ def test_run_with_simulated_houses_trains_on_them_alone(
     assert len(set(powers)) == len(powers) == 4
 
 
-def test_run_of_another_family_is_no_start(small: Clean, linear_run: Path, tmp_path: Path) -> None:
+def test_run_of_another_family_is_no_start(small: CleanFile, linear_run: Path, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     with pytest.raises(RunError, match="no layer of its family linear fits the model: start from a run of the same"):
         fit(experiment(), small, tmp_path, start=linear_run)
 
 
-def test_run_omits_houses_without_a_file(small: Clean) -> None:
+def test_run_omits_houses_without_a_file(small: CleanFile) -> None:
     material = training_data_of(small, experiment())
     assert (material.experiment.houses, material.others) == ((), ())
 
 
-def test_run_house_that_is_not_named_is_rejected(small: Clean, big: Clean) -> None:
+def test_run_house_that_is_not_named_is_rejected(small: CleanFile, big: CleanFile) -> None:
     with pytest.raises(RunError, match="--house tiny: is none of the houses of experiment made-up: they are big"):
         training_data_of(small, experiment(), {"tiny": big})
 
 
-def test_run_unknown_kind_of_load_is_rejected(small: Clean) -> None:
+def test_run_unknown_kind_of_load_is_rejected(small: CleanFile) -> None:
     with pytest.raises(RunError, match=r"mixing\.left_out: there is no kind of load windmill: there are small_comp"):
         training_data_of(small, experiment(mixing={"share": 0.5, "left_out": ["windmill"]}))
 
 
-def test_run_closed_form_rejects_many_houses(small: Clean, tmp_path: Path) -> None:
+def test_run_closed_form_rejects_many_houses(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     mixed = synthetic.experiment("linear", mixing={"share": 0.5, "n_each": 1})

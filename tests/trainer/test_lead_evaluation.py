@@ -17,7 +17,7 @@ from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 from gapcast.core.streams.week import WeekHistory
 from gapcast.core.windows.window import WindowSpec, fill_short_gaps
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import SplitPart
@@ -57,7 +57,7 @@ def model(**changes: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def found(small: Clean) -> LeadEvaluation:
+def found(small: CleanFile) -> LeadEvaluation:
     return evaluate_leads(stand_ins(model()), small, LEADS)
 
 
@@ -65,7 +65,7 @@ def row(evaluation: LeadEvaluation, name: str) -> LeadRow:
     return next(row for row in evaluation.rows if row.name == name)
 
 
-def test_evaluate_leads_equals_a_plain_recomputation(small: Clean, found: LeadEvaluation) -> None:
+def test_evaluate_leads_equals_a_plain_recomputation(small: CleanFile, found: LeadEvaluation) -> None:
     """Of the windows that end with 30 readings, and whose outcome at 30 minutes was read."""
     kw = small.series.gap_kw
     observed = [
@@ -89,7 +89,7 @@ def test_evaluate_leads_equals_a_plain_recomputation(small: Clean, found: LeadEv
             assert of_window.mae_kw == pytest.approx(np.mean(np.abs(window - actual)), rel=1e-4)
 
 
-def test_evaluate_leads_scores_a_model_of_both_kinds(small: Clean, found: LeadEvaluation) -> None:
+def test_evaluate_leads_scores_a_model_of_both_kinds(small: CleanFile, found: LeadEvaluation) -> None:
     scores = row(found, "spread-of-means").records
     persistence = row(found, "persistence").records
     assert scores["point"][15].mse_kw2 == persistence["point"][15].mse_kw2
@@ -109,12 +109,12 @@ def test_evaluate_leads_leaves_out_unknown_references(found: LeadEvaluation) -> 
     assert 0 < yesterday.n < row(found, "persistence").records["point"][5].n
 
 
-def test_evaluate_leads_of_points_alone_has_no_means(small: Clean) -> None:
+def test_evaluate_leads_of_points_alone_has_no_means(small: CleanFile) -> None:
     scored = evaluate_leads(stand_ins(Spread(lead_times_min=LEADS)), small, (15,))
     assert set(row(scored, "spread").records) == {"point"}
 
 
-def test_evaluate_leads_house_with_few_windows_is_named_first(small: Clean) -> None:
+def test_evaluate_leads_house_with_few_windows_is_named_first(small: CleanFile) -> None:
     kw = small.series.gap_kw.copy()
     kw[40:8_600] = np.nan
     houses = {"good": small, "poor": replace(small, series=Series(small.series.first_minute, kw))}
@@ -140,7 +140,7 @@ def test_evaluate_leads_prints_a_table_of_each_kind(found: LeadEvaluation) -> No
     assert document["models"][-1]["scores"]["mean"]["30"]["n"] == row(found, "persistence").records["mean"][30].n
 
 
-def test_evaluate_leads_fits_trees_for_each_kind_and_lead(small: Clean) -> None:
+def test_evaluate_leads_fits_trees_for_each_kind_and_lead(small: CleanFile) -> None:
     notes: list[str] = []
     models = stand_ins(model(trained_on=small.report.sha256))
     scored = evaluate_leads(models, small, (5, 15), EvaluationOptions(peers=PeerOptions(1_500)), show=notes.append)
@@ -155,7 +155,7 @@ def test_evaluate_leads_fits_trees_for_each_kind_and_lead(small: Clean) -> None:
     assert trees.records["mean"][15].mse_kw2 < trees.records["point"][15].mse_kw2
 
 
-def test_evaluate_leads_unknown_lists_the_possible_ones(small: Clean) -> None:
+def test_evaluate_leads_unknown_lists_the_possible_ones(small: CleanFile) -> None:
     with pytest.raises(RunError, match="model spread-of-means has no lead time of 20 min; it has 5, 15, 30"):
         evaluate_leads(stand_ins(model()), small, (5, 20))
 
@@ -208,7 +208,9 @@ def test_evaluate_without_names_takes_the_default_models_horizon(shipped: Path, 
     assert shipped.is_dir()
 
 
-def test_evaluate_with_horizons_takes_the_models_that_have_them(shipped: Path, tmp_path: Path, small: Clean) -> None:
+def test_evaluate_with_horizons_takes_the_models_that_have_them(
+    shipped: Path, tmp_path: Path, small: CleanFile
+) -> None:
     notes: list[str] = []
     _, others = load_scored((), tmp_path / "none", notes.append, lead_times_min=(5, 60))
     assert [one.name for one in others] == ["with-history"]
@@ -219,7 +221,7 @@ def test_evaluate_with_horizons_takes_the_models_that_have_them(shipped: Path, t
     assert shipped.is_dir()
 
 
-def test_scored_windows_have_the_history_of_their_minute(small: Clean) -> None:
+def test_scored_windows_have_the_history_of_their_minute(small: CleanFile) -> None:
     found = cut_examples(small.series, WindowTask(WindowSpec(30)), SPLIT, SplitPart.TEST)
     week = WeekHistory(1)
     inputs = found.inputs(0, 40)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
@@ -53,14 +53,14 @@ class Texts(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def found(small: Clean) -> LeadEvaluation:
+def found(small: CleanFile) -> LeadEvaluation:
     return evaluate_leads(stand_ins(model(), Spread(lead_times_min=LEADS)), small, LEADS)
 
 
 @pytest.fixture(scope="module")
-def by_house(small: Clean) -> HousesLeadEvaluation:
+def by_house(small: CleanFile) -> HousesLeadEvaluation:
     kw = small.series.gap_kw[:6_000].copy()
-    other = Clean(Series(small.series.first_minute, np.roll(kw, 77)), small.report, "0")
+    other = CleanFile(Series(small.series.first_minute, np.roll(kw, 77)), small.report, "0")
     return evaluate_house_leads(stand_ins(model()), {"one": small, "two": other}, (15, 5), FEW)
 
 
@@ -118,7 +118,7 @@ def test_lead_figure_draws_skill_in_percent(found: LeadEvaluation) -> None:
     assert [*axes[2].get_xticks()] == [30, 15, 5]
 
 
-def test_house_leads_are_those_of_each_house_alone(small: Clean, by_house: HousesLeadEvaluation) -> None:
+def test_house_leads_are_those_of_each_house_alone(small: CleanFile, by_house: HousesLeadEvaluation) -> None:
     assert by_house.lead_times_min == (5, 15)
     assert by_house.model_names == ("spread-of-means",)
     alone = evaluate_house_leads(stand_ins(model()), {"one": small}, (5, 15), FEW)
@@ -168,7 +168,7 @@ def test_house_leads_figure_of_many_houses_shows_the_median(by_house: HousesLead
     assert middle.get_ydata() == pytest.approx([100 * value for value in expected])
 
 
-def test_house_leads_fit_trees_of_each_house(small: Clean) -> None:
+def test_house_leads_fit_trees_of_each_house(small: CleanFile) -> None:
     options = HousesOptions(peers=True, fit_days=6, fit_rows=1_200, scored_rows=200)
     scored = evaluate_house_leads(stand_ins(model()), {"small": small}, (15,), options)
     assert scored.model_names == ("spread-of-means", "lightgbm-180")
@@ -176,7 +176,7 @@ def test_house_leads_fit_trees_of_each_house(small: Clean) -> None:
     assert any(line.startswith("lightgbm-180: LightGBM on") for line in house_lead_lines(scored))
 
 
-def test_house_leads_unknown_lists_the_possible_ones(small: Clean) -> None:
+def test_house_leads_unknown_lists_the_possible_ones(small: CleanFile) -> None:
     with pytest.raises(RunError, match="model spread-of-means has no lead time of 20 min; it has 5, 15, 30"):
         evaluate_house_leads(stand_ins(model()), {"small": small}, (20,), FEW)
 

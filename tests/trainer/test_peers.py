@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.evaluate import evaluate
@@ -103,7 +103,7 @@ def test_classical_method_extrapolates_a_line(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(small: Clean) -> tuple[Evaluation, list[str]]:
+def found(small: CleanFile) -> tuple[Evaluation, list[str]]:
     said: list[str] = []
     model = Spread(trained_on=small.report.sha256)
     until = SPLIT.validate_until + timedelta(minutes=600)
@@ -148,7 +148,7 @@ def test_peers_report_their_durations(found: tuple[Evaluation, list[str]]) -> No
     assert "180 min, time of day, yesterday, last week" in about["lightgbm-180"]
 
 
-def test_peers_without_training_data_are_rejected_first(small: Clean) -> None:
+def test_peers_without_training_data_are_rejected_first(small: CleanFile) -> None:
     with pytest.raises(RunError, match=r"too few windows .* score later minutes with --from"):
         evaluate(stand_ins(Spread()), small, EvaluationOptions(peers=PeerOptions()))
     later = EvaluationOptions(START + timedelta(minutes=1_500), peers=PeerOptions())

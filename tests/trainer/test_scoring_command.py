@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.cli import main
 
 
 @pytest.fixture(scope="module")
-def models(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(linear_run: Path, small: CleanFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with the linear model."""
     from gapcast_trainer.export.export import choose_default, export
 

@@ -15,7 +15,7 @@ from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.models_folder.store import default_model, load_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats import clean_file, uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import minute_series
 from gapcast.sample import sample_path
 from gapcast_trainer.data import clean_file_writer
@@ -48,7 +48,7 @@ def of_window(request: pytest.FixtureRequest) -> TflitePredictor:
 
 
 @pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> Clean:
+def week(tmp_path_factory: pytest.TempPathFactory) -> CleanFile:
     """The bundled week of 2010, which no model was trained on."""
     folder = tmp_path_factory.mktemp("week")
     header, *lines = gzip.decompress(sample_path().read_bytes()).decode().splitlines()
@@ -58,11 +58,11 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Clean:
 
 
 @pytest.fixture(scope="module")
-def test_part(whole: Clean) -> Examples:
+def test_part(whole: CleanFile) -> Examples:
     return cut_examples(whole.series, WindowTask(), MinuteSplit(), SplitPart.TEST).whole()
 
 
-def seen_by(predictor: TflitePredictor, clean_file: Clean) -> Examples:
+def seen_by(predictor: TflitePredictor, clean_file: CleanFile) -> Examples:
     """The test part as the model sees it."""
     return windows_for(predictor, clean_file.series, MinuteSplit()).whole()
 
@@ -134,21 +134,21 @@ def test_shipped_file_uses_builtins_alone(shipped: TflitePredictor) -> None:
     check_builtins((MODELS / shipped.name / "model.tflite").read_bytes())
 
 
-def test_shipped_model_batches_agree(of_window: TflitePredictor, week: Clean) -> None:
+def test_shipped_model_batches_agree(of_window: TflitePredictor, week: CleanFile) -> None:
     from gapcast_trainer.tflite.convert import check_batches
 
     inputs = windows_for(of_window, week.series, MinuteSplit()).inputs(0, 600)
     assert check_batches(of_window.predict, inputs) <= 1e-5
 
 
-def test_shipped_model_beats_persistence_on_the_bundled_week(of_window: TflitePredictor, week: Clean) -> None:
+def test_shipped_model_beats_persistence_on_the_bundled_week(of_window: TflitePredictor, week: CleanFile) -> None:
     found = windows_for(of_window, week.series, MinuteSplit())
     assert len(found) > 9_000
     assert score(of_window, found).skill(score(Persistence(of_window.spec), found)) > 0.03
 
 
 @pytest.mark.wholeset
-def test_whole_set_is_complete(whole: Clean) -> None:
+def test_whole_set_is_complete(whole: CleanFile) -> None:
     report = whole.report
     assert (report.n_minutes, report.n_missing) == (2_075_259, 25_979)
     assert (report.first, report.last) == ("2006-12-16T17:24:00Z", "2010-11-26T21:02:00Z")
@@ -166,7 +166,7 @@ def test_whole_set_persistence_confirms_the_split(test_part: Examples) -> None:
 
 
 @pytest.mark.wholeset
-def test_whole_set_reproduces_the_cards_scores(of_window: TflitePredictor, whole: Clean) -> None:
+def test_whole_set_reproduces_the_cards_scores(of_window: TflitePredictor, whole: CleanFile) -> None:
     seen = seen_by(of_window, whole)
     stated, found = of_window.card.scores, score(of_window, seen)
     assert of_window.card.trained_on.sha256 == whole.report.sha256
@@ -180,7 +180,7 @@ def test_whole_set_reproduces_the_cards_scores(of_window: TflitePredictor, whole
 
 
 @pytest.mark.wholeset
-def test_whole_set_short_windows_beat_persistence(of_window: TflitePredictor, whole: Clean) -> None:
+def test_whole_set_short_windows_beat_persistence(of_window: TflitePredictor, whole: CleanFile) -> None:
     """By the squared error of the mean, and by the absolute error of the median if there is one."""
     seen = seen_by(of_window, whole)
     slice_of = seen.select(np.arange(0, len(seen), 27))
@@ -192,7 +192,7 @@ def test_whole_set_short_windows_beat_persistence(of_window: TflitePredictor, wh
 
 
 @pytest.mark.wholeset
-def test_whole_set_interval_coverage_at_every_hour(whole: Clean) -> None:
+def test_whole_set_interval_coverage_at_every_hour(whole: CleanFile) -> None:
     shipped = load_model(MODELS / default_model(MODELS))
     seen = seen_by(shipped, whole)
     seen = seen.select(np.arange(0, len(seen), 3))

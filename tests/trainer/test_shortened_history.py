@@ -9,7 +9,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.window import WindowSpec
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
@@ -43,7 +43,7 @@ def history_of(windows: Examples, at: int, n_kept: int | None = None) -> F32:
     return np.asarray(history)
 
 
-def test_shortened_windows_have_the_history_of_the_minutes_kept(small: Clean) -> None:
+def test_shortened_windows_have_the_history_of_the_minutes_kept(small: CleanFile) -> None:
     """As of a device that has sent nothing before: earlier readings change nothing."""
     windows = windows_of(small.series)
     for at in np.flatnonzero(windows.n_observed == 120)[:15].tolist():  # each minute of a quarter
@@ -59,7 +59,7 @@ def test_shortened_windows_have_the_history_of_the_minutes_kept(small: Clean) ->
         np.testing.assert_array_equal(of_a_week, [whole])
 
 
-def test_predictions_of_shortened_windows_have_shortened_histories(small: Clean) -> None:
+def test_predictions_of_shortened_windows_have_shortened_histories(small: CleanFile) -> None:
     windows = windows_of(small.series).whole()
     windows = windows.select(np.arange(0, len(windows), 97))
     (model,) = stand_ins(HistoryMean())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.formats import uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.data.split_dates import ENDS, default_ends
@@ -25,7 +25,7 @@ from gapcast_trainer.experiments.experiment_files import find_experiment
 FIRST = datetime(2025, 10, 1, 9, 30, tzinfo=UTC)
 
 
-def days_of_readings(small: Clean, n_days: float, source: str = "meter.csv, column power_w (W)") -> Clean:
+def days_of_readings(small: CleanFile, n_days: float, source: str = "meter.csv, column power_w (W)") -> CleanFile:
     """A clean file of ``n_days`` from :data:`FIRST` on."""
     series = Series(minute_at(FIRST), np.ones(round(n_days * DAY_MIN)))
     return replace(small, series=series, report=replace(small.report, source=source))
@@ -44,7 +44,7 @@ def test_default_ends_each_part_is_near_its_share(first_minute: int, n_minutes: 
     assert has_days or n_minutes < 8 * DAY_MIN
 
 
-def test_with_dates_two_weeks_are_split_at_midnights(small: Clean) -> None:
+def test_with_dates_two_weeks_are_split_at_midnights(small: CleanFile) -> None:
     data = Experiment(name="mine", family="linear").with_dates(days_of_readings(small, 14)).data
     assert (data.train_until, data.validate_until) == (
         datetime(2025, 10, 11, tzinfo=UTC),
@@ -53,7 +53,7 @@ def test_with_dates_two_weeks_are_split_at_midnights(small: Clean) -> None:
     assert data.test_until == FIRST + timedelta(days=14)
 
 
-def test_with_dates_counts_shares_from_the_first_minute(small: Clean) -> None:
+def test_with_dates_counts_shares_from_the_first_minute(small: CleanFile) -> None:
     experiment = Experiment(name="mine", family="linear").changed({"data.first": "2025-10-05"})
     data = experiment.with_dates(days_of_readings(small, 14)).data
     assert (data.train_until, data.validate_until) == (
@@ -62,7 +62,7 @@ def test_with_dates_counts_shares_from_the_first_minute(small: Clean) -> None:
     )
 
 
-def test_with_dates_shipped_dates_are_for_their_data_alone(small: Clean) -> None:
+def test_with_dates_shipped_dates_are_for_their_data_alone(small: CleanFile) -> None:
     experiment = find_experiment("linear")
     assert experiment.with_dates(days_of_readings(small, 14, uci.SOURCE)).split() == experiment.split()
     mine = experiment.with_dates(days_of_readings(small, 14))
@@ -95,14 +95,14 @@ def test_with_dates_shipped_dates_are_for_their_data_alone(small: Clean) -> None
         ),
     ],
 )
-def test_with_dates_names_keys_values_and_origins(small: Clean, changes: dict[str, str], error: str) -> None:
+def test_with_dates_names_keys_values_and_origins(small: CleanFile, changes: dict[str, str], error: str) -> None:
     experiment = Experiment(name="mine", family="linear").changed(changes)
     with pytest.raises(RunError) as raised:
         experiment.with_dates(days_of_readings(small, 14))
     assert str(raised.value) == f"experiment mine: {error}"
 
 
-def test_with_dates_names_the_file_of_a_date(small: Clean, tmp_path: Path) -> None:
+def test_with_dates_names_the_file_of_a_date(small: CleanFile, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('family = "linear"\n[data]\nvalidate_until = 2025-11-10\n')
     with pytest.raises(RunError) as raised:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError, TrainerError
 from gapcast_trainer.sweep.space import read_space
 from tests.trainer import synthetic
@@ -43,7 +43,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_search_resumes_and_reports_all_trials(small: Clean, tmp_path: Path) -> None:
+def test_search_resumes_and_reports_all_trials(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.report import finished, lines, write_page
     from gapcast_trainer.sweep.search import search
 
@@ -80,11 +80,11 @@ def test_search_resumes_and_reports_all_trials(small: Clean, tmp_path: Path) -> 
     ],
 )
 def test_search_resumes_the_same_search_alone(
-    small: Clean, tmp_path: Path, before: str, after: str, unlike: str
+    small: CleanFile, tmp_path: Path, before: str, after: str, unlike: str
 ) -> None:
     from gapcast_trainer.sweep.search import search
 
-    def begin(text: str, clean: Clean) -> None:
+    def begin(text: str, clean: CleanFile) -> None:
         search(read_space(written(tmp_path, text)), clean, tmp_path / "study", minutes=1, n_trials=0)
 
     begin(SPACE, small)
@@ -97,7 +97,7 @@ def test_search_resumes_the_same_search_alone(
         begin(SPACE.replace(before, after), small)
 
 
-def test_search_ends_at_its_time_limit(small: Clean, tmp_path: Path) -> None:
+def test_search_ends_at_its_time_limit(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
     space = read_space(written(tmp_path, SPACE))
@@ -105,7 +105,7 @@ def test_search_ends_at_its_time_limit(small: Clean, tmp_path: Path) -> None:
     assert len(study.get_trials()) == 1  # the one that was under way
 
 
-def test_search_in_a_folder_that_cannot_be_made_is_named(small: Clean, tmp_path: Path) -> None:
+def test_search_in_a_folder_that_cannot_be_made_is_named(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
     space = read_space(written(tmp_path, SPACE))
@@ -113,7 +113,7 @@ def test_search_in_a_folder_that_cannot_be_made_is_named(small: Clean, tmp_path:
         search(space, small, tmp_path / "space.toml/study", minutes=1, n_trials=1)
 
 
-def test_search_family_without_descent_is_rejected(small: Clean, tmp_path: Path) -> None:
+def test_search_family_without_descent_is_rejected(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
     text = f'family = "trend"\n[data]{PARTS}\n[search]\n"hyper.forgetting" = {{low = 0.5, high = 1.0}}'
@@ -121,7 +121,7 @@ def test_search_family_without_descent_is_rejected(small: Clean, tmp_path: Path)
         search(read_space(written(tmp_path, text)), small, tmp_path / "study", minutes=1, n_trials=1)
 
 
-def test_search_failed_trials_are_pruned_until_many_fail(small: Clean, tmp_path: Path) -> None:
+def test_search_failed_trials_are_pruned_until_many_fail(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
     said: list[str] = []

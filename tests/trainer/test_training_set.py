@@ -135,13 +135,13 @@ def split_end(its: Experiment) -> tuple[datetime, int]:
 
 def clean_of(first: int, kw: np.ndarray) -> Any:
     """The series as a clean file is read."""
-    from gapcast.recordings.formats.clean_file import Clean, content_sha256
+    from gapcast.recordings.formats.clean_file import CleanFile, content_sha256
     from gapcast.recordings.minutes.series import minute_series
     from gapcast.recordings.text.table import Table
 
     minutes = first + np.arange(kw.size)
     series, report = minute_series(Table(Path("a"), "attic", "2" * 64, minutes * 60_000, kw, minutes))
-    return Clean(series, report, content_sha256(series))
+    return CleanFile(series, report, content_sha256(series))
 
 
 def drawn(batches: Any) -> list[tuple[np.ndarray, np.ndarray]]:

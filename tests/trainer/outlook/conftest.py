@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.training.run import Run
 from tests.support.measured_tests import unmeasured
 from tests.trainer.outlook.small_outlook import body_experiment, outlook_experiment
 
 
 @pytest.fixture(scope="session")
-def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(small: CleanFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with the body."""
     from gapcast_trainer.export.export import export
     from gapcast_trainer.training.fit import fit
@@ -27,7 +27,7 @@ def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
+def fitted(small: CleanFile, models: Path) -> tuple[Run, Path]:
     """A run of the outlook around the body."""
     from gapcast_trainer.training.fit import fit
 
@@ -36,7 +36,7 @@ def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
 
 
 @pytest.fixture(scope="session")
-def exported(small: Clean, models: Path, fitted: tuple[Run, Path]) -> Any:
+def exported(small: CleanFile, models: Path, fitted: tuple[Run, Path]) -> Any:
     """What the export returns."""
     from gapcast_trainer.export.export import export
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.time_grid import minute_label
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.synthetic_houses.families import FAMILIES
 from gapcast_trainer.training.outlook import series as made
@@ -25,7 +25,7 @@ EXPERIMENT = outlook_experiment(
 
 
 @pytest.fixture(scope="module")
-def series(small: Clean) -> list[TrainingSeries]:
+def series(small: CleanFile) -> list[TrainingSeries]:
     """Simulated houses of a week, which mixtures repeat."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made, "_SIMULATED_DAYS", 7)
@@ -41,7 +41,7 @@ def test_training_series_are_house_simulations_and_mixtures(series: list[Trainin
     assert [its.split is None for its in series] == [False, *[True] * (len(FAMILIES) + 4)]
 
 
-def test_training_series_begin_with_the_first_minute_of_the_experiment(small: Clean) -> None:
+def test_training_series_begin_with_the_first_minute_of_the_experiment(small: CleanFile) -> None:
     first = minute_label(small.series.first_minute + 600)
     experiment = outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 0}).changed({"data.first": first})
     (house,) = training_series(small, [], experiment)
@@ -49,7 +49,7 @@ def test_training_series_begin_with_the_first_minute_of_the_experiment(small: Cl
     assert np.array_equal(house.gap_kw, small.series.outcome_kw[600:], equal_nan=True)
 
 
-def test_training_series_have_the_clocks_of_their_houses(small: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_series_have_the_clocks_of_their_houses(small: CleanFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of simulated houses begin at midnight UTC; mixtures have the clock of the house that they begin with."""
     monkeypatch.setattr(made, "_SIMULATED_DAYS", 2)
     zones = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York")]
@@ -78,7 +78,7 @@ def test_training_series_have_the_shares_of_the_experiment(series: list[Training
     assert sum(its.share for its in series[1:]) - of_mixtures == pytest.approx(sizes.simulated_share)
 
 
-def test_mixtures_repeat_with_the_same_seed_alone(small: Clean) -> None:
+def test_mixtures_repeat_with_the_same_seed_alone(small: CleanFile) -> None:
     experiment = outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 1})
     first, again, other = (
         training_series(small, [], experiment.model_copy(update={"seed": seed})) for seed in (1, 1, 2)
@@ -96,7 +96,7 @@ def test_mixtures_differ_and_are_of_the_training_part(series: list[TrainingSerie
     assert series[-1].until(SplitPart.TRAIN) == series[-1].gap_kw.size
 
 
-def test_mixtures_of_a_long_house_are_pieces_of_it(small: Clean) -> None:
+def test_mixtures_of_a_long_house_are_pieces_of_it(small: CleanFile) -> None:
     kw = np.concatenate([np.full(100_000, 0.5), small.series.gap_kw])
     series = replace(small.series, first_minute=small.series.first_minute - 100_000, gap_kw=kw)
     long = replace(small, series=series)

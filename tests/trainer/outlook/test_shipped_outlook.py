@@ -14,7 +14,7 @@ from gapcast.core.windows.features import assemble
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats import clean_file, uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import minute_series
 from gapcast.sample import sample_path
 from gapcast_trainer.data import clean_file_writer
@@ -38,7 +38,7 @@ def outlook() -> TflitePredictor:
 
 
 @pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clean, HouseWindows]:
+def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[CleanFile, HouseWindows]:
     """The bundled week of 2010, which no model was trained on."""
     folder = tmp_path_factory.mktemp("week")
     header, *lines = gzip.decompress(sample_path().read_bytes()).decode().splitlines()
@@ -50,7 +50,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clean, HouseWindows]
 
 
 @pytest.fixture(scope="module")
-def inputs(week: tuple[Clean, HouseWindows], outlook: TflitePredictor) -> tuple[F32, F32]:
+def inputs(week: tuple[CleanFile, HouseWindows], outlook: TflitePredictor) -> tuple[F32, F32]:
     """Every 29th window of the week, with its history."""
     clean, house = week
     rows = np.arange(0, len(house.windows), 29)
@@ -84,7 +84,7 @@ def test_shipped_outlook_quantiles_never_cross(outlook: TflitePredictor, inputs:
 
 
 def test_shipped_outlook_beats_naive_forecasts_on_the_week(
-    outlook: TflitePredictor, week: tuple[Clean, HouseWindows]
+    outlook: TflitePredictor, week: tuple[CleanFile, HouseWindows]
 ) -> None:
     """In a week that begins without any history, by squared and by absolute error."""
     clean, house = week
@@ -95,7 +95,7 @@ def test_shipped_outlook_beats_naive_forecasts_on_the_week(
 
 
 @pytest.mark.wholeset
-def test_whole_set_outlook_reaches_its_scores(outlook: TflitePredictor, whole: Clean) -> None:
+def test_whole_set_outlook_reaches_its_scores(outlook: TflitePredictor, whole: CleanFile) -> None:
     house = HouseWindows.of(whole.series.first_minute, whole.series.gap_kw, outlook.spec)
     split = MinuteSplit(embargo_min=60)
     rows = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, house.observed_minute)).astype(np.int64))

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.training.run import RUN_FILE, Run, load_run
@@ -73,7 +73,9 @@ def test_outlook_file_that_differs_from_keras_is_rejected(exported: Any, fitted:
         check_file(predictor, model, np.array(golden.window, np.float32), np.array(golden.history, np.float32))
 
 
-def test_outlook_without_windows_to_score_is_rejected(small: Clean, fitted: tuple[Run, Path], tmp_path: Path) -> None:
+def test_outlook_without_windows_to_score_is_rejected(
+    small: CleanFile, fitted: tuple[Run, Path], tmp_path: Path
+) -> None:
     from gapcast_trainer.export.export import export
 
     for path in fitted[1].iterdir():
@@ -86,14 +88,14 @@ def test_outlook_without_windows_to_score_is_rejected(small: Clean, fitted: tupl
     assert not (tmp_path / "models").exists()
 
 
-def test_outlook_without_a_body_is_rejected(small: Clean, tmp_path: Path) -> None:
+def test_outlook_without_a_body_is_rejected(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     with pytest.raises(RunError, match="is built around a model: give its folder by --start"):
         fit(EXPERIMENT, small, tmp_path)
 
 
-def test_outlook_around_another_model_is_rejected(small: Clean, models: Path, tmp_path: Path) -> None:
+def test_outlook_around_another_model_is_rejected(small: CleanFile, models: Path, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     other = outlook_experiment(hyper={**EXPERIMENT.hyper, "body": {**EXPERIMENT.hyper["body"], "dense": 4}})
@@ -126,7 +128,7 @@ def test_outlook_loss_weights_lead_times_as_stated() -> None:
     assert np.array(found) / found[2] == pytest.approx([2, 6, 1, 1, 3], rel=1e-5)
 
 
-def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -> None:
+def test_training_rows_are_augmented_and_validation_rows_are_not(small: CleanFile) -> None:
     """Of each row that is validated the features are those of its window; in training, some are shortened or scaled."""
     from gapcast_trainer.training.outlook.feature_rows import feature_rows
     from gapcast_trainer.training.outlook.series import training_series
@@ -156,7 +158,7 @@ def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -
     assert n_padded[SplitPart.TRAIN] > 10 * max(n_padded[SplitPart.VALIDATE], 1)
 
 
-def test_training_rows_of_too_short_a_house_are_none(small: Clean) -> None:
+def test_training_rows_of_too_short_a_house_are_none(small: CleanFile) -> None:
     from gapcast_trainer.training.outlook.feature_rows import feature_rows
     from gapcast_trainer.training.outlook.series import training_series
 

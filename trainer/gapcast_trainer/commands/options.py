@@ -11,7 +11,7 @@ import click
 
 from gapcast.bundled import models_path
 from gapcast.recordings.formats import clean_file
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.training_data.training_set import TrainingSet, open_set
 
 
@@ -66,7 +66,7 @@ house_option = click.option(
 )
 
 
-def other_houses(given: tuple[str, ...], training_set: Path | None) -> dict[str, Clean]:
+def other_houses(given: tuple[str, ...], training_set: Path | None) -> dict[str, CleanFile]:
     """Return the clean files that :data:`house_option` names, by name of the house.
 
     Raises :class:`click.UsageError` if one is not NAME=FILE, named twice, or given beside a training set.
@@ -84,7 +84,7 @@ def other_houses(given: tuple[str, ...], training_set: Path | None) -> dict[str,
     return {name: clean_file.read(path) for name, path in files.items()}
 
 
-def chosen_readings(path: Path | None, training_set: Path | None) -> Clean | TrainingSet | None:
+def chosen_readings(path: Path | None, training_set: Path | None) -> CleanFile | TrainingSet | None:
     """Return the clean file or the training set that ``--clean`` and :data:`set_option` name, None if neither is given.
 
     Raises :class:`click.UsageError` if both are given.

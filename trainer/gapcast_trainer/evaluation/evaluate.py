@@ -18,7 +18,7 @@ from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import MIN_OBSERVED, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.scores.cost import BATCH, Cost, cost_of
 from gapcast_trainer.scores.day import day_of
@@ -36,7 +36,7 @@ N_SHORTENED = 40_000
 
 def evaluate(
     models: Sequence[TflitePredictor],
-    clean: Clean,
+    clean: CleanFile,
     options: EvaluationOptions = DEFAULTS,
     *,
     progress: bool = False,

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.lead_minutes import LeadMinutes
@@ -28,7 +28,7 @@ from gapcast_trainer.scores.span import choose_span
 
 def evaluate_leads(
     models: Sequence[TflitePredictor],
-    clean: Clean,
+    clean: CleanFile,
     lead_times_min: Sequence[int],
     options: EvaluationOptions = DEFAULTS,
     *,

@@ -21,7 +21,7 @@ from gapcast.core.models.card_types import MAX_HORIZON_MIN, Name
 from gapcast.core.windows.features import problem_with
 from gapcast.core.windows.window import WindowSpec
 from gapcast.recordings.formats import uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import MinuteSplit, minute_at
 from gapcast_trainer.data.split_dates import DEFAULTS, ENDS, default_ends, order_problem
 from gapcast_trainer.data.windows import WindowTask
@@ -125,7 +125,7 @@ class Experiment(ExperimentSection):
         """The minutes at the end of a part that belong to none."""
         return self.outputs.lead_times_min[-1] if self.data.embargo_min is None else self.data.embargo_min
 
-    def with_dates(self, clean: Clean) -> Experiment:
+    def with_dates(self, clean: CleanFile) -> Experiment:
         """Return the experiment with all ends of its parts for ``clean``: shares of the file where it states none.
 
         The dates of a shipped experiment apply to UCI's household set alone. Raises :class:`RunError` if the ends are

@@ -17,7 +17,7 @@ from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.models_folder.files import REGISTRY_FILE, read_registry
 from gapcast.predictors.models_folder.store import default_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
@@ -37,7 +37,7 @@ GOLDEN_KEPT = (2, 5, 20, None, None, None)
 #: Maximum number of windows from a part of a training set; they are sampled over all its houses.
 N_SAMPLED = 500_000
 _NO_TEST = {
-    Clean: NO_TEST,
+    CleanFile: NO_TEST,
     TrainingSet: "no house is left out of the training set, so that there is none to score the model on: "
     "prepare it with --leave-out",
 }
@@ -45,7 +45,7 @@ _NO_TEST = {
 
 def export(
     run_folder: Path,
-    readings: Clean | TrainingSet,
+    readings: CleanFile | TrainingSet,
     models: Path,
     *,
     show: Callable[[str], object] = lambda _: None,
@@ -66,7 +66,7 @@ def export(
     family, hyper = find_family(experiment.family, experiment.hyper)
     model = family.build(design, hyper)
     set_run_weights(model, run, weights, run_folder)
-    if family.takes_history and isinstance(readings, Clean):
+    if family.takes_history and isinstance(readings, CleanFile):
         return export_outlook(run, model, readings, models, show=show)
 
     test = _part(readings, experiment, SplitPart.TEST)
@@ -92,7 +92,7 @@ def export(
     return ExportedModel(install(content, card, models), card, parity_kw, agreement_kw)
 
 
-def _part(readings: Clean | TrainingSet, experiment: Experiment, part: SplitPart) -> Examples:
+def _part(readings: CleanFile | TrainingSet, experiment: Experiment, part: SplitPart) -> Examples:
     """Return the windows of ``part``; of the test part only whole ones with an outcome at the horizon."""
     task = experiment.task()
     if isinstance(readings, TrainingSet):

@@ -15,7 +15,7 @@ from gapcast.core.models.golden_example import Golden
 from gapcast.core.streams.quarters import STEPS, fill_unknown
 from gapcast.core.windows.features import assemble
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card
@@ -33,7 +33,7 @@ _GOLDEN = ((5, 0), (100, 3), (None, 96), (None, None), (None, None), (None, None
 
 
 def export_outlook(
-    run: Run, model: keras.Model, readings: Clean, models: Path, *, show: Callable[[str], object] = lambda _: None
+    run: Run, model: keras.Model, readings: CleanFile, models: Path, *, show: Callable[[str], object] = lambda _: None
 ) -> ExportedModel:
     """Convert ``model``, check and score it on the test part of ``readings``, and install it under ``models``.
 
@@ -74,7 +74,7 @@ def training_rows(house: HouseWindows, split: MinuteSplit) -> I64:
 
 
 def inputs(
-    house: HouseWindows, rows: I64, features: tuple[str, ...], readings: Clean, n_known: int = STEPS
+    house: HouseWindows, rows: I64, features: tuple[str, ...], readings: CleanFile, n_known: int = STEPS
 ) -> tuple[F32, F32]:
     """Return windows ``[n, context, F]`` and histories ``[n, 672]`` of ``rows``, ``n_known`` quarters of each."""
     kw, history = house.windows_kw(rows), house.history_kw(rows)
@@ -115,7 +115,7 @@ def _outputs(predictor: TflitePredictor, windows: F32, history: F32) -> dict[str
     return {name: getattr(found, name) for name in ("mean", "quantiles", "mean_to", "quantiles_to")}
 
 
-def _golden_inputs(house: HouseWindows, train: I64, run: Run, readings: Clean) -> tuple[F32, F32]:
+def _golden_inputs(house: HouseWindows, train: I64, run: Run, readings: CleanFile) -> tuple[F32, F32]:
     """Return windows and histories of the golden example, evenly spread over ``train``.
 
     Each is the one with the widest range of power among a thousand neighbours. The first ones are those of a device

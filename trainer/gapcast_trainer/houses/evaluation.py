@@ -14,7 +14,7 @@ from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.houses.result import HouseScores, HousesEvaluation
 from gapcast_trainer.scores.evaluation_data import EvaluationData
@@ -43,7 +43,7 @@ class HousesOptions:
 
 def evaluate_houses(
     models: Sequence[TflitePredictor],
-    houses: Mapping[str, Clean],
+    houses: Mapping[str, CleanFile],
     options: HousesOptions = HousesOptions(),
     show: Callable[[str], object] = lambda _: None,
 ) -> HousesEvaluation:
@@ -92,7 +92,7 @@ def evaluate_houses(
     )
 
 
-def data_of(models: Sequence[TflitePredictor], clean: Clean, options: HousesOptions) -> EvaluationData:
+def data_of(models: Sequence[TflitePredictor], clean: CleanFile, options: HousesOptions) -> EvaluationData:
     """Return the scored minutes of a house: those that end with 30 readings in a row, thinned to ``scored_rows``."""
     cards = [model.card for model in models]
     span = choose_span(cards, clean)
@@ -106,7 +106,7 @@ def data_of(models: Sequence[TflitePredictor], clean: Clean, options: HousesOpti
     return replace(data, minutes=data.minutes.select(whole))
 
 
-def _fitted_until(clean: Clean, options: HousesOptions) -> datetime | None:
+def _fitted_until(clean: CleanFile, options: HousesOptions) -> datetime | None:
     """Return the end of the first part of a house, or None if it has none."""
     if options.fit_days is not None:
         n_min = options.fit_days * DAY_MIN

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gapcast.recordings.formats import clean_file
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.recording import read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_trainer.errors import RunError
@@ -17,7 +17,7 @@ _RECOGNIZED = FileFormat()
 _PARQUET_BEGINS = b"PAR1"
 
 
-def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[str, Clean]:
+def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[str, CleanFile]:
     """Return the readings of each file, by the file's name without its extensions.
 
     Files are Parquet of ``prepare``, CSV of ``synthesize``, or what ``form`` describes: any CSV with its columns, or
@@ -25,7 +25,7 @@ def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[s
     Raises :class:`RunError` if two have one name, and :class:`~gapcast.core.errors.SourceError` for a file that cannot
     be used.
     """
-    houses: dict[str, Clean] = {}
+    houses: dict[str, CleanFile] = {}
     for path in paths:
         name = path.name.split(".")[0]
         if name in houses:
@@ -35,7 +35,7 @@ def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[s
     return houses
 
 
-def _read(path: Path, form: FileFormat) -> Clean:
+def _read(path: Path, form: FileFormat) -> CleanFile:
     with path.open("rb") as stream:
         begin = stream.read(len(HEADER))
     if begin == HEADER.encode():
@@ -44,4 +44,4 @@ def _read(path: Path, form: FileFormat) -> Clean:
         form = _RECOGNIZED
     found = read_recording(path, form)
     series = found.series if form.zone is None else replace(found.series, zone=form.zone)
-    return Clean(series, found.report, clean_file.content_sha256(series), path.absolute())
+    return CleanFile(series, found.report, clean_file.content_sha256(series), path.absolute())

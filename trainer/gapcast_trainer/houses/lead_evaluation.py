@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.evaluation.lead_evaluation import check_lead_times, score_leads
 from gapcast_trainer.houses.evaluation import HousesOptions, data_of
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
@@ -14,7 +14,7 @@ from gapcast_trainer.scores.options import PeerOptions
 
 def evaluate_house_leads(
     models: Sequence[TflitePredictor],
-    houses: Mapping[str, Clean],
+    houses: Mapping[str, CleanFile],
     lead_times_min: Sequence[int],
     options: HousesOptions,
     show: Callable[[str], object] = lambda _: None,

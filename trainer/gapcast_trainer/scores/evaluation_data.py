@@ -13,7 +13,7 @@ from gapcast.core.models.predictor import Predictor
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.day import choose_day
@@ -26,13 +26,13 @@ from gapcast_trainer.scores.span import Span
 class EvaluationData:
     """The data of an evaluation, and the minutes for which every model has a window, with their outcomes."""
 
-    clean: Clean
+    clean: CleanFile
     span: Span
     minutes: Minutes
     day: I64
 
     @classmethod
-    def of(cls, models: Sequence[Predictor], clean: Clean, span: Span, n_sampled: int = 0) -> EvaluationData:
+    def of(cls, models: Sequence[Predictor], clean: CleanFile, span: Span, n_sampled: int = 0) -> EvaluationData:
         """Find the minutes for which all ``models`` have a window, and sample ``n_sampled`` for slow peers."""
         naive = Persistence(WindowSpec(WHOLE_MIN), (span.horizon_min,))
         known = [windows_for(m, clean.series, span.split).observed_minute for m in (naive, *models)]

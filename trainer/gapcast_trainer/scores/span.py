@@ -9,7 +9,7 @@ from typing import Any
 
 from gapcast.core.models.card import ModelCard
 from gapcast.recordings.formats import uci
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import MinuteSplit
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.card_windows import has_card_window
@@ -90,7 +90,7 @@ def common_horizon_min(cards: Sequence[ModelCard]) -> int:
     return horizons.pop()
 
 
-def is_of(card: ModelCard, clean: Clean) -> bool:
+def is_of(card: ModelCard, clean: CleanFile) -> bool:
     """Return whether the model was trained on this data: the same text or meter, or another edition of UCI's set.
 
     A file is of the same meter if it has a training window of the card. An edition that begins after the model's test
@@ -105,7 +105,7 @@ def is_of(card: ModelCard, clean: Clean) -> bool:
     return is_edition or has_card_window(card, clean.series)
 
 
-def trained_until(card: ModelCard, clean: Clean) -> datetime | None:
+def trained_until(card: ModelCard, clean: CleanFile) -> datetime | None:
     """Return the end, exclusive, of the training minutes of a file that is a further house of the model; else None.
 
     The minutes after it are those that the model was validated on: a further house has no test part.
@@ -115,7 +115,7 @@ def trained_until(card: ModelCard, clean: Clean) -> datetime | None:
 
 
 def choose_span(
-    cards: Sequence[ModelCard], clean: Clean, first: datetime | None = None, until: datetime | None = None
+    cards: Sequence[ModelCard], clean: CleanFile, first: datetime | None = None, until: datetime | None = None
 ) -> Span:
     """Return the minutes of ``clean`` to score ``cards`` on.
 

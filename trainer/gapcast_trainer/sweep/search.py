@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.sweep.space import Space
@@ -28,7 +28,7 @@ _IDENTITY = "identity"
 
 def search(  # noqa: PLR0913 - the last ones by keyword
     space: Space,
-    clean: Clean,
+    clean: CleanFile,
     folder: Path,
     *,
     minutes: float,
@@ -98,7 +98,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     return study
 
 
-def _check_same(study: optuna.Study, space: Space, clean: Clean, folder: Path) -> None:
+def _check_same(study: optuna.Study, space: Space, clean: CleanFile, folder: Path) -> None:
     """Record what the losses of ``study`` depend on; raise :class:`RunError` if it was begun with something else.
 
     Limits of numbers may change: then later trials are drawn from another range.

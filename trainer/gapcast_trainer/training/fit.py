@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import keras
 
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families import find_family
@@ -27,10 +27,10 @@ from gapcast_trainer.training_data.training_set import TrainingSet
 
 def fit(  # noqa: PLR0913 - the last ones by keyword
     experiment: Experiment,
-    readings: Clean | TrainingSet,
+    readings: CleanFile | TrainingSet,
     folder: Path,
     *,
-    houses: Mapping[str, Clean] = MappingProxyType({}),
+    houses: Mapping[str, CleanFile] = MappingProxyType({}),
     start: Path | None = None,
     progress: bool = False,
     show: Callable[[str], object] = lambda _: None,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from gapcast.core.models.card import ModelCard
 from gapcast.recordings.formats import clean_file
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.training.run import RUN_FILE, Run, read_run
 from gapcast_trainer.training_data.training_set import TrainingSet, open_set
 
 
-def readings_of(folder: Path) -> Clean | TrainingSet:
+def readings_of(folder: Path) -> CleanFile | TrainingSet:
     """Return the clean file or the training set that the run in ``folder`` was trained on.
 
     Raises :class:`RunError` if the run does not state it, or it is not there any more.

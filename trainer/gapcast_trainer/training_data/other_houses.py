@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.core.time_grid import DAY_MIN, minute_label
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.data.split_dates import default_ends
@@ -25,7 +25,7 @@ _NEVER, _DAY = datetime(9999, 1, 1, tzinfo=UTC), timedelta(days=1)
 _SIMULATED_DAYS, _MONDAY, _FIRST_SEED = 20, 4, 500
 
 
-def with_houses(experiment: Experiment, houses: Mapping[str, Clean]) -> Experiment:
+def with_houses(experiment: Experiment, houses: Mapping[str, CleanFile]) -> Experiment:
     """Return ``experiment`` with those of its houses alone that have a clean file in ``houses``, by name.
 
     Raises :class:`RunError` for a house that the experiment does not have.
@@ -40,14 +40,16 @@ def with_houses(experiment: Experiment, houses: Mapping[str, Clean]) -> Experime
     return experiment.model_copy(update={"houses": tuple(house for house in experiment.houses if house.name in houses)})
 
 
-def split_of(clean: Clean, embargo_min: int) -> MinuteSplit:
+def split_of(clean: CleanFile, embargo_min: int) -> MinuteSplit:
     """Return the split of a house: its last 15 % are for validation, and nothing for the test."""
     first = clean.series.first_minute
     ends = default_ends(first, first + clean.series.gap_kw.size)
     return MinuteSplit(ends["validate_until"], ends["test_until"], _NEVER, embargo_min)
 
 
-def mix_houses(main: Examples, houses: Sequence[tuple[House, Clean]], experiment: Experiment, scale: Scale) -> HouseMix:
+def mix_houses(
+    main: Examples, houses: Sequence[tuple[House, CleanFile]], experiment: Experiment, scale: Scale
+) -> HouseMix:
     """Return the windows of ``main`` with those of the same part of the other ``houses``, and loads to mix in."""
     unknown = [kind for kind in experiment.mixing.left_out if kind not in KINDS]
     if unknown:
@@ -91,7 +93,7 @@ def _simulated_houses(experiment: Experiment) -> list[Examples]:
     ]  # fmt: skip
 
 
-def house_of_card(house: House, clean: Clean) -> TrainedOnHouse:
+def house_of_card(house: House, clean: CleanFile) -> TrainedOnHouse:
     """Return the house as a model's card states it."""
     until = minute_at(split_of(clean, 0).train_until)
     return TrainedOnHouse(

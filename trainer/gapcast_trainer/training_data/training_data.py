@@ -13,7 +13,7 @@ import numpy as np
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.core.windows.training_set import Manifest
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.data.windows import Examples, cut_examples
@@ -55,7 +55,7 @@ class TrainingData:
 
 
 def training_data_of(
-    readings: Clean | TrainingSet, experiment: Experiment, houses: Mapping[str, Clean] = MappingProxyType({})
+    readings: CleanFile | TrainingSet, experiment: Experiment, houses: Mapping[str, CleanFile] = MappingProxyType({})
 ) -> TrainingData:
     """Return the data of ``experiment`` from ``readings`` and, by name, its other ``houses``.
 
@@ -68,7 +68,7 @@ def training_data_of(
     return _of_clean(readings, with_houses(experiment, houses), houses)
 
 
-def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean]) -> TrainingData:
+def _of_clean(clean: CleanFile, experiment: Experiment, houses: Mapping[str, CleanFile]) -> TrainingData:
     experiment = experiment.with_dates(clean)
     series, split = from_first_minute(clean.series, experiment), experiment.split()
     scale = _scale(series, split)

@@ -38,7 +38,7 @@ _FIX = "create it with `gapcast-trainer prepare`"
 
 
 @dataclass(frozen=True, slots=True)
-class Clean:
+class CleanFile:
     """The content of a clean file: its series, its report, the hash of the numbers, and where it was read from."""
 
     series: Series
@@ -47,7 +47,7 @@ class Clean:
     path: Path | None = None
 
 
-def read(path: Path) -> Clean:
+def read(path: Path) -> CleanFile:
     """Read a clean file.
 
     Raises :class:`SourceError` if it is missing, not a clean file, or altered, and if pyarrow is not installed.
@@ -70,7 +70,7 @@ def read(path: Path) -> Clean:
         raise SourceError(path, f"is not a clean file, or not the whole of one: {_FIX}") from error
     if content_sha256(series) != digest:
         raise SourceError(path, f"does not hold what was written to it: {_FIX}")
-    return Clean(series, report, digest, path.absolute())
+    return CleanFile(series, report, digest, path.absolute())
 
 
 def content_sha256(series: Series) -> str:

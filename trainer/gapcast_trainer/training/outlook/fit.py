@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gapcast.core.time_grid import minute_label
 from gapcast.predictors.models_folder.files import MODEL_FILE
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
@@ -62,7 +62,11 @@ def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
 
 
 def outlook_rows(
-    built: OutlookParts, main: Clean, houses: Mapping[str, Clean], experiment: Experiment, show: Callable[[str], object]
+    built: OutlookParts,
+    main: CleanFile,
+    houses: Mapping[str, CleanFile],
+    experiment: Experiment,
+    show: Callable[[str], object],
 ) -> HeadRows:
     """Compute the features of all series of ``experiment``; raise :class:`RunError` if a house has no rows."""
     others = [(house, houses[house.name]) for house in experiment.houses]
@@ -89,10 +93,10 @@ def outlook_rows(
 
 def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
     experiment: Experiment,
-    readings: Clean,
+    readings: CleanFile,
     folder: Path,
     *,
-    houses: Mapping[str, Clean] = MappingProxyType({}),
+    houses: Mapping[str, CleanFile] = MappingProxyType({}),
     body: Path,
     progress: bool = False,
     show: Callable[[str], object] = lambda _: None,

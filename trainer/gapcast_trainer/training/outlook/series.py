@@ -15,7 +15,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import minute_of_day
-from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import House
@@ -55,7 +55,9 @@ class TrainingSeries:
         return min(self.gap_kw.size, self.split.bounds(part)[1] - self.first_minute)
 
 
-def training_series(main: Clean, others: Sequence[tuple[House, Clean]], experiment: Experiment) -> list[TrainingSeries]:
+def training_series(
+    main: CleanFile, others: Sequence[tuple[House, CleanFile]], experiment: Experiment
+) -> list[TrainingSeries]:
     """Return all series of ``experiment``, the main house first; the same experiment and files give the same series."""
     sizes = experiment.outlook
     weight = sum(house.weight for house, _ in others)
@@ -130,7 +132,7 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
     return longest.first_minute, np.resize(longest.gap_kw[: longest.until(SplitPart.TRAIN)], n_min), longest.zone
 
 
-def train_span(main: Clean, experiment: Experiment) -> tuple[int, int]:
+def train_span(main: CleanFile, experiment: Experiment) -> tuple[int, int]:
     """Return the first and the last minute of the main house that is trained on, outcomes included."""
     until = minute_at(experiment.split().train_until) - experiment.embargo_min - 1 + experiment.task().horizon_min
     return from_first_minute(main.series, experiment).first_minute, min(until, main.series.last_minute)
