@@ -27,16 +27,16 @@ def in_use() -> Models:
     """Models whose stream has had batches of up to 8 devices."""
     models = loaded()
     windows, history = np.ones((5, 180, 3), dtype=np.float32), np.ones((5, 672), dtype=np.float32)
-    outlook_of(models).predict_after(models.primary.predict_with_body(windows)[1], history)
+    outlook_of(models).predict_from_trunk(models.primary.predict_with_trunk(windows)[1], history)
     return models
 
 
-def test_warm_up_creates_the_continuation_of_an_outlook_alone(in_use: Models) -> None:
+def test_warm_up_creates_the_head_of_an_outlook_alone(in_use: Models) -> None:
     models = loaded()
     assert models.continued is models.outlook
     warm_up_like(models, in_use.by_name.values())
     assert models.primary.sizes == in_use.primary.sizes == (1, 8)
-    assert outlook_of(models).continued_sizes == (1, 8)
+    assert outlook_of(models).head_sizes == (1, 8)
     assert outlook_of(models).sizes == ()
 
 
@@ -45,4 +45,4 @@ def test_warm_up_creates_all_of_an_outlook_that_continues_nothing(in_use: Models
     assert models.continued is None
     warm_up_like(models, in_use.by_name.values())
     assert outlook_of(models).sizes == (1, 8)
-    assert outlook_of(models).continued_sizes == ()
+    assert outlook_of(models).head_sizes == ()

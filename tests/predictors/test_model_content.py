@@ -13,19 +13,19 @@ OUTLOOK = (shipped_models() / "outlook" / "model.tflite").read_bytes()
 LSTM = (shipped_models() / "lstm" / "model.tflite").read_bytes()
 
 
-@pytest.mark.parametrize("content", [OUTLOOK, LSTM], ids=["with a continuation", "without"])
+@pytest.mark.parametrize("content", [OUTLOOK, LSTM], ids=["with a head", "without"])
 def test_content_in_each_form_returns_the_whole_file(content: bytes) -> None:
     model = ModelContent(content)
     assert model.whole is content
-    reduced = model.continuation
+    reduced = model.head
     assert (reduced == content) is (content is LSTM)
-    assert model.continuation is reduced
+    assert model.head is reduced
     assert model.whole == content
     model.pack()
     model.pack()
     assert model.whole == content
     model.pack()
-    assert model.continuation == reduced
+    assert model.head == reduced
 
 
 def test_packed_content_takes_less_than_the_file() -> None:

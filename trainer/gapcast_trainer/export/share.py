@@ -1,4 +1,4 @@
-"""Rewrites two installed models so that the second continues from the body of the first."""
+"""Rewrites two installed models so that the second continues from the trunk of the first."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gapcast.predictors.models_folder.store import load_model, read_card
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.export.exported import install
-from gapcast_trainer.tflite import shared_body
-from gapcast_trainer.tflite.shared_body import SharedBody
+from gapcast_trainer.tflite import shared_trunk
+from gapcast_trainer.tflite.shared_trunk import SharedTrunk
 
 
 class RewrittenModel(NamedTuple):
@@ -29,11 +29,11 @@ class RewrittenModel(NamedTuple):
 def share(models: Path, first: str, outlook: str) -> tuple[RewrittenModel, RewrittenModel]:
     """Rewrite the models ``first`` and ``outlook`` of the folder ``models``, and return them.
 
-    Raises :class:`ExportError` if the outlook has another body, or a forecast of the golden examples changes by a bit;
+    Raises :class:`ExportError` if the outlook has another trunk, or a forecast of the golden examples changes by a bit;
     then nothing is written.
     """
     before = [load_model(models / name) for name in (first, outlook)]
-    shared = shared_body.share_body(*((models / name / MODEL_FILE).read_bytes() for name in (first, outlook)))
+    shared = shared_trunk.share_trunk(*((models / name / MODEL_FILE).read_bytes() for name in (first, outlook)))
     after = [_with(model.card, content, shared) for model, content in zip(before, shared[:2], strict=True)]
     _check_same(before, after)
     folders = [install(content, model.card, models) for model, content in zip(after, shared[:2], strict=True)]
@@ -42,7 +42,7 @@ def share(models: Path, first: str, outlook: str) -> tuple[RewrittenModel, Rewri
     return one, other
 
 
-def _with(card: ModelCard, content: bytes, shared: SharedBody) -> TflitePredictor:
+def _with(card: ModelCard, content: bytes, shared: SharedTrunk) -> TflitePredictor:
     changed = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "body": shared.digest}
     return TflitePredictor(content, ModelCard.model_validate(card.model_dump() | changed))
 
@@ -56,8 +56,8 @@ def _check_same(before: list[TflitePredictor], after: list[TflitePredictor]) -> 
             _require_equal(new.name, name, expected, getattr(new.predict(windows, history), name))
     outlook, (first, continued) = before[1], after
     windows, history = _golden(outlook.card)
-    _, body = first.predict_with_body(windows)
-    found, whole = continued.predict_after(body, history), outlook.predict(windows, history)
+    _, trunk = first.predict_with_trunk(windows)
+    found, whole = continued.predict_from_trunk(trunk, history), outlook.predict(windows, history)
     for name in outlook.card.outputs:
         _require_equal(f"{outlook.name}, continued", name, getattr(whole, name), getattr(found, name))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gapcast.app.models.primary_model import SETTING_OF_DEVICES
-from gapcast.app.models.shared_body import shares_body
+from gapcast.app.models.shared_trunk import shares_trunk
 from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.predictor import Predictor
@@ -55,8 +55,8 @@ class Models:
 
     @property
     def continued(self) -> TflitePredictor | None:
-        """The outlook's model if it continues from the body of the primary one; None if all of it runs, or none."""
-        continues = self.members[0] is self.primary and shares_body(self.primary, self.outlook)
+        """The outlook's model if it continues from the trunk of the primary one; None if all of it runs, or none."""
+        continues = self.members[0] is self.primary and shares_trunk(self.primary, self.outlook)
         return self.outlook if continues else None
 
     @property

@@ -13,7 +13,7 @@ from gapcast.app.models.installed_models import InstalledModelError, default_mod
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.outlook_model import outlook_model_of, require_outlook, require_outlook_model
 from gapcast.app.models.primary_model import primaries_of_devices, primary_for
-from gapcast.app.models.shared_body import check_body
+from gapcast.app.models.shared_trunk import check_shared_trunk
 from gapcast.bundled import models_path
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.settings import Settings
@@ -158,10 +158,10 @@ def _with_roles(
 
 
 def _warm_up(models: Models) -> None:
-    """Create the interpreters of the active models; raise :class:`ModelError` if the outlook cannot share a body."""
+    """Create the interpreters of the active models; raise :class:`ModelError` if the outlook cannot share a trunk."""
     continued = models.continued
     for model in models.active:
         if model is not continued:
             model.warm_up()
     if continued is not None:
-        check_body(models.primary, continued)
+        check_shared_trunk(models.primary, continued)

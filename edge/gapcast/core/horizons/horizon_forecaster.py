@@ -26,7 +26,7 @@ from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.forests.house_forests import HouseForests
 from gapcast.core.learning.scores.drift import Drift, ErrorChange
 from gapcast.core.learning.scores.scores import Scores
-from gapcast.core.models.predictor import Body, ModelIdentity, Predictor, PublishedModel, continues_from
+from gapcast.core.models.predictor import ModelIdentity, Predictor, PublishedModel, TrunkOutputs, shares_trunk_with
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
@@ -86,10 +86,10 @@ class HorizonForecaster:
         if outlook is not None:
             published_min = model.lead_times_min if self.has_path else model.lead_times_min[-1:]
             self.outlooks = OutlookForecaster(outlook, zone, limits, published_min, model_set.channels)
-        #: Whether the outlook's model continues from the body of the primary model.
-        self._shares_body = outlook is not None and continues_from(outlook.model, model)
-        #: Output of the primary model's body for the last batch, with its rows and minutes; None if it cannot be used.
-        self._last_body: tuple[Sequence[int], Sequence[int], Body] | None = None
+        #: Whether the outlook's model continues from the trunk of the primary model.
+        self._shares_trunk = outlook is not None and shares_trunk_with(outlook.model, model)
+        #: Output of the primary model's trunk for the last batch, with its rows and minutes; None if it cannot be used.
+        self._last_trunk_outputs: tuple[Sequence[int], Sequence[int], TrunkOutputs] | None = None
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
@@ -122,8 +122,8 @@ class HorizonForecaster:
         """
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         required = measured[:, -self.model_set.context :, : buffers.n_required]
-        with_body = self._shares_body and self.outlooks is not None and self.outlooks.has_any(accepted.rows)
-        return self.model_set.predict(required, minutes, accepted.rows, buffers.week, with_body=with_body)
+        with_trunk = self._shares_trunk and self.outlooks is not None and self.outlooks.has_any(accepted.rows)
+        return self.model_set.predict(required, minutes, accepted.rows, buffers.week, with_trunk=with_trunk)
 
     def forecast(
         self,
@@ -141,7 +141,7 @@ class HorizonForecaster:
         keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = measured[:, -self.model_set.context :]
-        predictions, unusable, body = predicted
+        predictions, unusable, trunk = predicted
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
             model, includes_path = self.published_model, self.has_path
@@ -159,7 +159,7 @@ class HorizonForecaster:
             numbers = self._published_powers.of(published.kw, path_kw, weights)
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, numbers)
         is_repaired = bool(unusable or replaced)
-        self._last_body = None if body is None or is_repaired else (accepted.rows, accepted.minutes, body)
+        self._last_trunk_outputs = None if trunk is None or is_repaired else (accepted.rows, accepted.minutes, trunk)
         if is_repaired:
             models = (self.model,) if self.ensemble is None else self.ensemble.models
             combines = self.ensemble is not None and self.ensemble.options.combines
@@ -171,12 +171,12 @@ class HorizonForecaster:
         self.newest.store_forecasts(accepted.rows, forecasts)
         return forecasts
 
-    def take_body(self, accepted: AcceptedBatch) -> Body | None:
-        """Return what the primary model's body computed of ``accepted``, whose windows were the last to be forecast.
+    def take_trunk_outputs(self, accepted: AcceptedBatch) -> TrunkOutputs | None:
+        """Return what the primary model's trunk computed of ``accepted``, whose windows were the last to be forecast.
 
         None if there is none: then the outlook's model computes it. It is returned once.
         """
-        last, self._last_body = self._last_body, None
+        last, self._last_trunk_outputs = self._last_trunk_outputs, None
         if last is None or last[0] != accepted.rows or last[1] != accepted.minutes:
             return None
         return last[2]

@@ -166,14 +166,14 @@ class Horizons:
         if accepted.planned:
             planned_kw = {i: part.minutes_kw for i, part in accepted.planned.items() if part.minutes_kw is not None}
         if not self.others:
-            return of_main.make(accepted, measured, forecasts, planned_kw, week, self.main.take_body(accepted))
+            return of_main.make(accepted, measured, forecasts, planned_kw, week, self.main.take_trunk_outputs(accepted))
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
             places, one = [*indices], self.of(of_horizon.devices[0])
             part, of_part = accepted.select(places), measured[places]
-            own, body = one.outlooks, one.take_body(part)
+            own, trunk = one.outlooks, one.take_trunk_outputs(part)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            if own is not None and (outlooks := own.make(part, of_part, of_horizon, planned, week, body)) is not None:
+            if own is not None and (outlooks := own.make(part, of_part, of_horizon, planned, week, trunk)) is not None:
                 made.append(([i for i in places if accepted.rows[i] < own.options.max_devices], outlooks))
         return join_outlooks(made)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, I64, Flags
 from gapcast.core.forecasts.forecast_range import ForecastRange, replace_windows
-from gapcast.core.models.predictor import Body, BodyModel, Prediction, Predictor, history_steps_of, run_model
+from gapcast.core.models.predictor import Prediction, Predictor, TrunkModel, TrunkOutputs, history_steps_of, run_model
 from gapcast.core.streams.model_history import history_of
 from gapcast.core.streams.week import WeekHistory
 from gapcast.core.windows.features import DERIVED, assemble, measured_in
@@ -26,12 +26,12 @@ class UnusablePredictions(NamedTuple):
 class ModelPredictions(NamedTuple):
     """The predictions of each model, all usable, and by index of the model the ``unusable`` ones that were replaced.
 
-    ``body`` is that of the first model if it was asked for.
+    ``trunk`` is that of the first model if it was asked for.
     """
 
     predictions: list[Prediction]
     unusable: dict[int, UnusablePredictions]
-    body: Body | None = None
+    trunk: TrunkOutputs | None = None
 
 
 class ModelSet:
@@ -57,20 +57,20 @@ class ModelSet:
         rows: Sequence[int] = (),
         week: WeekHistory | None = None,
         *,
-        with_body: bool = False,
+        with_trunk: bool = False,
     ) -> ModelPredictions:
         """Return each model's prediction for windows ``[N, context, channels]``, kW and so on, that end at ``minutes``.
 
         Models with a history get that of ``rows`` ``[N]`` in ``week``; without one, all of it is unknown.
         If a model returns a value for a window that is not finite or out of range, its whole prediction for that
-        window is replaced by persistence. ``with_body``: the first model is a :class:`BodyModel` without history, and
-        returns its body too.
+        window is replaced by persistence. ``with_trunk``: the first model is a :class:`TrunkModel` without history, and
+        returns its trunk too.
         """
         inputs = assemble(measured, minutes, self._features, self._zone)
-        body, models, predictions = None, self._models, []
-        if with_body:
+        trunk, models, predictions = None, self._models, []
+        if with_trunk:
             (first, view), *models = models
-            prediction, body = cast("BodyModel", first).predict_with_body(inputs[view])
+            prediction, trunk = cast("TrunkModel", first).predict_with_trunk(inputs[view])
             predictions.append(prediction)
         if self.takes_history:
             predictions += [
@@ -86,7 +86,7 @@ class ModelSet:
                 unusable[i] = UnusablePredictions(which, prediction.mean[:, -1])
                 last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[i][0].quantile_levels
                 predictions[i] = replace_windows(prediction, which, last_kw, levels, self._forecast_range)
-        return ModelPredictions(predictions, unusable, body)
+        return ModelPredictions(predictions, unusable, trunk)
 
     def _columns(self, model: Predictor) -> slice | list[int]:
         """Return the model's columns, as a slice if they are adjacent, which avoids a copy."""

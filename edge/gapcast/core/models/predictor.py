@@ -26,8 +26,8 @@ class Prediction(NamedTuple):
     quantiles_to: F32 | None = None
 
 
-class Body(NamedTuple):
-    """What the layers that two models share have computed of N windows.
+class TrunkOutputs(NamedTuple):
+    """What the layers that two models share, their trunk, have computed of N windows.
 
     ``inputs`` ``[N, context, features]`` are those of both models; the ``values``, by name, are each ``[N, ...]``.
     """
@@ -35,9 +35,9 @@ class Body(NamedTuple):
     inputs: F32
     values: Mapping[str, F32]
 
-    def select(self, which: NDArray[np.int64] | slice) -> Body:
+    def select(self, which: NDArray[np.int64] | slice) -> TrunkOutputs:
         """Return that of the windows ``which``."""
-        return Body(self.inputs[which], {name: values[which] for name, values in self.values.items()})
+        return TrunkOutputs(self.inputs[which], {name: values[which] for name, values in self.values.items()})
 
 
 class ModelIdentity(Protocol):
@@ -109,33 +109,33 @@ class HistoryPredictor(Predictor, Protocol):
         ...
 
 
-class BodyModel(HistoryPredictor, Protocol):
-    """A predictor whose first layers, its body, may be those of another one: their values are computed once then."""
+class TrunkModel(HistoryPredictor, Protocol):
+    """A predictor whose first layers, its trunk, may be those of another one: their values are computed once then."""
 
     @property
-    def body(self) -> str | None:
-        """The digest of the body; None if it is not shared. Models with the same digest have the same body."""
+    def trunk_digest(self) -> str | None:
+        """The digest of the trunk; None if it is not shared. Models with the same digest have the same trunk."""
         ...
 
-    def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
-        """Forecast ``windows`` as :meth:`predict`, and return what the body computed of them too."""
+    def predict_with_trunk(self, windows: F32) -> tuple[Prediction, TrunkOutputs]:
+        """Forecast ``windows`` as :meth:`predict`, and return what the trunk computed of them too."""
         ...
 
-    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
-        """Forecast the at most 32 windows of a ``body`` that another model computed, as :meth:`predict`."""
+    def predict_from_trunk(self, trunk: TrunkOutputs, history: F32 | None = None) -> Prediction:
+        """Forecast the at most 32 windows of a ``trunk`` that another model computed, as :meth:`predict`."""
         ...
 
 
-def body_of(model: Predictor) -> str | None:
-    """Return the digest of the body that ``model`` may share; None if it has none."""
-    digest: str | None = getattr(model, "body", None)
+def trunk_digest_of(model: Predictor) -> str | None:
+    """Return the digest of the trunk that ``model`` may share; None if it has none."""
+    digest: str | None = getattr(model, "trunk_digest", None)
     return digest
 
 
-def continues_from(model: Predictor, first: Predictor) -> bool:
-    """Return whether ``model`` can forecast from the body of ``first``, which has the same inputs but no history."""
-    digest = body_of(model)
-    has_same = digest is not None and digest == body_of(first) and not history_steps_of(first)
+def shares_trunk_with(model: Predictor, first: Predictor) -> bool:
+    """Return whether ``model`` can forecast from the trunk of ``first``, which has the same inputs but no history."""
+    digest = trunk_digest_of(model)
+    has_same = digest is not None and digest == trunk_digest_of(first) and not history_steps_of(first)
     return has_same and (model.features, model.spec.context) == (first.features, first.spec.context)
 
 

@@ -14,7 +14,7 @@ from gapcast.core.arrays.device_rows import ALL, RowIndex, row_index
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.learning.scores.summary import Period
-from gapcast.core.models.predictor import Body
+from gapcast.core.models.predictor import TrunkOutputs
 from gapcast.core.outlook.correction import correction_model
 from gapcast.core.outlook.correction.forecast_alignment import ForecastAlignment, PublishedValues
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
@@ -77,12 +77,12 @@ class OutlookForecaster:
         forecasts: Forecasts,
         planned_kw: PlannedMinutes,
         week: WeekHistory | None,
-        body: Body | None = None,
+        trunk: TrunkOutputs | None = None,
     ) -> Outlooks | None:
         """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None if there are none.
 
         ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices, and
-        ``body`` what the forecasts' model has computed of these windows for the outlook's, None if it has not.
+        ``trunk`` what the forecasts' model has computed of these windows for the outlook's, None if it has not.
         """
         n_tracked = self.options.max_devices
         tracked: Sequence[int] = range(len(accepted.rows))
@@ -95,9 +95,9 @@ class OutlookForecaster:
         published = self._alignment.published(forecasts, at)
         added_kw = self._added(tracked, planned_kw)
         uncontrolled = published if added_kw is None else self._alignment.without(published, added_kw)
-        if body is not None and at is not ALL:
-            body = body.select(at)
-        batch = self._batch_of(accepted, windows[at], at, uncontrolled, week, forecasts.issued_at_ms, body)
+        if trunk is not None and at is not ALL:
+            trunk = trunk.select(at)
+        batch = self._batch_of(accepted, windows[at], at, uncontrolled, week, forecasts.issued_at_ms, trunk)
         made = self._step.make(batch)
         kw = made.kw
         if added_kw is not None:
@@ -143,7 +143,7 @@ class OutlookForecaster:
         published: PublishedValues,
         week: WeekHistory | None,
         issued_at_ms: int,
-        body: Body | None,
+        trunk: TrunkOutputs | None,
     ) -> OutlookBatch:
         """Run the model for ``windows``, those ``at`` this index of the batch; return what their outlooks need."""
         minutes, rows = (np.array(column, dtype=np.int64)[at] for column in (accepted.minutes, accepted.rows))
@@ -153,7 +153,7 @@ class OutlookForecaster:
         powers_kw = windows[:, :, 0]
         of_rows, of_minutes = (accepted.rows, accepted.minutes) if at is ALL else (rows.tolist(), minutes.tolist())
         history = history_of(self.model, week, of_rows, of_minutes, powers_kw)
-        prediction = self._predictions.predict(windows, minutes, history, body)
+        prediction = self._predictions.predict(windows, minutes, history, trunk)
         return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[at], history, prediction, published, issued_at_ms)
 
     def learn(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.predictors.tflite.input_batch import InputBatch, Shapes
-from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION, HISTORY, INPUT
+from gapcast.predictors.tflite.model_file import HEAD_SIGNATURE, HISTORY, INPUT, TRUNK_PREFIX
 from gapcast.predictors.tflite.runtime import load_interpreter
 
 #: The rows of each input, in errors.
@@ -26,7 +26,7 @@ class BatchInterpreter:
         """
         interpreter_class, _ = load_interpreter()
         self._interpreter: Any = interpreter_class(model_content=content, num_threads=1)
-        signatures = [name for name in self._interpreter.get_signature_list() if name != CONTINUATION]
+        signatures = [name for name in self._interpreter.get_signature_list() if name != HEAD_SIGNATURE]
         if len(signatures) != 1:
             msg = f"the file has {len(signatures)} signatures, not one"
             raise ModelError(msg)
@@ -43,10 +43,10 @@ class BatchInterpreter:
         self.batch_size = batch_size
         inputs = {name: found_in[name]["index"] for name in shapes}
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
-        of_body = {name: one["index"] for name, one in found_out.items() if name.startswith(BODY_PREFIX)}
-        all_outputs = [*dict.fromkeys((*self._outputs, *of_body.values()))]
-        #: The values of the body by name: their places among all outputs.
-        self.body = {name: all_outputs.index(index) for name, index in of_body.items()}
+        of_trunk = {name: one["index"] for name, one in found_out.items() if name.startswith(TRUNK_PREFIX)}
+        all_outputs = [*dict.fromkeys((*self._outputs, *of_trunk.values()))]
+        #: The values of the trunk by name: their places among all outputs.
+        self.trunk = {name: all_outputs.index(index) for name, index in of_trunk.items()}
         del runner  # it references the interpreter's memory, which is reallocated next
         for name, shape in shapes.items():
             self._interpreter.resize_tensor_input(inputs[name], (batch_size, *shape))
@@ -58,14 +58,14 @@ class BatchInterpreter:
         self._get = [partial(get_tensor, index) for index in self._outputs]
         self._get_all = [partial(get_tensor, index) for index in all_outputs]
 
-    def run(self, inputs: Mapping[str, F32], *, with_body: bool = False) -> list[F32]:
+    def run(self, inputs: Mapping[str, F32], *, with_trunk: bool = False) -> list[F32]:
         """Return the outputs for the rows of ``inputs``, by name, at most the batch size of each.
 
-        ``with_body``: those of the body, but for those that are outputs too, follow the others.
+        ``with_trunk``: those of the trunk, but for those that are outputs too, follow the others.
         """
         n = self._batch.set_rows(inputs)
         self._invoke()
-        get = self._get_all if with_body else self._get
+        get = self._get_all if with_trunk else self._get
         if n == self.batch_size:
             return [get_tensor() for get_tensor in get]
         return [get_tensor()[:n] for get_tensor in get]

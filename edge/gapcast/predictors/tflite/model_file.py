@@ -1,7 +1,7 @@
 """A model file: the names in it, and its bytes, in the form that takes the least memory for what the model is used for.
 
 A gateway loads every model of its folder, because a request may name it, and runs one or two of them. A model that is
-not run is stored compressed. Of one that continues from another's body only the reduced file is stored; the whole one,
+not run is stored compressed. Of one that continues from another's trunk only the reduced file is stored; the whole one,
 which differs in a few bytes, is made from it.
 """
 
@@ -13,10 +13,10 @@ from gapcast.predictors.tflite.single_signature import with_words, words_at, wor
 
 #: The inputs of a model.
 INPUT, HISTORY = "window", "history"
-#: The signature of a file that begins after the body: its inputs are those of the model and the values of the body.
-CONTINUATION = "after_body"
-#: What the names of these values begin with: outputs of the model that computes them, inputs of a continuation.
-BODY_PREFIX = "body_"
+#: The signature of a file that begins after the trunk: its inputs are those of the model and the values of the trunk.
+HEAD_SIGNATURE = "after_body"
+#: What the names of these values begin with: outputs of the model that computes them, inputs of a head.
+TRUNK_PREFIX = "body_"
 #: The fastest level: the structure of a file compresses well at any, and its weights at none.
 _LEVEL = 1
 
@@ -44,11 +44,11 @@ class ModelContent:
         return self._whole
 
     @property
-    def continuation(self) -> bytes:
-        """The file with the continuation alone: the whole model would take twice its memory in each interpreter."""
+    def head(self) -> bytes:
+        """The file with the head alone: the whole model would take twice its memory in each interpreter."""
         if self._reduced is None:
             whole = self.whole
-            words = words_of_signature(whole, CONTINUATION)
+            words = words_of_signature(whole, HEAD_SIGNATURE)
             self._reduced, self._words = with_words(whole, words), words_at(whole, words)
             self._whole = None
         return self._reduced

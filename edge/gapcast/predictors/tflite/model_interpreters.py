@@ -45,7 +45,7 @@ class ModelInterpreters:
         """Release the interpreters and their memory."""
         self._by_size.clear()
 
-    def run(self, inputs: Mapping[str, F32], *, with_body: bool = False) -> list[F32]:
+    def run(self, inputs: Mapping[str, F32], *, with_trunk: bool = False) -> list[F32]:
         """Return the outputs for the rows of ``inputs``, by name, at least one; see :meth:`.BatchInterpreter.run`.
 
         Raises :class:`ModelError` if the runtime fails, or memory is too short.
@@ -54,12 +54,12 @@ class ModelInterpreters:
         try:
             interpreter = self._by_size.get(n)
             if interpreter is not None:
-                return self._run(interpreter, inputs, with_body=with_body)
-            return self._run_parts(inputs, with_body=with_body)
+                return self._run(interpreter, inputs, with_trunk=with_trunk)
+            return self._run_parts(inputs, with_trunk=with_trunk)
         except MemoryError as error:
             raise memory_error(self._name, n) from error
 
-    def _run_parts(self, inputs: Mapping[str, F32], *, with_body: bool) -> list[F32]:
+    def _run_parts(self, inputs: Mapping[str, F32], *, with_trunk: bool) -> list[F32]:
         """Return the outputs for a batch of any size, which may be split."""
         parts: list[list[F32]] = []
         first, n = 0, len(inputs[INPUT])
@@ -67,12 +67,12 @@ class ModelInterpreters:
             interpreter = self._interpreter_for(n - first)
             rows = {name: values[first : first + interpreter.batch_size] for name, values in inputs.items()}
             first += len(rows[INPUT])
-            parts.append(self._run(interpreter, rows, with_body=with_body))
+            parts.append(self._run(interpreter, rows, with_trunk=with_trunk))
         return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _run(self, interpreter: BatchInterpreter, inputs: Mapping[str, F32], *, with_body: bool) -> list[F32]:
+    def _run(self, interpreter: BatchInterpreter, inputs: Mapping[str, F32], *, with_trunk: bool) -> list[F32]:
         try:
-            return interpreter.run(inputs, with_body=with_body)
+            return interpreter.run(inputs, with_trunk=with_trunk)
         except (ValueError, RuntimeError) as error:
             raise runtime_error(self._name, "compute", error) from error
 

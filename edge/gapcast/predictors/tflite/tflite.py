@@ -10,9 +10,9 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
-from gapcast.core.models.predictor import Body, Prediction
+from gapcast.core.models.predictor import Prediction, TrunkOutputs
 from gapcast.core.windows.window import WindowSpec
-from gapcast.predictors.tflite.continuation import Continuation
+from gapcast.predictors.tflite.head_interpreter import HeadInterpreter
 from gapcast.predictors.tflite.model_file import HISTORY, INPUT, ModelContent
 from gapcast.predictors.tflite.model_interpreters import BATCH_SIZES, ModelInterpreters, memory_error, runtime_error
 
@@ -40,8 +40,8 @@ class TflitePredictor:
         self._has_plain_outputs = self._outputs == Prediction._fields[: len(self._outputs)]
         self._lock = Lock()
         self._interpreters = ModelInterpreters(card.name, self._content, self._shapes, self._outputs)
-        self._continuation = Continuation(self._content, self._shapes, self._outputs)
-        self._body = self._interpreters.of_size(BATCH_SIZES[0]).body
+        self._head = HeadInterpreter(self._content, self._shapes, self._outputs)
+        self._trunk = self._interpreters.of_size(BATCH_SIZES[0]).trunk
 
     @property
     def name(self) -> str:
@@ -84,8 +84,8 @@ class TflitePredictor:
         return self.card.forecasts_means
 
     @property
-    def body(self) -> str | None:
-        """The card's digest of the body that the model may share."""
+    def trunk_digest(self) -> str | None:
+        """The digest of the trunk that the model may share: ``body`` of the card."""
         return self.card.body
 
     @property
@@ -94,9 +94,9 @@ class TflitePredictor:
         return self._interpreters.sizes
 
     @property
-    def continued_sizes(self) -> tuple[int, ...]:
-        """The batch sizes of the existing interpreters that continue from a body."""
-        return self._continuation.sizes
+    def head_sizes(self) -> tuple[int, ...]:
+        """The batch sizes of the existing interpreters that continue from a trunk."""
+        return self._head.sizes
 
     def warm_up(self, sizes: Iterable[int] = BATCH_SIZES[:1]) -> None:
         """Create and run the interpreters for batches of these ``sizes`` now, so that no reading waits for them."""
@@ -117,7 +117,7 @@ class TflitePredictor:
 
     def _release(self) -> None:
         self._interpreters.release()
-        self._continuation.release()
+        self._head.release()
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, any N >= 1, with ``history`` ``[N, steps]`` if it takes one.
@@ -129,38 +129,38 @@ class TflitePredictor:
             outputs = self._interpreters.run(inputs)
         return self._prediction_of(outputs)
 
-    def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
-        """Forecast as :meth:`predict`, and return the body, which another model may continue from."""
+    def predict_with_trunk(self, windows: F32) -> tuple[Prediction, TrunkOutputs]:
+        """Forecast as :meth:`predict`, and return the trunk, which another model may continue from."""
         inputs = self._checked(windows, None)
         with self._lock:
-            outputs = self._interpreters.run(inputs, with_body=True)
-        values = {name: outputs[place] for name, place in self._body.items()}
-        return self._prediction_of(outputs[: len(self._outputs)]), Body(windows, values)
+            outputs = self._interpreters.run(inputs, with_trunk=True)
+        values = {name: outputs[place] for name, place in self._trunk.items()}
+        return self._prediction_of(outputs[: len(self._outputs)]), TrunkOutputs(windows, values)
 
-    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
-        """Forecast as :meth:`predict` the windows of a ``body``, at most 32, from its values.
+    def predict_from_trunk(self, trunk: TrunkOutputs, history: F32 | None = None) -> Prediction:
+        """Forecast as :meth:`predict` the windows of a ``trunk``, at most 32, from its values.
 
-        Raises :class:`ModelError` in the same cases, and if the file cannot continue from a body.
+        Raises :class:`ModelError` in the same cases, and if the file cannot continue from a trunk.
         """
-        inputs = self._checked(body.inputs, history)
-        size = next(size for size in BATCH_SIZES if len(body.inputs) <= size)
+        inputs = self._checked(trunk.inputs, history)
+        size = next(size for size in BATCH_SIZES if len(trunk.inputs) <= size)
         try:
             with self._lock:
-                outputs = self._continuation.run(size, {**inputs, **body.values})
+                outputs = self._head.run(size, {**inputs, **trunk.values})
         except (ValueError, RuntimeError) as error:
             raise runtime_error(self.name, "continue", error) from error
         except MemoryError as error:
-            raise memory_error(self.name, len(body.inputs)) from error
+            raise memory_error(self.name, len(trunk.inputs)) from error
         return self._prediction_of(outputs)
 
-    def empty_body(self, windows: F32) -> Body | None:
-        """Return a body of ``windows`` whose values are zeros; None if the model cannot continue from one."""
+    def zero_trunk_outputs(self, windows: F32) -> TrunkOutputs | None:
+        """Return a trunk of ``windows`` whose values are zeros; None if the model cannot continue from one."""
         with self._lock:
-            shapes = None if self.body is None else self._continuation.body_shapes()
+            shapes = None if self.trunk_digest is None else self._head.trunk_shapes()
         if shapes is None:
             return None
         n = len(windows)
-        return Body(windows, {name: np.zeros((n, *shape), dtype=np.float32) for name, shape in shapes.items()})
+        return TrunkOutputs(windows, {name: np.zeros((n, *shape), dtype=np.float32) for name, shape in shapes.items()})
 
     def _checked(self, windows: F32, history: F32 | None) -> dict[str, F32]:
         """Return the inputs of the model by name; raise :class:`ModelError` if their shapes are wrong."""

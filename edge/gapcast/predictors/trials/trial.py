@@ -103,7 +103,7 @@ def probe_history(card: ModelCard, windows: F32) -> F32 | None:
 
 
 def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], float], history: F32 | None = None) -> None:
-    """Run one batch, also from a body of zeros if the model can continue from one.
+    """Run one batch, also from a trunk of zeros if the model can continue from one.
 
     Raises :class:`ModelError` if it takes longer than :data:`MAX_BATCH_S` or has a wrong shape.
     """
@@ -113,9 +113,9 @@ def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], floa
     if took_s > MAX_BATCH_S:
         msg = f"model {model.name}: a batch of {len(windows)} windows takes {took_s:.1f} s, more than {MAX_BATCH_S:g} s"
         raise ModelError(msg)
-    body = model.empty_body(windows)
-    if body is not None:
-        model.predict_after(body, history)
+    trunk = model.zero_trunk_outputs(windows)
+    if trunk is not None:
+        model.predict_from_trunk(trunk, history)
     of_mean = (len(windows), len(model.lead_times_min))
     of_quantiles = (*of_mean, len(model.quantile_levels or ()))
     expected = [of_quantiles if name.startswith("quantiles") else of_mean for name in model.card.outputs]

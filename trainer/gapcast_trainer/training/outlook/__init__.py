@@ -1,1 +1,1 @@
-"""Trains the outlook model around a frozen body: rows of features, the fit, and its scores."""
+"""Trains the outlook model around a frozen trunk: rows of features, the fit, and its scores."""

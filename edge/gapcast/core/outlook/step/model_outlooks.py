@@ -13,7 +13,7 @@ from gapcast.core.errors import ModelError
 from gapcast.core.forecasts.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecasts.forecast import MEDIAN as MEDIAN_LEVEL
 from gapcast.core.forecasts.forecast import UPPER as UPPER_LEVEL
-from gapcast.core.models.predictor import Body, BodyModel, Prediction, Predictor, history_steps_of, run_model
+from gapcast.core.models.predictor import Prediction, Predictor, TrunkModel, TrunkOutputs, history_steps_of, run_model
 from gapcast.core.outlook.outlook import LOWER, MEAN, N_COLUMNS
 from gapcast.core.windows.features import assemble, measured_in
 
@@ -21,7 +21,7 @@ from gapcast.core.windows.features import assemble, measured_in
 _N_ROWS = 8
 #: So few windows run one by one: that takes less time than eight at once.
 _FEW = 2
-#: Windows that it takes at a time after another one's body, which takes 4 MB, and the least number to do so: for fewer,
+#: Windows that it takes at a time after another's trunk, which takes 4 MB, and the least number to do so: for fewer,
 #: eight at a time take less time.
 _N_CONTINUED, _LEAST_CONTINUED = 32, 25
 
@@ -52,37 +52,37 @@ class ModelOutlooks:
         self.n_levels = len(levels)
         self.levels = np.array([levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)])
 
-    def predict(self, windows: F32, minutes: I64, history: F32 | None, body: Body | None = None) -> Prediction:
+    def predict(self, windows: F32, minutes: I64, history: F32 | None, trunk: TrunkOutputs | None = None) -> Prediction:
         """Return what the model forecasts for ``windows`` ``[N, context, channels]`` that end at ``minutes`` ``[N]``.
 
-        ``history`` ``[N, steps]`` is the model's second input, None if it has none. ``body`` is what
+        ``history`` ``[N, steps]`` is the model's second input, None if it has none. ``trunk`` is what
         another model has computed of the windows; None: it computes all of them. Raises :class:`ModelError` if it
         does not forecast single minutes and means, both with quantiles.
         """
         model, n = self._model, len(windows)
-        if body is None:
+        if trunk is None:
             measured = windows[:, -model.spec.context :, : self._n_measured]
             inputs = assemble(measured, minutes, model.features, self._zone)
         else:
-            inputs = body.inputs
-        parts = [*_parts_of(n, continues=body is not None)]
+            inputs = trunk.inputs
+        parts = [*_parts_of(n, continues=trunk is not None)]
         if len(parts) == 1:
-            return self._run(inputs, history, body)
+            return self._run(inputs, history, trunk)
         predictions = [
             self._run(
                 inputs[part],
                 None if history is None else history[part],
-                None if body is None else body.select(part),
+                None if trunk is None else trunk.select(part),
             )
             for part in parts
         ]
         return Prediction(*map(np.concatenate, zip(*predictions, strict=True)))
 
-    def _run(self, inputs: F32, history: F32 | None, body: Body | None) -> Prediction:
-        if body is None:
+    def _run(self, inputs: F32, history: F32 | None, trunk: TrunkOutputs | None) -> Prediction:
+        if trunk is None:
             prediction = run_model(self._model, inputs, history)
         else:
-            prediction = cast("BodyModel", self._model).predict_after(body, history)
+            prediction = cast("TrunkModel", self._model).predict_from_trunk(trunk, history)
         if prediction.quantiles is None or prediction.mean_to is None or prediction.quantiles_to is None:
             msg = f"model {self._model.name} does not forecast both minutes and means with quantiles"
             raise ModelError(msg)
@@ -103,7 +103,7 @@ class ModelOutlooks:
 
 
 def _parts_of(n: int, *, continues: bool) -> Iterator[slice]:
-    """Yield the parts in which ``n`` windows run; ``continues``: after the body of another model."""
+    """Yield the parts in which ``n`` windows run; ``continues``: after the trunk of another model."""
     first = 0
     while first < n:
         n_left = n - first

@@ -1,4 +1,4 @@
-"""The body that the outlook's model shares with the primary one: its values are computed once for both."""
+"""The trunk that the outlook's model shares with the primary one: its values are computed once for both."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections.abc import Iterable
 import numpy as np
 
 from gapcast.core.errors import ModelError
-from gapcast.core.models.predictor import Prediction, continues_from
+from gapcast.core.models.predictor import Prediction, shares_trunk_with
 from gapcast.predictors.tflite.tflite import TflitePredictor
 
 
-def shares_body(primary: TflitePredictor, outlook: TflitePredictor | None) -> bool:
-    """Return whether ``outlook`` continues from the body of ``primary``, by their cards."""
-    return outlook is not None and continues_from(outlook, primary)
+def shares_trunk(primary: TflitePredictor, outlook: TflitePredictor | None) -> bool:
+    """Return whether ``outlook`` continues from the trunk of ``primary``, by their cards."""
+    return outlook is not None and shares_trunk_with(outlook, primary)
 
 
-def check_body(primary: TflitePredictor, outlook: TflitePredictor) -> None:
-    """Compute the golden example of ``outlook`` from the body of ``primary``, which its card declares as its own.
+def check_shared_trunk(primary: TflitePredictor, outlook: TflitePredictor) -> None:
+    """Compute the golden example of ``outlook`` from the trunk of ``primary``, which its card declares as its own.
 
     This also creates what the first reading needs. Raises :class:`ModelError` if the forecasts differ.
     """
     golden = outlook.card.golden
     windows, history = (np.asarray(values, dtype=np.float32) for values in (golden.window, golden.history))
     for i in range(len(windows)):
-        _, body = primary.predict_with_body(windows[i : i + 1])
-        found = outlook.predict_after(body, history[i : i + 1])
+        _, trunk = primary.predict_with_trunk(windows[i : i + 1])
+        found = outlook.predict_from_trunk(trunk, history[i : i + 1])
         error_kw = max(_difference_kw(found, name, getattr(golden, name)[i]) for name in outlook.card.outputs)
         if not error_kw <= golden.tolerance_kw:
             msg = (
-                f"model {outlook.name}: continued from the body of {primary.name}, the golden example differs by "
+                f"model {outlook.name}: continued from the trunk of {primary.name}, the golden example differs by "
                 f"{error_kw:.3g} kW (at most {golden.tolerance_kw:g} is allowed): install both models again"
             )
             raise ModelError(msg)
 
 
-def warm_up_continuation(primary: TflitePredictor, outlook: TflitePredictor, sizes: Iterable[int]) -> None:
-    """Create what ``outlook`` needs to continue from the body of ``primary``, for batches of ``sizes``."""
+def warm_up_head(primary: TflitePredictor, outlook: TflitePredictor, sizes: Iterable[int]) -> None:
+    """Create what ``outlook`` needs to continue from the trunk of ``primary``, for batches of ``sizes``."""
     for size in sizes:
         windows = np.zeros((size, primary.spec.context, len(primary.features)), dtype=np.float32)
         history = np.zeros((size, outlook.history_steps), dtype=np.float32) if outlook.history_steps else None
-        outlook.predict_after(primary.predict_with_body(windows)[1], history)
+        outlook.predict_from_trunk(primary.predict_with_trunk(windows)[1], history)
 
 
 def _difference_kw(found: Prediction, name: str, expected: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""An outlook file that continues from the body of the model that it extends: the same weights and forecasts."""
+"""An outlook file that continues from the trunk of the model that it extends: the same weights and forecasts."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def files(models: Path, exported: Any) -> Files:
 
 @pytest.fixture(scope="module")
 def shared(files: Files) -> Any:
-    """The files of the body and of the outlook, once they share the body."""
-    from gapcast_trainer.tflite.shared_body import share_body
+    """The files of the body and of the outlook, once they share the trunk."""
+    from gapcast_trainer.tflite.shared_trunk import share_trunk
 
-    return share_body(files.body, files.outlook)
+    return share_trunk(files.body, files.outlook)
 
 
 def run(content: bytes, signature: str, **inputs: F32) -> dict[str, F32]:
@@ -57,7 +57,7 @@ def run(content: bytes, signature: str, **inputs: F32) -> dict[str, F32]:
 
 
 @pytest.mark.parametrize("n", [1, 8])
-def test_shared_body_changes_no_bit_of_a_forecast(files: Files, shared: Any, n: int) -> None:
+def test_shared_trunk_changes_no_bit_of_a_forecast(files: Files, shared: Any, n: int) -> None:
     draw = np.random.default_rng(n)
     kw = draw.gamma(1.0, 1.0, (n, CONTEXT, 1)).astype(np.float32)
     windows = assemble(kw, np.arange(n) * 7 + 1_000, outlook_experiment().task().features)
@@ -75,8 +75,8 @@ def test_shared_body_changes_no_bit_of_a_forecast(files: Files, shared: Any, n: 
         assert {name: kw.tobytes() for name, kw in found.items()} == {name: kw.tobytes() for name, kw in whole.items()}
 
 
-def test_shared_body_values_are_by_window(shared: Any) -> None:
-    """What the body holds by minute, a row for each minute of all windows, the continuation computes again."""
+def test_shared_trunk_values_are_by_window(shared: Any) -> None:
+    """What the trunk holds by minute, a row for each minute of all windows, the head computes again."""
     interpreter: Any = load_interpreter()[0](model_content=shared.outlook)
     inputs = interpreter.get_signature_runner("after_body").get_input_details()
     body = {name: [*map(int, one["shape_signature"])] for name, one in inputs.items() if name.startswith("body_")}
@@ -85,15 +85,15 @@ def test_shared_body_values_are_by_window(shared: Any) -> None:
 
 
 @pytest.mark.long
-def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files, shared: Any) -> None:
-    from gapcast_trainer.tflite.shared_body import share_body
+def test_shared_trunk_makes_files_smaller_and_is_reproducible(files: Files, shared: Any) -> None:
+    from gapcast_trainer.tflite.shared_trunk import share_trunk
 
-    assert shared == share_body(files.body, files.outlook)
+    assert shared == share_trunk(files.body, files.outlook)
     assert len(shared.first) < len(files.body)
 
 
 @pytest.mark.long
-def test_shared_body_keeps_the_weights_readable(shared: Any, models: Path) -> None:
+def test_shared_trunk_keeps_the_weights_readable(shared: Any, models: Path) -> None:
     """A retrained outlook begins with the weights in the file of the model that it extends."""
     from gapcast_trainer.tflite.file_weights import set_file_weights
 
@@ -105,23 +105,23 @@ def test_shared_body_keeps_the_weights_readable(shared: Any, models: Path) -> No
         assert found == pytest.approx(weight, rel=1e-5, abs=1e-7)
 
 
-def test_shared_body_of_another_model_is_rejected(files: Files) -> None:
-    from gapcast_trainer.tflite.shared_body import share_body
+def test_shared_trunk_of_another_model_is_rejected(files: Files) -> None:
+    from gapcast_trainer.tflite.shared_trunk import share_trunk
 
-    with pytest.raises(ExportError, match="does not contain the whole other model: its body is another one"):
-        share_body(files.other, files.outlook)
+    with pytest.raises(ExportError, match="does not contain the whole other model: its trunk is another one"):
+        share_trunk(files.other, files.outlook)
 
 
 @pytest.fixture
 def copies(tmp_path: Path) -> Path:
-    """Copies of the shipped models, as they were before they shared a body."""
+    """Copies of the shipped models, as they were before they shared a trunk."""
     for name in ("lstm", "outlook"):
         ModelCopy(tmp_path, name).alter_card(lambda card: card.pop("body"))
     return tmp_path
 
 
 def test_shared_shipped_models_stay_as_they_are(copies: Path) -> None:
-    """Sharing again what is shared finds the same body, and writes cards that the loader accepts."""
+    """Sharing again what is shared finds the same trunk, and writes cards that the loader accepts."""
     from gapcast_trainer.export.share import share
 
     shipped = [load_model(shipped_models() / name).card for name in ("lstm", "outlook")]
@@ -134,15 +134,15 @@ def test_shared_shipped_models_stay_as_they_are(copies: Path) -> None:
 
 def test_share_rejects_a_changed_forecast(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gapcast_trainer.export import share as module
-    from gapcast_trainer.tflite import shared_body
-    from gapcast_trainer.tflite.shared_body import SharedBody
+    from gapcast_trainer.tflite import shared_trunk
+    from gapcast_trainer.tflite.shared_trunk import SharedTrunk
 
-    plain = shared_body.share_body
+    plain = shared_trunk.share_trunk
 
-    def swapped(first: bytes, outlook: bytes) -> SharedBody:
+    def swapped(first: bytes, outlook: bytes) -> SharedTrunk:
         found = plain(first, outlook)
         return found._replace(outlook=with_other_weights(found.outlook))
 
-    monkeypatch.setattr(shared_body, "share_body", swapped)
+    monkeypatch.setattr(shared_trunk, "share_trunk", swapped)
     with pytest.raises(ExportError, match=r"of the golden example changes by"):
         module.share(copies, "lstm", "outlook")

@@ -1,7 +1,7 @@
-"""The part of a model file that begins after its body, whose values another model has computed for the same windows.
+"""The part of a model file that begins after its trunk, whose values another model has computed for the same windows.
 
-Such a file has two signatures, over the same weights: the whole model, and :data:`CONTINUATION`. One with the whole
-model alone has no continuation.
+Such a file has two signatures, over the same weights: the whole model, and :data:`HEAD_SIGNATURE`. One with the whole
+model alone has no head.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.predictors.tflite.input_batch import InputBatch, Setter, Shapes
-from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION, ModelContent
+from gapcast.predictors.tflite.model_file import HEAD_SIGNATURE, TRUNK_PREFIX, ModelContent
 from gapcast.predictors.tflite.runtime import load_interpreter
 
 
-class Continuation:
-    """Runs the continuation of a file. One caller at a time."""
+class HeadInterpreter:
+    """Runs the head of a file. One caller at a time."""
 
     def __init__(self, content: ModelContent, shapes: Shapes, outputs: tuple[str, ...]) -> None:
         """Continue the model ``content``, with inputs of ``shapes``, a row of each by its name, and its ``outputs``.
@@ -38,18 +38,18 @@ class Continuation:
         """Release the interpreters and their memory."""
         self._runs.clear()
 
-    def body_shapes(self) -> dict[str, tuple[int, ...]] | None:
-        """Return the shapes of the body, a row of each value by its name; None if the file has no continuation."""
+    def trunk_shapes(self) -> dict[str, tuple[int, ...]] | None:
+        """Return the shapes of the trunk, a row of each value by its name; None if the file has no head."""
         interpreter = self._interpreter()
-        if CONTINUATION not in interpreter.get_signature_list():
+        if HEAD_SIGNATURE not in interpreter.get_signature_list():
             return None
-        shapes = _shapes_of(interpreter.get_signature_runner(CONTINUATION))
-        return {name: shape for name, shape in shapes.items() if name.startswith(BODY_PREFIX)}
+        shapes = _shapes_of(interpreter.get_signature_runner(HEAD_SIGNATURE))
+        return {name: shape for name, shape in shapes.items() if name.startswith(TRUNK_PREFIX)}
 
     def run(self, size: int, inputs: Mapping[str, F32]) -> list[F32]:
-        """Return the outputs for at most ``size`` rows of ``inputs``, by name: the model's own and those of the body.
+        """Return the outputs for at most ``size`` rows of ``inputs``, by name: the model's own and those of the trunk.
 
-        Raises :class:`ValueError` if the file has no continuation, or one with other inputs or outputs, and what the
+        Raises :class:`ValueError` if the file has no head, or one with other inputs or outputs, and what the
         runtime raises.
         """
         found = self._runs.get(size)
@@ -59,18 +59,18 @@ class Continuation:
 
     def _interpreter(self) -> Any:
         interpreter_class, _ = load_interpreter()
-        return interpreter_class(model_content=self._content.continuation, num_threads=1)
+        return interpreter_class(model_content=self._content.head, num_threads=1)
 
     def _load(self, size: int) -> _Run:
         interpreter = self._interpreter()
-        if CONTINUATION not in interpreter.get_signature_list():
-            msg = f"it has no signature {CONTINUATION}"
+        if HEAD_SIGNATURE not in interpreter.get_signature_list():
+            msg = f"it has no signature {HEAD_SIGNATURE}"
             raise ValueError(msg)
-        runner = interpreter.get_signature_runner(CONTINUATION)
+        runner = interpreter.get_signature_runner(HEAD_SIGNATURE)
         found = _shapes_of(runner)
-        own = {name: shape for name, shape in found.items() if not name.startswith(BODY_PREFIX)}
+        own = {name: shape for name, shape in found.items() if not name.startswith(TRUNK_PREFIX)}
         if own != dict(self._shapes) or not set(self._outputs) <= set(runner.get_output_details()):
-            msg = f"its signature {CONTINUATION} takes {own}, not {dict(self._shapes)}, or lacks outputs"
+            msg = f"its signature {HEAD_SIGNATURE} takes {own}, not {dict(self._shapes)}, or lacks outputs"
             raise ValueError(msg)
         return _Run(interpreter, runner, size, found, self._outputs)
 

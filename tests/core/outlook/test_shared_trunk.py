@@ -1,4 +1,4 @@
-"""The engine passes the values of the primary model's body on to the outlook's model, where they are of its windows."""
+"""The engine passes the trunk outputs of the primary model on to the outlook's model, where they are of its windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
-from gapcast.core.models.predictor import Body, Prediction, Predictor
+from gapcast.core.models.predictor import Prediction, Predictor, TrunkOutputs
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.features import GAP
@@ -29,13 +29,13 @@ INPUTS: dict[str, Any] = {"spec": WindowSpec(180), "features": (GAP, "tod_sin", 
 
 
 class BodySmooth(Smooth):
-    """A primary model whose body is the last reading and the mean of the window."""
+    """A primary model whose trunk is the last reading and the mean of the window."""
 
-    body = DIGEST
+    trunk_digest = DIGEST
 
-    def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
+    def predict_with_trunk(self, windows: F32) -> tuple[Prediction, TrunkOutputs]:
         values = {"body_0": windows[:, -1, 0].copy(), "body_1": windows[:, -1:, 0].copy()}
-        return self.predict(windows), Body(windows, values)
+        return self.predict(windows), TrunkOutputs(windows, values)
 
 
 class NanSmooth(BodySmooth):
@@ -48,14 +48,14 @@ class NanSmooth(BodySmooth):
 
 
 @dataclass(frozen=True, slots=True)
-class BodyOutlook(OutlookModel):
-    """An outlook model that counts the windows it continued, and checks that the body is that of its windows."""
+class TrunkOutlook(OutlookModel):
+    """An outlook model that counts the windows it continued, and checks that the trunk is that of its windows."""
 
-    body: str | None = DIGEST
+    trunk_digest: str | None = DIGEST
     n_continued: list[int] = field(default_factory=list)
 
-    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
-        windows, values = body
+    def predict_from_trunk(self, trunk: TrunkOutputs, history: F32 | None = None) -> Prediction:
+        windows, values = trunk
         np.testing.assert_array_equal(values["body_0"], windows[:, -1, 0])
         assert values["body_1"].shape == (len(windows), 1)
         self.n_continued.append(len(windows))
@@ -91,8 +91,8 @@ def outlooks_of(engine: Engine, readings: list[Reading], at_a_time: int) -> list
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 11, 33])
 @pytest.mark.parametrize("max_devices", [4, 20])
-def test_engine_passes_the_body_of_tracked_devices_on(at_a_time: int, max_devices: int) -> None:
-    readings, outlook = readings_of(11), BodyOutlook()
+def test_engine_passes_the_trunk_of_tracked_devices_on(at_a_time: int, max_devices: int) -> None:
+    readings, outlook = readings_of(11), TrunkOutlook()
     shared = outlooks_of(
         engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, max_devices), readings, at_a_time
     )
@@ -103,41 +103,41 @@ def test_engine_passes_the_body_of_tracked_devices_on(at_a_time: int, max_device
 
 @pytest.mark.parametrize(("n", "parts"), [(70, [32, 32, 6]), (58, [32, 26]), (34, [32, 1, 1]), (24, [8, 8, 8])])
 def test_engine_continues_large_batches_in_parts(n: int, parts: list[int]) -> None:
-    readings, outlook = readings_of(n, 2), BodyOutlook()
+    readings, outlook = readings_of(n, 2), TrunkOutlook()
     shared = outlooks_of(engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, n), readings, n)
     alone = engine_of(Smooth(lead_times_min=LEADS_MIN, **INPUTS), OutlookModel(), n)
     assert shared == outlooks_of(alone, readings, n)
     assert outlook.n_continued == parts
 
 
-def test_engine_passes_the_body_on_beside_horizons_of_devices() -> None:
-    readings, outlook = readings_of(3), BodyOutlook()
+def test_engine_passes_the_trunk_on_beside_horizons_of_devices() -> None:
+    readings, outlook = readings_of(3), TrunkOutlook()
     engine = engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, horizons=True)
     assert len(outlooks_of(engine, readings, 3)) == sum(outlook.n_continued) == 21
 
 
-def test_engine_without_the_same_body_runs_the_whole_model() -> None:
+def test_engine_without_the_same_trunk_runs_the_whole_model() -> None:
     readings = readings_of(3)
     others = (
         (Smooth(lead_times_min=LEADS_MIN, **INPUTS), DIGEST),
         (BodySmooth(lead_times_min=LEADS_MIN), DIGEST),  # it has other inputs
         (BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), "0" * 64),
     )
-    for model, body in others:
-        outlook = BodyOutlook(body=body)
+    for model, digest in others:
+        outlook = TrunkOutlook(trunk_digest=digest)
         assert len(outlooks_of(engine_of(model, outlook), readings, 3)) == 21
         assert not outlook.n_continued
 
 
-def test_engine_does_not_pass_the_body_of_repaired_windows_on() -> None:
-    outlook = BodyOutlook()
+def test_engine_does_not_pass_the_trunk_of_repaired_windows_on() -> None:
+    outlook = TrunkOutlook()
     engine = engine_of(NanSmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, trend=False)
     process(engine, stream([1.0, 2.0, 9.0, 1.0]))
     assert sum(outlook.n_continued) == 2  # of the second and the fourth minute
 
 
-def test_engine_does_not_pass_the_body_of_another_batch_on() -> None:
-    outlook = BodyOutlook()
+def test_engine_does_not_pass_the_trunk_of_another_batch_on() -> None:
+    outlook = TrunkOutlook()
     engine = engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook)
     _, first, second = (engine.accept([one]) for one in stream([1.0, 2.0, 3.0]))
     forecasts = engine.forecast(first, 7)

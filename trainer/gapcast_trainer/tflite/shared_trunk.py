@@ -1,7 +1,7 @@
-"""Lets an outlook model continue from the body that another model has computed, without new weights.
+"""Lets an outlook model continue from the trunk that another model has computed, without new weights.
 
-The outlook's frozen body is that of another model, so that both files compute it. Afterwards the other file has the
-values of the body as more outputs, and the outlook's file has a second signature that takes them. What is shared is
+The outlook's frozen trunk is that of another model, so that both files compute it. Afterwards the other file has the
+values of the trunk as more outputs, and the outlook's file has a second signature that takes them. What is shared is
 found by comparing the graphs: operators that compute the same from the same weights and inputs.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION
+from gapcast.predictors.tflite.model_file import HEAD_SIGNATURE, TRUNK_PREFIX
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.tflite.delegated_operators import write_delegated
 from gapcast_trainer.tflite.fixed_shapes import fix_shapes, is_by_window
@@ -26,16 +26,16 @@ _CODE = schema.BuiltinOperator
 _VIEWS = frozenset({_CODE.STRIDED_SLICE, _CODE.RESHAPE, _CODE.EXPAND_DIMS, _CODE.TRANSPOSE})
 
 
-class SharedBody(NamedTuple):
-    """The files of both models, and the digest of the body that they share."""
+class SharedTrunk(NamedTuple):
+    """The files of both models, and the digest of the trunk that they share."""
 
     first: bytes
     outlook: bytes
     digest: str
 
 
-def share_body(first: bytes, outlook: bytes) -> SharedBody:
-    """Return the file of a model ``first`` with the values of its body, and that of an ``outlook`` that takes them.
+def share_trunk(first: bytes, outlook: bytes) -> SharedTrunk:
+    """Return the file of a model ``first`` with the values of its trunk, and that of an ``outlook`` that takes them.
 
     Raises :class:`ExportError` if the outlook does not contain the whole model ``first``.
     """
@@ -44,15 +44,15 @@ def share_body(first: bytes, outlook: bytes) -> SharedBody:
     digests = other.digests()
     missing = [tensor for tensor in one.outputs.values() if one.digests()[tensor] not in set(digests.values())]
     if missing:
-        msg = "the outlook's file does not contain the whole other model: its body is another one"
+        msg = "the outlook's file does not contain the whole other model: its trunk is another one"
         raise ExportError(msg)
     shared = {tensor for op in other.operators for tensor in op.outputs if digests[tensor] in by_digest}
-    body = sorted(other.frontier(shared))
-    names = {tensor: f"{BODY_PREFIX}{place}" for place, tensor in enumerate(body)}
-    one.add_outputs({names[tensor]: by_digest[digests[tensor]] for tensor in body})
-    other.add_continuation(names)
-    digest = hashlib.sha256("".join(digests[tensor] for tensor in body).encode()).hexdigest()
-    return SharedBody(one.content(), other.content(), digest)
+    trunk = sorted(other.frontier(shared))
+    names = {tensor: f"{TRUNK_PREFIX}{place}" for place, tensor in enumerate(trunk)}
+    one.add_outputs({names[tensor]: by_digest[digests[tensor]] for tensor in trunk})
+    other.add_head(names)
+    digest = hashlib.sha256("".join(digests[tensor] for tensor in trunk).encode()).hexdigest()
+    return SharedTrunk(one.content(), other.content(), digest)
 
 
 class _Graph:
@@ -69,7 +69,7 @@ class _Graph:
     def _remove_sharing(self) -> None:
         """Remove what an earlier call has added."""
         del self.model.subgraphs[1:], self.model.signatureDefs[1:]
-        own = [one for one in self._signature.outputs if not one.name.startswith(BODY_PREFIX.encode())]
+        own = [one for one in self._signature.outputs if not one.name.startswith(TRUNK_PREFIX.encode())]
         if len(own) < len(self._signature.outputs):
             tensors = {int(one.tensorIndex) for one in own}
             self._graph.outputs = [tensor for tensor in self._graph.outputs if int(tensor) in tensors]
@@ -122,7 +122,7 @@ class _Graph:
         """Return the ``shared`` tensors of which the rest is computed, without repeating an operator on the way.
 
         Exceptions, which the rest computes again: views of inputs, and tensors whose first axis is not that of the
-        windows, for the values of a body are passed on by window.
+        windows, for the values of a trunk are passed on by window.
         """
         makers = {int(tensor): op for op in self._graph.operators for tensor in op.outputs}
 
@@ -152,7 +152,7 @@ class _Graph:
             if tensor not in self._graph.outputs:
                 self._graph.outputs = [*self._graph.outputs, tensor]
 
-    def add_continuation(self, names: dict[int, str]) -> None:
+    def add_head(self, names: dict[int, str]) -> None:
         """Add the signature that takes the tensors ``names`` as more inputs."""
         whole = self._graph
         operators = self._needed(whole.outputs, set(names))
@@ -160,7 +160,7 @@ class _Graph:
         used = sorted(of_ops | {int(tensor) for tensor in (*whole.inputs, *whole.outputs)} | set(names))
         new = {tensor: place for place, tensor in enumerate(used)}
         graph, signature = schema.SubGraphT(), schema.SignatureDefT()
-        graph.name = CONTINUATION.encode()
+        graph.name = HEAD_SIGNATURE.encode()
         graph.tensors = [copy.copy(whole.tensors[tensor]) for tensor in used]
         graph.operators = [copy.copy(op) for op in operators]
         for op in graph.operators:
@@ -168,7 +168,7 @@ class _Graph:
             op.outputs = [new[int(tensor)] for tensor in op.outputs]
         graph.inputs = [new[int(tensor)] for tensor in (*whole.inputs, *names)]
         graph.outputs = [new[int(tensor)] for tensor in whole.outputs]
-        signature.signatureKey, signature.subgraphIndex = CONTINUATION.encode(), len(self.model.subgraphs)
+        signature.signatureKey, signature.subgraphIndex = HEAD_SIGNATURE.encode(), len(self.model.subgraphs)
         own = self._signature
         inputs = {one.name.decode(): int(one.tensorIndex) for one in own.inputs}
         inputs |= {name: tensor for tensor, name in names.items()}
