@@ -125,15 +125,15 @@ def test_transfer_keeps_the_members_in_common(with_room: bool) -> None:
     stream(before, range(40))
     before.forget("a")
     assert before.ensemble is not None
-    learnt = before.ensemble.columns([1])
+    learned = before.ensemble.columns([1])
     if with_room:
         reserve_rows(after, before.buffers.n_rows)
     transfer_state(before, after)
     assert after.ensemble is not None
     kept = after.ensemble.columns([1])
-    np.testing.assert_array_equal(kept["seen"], learnt["seen"])
-    places = [learnt["experts"].tolist().index(name) for name in kept["experts"].tolist()]
-    np.testing.assert_array_equal(kept["memory"], learnt["memory"][..., places])
+    np.testing.assert_array_equal(kept["seen"], learned["seen"])
+    places = [learned["experts"].tolist().index(name) for name in kept["experts"].tolist()]
+    np.testing.assert_array_equal(kept["memory"], learned["memory"][..., places])
     forgotten = after.ensemble.columns([0])["seen"][0]
     np.testing.assert_array_equal(forgotten, after.ensemble.state.initial("seen"))
 
@@ -192,7 +192,7 @@ def test_restored_snapshot_that_releases_has_no_learned_columns() -> None:
     stream(alone, range(60))
     snapshot = capture_snapshot(before)
     assert restore_snapshot(after, snapshot, releases=True).learning == ""
-    assert set(snapshot.learnt) == OF_ALL_DEVICES
+    assert set(snapshot.learning_state) == OF_ALL_DEVICES
     stream(after, range(40, 60))
     assert after.latest() == alone.latest()
 
@@ -213,7 +213,7 @@ def test_snapshot_without_a_horizon_is_of_five_minutes() -> None:
     before = engine_of(far(5))
     stream(before, range(40))
     snapshot = capture_snapshot(before)
-    del snapshot.learnt["horizon_min"]
+    del snapshot.learning_state["horizon_min"]
     assert restore_snapshot(engine_of(far(5)), snapshot).learning == ""
     assert "5 min ahead" in restore_snapshot(engine_of(far(15)), snapshot).learning
 
@@ -223,20 +223,21 @@ def test_snapshot_with_a_damaged_horizon_restores_no_learning(horizon: np.ndarra
     before = engine_of(far(5))
     stream(before, range(40))
     snapshot = capture_snapshot(before)
-    snapshot.learnt["horizon_min"] = horizon
+    snapshot.learning_state["horizon_min"] = horizon
     assert "horizon" in restore_snapshot(engine_of(far(5)), snapshot).learning
 
 
 def saved_before_situations(engine: Engine) -> Snapshot:
     """Return a snapshot as earlier versions saved it: weights without situations, in kW, with their learning rates."""
     snapshot = capture_snapshot(engine)
-    memory, scale_kw = snapshot.learnt["memory"][:, :, :, -1].astype(np.float64), snapshot.learnt["seen"][:, 0]
+    state = snapshot.learning_state
+    memory, scale_kw = state["memory"][:, :, :, -1].astype(np.float64), state["seen"][:, 0]
     unit = np.stack((scale_kw**2, scale_kw), axis=-1)[:, :, np.newaxis]
     before = np.ones((len(memory), 4, *memory.shape[2:]))
     before[:, :3] = memory * unit[:, np.newaxis]
     before[:, 1] *= unit
-    snapshot.learnt["memory"] = before
-    del snapshot.learnt["due_levels"]
+    snapshot.learning_state["memory"] = before
+    del snapshot.learning_state["due_levels"]
     return snapshot
 
 
@@ -256,7 +257,7 @@ def test_snapshot_without_situations_and_bad_rates_restores_no_weights() -> None
     before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), trend(30))
     stream(before, range(40))
     snapshot = saved_before_situations(before)
-    snapshot.learnt["memory"][1, 3] = 0.0
+    snapshot.learning_state["memory"][1, 3] = 0.0
     assert restore_snapshot(after, snapshot).learning == "1 rows of learned values or scores are out of range"
     assert after.ensemble is not None
     assert (after.ensemble.columns([1])["memory"] == 0).all()
@@ -266,5 +267,5 @@ def test_snapshot_without_situations_or_scales_restores_no_learning() -> None:
     before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), trend(30))
     stream(before, range(40))
     snapshot = saved_before_situations(before)
-    del snapshot.learnt["seen"]
+    del snapshot.learning_state["seen"]
     assert "shape" in restore_snapshot(after, snapshot).learning

@@ -251,7 +251,13 @@ def test_progress_batch_without_duration_has_no_rate() -> None:
 
 def test_identity_unlike_names_the_primary_model() -> None:
     one = Identity(VERSION, "lstm", {}, {}, "UTC")
-    assert one.unlike(replace(one, speaking="linear")) == "primary model: lstm here, linear there"
+    assert one.unlike(replace(one, primary_model="linear")) == "primary model: lstm here, linear there"
+
+
+def test_identity_is_stored_under_the_names_of_earlier_versions() -> None:
+    one = Identity(VERSION, "lstm", {}, {}, "UTC")
+    text = '{"learning": {}, "models": {}, "speaking": "lstm", "timezone": "UTC", "version": 2}'
+    assert (one.text(), read_identity(text)) == (text, one)
 
 
 @pytest.mark.parametrize(("max_devices", "learned"), [(5, 1_000), (0, 0)])

@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.learning.scores.score_sums import PUBLISHED
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
@@ -385,7 +386,7 @@ def test_learnt_state_out_of_range_is_reset_and_windows_stay(name: str) -> None:
         engine.forecast(engine.accept([one]), 7)
         engine.learn()
     snapshot = capture_snapshot(engine)
-    snapshot.learnt[name] = np.full_like(snapshot.learnt[name], 10**17)
+    snapshot.learning_state[name] = np.full_like(snapshot.learning_state[name], 10**17)
     again = ensemble_engine(Smooth(WindowSpec(8)))
     assert restore_snapshot(again, snapshot) == ("1 rows of learned values or scores are out of range", [])
     assert list(again.buffers) == ["home"]
@@ -399,9 +400,9 @@ def test_scores_and_drift_out_of_range_are_reset() -> None:
         engine.forecast(engine.accept([one]), 7)
         engine.learn()
     snapshot = capture_snapshot(engine)
-    snapshot.scores["told ever"][:] = np.inf
+    snapshot.scores[f"{PUBLISHED} ever"][:] = np.inf
     snapshot.drift["day"][:] = 2**60
     again = ensemble_engine(Smooth(WindowSpec(8)))
     assert restore_snapshot(again, snapshot).learning.startswith("2 rows")
-    assert np.isfinite(again.horizons.main.scores.columns([0])["told ever"]).all()
+    assert np.isfinite(again.horizons.main.scores.columns([0])[f"{PUBLISHED} ever"]).all()
     assert again.horizons.main.drift.columns([0])["day"].tolist() == [-1]

@@ -325,8 +325,8 @@ def test_checkpoint_of_a_newer_version_is_rejected(tmp_path: Path, monkeypatch: 
 def test_checkpoint_with_bad_learnt_columns_keeps_readings(tmp_path: Path) -> None:
     run = Run(ensemble_engine()).process(stream(house_kw(50)))
     snapshot = capture_snapshot(run.engine)
-    learnt = snapshot.learnt | {"memory": snapshot.learnt["memory"] * np.nan}
-    (tmp_path / "checkpoint-00000000.npz").write_bytes(checkpoint.encode(replace(snapshot, learnt=learnt)))
+    state = snapshot.learning_state | {"memory": snapshot.learning_state["memory"] * np.nan}
+    (tmp_path / "checkpoint-00000000.npz").write_bytes(checkpoint.encode(replace(snapshot, learning_state=state)))
     engine = ensemble_engine()
     with capture_logs() as logs:
         Store(tmp_path).restore(engine)

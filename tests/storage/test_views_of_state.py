@@ -31,7 +31,7 @@ def readings_of(n_minutes: int, first: int = 0) -> list[Reading]:
 
 
 def learned(run: Run, *, copies: bool) -> dict[str, Any]:
-    return capture_snapshot(run.engine, copies=copies).learnt
+    return capture_snapshot(run.engine, copies=copies).learning_state
 
 
 def test_snapshot_without_copies_has_views_of_consecutive_rows() -> None:

@@ -14,33 +14,34 @@ from gapcast.core.errors import ModelError, StateError
 VERSION = 2
 
 
-#: Names for messages, where that in state files is another.
-_SHOWN = {"speaking": "primary model"}
+#: The field of the primary model in state files.
+_STORED_PRIMARY_MODEL = "speaking"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The models, by version and file hash, and the settings of online learning.
 
-    ``speaking`` (its name in state files) is the primary model. Two machines with the same identity give the same
-    forecasts.
+    Two machines with the same identity give the same forecasts.
     """
 
     version: int
-    speaking: str
+    primary_model: str
     models: dict[str, str]
     learning: dict[str, Any]
     timezone: str
 
     def text(self) -> str:
         """Return the identity as JSON, the same text for the same identity."""
-        return json.dumps(asdict(self), sort_keys=True)
+        fields = asdict(self)
+        fields[_STORED_PRIMARY_MODEL] = fields.pop("primary_model")
+        return json.dumps(fields, sort_keys=True)
 
     def unlike(self, other: Identity) -> str:
         """Return a description of the differences to ``other``, "" if there are none; own values come first."""
         mine, others = asdict(self), asdict(other)
         return "; ".join(
-            f"{_SHOWN.get(name, name)}: {mine[name]} here, {others[name]} there"
+            f"{name.replace('_', ' ')}: {mine[name]} here, {others[name]} there"
             for name in mine
             if mine[name] != others[name]
         )
@@ -74,7 +75,7 @@ def read_identity(text: str) -> Identity:
         found = json.loads(text)
         version = found["version"]
         if version == VERSION:
-            return Identity(**found)
+            return Identity(primary_model=found.pop(_STORED_PRIMARY_MODEL), **found)
     except (ValueError, LookupError, TypeError) as error:
         msg = f"the checkpoint's identity cannot be read: {error}"
         raise StateError(msg) from error

@@ -24,7 +24,7 @@ from gapcast.core.learning.scores.compiled_scores import (
 )
 from gapcast.core.learning.scores.drift import Drift
 from gapcast.core.learning.scores.drift_state import DriftState
-from gapcast.core.learning.scores.score_sums import ScoreSums
+from gapcast.core.learning.scores.score_sums import PUBLISHED, ScoreSums
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes
@@ -146,7 +146,7 @@ def test_scores_expired_bucket_starts_at_zero_whatever_it_contains(compiled: boo
     scores.add(outcomes([0], START, 1.0))
     scores._sums.buckets[:] = NAN
     scores.add(outcomes([0], START + 9 * 1440, 2.0))
-    published = scores.columns([0])["told buckets"]
+    published = scores.columns([0])[f"{PUBLISHED} buckets"]
     assert np.isfinite(published[0]).all(axis=1).sum() == 2  # one of the day and one of the week
     assert np.nansum(published[0, :, 1]) == 2.0
 

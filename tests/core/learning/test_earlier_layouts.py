@@ -58,8 +58,8 @@ def new_engine(*, compiled: bool = True) -> Run:
 def restored(*, compiled: bool) -> Run:
     """Return an engine with the stored state, and its forecasts of the minutes after it."""
     snapshot = checkpoint.read(FOLDER / "checkpoint-00000002.npz")
-    assert snapshot.learnt["covariance"].shape == (2, 5, 14, 42)
-    assert snapshot.learnt["due_columns"].shape == (2, 6, 70)
+    assert snapshot.learning_state["covariance"].shape == (2, 5, 14, 42)
+    assert snapshot.learning_state["due_columns"].shape == (2, 6, 70)
     run = new_engine(compiled=compiled)
     assert restore_snapshot(run.engine, snapshot) == ("", [])
     return run.process(readings_of(N_BEFORE, N_BEFORE + N_AFTER), at_a_time=2)
@@ -100,11 +100,11 @@ def test_state_in_blocks_is_that_of_today() -> None:
 def test_pending_forecast_of_an_older_minute_gives_way_to_the_newest() -> None:
     snapshot = checkpoint.read(FOLDER / "checkpoint-00000002.npz")
     for name in ("due_minute", "due"):
-        snapshot.learnt[name] = snapshot.learnt[name].copy()
-    minutes = snapshot.learnt["due_minute"]
+        snapshot.learning_state[name] = snapshot.learning_state[name].copy()
+    minutes = snapshot.learning_state["due_minute"]
     newest, free = minutes.max(), int((minutes[0] == -1).argmax())
     minutes[0, free] = newest - 5  # of a reading that was filled: it never became due
-    snapshot.learnt["due"][0, free] = 7.0
+    snapshot.learning_state["due"][0, free] = 7.0
     run = new_engine()
     assert restore_snapshot(run.engine, snapshot) == ("", [])
     arrays = ensemble_of(run.engine).state.arrays
@@ -137,7 +137,7 @@ def test_submetered_state_in_blocks_gives_the_same_forecasts() -> None:
     before = Run(engine_with()).process(readings[:200])
     today, earlier = capture_snapshot(before.engine), capture_snapshot(before.engine)
     name = "submetered covariance"
-    earlier.learnt[name] = packed_covariance.unpack(earlier.learnt[name])
+    earlier.learning_state[name] = packed_covariance.unpack(earlier.learning_state[name])
     runs = []
     for snapshot in (today, earlier):
         runs.append(Run(engine_with()))

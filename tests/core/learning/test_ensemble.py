@@ -461,11 +461,11 @@ def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
     run = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
     snapshot = capture_snapshot(run.engine)
     name, alter = DAMAGE[what]
-    column = snapshot.learnt.pop(name)
+    column = snapshot.learning_state.pop(name)
     if alter is not None:
-        snapshot.learnt[name] = alter(column)
+        snapshot.learning_state[name] = alter(column)
     with pytest.raises(StateError):
-        ensemble_of(ensemble_engine()).restore_columns(3, snapshot.learnt)
+        ensemble_of(ensemble_engine()).restore_columns(3, snapshot.learning_state)
     engine = ensemble_engine()
     assert restore_snapshot(engine, snapshot).learning != ""
     assert engine.latest() == run.engine.latest()

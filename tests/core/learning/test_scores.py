@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.learning.scores.score_sums import PUBLISHED
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes, streams
@@ -208,7 +209,7 @@ def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> Non
     scores.add(outcomes([0, 1, 2], START, 1.5))
     for row, damage in ((1, NAN), (2, 1e31)):
         columns = scores.columns(range(3))
-        columns["told ever"][row, 1] = damage
+        columns[f"{PUBLISHED} ever"][row, 1] = damage
         scores.restore_columns(columns)
     assert scores.overall()[ALL_TIME].n == 1
     assert [scores.of(row)[LAST_DAY].n for row in range(3)] == [1, 0, 0]
@@ -232,8 +233,8 @@ def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
 def test_scores_restore_rejects_bad_columns() -> None:
     scores = Scores(MEMBERS, 10)
     columns = scores.columns(range(3))
-    with pytest.raises(ValueError, match=r"'told ever' is of shape \(3, 1\), not \(3, 3\)"):
-        scores.restore_columns({**columns, "told ever": np.zeros((3, 1))})
+    with pytest.raises(ValueError, match=rf"'{PUBLISHED} ever' is of shape \(3, 1\), not \(3, 3\)"):
+        scores.restore_columns({**columns, f"{PUBLISHED} ever": np.zeros((3, 1))})
     del columns["bucket_ids"]
     with pytest.raises(ValueError, match="column 'bucket_ids' is missing"):
         scores.restore_columns(columns)
@@ -245,4 +246,4 @@ def test_scores_copy_does_not_change(compiled: bool) -> None:
     copied, columns = scores.copy(), scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))
     assert (copied.of(0)[ALL_TIME].n, scores.of(0)[ALL_TIME].n) == (1, 2)
-    assert columns["told ever"][0, 0] == 1
+    assert columns[f"{PUBLISHED} ever"][0, 0] == 1

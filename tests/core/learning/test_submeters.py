@@ -309,25 +309,25 @@ def test_state_without_submeters_loads_and_the_member_starts(tmp_path: Path) -> 
 def test_damaged_stored_state_of_a_device_starts_again(name: str, tmp_path: Path) -> None:
     before = Run(engine_with()).process(readings_of(100)).engine
     snapshot = capture_snapshot(before)
-    column = snapshot.learnt[f"submetered {name}"]
+    column = snapshot.learning_state[f"submetered {name}"]
     cases = [np.full_like(column, -9 if column.dtype.kind == "i" else 1e30), column[..., :-1], column.astype("U8")]
     if name == "due_minute":
         cases = cases[1:]
     elif name == "due_cells":
         cases.append(np.broadcast_to(N_CELLS, column.shape).astype(column.dtype))  # each is one too many
     for damaged in cases:
-        snapshot.learnt[f"submetered {name}"] = damaged
+        snapshot.learning_state[f"submetered {name}"] = damaged
         after = engine_with()
         assert restore_snapshot(after, snapshot) == ("", [])
         assert not model_of(after).columns(range(1))["submetered followed"].size
-    del snapshot.learnt[f"submetered {name}"]
+    del snapshot.learning_state[f"submetered {name}"]
     assert restore_snapshot(engine_with(), snapshot) == ("", [])
 
 
 @pytest.mark.parametrize("place", [-1, 1])
 def test_damaged_place_of_stored_state_is_no_device(place: int) -> None:
     snapshot = capture_snapshot(Run(engine_with()).process(readings_of(40)).engine)
-    snapshot.learnt["submetered followed"] = np.array([place])
+    snapshot.learning_state["submetered followed"] = np.array([place])
     after = engine_with()
     assert restore_snapshot(after, snapshot) == ("", [])
     assert not model_of(after).columns(range(-1, 2))["submetered followed"].size
@@ -337,7 +337,7 @@ def test_damaged_learned_rows_leave_the_submeters_of_others(tmp_path: Path) -> N
     submeters = {**SUBMETERS, "shop": SUBMETERS["home"]}
     readings = [one for pair in zip(readings_of(50), readings_of(50, "shop"), strict=True) for one in pair]
     snapshot = capture_snapshot(Run(engine_with(submeters)).process(readings).engine)
-    snapshot.learnt["coefficients"][0] = 1e30
+    snapshot.learning_state["coefficients"][0] = 1e30
     after = engine_with(submeters)
     assert restore_snapshot(after, snapshot).learning.startswith("1 rows")
     assert model_of(after).columns(range(2))["submetered followed"].tolist() == [0, 1]

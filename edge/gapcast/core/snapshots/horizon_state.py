@@ -23,9 +23,11 @@ from gapcast.core.outlook import stored_state
 #: The horizon of each device, minutes ``[N]``.
 OF_DEVICES = "of_devices"
 _PLACES, _SIGNATURE = "places", "signature"
+#: What the names of columns with learning state begin with; it is stored, and cannot change.
+LEARNING_PREFIX = "learnt"
 #: Columns of indices of devices, among those that were captured together.
 _TRACKED = {
-    "learnt": (learning_state.TRACKED, submetered_state.TRACKED),
+    LEARNING_PREFIX: (learning_state.TRACKED, submetered_state.TRACKED),
     "outlook": (stored_state.TRACKED,),
 }
 _LATEST = ("kw", "when", "n_observed", "shares")
@@ -36,11 +38,11 @@ Columns = Mapping[str, NDArray[Any]]
 class ForecasterColumns(NamedTuple):
     """The state of one forecaster, as columns of N devices: the newest forecasts, and what was learned.
 
-    ``learnt``, ``scores``, ``drift`` and ``outlook`` are the ``columns`` of its parts, empty without them.
+    ``learning_state``, ``scores``, ``drift`` and ``outlook`` are the ``columns`` of its parts, empty without them.
     """
 
     latest: dict[str, NDArray[Any]]
-    learnt: dict[str, NDArray[Any]]
+    learning_state: dict[str, NDArray[Any]]
     scores: dict[str, NDArray[Any]]
     drift: dict[str, NDArray[Any]]
     outlook: dict[str, NDArray[Any]]
@@ -56,6 +58,10 @@ class ForecasterColumns(NamedTuple):
             one.drift.columns(rows),
             {} if one.outlooks is None else one.outlooks.columns(rows, copies=copies),
         )
+
+
+#: What the names of the columns of each field begin with.
+_PARTS = tuple(LEARNING_PREFIX if field == "learning_state" else field for field in ForecasterColumns._fields)
 
 
 class StoredHorizon(NamedTuple):
@@ -85,7 +91,7 @@ def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray
         at = np.array(places, dtype=np.int64)
         columns[f"{horizon_min}/{_PLACES}"] = at
         columns[f"{horizon_min}/{_SIGNATURE}"] = np.array([forecaster_signature(one)])
-        for part, found in ForecasterColumns.of(one, rows)._asdict().items():
+        for part, found in zip(_PARTS, ForecasterColumns.of(one, rows), strict=True):
             for name, column in found.items():
                 is_index = name in _TRACKED.get(part, ())
                 columns[f"{horizon_min}/{part}/{name}"] = at[column] if is_index else column
@@ -108,7 +114,7 @@ def stored_horizons(columns: Columns, n_devices: int) -> Iterator[StoredHorizon]
             int(horizon),
             places,
             str(signature.flat[0]) if signature.size else "",
-            ForecasterColumns(*(_with_prefix(columns, f"{horizon}/{part}/") for part in ForecasterColumns._fields)),
+            ForecasterColumns(*(_with_prefix(columns, f"{horizon}/{part}/") for part in _PARTS)),
         )
 
 

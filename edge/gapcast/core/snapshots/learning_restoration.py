@@ -19,7 +19,7 @@ from gapcast.core.snapshots.snapshot_checks import implausible_learning, implaus
 def restore_learning(
     forecaster: HorizonForecaster,
     n_devices: int,
-    learnt: dict[str, NDArray[Any]],
+    learning_state: dict[str, NDArray[Any]],
     scores: Columns,
     drift: Columns,
     *,
@@ -27,21 +27,23 @@ def restore_learning(
 ) -> str:
     """Restore learning state, scores and drift; return what was left out, empty if nothing was.
 
-    ``releases``: columns of the learning state are removed from ``learnt`` as soon as they are restored.
+    ``releases``: columns of the learning state are removed from ``learning_state`` as soon as they are restored.
     """
     if forecaster.ensemble is None:
         return ""
     n_bad = 0
     try:
-        if learnt and TRACKED in learnt:
-            tracked = learnt[TRACKED]
-            bad = implausible_learning(learnt)
+        if learning_state and TRACKED in learning_state:
+            tracked = learning_state[TRACKED]
+            bad = implausible_learning(learning_state)
             n_bad = int(bad.sum())
             sound = ~bad & (tracked < n_devices)
             if not sound.all():
-                by_row = {name for name in learnt if name not in OF_ALL_DEVICES and not name.startswith(PREFIX)}
-                learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
-        forecaster.ensemble.restore_columns(n_devices, learnt, releases=releases)
+                by_row = {name for name in learning_state if name not in OF_ALL_DEVICES and not name.startswith(PREFIX)}
+                learning_state = {
+                    name: column[sound] if name in by_row else column for name, column in learning_state.items()
+                }
+        forecaster.ensemble.restore_columns(n_devices, learning_state, releases=releases)
         for columns, scorer, of_drift in ((scores, forecaster.scores, False), (drift, forecaster.drift, True)):
             if columns:
                 scorer.restore_columns(columns)

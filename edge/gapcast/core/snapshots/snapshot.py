@@ -28,14 +28,14 @@ class Snapshot:
     the bits of :class:`~gapcast.core.streams.device_streams.Stream`, lowest first, as is ``filled`` (None: no minute
     was); ``last_minute`` and ``n_seen`` are ``[N]``; the ``latest_`` ones are
     :meth:`gapcast.core.forecasts.newest_forecast_columns.NewestForecastColumns.columns` of ``model``. ``held`` and
-    ``late_runs`` are readings that are not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
-    :class:`~gapcast.core.learning.ensemble.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.scores.Scores` and
-    :class:`~gapcast.core.learning.scores.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
-    that of the engine (empty: not known). ``submeters`` are the names of the submeters' channels. ``plans`` are the
-    announced loads; ``latest_planned`` are the indices of devices whose newest forecast contains planned power, each
-    with the mean without it and the planned power, kW; ``week`` are the ``columns`` of
-    :class:`~gapcast.core.streams.week.WeekHistory`, empty without one. ``outlook`` are those of
-    :class:`~gapcast.core.outlook.outlook_forecaster.OutlookForecaster`, ``demand`` those of
+    ``late_runs`` are readings that are not accepted yet; ``learning_state``, ``scores`` and ``drift`` are the
+    ``columns`` of :class:`~gapcast.core.learning.ensemble.ensemble.Ensemble`,
+    :class:`~gapcast.core.learning.scores.scores.Scores` and :class:`~gapcast.core.learning.scores.drift.Drift`.
+    ``meters`` are the meters with an open minute; ``time_zone`` is that of the engine (empty: not known). ``submeters``
+    are the names of the submeters' channels. ``plans`` are the announced loads; ``latest_planned`` are the indices of
+    devices whose newest forecast contains planned power, each with the mean without it and the planned power, kW;
+    ``week`` are the ``columns`` of :class:`~gapcast.core.streams.week.WeekHistory`, empty without one. ``outlook`` are
+    those of :class:`~gapcast.core.outlook.outlook_forecaster.OutlookForecaster`, ``demand`` those of
     :class:`~gapcast.core.demand.demand_forecaster.DemandForecaster`. ``horizons`` is the state of devices with a
     horizon of their own (:mod:`.horizon_state`), empty without any. ``imported`` are the devices whose newest minute is
     the last of imported ones. Unless ``is_copy``, columns are views of the engine's arrays: they are to be read before
@@ -56,7 +56,7 @@ class Snapshot:
     latest_when: I64
     latest_n_observed: NDArray[np.int32]
     latest_shares: F32
-    learnt: dict[str, NDArray[Any]]
+    learning_state: dict[str, NDArray[Any]]
     scores: dict[str, NDArray[Any]]
     drift: dict[str, NDArray[Any]]
     meters: list[MeterState] = field(default_factory=list)
@@ -102,7 +102,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
         latest_when=main.latest["when"],
         latest_n_observed=main.latest["n_observed"],
         latest_shares=main.latest["shares"],
-        learnt=main.learnt,
+        learning_state=main.learning_state,
         scores=main.scores,
         drift=main.drift,
         meters=list(meters),

@@ -72,16 +72,16 @@ def implausible_devices(snapshot: Snapshot) -> Mask:
     return ~plausible
 
 
-def implausible_learning(learnt: Mapping[str, NDArray[Any]]) -> Mask:
+def implausible_learning(learning_state: Mapping[str, NDArray[Any]]) -> Mask:
     """Return which rows of the learning state are implausible, ``[F]`` in the order of its array :data:`TRACKED`.
 
     An array with another number of rows is not checked here: restoring it raises an error.
     """
-    bad = np.zeros(len(learnt[TRACKED]), dtype=np.bool_)
+    bad = np.zeros(len(learning_state[TRACKED]), dtype=np.bool_)
     for name, (low, high, allows_nan) in _LEARNT.items():
-        if name in learnt and learnt[name].shape[:1] == bad.shape:
-            bad |= ~_are_within(learnt[name], low, high, allows_nan=allows_nan)
-    seen, memory = learnt.get("seen"), learnt.get("memory")
+        if name in learning_state and learning_state[name].shape[:1] == bad.shape:
+            bad |= ~_are_within(learning_state[name], low, high, allows_nan=allows_nan)
+    seen, memory = learning_state.get("seen"), learning_state.get("memory")
     if seen is not None and seen.shape == (len(bad), 4):
         seen = np.where(np.isnan(seen) & (np.arange(4) == 2), 0.0, seen)  # noqa: PLR2004 - log(width) not known yet
         bad |= ~((seen >= _SEEN_MIN) & (seen <= _SEEN_MAX)).all(axis=1)

@@ -61,10 +61,12 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
     _restore_newest(engine, snapshot)
     engine.plans.restore(snapshot.plans)
     main, n_devices = engine.horizons.main, len(buffers)
-    of_main = restore_learning(main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift, releases=releases)
+    of_main = restore_learning(
+        main, n_devices, snapshot.learning_state, snapshot.scores, snapshot.drift, releases=releases
+    )
     if releases:
-        for name in snapshot.learnt.keys() - OF_ALL_DEVICES:
-            del snapshot.learnt[name]
+        for name in snapshot.learning_state.keys() - OF_ALL_DEVICES:
+            del snapshot.learning_state[name]
     problems = (
         of_main,
         restore_outlooks(main, n_devices, snapshot.outlook),
@@ -194,7 +196,7 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
             scores = expanded(forecaster.scores.columns(rows), columns.scores, stored.places)
             drift = expanded(forecaster.drift.columns(rows), columns.drift, stored.places)
             problems += (
-                restore_learning(forecaster, n_devices, dict(columns.learnt), scores, drift),
+                restore_learning(forecaster, n_devices, dict(columns.learning_state), scores, drift),
                 restore_outlooks(forecaster, n_devices, columns.outlook),
             )
     except (StateError, ValueError, IndexError, TypeError) as error:
@@ -213,7 +215,7 @@ def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int,
     if before is None:  # all devices had the main horizon
         main_min = engine.horizons.main.horizon_min
         with suppress(StateError):
-            main_min = horizon_of(snapshot.learnt) if snapshot.learnt else main_min
+            main_min = horizon_of(snapshot.learning_state) if snapshot.learning_state else main_min
         before = [main_min] * len(snapshot.devices)
     now = [engine.forecaster_of(device).horizon_min for device in snapshot.devices]
     both = zip(snapshot.devices, before, now, strict=True)

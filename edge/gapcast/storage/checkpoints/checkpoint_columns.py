@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.readings.state_limits import is_plausible_meter
+from gapcast.core.snapshots.horizon_state import LEARNING_PREFIX
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.windows.window import WindowSpec
 from gapcast.storage.checkpoints.checkpoint_header import CheckpointHeader
@@ -29,9 +30,11 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_n_observed": np.int32,
 }
 #: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and with these
-#: prefixes learning state and the quarter-hours of a week.
+#: prefixes the columns of these fields: learning state, the quarter-hours of a week and others.
 _SHARES, _FILLED = "latest_shares", "filled"
-_WITH_PREFIX = ("learnt", "scores", "drift", "week", "outlook", "demand", "horizons")
+_WITH_PREFIX = {LEARNING_PREFIX: "learning_state"} | {
+    name: name for name in ("scores", "drift", "week", "outlook", "demand", "horizons")
+}
 
 
 def arrays_of(snapshot: Snapshot) -> dict[str, NDArray[Any]]:
@@ -39,8 +42,8 @@ def arrays_of(snapshot: Snapshot) -> dict[str, NDArray[Any]]:
     more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
     if snapshot.filled is not None:
         more[_FILLED] = snapshot.filled
-    for part in _WITH_PREFIX:
-        more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
+    for part, field in _WITH_PREFIX.items():
+        more |= {f"{part}/{name}": column for name, column in getattr(snapshot, field).items()}
     about = CheckpointHeader(
         version=VERSION,
         context=snapshot.spec.context,
@@ -76,8 +79,8 @@ def snapshot_of(arrays: Mapping[str, NDArray[Any]]) -> Snapshot:
     about = CheckpointHeader.model_validate_json(arrays[_ABOUT].tobytes())
     columns: dict[str, Any] = {name: arrays[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
     more = {name: arrays[name] for name in about.more}
-    for part in _WITH_PREFIX:
-        columns[part] = {n.removeprefix(f"{part}/"): column for n, column in more.items() if n.startswith(f"{part}/")}
+    for part, field in _WITH_PREFIX.items():
+        columns[field] = {n.removeprefix(f"{part}/"): column for n, column in more.items() if n.startswith(f"{part}/")}
     return Snapshot(
         spec=WindowSpec(about.context, about.padding),
         channels=about.channels,
