@@ -72,7 +72,7 @@ class LimitSettings(SettingsSection):
     max_kw: float = Field(default=100.0, le=1e6)
 
     @model_validator(mode="after")
-    def _ordered(self) -> LimitSettings:
+    def _check_order(self) -> LimitSettings:
         if self.min_kw >= self.max_kw:
             msg = f"min_kw ({self.min_kw:g}) must be below max_kw ({self.max_kw:g})"
             raise ValueError(msg)
@@ -109,7 +109,7 @@ class SiteSettings(SettingsSection):
 
     @field_validator("timezone")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _check_timezone(cls, name: str) -> str:
         zone_of(name)
         return name
 
@@ -161,7 +161,7 @@ class Settings(SettingsSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _sharded_topic(cls, values: Any) -> Any:
+    def _add_shard_topic(cls, values: Any) -> Any:
         if not isinstance(values, dict) or values.get("shards") is None:
             return values
         topics = values.get("topics", {})
@@ -175,7 +175,7 @@ class Settings(SettingsSection):
         return split_list(shards)
 
     @model_validator(mode="after")
-    def _meters_are_shared(self) -> Settings:
+    def _check_sharing(self) -> Settings:
         topics = {f"topics.{name}": str(topic) for name, topic in self.topics}
         of_sources = {f"sources.{i}.topic": source.topic for i, source in enumerate(self.sources)}
         for problem in sharing_problems(self.shards, topics, of_sources):
@@ -194,26 +194,26 @@ class Settings(SettingsSection):
         return self
 
     @model_validator(mode="after")
-    def _submeters_are_consistent(self) -> Settings:
+    def _check_submeters(self) -> Settings:
         is_shared = self.shards is not None or self.mqtt.share_group is not None
         for problem in submeter_problems(self.submeters, self.sources, self.topics.reading, is_shared=is_shared):
             raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
-    def _devices_are_known(self) -> Settings:
+    def _check_devices(self) -> Settings:
         for problem in device_problems(self.sources, self.demand, self.forecast):
             raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
-    def _demand_is_possible(self) -> Settings:
+    def _check_demand(self) -> Settings:
         for problem in demand_problems(self.demand, self.limits.max_kw, has_outlook=self.outlook.is_wanted):
             raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
-    def _reads_no_own_topic(self) -> Settings:
+    def _check_topics(self) -> Settings:
         topics, demand = self.topics, self.demand
         prefix = self.homeassistant.discovery_prefix if self.homeassistant.enabled else None
         published = published_topics(topics, prefix, has_outlook=self.outlook.is_wanted, has_demand=demand.is_limited)
@@ -223,7 +223,7 @@ class Settings(SettingsSection):
         return self
 
     @model_validator(mode="after")
-    def _availability_is_published(self) -> Settings:
+    def _check_availability(self) -> Settings:
         if self.homeassistant.enabled and not self.devices.stale_after_min:
             msg = "homeassistant.enabled needs devices.stale_after_min above 0: it uses each device's availability"
             raise ValueError(msg)

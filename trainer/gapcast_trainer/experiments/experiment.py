@@ -71,7 +71,7 @@ class Experiment(ExperimentSection):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Experiment:
+    def _check_consistency(self) -> Experiment:
         problem = problem_with(self.window.features)
         if problem:
             raise ValueError(problem)

@@ -31,7 +31,7 @@ class Between(BaseModel):
     log: bool = False
 
     @model_validator(mode="after")
-    def _rising(self) -> Between:
+    def _check_order(self) -> Between:
         if self.low >= self.high or (self.log and self.low <= 0):
             msg = f"low must be below high, and above 0 with log, not {self.low} and {self.high}"
             raise ValueError(msg)

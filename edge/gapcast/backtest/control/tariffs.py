@@ -39,13 +39,13 @@ class Tariff(SettingsSection):
 
     @field_validator("demand")
     @classmethod
-    def _has_its_own_floor(cls, demand: DemandKeys) -> DemandKeys:
+    def _default_floor(cls, demand: DemandKeys) -> DemandKeys:
         """The default of ``[demand]`` is that of one tariff."""
         return demand if "floor_kw" in demand.model_fields_set else demand.model_copy(update={"floor_kw": 0.0})
 
     @field_validator("per_kw_month", mode="before")
     @classmethod
-    def _one_or_twelve(cls, prices: object) -> object:
+    def _check_monthly_prices(cls, prices: object) -> object:
         many = [prices] if isinstance(prices, (int, float)) else prices
         if not isinstance(many, (list, tuple)) or len(many) not in (1, _MONTHS):
             msg = "give one price, or twelve from January on"
@@ -53,7 +53,7 @@ class Tariff(SettingsSection):
         return many
 
     @model_validator(mode="after")
-    def _has_one_price(self) -> Tariff:
+    def _check_prices(self) -> Tariff:
         if bool(self.steps) == bool(self.per_kw_month):
             msg = "give either per_kw_month or steps"
             raise ValueError(msg)

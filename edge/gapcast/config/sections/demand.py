@@ -55,7 +55,7 @@ class DemandKeys(RegisterKeys):
 
     @field_validator("window_min")
     @classmethod
-    def _divides_hour(cls, window_min: int) -> int:
+    def _check_window(cls, window_min: int) -> int:
         if window_min not in WINDOW_MINUTES:
             *others, last = map(str, WINDOW_MINUTES)
             msg = f"windows must divide the hour evenly: use {', '.join(others)} or {last} minutes"
@@ -64,7 +64,7 @@ class DemandKeys(RegisterKeys):
 
     @field_validator("limit_kw", mode="before")
     @classmethod
-    def _limit(cls, limit: object) -> object:
+    def _parse_limit(cls, limit: object) -> object:
         if limit is None or limit in (MONTH_PEAK, NO_LIMIT):
             return limit
         try:
@@ -78,7 +78,7 @@ class DemandKeys(RegisterKeys):
 
     @field_validator("risk")
     @classmethod
-    def _is_risk(cls, risk: float) -> float:
+    def _check_risk(cls, risk: float) -> float:
         if not _LOWEST_RISK <= risk <= _HIGHEST_RISK:
             msg = f"must be a probability from {_LOWEST_RISK:f} to {_HIGHEST_RISK}, as 0.05 for 5 %"
             raise ValueError(msg)
@@ -108,7 +108,7 @@ class DemandDeviceSettings(DemandKeys):
 
     @field_validator("device")
     @classmethod
-    def _is_device(cls, device: str) -> str:
+    def _check_device(cls, device: str) -> str:
         if not is_device_id(device):
             msg = f"cannot name a device: {DEVICE_ID_RULE}"
             raise ValueError(msg)
@@ -121,7 +121,7 @@ class DemandSettings(DemandKeys):
     devices: tuple[DemandDeviceSettings, ...] = ()
 
     @model_validator(mode="after")
-    def _devices_differ(self) -> DemandSettings:
+    def _check_devices_differ(self) -> DemandSettings:
         names = [one.device for one in self.devices]
         for i, name in enumerate(names):
             if name in names[:i]:

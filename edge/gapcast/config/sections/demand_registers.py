@@ -29,7 +29,7 @@ class RegisterKeys(SettingsSection):
 
     @field_validator("running_path", "month_peak_path")
     @classmethod
-    def _is_path(cls, path: str) -> str:
+    def _check_path(cls, path: str) -> str:
         if path:
             parse_path(path)
         return path

@@ -45,7 +45,7 @@ class ForecastSettings(SettingsSection):
 
     @field_validator("devices")
     @classmethod
-    def _are_devices(cls, devices: dict[str, ForecastDeviceSettings]) -> dict[str, ForecastDeviceSettings]:
+    def _check_devices(cls, devices: dict[str, ForecastDeviceSettings]) -> dict[str, ForecastDeviceSettings]:
         for device in devices:
             if not is_device_id(device):
                 raise ValueError(device_id_problem(device))
@@ -72,7 +72,7 @@ class LearningSettings(SettingsSection):
 
     @field_validator("refit", mode="wrap")
     @classmethod
-    def _is_choice(cls, refit: object, handler: Callable[[object], object]) -> object:
+    def _check_refit(cls, refit: object, handler: Callable[[object], object]) -> object:
         try:
             return handler(refit)
         except ValidationError as error:

@@ -31,7 +31,7 @@ class TlsSettings(SettingsSection):
         return split_list(alpn)
 
     @model_validator(mode="after")
-    def _consistent(self) -> TlsSettings:
+    def _check_consistency(self) -> TlsSettings:
         used = sorted(name for name, value in self if name != "enabled" and value)
         if used and not self.enabled:
             msg = f"{used[0]} is set but TLS is off, and the connection would be unencrypted: set enabled = true"
@@ -71,7 +71,7 @@ class MqttSettings(SettingsSection):
     shared_by: Literal["topic-hash"] | None = None
 
     @model_validator(mode="after")
-    def _shares_by_topic(self) -> MqttSettings:
+    def _check_sharing(self) -> MqttSettings:
         if (self.share_group is None) != (self.shared_by is None):
             msg = (
                 'share_group and shared_by = "topic-hash" must be set together: only a broker that distributes by the '

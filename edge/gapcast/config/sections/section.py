@@ -101,7 +101,7 @@ class SettingsSection(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_plain(cls, value: Any, info: ValidationInfo) -> Any:
+    def _check_plain(cls, value: Any, info: ValidationInfo) -> Any:
         if problem := plain_value_problem(value, cls.model_fields[str(info.field_name)].annotation):
             raise ValueError(problem)
         return value

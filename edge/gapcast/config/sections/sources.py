@@ -57,7 +57,7 @@ class SourceSettings(SettingsSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_preset(cls, values: Any) -> Any:
+    def _merge_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict) or values.get("preset") is None:
             return values
         name = values["preset"]
@@ -68,32 +68,32 @@ class SourceSettings(SettingsSection):
 
     @field_validator("value", "part_value", mode="before")
     @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
+    def _as_tuple(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
     @field_validator("value", "part_value")
     @classmethod
-    def _are_sums(cls, sums: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_sums(cls, sums: tuple[str, ...]) -> tuple[str, ...]:
         for text in sums:
             parse_sum(text)
         return sums
 
     @field_validator("time", *FEATURE_KEYS)
     @classmethod
-    def _is_path(cls, path: str | None) -> str | None:
+    def _check_path(cls, path: str | None) -> str | None:
         if path is not None:
             parse_path(path)
         return path
 
     @field_validator("timezone")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _check_timezone(cls, name: str) -> str:
         if name:
             zone_of(name)
         return name
 
     @model_validator(mode="after")
-    def _consistent(self) -> SourceSettings:
+    def _check_consistency(self) -> SourceSettings:
         for problem in self._problems():
             raise ValueError(problem)
         return self

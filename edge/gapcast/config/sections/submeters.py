@@ -27,14 +27,14 @@ class SubmeterSettings(SourceSettings):
 
     @field_validator("of")
     @classmethod
-    def _is_device(cls, device: str) -> str:
+    def _check_device(cls, device: str) -> str:
         if not is_device_id(device):
             raise ValueError(device_id_problem(device))
         return device
 
     @model_validator(mode="before")
     @classmethod
-    def _has_no_device(cls, values: Any) -> Any:
+    def _check_has_no_device(cls, values: Any) -> Any:
         """Reject a device; that of a preset, which is merged later, has no effect."""
         if isinstance(values, dict) and values.get("device"):
             msg = "a submeter is not a device of its own: remove device, and name the device that it belongs to as of"
@@ -42,7 +42,7 @@ class SubmeterSettings(SourceSettings):
         return values
 
     @model_validator(mode="after")
-    def _is_one_meter(self) -> SubmeterSettings:
+    def _check_is_one_meter(self) -> SubmeterSettings:
         found = [one for one in _PLACEHOLDERS if one in self.topic]
         if found:
             msg = f"topic {self.topic!r} has {found[0]}: write the topic of this submeter, as in tele/car/SENSOR"

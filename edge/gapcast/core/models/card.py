@@ -73,7 +73,7 @@ class ModelCard(CardPart):
     golden: Golden
 
     @model_validator(mode="after")
-    def _consistent(self) -> ModelCard:
+    def _check_consistency(self) -> ModelCard:
         self._check_features()
         leads = self.lead_times_min
         if leads != sorted(set(leads)) or leads[0] < 1:

@@ -60,7 +60,7 @@ class MultiscaleHyper(Hyper):
         return fields if self.analogs else {key: fields[key] for key in fields if key != "analogs"}
 
     @model_validator(mode="after")
-    def _fits(self) -> MultiscaleHyper:
+    def _check_consistency(self) -> MultiscaleHyper:
         if self.far_units and self.far_units != self.near_units[0]:
             msg = f"far_units must be 0 or near_units[0] ({self.near_units[0]}), whose state it starts"
             raise ValueError(msg)
