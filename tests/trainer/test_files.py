@@ -12,7 +12,7 @@ from gapcast.bundled import models_path
 from gapcast.predictors.models_folder.store import load_model
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import TrainerError
-from gapcast_trainer.export.exported import install
+from gapcast_trainer.export.exported_folder import install
 from gapcast_trainer.files import atomic_path, write_atomically
 
 

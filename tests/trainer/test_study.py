@@ -13,8 +13,8 @@ from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.household import Household, load
 from gapcast_trainer.study.line import Line, coefficients
+from gapcast_trainer.study.random_split import N_TEST, N_TRAIN, check_shapes, cut_in_order, draw, windows
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
-from gapcast_trainer.study.shuffled import N_TEST, N_TRAIN, check_shapes, cut_in_order, draw, windows
 from tests.support import uci_files
 from tests.trainer import synthetic
 

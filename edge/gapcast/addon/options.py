@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
-from gapcast.core.documents.field_problem import shown_value, value_problem
+from gapcast.core.documents.field_problem import value_in_parentheses, value_problem
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.source_topics import PART
 
@@ -68,7 +68,7 @@ def settings_of(
         first = error.errors()[0]
         key, problem = _option_of(first["loc"]), value_problem(first).replace("mqtt.", _MQTT)
         may_be_secret = "password" in key or "@" in str(first["input"])
-        shown = "" if may_be_secret or not key else shown_value(first)
+        shown = "" if may_be_secret or not key else value_in_parentheses(first)
         msg = f"option {key}: {problem}{shown}" if key else f"option {_in_options(problem.removeprefix('demand.'))}"
         raise SettingsError(msg) from error
     except SettingsError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, Problem, internal_error, problem_of, too_large
 from gapcast.core.demand.documents.headroom_document import headroom_document
-from gapcast.core.documents.wording import unknown_key
+from gapcast.core.documents.message_format import unknown_key
 from gapcast.core.errors import NoDemandError, RequestError
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.queries.queries import ServiceQueries

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gapcast.app.models.installed_models import InstalledModelError
 from gapcast.app.models.models import admission_of, library_of, load_models
 from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError
 from gapcast.core.windows.features import DERIVED
 from gapcast.predictors.tflite.runtime import load_interpreter

@@ -13,7 +13,7 @@ from gapcast.check.registers import RegisterListener
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
-from gapcast.core.documents.wording import counted, listed
+from gapcast.core.documents.message_format import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 

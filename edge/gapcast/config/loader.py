@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from gapcast.config.checks.unknown_keys import unknown_key_problem
 from gapcast.config.files.secret_file import read_secret
 from gapcast.config.settings import Settings
-from gapcast.core.documents.field_problem import shown_value, value_problem
+from gapcast.core.documents.field_problem import value_in_parentheses, value_problem
 from gapcast.core.errors import SettingsError
 
 FILE_SUFFIX = "_file"
@@ -66,7 +66,7 @@ def _problem_of(error: ValidationError) -> str:
         problem = f"is a list of sections: write [[{key}]] in two pairs of brackets"
     # A misspelt or missing key may also contain a secret, and so may an address with an account.
     may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, *_NO_SECTION}
-    shown = "" if may_be_secret or "@" in str(first["input"]) else shown_value(first)
+    shown = "" if may_be_secret or "@" in str(first["input"]) else value_in_parentheses(first)
     return f"configuration key {key}: {problem}{shown}" if key else f"configuration: {problem}{shown}"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SourceError
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.time_grid import minute_label, minute_of

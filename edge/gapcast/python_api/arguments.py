@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.bundled import models_path
-from gapcast.core.documents.wording import shown_argument
+from gapcast.core.documents.message_format import shown_argument
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.time_grid import minute_of
 from gapcast.predictors.models_folder.files import REGISTRY_FILE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.status.status_snapshot import DeviceLine, ScoreLine, StatusSnapshot
 
 _PERIODS = {"last_day": "last day", "last_week": "last week", "ever": "all time"}

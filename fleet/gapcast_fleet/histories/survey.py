@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.core.time_grid import local_label
 
 _SHOWN = 5

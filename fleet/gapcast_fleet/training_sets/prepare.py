@@ -15,7 +15,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from gapcast.core.documents import wording
+from gapcast.core.documents import message_format
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import Limits
 from gapcast.core.time_grid import minute_label
@@ -143,7 +143,7 @@ def lines(manifest: Manifest) -> Iterator[str]:
             each = f"{most.n_taken[part]:,} each"
             if fewest.n_taken[part] < most.n_taken[part]:
                 each = f"{fewest.n_taken[part]:,} ({fewest.name}) to {most.n_taken[part]:,} each"
-            yield f"{part}: {manifest.n_rows(part):,} windows of {wording.counted(len(houses), 'house')}, {each}"
+            yield f"{part}: {manifest.n_rows(part):,} windows of {message_format.counted(len(houses), 'house')}, {each}"
     if not manifest.names(left_out=True):
         yield "no house is left out: `gapcast-trainer export` will have no house to score the model on (--leave-out)"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.report import Report

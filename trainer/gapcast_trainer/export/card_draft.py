@@ -12,7 +12,7 @@ from gapcast.core.models.card import CompactHistory, Feature, ModelCard
 from gapcast.core.models.card_provenance import ModelScore, ModelScores, TrainedOn
 from gapcast.core.models.golden_example import Golden
 from gapcast.core.windows.features import UNITS
-from gapcast_trainer.export.exported import shortest_decimals, training_record
+from gapcast_trainer.export.exported_folder import shortest_decimals, training_record
 from gapcast_trainer.git_commit import UNKNOWN_COMMIT, git_commit
 from gapcast_trainer.training.run import Run, utc_now
 

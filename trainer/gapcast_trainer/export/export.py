@@ -23,7 +23,7 @@ from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.export.card_draft import draft_card
-from gapcast_trainer.export.exported import NO_TEST, ExportedModel, install, shortest_decimals
+from gapcast_trainer.export.exported_folder import NO_TEST, ExportedModel, install, shortest_decimals
 from gapcast_trainer.export.outlook import export_outlook
 from gapcast_trainer.export.score import score
 from gapcast_trainer.families import find_family

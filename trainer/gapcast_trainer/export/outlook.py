@@ -19,7 +19,7 @@ from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card
-from gapcast_trainer.export.exported import NO_TEST, ExportedModel, install, shortest_decimals
+from gapcast_trainer.export.exported_folder import NO_TEST, ExportedModel, install, shortest_decimals
 from gapcast_trainer.export.score import card_skill
 from gapcast_trainer.tflite.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
 from gapcast_trainer.training.outlook.house_windows import HouseWindows

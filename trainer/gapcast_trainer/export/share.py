@@ -14,7 +14,7 @@ from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.models_folder.store import load_model, read_card
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.errors import ExportError
-from gapcast_trainer.export.exported import install
+from gapcast_trainer.export.exported_folder import install
 from gapcast_trainer.tflite import shared_trunk
 from gapcast_trainer.tflite.shared_trunk import SharedTrunk
 

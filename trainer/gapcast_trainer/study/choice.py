@@ -17,9 +17,9 @@ from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.data.windows import Examples, WindowTask
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.contenders import load_models
-from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes
 from gapcast_trainer.study.settings import StudySettings
+from gapcast_trainer.study.study_errors import errors_of
 
 #: Numbers of observed readings at which the warm-up is scored.
 WARM_UP = (2, 5, 10, 30)

@@ -64,7 +64,7 @@ def persistence() -> Contender:
 
 def study_network(weights: Path) -> Contender:
     """Return the study's model 1 with its trained weights, padded with zeros as in the study."""
-    from gapcast_trainer.study.fitting import forecast  # noqa: PLC0415 - imports TensorFlow
+    from gapcast_trainer.study.network_training import forecast  # noqa: PLC0415 - imports TensorFlow
 
     network = build(MODEL_1)
     network.load_weights(str(weights))

@@ -15,9 +15,9 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples
-from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
+from gapcast_trainer.study.study_errors import errors_of
 
 WINDOWS_MIN = (2, 3, 5, 10, 15, 20, 30)
 FORGETTING = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from gapcast_trainer.files import write_atomically
-from gapcast_trainer.study.errors_of import errors_of
-from gapcast_trainer.study.fitting import Fitted, fit, forecast
 from gapcast_trainer.study.household import Household, scored_minutes
+from gapcast_trainer.study.network_training import Fitted, fit, forecast
 from gapcast_trainer.study.networks import MODEL_1, Recipe
+from gapcast_trainer.study.random_split import Arrays, check_shapes, draw, windows
 from gapcast_trainer.study.settings import HORIZON_MIN, SHARE, StudySettings, study_task
-from gapcast_trainer.study.shuffled import Arrays, check_shapes, draw, windows
+from gapcast_trainer.study.study_errors import errors_of
 
 #: Number of the last predictions that the study plots with their outcomes.
 N_SHOWN = 500

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from gapcast.core.arrays.array_types import F32, I64
 from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows
 from gapcast_trainer.study.settings import StudySettings
+from gapcast_trainer.study.study_errors import errors_of
 
 How = Literal["zeros in front", "oldest in front", "mask in front", "zeros behind"]
 CONTEXT = 30

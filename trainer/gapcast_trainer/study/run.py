@@ -16,7 +16,7 @@ from gapcast_trainer.study.household import Household
 from gapcast_trainer.study.line import compare as compare_lines
 from gapcast_trainer.study.networks import MODEL_1, MODEL_2, Recipe
 from gapcast_trainer.study.settings import StudySettings
-from gapcast_trainer.study.streaming import compare as compare_streams
+from gapcast_trainer.study.streaming_validation import compare as compare_streams
 
 Step = Callable[[Household, StudySettings], dict[str, Any]]
 Results = dict[str, dict[str, Any]]
@@ -37,7 +37,7 @@ def _study(number: int) -> Step:
 
 def _contiguous(number: int) -> Step:
     def step(household: Household, settings: StudySettings) -> dict[str, Any]:
-        from gapcast_trainer.study.ordered import contiguous  # noqa: PLC0415 - imports TensorFlow
+        from gapcast_trainer.study.chronological_split import contiguous  # noqa: PLC0415 - imports TensorFlow
 
         return contiguous(household, settings, _recipe(number, settings))
 
@@ -46,7 +46,7 @@ def _contiguous(number: int) -> Step:
 
 def _on_all(number: int) -> Step:
     def step(household: Household, settings: StudySettings) -> dict[str, Any]:
-        from gapcast_trainer.study.ordered import on_all  # noqa: PLC0415 - imports TensorFlow
+        from gapcast_trainer.study.chronological_split import on_all  # noqa: PLC0415 - imports TensorFlow
 
         return on_all(household, settings, _recipe(number, settings))
 

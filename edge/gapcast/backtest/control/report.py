@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gapcast.backtest.control.run import HouseControl, LoadControl, StrategyResult
 from gapcast.backtest.control.tariffs import Tariff
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 
 
 def control_lines(control: LoadControl) -> Iterator[str]:

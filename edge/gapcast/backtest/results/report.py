@@ -13,7 +13,7 @@ from gapcast.backtest.results.results import Backtest
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNING, InfeasibleLimit, text_of
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ElapsedScore
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecasts.outcomes import PERSISTENCE
 from gapcast.core.learning.scores.summary import Summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gapcast.core.documents.wording import SHOWN_CHARS, unknown_key
+from gapcast.core.documents.message_format import SHOWN_CHARS, unknown_key
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
 from gapcast.core.time_grid import minute_of

@@ -76,10 +76,10 @@ def problem_and_value(error: Error) -> str:
 
     Those name the value where that helps.
     """
-    return f"{value_problem(error)}{'' if error['type'] == _OWN else shown_value(error)}"
+    return f"{value_problem(error)}{'' if error['type'] == _OWN else value_in_parentheses(error)}"
 
 
-def shown_value(error: Error) -> str:
+def value_in_parentheses(error: Error) -> str:
     """Return the value of ``error`` in parentheses; empty if it has keys of its own, or if there is none."""
     value = error["input"]
     return "" if error["type"] in _WITHOUT_VALUE or isinstance(value, Mapping) else f" (it is {_SHORT.repr(value)})"

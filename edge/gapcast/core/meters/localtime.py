@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
-from gapcast.core.documents.wording import SHOWN_CHARS
+from gapcast.core.documents.message_format import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)

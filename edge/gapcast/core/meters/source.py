@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Literal, NamedTuple
 
-from gapcast.core.documents.wording import SHOWN_CHARS
+from gapcast.core.documents.message_format import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.localtime import is_local_time, local_instant_of
 from gapcast.core.meters.minutes import HeldValue

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gapcast.core.documents.wording import SHOWN_CHARS, shown_value
+from gapcast.core.documents.message_format import SHOWN_CHARS, shown_value
 from gapcast.core.errors import PayloadError
 
 _OPERATOR = re.compile(r"\s([+-])\s")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gapcast.core.documents.wording import shown_value, unknown_key
+from gapcast.core.documents.message_format import shown_value, unknown_key
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
 from gapcast.core.time_grid import MINUTE_MS, instant_label, minute_label

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from gapcast.core.documents.wording import shown_value
+from gapcast.core.documents.message_format import shown_value
 from gapcast.core.errors import PayloadError
 from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS
 from gapcast.core.windows.features import GAP, UNITS

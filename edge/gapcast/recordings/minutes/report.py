@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.core.engine import Engine
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.samples import SampleCount

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gapcast.core.documents.wording import listed
+from gapcast.core.documents.message_format import listed
 from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.event_feed import EventFeed

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gapcast.config.sections.mqtt import TopicSettings
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.session.session import Session

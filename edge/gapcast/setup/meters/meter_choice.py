@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from gapcast.core.documents.wording import listed
+from gapcast.core.documents.message_format import listed
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.source_topics import DEVICE
 from gapcast.setup.messages.message_recording import MessageRecording

@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from gapcast.core.documents.wording import counted, listed
+from gapcast.core.documents.message_format import counted, listed
 from gapcast.presets import presets
 from gapcast.setup.meters.preset_recognition import Candidate
 

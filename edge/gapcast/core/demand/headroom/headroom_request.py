@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gapcast.core.documents.wording import shown_value
+from gapcast.core.documents.message_format import shown_value
 from gapcast.core.errors import RequestError
 from gapcast.core.time_grid import DAY_MIN
 

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.networks import Recipe, build
+from gapcast_trainer.study.random_split import Arrays
 from gapcast_trainer.study.settings import SEED
-from gapcast_trainer.study.shuffled import Arrays
 from gapcast_trainer.training.descent.compiled_state import create_state
 
 _ROWS_AT_ONCE = 8_192

@@ -21,10 +21,10 @@ from gapcast.core.windows.window import MIN_OBSERVED, WindowSpec
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.study.contenders import Contender, LineContender, load_models, of_model, persistence, study_network
-from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household
 from gapcast_trainer.study.line import best_line
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
+from gapcast_trainer.study.study_errors import errors_of
 
 RESTART_MIN = 60
 #: Maximum number of readings since the start with separate scores.

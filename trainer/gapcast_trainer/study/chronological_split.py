@@ -10,12 +10,12 @@ import numpy as np
 from gapcast_trainer.data.split import SplitPart, minute_at
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.study.fitting import fit
 from gapcast_trainer.study.household import Household, whole_windows
+from gapcast_trainer.study.network_training import fit
 from gapcast_trainer.study.networks import MODEL_1, MODEL_2, Recipe
 from gapcast_trainer.study.original import on_own_test, score_in_order
+from gapcast_trainer.study.random_split import Arrays, cut_in_order, windows
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
-from gapcast_trainer.study.shuffled import Arrays, cut_in_order, windows
 
 #: Settings for all data, changed only to save time: 1.3 million windows are 81 times the
 #: study's. Batches are larger, so that an epoch takes seconds (model 1) to a minute or two (model 2); the learning
