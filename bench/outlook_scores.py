@@ -28,7 +28,7 @@ def score_file(path: Path, model: Path, since: datetime | None, every: int) -> O
     """Return the scores of the model in ``model`` on every ``every``-th window of the clean file ``path``."""
     predictor = load_model(model)
     series = clean_file.read(path).series
-    house = HouseWindows.of(series.first_minute, series.gap_kw, predictor.spec, series.outcome_kw)
+    house = HouseWindows.from_series(series.first_minute, series.gap_kw, predictor.spec, series.outcome_kw)
     first = series.first_minute if since is None else minute_at(since)
     rows = house.whole(np.flatnonzero(house.observed_minute >= first).astype(np.int64))
     return score_outlook(predictor, house, rows[::every], series.zone)

@@ -144,7 +144,7 @@ def test_demand_of_the_lowest_risk_has_finite_powers() -> None:
     """With a risk of 1e-17 the headroom was infinite, and every demand raised."""
     risk = load(None, {}, demand(limit_kw=2.0, fuse_kw=4.0, risk=0.000_001)).demand.options.risk
     assert all(isfinite(z_of(risk, n_minutes)) for n_minutes in range(1, 61))
-    assert isfinite(PowerDistributions.of(np.array([LEVELS])).quantile(1.0 - risk)[0])
+    assert isfinite(PowerDistributions.from_quantiles(np.array([LEVELS])).quantile(1.0 - risk)[0])
 
 
 @pytest.mark.parametrize("outlook", [{"enabled": False}, {"max_devices": 0}])

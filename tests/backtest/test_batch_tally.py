@@ -71,6 +71,6 @@ def test_backtest_of_files_feeds_runs_and_keeps_no_history(tmp_path: Path, monke
 
 def test_outlooks_and_demands_take_readings() -> None:
     engine = ensemble_engine()
-    tally = Tally.of(engine, 1, None)
+    tally = Tally.from_engine(engine, 1, None)
     assert not BatchTally(engine, tally).takes_readings
     assert BatchTally(engine, tally, outlooks=OutlookTally((5,))).takes_readings

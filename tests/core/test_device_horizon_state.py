@@ -75,7 +75,7 @@ def test_changed_horizon_of_a_device_discards_what_it_learned(
 
 
 def test_changed_horizon_forgets_the_forecasts_of_a_plan() -> None:
-    plan = LoadPlan.of([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 90) * MINUTE_MS, "load")])
+    plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 90) * MINUTE_MS, "load")])
     first = engine_of(5, HORIZONS)
     first.replace_plan("pump", plan)
     Run(first).process(readings_of(60))
@@ -88,7 +88,7 @@ def test_changed_horizon_forgets_the_forecasts_of_a_plan() -> None:
 def test_restart_keeps_the_planned_part_of_forecasts_at_both_horizons(tmp_path: Path) -> None:
     first = engine_of(5, HORIZONS)
     for device in ("home", "pump"):
-        first.replace_plan(device, LoadPlan.of([PlannedLoad(3.0, 0, (FIRST + 90) * MINUTE_MS, "load")]))
+        first.replace_plan(device, LoadPlan.from_loads([PlannedLoad(3.0, 0, (FIRST + 90) * MINUTE_MS, "load")]))
     Run(first).process(readings_of(40))
     engine = restored(first, engine_of(5, HORIZONS), tmp_path)
     assert [one.planned_kw is not None for one in engine.latest()] == [True, True, False, False]
@@ -159,7 +159,7 @@ def test_transfer_continues_at_both_horizons() -> None:
 
 
 def test_transfer_to_other_horizons_keeps_readings_alone() -> None:
-    plan = LoadPlan.of([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 90) * MINUTE_MS, "load")])
+    plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 90) * MINUTE_MS, "load")])
     before, after = engine_of(5, HORIZONS), engine_of(5, {"pump": 10})
     before.replace_plan("pump", plan)
     Run(before).process(readings_of(50))

@@ -142,7 +142,7 @@ def test_devices_with_two_horizons_count_minutes_in_one_window() -> None:
 
 
 def test_plan_of_a_device_is_added_up_to_its_own_horizon() -> None:
-    plan = LoadPlan.of([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 60) * MINUTE_MS, "load")])
+    plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 60) * MINUTE_MS, "load")])
     both, alone = Run(engine_of(5, HORIZONS)), Run(engine_of(15))
     for run in (both, alone):
         run.process(readings_of(20))

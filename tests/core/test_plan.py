@@ -36,7 +36,7 @@ def energy_kw_ms(planned: list[PlannedLoad]) -> float:
 
 @given(st.lists(loads, max_size=8))
 def test_planned_power_has_the_energy_of_its_loads(planned: list[PlannedLoad]) -> None:
-    plan = LoadPlan.of(planned)
+    plan = LoadPlan.from_loads(planned)
     of_minutes = sum(plan.planned_kw(minute) for minute in range(FIRST, LAST + 1)) * MINUTE_MS
     assert of_minutes == pytest.approx(energy_kw_ms(planned), abs=1e-3)
     assert plan.planned_kw(FIRST - 1) == plan.planned_kw(LAST + 1) == 0.0
@@ -46,7 +46,7 @@ def test_planned_power_has_the_energy_of_its_loads(planned: list[PlannedLoad]) -
 def test_planned_power_of_a_minute_is_the_sum_over_its_loads(planned: list[PlannedLoad]) -> None:
     for minute in range(FIRST, LAST + 1):
         each = [LoadPlan((load,)).planned_kw(minute) for load in planned]
-        assert LoadPlan.of(planned).planned_kw(minute) == pytest.approx(sum(each), abs=1e-9)
+        assert LoadPlan.from_loads(planned).planned_kw(minute) == pytest.approx(sum(each), abs=1e-9)
 
 
 def test_planned_power_of_a_partial_minute_is_its_mean() -> None:
@@ -56,7 +56,7 @@ def test_planned_power_of_a_partial_minute_is_its_mean() -> None:
 
 @given(st.lists(loads, max_size=8))
 def test_plan_document_is_read_as_the_same_plan(planned: list[PlannedLoad]) -> None:
-    plan = LoadPlan.of(planned)
+    plan = LoadPlan.from_loads(planned)
     assert plan_of(plan.document(), Limits(), None) == plan
 
 

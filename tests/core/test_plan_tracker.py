@@ -83,7 +83,7 @@ def test_cancelled_load_may_run_on_for_two_minutes() -> None:
 
 
 def test_load_that_never_started_counts_again_the_next_time() -> None:
-    twice = LoadPlan.of([*charger(start=20, end=30).loads, *charger(start=60, end=90).loads])
+    twice = LoadPlan.from_loads([*charger(start=20, end=30).loads, *charger(start=60, end=90).loads])
     made = run(flat(60, 90), {10: twice})
     assert set(made.gap_kw(*range(60, 90))) == {7.9}
 
@@ -139,7 +139,7 @@ def test_load_announced_late_leaves_the_past_of_another(announced: int) -> None:
     first, until = announced - 8, announced + 30
     house = [kw + (2.0 if first <= minute < until else 0.0) for minute, kw in enumerate(flat(START, END))]
     washer = PlannedLoad(2.0, (NOON + first) * MINUTE_MS, (NOON + until) * MINUTE_MS, "washer")
-    both = LoadPlan.of([*charger().loads, washer])
+    both = LoadPlan.from_loads([*charger().loads, washer])
     engine = run(house[:announced], {10: charger()}).engine
     engine.replace_plan("home", both)
     found = engine.plans.trackers["home"].attributed_kw
@@ -164,12 +164,12 @@ def test_loads_that_overlap_are_distinguished() -> None:
     house = flat()
     for minute in range(45, 80):
         house[minute] += 2.0
-    only_the_washer = run(house, {10: LoadPlan.of(both)})
+    only_the_washer = run(house, {10: LoadPlan.from_loads(both)})
     assert only_the_washer.gap_kw(70) == [2.5]
     assert only_the_washer.uncontrolled_kw() == {0.5}
     for minute in range(START, END):
         house[minute] += CHARGER_KW - (7.0 if 55 <= minute < 70 else 0.0)
-    made = run(house, {10: LoadPlan.of([*both, battery])})
+    made = run(house, {10: LoadPlan.from_loads([*both, battery])})
     assert made.gap_kw(44, 45, 55, 69, 70, 80, END) == [7.9, 9.9, 2.9, 2.9, 9.9, 7.9, 0.5]
     assert made.uncontrolled_kw() == {0.5}
 
@@ -214,7 +214,7 @@ def load(name: str, kw: float, start: int, end: int) -> PlannedLoad:
 def test_tracker_of_a_new_plan_continues_the_history_of_its_device() -> None:
     """What was subtracted from the past when the plan came stays subtracted once the load is off."""
     tracker = PlanTracker()
-    assert tracker.replace_plan(LoadPlan.of([load("car", 7.0, -2, 30)]), NOON, window(7.5, 7.5, 7.5))
+    assert tracker.replace_plan(LoadPlan.from_loads([load("car", 7.0, -2, 30)]), NOON, window(7.5, 7.5, 7.5))
     assert tracker.observe(NOON + 1, window(7.5, 7.5, 7.5, 0.5)) == 0.0
     assert tracker.attributed_kw == {NOON - 2: 7.0, NOON - 1: 7.0, NOON: 7.0}
 
@@ -222,15 +222,15 @@ def test_tracker_of_a_new_plan_continues_the_history_of_its_device() -> None:
 def test_tracker_load_announced_beside_another_one_is_not_seen_yet() -> None:
     tracker = PlanTracker()
     car, oven = load("car", 7.0, -2, 30), load("oven", 2.0, -2, 30)
-    tracker.replace_plan(LoadPlan.of([car]), NOON, window(7.5, 7.5, 7.5))
-    assert not tracker.replace_plan(LoadPlan.of([car, oven]), NOON, window(7.5, 7.5, 7.5))
+    tracker.replace_plan(LoadPlan.from_loads([car]), NOON, window(7.5, 7.5, 7.5))
+    assert not tracker.replace_plan(LoadPlan.from_loads([car, oven]), NOON, window(7.5, 7.5, 7.5))
     assert [seen.name for seen in tracker.state("home").seen] == ["car"]
 
 
 @pytest.mark.parametrize(("gap_min", "is_interpolated"), [(MAX_FILL_MIN + 1, True), (MAX_FILL_MIN + 2, False)])
 def test_tracker_interpolates_over_gaps_that_windows_are_filled_over(gap_min: int, is_interpolated: bool) -> None:
     tracker = PlanTracker()
-    tracker.replace_plan(LoadPlan.of([load("car", 7.0, 0, 60)]), NOON, window(7.5))
+    tracker.replace_plan(LoadPlan.from_loads([load("car", 7.0, 0, 60)]), NOON, window(7.5))
     tracker.observe(NOON + gap_min, window(7.5))
     assert (NOON + 1 in tracker.attributed_kw) == is_interpolated
 
@@ -238,6 +238,8 @@ def test_tracker_interpolates_over_gaps_that_windows_are_filled_over(gap_min: in
 def test_tracker_remembers_a_bounded_number_of_stopped_loads() -> None:
     """Whoever may announce loads and cancel them cannot make the state grow."""
     tracker = PlanTracker()
-    tracker.replace_plan(LoadPlan.of([load(f"load {n}", 0.25, -1, 30) for n in range(20)]), NOON, window(5.5, 5.5))
+    tracker.replace_plan(
+        LoadPlan.from_loads([load(f"load {n}", 0.25, -1, 30) for n in range(20)]), NOON, window(5.5, 5.5)
+    )
     tracker.replace_plan(LoadPlan(), NOON, window(5.5, 5.5))
     assert len(tracker.state("home").stopped) == 16

@@ -65,7 +65,7 @@ def test_median_bounds_and_path_contain_the_plan() -> None:
 
 
 def test_forecast_of_a_partial_minute_contains_its_mean() -> None:
-    half = LoadPlan.of([PlannedLoad(7.4, (NOON + START) * MINUTE_MS + 30_000, (NOON + END) * MINUTE_MS)])
+    half = LoadPlan.from_loads([PlannedLoad(7.4, (NOON + START) * MINUTE_MS + 30_000, (NOON + END) * MINUTE_MS)])
     assert run(flat(), {10: half}).planned_kw(START, START + 1) == [3.7, 7.4]
 
 
@@ -90,7 +90,7 @@ def test_forecast_is_the_sum_of_its_parts_for_any_readings_and_plans(
     house_kw: list[float], first: list[tuple[float, int, int]], second: list[tuple[float, int, int]], has_ensemble: bool
 ) -> None:
     plans = {
-        at: LoadPlan.of(
+        at: LoadPlan.from_loads(
             PlannedLoad(kw, (NOON + start) * MINUTE_MS, (NOON + start + length) * MINUTE_MS, str(i))
             for i, (kw, start, length) in enumerate(spans)
         )

@@ -75,12 +75,12 @@ def test_house_reader_keeps_the_filled_minutes_of_a_clean_file(tmp_path: Path) -
         "file": np.zeros(n, np.int64), "row": np.arange(n), "time": 60_000.0 * (series.first_minute + np.arange(n)),
         "power": series.gap_kw, "filled": series.filled.astype(float),
     }  # fmt: skip
-    rows = HouseRows.of(pa.table(columns).take(np.random.default_rng(2).permutation(n)))
+    rows = HouseRows.from_table(pa.table(columns).take(np.random.default_rng(2).permutation(n)))
     _, minutes = read_house("house", rows, HouseRules("kW", Limits(), BERLIN, "a time in UTC"))
     found = list(map(Minute, minutes.minute.tolist(), minutes.gap_kw.tolist(), minutes.is_filled.tolist()))
     assert found == list(recording.minutes())
     assert 0 < sum(its.is_filled for its in found) < n
-    without = HouseRows.of(pa.table(columns | {"filled": pa.nulls(n, pa.float64())}))
+    without = HouseRows.from_table(pa.table(columns | {"filled": pa.nulls(n, pa.float64())}))
     assert without.is_filled is None
 
 

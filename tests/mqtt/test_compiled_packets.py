@@ -48,7 +48,7 @@ def payloads(draw: st.DrawFn) -> bytes:
 
 
 def compiled(*, mqtt5: bool = False) -> CompiledPackets:
-    packets = CompiledPackets.of(mqtt5=mqtt5)
+    packets = CompiledPackets.create_if_available(mqtt5=mqtt5)
     assert packets is not None
     return packets
 

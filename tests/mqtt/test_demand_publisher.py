@@ -65,7 +65,7 @@ def demands(left_min: float) -> Demands:
     """The demands of two devices, valid until five minutes after :data:`MINUTE`, issued ``left_min`` before."""
     issued_at_ms = int((MINUTE + 5 - left_min) * MINUTE_MS)
     none = np.full(2, np.nan)
-    return Demands.of(
+    return Demands.from_columns(
         model=OutlookModel(),
         issued_at_ms=issued_at_ms,
         devices=["home", "a.b"],

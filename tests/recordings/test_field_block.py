@@ -44,7 +44,7 @@ def check_both_ways(read: Read, path: Path, monkeypatch: pytest.MonkeyPatch, *, 
         watched.setattr(uci._Rows, "add_lines", _recorded(uci._Rows.add_lines, by_lines))
         in_blocks = result(read, path)
     with monkeypatch.context() as slow:
-        slow.setattr(FieldBlock, "of", lambda *_: None)
+        slow.setattr(FieldBlock, "try_parse", lambda *_: None)
         assert in_blocks == result(read, path)
     assert is_plain is None or is_plain is not bool(by_lines)
 
@@ -61,7 +61,7 @@ def _recorded(add_lines: Callable[..., None], calls: list[bool]) -> Callable[...
     "number", ["0", "-0", "12.", "1.5", "-99.75", "0.1", "123456789012.345", "000.250", "7", "999999999999999", ""]
 )
 def test_plain_numbers_are_those_of_float(number: str) -> None:
-    block = FieldBlock.of(f"{number};1\n{number};2".encode(), b";", 2)
+    block = FieldBlock.try_parse(f"{number};1\n{number};2".encode(), b";", 2)
     assert block is not None
     values, others = block.numbers(0)
     assert not others.size
@@ -73,7 +73,7 @@ def test_plain_numbers_are_those_of_float(number: str) -> None:
     "other", [".5", "-", "--1", "1-", "1.2.3", "1e3", "+1", " 1", "1_000", "1234567890123456", "x"]
 )
 def test_other_fields_are_left_to_the_caller(other: str) -> None:
-    block = FieldBlock.of(f"1;1\n2;{other}\n3;3".encode(), b";", 2)
+    block = FieldBlock.try_parse(f"1;1\n2;{other}\n3;3".encode(), b";", 2)
     assert block is not None
     values, others = block.numbers(1)
     assert others.tolist() == [1]
@@ -84,7 +84,7 @@ def test_other_fields_are_left_to_the_caller(other: str) -> None:
 def test_random_numbers_are_those_of_float() -> None:
     draw = random.Random(5)
     texts = [f"{draw.uniform(-1e4, 1e4):.{draw.randrange(12)}f}" for _ in range(2_000)]
-    block = FieldBlock.of("\n".join(f"{text};" for text in texts).encode(), b";", 2)
+    block = FieldBlock.try_parse("\n".join(f"{text};" for text in texts).encode(), b";", 2)
     assert block is not None
     values, others = block.numbers(0)
     assert not others.size
@@ -96,21 +96,21 @@ def test_random_numbers_are_those_of_float() -> None:
              b"1;" + b"9" * 1_001]
 )  # fmt: skip
 def test_text_that_is_not_plain_is_not_split(text: bytes) -> None:
-    assert FieldBlock.of(text, b";", 2) is None
+    assert FieldBlock.try_parse(text, b";", 2) is None
 
 
 def test_lines_of_one_field_are_not_split() -> None:
-    assert FieldBlock.of(b"1\n2", b";", 1) is None
+    assert FieldBlock.try_parse(b"1\n2", b";", 1) is None
 
 
 def test_line_ends_are_not_in_fields() -> None:
-    block = FieldBlock.of(b"1;2\r\n3;4\n5;6\r", b";", 2)
+    block = FieldBlock.try_parse(b"1;2\r\n3;4\n5;6\r", b";", 2)
     assert block is not None
     assert block.numbers(1).values.tolist() == [2, 4, 6]
 
 
 def test_runs_of_equal_fields() -> None:
-    block = FieldBlock.of(b"ab;\nab;\na;\nab;\n;", b";", 2)
+    block = FieldBlock.try_parse(b"ab;\nab;\na;\nab;\n;", b";", 2)
     assert block is not None
     runs = block.runs(0, 2)
     assert runs is not None

@@ -27,7 +27,7 @@ from gapcast.service.batches.forecast_step import record_replacements
 
 FIRST = 21_476_160
 LIMITS = Limits(-5.0, 20.0)
-WITHIN = ForecastRange.of(LIMITS)
+WITHIN = ForecastRange.from_limits(LIMITS)
 DEVICES = ("home", "flat", "farm")
 LEVELS = (0.05, 0.5, 0.95)
 LEADS_MIN = (1, 2, 3, 4, 5)

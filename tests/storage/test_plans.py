@@ -26,7 +26,7 @@ from gapcast.storage.store import Store
 from tests.support.links import MemoryLink
 
 NOON = 21_476_160
-CHARGER = LoadPlan.of([PlannedLoad(7.4, (NOON + 10) * MINUTE_MS, (NOON + 40) * MINUTE_MS, "car")])
+CHARGER = LoadPlan.from_loads([PlannedLoad(7.4, (NOON + 10) * MINUTE_MS, (NOON + 40) * MINUTE_MS, "car")])
 
 
 def power_kw(minute: int) -> float:

@@ -39,7 +39,7 @@ MODEL = Quantiles(lead_times_min=(1, 2, 3, 4, 5), quantile_levels=(0.05, 0.5, 0.
 
 
 def charger(kw: float = CHARGER_KW, start: int = START, end: int = END) -> LoadPlan:
-    return LoadPlan.of([PlannedLoad(kw, (NOON + start) * MINUTE_MS, (NOON + end) * MINUTE_MS, "car")])
+    return LoadPlan.from_loads([PlannedLoad(kw, (NOON + start) * MINUTE_MS, (NOON + end) * MINUTE_MS, "car")])
 
 
 def flat(*on: int, kw: float = CHARGER_KW) -> list[float]:

@@ -24,7 +24,7 @@ def powers(mean_kw: float = 1.0, spread_kw: float = 0.2, *, later_kw: float = 0.
 
     def of(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
         late = np.maximum(ahead_to - np.maximum(ahead_from, from_min), 0) / (ahead_to - ahead_from)
-        return PowerDistributions.of(mean_kw + later_kw * late[:, np.newaxis] + spread_kw * _AWAY)
+        return PowerDistributions.from_quantiles(mean_kw + later_kw * late[:, np.newaxis] + spread_kw * _AWAY)
 
     return of
 

@@ -47,7 +47,7 @@ def demands_of(running: MadeWindow, following: MadeWindow | None = None) -> Dema
     """Return the demand of ``home``; the next window is expected as the rest of the running one."""
     after = following or running._replace(elapsed_min=0, so_far_kw=None)
     none = np.array([np.nan])
-    return Demands.of(
+    return Demands.from_columns(
         model=OutlookModel(), issued_at_ms=running.elapsed_min * 60_000, devices=["home"],
         observed_minutes=np.array([running.elapsed_min - 1]), running=running.columns(0),
         next=after.columns(WINDOW_MIN), risk=np.array([0.05]), month_peak_kw=none, fuse_kw=none, p_fuse=none,

@@ -72,7 +72,7 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 @pytest.mark.parametrize("name", ["{folder}/notify", "@gapcast-test-{pid}"])
 def test_notify_ready_alive_and_stopping(name: str, tmp_path: Path) -> None:
     supervisor = Supervisor(name.format(folder=tmp_path, pid=os.getpid()))
-    notifier = Notifier.of(supervisor.environment(WATCHED_S))
+    notifier = Notifier.from_environment(supervisor.environment(WATCHED_S))
     notifier.ready("as it should be")
     notifier.alive(lambda: "3 devices")
     notifier.stopping()
@@ -98,7 +98,7 @@ def test_notify_alive_four_times_per_watchdog_interval(
 
 def test_notify_status_every_ten_seconds_without_a_watchdog(supervisor: Supervisor) -> None:
     clock = HandClock()
-    notifier = Notifier.of(supervisor.environment())
+    notifier = Notifier.from_environment(supervisor.environment())
     notifier._now_s = clock
     for _ in range(25):
         notifier.alive(lambda: "well")
@@ -108,7 +108,7 @@ def test_notify_status_every_ten_seconds_without_a_watchdog(supervisor: Supervis
 
 @pytest.mark.parametrize("asked", [{"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_PID": "1"}])
 def test_notify_ignores_a_watchdog_of_another_process(supervisor: Supervisor, asked: dict[str, str]) -> None:
-    notifier = Notifier.of(supervisor.environment(WATCHED_S) | asked, pid=4711)
+    notifier = Notifier.from_environment(supervisor.environment(WATCHED_S) | asked, pid=4711)
     notifier.alive(lambda: "well")
     assert supervisor.waiting() == ["STATUS=well\n"]
 
@@ -120,7 +120,7 @@ def test_notify_without_a_socket_does_nothing() -> None:
         notified.append("asked")
         return ""
 
-    notifier = Notifier.of({})
+    notifier = Notifier.from_environment({})
     notifier.ready("")
     notifier.alive(asked)
     notifier.stopping()

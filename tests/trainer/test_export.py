@@ -122,7 +122,8 @@ def test_export_outlook_rows_of_a_sparse_meter_are_all(small: CleanFile) -> None
     from gapcast_trainer.export.outlook import training_rows
 
     whole, few = (
-        HouseWindows.of(series.first_minute, series.gap_kw, WindowSpec()) for series in (small.series, sparse(small))
+        HouseWindows.from_series(series.first_minute, series.gap_kw, WindowSpec())
+        for series in (small.series, sparse(small))
     )
     assert training_rows(whole, SPLIT).size == whole.whole(training_rows(whole, SPLIT)).size > 1_000
     assert training_rows(few, SPLIT).size == np.count_nonzero(SPLIT.holds(SplitPart.TRAIN, few.observed_minute)) > 1_000

@@ -68,8 +68,8 @@ class HeadroomHandler:
 
 def no_demand(error: NoDemandError) -> Problem:
     """Return the problem with a device that has no demand, or no valid one."""
-    return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE if error.is_stale else HTTPStatus.NOT_FOUND, str(error))
+    return Problem.from_status(HTTPStatus.SERVICE_UNAVAILABLE if error.is_stale else HTTPStatus.NOT_FOUND, str(error))
 
 
 def _unusable(detail: str) -> Problem:
-    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    return Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail)

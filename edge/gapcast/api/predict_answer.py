@@ -33,7 +33,7 @@ class Problem(BaseModel):
     reason: str | None = Field(default=None, description="Identifier of the kind of problem, if there is one")
 
     @classmethod
-    def of(cls, status: HTTPStatus, detail: str, reason: str | None = None) -> Problem:
+    def from_status(cls, status: HTTPStatus, detail: str, reason: str | None = None) -> Problem:
         """Return a problem with that ``status``; a long detail is truncated."""
         shown = detail if len(detail) <= _MAX_DETAIL else f"{detail[:_MAX_DETAIL]}…"
         return cls(title=status.phrase, status=status, detail=shown, reason=reason)
@@ -77,7 +77,7 @@ class PredictHandler:
         try:
             document = self.forecast(request_of(decode_json(body), self._max_readings))
         except JsonError as error:
-            return _problem_answer(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
+            return _problem_answer(Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
         except ValidationError as error:
             return _problem_answer(validation_problem(error.errors(include_url=False)[0]))
         except (RequestError, PayloadError, ModelError) as error:
@@ -97,29 +97,29 @@ class PredictHandler:
 
 def too_large(max_body_bytes: int) -> Problem:
     """Return the problem with a body over ``max_body_bytes``."""
-    return Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {max_body_bytes} bytes")
+    return Problem.from_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {max_body_bytes} bytes")
 
 
 def internal_error() -> Problem:
     """Return the problem with a request that failed because of an internal error."""
     detail = "an error inside gapcast; its log has it as internal.error"
-    return Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
+    return Problem.from_status(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
 
 
 def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:
     """Return the problem for an error that the core, or :class:`PredictHandler`, raised on purpose."""
     if isinstance(error, PayloadError):
-        return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.reason)
+        return Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.reason)
     if isinstance(error, TooLargeError):
-        return Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+        return Problem.from_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
     if isinstance(error, ModelError):
-        return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        return Problem.from_status(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    return Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
 
 def validation_problem(first: Any) -> Problem:
     """Return the problem with a body that is not a request, from pydantic's first error."""
-    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, request_problem(first))
+    return Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, request_problem(first))
 
 
 def request_problem(first: Any) -> str:

@@ -114,7 +114,7 @@ class Application:
             refits=is_refitted,
         )
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
-        self._notifier = Notifier.of(environment)
+        self._notifier = Notifier.from_environment(environment)
         self._socket = bound_socket(settings.http)
         url = local_url(settings.http.host, self.http_port)
         self._address_files = AddressFiles(state, runtime_folder(environment), url)

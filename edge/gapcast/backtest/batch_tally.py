@@ -37,7 +37,7 @@ class Tally:
     horizon_of: Callable[[int], int]
 
     @classmethod
-    def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
+    def from_engine(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
         """Return an empty tally."""
 
         def horizon_of(row: int) -> int:

@@ -125,7 +125,7 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     n_at_once = BATCH_READINGS
     if simulated is not None:  # equally many until the last house ends, so that none misses a night
         shares = repeat(min(CHECK_EVERY_MIN, max(1, BATCH_READINGS // len(houses))))
-    tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
+    tally, n_readings, start_s = Tally.from_engine(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if request.out is None else stack.enter_context(OutcomesFile(request.out))
         outlooks = None if request.outlook is None else request.outlook.tally(scored_from, stack)

@@ -34,7 +34,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        answer = response_of(Problem.of(HTTPStatus(error.status_code), str(error.detail)), request.url.path)
+        answer = response_of(Problem.from_status(HTTPStatus(error.status_code), str(error.detail)), request.url.path)
         answer.headers.update(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             answer.headers["allow"] = ", ".join(sorted(_methods(request)))

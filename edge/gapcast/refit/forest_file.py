@@ -67,7 +67,7 @@ def decode_result(content: bytes) -> RefitResult:
         if version != VERSION:
             msg = f"it is of version {version}, this gapcast reads version {VERSION}"
             raise StateError(msg)
-        about["forest"] = Forest.of_arrays(arrays) if arrays else None
+        about["forest"] = Forest.from_arrays(arrays) if arrays else None
         for name in ("skills", "former"):
             about[name] = None if about[name] is None else Skills(**about[name])
         return RefitResult(**about)

@@ -122,7 +122,7 @@ def run_refit(given: IO[bytes]) -> bytes:
     result = refit(
         RecordedMinutes(arrays["minutes"], arrays["gap_kw"], arrays["is_filled"].astype(bool), submeters_kw),
         FitOptions(horizon_min, spec, UTC if zone == "UTC" else ZoneInfo(zone), tuple(submeters)),
-        FormerForest(Forest.of_arrays(former), int(arrays["former"][0])) if former else None,
+        FormerForest(Forest.from_arrays(former), int(arrays["former"][0])) if former else None,
         rests=rests,
     )
     return encode_result(replace(result, peak_mb=_peak_mb()))

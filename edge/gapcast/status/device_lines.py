@@ -32,7 +32,7 @@ class DemandLine:
     warning: str = ""
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], warning: str = "") -> DemandLine:
+    def from_document(cls, document: Mapping[str, Any], warning: str = "") -> DemandLine:
         """Return the line of a demand document; raise KeyError, TypeError or ValueError if it is not one."""
         limit_kw, fuse_kw = document["limit_kw"], document["fuse_kw"]
         is_bounded = limit_kw is not None or fuse_kw is not None
@@ -82,7 +82,7 @@ class OutlookLine:
     means_kw: tuple[tuple[int, float], ...]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> OutlookLine:
+    def from_document(cls, document: Mapping[str, Any]) -> OutlookLine:
         """Return the line of an outlook document; raise KeyError, TypeError or ValueError if it is not one."""
         means_kw = dict(zip(document["lead_min"], document["mean_to_kw"], strict=True))
         shown = tuple((minutes, float(means_kw[minutes])) for minutes in _MEANS_MIN if minutes in means_kw)

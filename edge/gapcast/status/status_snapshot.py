@@ -164,8 +164,10 @@ def with_windows(snapshot: StatusSnapshot, outlooks: Mapping[str, Any], demands:
     warnings = demands.get("limit_warnings", {})
     return replace(
         snapshot,
-        outlooks=tuple(OutlookLine.of(one) for one in outlooks["outlooks"]),
-        demands=tuple(DemandLine.of(one, str(warnings.get(one["device"], ""))) for one in demands["demands"]),
+        outlooks=tuple(OutlookLine.from_document(one) for one in outlooks["outlooks"]),
+        demands=tuple(
+            DemandLine.from_document(one, str(warnings.get(one["device"], ""))) for one in demands["demands"]
+        ),
         n_outlooks_unlisted=int(outlooks["n_devices"]) - len(outlooks["outlooks"]),
         n_demands_unlisted=int(demands["n_devices"]) - len(demands["demands"]),
     )

@@ -51,7 +51,7 @@ class Notifier:
             weakref.finalize(self, self._socket.close)
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], pid: int | None = None) -> Notifier:
+    def from_environment(cls, environment: Mapping[str, str], pid: int | None = None) -> Notifier:
         """Return the notifier that ``environment`` configures, for the watchdog of ``pid`` (default: this process)."""
         watchdog_us = environment.get("WATCHDOG_USEC", "")
         watchdog_pid = environment.get("WATCHDOG_PID", "")

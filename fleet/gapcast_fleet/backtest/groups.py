@@ -84,7 +84,7 @@ def group_runner(
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         engine = new_engine(task)
-        tally = Tally.of(engine, engine.buffers.max_devices, scored_from)
+        tally = Tally.from_engine(engine, engine.buffers.max_devices, scored_from)
         outlooks: OutlookTally | None = None
         n_readings, group, written_s = 0, None, 0.0
         with ExitStack() as stack:

@@ -61,7 +61,7 @@ class HouseRows:
     is_filled: Flags | None = None
 
     @classmethod
-    def of(cls, table: pa.Table) -> HouseRows:
+    def from_table(cls, table: pa.Table) -> HouseRows:
         """Return the rows of a table with the columns file, row, time, power and filled, in any order."""
         table = table.select(["file", "row", "time", "power", "filled"])
         table = table.sort_by([("file", "ascending"), ("row", "ascending")])
@@ -77,7 +77,7 @@ def house_reader(rules: HouseRules) -> Callable[[pa.Table], pa.Table]:
 
     def read(table: pa.Table) -> pa.Table:
         name = table["device"][0].as_py()
-        survey, (minute, gap_kw, is_filled) = read_house(name, HouseRows.of(table), rules)
+        survey, (minute, gap_kw, is_filled) = read_house(name, HouseRows.from_table(table), rules)
         nothing = pa.nulls(minute.size, pa.string())
         columns = {
             "device": pa.repeat(name, minute.size + 1),

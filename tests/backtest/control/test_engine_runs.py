@@ -55,7 +55,7 @@ def engine() -> Engine:
 def night(*, without: range = range(0)) -> ControlledHouse:
     """A house of 0.4 kW, and 3 kW for half an hour, for one night."""
     readings = [Minute(FIRST + i, 3.0 if 1_140 <= i < 1_170 else 0.4) for i in NIGHT if i not in without]
-    return ControlledHouse.of("a", readings, UTC, FIRST)
+    return ControlledHouse.from_readings("a", readings, UTC, FIRST)
 
 
 @pytest.mark.long
@@ -74,7 +74,9 @@ def test_engine_drives_the_loads_below_the_limit() -> None:
 def test_engine_sees_no_reading_beyond_the_minute() -> None:
     """The night after a minute does not change what is drawn until then."""
     houses = [
-        ControlledHouse.of("a", [Minute(FIRST + i, 0.4 if i < 1_110 else later_kw) for i in NIGHT], UTC, FIRST)
+        ControlledHouse.from_readings(
+            "a", [Minute(FIRST + i, 0.4 if i < 1_110 else later_kw) for i in NIGHT], UTC, FIRST
+        )
         for later_kw in (5.0, 0.4)
     ]
     high, low = (run_engine(engine(), [one], SITE)["a"].total_kw[:45].tolist() for one in houses)
@@ -92,7 +94,7 @@ def test_house_without_demands_is_driven_by_the_last_reading() -> None:
 
 def test_months_with_few_nights_are_not_billed() -> None:
     readings = [Minute(FIRST + i, 0.4) for i in range(40 * DAY)]
-    house = ControlledHouse.of("a", readings, UTC, FIRST)
+    house = ControlledHouse.from_readings("a", readings, UTC, FIRST)
     assert len(billed_months(house)) == 1  # November, not nine days of December
     assert len(billed_months(night())) == 1
 

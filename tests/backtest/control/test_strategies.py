@@ -28,7 +28,7 @@ def house(n_days: int = 3, *, without: range = range(0), peak_kw: float = 4.0) -
         kw = peak_kw if 1_140 <= of_day < 1_170 else 0.5
         if i not in without:
             readings.append(Minute(FIRST + i, kw, i == 5))
-    return ControlledHouse.of("a", readings, UTC, FIRST)
+    return ControlledHouse.from_readings("a", readings, UTC, FIRST)
 
 
 def peak_of(one: ControlledHouse, kw: np.ndarray) -> float:
@@ -49,11 +49,11 @@ def test_evening_with_missing_minutes_has_no_loads() -> None:
 
 def test_loads_begin_after_a_week_by_default() -> None:
     readings = [Minute(FIRST + i, 1.0) for i in range(9 * DAY)]
-    assert ControlledHouse.of("a", readings, UTC).first_with_loads == HISTORY_DAYS * DAY + 1_080
+    assert ControlledHouse.from_readings("a", readings, UTC).first_with_loads == HISTORY_DAYS * DAY + 1_080
 
 
 def test_house_without_evening_has_none() -> None:
-    one = ControlledHouse.of("a", [Minute(FIRST, 1.0), Minute(FIRST + 9, 1.0)], UTC)
+    one = ControlledHouse.from_readings("a", [Minute(FIRST, 1.0), Minute(FIRST + 9, 1.0)], UTC)
     assert (one.n_evenings, one.first_with_loads) == (0, 10)
 
 
@@ -109,7 +109,7 @@ def test_hindsight_keeps_the_peak_of_the_house() -> None:
 
 def test_hindsight_moves_the_dishwasher_out_of_a_peak() -> None:
     readings = [Minute(FIRST + i, 2.0 if 1_080 <= i % DAY < 1_200 else 0.2) for i in range(2 * DAY)]
-    one = ControlledHouse.of("a", readings, UTC, FIRST)
+    one = ControlledHouse.from_readings("a", readings, UTC, FIRST)
     total_kw, result = run_oracle(one, OPTIONS)
     assert peak_of(one, total_kw) == pytest.approx(2.5)
     assert result.delay_min == 120
@@ -117,6 +117,6 @@ def test_hindsight_moves_the_dishwasher_out_of_a_peak() -> None:
 
 def test_hindsight_raises_the_peak_as_little_as_possible() -> None:
     readings = [Minute(FIRST + i, 2.2) for i in range(2 * DAY)]
-    one = ControlledHouse.of("a", readings, UTC, FIRST)
+    one = ControlledHouse.from_readings("a", readings, UTC, FIRST)
     total_kw, _ = run_oracle(one, OPTIONS)
     assert peak_of(one, total_kw) == pytest.approx(2.2 + 2.0, abs=1e-4)  # the dishwasher alone

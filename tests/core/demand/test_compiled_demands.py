@@ -132,7 +132,7 @@ def test_compiled_demands_with_announced_loads_are_those_of_numpy() -> None:
     made = []
     for engine in (compiled, numpy):
         engine.replace_plan(
-            "home", LoadPlan.of([PlannedLoad(1.5, (MONDAY + 40) * MINUTE_MS, (MONDAY + 90) * MINUTE_MS)])
+            "home", LoadPlan.from_loads([PlannedLoad(1.5, (MONDAY + 40) * MINUTE_MS, (MONDAY + 90) * MINUTE_MS)])
         )
         made.append(process(engine, stream_of(house_kw(3, 150)), 7))
     assert_equal(made[0], made[1])
@@ -215,4 +215,4 @@ def test_compiled_demands_without_a_function_are_numpy(name: str, monkeypatch: p
 )
 def test_compiled_demands_of_a_larger_outlook_are_numpy(leads_min: Any, levels: list[float]) -> None:
     state = DemandState(RemainingPower(tuple(leads_min), levels))
-    assert CompiledDemands.of(state, FuseRisk(tuple(leads_min)), 100.0) is None
+    assert CompiledDemands.create_if_available(state, FuseRisk(tuple(leads_min)), 100.0) is None

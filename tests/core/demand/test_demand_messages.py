@@ -25,7 +25,7 @@ PACKETS = DemandPackets(TOPICS, PUBLISH | RETAIN, PUBLISH)
 
 
 def messages_of(packets: DemandPackets | None = PACKETS) -> DemandMessages:
-    found = DemandMessages.of(packets)
+    found = DemandMessages.create_if_available(packets)
     assert found is not None
     return found
 

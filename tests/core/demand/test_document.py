@@ -61,7 +61,7 @@ def test_demands_read_one_and_all_alike() -> None:
     other = replace(other, observed_minute=27_999_999, running=replace(DEMAND.running, so_far_kw=None))
     both = [DEMAND, other]
     model = PublishedModel("outlook", "3", WindowSpec(60), (1, 60), None)
-    demands = Demands.of(
+    demands = Demands.from_columns(
         model, DEMAND.issued_at_ms, ["home", "mill"], np.array([28_000_000, 27_999_999]),
         columns_of([one.running for one in both]), columns_of([one.next for one in both]), np.array([0.05, 0.05]),
         np.array([3.4, np.nan]), np.array([9.2, np.nan]), np.array([0.001, np.nan]),

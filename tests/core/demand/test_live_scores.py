@@ -29,7 +29,7 @@ def demands(minutes: list[int], p_exceed: float = 0.7) -> Demands:
     windows = WindowDemands(
         start, start + WINDOW_MIN, elapsed, elapsed, *powers, none, np.full(n, p_exceed), kw
     )  # fmt: skip
-    return Demands.of(OutlookModel(), 7, ["home"] * n, observed, windows, windows, kw, kw, kw, kw)
+    return Demands.from_columns(OutlookModel(), 7, ["home"] * n, observed, windows, windows, kw, kw, kw, kw)
 
 
 def closed(start: int, mean_kw: float = 3.0, n_known: int = WINDOW_MIN) -> ClosedWindow:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
 
 NORMAL = [NormalDist(2.0, 0.5).inv_cdf(level) for level in LEVELS]
-POWERS = PowerDistributions.of(np.array([NORMAL, [0.0] * 5 + [3.0] * (len(LEVELS) - 5)]))
+POWERS = PowerDistributions.from_quantiles(np.array([NORMAL, [0.0] * 5 + [3.0] * (len(LEVELS) - 5)]))
 
 
 @given(level=st.floats(1e-6, 1 - 1e-6))
@@ -28,7 +28,7 @@ def test_probability_falls_with_the_limit_and_is_never_certain(low_kw: float, st
 
 
 def test_table_that_falls_is_made_to_rise() -> None:
-    powers = PowerDistributions.of(np.linspace(1.0, 0.0, len(LEVELS))[np.newaxis])
+    powers = PowerDistributions.from_quantiles(np.linspace(1.0, 0.0, len(LEVELS))[np.newaxis])
     assert len(powers) == 1
     assert (np.diff(powers.kw) > 0).all()
     assert powers.kw[0] == pytest.approx(1.0, abs=1e-4)

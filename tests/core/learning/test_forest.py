@@ -57,7 +57,7 @@ def test_many_rows_are_predicted_like_single_ones() -> None:
 
 def test_forest_is_restored_from_its_arrays() -> None:
     forest = small_forest()
-    restored = Forest.of_arrays(forest.arrays())
+    restored = Forest.from_arrays(forest.arrays())
     assert (restored.features, restored.depth) == (("a", "b"), 2)
     assert restored.arrays().keys() == forest.arrays().keys()
     rows = np.array([[1.5, -1.0], [NAN, NAN]])
@@ -88,7 +88,7 @@ def test_damaged_arrays_are_refused(name: str, damaged: Any) -> None:
     else:
         arrays[name] = np.asarray(damaged)
     with pytest.raises(StateError, match="the forest"):
-        Forest.of_arrays(arrays)
+        Forest.from_arrays(arrays)
 
 
 def test_tree_that_is_too_deep_is_refused() -> None:

@@ -19,7 +19,7 @@ def in_step(n: int, n_members: int = len(MEMBERS)) -> StepOutcomes:
         "last_kw": rng.normal(1, 1, 5), "members_kw": rng.normal(1, 1, (5, 2, n_members)),
         "published_kw": rng.normal(1, 1, (5, 4)),
     }  # fmt: skip
-    return StepOutcomes.of(arrays, n)
+    return StepOutcomes.from_arrays(arrays, n)
 
 
 @pytest.mark.parametrize("n", [1, 3, 5])

@@ -430,7 +430,7 @@ def test_load_announced_while_it_is_on_is_not_learned_as_a_step() -> None:
         engine.learn()
     arrays = model_of(engine).state.arrays
     n_outcomes = arrays["n_outcomes"][0]
-    engine.replace_plan("home", LoadPlan.of([PlannedLoad(7.4, 0, (FIRST + 90) * MINUTE_MS, "car")]))
+    engine.replace_plan("home", LoadPlan.from_loads([PlannedLoad(7.4, 0, (FIRST + 90) * MINUTE_MS, "car")]))
     model_of(engine).discard_pending(99)  # of a device without submeters: nothing
     for reading in readings_of(61)[55:]:
         engine.forecast(engine.accept([reading._replace(gap_kw=reading.gap_kw + 7.4)]), 0)

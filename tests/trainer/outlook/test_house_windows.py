@@ -14,7 +14,7 @@ FIRST, LEADS_MIN = 1_000_003, (1, 5, 60)
 
 
 def house_of(kw: F64) -> HouseWindows:
-    return HouseWindows.of(FIRST, kw, WindowSpec(30))
+    return HouseWindows.from_series(FIRST, kw, WindowSpec(30))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_outcomes_of_filled_minutes_are_unknown(kw: F64) -> None:
     """As in `evaluate`: a filled minute is in windows, but it is no outcome."""
     outcome_kw = kw.copy()
     outcome_kw[205] = np.nan
-    house = HouseWindows.of(FIRST, kw, WindowSpec(30), outcome_kw)
+    house = HouseWindows.from_series(FIRST, kw, WindowSpec(30), outcome_kw)
     point, until = house.outcomes_kw(np.flatnonzero(house.windows.origin == 200), LEADS_MIN)
     assert np.isnan(point[0]).tolist() == [False, True, False]
     assert np.isnan(until[0]).tolist() == [False, True, True]

@@ -25,7 +25,7 @@ FIRST, ROWS = 1_000_000, np.arange(5, 900, 7)
 def house() -> HouseWindows:
     kw = np.random.default_rng(1).gamma(1.0, 0.5, 1_000)
     kw[500] = np.nan
-    return HouseWindows.of(FIRST, kw, WindowSpec(30))
+    return HouseWindows.from_series(FIRST, kw, WindowSpec(30))
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[CleanFile, HouseWind
     clean_file_writer.write(*minute_series(table), folder / "week.csv")
     clean = clean_file.read(folder / "week.csv")
     outlook_spec = load_model(MODELS / "outlook").spec
-    return clean, HouseWindows.of(clean.series.first_minute, clean.series.gap_kw, outlook_spec)
+    return clean, HouseWindows.from_series(clean.series.first_minute, clean.series.gap_kw, outlook_spec)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_shipped_outlook_beats_naive_forecasts_on_the_week(
 
 @pytest.mark.wholeset
 def test_whole_set_outlook_reaches_its_scores(outlook: TflitePredictor, whole: CleanFile) -> None:
-    house = HouseWindows.of(whole.series.first_minute, whole.series.gap_kw, outlook.spec)
+    house = HouseWindows.from_series(whole.series.first_minute, whole.series.gap_kw, outlook.spec)
     split = MinuteSplit(embargo_min=60)
     rows = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, house.observed_minute)).astype(np.int64))
     found = score_outlook(outlook, house, rows, whole.series.zone)

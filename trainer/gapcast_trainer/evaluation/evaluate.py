@@ -50,7 +50,7 @@ def evaluate(
     """
     peers = options.peers
     span = choose_span([model.card for model in models], clean, options.first, options.until)
-    data = EvaluationData.of(models, clean, span, 0 if peers is None else peers.n_sampled)
+    data = EvaluationData.from_clean_file(models, clean, span, 0 if peers is None else peers.n_sampled)
     leads = data.minutes.lead_times_min
     others = None
     if peers is not None:

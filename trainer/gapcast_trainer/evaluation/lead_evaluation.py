@@ -44,7 +44,7 @@ def evaluate_leads(
     for model in models:
         check_lead_times(model.name, model.lead_times_min, lead_times_min)
     span = choose_span([model.card for model in models], clean, options.first, options.until)
-    data = EvaluationData.of(models, clean, span)
+    data = EvaluationData.from_clean_file(models, clean, span)
     data = replace(data, minutes=data.minutes.select(np.flatnonzero(data.minutes.whole).astype(np.int64)))
     return score_leads(models, data, lead_times_min, options.peers, progress=progress, show=show)
 

@@ -42,7 +42,7 @@ def export_outlook(
     """
     task, split = run.design.task, run.experiment.split()
     series = readings.series
-    house = HouseWindows.of(series.first_minute, series.gap_kw, task.window, series.outcome_kw)
+    house = HouseWindows.from_series(series.first_minute, series.gap_kw, task.window, series.outcome_kw)
     observed = house.observed_minute
     train = training_rows(house, split)
     test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))

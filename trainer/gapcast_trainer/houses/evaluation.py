@@ -99,7 +99,7 @@ def data_of(models: Sequence[TflitePredictor], clean: CleanFile, options: Houses
     first = _fitted_until(clean, options)
     if first is not None and first > span.first:
         span = replace(choose_span(cards, clean, first, span.until), why=f"after the first {_fitted_words(options)}")
-    data = EvaluationData.of(models, clean, span)
+    data = EvaluationData.from_clean_file(models, clean, span)
     whole = np.flatnonzero(data.minutes.whole).astype(np.int64)
     if options.scored_rows is not None:
         whole = whole[:: max(1, -(-whole.size // options.scored_rows))]

@@ -32,7 +32,9 @@ class EvaluationData:
     day: I64
 
     @classmethod
-    def of(cls, models: Sequence[Predictor], clean: CleanFile, span: Span, n_sampled: int = 0) -> EvaluationData:
+    def from_clean_file(
+        cls, models: Sequence[Predictor], clean: CleanFile, span: Span, n_sampled: int = 0
+    ) -> EvaluationData:
         """Find the minutes for which all ``models`` have a window, and sample ``n_sampled`` for slow peers."""
         naive = Persistence(WindowSpec(WHOLE_MIN), (span.horizon_min,))
         known = [windows_for(m, clean.series, span.split).observed_minute for m in (naive, *models)]

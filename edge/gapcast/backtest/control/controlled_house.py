@@ -43,7 +43,9 @@ class ControlledHouse:
     evenings: I64
 
     @classmethod
-    def of(cls, name: str, readings: list[Minute], zone: tzinfo, loads_from: int | None = None) -> ControlledHouse:
+    def from_readings(
+        cls, name: str, readings: list[Minute], zone: tzinfo, loads_from: int | None = None
+    ) -> ControlledHouse:
         """Return the house of ``readings``, at least one, with loads from the minute ``loads_from`` on.
 
         None: from the eighth day on.

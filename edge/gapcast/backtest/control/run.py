@@ -103,7 +103,7 @@ def run_control(
     loads_from, zone = part.first_scored_minute, settings.site.zone
     recordings = read_houses(settings, files, form, part, show)
     houses = [
-        ControlledHouse.of(name, list(minutes_of(recording, part)), zone, loads_from)
+        ControlledHouse.from_readings(name, list(minutes_of(recording, part)), zone, loads_from)
         for name, recording in recordings.items()
     ]
     for house in houses:

@@ -64,7 +64,7 @@ class WindowDemands:
     headroom_kw: F64
 
     @classmethod
-    def of(cls, columns: F64) -> WindowDemands:
+    def from_columns(cls, columns: F64) -> WindowDemands:
         """Return the windows whose fields are the ``columns`` ``[13, N]``."""
         return cls(
             **{

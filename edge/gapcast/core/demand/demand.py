@@ -82,7 +82,7 @@ class Demands:
     columns: F64
 
     @classmethod
-    def of(  # noqa: PLR0913, PLR0917 - the columns of a demand
+    def from_columns(  # noqa: PLR0913, PLR0917 - the columns of a demand
         cls,
         model: ModelIdentity,
         issued_at_ms: int,
@@ -111,12 +111,12 @@ class Demands:
     @property
     def running(self) -> WindowDemands:
         """The running windows."""
-        return WindowDemands.of(self.columns[:, RUNNING].T)
+        return WindowDemands.from_columns(self.columns[:, RUNNING].T)
 
     @property
     def next(self) -> WindowDemands:
         """The windows after them."""
-        return WindowDemands.of(self.columns[:, NEXT].T)
+        return WindowDemands.from_columns(self.columns[:, NEXT].T)
 
     @property
     def risk(self) -> F64:

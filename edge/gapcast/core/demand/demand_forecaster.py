@@ -52,7 +52,7 @@ class DemandForecaster:
         #: The risk of single minutes.
         self.fuse = FuseRisk(self._leads_min)
         #: The arithmetic: compiled where the library is, else in numpy.
-        self.arithmetic: CompiledDemands | NumpyDemands = CompiledDemands.of(
+        self.arithmetic: CompiledDemands | NumpyDemands = CompiledDemands.create_if_available(
             self.stored, self.fuse, highest_kw
         ) or NumpyDemands(self.stored, self.fuse, highest_kw)
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.

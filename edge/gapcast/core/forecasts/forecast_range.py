@@ -68,7 +68,7 @@ class ForecastReplacements:
 class ForecastRange:
     """The lowest and the highest power of a forecast, kW.
 
-    >>> ForecastRange.of(Limits(0.0, 20.0))
+    >>> ForecastRange.from_limits(Limits(0.0, 20.0))
     ForecastRange(low_kw=-2.0, high_kw=22.0)
     """
 
@@ -76,7 +76,7 @@ class ForecastRange:
     high_kw: float
 
     @classmethod
-    def of(cls, limits: Limits) -> ForecastRange:
+    def from_limits(cls, limits: Limits) -> ForecastRange:
         """Return the range of forecasts for readings within ``limits``."""
         margin_kw = MARGIN * (limits.max_kw - limits.min_kw)
         return cls(limits.min_kw - margin_kw, limits.max_kw + margin_kw)

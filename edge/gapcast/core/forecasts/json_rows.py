@@ -55,10 +55,10 @@ class JsonForm(NamedTuple):
     kinds: tuple[SlotKind, ...]
 
     @classmethod
-    def of(cls, parts: Iterable[str | SlotKind]) -> JsonForm:
+    def from_parts(cls, parts: Iterable[str | SlotKind]) -> JsonForm:
         """Return the form with these ``parts``, in order.
 
-        >>> JsonForm.of(['{"v":', "1", ',"kw":', SlotKind.NUMBER, "}"]).constants
+        >>> JsonForm.from_parts(['{"v":', "1", ',"kw":', SlotKind.NUMBER, "}"]).constants
         ('{"v":1,"kw":', '}')
         """
         constants, kinds = [""], list[SlotKind]()

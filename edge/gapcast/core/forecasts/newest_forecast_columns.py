@@ -20,7 +20,7 @@ from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16
 _N_QUANTILES = 3
-_WIDEST_RANGE = ForecastRange.of(WIDEST)
+_WIDEST_RANGE = ForecastRange.from_limits(WIDEST)
 _FIRST_MINUTE, _LAST_MINUTE = EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS
 #: Part of the range by which a float32 may lie beyond it.
 _ROUNDING = 1e-6

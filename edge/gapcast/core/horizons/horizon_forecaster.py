@@ -70,7 +70,7 @@ class HorizonForecaster:
         self.model, self.ensemble = model, ensemble = models
         self.horizon_min = models.horizon_min
         self._zone = zone
-        self._range = ForecastRange.of(limits)
+        self._range = ForecastRange.from_limits(limits)
         self.model_set = model_set = ModelSet((model,) if ensemble is None else ensemble.models, zone, self._range)
         #: The identity that forecasts are published under.
         self.published_model: ModelIdentity = (

@@ -55,14 +55,14 @@ class OutlookForecaster:
         """
         self.model, self.options = model, options = config
         self._predictions = ModelOutlooks(model, zone, channels)
-        self._range = ForecastRange.of(limits)
+        self._range = ForecastRange.from_limits(limits)
         self._leads_min = leads_min = model.lead_times_min
         self._published_min = tuple(published_min)
         self._alignment = ForecastAlignment(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
         parts = self._predictions, self._alignment, self.online
         #: The compiled step; None: numpy is used.
-        self.compiled_step = CompiledOutlooks.of(*parts, self.context) if compiled else None
+        self.compiled_step = CompiledOutlooks.create_if_available(*parts, self.context) if compiled else None
         self._step: OutlookStep = self.compiled_step or NumpyOutlooks(*parts)
 
     @property

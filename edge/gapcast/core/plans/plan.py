@@ -63,10 +63,10 @@ class LoadPlan:
     loads: tuple[PlannedLoad, ...] = ()
 
     @classmethod
-    def of(cls, loads: Iterable[PlannedLoad]) -> LoadPlan:
+    def from_loads(cls, loads: Iterable[PlannedLoad]) -> LoadPlan:
         """Return the plan of ``loads``; loads of equal power and name that follow each other become one.
 
-        >>> LoadPlan.of([PlannedLoad(2.0, 900_000, 1_800_000), PlannedLoad(2.0, 60_000, 900_000)]).loads
+        >>> LoadPlan.from_loads([PlannedLoad(2.0, 900_000, 1_800_000), PlannedLoad(2.0, 60_000, 900_000)]).loads
         (PlannedLoad(kw=2.0, start_ms=60000, end_ms=1800000, name=''),)
         """
         joined: list[PlannedLoad] = []
@@ -125,7 +125,7 @@ def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
     if len(document) > MAX_LOADS:
         detail = f"the plan has {len(document)} loads, and at most {MAX_LOADS} are taken: send the next ones later"
         raise PayloadError("bad_plan", detail)
-    return LoadPlan.of(_load_of(f"plan[{i}]", load, limits, now_ms) for i, load in enumerate(document))
+    return LoadPlan.from_loads(_load_of(f"plan[{i}]", load, limits, now_ms) for i, load in enumerate(document))
 
 
 def _load_of(path: str, load: object, limits: Limits, now_ms: int | None) -> PlannedLoad:

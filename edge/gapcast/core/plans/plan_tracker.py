@@ -135,7 +135,7 @@ class PlanTracker:
         )
 
     @classmethod
-    def of_state(cls, state: TrackerState) -> PlanTracker:
+    def from_state(cls, state: TrackerState) -> PlanTracker:
         """Return a tracker with the ``state`` of an earlier one."""
         tracker = cls()
         tracker.plan, tracker._stopped = LoadPlan(tuple(state.loads)), tuple(state.stopped)

@@ -217,4 +217,4 @@ class Plans:
 
     def restore(self, states: Sequence[TrackerState]) -> None:
         """Restore the result of :meth:`states`; implausible ones are left out."""
-        self.trackers = {one.device: PlanTracker.of_state(one) for one in states if is_plausible_tracker(one)}
+        self.trackers = {one.device: PlanTracker.from_state(one) for one in states if is_plausible_tracker(one)}

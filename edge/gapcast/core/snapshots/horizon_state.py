@@ -48,7 +48,9 @@ class ForecasterColumns(NamedTuple):
     outlook: dict[str, NDArray[Any]]
 
     @classmethod
-    def of(cls, forecaster: HorizonForecaster, rows: list[int], *, copies: bool = True) -> ForecasterColumns:
+    def from_forecaster(
+        cls, forecaster: HorizonForecaster, rows: list[int], *, copies: bool = True
+    ) -> ForecasterColumns:
         """Return the state of ``rows``; unless ``copies``, columns may be views."""
         one = forecaster
         return cls(
@@ -91,7 +93,7 @@ def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray
         at = np.array(places, dtype=np.int64)
         columns[f"{horizon_min}/{_PLACES}"] = at
         columns[f"{horizon_min}/{_SIGNATURE}"] = np.array([forecaster_signature(one)])
-        for part, found in zip(_PARTS, ForecasterColumns.of(one, rows), strict=True):
+        for part, found in zip(_PARTS, ForecasterColumns.from_forecaster(one, rows), strict=True):
             for name, column in found.items():
                 is_index = name in _TRACKED.get(part, ())
                 columns[f"{horizon_min}/{part}/{name}"] = at[column] if is_index else column

@@ -86,7 +86,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
     for device, window in zip(devices, windows, strict=True):
         buffers.copy_window(device, window)
     rows = [stream.row for stream in streams]
-    main = ForecasterColumns.of(engine.horizons.main, rows, copies=copies)
+    main = ForecasterColumns.from_forecaster(engine.horizons.main, rows, copies=copies)
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,

@@ -27,7 +27,7 @@ TENSORS = "/v2/"
 
 def problem(status: HTTPStatus, detail: str, reason: str | None = None, path: str = "") -> JSONResponse:
     """Return a problem as the response to a request of ``path``."""
-    return response_of(Problem.of(status, detail, reason), path)
+    return response_of(Problem.from_status(status, detail, reason), path)
 
 
 def response_of(found: Problem, path: str = "") -> JSONResponse:

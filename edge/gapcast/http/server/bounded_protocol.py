@@ -169,7 +169,7 @@ class BoundedProtocol(asyncio.Protocol):
         elif self._parsing is Parsing.BODY:
             self.transport.close()  # already answered without its body
             return
-        document = Problem.of(status, detail).model_dump_json(exclude_none=True).encode()
+        document = Problem.from_status(status, detail).model_dump_json(exclude_none=True).encode()
         head = [f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()]
         head += [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
         head.append(b"content-type: %s\r\ncontent-length: %d\r\n" % (PROBLEM_TYPE.encode(), len(document)))

@@ -48,7 +48,7 @@ class CompiledPackets:
         self._mqtt5 = mqtt5
 
     @classmethod
-    def of(cls, *, mqtt5: bool) -> CompiledPackets | None:
+    def create_if_available(cls, *, mqtt5: bool) -> CompiledPackets | None:
         """Return what splits packets of MQTT 5, or of 3.1.1; None without the library."""
         function = load_function("gapcast_packets")
         return None if function is None else cls(function, mqtt5=mqtt5)

@@ -41,7 +41,7 @@ class Splitter:
     def __init__(self, *, mqtt5: bool, compiled: bool = True) -> None:
         """``compiled``: split in C where that is possible; the packets are the same, and plain readings are decoded."""
         self._mqtt5 = mqtt5
-        self._compiled = CompiledPackets.of(mqtt5=mqtt5) if compiled else None
+        self._compiled = CompiledPackets.create_if_available(mqtt5=mqtt5) if compiled else None
         self._received = b""  # not split yet, for the compiled library; what it leaves is in the buffer
         self._split: Iterator[Publication | Acknowledgement] = iter(())  # what it has split and nobody has taken
         self._buffer = bytearray()

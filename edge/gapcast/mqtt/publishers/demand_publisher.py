@@ -38,7 +38,7 @@ class DemandPublisher:
         patterns = topics.demand, topics.headroom_w, topics.max_power_w
         of_topics = [(one.before.encode(), one.after.encode()) for one in patterns]
         packets = DemandPackets(of_topics, PUBLISH | (retain and RETAIN), PUBLISH)
-        self._messages = DemandMessages.of(packets) if compiled else None
+        self._messages = DemandMessages.create_if_available(packets) if compiled else None
 
     def publish(self, demands: Demands) -> None:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.

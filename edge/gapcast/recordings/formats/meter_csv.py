@@ -83,7 +83,7 @@ class _Rows:
     def add_block(self, text: bytes) -> bool:
         """Add the rows of a block of lines, if all are plain; return whether they are. If not, nothing changes."""
         columns = self._columns
-        block = FieldBlock.of(text, columns.separator.encode(), columns.n_fields)
+        block = FieldBlock.try_parse(text, columns.separator.encode(), columns.n_fields)
         if block is None:
             return False
         try:

@@ -124,7 +124,7 @@ class _Rows:
 
     def add_block(self, text: bytes) -> bool:
         """Add the rows of a block of lines, if all are plain; return whether they are. If not, nothing changes."""
-        block = None if self._empty_line else FieldBlock.of(text, b";", self._n_fields)
+        block = None if self._empty_line else FieldBlock.try_parse(text, b";", self._n_fields)
         days = None if block is None else block.runs(0, _DATE_WIDTH)
         second = None if block is None else seconds_of_day(block, 1)
         if block is None or days is None or second is None:

@@ -45,10 +45,10 @@ class FieldBlock:
         self._data, self._starts, self._ends = data, starts, ends
 
     @classmethod
-    def of(cls, text: bytes, separator: bytes, n_fields: int) -> FieldBlock | None:
+    def try_parse(cls, text: bytes, separator: bytes, n_fields: int) -> FieldBlock | None:
         """Split ``text``, whole lines without the last line's end; return None if it is not plain.
 
-        >>> FieldBlock.of(b"a;1.5", b";", 2).numbers(1).values.tolist(), FieldBlock.of(b"a;1.5", b";", 3)
+        >>> FieldBlock.try_parse(b"a;1.5", b";", 2).numbers(1).values.tolist(), FieldBlock.try_parse(b"a;1.5", b";", 3)
         ([1.5], None)
         """
         if n_fields < _FEWEST_FIELDS or not text.isascii() or b'"' in text or b"\0" in text:

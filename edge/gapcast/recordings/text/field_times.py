@@ -39,10 +39,10 @@ class _Form(NamedTuple):
         return {*"YmdHM"} <= self.parts.keys()
 
     @classmethod
-    def of(cls, form: str) -> _Form | None:
+    def try_parse(cls, form: str) -> _Form | None:
         """Return the form of a format for ``strptime``; None if it is not of fixed width.
 
-        >>> _Form.of("%d.%m.%Y %H:%M").width, _Form.of("%d %b")
+        >>> _Form.try_parse("%d.%m.%Y %H:%M").width, _Form.try_parse("%d %b")
         (16, None)
         """
         parts: dict[str, int] = {}
@@ -121,7 +121,7 @@ def _calendar_ms(block: FieldBlock, column: int, clock: TimestampParser) -> _Can
     ahead_ms = None if clock.form is not None else _offsets_ms(characters)
     if ahead_ms is not None:
         characters = characters[: -1 if characters[-1, 0] == _ZULU else -_OFFSET_WIDTH]
-    forms = map(_Form.of, _ISO if clock.form is None else (clock.form,))
+    forms = map(_Form.try_parse, _ISO if clock.form is None else (clock.form,))
     fitting = (form for form in forms if form is not None and form.width == len(characters) and form.is_whole)
     found = (_parsed_ms(characters, form) for form in fitting)
     local_ms = next((found_ms for found_ms in found if found_ms is not None), None)

@@ -31,10 +31,10 @@ class SendingInterval:
     longest_s: float
 
     @classmethod
-    def of(cls, arrivals_s: Sequence[float]) -> SendingInterval | None:
+    def try_create(cls, arrivals_s: Sequence[float]) -> SendingInterval | None:
         """Return the interval between arrivals, None if there are too few.
 
-        >>> SendingInterval.of([0.0, 10.0, 20.1, 40.0, 50.0])
+        >>> SendingInterval.try_create([0.0, 10.0, 20.1, 40.0, 50.0])
         SendingInterval(median_s=10.0..., longest_s=19.9)
         """
         if len(arrivals_s) < MIN_MESSAGES:
@@ -83,7 +83,9 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
             f"{names}: {counted(n, 'message')} with a power received, too few to measure the interval: "
             f"every_s stays {assumed_s:g} ({assumed}); if it sends more often, set every_s or listen longer (--wait)"
         )
-    measured = [found for one in candidate.arrivals_s.values() if (found := SendingInterval.of(one)) is not None]
+    measured = [
+        found for one in candidate.arrivals_s.values() if (found := SendingInterval.try_create(one)) is not None
+    ]
     slowest = max(measured, key=lambda one: one.median_s)
     longest_s = max(one.longest_s for one in measured)
     every_s = slowest.every_s

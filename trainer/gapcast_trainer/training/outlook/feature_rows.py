@@ -63,7 +63,7 @@ def feature_rows(
     Of the training part they are augmented: scaled, shortened, and with less history. ``features`` is the frozen part.
     """
     task = experiment.task()
-    house = HouseWindows.of(series.first_minute, series.gap_kw, task.window)
+    house = HouseWindows.from_series(series.first_minute, series.gap_kw, task.window)
     rng = np.random.default_rng((experiment.seed, len(series.name), *series.name.encode()))
     rows = np.arange(len(house.windows))
     if series.split is not None:

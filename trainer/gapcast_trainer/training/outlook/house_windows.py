@@ -26,7 +26,9 @@ class HouseWindows:
     quarters: QuarterMeans
 
     @classmethod
-    def of(cls, first_minute: int, gap_kw: F64, spec: WindowSpec, outcome_kw: F64 | None = None) -> HouseWindows:
+    def from_series(
+        cls, first_minute: int, gap_kw: F64, spec: WindowSpec, outcome_kw: F64 | None = None
+    ) -> HouseWindows:
         """Cut the windows of a series and average its quarter-hours; ``outcome_kw`` None: each minute was measured."""
         outcome_kw = gap_kw if outcome_kw is None else outcome_kw
         return cls(first_minute, gap_kw, outcome_kw, cut(gap_kw, spec), quarter_means(gap_kw, first_minute))

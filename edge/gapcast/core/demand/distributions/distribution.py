@@ -61,7 +61,7 @@ class PowerDistributions:
     kw: F64
 
     @classmethod
-    def of(cls, kw: F64) -> PowerDistributions:
+    def from_quantiles(cls, kw: F64) -> PowerDistributions:
         """Return distributions with quantiles ``kw`` ``[N, J]``, made to rise."""
         return cls(np.maximum.accumulate(kw, axis=1) + _STEPS_KW)
 

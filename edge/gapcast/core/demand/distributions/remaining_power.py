@@ -106,7 +106,7 @@ class RemainingPower:
         kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
         np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
         kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]
-        return PowerDistributions.of(kw.reshape(z.shape))
+        return PowerDistributions.from_quantiles(kw.reshape(z.shape))
 
     def _points(self, inputs: RemainingInputs, shares: F64) -> F64:
         """Return the curves of the model's quantiles, ``[N, Q + 2]`` or ``[S * N, Q + 2]``."""

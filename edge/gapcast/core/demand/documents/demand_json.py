@@ -28,7 +28,7 @@ class DemandEncoder:
 
     def __init__(self, *, compiled: bool = True) -> None:
         """``compiled``: write them in C where that is possible; the bytes are the same."""
-        self._messages = DemandMessages.of() if compiled else None
+        self._messages = DemandMessages.create_if_available() if compiled else None
 
     def encode(self, demands: Demands) -> list[bytes]:
         """Return the JSON of each of ``demands``, in order."""

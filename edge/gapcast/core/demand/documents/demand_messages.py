@@ -66,7 +66,7 @@ class DemandMessages:
     """Writes batches of demands. Names of devices need no escapes."""
 
     def __init__(self, function: Function, packets: DemandPackets | None = None) -> None:
-        """Write documents with ``function``, or the ``packets`` that publish each demand; see :meth:`of`."""
+        """Write documents with ``function``, or ``packets``, which publish demands; see :meth:`create_if_available`."""
         self._function, self._struct = function, DemandMessagesStruct()
         self._address = ctypes.addressof(self._struct)
         self._model: tuple[str, str] | None = None
@@ -88,7 +88,7 @@ class DemandMessages:
         self._allocate(1)
 
     @classmethod
-    def of(cls, packets: DemandPackets | None = None) -> DemandMessages | None:
+    def create_if_available(cls, packets: DemandPackets | None = None) -> DemandMessages | None:
         """Return what writes documents, or ``packets``; None without a compiled library."""
         function = load_function("gapcast_demand_messages")
         return None if function is None else cls(function, packets)

@@ -59,7 +59,7 @@ class LiveScores:
 
         The latter are ``[N]``.
         """
-        running = WindowDemands.of(demands[:, RUNNING].T)
+        running = WindowDemands.from_columns(demands[:, RUNNING].T)
         window_min = running.end_minutes - running.start_minutes
         power_kw = np.array((running.so_far_kw, last_kw)).T
         waiting = score_sums.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)

@@ -51,7 +51,7 @@ class CompiledDemands:
     def __init__(
         self, functions: tuple[Function, Function], state: DemandState, fuse: FuseRisk, highest_kw: float
     ) -> None:
-        """Work on ``state`` with the ``functions`` that make demands and learn; see :meth:`of`."""
+        """Work on ``state`` with the ``functions`` that make demands and learn; see :meth:`create_if_available`."""
         self._make, self._learn = functions
         self._state, self._fuse = state, fuse
         self._step = step = DemandStruct(highest_kw=highest_kw, most_z=MOST, one_kw_z=ONE_KW, z_bound=Z_BOUND)
@@ -70,7 +70,7 @@ class CompiledDemands:
         self._is_pending = False
 
     @classmethod
-    def of(cls, state: DemandState, fuse: FuseRisk, highest_kw: float) -> CompiledDemands | None:
+    def create_if_available(cls, state: DemandState, fuse: FuseRisk, highest_kw: float) -> CompiledDemands | None:
         """Return the arithmetic on ``state`` with ``fuse``, or None if numpy is to be used.
 
         ``highest_kw`` is the highest power of a reading.

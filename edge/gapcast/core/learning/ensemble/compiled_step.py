@@ -78,7 +78,9 @@ class CompiledStep:
         self._local: tuple[int | None, tuple[int, int, int]] = (None, (0, 0, 0))
 
     @classmethod
-    def of(cls, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination) -> CompiledStep | None:
+    def create_if_available(
+        cls, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination
+    ) -> CompiledStep | None:
         """Return the step for an ensemble, or None if numpy is to be used."""
         functions, options = (load_function("gapcast_forecast"), load_function("gapcast_learn")), state.options
         is_default = options.combines and options.learns and options.calibrates and state.submetered is None
@@ -144,7 +146,7 @@ class CompiledStep:
         if not n:
             return None
         if len(self._outcomes) != n:
-            self._outcomes = StepOutcomes.of(self._outcome_arrays, n)
+            self._outcomes = StepOutcomes.from_arrays(self._outcome_arrays, n)
         return self._outcomes
 
     # --- arguments --------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ class CompiledStep:
         """Take outcomes from the batch's arrays, which are new."""
         self._was_filled = True
         self._outcome_arrays = {name: self._batch.arrays[field] for name, field in OUTCOMES.items()}
-        self._outcomes = StepOutcomes.of(self._outcome_arrays, 0)
+        self._outcomes = StepOutcomes.from_arrays(self._outcome_arrays, 0)
 
     def _bind(self) -> None:
         """Allocate the rows of the batch in the state, and pass its arrays if they have changed."""

@@ -61,7 +61,7 @@ class Ensemble:
         self.options = options
         #: Limits of readings, and the range of forecasts.
         self.limits = Limits(options.min_kw, options.max_kw)
-        self.forecast_range = ForecastRange.of(self.limits)
+        self.forecast_range = ForecastRange.from_limits(self.limits)
         self.models = tuple(models)
         has_submeters = options.learns and options.n_submeters > 0
         self._inputs = inputs = EnsembleInputs(
@@ -74,7 +74,9 @@ class Ensemble:
         self._combination = MemberCombination(inputs, self._state, options, self.forecast_range)
         self._update = EnsembleUpdate(self._state)
         #: The compiled step; None: numpy is used.
-        self.compiled_step = CompiledStep.of(inputs, self._state, self._combination) if compiled else None
+        self.compiled_step = (
+            CompiledStep.create_if_available(inputs, self._state, self._combination) if compiled else None
+        )
         self._unlearned: ForecastsBeforeUpdate | None = None
         self._outcomes: list[Outcomes] = []
 

@@ -60,7 +60,7 @@ class _Common:
     is_same: bool
 
     @classmethod
-    def of(cls, new: Sequence[str], old: Sequence[str]) -> _Common:
+    def from_names(cls, new: Sequence[str], old: Sequence[str]) -> _Common:
         indices = {name: i for i, name in enumerate(old)}
         both = [(i, indices[name]) for i, name in enumerate(new) if name in indices]
         new_places, old_places = (np.array([pair[side] for pair in both], dtype=np.int64) for side in (0, 1))
@@ -78,8 +78,8 @@ def restore_for_members(
     if not saved:
         return {}
     n_devices = _check_header(saved)
-    common_members = _Common.of(members, saved[MEMBERS].tolist())
-    common_features = _Common.of(columns, saved[COLUMNS].tolist())
+    common_members = _Common.from_names(members, saved[MEMBERS].tolist())
+    common_features = _Common.from_names(columns, saved[COLUMNS].tolist())
     is_same = common_members.is_same and common_features.is_same
     restored: dict[str, NDArray[Any]] = {}
     try:

@@ -34,7 +34,7 @@ class StepOutcomes(Outcomes):
     _struct: OutcomesStruct
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]], n: int) -> StepOutcomes:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], n: int) -> StepOutcomes:
         """Return the first ``n`` outcomes in ``arrays``, C-contiguous and named as in :data:`KINDS`."""
         made = cls(*(arrays[name][:n] for name in KINDS))
         struct = OutcomesStruct()

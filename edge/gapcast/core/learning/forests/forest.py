@@ -74,7 +74,7 @@ class Forest:
         }
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Forest:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Forest:
         """Return the forest of ``arrays``; raise :class:`StateError` if they are not those of a forest."""
         missing = [name for name in ("features", *_ARRAYS) if name not in arrays or arrays[name].ndim != 1]
         if missing:
@@ -148,7 +148,7 @@ class ForestBuilder:
     def build(self) -> Forest:
         """Return the forest; raise :class:`StateError` if it is empty or too large."""
         feature, threshold, left, nan_left, value = zip(*self._nodes, strict=True) if self._nodes else ((),) * 5
-        return Forest.of_arrays(
+        return Forest.from_arrays(
             {
                 "features": np.array(self._features),
                 "feature": np.array(feature, dtype=np.int32),

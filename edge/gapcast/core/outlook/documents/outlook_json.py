@@ -57,7 +57,7 @@ class OutlookEncoder:
         self._documents_of(outlooks.model)
         rows, n = self._packet_rows, len(outlooks)
         if rows is None:
-            form = JsonForm.of(_parts_of(*_identity_of(outlooks.model)))
+            form = JsonForm.from_parts(_parts_of(*_identity_of(outlooks.model)))
             rows = self._packet_rows = JsonRows(self._function, form, self._packets)
         _fill(rows.values(n), outlooks)
         return rows.write(_texts_of(outlooks), n, expiry_s, packet_ids)
@@ -65,7 +65,7 @@ class OutlookEncoder:
     def _documents_of(self, model: ModelIdentity) -> JsonDocuments:
         found = _identity_of(model)
         if self._documents is None or found != self._model:
-            form = JsonForm.of(_parts_of(*found))
+            form = JsonForm.from_parts(_parts_of(*found))
             self._model, self._packet_rows = found, None
             self._documents = JsonDocuments(form, compiled=self._compiled)
         return self._documents

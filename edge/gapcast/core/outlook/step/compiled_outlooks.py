@@ -59,7 +59,7 @@ class CompiledOutlooks:
         self._local = (-1, 0)
 
     @classmethod
-    def of(
+    def create_if_available(
         cls, predictions: ModelOutlooks, alignment: ForecastAlignment, online: OnlineOutlook, context: int
     ) -> CompiledOutlooks | None:
         """Return the step for outlooks of windows of at least ``context`` minutes, or None if numpy is to be used."""
