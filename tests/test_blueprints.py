@@ -62,7 +62,7 @@ def test_blueprint_requires_the_home_assistant_of_the_addon(file: Path) -> None:
     assert load(file)["blueprint"]["homeassistant"]["min_version"] == ADDON["homeassistant"]
 
 
-def test_documented_probability_is_that_of_limit_and_fuse() -> None:
+def test_documented_probability_covers_limit_and_fuse() -> None:
     """An appliance that stays below the window's limit may still trip the meter's switch."""
     page = (ROOT / "docs" / "demand-home-assistant.md").read_text(encoding="utf-8")
     (sensor,) = re.findall(r"```yaml\n(# configuration.yaml\n.*?)```", page, re.DOTALL)

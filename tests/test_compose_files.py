@@ -20,7 +20,7 @@ def services_of(name: str) -> dict[str, Any]:
     return services
 
 
-def test_external_broker_is_that_of_each_client() -> None:
+def test_external_broker_is_used_by_each_client() -> None:
     """Compose adds the variables of a second file to those of the first."""
     changed = services_of("docker-compose.external.yml")
     for name, service in services_of("docker-compose.yml").items():

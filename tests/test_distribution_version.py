@@ -19,7 +19,7 @@ def install(folder: Path, name: str, distribution: str) -> None:
 
 
 @pytest.mark.parametrize("distribution", ["gapcast", "numpy", "paho-mqtt"])
-def test_version_of_installed_distribution_is_that_of_its_metadata(distribution: str) -> None:
+def test_version_of_installed_distribution_equals_its_metadata(distribution: str) -> None:
     assert version_of(distribution) == version(distribution)
 
 

@@ -40,7 +40,7 @@ def rows_of(output: str) -> dict[str, list[float]]:
     return {name: [float(number) for number in numbers] for name, *numbers in ROW.findall(output)}
 
 
-def test_forecast_of_the_readme_is_that_of_its_readings() -> None:
+def test_forecast_of_the_readme_follows_from_its_readings() -> None:
     shown = next(
         block for block in re.findall(r"```json\n(.*?)```", text_of("README.md"), re.DOTALL) if "blend" in block
     )

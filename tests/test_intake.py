@@ -20,7 +20,7 @@ from gapcast.core.readings.samples import SampleCount
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.ports.intake import IntakeStatus, Subscriptions, WaitingDevice, intake_status
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 
 TELE = Subscriptions("broker:1883", ("tele/+/SENSOR",), ("tasmota",), "mosquitto_sub …")
 #: 2026-01-01T11:17:00Z
@@ -130,7 +130,7 @@ def test_described_subscriptions_have_the_configured_address_and_topics() -> Non
 
 def logged(*steps: tuple[float, IntakeStatus]) -> list[dict[str, object]]:
     """Return what is logged if the intake has these statuses at these times."""
-    clock = HandClock(0.0)
+    clock = ManualClock(0.0)
     current = [status()]
     intake_log = IntakeLog(lambda: current[0], UTC, clock)
     with structlog.testing.capture_logs() as entries:
@@ -172,7 +172,7 @@ def test_intake_log_of_a_restored_service_has_its_topics_only() -> None:
 
 
 def test_intake_log_looks_at_most_once_a_second() -> None:
-    clock, calls = HandClock(0.0), []
+    clock, calls = ManualClock(0.0), []
 
     def counted() -> IntakeStatus:
         calls.append(clock.now_s)

@@ -24,7 +24,7 @@ from gapcast.core.errors import SettingsError
         (socket.EAI_NONAME, "set http.host to an address of this machine"),
     ],
 )
-def test_listen_fix_is_that_of_the_error(number: int, fix: str) -> None:
+def test_listen_fix_matches_the_error(number: int, fix: str) -> None:
     error = OSError(number, "problem (while attempting to bind on address ('x', 80))")
     assert listen_problem(error) == "problem"
     assert listen_fix(error, 80).startswith(fix)

@@ -249,7 +249,7 @@ def test_horizon_chooses_the_models_that_have_it(
     assert [forecast.horizon_min for forecast in engine.latest()] == [horizon_min or 5]
 
 
-def test_horizon_is_that_of_the_named_model(with_history: Path) -> None:
+def test_horizon_equals_the_named_models(with_history: Path) -> None:
     chosen = settings(with_history, forecast={"model": "with-history", "horizon_min": 5, "experts": ["lstm"]})
     models = load_models(chosen)
     assert [model.name for model in models.members] == ["with-history", "lstm"]
@@ -347,7 +347,7 @@ def test_demand_without_an_outlook_model_is_an_error(with_outlook: Path) -> None
         load_models(limited)
 
 
-def test_demand_of_the_settings_is_that_of_the_engine(with_outlook: Path) -> None:
+def test_demand_settings_equal_the_engines_options(with_outlook: Path) -> None:
     limited = settings(with_outlook, outlook={"model": "with-history"}, demand={"limit_kw": 2.5, "window_min": 30})
     demands = engine_of(limited, load_models(limited)).demands.forecaster
     assert demands is not None

@@ -34,7 +34,7 @@ from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.reports.event_feed import DeviceEvent
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.approximate import approx
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.links import MemoryLink
 
 NOON = 21_476_160
@@ -65,15 +65,15 @@ def test_run_once_takes_a_batch_and_counts_it() -> None:
 @pytest.mark.parametrize("n_devices", [1, 3])
 def test_latency_of_a_forecast_ends_with_its_publication(monkeypatch: pytest.MonkeyPatch, n_devices: int) -> None:
     """What follows the publication, such as learning, the disk and a checkpoint, takes a second here."""
-    clock = HandClock()
+    clock = ManualClock()
     monkeypatch.setattr(batch_pipeline, "time", SimpleNamespace(perf_counter=clock))
 
-    class Slow(Recorder):
+    class SlowRecorder(Recorder):
         def record(self, readings: Sequence[Reading]) -> None:
             clock.now_s += 1.0
 
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, recorder=Slow())
+    service = Service(link, Engine(Persistence()), {}, recorder=SlowRecorder())
     for minute in range(2):
         link.queued = [
             IncomingMessage(Reading(f"d{i}", NOON + minute, 1.0), None, clock.now_s - 0.03, None)
@@ -96,7 +96,7 @@ def test_queries_name_the_problem_with_the_broker_while_there_is_one() -> None:
     assert service.queries.intake().sentence() == "it refuses"
 
 
-def test_statuses_are_those_of_the_first_devices() -> None:
+def test_statuses_cover_the_first_devices() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading(name, NOON + i, 1.0 + i) for i, name in enumerate("abc")))
@@ -224,7 +224,7 @@ def test_forget_offline_is_published_on_reconnect() -> None:
 
 def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the broker, and for the listeners of the event feed."""
-    clock, link = HandClock(), MemoryLink()
+    clock, link = ManualClock(), MemoryLink()
     monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
     service.feed.listen(lambda: None)
@@ -257,7 +257,7 @@ def test_stream_restarted_by_late_readings_is_logged() -> None:
 
 def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not when they are published again to a broker that lost them, and many at once in one line."""
-    clock, link = HandClock(), MemoryLink()
+    clock, link = ManualClock(), MemoryLink()
     monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
     link.put(*(Reading(f"d{i}", NOON, 1.0) for i in range(7)))

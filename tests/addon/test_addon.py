@@ -55,7 +55,7 @@ TYPE = re.compile(
 # --- its files ----------------------------------------------------------------------------------------
 
 
-def test_addon_version_is_that_of_gapcast() -> None:
+def test_addon_version_equals_gapcasts() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert CONFIG["version"] == version
     assert set(re.findall(r"^ARG VERSION=(.+)$", (ADDON / "Dockerfile").read_text(), re.MULTILINE)) == {version}

@@ -32,7 +32,7 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.mark.long
-def test_comparison_scores_are_those_of_each_model_alone(tmp_path: Path, models: Path) -> None:
+def test_comparison_scores_equal_each_model_alone(tmp_path: Path, models: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 200, FIRST + 5_000)]
     part = FilePart(score_from="2010-11-01T02:00")
     found = run_comparison(settings(models), files, COLUMNS, part)

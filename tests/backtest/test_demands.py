@@ -80,7 +80,7 @@ def step_by_step(houses: dict[str, list[Minute]]) -> dict[tuple[str, str], Deman
 
 
 @pytest.mark.long
-def test_backtest_demands_are_those_of_the_engine(tmp_path: Path) -> None:
+def test_backtest_demands_equal_the_engines(tmp_path: Path) -> None:
     houses = {"a": house(400, 1), "b": house(330, 2)}
     run(houses, tmp_path / "demand.csv")
     demands = step_by_step(houses)

@@ -90,13 +90,13 @@ def test_weeks_match_the_slow_reference(stream: list[Outcomes]) -> None:
     weeks, reference = Weeks(), dict[tuple[int, int], list[list[float]]]()
     for some in stream:
         weeks.add(some)
-        for row, minute, came, last, (mean, median, lower, upper) in zip(
+        for row, minute, actual, last, (mean, median, lower, upper) in zip(
             *(column.tolist() for column in (some.rows, some.minutes, some.actual_kw, some.last_kw, some.published_kw)),
             strict=True,
         ):
             middle = mean if np.isnan(median) else median
-            figures = [(mean - came) ** 2, abs(middle - came), (last - came) ** 2, abs(last - came)]
-            figures += [float(lower <= came <= upper) if not np.isnan(upper - lower) else np.nan, upper - lower]
+            figures = [(mean - actual) ** 2, abs(middle - actual), (last - actual) ** 2, abs(last - actual)]
+            figures += [float(lower <= actual <= upper) if not np.isnan(upper - lower) else np.nan, upper - lower]
             reference.setdefault((row, minute // WEEK_MIN), []).append(figures)
     for row in range(5):
         of_row = sorted(week for each, week in reference if each == row)

@@ -82,7 +82,7 @@ def step_by_step(houses: dict[str, list[Minute]]) -> list[Outlook]:
 
 
 @pytest.mark.long
-def test_backtest_outlooks_are_those_of_the_engine(tmp_path: Path) -> None:
+def test_backtest_outlooks_equal_the_engines(tmp_path: Path) -> None:
     houses = {"a": house(400, 1), "b": house(300, 2)}
     found = read_outlooks(houses, tmp_path)
     outlooks = step_by_step(houses)

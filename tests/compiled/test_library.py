@@ -125,9 +125,7 @@ def test_other_systems_use_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("armv6l", 2**31 - 1, "armv6l"),
     ],
 )
-def test_machine_is_that_of_the_process(
-    kernel: str, max_int: int, machine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_machine_matches_the_process(kernel: str, max_int: int, machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=kernel))
     monkeypatch.setattr(sys, "maxsize", max_int)
     assert machine_name() == machine

@@ -51,7 +51,7 @@ def test_device_with_its_own_horizon_is_forecast_as_alone(at_a_time: int, *, has
     assert len(both.demands) == len(both.outlooks)
 
 
-def test_documents_of_a_batch_with_two_horizons_are_those_of_its_forecasts() -> None:
+def test_documents_of_two_horizons_equal_single_forecasts() -> None:
     run = Run(engine_of(5, HORIZONS)).process(readings_of(12), 20)
     one_by_one = Run(engine_of(5, HORIZONS)).process(readings_of(12), 1)
     assert sorted(run.documents) == sorted(one_by_one.documents)

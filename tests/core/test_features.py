@@ -102,7 +102,7 @@ def test_features_across_two_clock_changes_have_each_offset(n_days: int) -> None
     st.lists(MINUTES | st.integers(-6_000, 6_000).map(lambda near: SPRING + near), max_size=12),
     st.sampled_from(ZONES),
 )
-def test_offset_min_is_that_of_its_minute(minutes: list[int], zone: tzinfo) -> None:
+def test_offset_min_matches_its_minute(minutes: list[int], zone: tzinfo) -> None:
     expected = [datetime.fromtimestamp(minute * 60, zone).utcoffset() for minute in minutes]
     for shape in ((-1,), (1, -1), (-1, 1)) if minutes else ((0,), (2, 0)):
         found = offset_min(np.array(minutes, dtype=np.int64).reshape(shape), zone)

@@ -130,7 +130,7 @@ def test_encoder_writes_the_bytes_of_python(many: list[Forecasts]) -> None:
 
 
 @given(batches(), st.booleans(), st.booleans(), st.lists(st.integers(1, 2**32 - 1), min_size=5, max_size=5))
-def test_packets_are_those_of_single_messages(
+def test_packets_equal_single_messages(
     forecasts: Forecasts, mqtt5: bool, confirmed: bool, expiries_s: list[int]
 ) -> None:
     n = len(forecasts)
@@ -154,7 +154,7 @@ def test_packets_are_those_of_single_messages(
     assert [bytes(packets.content[begin:end]) for begin, end in packets.bounds.tolist()] == payloads
 
 
-def test_packets_beyond_a_length_byte_are_those_of_single_messages() -> None:
+def test_packets_beyond_a_length_byte_equal_single_messages() -> None:
     for n_bytes in (1, 126, 127, 128, 129, 16_384, 2_097_200):
         rows = rows_of((SlotKind.TEXT, SlotKind.TEXT), Packets(b"", b"", 0x30))
         packets = rows.write(["x", "y" * n_bytes], 1)
@@ -162,7 +162,7 @@ def test_packets_beyond_a_length_byte_are_those_of_single_messages() -> None:
         assert bytes(packets.content) == encode_publish(b"x", b"x" + b"y" * n_bytes, 0, retain=False, properties=None)
 
 
-def test_packet_ids_are_those_of_their_batch_alone() -> None:
+def test_packet_ids_belong_to_their_batch_alone() -> None:
     rows = rows_of((SlotKind.TEXT,), Packets(b"", b"", 0x30))
     rows.values(3)
     for n, ids in ((3, [7, 8, 9]), (1, []), (3, []), (2, [5, 6])):

@@ -139,7 +139,7 @@ def test_learning_with_a_plan_equals_that_of_the_uncontrolled_house() -> None:
         assert np.allclose(found[name], wanted[name], rtol=1e-4, atol=1e-6), name
 
 
-def test_scores_are_those_of_the_total() -> None:
+def test_scores_use_the_total_power() -> None:
     made = run(flat(START + 2, END), {10: charger()})
     late = made.outcomes[START]
     assert (late.actual_kw[0], late.published_kw[0, 0]) == (pytest.approx(0.5), pytest.approx(7.9))

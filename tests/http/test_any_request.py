@@ -49,13 +49,13 @@ def check(rest: Rest, content: bytes, content_type: str = "application/json") ->
 
 @examples(250)
 @given(near_requests)
-def test_predict_any_plausible_body_is_no_500(rest: Rest, request_: Any) -> None:
+def test_predict_any_plausible_body_never_returns_500(rest: Rest, request_: Any) -> None:
     check(rest, json.dumps(request_).encode())
 
 
 @examples(100)
 @given(anything)
-def test_predict_any_json_is_no_500(rest: Rest, body: Any) -> None:
+def test_predict_any_json_never_returns_500(rest: Rest, body: Any) -> None:
     check(rest, json.dumps(body).encode())
 
 
@@ -67,13 +67,13 @@ def test_predict_any_bytes_are_no_500(rest: Rest, content: bytes, content_type: 
 
 @examples(60)
 @given(st.text(max_size=40), st.sampled_from(["device", "minutes", "x"]))
-def test_predict_any_query_is_no_500(rest: Rest, value: str, name: str) -> None:
+def test_predict_any_query_never_returns_500(rest: Rest, value: str, name: str) -> None:
     answer = rest.client.get("/predict", params={name: value})
     assert answer.status_code in {200, 404}
 
 
 @examples(60)
 @given(st.lists(st.text(max_size=10), max_size=4))
-def test_any_path_is_no_500(rest: Rest, parts: list[str]) -> None:
+def test_any_path_never_returns_500(rest: Rest, parts: list[str]) -> None:
     path = "/" + "/".join(quote(part, safe="") for part in parts)
     assert rest.client.get(f"http://{LOOPBACK}:{rest.port}{path}").status_code in {200, 307, 404}

@@ -408,7 +408,7 @@ def test_headroom_message_is_answered_like_rest(
         assert answer == ask(service, "GET", "/headroom?device=home&kw=0.5&minutes=45").json()
 
 
-def test_headroom_message_of_too_many_bytes_is_a_413(service: Service) -> None:
+def test_headroom_message_of_too_many_bytes_returns_413(service: Service) -> None:
     document, _ = HeadroomHandler(service.queries).answer_message(b"{}", 70_000)
     assert b'"status":413' in document
 

@@ -257,7 +257,7 @@ near_inputs = st.fixed_dictionaries(
 
 @examples(150)
 @given(anything | st.fixed_dictionaries({"inputs": st.lists(near_inputs, max_size=2)}), st.binary(max_size=9))
-def test_inference_any_request_is_no_500(rest: Rest, body: Any, behind: bytes) -> None:
+def test_inference_any_request_never_returns_500(rest: Rest, body: Any, behind: bytes) -> None:
     content = json.dumps(body).encode()
     for headers in ({}, {"inference-header-content-length": str(len(content))}):
         answer = rest.client.post(f"/v2/models/{NAME}/infer", content=content + behind, headers=headers)

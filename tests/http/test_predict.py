@@ -248,12 +248,12 @@ def test_post_predict_largest_body_is_accepted(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("n_bytes", [MAX_BODY_BYTES + 1, 10_000_000])
-def test_post_predict_larger_body_is_a_413(rest: Rest, n_bytes: int) -> None:
+def test_post_predict_larger_body_returns_413(rest: Rest, n_bytes: int) -> None:
     answer = rest.client.post("/predict", content=body_of(n_bytes), headers=JSON)
     assert_problem(answer, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
 
 
-def test_post_predict_larger_body_in_chunks_is_a_413(rest: Rest) -> None:
+def test_post_predict_larger_body_in_chunks_returns_413(rest: Rest) -> None:
     answer = rest.client.post("/predict", content=iter([b" " * 1_000] * 25), headers=JSON)
     assert "content-length" not in answer.request.headers
     assert_problem(answer, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
@@ -264,7 +264,7 @@ def test_post_predict_larger_body_in_chunks_is_a_413(rest: Rest) -> None:
     [(MAX_BODY_BYTES, MAX_BODY_BYTES, 200), (MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 1, 413), (1_000, 1_001, 413)],
     ids=["largest", "larger", "cut"],
 )
-def test_predict_message_that_is_too_large_or_cut_is_a_413(
+def test_predict_message_that_is_too_large_or_cut_returns_413(
     rest: Rest, n_received: int, n_bytes: int, status: int
 ) -> None:
     """A request over MQTT, which no limit of HTTP bounds: the client keeps 64 kB of a larger message."""

@@ -16,7 +16,7 @@ import structlog
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.gateways import ALONE, STATUS, Gateway
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import LOOPBACK, free_port, is_open
@@ -172,14 +172,14 @@ def test_protocol_with_a_3_1_1_broker_is_3_1_1(start_gateway: StartGateway, answ
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """The clock of the waits between tries to connect."""
-    made = HandClock()
+    made = ManualClock()
     monkeypatch.setattr("gapcast.mqtt.connection.backoff.time", made)
     return made
 
 
-def wait_for_next_try(gateway: Gateway, clock: HandClock, longest_s: float) -> None:
+def wait_for_next_try(gateway: Gateway, clock: ManualClock, longest_s: float) -> None:
     """Wait until the connection is lost, check the wait before the next try, and let it pass."""
     backoff = gateway.session._connection._backoff
     wait_until(lambda: backoff.wait_s() > 0, "the end of the connection to be seen")
@@ -192,7 +192,7 @@ def n_disconnections(lines: list[Any]) -> int:
     return [(line["event"], line["log_level"]) for line in lines].count(("mqtt.disconnected", "warning"))
 
 
-def test_broker_that_always_disconnects_is_not_flooded(start_gateway: StartGateway, clock: HandClock) -> None:
+def test_broker_that_always_disconnects_is_not_flooded(start_gateway: StartGateway, clock: ManualClock) -> None:
     broker = WireBroker()
     versions, n_logged = [], []
     with structlog.testing.capture_logs() as lines:
@@ -233,7 +233,7 @@ def test_refused_subscription_is_not_ready(start_gateway: StartGateway) -> None:
     broker.close()
 
 
-def test_broker_that_kicks_clients_is_not_flooded(start_gateway: StartGateway, clock: HandClock) -> None:
+def test_broker_that_kicks_clients_is_not_flooded(start_gateway: StartGateway, clock: ManualClock) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False)
     for longest_s in (0.25, 0.5, 1.0, 2.0):
@@ -244,7 +244,7 @@ def test_broker_that_kicks_clients_is_not_flooded(start_gateway: StartGateway, c
     broker.close()
 
 
-def test_status_not_confirmed_is_pending_once(start_gateway: StartGateway, clock: HandClock) -> None:
+def test_status_not_confirmed_is_pending_once(start_gateway: StartGateway, clock: ManualClock) -> None:
     """Some brokers end the connection of an account that may not write a topic, here that of the status."""
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False)

@@ -72,7 +72,7 @@ def test_parameters_use_the_time_zone_of_the_machine(monkeypatch: pytest.MonkeyP
     assert list(found) == ["2026-01-02T17:30:00+00:00", "2026-01-02T18:30:00+00:00"]
 
 
-def test_later_steps_are_those_of_yesterday_and_the_day_before() -> None:
+def test_later_steps_repeat_yesterday_and_the_day_before() -> None:
     yesterday = readings(OBSERVED - 1_439, OBSERVED - 720, 0.5) + readings(OBSERVED - 719, OBSERVED, 0.9)
     found = steps(LOAD.load_forecast(OUTLOOK, yesterday, 30, 96))
     assert found[3] == 500  # 19:30, by yesterday's

@@ -37,7 +37,7 @@ def peer(mosquitto: MosquittoBroker) -> Iterator[Peer]:
         yield made
 
 
-def test_numbers_are_those_of_the_demand_and_expire(gateway: Gateway, peer: Peer) -> None:
+def test_numbers_match_the_demand_and_expire(gateway: Gateway, peer: Peer) -> None:
     house = MeteredHouse(peer)
     for _ in range(5):
         house.measure(0.5)

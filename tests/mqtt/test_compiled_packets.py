@@ -95,7 +95,7 @@ def test_splitter_finds_the_same_with_and_without_the_library(
 
 
 @given(payloads())
-def test_reading_is_that_of_the_decoder_or_left_to_it(payload: bytes) -> None:
+def test_reading_equals_the_decoders_or_is_left_to_it(payload: bytes) -> None:
     minute, gap_kw = read(payload)
     if minute:
         reading = decode("home", payload, len(payload), None, LIMITS)
@@ -111,7 +111,7 @@ def test_plain_reading_is_read_by_the_library(minute: int, steps: int, n_decimal
 
 
 @pytest.mark.parametrize("label", ["2000-01-01T00:00:00Z", "2000-02-29T23:59:59Z", "2096-03-01T00:00:00Z"])
-def test_day_of_any_year_is_that_of_the_decoder(label: str) -> None:
+def test_day_of_any_year_equals_the_decoders(label: str) -> None:
     assert read(f'{{"ts":"{label}","gap_kw":1}}'.encode()) == (instant_of(label) // MINUTE_MS, 1.0)
 
 

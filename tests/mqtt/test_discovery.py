@@ -96,7 +96,7 @@ def test_all_devices_are_published_again_some_with_each_batch(cause: str) -> Non
     assert broker.take_devices() == [device for device in devices[64:] if device != "d100"]
 
 
-def test_measured_minutes_are_those_of_published_devices() -> None:
+def test_measured_minutes_cover_published_devices_only() -> None:
     broker = Broker()
     discovery = discovery_of(broker)
     discovery.publish_device("d0")

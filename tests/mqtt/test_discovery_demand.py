@@ -105,7 +105,7 @@ def test_demand_entities_are_removed_without_a_demand(of: HomeAssistantTopics, h
     assert found == {name: {"p": platform} for name, platform in PLATFORMS.items()}
 
 
-def test_demand_entities_are_those_of_the_device() -> None:
+def test_demand_entities_belong_to_the_device() -> None:
     assert components(WITH_DEMAND, has_demand=True) == dict(demand_components("gapcast_home", TOPICS))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from gapcast.mqtt.packets.fast_path import FastPathSocket
 from gapcast.mqtt.packets.frames import Acknowledgement, Publication, encode_pubacks, encode_publish
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.waiting import GUARD_S
 
 SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
@@ -257,7 +257,7 @@ def test_fast_path_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeyp
 
 def test_fast_path_close_times_out_over_a_slow_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network takes more each time, but all of it would take a quarter of an hour."""
-    clock = HandClock()
+    clock = ManualClock()
     monkeypatch.setattr("gapcast.mqtt.packets.fast_path.time", clock)
     ours, peer = socket.socketpair()
     is_full = itertools.cycle((False, True))
@@ -277,7 +277,7 @@ def test_fast_path_close_times_out_over_a_slow_link(monkeypatch: pytest.MonkeyPa
     ends = Ends(cast("socket.socket", SlowLink), peer)
     ends.fast_path.write(b"x" * 1_000)
     ends.fast_path.close()
-    assert clock.now_s == HandClock().now_s + 2
+    assert clock.now_s == ManualClock().now_s + 2
     peer.close()
 
 

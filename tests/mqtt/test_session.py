@@ -15,7 +15,7 @@ from gapcast.mqtt.packets.frames import Acknowledgement, Publication
 from gapcast.mqtt.session import session as session_module
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.session.session_warnings import SessionWarnings
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.recorded_session import RecordedSession, RecordingConnection
 from tests.support.waiting import wait_until
@@ -23,15 +23,15 @@ from tests.support.wire import Wire, WireBroker
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """A clock in place of that of a connection, which is moved by hand."""
-    clock = HandClock()
+    clock = ManualClock()
     stub = SimpleNamespace(perf_counter=clock, time_ns=time.time_ns, monotonic=clock, sleep=lambda _: None)
     monkeypatch.setattr(connection, "time", stub)
     return clock
 
 
-def test_expiry_of_a_message_counts_from_now_without_a_connection(clock: HandClock) -> None:
+def test_expiry_of_a_message_counts_from_now_without_a_connection(clock: ManualClock) -> None:
     session = Session(SessionOptions("gw", "status", (), host=LOOPBACK, port=free_port()))
     for _ in range(2):
         clock.now_s += 60
@@ -41,7 +41,7 @@ def test_expiry_of_a_message_counts_from_now_without_a_connection(clock: HandClo
 
 
 def test_broker_has_its_time_to_answer_after_a_slow_handshake(
-    clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect_slowly(_: object) -> None:
         clock.now_s += CONNECT_TIMEOUT_S - 1
@@ -60,7 +60,7 @@ def test_broker_has_its_time_to_answer_after_a_slow_handshake(
     broker.close()
 
 
-def test_protocol_that_has_worked_is_used_after_an_outage(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_protocol_that_has_worked_is_used_after_an_outage(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that does not answer for a while, as when it restarts, is not one of MQTT 3.1.1 alone."""
     monkeypatch.setattr("gapcast.mqtt.connection.backoff.time", clock)
     broker = WireBroker()

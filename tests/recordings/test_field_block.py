@@ -60,7 +60,7 @@ def _recorded(add_lines: Callable[..., None], calls: list[bool]) -> Callable[...
 @pytest.mark.parametrize(
     "number", ["0", "-0", "12.", "1.5", "-99.75", "0.1", "123456789012.345", "000.250", "7", "999999999999999", ""]
 )
-def test_plain_numbers_are_those_of_float(number: str) -> None:
+def test_plain_numbers_equal_float(number: str) -> None:
     block = FieldBlock.try_parse(f"{number};1\n{number};2".encode(), b";", 2)
     assert block is not None
     values, others = block.numbers(0)
@@ -81,7 +81,7 @@ def test_other_fields_are_left_to_the_caller(other: str) -> None:
     assert block.text(1, 1) == other
 
 
-def test_random_numbers_are_those_of_float() -> None:
+def test_random_numbers_equal_float() -> None:
     draw = random.Random(5)
     texts = [f"{draw.uniform(-1e4, 1e4):.{draw.randrange(12)}f}" for _ in range(2_000)]
     block = FieldBlock.try_parse("\n".join(f"{text};" for text in texts).encode(), b";", 2)
@@ -146,7 +146,7 @@ def test_runs_of_equal_fields() -> None:
         ("", False),
     ],
 )
-def test_times_are_those_of_single_ones(
+def test_times_equal_single_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stamp: str, *, is_plain: bool
 ) -> None:
     rows = [f"{stamp.format(day=day, minute=minute)},7" for day in (28, 29, 30) for minute in range(60)]
@@ -168,7 +168,7 @@ def test_times_are_those_of_single_ones(
         ("%Y-%m-%d%%%H:%M", "2020-01-03%00:{:02d}", False),
     ],
 )
-def test_given_formats_are_those_of_single_times(
+def test_given_formats_equal_single_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, stamp: str, *, is_plain: bool
 ) -> None:
     path = tmp_path / "meter.csv"
@@ -178,7 +178,7 @@ def test_given_formats_are_those_of_single_times(
 
 @pytest.mark.parametrize("day", ["2020-10-25", "2020-03-29"])
 @pytest.mark.parametrize("n_bytes", [90, 1_000, 100_000])
-def test_clock_changes_are_those_of_single_times(
+def test_clock_changes_equal_single_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, day: str, n_bytes: int
 ) -> None:
     monkeypatch.setattr(text_file, "BLOCK_BYTES", n_bytes)

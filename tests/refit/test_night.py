@@ -23,7 +23,7 @@ from gapcast.refit.schedule import LEAST_READINGS
 from gapcast.refit.worker import refit_confined
 from tests.refit.cycling import cycling_kw
 from tests.support.brokers import MosquittoBroker
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.houses import FIRST
 from tests.support.peers import peer_of
@@ -62,7 +62,7 @@ def test_night_refits_and_restart_keeps_the_trees(
     form = FileFormat(Layout("ts", "kw", unit="kW", zone=UTC))
     import_past(settings, {}, PastFiles((tmp_path / "past.csv",), form, UTC), Target("home"), lambda _: None)
 
-    clock = HandClock(NOON_S)
+    clock = ManualClock(NOON_S)
     peer = stack.enter_context(peer_of(mosquitto.host, mosquitto.port))
     peer.subscribe("gap/home/forecast")
 

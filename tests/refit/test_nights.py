@@ -29,7 +29,7 @@ from gapcast.refit.schedule import LEAST_READINGS, night_minute
 from gapcast.refit.worker import FitOptions, FormerForest
 from gapcast.service.service import Service
 from tests.core.learning.test_house_forests import constant_forest
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.houses import FIRST, Smooth, ensemble_engine
 from tests.support.links import MemoryLink
 
@@ -54,7 +54,7 @@ def test_nights_restart_does_not_repeat_the_refit_of_the_night(tmp_path: Path, m
         return RefitResult(forest, "", 5, len(house), 720, Skills(0.5, 0.5), None, 1.0, int(house.minutes[-1]))
 
     monkeypatch.setattr(nights, "refit_confined", fit)
-    clock = HandClock(NIGHT * 60.0)
+    clock = ManualClock(NIGHT * 60.0)
 
     def restarted() -> NightlyRefits:
         found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
@@ -90,7 +90,7 @@ def test_nights_forget_during_the_last_step_of_a_refit_discards_it(
         return True
 
     monkeypatch.setattr(nights, "refit_confined", fit)
-    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), ManualClock(NIGHT * 60.0))
     deletion = Thread(target=found.forget, args=("home",))  # once the forest is in use
     service = service_of(engine)
     service.use_forest = use_forest
@@ -144,7 +144,7 @@ def archived(found: NightlyRefits, device: str = "home") -> None:
 def test_refit_is_discarded_after_forget_and_new_reading(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), ManualClock(NIGHT * 60.0))
     service = Service(link := MemoryLink(), engine, {}, recorder=found)
     archived(found)
     send(service, link, NIGHT)
@@ -163,7 +163,7 @@ def test_refit_is_discarded_after_forget_and_new_reading(
 
 @pytest.mark.usefixtures("constant_refits")
 def test_service_forget_removes_trees_that_a_refit_uses_meanwhile(engine: Engine, tmp_path: Path) -> None:
-    found = DelayedNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    found = DelayedNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), ManualClock(NIGHT * 60.0))
     service = Service(link := MemoryLink(), engine, {}, recorder=found)
     archived(found)
     send(service, link, NIGHT)
@@ -183,7 +183,7 @@ def test_service_forget_removes_trees_that_a_refit_uses_meanwhile(engine: Engine
 @pytest.mark.usefixtures("constant_refits")
 def test_nights_refit_of_a_device_unknown_to_the_service_is_not_used(engine: Engine, tmp_path: Path) -> None:
     """As of one that the service has just forgotten, and the recorder is about to."""
-    clock = HandClock(NIGHT * 60.0)
+    clock = ManualClock(NIGHT * 60.0)
     found = NightlyRefits(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
     service = Service(MemoryLink(), engine, {}, recorder=found)
     archived(found)
@@ -209,7 +209,7 @@ def test_nights_refit_is_repeated_after_its_days_whatever_its_result(
         return RefitResult(forest, problem or "", 5, len(house), 720, None, None, 1.0, int(house.minutes[-1]))
 
     monkeypatch.setattr(nights, "refit_confined", fit)
-    clock = HandClock(NIGHT * 60.0)
+    clock = ManualClock(NIGHT * 60.0)
     found = NightlyRefits(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
     archived(found)
     for n_days, n_fitted in ((0, 1), (1, 1), (13, 1), (14, 2)):
@@ -244,7 +244,7 @@ def test_nights_refit_is_for_the_windows_and_the_horizon_of_the_device(
     )
     engine = Engine(main.model, ensemble=main.ensemble, horizons=DeviceHorizons({"home": 9}, [own]))
     monkeypatch.setattr(nights, "refit_confined", fit)
-    found = NightlyRefits(tmp_path, 10, NightOptions(1, zone, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, zone, GATEWAY), ManualClock(NIGHT * 60.0))
     for device in ("home", "flat"):
         archived(found, device)
     found.refit_due(service_of(engine))
@@ -283,7 +283,7 @@ def test_nights_restore_uses_the_other_forests_beside_a_damaged_one(tmp_path: Pa
 
 @pytest.mark.usefixtures("constant_refits")
 def test_nights_refit_that_cannot_be_stored_leaves_the_others(tmp_path: Path, engine: Engine) -> None:
-    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), ManualClock(NIGHT * 60.0))
     (tmp_path / "home.forest").mkdir()  # as root, who may write anything, would replace a file
     for device in ("home", "flat"):
         archived(found, device)
@@ -295,7 +295,7 @@ def test_nights_refit_that_cannot_be_stored_leaves_the_others(tmp_path: Path, en
 
 @pytest.mark.usefixtures("constant_refits")
 def test_nights_begin_at_the_minute_of_the_gateway(tmp_path: Path, engine: Engine) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
     archived(found)
     for minute, n_used in ((NIGHT - 2, 1), (NIGHT - 1, 1), (NIGHT, 2)):

@@ -20,7 +20,7 @@ from gapcast.refit.minutes_file import read_file
 from gapcast.refit.nights import START_DELAY_S, NightlyRefits, NightOptions
 from gapcast.service.service import Service
 from tests.refit.test_nights import GATEWAY, NIGHT, archived
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.houses import ensemble_engine
 from tests.support.links import MemoryLink
 from tests.support.waiting import wait_until
@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 DAY_S = DAY_MIN * 60.0
 
 
-class CountedClock(HandClock):
+class CountedClock(ManualClock):
     """Counts how often it is read: once or more in each turn of the thread."""
 
     n_read = 0

@@ -83,7 +83,7 @@ def test_child_fits_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.lightgbm
 @pytest.mark.parametrize(("niceness", "rests"), [(19, True), (0, False)])
-def test_child_that_may_not_lower_its_priority_rests(
+def test_child_that_may_not_lower_its_priority_throttles_itself(
     monkeypatch: pytest.MonkeyPatch, niceness: int, rests: bool
 ) -> None:
     """As in systemd's unit, whose filter of system calls has none for that."""

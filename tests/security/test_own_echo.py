@@ -64,7 +64,7 @@ def matches(topic: str, subscribed: str) -> bool:
 
 
 @given(FILTERS, FILTERS)
-def test_overlap_of_filters_is_that_of_all_topics(one: str, other: str) -> None:
+def test_overlap_of_filters_agrees_with_all_topics(one: str, other: str) -> None:
     both = any(matches(topic, one) and matches(topic, other) for topic in TOPICS)
     assert overlaps(one, other) == overlaps(other, one) == both
 

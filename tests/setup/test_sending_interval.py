@@ -71,7 +71,7 @@ def test_interval_ignores_a_lost_and_an_extra_message() -> None:
     assert interval_of(at([0.0, 10.0, 30.0, 40.0, 41.0, 50.0, 60.0]))[0] == 10
 
 
-def test_interval_of_two_plugs_is_that_of_the_slower_one() -> None:
+def test_interval_of_two_plugs_equals_the_slower_ones() -> None:
     slower = at([0.0, 60.0, 120.0], "tele/tv/SENSOR")
     every_s, sentence, _ = interval_of([*at([0.0, 10.0, 20.0]), *slower])
     assert every_s == 60

@@ -38,7 +38,7 @@ def test_checkpoint_reads_back_the_week_exactly(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name], column)
 
 
-def test_checkpoint_without_a_week_is_that_of_an_earlier_version(tmp_path: Path) -> None:
+def test_checkpoint_without_a_week_equals_an_earlier_versions(tmp_path: Path) -> None:
     """A version without histories wrote no such columns: they begin with the windows."""
     before = replace(capture_snapshot(lived()), week={})
     content = checkpoint.encode(before)

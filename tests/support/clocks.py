@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class HandClock:
+class ManualClock:
     """Stands still until the test moves it: for code that is given a clock, or in place of a module's ``time``."""
 
     def __init__(self, now_s: float = 1_000.0) -> None:

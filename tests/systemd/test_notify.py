@@ -15,7 +15,7 @@ import pytest
 from gapcast.app.application import Application
 from gapcast.systemd.notify import Notifier
 from tests.e2e.conftest import Command, environment, http_port, settings_of
-from tests.support.clocks import HandClock
+from tests.support.clocks import ManualClock
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.ports import free_port
 from tests.support.waiting import GUARD_S, wait_until
@@ -88,7 +88,7 @@ def test_notify_ready_alive_and_stopping(name: str, tmp_path: Path) -> None:
 def test_notify_alive_four_times_per_watchdog_interval(
     supervisor: Supervisor,
 ) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     notifier = Notifier(supervisor.address, 8.0, clock)
     for _ in range(80):
         notifier.alive(lambda: "")
@@ -97,7 +97,7 @@ def test_notify_alive_four_times_per_watchdog_interval(
 
 
 def test_notify_status_every_ten_seconds_without_a_watchdog(supervisor: Supervisor) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     notifier = Notifier.from_environment(supervisor.environment())
     notifier._now_s = clock
     for _ in range(25):

@@ -78,7 +78,7 @@ def test_export_gives_a_model_that_the_edge_loads(shipped: tuple[Path, Any], sma
     assert done.agreement_kw <= 1e-5
 
 
-def test_export_card_scores_are_those_of_the_file(shipped: tuple[Path, Any], small: CleanFile) -> None:
+def test_export_card_scores_equal_the_files(shipped: tuple[Path, Any], small: CleanFile) -> None:
     predictor = load_model(shipped[0] / "linear")
     test = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole()
     found, stated = score(predictor, test), predictor.card.scores

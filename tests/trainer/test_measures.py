@@ -28,18 +28,18 @@ def test_pinball_at_the_median_is_half_the_absolute_error() -> None:
 
 
 @given(KW, KW)
-def test_crps_without_spread_is_the_absolute_error(error: float, came: float) -> None:
-    found = crps(np.full((1, 5), error), LEVELS, np.array([came]))
-    assert found[0] == pytest.approx(abs(error - came), abs=1e-9)
+def test_crps_without_spread_is_the_absolute_error(error: float, actual: float) -> None:
+    found = crps(np.full((1, 5), error), LEVELS, np.array([actual]))
+    assert found[0] == pytest.approx(abs(error - actual), abs=1e-9)
 
 
-@pytest.mark.parametrize("came", [-0.5, 0.0, 0.2, 0.5, 0.93, 1.0, 2.0])
-def test_crps_with_many_levels_approaches_the_integral(came: float) -> None:
+@pytest.mark.parametrize("actual", [-0.5, 0.0, 0.2, 0.5, 0.93, 1.0, 2.0])
+def test_crps_with_many_levels_approaches_the_integral(actual: float) -> None:
     """Of the uniform one between 0 and 1 the integral of (F - 1{x >= y})² is known."""
     level = (np.arange(2_000) + 0.5) / 2_000
-    inside = min(max(came, 0.0), 1.0)
-    exact = inside**3 / 3 + (1 - inside) ** 3 / 3 + abs(came - inside)
-    assert crps(level[np.newaxis], level.tolist(), np.array([came]))[0] == pytest.approx(exact, abs=1e-4)
+    inside = min(max(actual, 0.0), 1.0)
+    exact = inside**3 / 3 + (1 - inside) ** 3 / 3 + abs(actual - inside)
+    assert crps(level[np.newaxis], level.tolist(), np.array([actual]))[0] == pytest.approx(exact, abs=1e-4)
 
 
 def test_crps_prefers_the_sharper_calibrated_forecast() -> None:
@@ -57,8 +57,8 @@ def measured() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_record_matches_a_hand_calculation() -> None:
-    mean, quantiles, came, last = measured()
-    got = record(measure(mean, quantiles, LEVELS, came, last))
+    mean, quantiles, actual, last = measured()
+    got = record(measure(mean, quantiles, LEVELS, actual, last))
     assert got.n == 4
     assert got.mse_kw2 == pytest.approx((0.0625 + 4 + 1 + 0.25) / 4)
     assert got.rmse_kw == pytest.approx(got.mse_kw2**0.5)
@@ -76,34 +76,34 @@ def test_record_matches_a_hand_calculation() -> None:
 
 
 def test_record_without_quantiles_omits_their_measures() -> None:
-    mean, quantiles, came, last = measured()
-    got = record(measure(mean, None, (), came, last))
+    mean, quantiles, actual, last = measured()
+    got = record(measure(mean, None, (), actual, last))
     assert (got.median_mae_kw, got.crps_kw, got.coverage, got.width_kw, got.mean_pinball_kw) == (None,) * 5
     assert got.best_mae_kw == got.mae_kw
     assert not {"crps_kw", "coverage", "pinball_kw", "median_mae_kw"} & got.fields().keys()
-    median_alone = record(measure(mean, quantiles[:, 2:3], (0.5,), came, last))
+    median_alone = record(measure(mean, quantiles[:, 2:3], (0.5,), actual, last))
     assert median_alone.median_mae_kw == pytest.approx(0.8125)
     assert (median_alone.crps_kw, median_alone.mean_pinball_kw, median_alone.coverage) == (None, None, None)
     assert median_alone.pinball_kw == {0.5: pytest.approx(0.8125 / 2)}
 
 
 def test_record_groups_equal_each_group_alone() -> None:
-    mean, quantiles, came, last = measured()
+    mean, quantiles, actual, last = measured()
     group = np.array([0, 2, -1, 2])
-    found = records(measure(mean, quantiles, LEVELS, came, last), group, 3)
+    found = records(measure(mean, quantiles, LEVELS, actual, last), group, 3)
     assert found[1] is None
     for k in (0, 2):
         who = group == k
-        alone = record(measure(mean[who], quantiles[who], LEVELS, came[who], last[who]))
+        alone = record(measure(mean[who], quantiles[who], LEVELS, actual[who], last[who]))
         got = found[k]
         assert got is not None
         assert got.fields() == alone.fields()
 
 
 def test_record_of_nothing_is_rejected() -> None:
-    mean, _, came, last = measured()
+    mean, _, actual, last = measured()
     with pytest.raises(ValueError, match="at least one forecast"):
-        record(measure(mean, None, (), came, last), np.zeros(4, dtype=np.bool_))
+        record(measure(mean, None, (), actual, last), np.zeros(4, dtype=np.bool_))
 
 
 def test_skill_without_persistence_error_is_nan_and_omitted() -> None:

@@ -102,7 +102,7 @@ def assert_same_state(found: Engine, expected: Engine, rounding: float = ROUNDIN
 
 @examples(30)
 @given(ENTRIES, st.integers(1, 40))
-def test_compiled_demands_any_stream_is_that_of_numpy(entries: list[tuple[int, int, float]], size: int) -> None:
+def test_compiled_demands_any_stream_equals_numpy(entries: list[tuple[int, int, float]], size: int) -> None:
     compiled, numpy = pair()
     readings = readings_of(entries)
     assert_equal(process(compiled, readings, size), process(numpy, readings, size))
@@ -110,7 +110,7 @@ def test_compiled_demands_any_stream_is_that_of_numpy(entries: list[tuple[int, i
 
 
 @pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.long), 4, 90])
-def test_compiled_demands_of_hours_are_those_of_numpy(at_a_time: int) -> None:
+def test_compiled_demands_of_hours_equals_numpy(at_a_time: int) -> None:
     compiled, numpy = pair(zone=ZoneInfo("Europe/Brussels"))
     houses = [stream_of(house_kw(i, 420), device=device) for i, device in enumerate(DEVICES)]
     readings = [reading for minute in zip(*houses, strict=True) for reading in minute]
@@ -127,7 +127,7 @@ def test_compiled_demands_of_hours_are_those_of_numpy(at_a_time: int) -> None:
         assert scores.alarms == expected_scores.alarms
 
 
-def test_compiled_demands_with_announced_loads_are_those_of_numpy() -> None:
+def test_compiled_demands_with_announced_loads_equals_numpy() -> None:
     compiled, numpy = pair()
     made = []
     for engine in (compiled, numpy):
@@ -139,7 +139,7 @@ def test_compiled_demands_with_announced_loads_are_those_of_numpy() -> None:
     assert_same_state(compiled, numpy)
 
 
-def test_compiled_demands_of_more_devices_are_those_of_numpy() -> None:
+def test_compiled_demands_of_more_devices_equals_numpy() -> None:
     """Arrays of the state are allocated again, and batches have any size."""
     compiled, numpy = pair()
     readings = [
@@ -203,7 +203,7 @@ def test_compiled_demands_forgotten_device_begins_again() -> None:
 
 
 @pytest.mark.parametrize("name", ["gapcast_make_demands", "gapcast_learn_demands"])
-def test_compiled_demands_without_a_function_are_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_demands_without_a_function_fall_back_to_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         compiled_demands, "load_function", lambda wanted: None if wanted == name else load_function(wanted)
     )
@@ -213,6 +213,6 @@ def test_compiled_demands_without_a_function_are_numpy(name: str, monkeypatch: p
 @pytest.mark.parametrize(
     ("leads_min", "levels"), [(range(1, 66), (0.1, 0.5, 0.9)), ((1, 5), np.linspace(0.01, 0.99, 33).tolist())]
 )
-def test_compiled_demands_of_a_larger_outlook_are_numpy(leads_min: Any, levels: list[float]) -> None:
+def test_compiled_demands_of_a_larger_outlook_fall_back_to_numpy(leads_min: Any, levels: list[float]) -> None:
     state = DemandState(RemainingPower(tuple(leads_min), levels))
     assert CompiledDemands.create_if_available(state, FuseRisk(tuple(leads_min)), 100.0) is None

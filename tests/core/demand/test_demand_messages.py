@@ -78,7 +78,7 @@ def packets_of(demands: Demands, ids: list[int], *, has_properties: bool) -> byt
     has_ids=st.booleans(),
     has_properties=st.booleans(),
 )
-def test_packets_of_demands_are_those_of_python(
+def test_packets_of_demands_equal_python(
     values: list[list[float]], age_min: float, has_ids: bool, has_properties: bool
 ) -> None:
     first_minute = int(values[0][OBSERVED]) if values else 0
@@ -102,7 +102,7 @@ def test_usual_demands_are_written_compiled_in_batches_of_any_size(has_ids: bool
 
 
 @pytest.mark.parametrize("left_min", [5.0, 5.001, 0.0, 0.001, 1.0, 2.0, -1.0, -1_440.0, -1_441.0])
-def test_messages_near_the_end_of_validity_are_those_of_python(left_min: float) -> None:
+def test_messages_near_the_end_of_validity_equal_python(left_min: float) -> None:
     demands = demands_of([one_row()])
     until = int(demands.valid_until_minutes[0])
     demands = demands_of([one_row()], round((until - left_min) * MINUTE_MS))
@@ -112,7 +112,7 @@ def test_messages_near_the_end_of_validity_are_those_of_python(left_min: float) 
 @pytest.mark.parametrize("elapsed", [0, 1, 12, 13, 14])
 @pytest.mark.parametrize("next_headroom_kw", [-5.0, 5.0])
 @pytest.mark.parametrize("so_far_kw", [np.nan, 0.7])
-def test_allowed_power_near_the_end_of_a_window_is_that_of_python(
+def test_allowed_power_near_the_end_of_a_window_equals_python(
     elapsed: int, next_headroom_kw: float, so_far_kw: float
 ) -> None:
     row = one_row()
@@ -124,7 +124,7 @@ def test_allowed_power_near_the_end_of_a_window_is_that_of_python(
 
 
 @pytest.mark.parametrize("minute", [0, 1, 59, 60, 1_439, 1_440, 84_959, 84_960, 15_863_039, 15_863_040, 52_594_559])
-def test_times_of_demands_are_those_of_python(minute: int) -> None:
+def test_times_of_demands_equal_python(minute: int) -> None:
     """First and last minutes of days, of Februaries with and without a 29th, and of 2069."""
     row = one_row()
     row[OBSERVED] = minute

@@ -100,7 +100,7 @@ def test_days_are_counted_once_each() -> None:
     assert scores.scores_of(sums, 6).n_days == 2
 
 
-def test_joined_sums_are_those_of_all_devices() -> None:
+def test_joined_sums_equal_the_sums_of_all_devices() -> None:
     one, other = closed((ABOVE, 2.5)), closed((BELOW, 1.5), start_minute=DAY_MIN)
     found = scores.scores_of(scores.join_sums([one, other]), 6)
     assert (found.n_windows, found.n_events, found.n_days) == (2, 1, 2)

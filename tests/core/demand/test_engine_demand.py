@@ -385,7 +385,7 @@ def test_devices_are_those_that_have_a_demand_or_will() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-def test_demand_of_damaged_state_is_that_of_a_new_device(value: float) -> None:
+def test_demand_of_damaged_state_equals_a_new_devices(value: float) -> None:
     engine, sound = demand_engine(), demand_engine()
     readings = [one for i in range(40) for one in (Reading("home", MONDAY + i, 1.0), Reading("mill", MONDAY + i, 1.5))]
     process(engine, readings, 2)

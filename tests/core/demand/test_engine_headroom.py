@@ -33,7 +33,7 @@ def ask(engine: Engine, kw: float, minutes: int, device: str = "home") -> Headro
 
 
 @pytest.mark.parametrize("fuse_kw", [None, 2.0])
-def test_headroom_until_the_windows_end_is_that_of_the_demand(fuse_kw: float | None) -> None:
+def test_headroom_until_the_windows_end_equals_the_demands(fuse_kw: float | None) -> None:
     engine = engine_after(SiteDemandOptions(DemandOptions(limit_kw=2.0, fuse_kw=fuse_kw)))
     demand = engine.demands.newest("home")
     assert demand is not None

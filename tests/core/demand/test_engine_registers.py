@@ -75,7 +75,7 @@ def test_register_of_a_device_without_a_demand_is_ignored() -> None:
     assert engine.demands.month_peaks("home", 1) == []
 
 
-def test_month_peak_is_that_of_the_highest_window() -> None:
+def test_month_peak_equals_the_highest_window() -> None:
     engine = demand_engine()
     process(engine, stream_of([1.0] * 15 + [2.0] * 15 + [1.5] * 15))
     assert engine.demands.month_peaks("home", 1) == [DayPeak(2.0, MONDAY + 15)]

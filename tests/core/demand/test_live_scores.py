@@ -107,7 +107,7 @@ def test_engine_scores_its_demands() -> None:
     assert demand_engine(None).demands.scores_of("home") is None
 
 
-def test_scores_are_those_of_any_batch() -> None:
+def test_live_scores_are_the_same_for_any_batch_size() -> None:
     powers = [1.0, 3.0, 1.5, 2.2] * 25
     one, many = demand_engine(), demand_engine()
     process(one, stream_of(powers))

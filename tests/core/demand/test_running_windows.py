@@ -128,7 +128,7 @@ def test_month_peak_of_a_window_measured_again_is_discarded(end: int) -> None:
     assert (state.start_minute, state.month_peak_kw) == (MONDAY + end - 15, 2.0)
 
 
-def test_month_peak_is_that_of_before_a_clock_was_a_month_ahead() -> None:
+def test_month_peak_returns_after_a_clock_was_a_month_ahead() -> None:
     """The peaks of the month that the clock came back to count; those of the month ahead do not when it comes."""
     ahead = 40 * DAY_MIN
     readings = (

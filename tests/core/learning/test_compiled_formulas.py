@@ -103,7 +103,7 @@ def predictions_of(ensemble: Ensemble, windows: NDArray[np.float32], draw: np.ra
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("context", [30, 111, 112, 181, 200])
-def test_compiled_formulas_any_state_is_that_of_numpy(context: int, seed: int) -> None:
+def test_compiled_formulas_any_state_equals_numpy(context: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
     compiled, numpy = pair(draw, context)
     rows, n_outcomes, n_replaced = np.arange(N), 0, 0

@@ -81,7 +81,7 @@ def difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
 @pytest.mark.long
 @examples(60)
 @given(ENTRIES, st.integers(1, 40), st.sampled_from((2, 10, 30, 61, 180)), st.integers(0, 4))
-def test_compiled_step_any_stream_is_that_of_numpy(
+def test_compiled_step_any_stream_equals_numpy(
     entries: list[tuple[int, int, float]], size: int, context: int, n_tracked: int
 ) -> None:
     models = Smooth(WindowSpec(context)), Trend()
@@ -93,7 +93,7 @@ def test_compiled_step_any_stream_is_that_of_numpy(
     assert states_differ_by(compiled, numpy) < ROUNDING
 
 
-def test_compiled_step_outcomes_are_those_of_numpy() -> None:
+def test_compiled_step_outcomes_equals_numpy() -> None:
     houses = {name: house_kw(900, seed) for seed, name in enumerate(DEVICES)}
     compiled, numpy = (run.process_houses(houses) for run in pair(zone=ZoneInfo("Europe/Brussels")))
     assert len(numpy.forecasts) > 3_000
@@ -105,7 +105,7 @@ def test_compiled_step_outcomes_are_those_of_numpy() -> None:
     assert states_differ_by(compiled, numpy) < ROUNDING
 
 
-def test_compiled_step_half_an_hour_ahead_is_that_of_numpy() -> None:
+def test_compiled_step_half_an_hour_ahead_equals_numpy() -> None:
     """The prior weights and the learning rates depend on the horizon."""
     houses = {name: house_kw(600, seed) for seed, name in enumerate(DEVICES)}
     compiled, numpy = (run.process_houses(houses) for run in pair(Smooth(lead_times_min=(5, 30))))
@@ -114,7 +114,7 @@ def test_compiled_step_half_an_hour_ahead_is_that_of_numpy() -> None:
 
 
 @pytest.mark.parametrize("n_tracked", [4, 0])
-def test_compiled_step_that_starts_from_the_prior_is_that_of_numpy(n_tracked: int) -> None:
+def test_compiled_step_that_starts_from_the_prior_equals_numpy(n_tracked: int) -> None:
     """Untracked devices are always forecast from it."""
     houses = {name: house_kw(400, seed) for seed, name in enumerate(DEVICES)}
     pairs = pair(Smooth(WindowSpec(180)), prior=bundled_prior(), max_devices=n_tracked)
@@ -152,14 +152,14 @@ def test_compiled_step_equals_numpy_for_a_plug() -> None:
     assert states_differ_by(compiled, numpy) < ROUNDING
 
 
-def test_compiled_step_model_without_quantiles_is_that_of_numpy() -> None:
+def test_compiled_step_model_without_quantiles_equals_numpy() -> None:
     readings = stream(house_kw(400))
     compiled, numpy = (run.process(readings) for run in pair(Smooth(quantile_levels=None), Persistence()))
     assert compiled.forecasts == numpy.forecasts
     assert states_differ_by(compiled, numpy) < ROUNDING
 
 
-def test_compiled_step_forests_are_those_of_numpy() -> None:
+def test_compiled_step_forests_equals_numpy() -> None:
     compiled, numpy = (ensemble_of(run.engine) for run in pair(refits=True))
     draw = np.random.default_rng(2)
     rows = np.arange(3)

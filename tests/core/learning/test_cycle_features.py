@@ -84,7 +84,7 @@ def test_constant_power_has_no_phases() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from((1, 5, 30)))
-def test_mean_changes_of_analogs_are_those_of_the_online_model(seed: int, horizon_min: int) -> None:
+def test_mean_changes_of_analogs_equal_the_online_models(seed: int, horizon_min: int) -> None:
     """With the least spread of a scale of 0.1 kW."""
     windows = np.random.default_rng(seed).gamma(1.0, 1.0, (3, CONTEXT)).astype(np.float32)
     expected = np.empty((3, N_KW), np.float32)

@@ -39,7 +39,7 @@ def wavy(n: int, kw: float = 0.1) -> list[float]:
     return [kw * math.exp(0.1 * math.sin(day * 0.9) + chance[day]) for day in range(n)]
 
 
-class Slow:
+class PlainDrift:
     """The same rules for one device, from all its outcomes, without arrays."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ def test_drift_matches_the_slow_reference(
     compiled: bool, steps: list[tuple[int, int, float, bool]], levels: list[float]
 ) -> None:
     """Several devices at once, with short, missing and repeated days."""
-    drift, slow = Drift(FEW, N, compiled=compiled), [Slow() for _ in range(FEW)]
+    drift, slow = Drift(FEW, N, compiled=compiled), [PlainDrift() for _ in range(FEW)]
     day = DAY_0
     calm = [(1, 0, level, True) for level in levels]
     for moved, alone, level, whole in calm + steps:

@@ -27,7 +27,7 @@ DEVICES = ("home", "barn")
 
 
 @pytest.fixture(autouse=True)
-def of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def recorded_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the version that stored the state had, and what it had not: the layout is the point."""
     monkeypatch.setattr(random_features, "UNITS", tuple(range(44)))
     monkeypatch.setattr(rls_features, "UNITS", tuple(range(44)))
@@ -83,7 +83,7 @@ def test_state_in_blocks_is_continued_by_the_compiled_step_as_by_numpy() -> None
 
 
 @pytest.mark.usefixtures("without_offsets")
-def test_state_in_blocks_is_that_of_today() -> None:
+def test_state_in_blocks_equals_state_learned_today() -> None:
     """The stored numbers too: what earlier versions learned is what this one learns from the same readings."""
     before, today = (
         new_engine(compiled=False),

@@ -341,7 +341,7 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
     assert len(after.forecasts) == 180
 
 
-def test_restore_of_many_devices_is_that_of_each() -> None:
+def test_restore_of_many_devices_equals_each_alone() -> None:
     """Covariances are converted some devices at a time."""
     before = Run(ensemble_engine(Smooth(), Trend())).process(readings_of(100), at_a_time=9)
     saved = ensemble_of(before.engine).columns([0, 1, 2])

@@ -83,7 +83,7 @@ def test_change_of_150_watts_is_an_edge(step_kw: float, minutes: int) -> None:
     assert since[int(step_kw > 0)] == pytest.approx(19), "no edge in the other direction"
 
 
-def test_random_features_are_those_of_stored_coefficients() -> None:
+def test_random_weights_never_change() -> None:
     """Their weights are not stored: with others, each restart would make the learned coefficients meaningless."""
     weights, offsets = _random_weights(20)
     assert np.flatnonzero(weights[:, 0]).tolist() == [1, 10, 16, 18]

@@ -83,7 +83,7 @@ def test_outcome_half_an_hour_ahead_moves_a_sixth() -> None:
     assert np.array_equal(far[:, 1], near[:, 1])
 
 
-def test_steps_are_those_of_a_mean_down_to_a_floor() -> None:
+def test_steps_of_the_offset_shrink_to_a_floor() -> None:
     states, errors, at = new_states(1), [], (one(2.0), level(0.0, 0.0))
     for _ in range(900):
         before = mean_correction.offsets(states, *at)[0]

@@ -265,7 +265,7 @@ def test_native_constants_are_all_compared() -> None:
 
 
 @pytest.mark.parametrize(("file", "name"), ORIGINALS)
-def test_native_constant_is_that_of_python(file: str, name: str) -> None:
+def test_native_constant_equals_python(file: str, name: str) -> None:
     assert constants()[file, name] == ORIGINALS[file, name]
 
 

@@ -20,7 +20,7 @@ from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes, streams
 FEW = 5  # tracked devices: rows 0 to 4
 
 
-class Slow:
+class PlainScores:
     """Keeps every outcome, and sums when asked. Buckets are as coarse as documented."""
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
         assert (value is None) == (expected is None)
         assert value == (None if expected is None else pytest.approx(expected, rel=2e-5, abs=1e-5))
 
-    def error(kw: float, fallback: float, came: float) -> float:
-        return (fallback if math.isnan(kw) else kw) - came
+    def error(kw: float, fallback: float, actual: float) -> float:
+        return (fallback if math.isnan(kw) else kw) - actual
 
     published = [(b.published_kw[i], b.actual_kw[i], b.last_kw[i]) for b, i in ones]
     assert found.n == len(ones)
@@ -90,7 +90,7 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
 @pytest.mark.long
 @given(streams())
 def test_scores_match_the_slow_reference(compiled: bool, batches: list[Outcomes]) -> None:
-    scores, slow = Scores(MEMBERS, FEW, compiled=compiled), Slow()
+    scores, slow = Scores(MEMBERS, FEW, compiled=compiled), PlainScores()
     for batch in batches:
         scores.add(batch)
         slow.add(batch)

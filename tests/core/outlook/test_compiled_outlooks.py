@@ -133,7 +133,7 @@ def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> f
 
 @examples(60)
 @given(ENTRIES, st.integers(1, 40), LEADS, st.integers(1, 4), st.sampled_from((0, 672)))
-def test_compiled_outlooks_of_any_stream_are_those_of_numpy(
+def test_compiled_outlooks_of_any_stream_equals_numpy(
     entries: list[tuple[int, int, float]], size: int, leads_min: tuple[int, ...], n_tracked: int, steps: int
 ) -> None:
     model = OutlookModel(lead_times_min=leads_min, history_steps=steps)
@@ -143,7 +143,7 @@ def test_compiled_outlooks_of_any_stream_are_those_of_numpy(
 
 
 @pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.long), 4, 10])
-def test_compiled_outlooks_of_hours_are_those_of_numpy(at_a_time: int) -> None:
+def test_compiled_outlooks_of_hours_equals_numpy(at_a_time: int) -> None:
     engines = pair()
     houses = [stream(house_kw(400, seed), FIRST, device) for seed, device in enumerate(DEVICES)]
     readings = [reading for minute in zip(*houses, strict=True) for reading in minute]
@@ -156,7 +156,7 @@ def test_compiled_outlooks_of_hours_are_those_of_numpy(at_a_time: int) -> None:
     assert (compiled.observed_minute, compiled.issued_at_ms) == (numpy.observed_minute, numpy.issued_at_ms)
 
 
-def test_compiled_outlooks_of_a_long_series_are_those_of_numpy() -> None:
+def test_compiled_outlooks_of_a_long_series_equals_numpy() -> None:
     """Every reading is an outcome of each lead time, most of them in one batch."""
     engines = pair()
     run_both(engines, stream(house_kw(300, 5)), 300)
@@ -164,7 +164,7 @@ def test_compiled_outlooks_of_a_long_series_are_those_of_numpy() -> None:
 
 
 @pytest.mark.long
-def test_compiled_outlooks_of_a_plug_are_those_of_numpy() -> None:
+def test_compiled_outlooks_of_a_plug_equals_numpy() -> None:
     engines = pair()
     run_both(engines, stream(plug_kw(3_600)), 400)
     assert_same_state(engines)
@@ -172,7 +172,7 @@ def test_compiled_outlooks_of_a_plug_are_those_of_numpy() -> None:
 
 @examples(15)
 @given(ENTRIES, st.integers(1, 9), st.sampled_from((np.nan, np.inf, -np.inf, 3e38)), st.booleans())
-def test_compiled_outlooks_of_a_failing_model_are_those_of_numpy(
+def test_compiled_outlooks_of_a_failing_model_equals_numpy(
     entries: list[tuple[int, int, float]], size: int, value: float, of_means: bool
 ) -> None:
     engines = pair(FailingModel(value=value, is_of_means=of_means))
@@ -187,7 +187,7 @@ def test_compiled_outlooks_of_a_failing_model_are_those_of_numpy(
     st.integers(0, 2),
     st.integers(1, 7),
 )
-def test_compiled_outlooks_of_damaged_state_are_those_of_numpy(name: str, value: float, which: int, size: int) -> None:
+def test_compiled_outlooks_of_damaged_state_equals_numpy(name: str, value: float, which: int, size: int) -> None:
     engines = pair()
     houses = [stream(house_kw(40, seed), FIRST, device) for seed, device in enumerate(DEVICES[:3])]
     readings = [reading for minute in zip(*houses, strict=True) for reading in minute]
@@ -199,14 +199,14 @@ def test_compiled_outlooks_of_damaged_state_are_those_of_numpy(name: str, value:
     assert_same_state(engines, 1e-6)
 
 
-def test_compiled_outlooks_without_published_bounds_are_those_of_numpy() -> None:
+def test_compiled_outlooks_without_published_bounds_equals_numpy() -> None:
     model, zone = Smooth(lead_times_min=LEADS_MIN, quantile_levels=None), ZoneInfo("Europe/Brussels")
     engines = as_pair(*(Engine(model, zone=zone, outlook=OutlookConfig(OutlookModel())) for _ in range(2)))
     assert run_both(engines, stream(house_kw(150, 8)), 2) > 140
     assert_same_state(engines)
 
 
-def test_compiled_outlooks_with_planned_loads_are_those_of_numpy() -> None:
+def test_compiled_outlooks_with_planned_loads_equals_numpy() -> None:
     engines = pair()
     readings = stream(house_kw(120, 3))
     run_both(engines, readings[:50], 1)

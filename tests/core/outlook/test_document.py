@@ -42,7 +42,7 @@ def test_document_is_plain_json_and_matches_the_rest_schema() -> None:
     assert list(OutlookDocument.model_fields) == list(document) == [field.name for field in OUTLOOK_FIELDS]
 
 
-def test_documents_of_a_batch_are_those_of_each_outlook() -> None:
+def test_documents_of_a_batch_equal_each_outlook() -> None:
     rng = np.random.default_rng(4)
     model = OutlookModel(lead_times_min=(1, 60))
     kw = rng.normal(1.0, 2.0, (2, 3, 2, 4))

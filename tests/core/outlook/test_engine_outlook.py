@@ -69,7 +69,7 @@ def test_outlook_does_not_change_forecasts() -> None:
 
 
 @pytest.mark.long
-def test_outlook_of_a_batch_is_that_of_single_readings() -> None:
+def test_outlook_of_a_batch_equals_single_readings() -> None:
     devices = {device: stream(house_kw(160, seed), FIRST, device) for seed, device in enumerate("abc")}
     readings = [one for minute in zip(*devices.values(), strict=True) for one in minute]
     single, batch, hours = outlook_engine(), outlook_engine(), outlook_engine()

@@ -40,7 +40,7 @@ def test_learning_improves_a_house_that_the_model_does_not_know() -> None:
 
 
 @pytest.mark.long
-def test_scores_are_those_of_the_published_outlooks() -> None:
+def test_scores_match_the_published_outlooks() -> None:
     engine, kw = outlook_engine(), house_kw(400)
     made = process(engine, stream(kw))
     outlooks = {one.observed_minute - FIRST: one for _, many in made for one in many or ()}

@@ -22,7 +22,7 @@ def means_of(point_kw: np.ndarray, leads_min: tuple[int, ...] = LEADS_MIN) -> np
 
 
 @given(POWERS)
-def test_reconciled_means_are_those_of_the_minutes(powers: np.ndarray) -> None:
+def test_reconciled_means_equal_the_means_of_minutes(powers: np.ndarray) -> None:
     point, mean = powers[0].copy(), powers[1].copy()
     Reconciliation(LEADS_MIN, (1, 2, 3, 4, 5)).reconcile(point, mean, powers[0, :, :5], np.full(3, -1.0), 15.0)
     assert (point[:, :5] == powers[0, :, :5]).all()
@@ -38,7 +38,7 @@ def test_estimates_that_agree_stay_as_they_are() -> None:
     assert point == pytest.approx(before)
 
 
-def test_reconciliation_of_one_row_is_that_of_a_batch() -> None:
+def test_reconciliation_of_one_row_equals_a_batch() -> None:
     values, matrix = np.random.default_rng(2).normal(size=(50, 11)), means_of_leads(LEADS_MIN)
     assert np.array_equal(times(values, matrix)[7:8], times(values[7:8], matrix))
 

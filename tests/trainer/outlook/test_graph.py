@@ -62,7 +62,7 @@ def test_outlook_quantiles_never_cross(built: OutlookParts, inputs: tuple[F32, F
         assert (np.diff(found[name], axis=2) >= 0).all()
 
 
-def test_outlook_first_minutes_are_those_of_the_body(built: OutlookParts, inputs: tuple[F32, F32]) -> None:
+def test_outlook_first_minutes_equal_the_bodys(built: OutlookParts, inputs: tuple[F32, F32]) -> None:
     found, body = built.whole.predict(list(inputs), verbose=0), built.body.predict(inputs[0], verbose=0)
     for name in ("mean", "quantiles"):
         assert found[name][:, :2] == pytest.approx(body[name], abs=1e-6)

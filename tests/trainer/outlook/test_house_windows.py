@@ -24,7 +24,7 @@ def kw() -> F64:
     return kw
 
 
-def test_outcomes_are_those_of_the_minutes_after_the_window(kw: F64) -> None:
+def test_outcomes_are_the_minutes_after_the_window(kw: F64) -> None:
     house = house_of(kw)
     row = np.array([200])
     origin = int(house.windows.origin[200])
@@ -59,7 +59,7 @@ def test_outcomes_beyond_the_end_are_unknown(kw: F64) -> None:
     assert np.isnan(until).all()
 
 
-def test_history_is_that_of_the_service(kw: F64) -> None:
+def test_history_equals_the_services(kw: F64) -> None:
     house = house_of(kw)
     rows = np.arange(0, len(house.windows), 37)
     mean_kw = house.windows_kw(rows).mean(axis=1)

@@ -50,7 +50,7 @@ def test_outlook_scores_equal_a_direct_calculation(house: HouseWindows, found: O
     assert found.mean.window_mse_kw2[at] == pytest.approx(np.mean((actual - window) ** 2), rel=1e-5)
 
 
-def test_outlook_scores_at_a_lead_time_are_those_of_a_card(found: OutlookModelScores) -> None:
+def test_outlook_scores_at_a_lead_time_equal_a_cards(found: OutlookModelScores) -> None:
     own, naive = found.point_at(30)
     at = found.lead_times_min.index(30)
     assert (own.n, naive.n) == (found.point.n[at], found.point.n[at])
