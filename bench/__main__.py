@@ -13,7 +13,7 @@ from bench.latency import Latency
 from bench.load import StalledError
 from bench.results import Results
 from bench.subject import ECHO, MODELS, NODE_RED, NotReadyError, Subject
-from bench.throughput import LEVELS, WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
+from bench.throughput import LEVELS, WINDOWS, Block, Pace, ThroughputComparison, compare, measure, measure_rounds
 from bench.transports import TRANSPORTS
 from gapcast.predictors.models_folder.store import default_model
 
@@ -80,7 +80,7 @@ def main() -> int:
         where = machine.describe()
         results = Results({"machine": where, "effort": asdict(effort)})
         print(report.machine_lines(where), flush=True)
-        comparisons: list[Comparison] = []
+        comparisons: list[ThroughputComparison] = []
         if "throughput" in parts:
             comparisons = _throughput(results, compared, effort, quick=chosen.quick)
         if TRANSPORTS_PART in parts and subjects:
@@ -121,9 +121,11 @@ def _subject(name: str, folder: Path) -> Subject:
     return Subject(f"gapcast {name}", model, folder, ensemble="none" if model == name else "learned")
 
 
-def _throughput(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Comparison]:
+def _throughput(
+    results: Results, subjects: list[Subject], effort: Effort, *, quick: bool
+) -> list[ThroughputComparison]:
     ceiling: list[Pace] = []
-    comparisons: list[Comparison] = []
+    comparisons: list[ThroughputComparison] = []
     for qos in LEVELS:
         ceiling.append(measure(Block(None, qos, max(WINDOWS), effort.warm_up_s, effort.measured_s)))
         blocks = [
@@ -138,7 +140,7 @@ def _throughput(results: Results, subjects: list[Subject], effort: Effort, *, qu
 
 
 def _transports(results: Results, subject: Subject, effort: Effort) -> None:
-    comparisons: list[Comparison] = []
+    comparisons: list[ThroughputComparison] = []
     for qos in LEVELS:
         subjects = [replace(subject, name=f"{subject.name} {one.name}", transport=one) for one in TRANSPORTS]
         blocks = [Block(one, qos, max(WINDOWS), effort.warm_up_s, effort.measured_s) for one in subjects]

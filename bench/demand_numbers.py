@@ -25,7 +25,7 @@ _UCI = "household_power_consumption.zip"
 _UCI_FROM = ("--start", "2009-12-01", "--score-from", "2010-01-01")
 
 
-class House(NamedTuple):
+class ComparedHouse(NamedTuple):
     """A recording and a limit, and what gapcast is compared with: Brier scores after 0, 5 and 10 minutes.
 
     Both models were fitted to the house's own first 60 %: a logistic regression on five features, and LightGBM.
@@ -43,26 +43,26 @@ class House(NamedTuple):
 
 #: Scored over the last 40 % of the rows, and UCI over 2010 after a month of learning.
 HOUSES = (
-    House(
+    ComparedHouse(
         "REFIT 2", "refit_house2_minutes.csv.gz", 2.5, (*_WITH_COLUMNS, "--score-from", "2014-09-03T00:32:00Z"),
         (0.0249, 0.0151, 0.0053), (0.0211, 0.0150, 0.0065), (0.0220, 0.0150, 0.0054),
     ),
-    House(
+    ComparedHouse(
         "IDEAL 65", "ideal_house65_minutes.csv.gz", 2.5, (*_WITH_COLUMNS, "--score-from", "2018-02-24T19:06:00Z"),
         (0.0167, 0.0097, 0.0056), (0.0167, 0.0102, 0.0058), (0.0165, 0.0097, 0.0052),
     ),
-    House(
+    ComparedHouse(
         "UCI 2010", _UCI, 2.5, _UCI_FROM,
         (0.0370, 0.0214, 0.0081), (0.0325, 0.0187, 0.0069), (0.0325, 0.0187, 0.0069),
     ),
-    House(
+    ComparedHouse(
         "UCI 2010", _UCI, 4.0, _UCI_FROM,
         (0.0065, 0.0039, 0.0017), (0.0066, 0.0040, 0.0019), (0.0064, 0.0038, 0.0017),
     ),
 )  # fmt: skip
 
 
-def run(house: House, data: Path, work: Path, changes: Sequence[str] = ()) -> tuple[Path, Path]:
+def run(house: ComparedHouse, data: Path, work: Path, changes: Sequence[str] = ()) -> tuple[Path, Path]:
     """Back-test ``house``, unless its results are in ``work``; return the files of its scores and demands."""
     words = (house.name.lower(), str(house.limit_kw), *changes)
     stem = "-".join(re.sub(r"[^\w.=]", "-", word) for word in words)
@@ -76,7 +76,7 @@ def run(house: House, data: Path, work: Path, changes: Sequence[str] = ()) -> tu
     return scores, demands
 
 
-def lines(found: list[tuple[House, dict[str, Any], dict[int, tuple[int, int]]]]) -> Iterator[str]:
+def lines(found: list[tuple[ComparedHouse, dict[str, Any], dict[int, tuple[int, int]]]]) -> Iterator[str]:
     """Yield the table of houses with their scores, and their windows above the limit with the headroom added."""
     yield (
         "| house, limit | windows, above the limit | last value held | logistic | LightGBM "

@@ -32,7 +32,7 @@ REFERENCE = 1_000
 _N_READINGS = {1: 1_000, 4: 1_000, 16: 2_000, 64: 4_032, 256: 3_072}
 
 
-class DeviceCost(NamedTuple):
+class ReadingCpuTime(NamedTuple):
     """CPU time per reading, in µs, of ``n_devices``, and its ratio to that of :data:`REFERENCE` devices."""
 
     n_devices: int
@@ -51,7 +51,7 @@ def cpu_us_of(gateway: InProcessGateway, n_per_batch: int) -> float:
     return 1e6 * (time.process_time() - began_s) / n_readings
 
 
-def measure(n_devices: int, batches: Sequence[int], n_turns: int, overrides: Mapping[str, Any]) -> list[DeviceCost]:
+def measure(n_devices: int, batches: Sequence[int], n_turns: int, overrides: Mapping[str, Any]) -> list[ReadingCpuTime]:
     """Return the costs of ``n_devices`` for each batch size: medians of ``n_turns``, after one that does not count."""
     size, reference = InProcessGateway(n_devices, overrides), InProcessGateway(REFERENCE, overrides)
     for gateway in (size, reference):
@@ -61,14 +61,17 @@ def measure(n_devices: int, batches: Sequence[int], n_turns: int, overrides: Map
         turns = [(cpu_us_of(size, n_per_batch), cpu_us_of(reference, n_per_batch)) for _ in range(n_turns + 1)][1:]
         ratios = [us / reference_us for us, reference_us in turns]
         cpu_us = statistics.median(us for us, _ in turns)
-        costs.append(DeviceCost(n_devices, n_per_batch, cpu_us, statistics.median(ratios), min(ratios), max(ratios)))
+        costs.append(
+            ReadingCpuTime(n_devices, n_per_batch, cpu_us, statistics.median(ratios), min(ratios), max(ratios))
+        )
     return costs
 
 
-def size_table(costs: Sequence[DeviceCost], title: str) -> str:
+def size_table(costs: Sequence[ReadingCpuTime], title: str) -> str:
     """Return the costs as a table, one row per number of devices.
 
-    >>> print(size_table([DeviceCost(10, 1, 612.0, 0.98, 0.96, 1.01), DeviceCost(10, 256, 24.06, 1.02, 1.0, 1.1)], "n"))
+    >>> alone, many = ReadingCpuTime(10, 1, 612.0, 0.98, 0.96, 1.01), ReadingCpuTime(10, 256, 24.06, 1.02, 1.0, 1.1)
+    >>> print(size_table([alone, many], "n"))
     | n  | batch of 1, CPU µs |   ratio to 1,000 | batch of 256, CPU µs |   ratio to 1,000 |
     | :- | -----------------: | ---------------: | -------------------: | ---------------: |
     | 10 |                612 | 0.98 (0.96–1.01) |                 24.1 | 1.02 (1.00–1.10) |
@@ -83,7 +86,7 @@ def size_table(costs: Sequence[DeviceCost], title: str) -> str:
     return markdown_table(head, list(rows.values()))
 
 
-def batch_table(costs: Sequence[DeviceCost]) -> str:
+def batch_table(costs: Sequence[ReadingCpuTime]) -> str:
     """Return the costs of :data:`REFERENCE` devices, one row per batch size."""
     head = ("readings per batch", "CPU µs per reading", "CPU ms per batch")
     rows = [
@@ -98,7 +101,7 @@ def _shown(us: float) -> str:
 
 def _in_own_process(
     n_devices: int, batches: Sequence[int], n_turns: int, overrides: Mapping[str, Any]
-) -> list[DeviceCost]:
+) -> list[ReadingCpuTime]:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
         costs = other.submit(measure, n_devices, batches, n_turns, overrides).result()
     for cost in costs:

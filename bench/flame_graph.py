@@ -29,26 +29,26 @@ _STYLE = (
 
 
 @dataclass(slots=True)
-class Frame:
+class StackFrame:
     """A frame, with its samples and those of the frames it called."""
 
     n: int = 0
-    called: dict[str, Frame] = field(default_factory=dict)
+    called: dict[str, StackFrame] = field(default_factory=dict)
 
 
-def tree_of(samples: Mapping[Stack, int]) -> Frame:
+def tree_of(samples: Mapping[Stack, int]) -> StackFrame:
     """Merge stacks with the same beginning.
 
     >>> tree = tree_of({("a", "b"): 3, ("a",): 1})
     >>> tree.n, tree.called["a"].n, tree.called["a"].called["b"].n
     (4, 4, 3)
     """
-    root = Frame()
+    root = StackFrame()
     for stack, n in samples.items():
         frame = root
         frame.n += n
         for name in stack:
-            frame = frame.called.setdefault(name, Frame())
+            frame = frame.called.setdefault(name, StackFrame())
             frame.n += n
     return root
 
@@ -77,7 +77,7 @@ def svg_of(samples: Mapping[Stack, int], title: str, us_per_sample: float) -> st
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _boxes(frame: Frame, depth: int, left: float, n_all: int) -> Iterator[tuple[int, float, int, str]]:
+def _boxes(frame: StackFrame, depth: int, left: float, n_all: int) -> Iterator[tuple[int, float, int, str]]:
     """Yield depth, first sample, number of samples and name of each frame that is wide enough."""
     for name, called in sorted(frame.called.items()):
         if called.n >= _LEAST_SHARE * n_all:

@@ -9,7 +9,7 @@ from bench.footprint import Footprint
 from bench.latency import Latency
 from bench.page import PageFigures
 from bench.predict_latency import PredictLatency
-from bench.throughput import Comparison, Pace
+from bench.throughput import Pace, ThroughputComparison
 
 Row = Sequence[str]
 
@@ -29,7 +29,7 @@ def ceiling_table(paces: list[Pace]) -> str:
     return markdown_table(head, rows)
 
 
-def throughput_table(comparisons: list[Comparison], title: str = "throughput") -> str:
+def throughput_table(comparisons: list[ThroughputComparison], title: str = "throughput") -> str:
     """Return throughput, CPU time and memory, and ratios to the baseline."""
     head = (title, "QoS", "in flight", "readings/s", "ratio", "min–max", "CPU µs", "CPU ratio", "peak MB", "lost")
     rows = [
@@ -79,7 +79,9 @@ def latency_table(latencies: list[Latency], baseline: str) -> str:
     return markdown_table(head, rows)
 
 
-def summary_table(names: Sequence[str], comparisons: list[Comparison], latencies: list[Latency], baseline: str) -> str:
+def summary_table(
+    names: Sequence[str], comparisons: list[ThroughputComparison], latencies: list[Latency], baseline: str
+) -> str:
     """Return the figures of ``names`` in the README, of the smallest window and of QoS 1, relative to ``baseline``."""
     window = min(one.window for one in comparisons)
     paces = {(one.name, one.qos): one for one in comparisons if one.window == window}

@@ -32,7 +32,7 @@ _STALL_S = 120.0
 _HOUR_MIN = 60
 
 
-class Cost(NamedTuple):
+class ScaleCost(NamedTuple):
     """Figures of one size: CPU time and throughput per reading, the worker's memory, and checkpoint size per meter.
 
     ``stop_s`` is from SIGTERM until the state is persisted, ``restart_s`` from the start until it is served again.
@@ -58,7 +58,7 @@ _HEAD = (
 _DIGITS = (0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1)
 
 
-def measure(subject: Subject, n_devices: int, *, reports: bool) -> Cost:
+def measure(subject: Subject, n_devices: int, *, reports: bool) -> ScaleCost:
     """Return the figures of ``subject`` for ``n_devices``; with ``reports`` the scores of each are published once."""
     with tempfile.TemporaryDirectory(prefix="gapcast-scale-") as folder, running_broker() as (port, broker_pid):
         settings = {
@@ -84,7 +84,7 @@ def measure(subject: Subject, n_devices: int, *, reports: bool) -> Cost:
         disk_kb = newest.stat().st_size / 1e3
         with running(subject, port, _QOS, settings) as process:
             restart_s = process.start_s
-    return Cost(
+    return ScaleCost(
         n_devices, n_readings, 1e6 * used[0] / n_readings, 1e6 * used[1] / n_readings, n_readings / used[2],
         answer_bytes, idle_mb, full_mb, disk_kb / n_devices, stop_s, restart_s,
     )  # fmt: skip

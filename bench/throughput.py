@@ -113,7 +113,7 @@ def _measure_and_print(block: Block) -> Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ThroughputComparison:
     """One subject over all rounds of one QoS and window: medians, and ratios to the baseline of the same round.
 
     ``ratio_cpu`` is this one's CPU time per message divided by the baseline's: above 1 is more expensive.
@@ -135,7 +135,7 @@ class Comparison:
     ratio_cpu: float
 
 
-def compare(rounds: list[list[Pace]], baseline: str) -> list[Comparison]:
+def compare(rounds: list[list[Pace]], baseline: str) -> list[ThroughputComparison]:
     """Summarise rounds; each subject is compared with the one named ``baseline`` at the same window.
 
     >>> def pace(name, per_s, cpu_us):
@@ -149,10 +149,10 @@ def compare(rounds: list[list[Pace]], baseline: str) -> list[Comparison]:
     return [_summarise(column, bases[column[0].window]) for column in columns]
 
 
-def _summarise(column: tuple[Pace, ...], base: tuple[Pace, ...]) -> Comparison:
+def _summarise(column: tuple[Pace, ...], base: tuple[Pace, ...]) -> ThroughputComparison:
     pairs = list(zip(column, base, strict=True))
     ratios = [one.per_s / other.per_s for one, other in pairs]
-    return Comparison(
+    return ThroughputComparison(
         column[0].name,
         column[0].qos,
         column[0].window,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.support.controlled_house import HEATER_KW, LIMIT_KW, N_CONTROLLED, N_WARM, WINDOW_MIN, ControlledHouse
+from tests.support.controlled_house import HEATER_KW, LIMIT_KW, N_CONTROLLED, N_WARM, WINDOW_MIN, HeatedHouse
 
 _WIDTH, _HEIGHT = 860, 330
 #: Distances of the axes from the edges, and the highest power, kW.
@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _BOTTOM, _TOP, _MAX_KW = 44, 28, 64, 16, 5.0
 _HOUSE, _HEATER, _LIMIT, _MEAN, _WITHOUT, _TEXT = "#9db4c8", "#f0a35e", "#c62828", "#1f4e79", "#8a5a2b", "#333"
 
 
-def heater_picture(house: ControlledHouse) -> str:
+def heater_picture(house: HeatedHouse) -> str:
     """Return an SVG: each minute's power with the heater's share, each window's mean, with and without control."""
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
@@ -49,7 +49,7 @@ def _axes() -> Iterator[str]:
         yield f'<text x="{_x(minute)}" y="{_y(0) + 16}" text-anchor="middle">{minute} min</text>'
 
 
-def _bars(house: ControlledHouse) -> Iterator[str]:
+def _bars(house: HeatedHouse) -> Iterator[str]:
     """Yield the house's power beside the heater, and the heater's above it."""
     width = round((_WIDTH - _LEFT - _RIGHT) / N_CONTROLLED, 2)
     for minute in range(N_CONTROLLED):
@@ -62,7 +62,7 @@ def _bars(house: ControlledHouse) -> Iterator[str]:
             yield f'<rect x="{_x(minute)}" y="{_y(to_kw)}" width="{width}" height="{height}" fill="{colour}"/>'
 
 
-def _windows(house: ControlledHouse) -> Iterator[str]:
+def _windows(house: HeatedHouse) -> Iterator[str]:
     always_on = [True] * len(house.heater)
     for minute in range(0, N_CONTROLLED, WINDOW_MIN):
         to_min = minute + WINDOW_MIN

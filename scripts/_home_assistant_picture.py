@@ -15,7 +15,7 @@ from _heater_picture import heater_picture
 
 from tests.support.brokers import MosquittoBroker
 from tests.support.browser import chromium
-from tests.support.controlled_house import ControlledHouse, Site
+from tests.support.controlled_house import HeatedHouse, Site
 from tests.support.demand_house import SHED, DemandHouse, home_assistant_with_blueprints
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK
@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-picture-")))
         site = Site(state, command)
         stack.callback(site.close)
-        house = ControlledHouse(site.home, stack.enter_context(peer_of(site.broker.host, site.broker.port)))
+        house = HeatedHouse(site.home, stack.enter_context(peer_of(site.broker.host, site.broker.port)))
         house.warm_up()
         house.control_hours()
         (folder / "home-assistant-heater.svg").write_text(heater_picture(house), encoding="utf-8")

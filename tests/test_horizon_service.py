@@ -28,7 +28,7 @@ from gapcast.service.service import Service
 from gapcast.storage.generations import write_checkpoint
 from gapcast.storage.store import Store
 from tests.backtest.test_backtest import house, run
-from tests.core.horizon_runs import DEVICES, HORIZONS, Run, engine_of, readings_of
+from tests.core.horizon_runs import DEVICES, HORIZONS, HorizonRun, engine_of, readings_of
 from tests.mqtt.test_discovery_demand import WITH_DEMAND, Sent
 from tests.support.links import MemoryLink
 
@@ -47,7 +47,7 @@ def served(engine: Engine, n_minutes: int = 40) -> tuple[Service, MemoryLink]:
 
 def test_service_publishes_each_device_at_its_horizon() -> None:
     service, link = served(engine_of(5, HORIZONS))
-    undisturbed = Run(engine_of(5, HORIZONS)).process(readings_of(40), 256)
+    undisturbed = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(40), 256)
     assert [one.document() | {"issued_at": 0} for one in link.published] == [
         one.document() | {"issued_at": 0} for one in undisturbed.forecasts
     ]
@@ -150,7 +150,7 @@ def test_discovery_announces_sensors_that_expire_at_the_devices_horizon() -> Non
 
 
 def test_store_logs_devices_whose_horizon_has_changed(tmp_path: Path) -> None:
-    before = Run(engine_of(5, {"pump": 15})).process(readings_of(30)).engine
+    before = HorizonRun(engine_of(5, {"pump": 15})).process(readings_of(30)).engine
     write_checkpoint(tmp_path, 1, capture_snapshot(before), 0)
     after = engine_of(5, {"pump": 10, "car": 15})
     with capture_logs() as logs:

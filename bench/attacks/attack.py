@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.attacks.target import Target
+from bench.attacks.target import AttackTarget
 
 Group = Literal["mqtt", "http", "models", "devices"]
 
@@ -15,7 +15,7 @@ Group = Literal["mqtt", "http", "models", "devices"]
 class Victim:
     """The attacked gateway, and the size of the run."""
 
-    target: Target
+    target: AttackTarget
     #: A device of the normal traffic, which the gateway tracks.
     device: str
     #: Whether to save time.
@@ -27,7 +27,7 @@ class Victim:
 
 
 @dataclass(slots=True)
-class Report:
+class AttackReport:
     """The report of an attack."""
 
     #: Short description of what was sent.
@@ -42,6 +42,6 @@ class Attack:
 
     name: str
     group: Group
-    run: Callable[[Victim], Report]
+    run: Callable[[Victim], AttackReport]
     #: Memory that the gateway may keep afterwards, MB: the documented cost of the devices that it then tracks.
     lasting_mb: float = 0.0

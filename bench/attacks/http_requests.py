@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from urllib.parse import quote
 
-from bench.attacks.attack import Attack, Report, Victim
+from bench.attacks.attack import Attack, AttackReport, Victim
 from bench.attacks.http_wire import Answer, request_bytes, send_request
 from bench.attacks.json_bodies import hostile_documents, large_bodies
 
@@ -19,7 +19,7 @@ def _is_client_error(answer: Answer) -> bool:
     return 400 <= answer.status < 500
 
 
-def _check_rejected(report: Report, answers: dict[str, Answer]) -> Report:
+def _check_rejected(report: AttackReport, answers: dict[str, Answer]) -> AttackReport:
     """Report each answer that is not a 4xx; closing the connection without an answer counts as a rejection."""
     for name, answer in answers.items():
         if answer.status and not _is_client_error(answer):
@@ -27,7 +27,7 @@ def _check_rejected(report: Report, answers: dict[str, Answer]) -> Report:
     return report
 
 
-def post_tensor_lists(victim: Victim) -> Report:
+def post_tensor_lists(victim: Victim) -> AttackReport:
     """Post 2 MB of empty inputs, outputs and nested data, several at a time."""
     n_items = 2_000_000 // 3
     bodies = {
@@ -50,11 +50,11 @@ def post_tensor_lists(victim: Victim) -> Report:
     for thread in threads:
         thread.join()
     return _check_rejected(
-        Report('2 MB of {"inputs":[{},{},...]}, of outputs, of nested data and of shapes, at once'), answers
+        AttackReport('2 MB of {"inputs":[{},{},...]}, of outputs, of nested data and of shapes, at once'), answers
     )
 
 
-def post_bodies(victim: Victim) -> Report:
+def post_bodies(victim: Victim) -> AttackReport:
     """Post 250 kB of documents that are expensive to validate, and each hostile document."""
     bodies = large_bodies(_BODY_BYTES) | hostile_documents()
     answers = {
@@ -64,11 +64,12 @@ def post_bodies(victim: Victim) -> Report:
     }
     answers.pop("a duplicate key", None)  # either is allowed, as long as one value is used consistently
     return _check_rejected(
-        Report(f"{len(bodies)} bodies to POST /predict: 250 kB of nested arrays, huge integers, long lists"), answers
+        AttackReport(f"{len(bodies)} bodies to POST /predict: 250 kB of nested arrays, huge integers, long lists"),
+        answers,
     )
 
 
-def send_odd_heads(victim: Victim) -> Report:
+def send_odd_heads(victim: Victim) -> AttackReport:
     """Send request heads that are not HTTP, or that parsers read differently."""
     host = b"Host: 127.0.0.1\r\n"
     chunked = host + b"Transfer-Encoding: chunked\r\n"
@@ -95,11 +96,11 @@ def send_odd_heads(victim: Victim) -> Report:
         for route in (f"/devices/{path}", f"/page/{path}", f"/docs/files/{path}", f"/v2/models/{path}"):
             answers[route] = send_request(victim.target.http_port, request_bytes("GET", route), 3.0)
     return _check_rejected(
-        Report(f"{len(answers)} heads: two lengths, 2^80 bytes, TLS, encoded paths, parameters"), answers
+        AttackReport(f"{len(answers)} heads: two lengths, 2^80 bytes, TLS, encoded paths, parameters"), answers
     )
 
 
-def act_from_foreign_pages(victim: Victim) -> Report:
+def act_from_foreign_pages(victim: Victim) -> AttackReport:
     """Send what a page of another origin can make the owner's browser send."""
     port, device = victim.target.http_port, f"/devices/{victim.device}"
     body = b'{"readings":[1,2]}'
@@ -120,7 +121,7 @@ def act_from_foreign_pages(victim: Victim) -> Report:
     }
     answers = {name: send_request(port, content) for name, content in requests.items()}
     report = _check_rejected(
-        Report(f"{len(requests)} requests as pages of {_EVIL} can send them: DELETE, POST as text, rebound Host"),
+        AttackReport(f"{len(requests)} requests as pages of {_EVIL} can send them: DELETE, POST as text, rebound Host"),
         answers,
     )
     if not victim.target.json(device):

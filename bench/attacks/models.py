@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.attacks.attack import Attack, Report, Victim
+from bench.attacks.attack import Attack, AttackReport, Victim
 from bench.attacks.target import Installation
 from bench.faults.stage import FaultError, wait_until
 from bench.subject import MODELS
@@ -52,22 +52,22 @@ def write_model(folder: Path, model: bytes, **fields: object) -> None:
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
 
 
-def flip_bits(victim: Victim) -> Report:
+def flip_bits(victim: Victim) -> AttackReport:
     """Put models with one flipped bit and a matching hash into the live folder, one after the other."""
     draw, model = random.Random(_SEED), (_MODEL / "model.tflite").read_bytes()
     n_flips = victim.choose(8, 1)
     head, rest = n_flips // 2, n_flips - n_flips // 2
     offsets = [draw.randrange(_HEAD_BYTES) for _ in range(head)] + [draw.randrange(len(model)) for _ in range(rest)]
-    report = Report(f"{n_flips} models with one flipped bit and a matching hash, at bytes {offsets}")
+    report = AttackReport(f"{n_flips} models with one flipped bit and a matching hash, at bytes {offsets}")
     for offset in offsets:
         changed = flipped(model, offset, draw.randrange(8))
         _offer(victim, report, f"a flip at byte {offset}", changed)
     return report
 
 
-def widen_tolerance(victim: Victim) -> Report:
+def widen_tolerance(victim: Victim) -> AttackReport:
     """Put a model with wrong outputs into the live folder, with a card that tolerates them."""
-    report = Report("cards with a tolerance of 1e300, of NaN, and with outputs of 1e30")
+    report = AttackReport("cards with a tolerance of 1e300, of NaN, and with outputs of 1e30")
     golden = json.loads((_MODEL / "card.json").read_text(encoding="utf-8"))["golden"]
     model = (_MODEL / "model.tflite").read_bytes()
     wrong = golden | {"mean": [[1e30] for _ in golden["mean"]]}
@@ -81,7 +81,7 @@ def widen_tolerance(victim: Victim) -> Report:
     return report
 
 
-def _offer(victim: Victim, report: Report, name: str, model: bytes, **fields: object) -> str:
+def _offer(victim: Victim, report: AttackReport, name: str, model: bytes, **fields: object) -> str:
     """Put a model into the live folder, wait for the result, remove the model; return the result."""
     if not victim.target.is_alive:
         return "ended"
@@ -100,7 +100,7 @@ def _offer(victim: Victim, report: Report, name: str, model: bytes, **fields: ob
     return result
 
 
-def _wait_for_result(victim: Victim, report: Report, name: str, before: dict[str, float]) -> str:
+def _wait_for_result(victim: Victim, report: AttackReport, name: str, before: dict[str, float]) -> str:
     with suppress(FaultError):
         wait_until(
             lambda: not victim.target.is_alive or any(_reloads(victim)[key] > before[key] for key in before),
@@ -128,13 +128,13 @@ ATTACKS = [
 ]
 
 
-def install_archives(installation: Installation, folder: Path) -> tuple[Report, float]:
+def install_archives(installation: Installation, folder: Path) -> tuple[AttackReport, float]:
     """Pass hostile archives to ``gapcast models install``; return the report and the memory beyond a listing, MB."""
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / "models"
     library.mkdir()
     _, listing_mb = _run(installation, ["models", "--path", str(library)], folder)
-    report, most_mb = Report("tar and zip bombs, endless headers, 100,000 members, links, truncation"), 0.0
+    report, most_mb = AttackReport("tar and zip bombs, endless headers, 100,000 members, links, truncation"), 0.0
     for name, archive in _archives(folder).items():
         exit_code, peak_mb = _run(installation, ["models", "install", str(archive), "--models", str(library)], folder)
         most_mb = max(most_mb, peak_mb - listing_mb)

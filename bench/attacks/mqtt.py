@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from bench.attacks.attack import Attack, Report, Victim
+from bench.attacks.attack import Attack, AttackReport, Victim
 from bench.attacks.json_bodies import hostile_documents
 from bench.faults.stage import FaultError, wait_until
 from bench.ports import LOOPBACK
@@ -86,10 +86,12 @@ def _publish_properties(**values: object) -> Properties:
     return properties
 
 
-def send_hostile_requests(victim: Victim) -> Report:
+def send_hostile_requests(victim: Victim) -> AttackReport:
     """Send each hostile document to the predict topic; each must get an answer."""
     documents, gateway = hostile_documents(), victim.target.gateway_id
-    report = Report(f"{len(documents)} requests to the predict topic: huge integers, deep arrays, 1e999, invalid UTF-8")
+    report = AttackReport(
+        f"{len(documents)} requests to the predict topic: huge integers, deep arrays, 1e999, invalid UTF-8"
+    )
     unanswered = []
     with _attacker(victim) as attacker:
         answers = f"gapcast/{gateway}/answer/attacker"
@@ -114,27 +116,27 @@ def send_hostile_requests(victim: Victim) -> Report:
     return report
 
 
-def send_hostile_readings(victim: Victim) -> Report:
+def send_hostile_readings(victim: Victim) -> AttackReport:
     """Send each hostile document as a reading, also for a device that the gateway forecasts."""
     documents = hostile_documents()
     devices = ["hostile", victim.device]
     messages = [(f"gap/{device}/reading", document) for document in documents.values() for device in devices]
     with _attacker(victim) as attacker:
         n_sent = attacker.send(messages * victim.choose(5, 1))
-    return Report(f"{n_sent} readings: the same documents on two devices' reading topics")
+    return AttackReport(f"{n_sent} readings: the same documents on two devices' reading topics")
 
 
-def send_large_payloads(victim: Victim) -> Report:
+def send_large_payloads(victim: Victim) -> AttackReport:
     """Send payloads of 256 kB, as readings and as requests, faster than they can be handled."""
     n_each = victim.choose(200, 50)
     topics = ["gap/large/reading", f"gapcast/{victim.target.gateway_id}/predict"]
     payload = b"[" + b"1," * (_PAYLOAD_BYTES // 2 - 1) + b"1]"
     with _attacker(victim) as attacker:
         n_sent = attacker.send([(topic, payload) for topic in topics for _ in range(n_each)])
-    return Report(f"{n_sent} payloads of 256 kB ({n_sent * _PAYLOAD_BYTES / 1e6:.0f} MB)")
+    return AttackReport(f"{n_sent} payloads of 256 kB ({n_sent * _PAYLOAD_BYTES / 1e6:.0f} MB)")
 
 
-def send_hostile_topics(victim: Victim) -> Report:
+def send_hostile_topics(victim: Victim) -> AttackReport:
     """Send valid readings of devices whose names are paths, too long, or invalid."""
     names = [
         "..",
@@ -165,7 +167,9 @@ def send_hostile_topics(victim: Victim) -> Report:
     payloads = [f'{{"ts": "2010-11-01T00:0{minute}:00Z", "gap_kw": 1.5}}'.encode() for minute in range(3)]
     with _attacker(victim) as attacker:
         sent = sum(_send_or_drop(attacker, topic, payload) for topic in topics for payload in payloads)
-    report = Report(f"{sent} readings of devices named .., with 65,000 characters, with control characters; $ topics")
+    report = AttackReport(
+        f"{sent} readings of devices named .., with 65,000 characters, with control characters; $ topics"
+    )
     listed = victim.target.json("/devices?limit=1000")
     known = {device["device"] for device in (listed or {}).get("devices", [])}
     if accepted := known & {"..", "."}:
@@ -181,7 +185,7 @@ def _send_or_drop(attacker: _Attacker, topic: str, payload: bytes) -> bool:
     return False
 
 
-def send_hostile_properties(victim: Victim) -> Report:
+def send_hostile_properties(victim: Victim) -> AttackReport:
     """Send readings and requests with large properties and response topics that are not the sender's."""
     gateway = victim.target.gateway_id
     many = [(f"k{index}" * 10, "v" * 100) for index in range(500)]
@@ -211,10 +215,10 @@ def send_hostile_properties(victim: Victim) -> Report:
             except FaultError:  # mosquitto closed the connection: the message reaches no gateway
                 n_refused += 1
     by_broker = f"; {n_refused} kinds refused by the broker" if n_refused else ""
-    return Report(f"{n_sent} messages with 60 kB of properties, and with foreign response topics{by_broker}")
+    return AttackReport(f"{n_sent} messages with 60 kB of properties, and with foreign response topics{by_broker}")
 
 
-def forge_forecasts(victim: Victim) -> Report:
+def forge_forecasts(victim: Victim) -> AttackReport:
     """Publish on the topics that belong to the gateway."""
     gateway, device = victim.target.gateway_id, victim.device
     forecast = b'{"v": 1, "device": "x", "observed_at": "2031-01-01T00:00:00Z", "gap_kw": 1e300}'
@@ -229,10 +233,10 @@ def forge_forecasts(victim: Victim) -> Report:
     messages += [("homeassistant/status", b"\xff"), (f"gapcast/{gateway}/dealing", b"1" * 5_000)]
     with _attacker(victim) as attacker:
         n_sent = attacker.send(messages * victim.choose(20, 5), retain=True)
-    return Report(f"{n_sent} forged forecasts, scores and statuses, retained")
+    return AttackReport(f"{n_sent} forged forecasts, scores and statuses, retained")
 
 
-def retain_garbage(victim: Victim) -> Report:
+def retain_garbage(victim: Victim) -> AttackReport:
     """Retain hostile documents on reading topics and the predict topic; they are delivered again at each start."""
     documents = list(hostile_documents().values())
     n_topics = victim.choose(200, 60)
@@ -240,13 +244,13 @@ def retain_garbage(victim: Victim) -> Report:
     messages.append((f"gapcast/{victim.target.gateway_id}/predict", documents[0]))
     with _attacker(victim) as attacker:
         n_sent = attacker.send(messages, retain=True)
-    return Report(f"{n_sent} retained messages, delivered again after the restart")
+    return AttackReport(f"{n_sent} retained messages, delivered again after the restart")
 
 
-def take_over_session(victim: Victim) -> Report:
+def take_over_session(victim: Victim) -> AttackReport:
     """Connect with the gateway's client id, which makes the broker close the gateway's connection."""
     target, n_times = victim.target, victim.choose(3, 1)
-    report = Report(f"{n_times} connections with the gateway's client id")
+    report = AttackReport(f"{n_times} connections with the gateway's client id")
 
     def has_reconnected(n_before: int) -> bool:
         return _n_connections(victim) > n_before
@@ -287,7 +291,7 @@ ATTACKS = [
 ]
 
 
-def add_devices(victim: Victim) -> Report:
+def add_devices(victim: Victim) -> AttackReport:
     """Publish two readings of each of many new devices."""
     n_devices = victim.choose(10_000, 2_000)
     messages = [
@@ -298,14 +302,14 @@ def add_devices(victim: Victim) -> Report:
     with _attacker(victim) as attacker:
         attacker.send(messages)
     wait_until(lambda: victim.target.metrics().get("gapcast_devices", 0) >= n_devices, "the devices to be known")
-    return Report(f"two readings of each of {n_devices:,} new devices")
+    return AttackReport(f"two readings of each of {n_devices:,} new devices")
 
 
-def list_devices(victim: Victim) -> Report:
+def list_devices(victim: Victim) -> AttackReport:
     """Read the lists of devices and forecasts again and again."""
     n_times = victim.choose(10, 3)
     routes = ("/predict", "/devices", "/devices?limit=1000", "/devices?limit=1000000000", "/predict?limit=1000000000")
-    report = Report(f"GET /predict and GET /devices, {n_times} times each, with and without huge limits")
+    report = AttackReport(f"GET /predict and GET /devices, {n_times} times each, with and without huge limits")
     for route in routes:
         largest_bytes = max(len(victim.target.get(route)[1]) for _ in range(n_times))
         if largest_bytes > _MAX_LIST_BYTES:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.attacks.attack import Report
+from bench.attacks.attack import AttackReport
 from bench.attacks.models import flipped
-from bench.attacks.target import Installation, Target
+from bench.attacks.target import AttackTarget, Installation
 from bench.attacks.traffic import Traffic
 from bench.faults.stage import FaultError, http_get, wait_until
 from bench.ports import LOOPBACK, free_port
@@ -28,7 +28,7 @@ _EXIT_BAD_CONFIGURATION = 2
 Damage = Callable[[Path], None]
 
 
-def damage_state(target: Target, traffic: Traffic, n_flips: int) -> Report:
+def damage_state(target: AttackTarget, traffic: Traffic, n_flips: int) -> AttackReport:
     """Start a gateway on damaged copies of the state of ``target``, which was killed; check what it serves."""
     draw = random.Random(_SEED)
     files = sorted(path for path in (target.state / "stream").rglob("*") if path.is_file() and _size(path) > _MIN_BYTES)
@@ -38,7 +38,7 @@ def damage_state(target: Target, traffic: Traffic, n_flips: int) -> Report:
         path = files[index % len(files)]
         offset, bit = _offset(draw, path, index), draw.randrange(8)
         damages[f"bit {bit} of byte {offset} of {path.name}"] = _one_file(target, path, offset, bit)
-    report = Report(
+    report = AttackReport(
         f"a start after each of: {n_flips} flipped bits, one in every {_EVERY_BYTES}th byte, no final newline"
     )
     for name, damage in damages.items():
@@ -68,7 +68,7 @@ def _offset(draw: random.Random, path: Path, index: int) -> int:
     return draw.randrange(len(content))
 
 
-def _one_file(target: Target, path: Path, offset: int, bit: int) -> Damage:
+def _one_file(target: AttackTarget, path: Path, offset: int, bit: int) -> Damage:
     relative = path.relative_to(target.state)
 
     def damage(state: Path) -> None:
@@ -93,14 +93,14 @@ def _cut_newlines(state: Path, journals: list[Path], original: Path) -> None:
 
 
 def _start_damaged(
-    target: Target, traffic: Traffic, damage: Damage, tolerance_kw: float = _MAX_DIFFERENCE_KW
+    target: AttackTarget, traffic: Traffic, damage: Damage, tolerance_kw: float = _MAX_DIFFERENCE_KW
 ) -> tuple[list[str], dict[str, str]]:
     """Start on a damaged copy; return the problems of what it serves, and each device's last minute."""
     folder = target.folder / "damaged"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(target.state, folder / "state")
     damage(folder / "state")
-    damaged = Target(target.installation, folder, "damaged", target.mqtt_port)
+    damaged = AttackTarget(target.installation, folder, "damaged", target.mqtt_port)
     try:
         damaged.start()
         forecasts = (damaged.json("/predict") or {}).get("forecasts")
@@ -129,9 +129,9 @@ def _is_live_or_gone(process: subprocess.Popen[bytes], port: int) -> bool:
     return process.poll() is not None or bool(http_get(port, "/livez")[0])
 
 
-def read_own_forecasts(installation: Installation, folder: Path, mqtt_port: int) -> Report:
+def read_own_forecasts(installation: Installation, folder: Path, mqtt_port: int) -> AttackReport:
     """Start with sources that read the gateway's own forecasts, directly and by wildcards; each must be refused."""
-    report = Report("[[sources]] on gap/{device}/forecast, and on gap/{device}/{channel}, which includes it")
+    report = AttackReport("[[sources]] on gap/{device}/forecast, and on gap/{device}/{channel}, which includes it")
     for topic in ("gap/{device}/forecast", "gap/{device}/{channel}"):
         echo = folder / "echo"
         shutil.rmtree(echo, ignore_errors=True)

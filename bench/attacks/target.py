@@ -65,7 +65,7 @@ class Installation(NamedTuple):
             )
 
 
-class Target:
+class AttackTarget:
     """A gateway whose state and ports persist over restarts."""
 
     def __init__(self, installation: Installation, folder: Path, gateway_id: str, mqtt_port: int) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.attacks import http_connections, http_requests, models, mqtt, state_files
-from bench.attacks.attack import Attack, Report, Victim
-from bench.attacks.target import Installation, Target
+from bench.attacks.attack import Attack, AttackReport, Victim
+from bench.attacks.target import AttackTarget, Installation
 from bench.attacks.traffic import Traffic
 from bench.attacks.watch import Watch
-from bench.faults.stage import Broker, FaultError
+from bench.faults.stage import FaultError, PersistentBroker
 
 MAX_LIVEZ_MS = 1_000.0
 MAX_RSS_MB = 80.0
@@ -68,7 +68,7 @@ class Trial:
     ) -> None:
         """Keep all files in ``folder``; pass each result to ``report`` immediately."""
         self._installation, self._folder, self._quick, self._report = installation, folder, quick, report
-        self._broker = Broker(folder / "broker")
+        self._broker = PersistentBroker(folder / "broker")
         self._n_gateways = 0
         self._idle_mb = self._lasting_mb = 0.0
 
@@ -96,7 +96,7 @@ class Trial:
         """Start a new gateway with its own traffic; measure its memory after the warm-up."""
         self._n_gateways += 1
         name = f"g{self._n_gateways}"
-        self._target = Target(self._installation, self._folder / name, name, self._broker.port)
+        self._target = AttackTarget(self._installation, self._folder / name, name, self._broker.port)
         self._traffic = Traffic(self._broker.port, name)
         self._target.start()
         self._traffic.start()
@@ -126,7 +126,7 @@ class Trial:
         try:
             outcome = attack.run(Victim(target, self._traffic.devices[0], self._quick))
         except FaultError as error:
-            outcome = Report("", [str(error)])
+            outcome = AttackReport("", [str(error)])
         n_lost = self._traffic.wait_for_forecasts(_FORECAST_TIMEOUT_S if target.is_alive else 0.0)
         seen = watch.finish()
         result = Result(attack.name, outcome.sent, seen.longest_ms, None, seen.children_mb, n_lost, outcome.problems)
@@ -166,18 +166,18 @@ class Trial:
         if result.rss_more_mb > allowed_mb:
             result.problems.append(f"{result.rss_more_mb:.0f} MB above idle, of {allowed_mb:.0f} MB allowed")
 
-    def _offline(self, name: str, run: Callable[[], tuple[Report, float | None]]) -> Result:
+    def _offline(self, name: str, run: Callable[[], tuple[AttackReport, float | None]]) -> Result:
         try:
             outcome, more_mb = run()
         except FaultError as error:
-            outcome, more_mb = Report("", [str(error)]), None
+            outcome, more_mb = AttackReport("", [str(error)]), None
         return Result(name, outcome.sent, rss_more_mb=more_mb, problems=outcome.problems)
 
-    def _damage_state(self) -> tuple[Report, float | None]:
+    def _damage_state(self) -> tuple[AttackReport, float | None]:
         return state_files.damage_state(self._target, self._traffic, 1 if self._quick else 10), None
 
-    def _install_archives(self) -> tuple[Report, float | None]:
+    def _install_archives(self) -> tuple[AttackReport, float | None]:
         return models.install_archives(self._installation, self._folder / "archives")
 
-    def _read_own_forecasts(self) -> tuple[Report, float | None]:
+    def _read_own_forecasts(self) -> tuple[AttackReport, float | None]:
         return state_files.read_own_forecasts(self._installation, self._folder, self._broker.port), None

@@ -7,14 +7,14 @@ import threading
 import time
 from dataclasses import dataclass
 
-from bench.attacks.target import Target
+from bench.attacks.target import AttackTarget
 
 PROBE_EVERY_S = 0.2
 _PROBE_TIMEOUT_S = 5.0
 
 
 @dataclass(slots=True)
-class Observed:
+class AttackObservations:
     """Observations during an attack."""
 
     n_probes: int = 0
@@ -29,14 +29,14 @@ class Observed:
 class Watch:
     """Probes a gateway in a thread from construction to :meth:`finish`."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: AttackTarget) -> None:
         """Start monitoring ``target``."""
-        self._target, self._observed = target, Observed()
+        self._target, self._observed = target, AttackObservations()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
-    def finish(self) -> Observed:
+    def finish(self) -> AttackObservations:
         """Wait for the current probe and return the observations."""
         self._ended.set()
         self._thread.join()

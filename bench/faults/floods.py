@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.faults.stage import WAIT_S, Broker, FaultError, Gateway, wait_until
+from bench.faults.stage import WAIT_S, FaultError, PersistentBroker, RestartableGateway, wait_until
 from bench.faults.trials import Rows
 from bench.fleet import Fleet
 from bench.load import Generator, connected, received
@@ -47,7 +47,10 @@ def pour(port: int, fleet: Fleet, n_minutes: int) -> int:
 
 def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
     """Let many more devices appear than ``devices.max``; tracked devices continue, readings of others are counted."""
-    with Broker(folder / "broker") as broker, Gateway(folder, broker.port, devices__max=n_at_most) as gateway:
+    with (
+        PersistentBroker(folder / "broker") as broker,
+        RestartableGateway(folder, broker.port, devices__max=n_at_most) as gateway,
+    ):
         before_mb = gateway.rss_mb
         never = connected(broker.port, "faults-never-reads", "gap/+/forecast")  # a subscriber that never reads
         n_sent = pour(broker.port, Fleet(n_devices, qos=1), 2)
@@ -70,7 +73,7 @@ def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
 
 def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
     """Let ``n_messages`` readings queue at the broker while the gateway is stopped."""
-    with Broker(folder / "broker") as broker, Gateway(folder, broker.port) as gateway:
+    with PersistentBroker(folder / "broker") as broker, RestartableGateway(folder, broker.port) as gateway:
         fleet = Fleet(n_devices, qos=1)
         _wait_processed(gateway, pour(broker.port, fleet, _KNOWN_MIN))
         gateway.stop()
@@ -101,7 +104,7 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
 
 def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
     """Replay ``n_hours``, more than 12, at full speed; compare the gateway's resources then with those after 12."""
-    with Broker(folder / "broker") as broker, Gateway(folder, broker.port) as gateway:
+    with PersistentBroker(folder / "broker") as broker, RestartableGateway(folder, broker.port) as gateway:
         fleet = Fleet(n_devices, qos=1)
         with Generator(broker.port, fleet) as generator:
             generator.wait_until_answered()
@@ -132,10 +135,10 @@ def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
     }
 
 
-def _n_processed(gateway: Gateway) -> float:
+def _n_processed(gateway: RestartableGateway) -> float:
     return sum(n for name, n in gateway.metrics().items() if name.startswith("gapcast_readings_total"))
 
 
-def _wait_processed(gateway: Gateway, n: int) -> float:
+def _wait_processed(gateway: RestartableGateway, n: int) -> float:
     wait_until(lambda: _n_processed(gateway) >= n, f"{n} readings to be processed", WAIT_S + n / 1_000)
     return _n_processed(gateway)

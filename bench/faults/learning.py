@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.faults.stream import Stream
+from bench.faults.stream import MeterStream
 from bench.subject import MODELS
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.models import load_models
@@ -19,7 +19,7 @@ KEYS = {
 }
 
 
-class LearningStream(Stream):
+class LearningStream(MeterStream):
     """A stream whose forecasts are compared with an engine that learned from every reading exactly once."""
 
     #: Learning accumulates the rounding differences of many kernel calls.

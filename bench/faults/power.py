@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.faults.disk import Disk
-from bench.faults.stage import Broker, FaultError, Gateway
-from bench.faults.stream import FIRST_MINUTE, Key, Stream, running, streaming
+from bench.faults.stage import FaultError, PersistentBroker, RestartableGateway
+from bench.faults.stream import FIRST_MINUTE, Key, MeterStream, running, streaming
 from bench.faults.trials import Rows
 from bench.fleet import device_name
 from gapcast.core.time_grid import minute_label
@@ -30,7 +30,7 @@ class Cut(NamedTuple):
     n_minutes: int
 
 
-class Loss(NamedTuple):
+class DataLoss(NamedTuple):
     """Data lost by a cut: readings that were forecast but are not on the disk, and the age of the oldest one."""
 
     n_readings: int
@@ -48,9 +48,9 @@ def power_cuts(folder: Path, n_cuts: int, n_devices: int = 200, per_s: float = 2
     disk.make()
     cuts = []
     with (
-        Broker(folder / "broker") as broker,
+        PersistentBroker(folder / "broker") as broker,
         disk.mounted(),
-        Gateway(folder, broker.port, state__path=disk.mounted_at / "state"),
+        RestartableGateway(folder, broker.port, state__path=disk.mounted_at / "state"),
         streaming(broker.host, broker.port, n_devices, per_s) as stream,
     ):
         time.sleep(2 * SYNC_S)
@@ -68,20 +68,20 @@ def power_cuts(folder: Path, n_cuts: int, n_devices: int = 200, per_s: float = 2
     }
 
 
-def _cut(disk: Disk, image: Path, stream: Stream) -> Cut:
+def _cut(disk: Disk, image: Path, stream: MeterStream) -> Cut:
     n_minutes, at_s = stream.n_minutes, time.monotonic()
     disk.lose_power(image)
     return Cut(image, at_s, n_minutes)
 
 
-def _after(folder: Path, cut: Cut, stream: Stream) -> Loss:
+def _after(folder: Path, cut: Cut, stream: MeterStream) -> DataLoss:
     """Start a gateway on the copy, compare its state, and continue the stream."""
     folder.mkdir()
     disk = Disk(cut.image, folder / "disk")
     with (
-        Broker(folder / "broker") as broker,
+        PersistentBroker(folder / "broker") as broker,
         disk.mounted(),
-        Gateway(folder, broker.port, state__path=disk.mounted_at / "state") as gateway,
+        RestartableGateway(folder, broker.port, state__path=disk.mounted_at / "state") as gateway,
     ):
         loss = _loss({one["device"]: one["observed_at"] for one in gateway.latest()}, cut, stream)
         _continue_stream(gateway, broker, cut, stream.n_devices)
@@ -89,23 +89,25 @@ def _after(folder: Path, cut: Cut, stream: Stream) -> Loss:
     return loss
 
 
-def _loss(newest: dict[str, str], cut: Cut, stream: Stream) -> Loss:
+def _loss(newest: dict[str, str], cut: Cut, stream: MeterStream) -> DataLoss:
     """Compare the ``newest`` minute of each device with the forecasts published before the cut."""
     lost: dict[str, list[float]] = {}
     for key, first_s in list(stream.first_received_s.items()):
         if first_s <= cut.at_s and key.observed_at > newest.get(key.device, ""):
             lost.setdefault(key.device, []).append(first_s)
     all_lost_s = [came_s for some in lost.values() for came_s in some]
-    loss = Loss(len(all_lost_s), max(map(len, lost.values()), default=0), cut.at_s - min(all_lost_s, default=cut.at_s))
+    loss = DataLoss(
+        len(all_lost_s), max(map(len, lost.values()), default=0), cut.at_s - min(all_lost_s, default=cut.at_s)
+    )
     if loss.lost_s > SYNC_S + _DISK_S:
         msg = f"readings of the last {loss.lost_s:.1f} s were lost, and {SYNC_S:g} s are guaranteed: {loss}"
         raise FaultError(msg)
     return loss
 
 
-def _continue_stream(gateway: Gateway, broker: Broker, cut: Cut, n_devices: int) -> None:
+def _continue_stream(gateway: RestartableGateway, broker: PersistentBroker, cut: Cut, n_devices: int) -> None:
     """Publish the minutes after the cut; each must be forecast from a continued window, and persisted."""
-    rest = Stream(broker.host, broker.port, n_devices, n_devices, first=cut.n_minutes, n_at_most=_AFTER_MIN)
+    rest = MeterStream(broker.host, broker.port, n_devices, n_devices, first=cut.n_minutes, n_at_most=_AFTER_MIN)
     with running(rest) as after:
         expected = {
             Key(device_name(device), minute_label(FIRST_MINUTE + cut.n_minutes + i))

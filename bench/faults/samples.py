@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.faults.stream import FIRST_MINUTE, Stream, power_kw
+from bench.faults.stream import FIRST_MINUTE, MeterStream, power_kw
 from bench.fleet import device_name
 
 #: ``gapcast.toml`` of the gateway.
@@ -20,7 +20,7 @@ _SAMPLES = ((0, 0.05), (20, -0.07), (40, 0.02))
 _MIN_S = 60
 
 
-class SampledStream(Stream):
+class SampledStream(MeterStream):
     """Publishes samples, and one after the last minute that completes it."""
 
     def _publish_minute(self, minute: int) -> int:

@@ -62,7 +62,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WA
     return time.monotonic() - begin_s
 
 
-class Broker:
+class PersistentBroker:
     """A mosquitto with persistence, on a port that stays the same. As a context manager it runs in the context."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> None:
@@ -122,7 +122,7 @@ class Broker:
         os.kill(self.pid, signal.SIGCONT)
 
 
-class Gateway:
+class RestartableGateway:
     """``gapcast run`` in a process, with its state in ``folder``. As a context manager it is ready in the context."""
 
     def __init__(self, folder: Path, broker_port: int, broker_host: str = "127.0.0.1", **settings: object) -> None:

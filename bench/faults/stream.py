@@ -86,7 +86,7 @@ class StreamResult:
         return not self.n_missing and not self.n_different
 
 
-class Stream:
+class MeterStream:
     """Publishes one reading per minute of each of ``n_devices`` at QoS 1, and stores all forecasts."""
 
     same_kw = SAME_KW
@@ -225,7 +225,7 @@ def _client(name: str) -> paho.Client:
 
 
 @contextmanager
-def running(stream: Stream) -> Iterator[Stream]:
+def running(stream: MeterStream) -> Iterator[MeterStream]:
     """Start a stream, and close it afterwards."""
     try:
         stream.start()
@@ -234,6 +234,6 @@ def running(stream: Stream) -> Iterator[Stream]:
         stream.close()
 
 
-def streaming(host: str, port: int, n_devices: int, per_s: float) -> AbstractContextManager[Stream]:
+def streaming(host: str, port: int, n_devices: int, per_s: float) -> AbstractContextManager[MeterStream]:
     """Yield a running stream of readings, and close it afterwards."""
-    return running(Stream(host, port, n_devices, per_s))
+    return running(MeterStream(host, port, n_devices, per_s))

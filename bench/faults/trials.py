@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.faults import learning
 from bench.faults.cut import SilentProxy, cable
 from bench.faults.samples import CONFIGURATION, SampledStream
-from bench.faults.stage import Broker, FaultError, Gateway, wait_until
-from bench.faults.stream import Stream, StreamResult, running, streaming
+from bench.faults.stage import FaultError, PersistentBroker, RestartableGateway, wait_until
+from bench.faults.stream import MeterStream, StreamResult, running, streaming
 
 Rows = dict[str, object]
 #: A gateway must be back within this, s.
@@ -20,7 +20,9 @@ BACK_WITHIN_S = 5.0
 _SEED = 20_101_101
 
 
-def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_000, kind: type[Stream] = Stream) -> Rows:
+def kills(
+    folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_000, kind: type[MeterStream] = MeterStream
+) -> Rows:
     """SIGKILL the gateway at random moments of a stream, also during its start, and restart it at once.
 
     The stream runs at the meter's maximum speed, so that messages are always in flight. Its ``kind`` is of readings,
@@ -30,7 +32,7 @@ def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_00
         (folder / "gapcast.toml").write_text(CONFIGURATION, encoding="utf-8")
     draw = random.Random(_SEED)
     settings = learning.KEYS if kind is learning.LearningStream else {}
-    with Broker(folder / "broker") as broker, Gateway(folder, broker.port, **settings) as gateway:
+    with PersistentBroker(folder / "broker") as broker, RestartableGateway(folder, broker.port, **settings) as gateway:
         with running(kind(broker.host, broker.port, n_devices, per_s)) as stream:
             for _ in range(n_kills):
                 time.sleep(draw.uniform(0.0, 2.0))
@@ -50,7 +52,7 @@ def restarts(
     """Stop the broker, which persists its messages, and restart it after a while; be back ``within_s``."""
     draw = random.Random(_SEED)
 
-    def down_and_up(broker: Broker, gateway: Gateway) -> float:
+    def down_and_up(broker: PersistentBroker, gateway: RestartableGateway) -> float:
         broker.stop()
         time.sleep(draw.uniform(0.0, 8.0))
         broker.start()
@@ -64,7 +66,7 @@ def freezes(
 ) -> Rows:
     """Freeze the broker in mid-stream: its connections stay open without answers."""
 
-    def freeze(broker: Broker, gateway: Gateway) -> float:
+    def freeze(broker: PersistentBroker, gateway: RestartableGateway) -> float:
         broker.freeze()
         time.sleep(seconds)
         before = _n_accepted(gateway)
@@ -79,9 +81,9 @@ def silences(
 ) -> Rows:
     """Let a proxy drop the connection silently: it stays open, but no data arrives."""
     with (
-        Broker(folder / "broker") as broker,
+        PersistentBroker(folder / "broker") as broker,
         closing(SilentProxy(broker.port)) as proxy,
-        Gateway(folder, proxy.port, mqtt__keepalive_s=5) as gateway,
+        RestartableGateway(folder, proxy.port, mqtt__keepalive_s=5) as gateway,
     ):
         with streaming(broker.host, broker.port, n_devices, per_s) as stream:
             wait_until(lambda: stream.found, "the stream to flow")
@@ -100,8 +102,8 @@ def cuts(folder: Path, seconds: list[float], n_devices: int = 50, per_s: float =
     back_s = []
     with (
         cable() as wire,
-        Broker(folder / "broker", wire.host, wire.prefix) as broker,
-        Gateway(folder, broker.port, wire.host) as gateway,
+        PersistentBroker(folder / "broker", wire.host, wire.prefix) as broker,
+        RestartableGateway(folder, broker.port, wire.host) as gateway,
     ):
         with streaming(broker.host, broker.port, n_devices, per_s) as stream:
             for gone_s in seconds:
@@ -117,12 +119,17 @@ def cuts(folder: Path, seconds: list[float], n_devices: int = 50, per_s: float =
 
 
 def _in_a_stream(
-    folder: Path, n_times: int, fault: Callable[[Broker, Gateway], float], n_devices: int, per_s: float, within_s: float
+    folder: Path,
+    n_times: int,
+    fault: Callable[[PersistentBroker, RestartableGateway], float],
+    n_devices: int,
+    per_s: float,
+    within_s: float,
 ) -> Rows:
     back_s = []
     with (
-        Broker(folder / "broker") as broker,
-        Gateway(folder, broker.port) as gateway,
+        PersistentBroker(folder / "broker") as broker,
+        RestartableGateway(folder, broker.port) as gateway,
         streaming(broker.host, broker.port, n_devices, per_s) as stream,
     ):
         wait_until(lambda: stream.found, "the stream to flow")
@@ -133,11 +140,11 @@ def _in_a_stream(
     return {"devices": n_devices, "back after s, at most": max(back_s), **_row(result)}
 
 
-def _n_accepted(gateway: Gateway) -> float:
+def _n_accepted(gateway: RestartableGateway) -> float:
     return gateway.metrics().get('gapcast_readings_total{result="accepted"}', 0.0)
 
 
-def _wait_for_more(gateway: Gateway, n_before: float) -> float:
+def _wait_for_more(gateway: RestartableGateway, n_before: float) -> float:
     return wait_until(lambda: _n_accepted(gateway) > n_before, "the stream to go on")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults.learning import KEYS, LearningStream
-from bench.faults.stage import Broker, FaultError, Gateway, wait_until
+from bench.faults.stage import FaultError, PersistentBroker, RestartableGateway, wait_until
 from bench.faults.stream import StreamResult, running
 from bench.ports import free_ports
 
@@ -31,7 +31,7 @@ class ShardedStream(LearningStream):
         return f"gap/{device % self.n_shards}/{super()._topic(device).partition('/')[2]}"
 
 
-class Worker(Gateway):
+class Worker(RestartableGateway):
     """``gapcast run`` with several shards, whose states are under ``state``, and its own folder for everything else."""
 
     def __init__(self, folder: Path, broker_port: int, state: Path, shards: Sequence[int]) -> None:
@@ -86,7 +86,7 @@ def take_overs(
     Raises FaultError if a forecast is missing or differs, or a takeover takes longer than ``within_s``.
     """
     draw = random.Random(_SEED)
-    broker = Broker(folder / "broker")
+    broker = PersistentBroker(folder / "broker")
     broker.start()
     shards = [tuple(range(_N_SHARDS))[i::_N_WORKERS] for i in range(_N_WORKERS)]
     workers = [Worker(folder / f"worker-{i}", broker.port, folder / "state", its) for i, its in enumerate(shards)]

@@ -26,7 +26,7 @@ _ARTIFACTS = ("crash-", "timeout-", "oom-", "leak-")
 
 
 @dataclass(slots=True)
-class Finding:
+class FuzzFinding:
     """A finding: what the input did, where, and the file that holds it."""
 
     target: str
@@ -47,7 +47,7 @@ class Figures:
     features: int = 0
     corpus: int = 0
     peak_mb: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[FuzzFinding] = field(default_factory=list)
     #: Why the target did not finish; empty if it did.
     failure: str = ""
 
@@ -130,12 +130,12 @@ def _artifacts(folder: Path) -> list[Path]:
     return [path for path in sorted((folder / "findings").iterdir()) if path.name.startswith(_ARTIFACTS)]
 
 
-def _findings(target: str, folder: Path) -> list[Finding]:
+def _findings(target: str, folder: Path) -> list[FuzzFinding]:
     """Return the findings of the process, and the inputs that ended it."""
     found = []
     for path in sorted((folder / "findings").glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Finding(target, document["what"], document["where"], document["story"], path.with_suffix("")))
+        found.append(FuzzFinding(target, document["what"], document["where"], document["story"], path.with_suffix("")))
     for path in _artifacts(folder):
-        found.append(Finding(target, path.name.partition("-")[0], target, "the input ended the process", path))
+        found.append(FuzzFinding(target, path.name.partition("-")[0], target, "the input ended the process", path))
     return found

@@ -69,7 +69,7 @@ def readings_of(n_minutes: int, first: int = 0) -> list[Reading]:
 
 
 @dataclass
-class Run:
+class HorizonRun:
     """An engine with all that it published."""
 
     engine: Engine
@@ -82,7 +82,7 @@ class Run:
         self.demands: list[tuple[str, int]] = []
         self._encoder = ForecastEncoder()
 
-    def process(self, readings: list[Reading], at_a_time: int = 4) -> Run:
+    def process(self, readings: list[Reading], at_a_time: int = 4) -> HorizonRun:
         engine = self.engine
         for at in range(0, len(readings), at_a_time):
             accepted = engine.accept(readings[at : at + at_a_time])

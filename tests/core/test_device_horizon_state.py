@@ -18,7 +18,7 @@ from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restor
 from gapcast.core.snapshots.state_transfer import reserve_rows, transfer_state
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.storage.checkpoints import checkpoint
-from tests.core.horizon_runs import DEVICES, HORIZONS, Run, engine_of, readings_of
+from tests.core.horizon_runs import DEVICES, HORIZONS, HorizonRun, engine_of, readings_of
 from tests.support.houses import FIRST
 
 pytestmark = pytest.mark.once
@@ -38,11 +38,11 @@ def restored(before: Engine, engine: Engine, folder: Path) -> Engine:
 @pytest.mark.long
 @pytest.mark.parametrize("has_ensemble", [True, False])
 def test_restart_changes_nothing_at_either_horizon(tmp_path: Path, *, has_ensemble: bool) -> None:
-    undisturbed = Run(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings_of(90))
-    first = Run(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings_of(50))
+    undisturbed = HorizonRun(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings_of(90))
+    first = HorizonRun(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings_of(50))
     engine = restored(first.engine, engine_of(5, HORIZONS, has_ensemble=has_ensemble), tmp_path)
     assert engine.latest() == first.engine.latest()
-    again = Run(engine).process(readings_of(40, 50))
+    again = HorizonRun(engine).process(readings_of(40, 50))
     assert first.forecasts + again.forecasts == undisturbed.forecasts
     for device in DEVICES:
         assert engine.scores_of(device) == undisturbed.engine.scores_of(device)
@@ -61,7 +61,7 @@ def test_restart_changes_nothing_at_either_horizon(tmp_path: Path, *, has_ensemb
 def test_changed_horizon_of_a_device_discards_what_it_learned(
     tmp_path: Path, before: dict[str, int], now: dict[str, int], changes: dict[str, tuple[int, int]]
 ) -> None:
-    first = Run(engine_of(5, before)).process(readings_of(60))
+    first = HorizonRun(engine_of(5, before)).process(readings_of(60))
     snapshot = capture_snapshot(first.engine)
     engine = restored(first.engine, engine_of(5, now), tmp_path)
     assert changed_horizons(engine, snapshot) == changes
@@ -70,7 +70,7 @@ def test_changed_horizon_of_a_device_discards_what_it_learned(
         is_changed = device in changes
         assert engine.scores_of(device)[ALL_TIME].n == (0 if is_changed else first.engine.scores_of(device)[ALL_TIME].n)
         assert (engine.latest_of(device) is None) == is_changed
-    run = Run(engine).process(readings_of(1, 60))
+    run = HorizonRun(engine).process(readings_of(1, 60))
     assert {one.device: one.horizon_min for one in run.forecasts} == {device: now.get(device, 5) for device in DEVICES}
 
 
@@ -78,7 +78,7 @@ def test_changed_horizon_forgets_the_forecasts_of_a_plan() -> None:
     plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 90) * MINUTE_MS, "load")])
     first = engine_of(5, HORIZONS)
     first.replace_plan("pump", plan)
-    Run(first).process(readings_of(60))
+    HorizonRun(first).process(readings_of(60))
     engine = engine_of(5)
     assert restore_snapshot(engine, capture_snapshot(first)) == ("", [])
     assert engine.plans.trackers["pump"].plan == plan
@@ -89,14 +89,14 @@ def test_restart_keeps_the_planned_part_of_forecasts_at_both_horizons(tmp_path: 
     first = engine_of(5, HORIZONS)
     for device in ("home", "pump"):
         first.replace_plan(device, LoadPlan.from_loads([PlannedLoad(3.0, 0, (FIRST + 90) * MINUTE_MS, "load")]))
-    Run(first).process(readings_of(40))
+    HorizonRun(first).process(readings_of(40))
     engine = restored(first, engine_of(5, HORIZONS), tmp_path)
     assert [one.planned_kw is not None for one in engine.latest()] == [True, True, False, False]
     assert engine.latest() == first.latest()
 
 
 def test_state_without_learning_is_of_the_main_horizon() -> None:
-    first = Run(engine_of(5, has_ensemble=False, has_outlook=False)).process(readings_of(20)).engine
+    first = HorizonRun(engine_of(5, has_ensemble=False, has_outlook=False)).process(readings_of(20)).engine
     engine = engine_of(5, {"pump": 15}, has_ensemble=False, has_outlook=False)
     snapshot = capture_snapshot(first)
     assert changed_horizons(engine, snapshot) == {}
@@ -117,7 +117,7 @@ def test_state_without_learning_is_of_the_main_horizon() -> None:
     ],
 )
 def test_damaged_places_of_a_horizon_leave_its_state_out(column: str, values: NDArray[np.generic]) -> None:
-    snapshot = capture_snapshot(Run(engine_of(5, HORIZONS)).process(readings_of(40)).engine)
+    snapshot = capture_snapshot(HorizonRun(engine_of(5, HORIZONS)).process(readings_of(40)).engine)
     engine = engine_of(5, HORIZONS)
     problems = restore_snapshot(engine, replace(snapshot, horizons={**snapshot.horizons, column: values}))
     assert "names a device twice, or one that does not exist" in problems.learning
@@ -129,16 +129,16 @@ def test_damaged_places_of_a_horizon_leave_its_state_out(column: str, values: ND
 )
 @pytest.mark.parametrize("damage", [lambda column: column[:0], lambda column: column.astype(np.str_)])
 def test_damaged_column_of_a_horizon_costs_only_that_state(name: str, damage: Damage) -> None:
-    snapshot = capture_snapshot(Run(engine_of(5, HORIZONS)).process(readings_of(40)).engine)
+    snapshot = capture_snapshot(HorizonRun(engine_of(5, HORIZONS)).process(readings_of(40)).engine)
     columns = {**snapshot.horizons, name: damage(snapshot.horizons[name])}
     engine = engine_of(5, HORIZONS)
     restore_snapshot(engine, replace(snapshot, horizons=columns))
-    run = Run(engine).process(readings_of(1, 40))
+    run = HorizonRun(engine).process(readings_of(1, 40))
     assert [one.horizon_min for one in run.forecasts] == [5, 15, 5, 15]
 
 
 def test_implausible_learning_of_a_horizon_is_left_out() -> None:
-    snapshot = capture_snapshot(Run(engine_of(5, HORIZONS)).process(readings_of(40)).engine)
+    snapshot = capture_snapshot(HorizonRun(engine_of(5, HORIZONS)).process(readings_of(40)).engine)
     memory = snapshot.horizons["15/learnt/memory"].copy()
     memory[0] = np.nan
     problems = restore_snapshot(
@@ -149,11 +149,11 @@ def test_implausible_learning_of_a_horizon_is_left_out() -> None:
 
 
 def test_transfer_continues_at_both_horizons() -> None:
-    undisturbed = Run(engine_of(5, HORIZONS)).process(readings_of(80))
-    first, after = Run(engine_of(5, HORIZONS)).process(readings_of(50)), engine_of(5, HORIZONS)
+    undisturbed = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(80))
+    first, after = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(50)), engine_of(5, HORIZONS)
     reserve_rows(after, 4)
     transfer_state(first.engine, after)
-    second = Run(after).process(readings_of(30, 50))
+    second = HorizonRun(after).process(readings_of(30, 50))
     assert first.forecasts + second.forecasts == undisturbed.forecasts
     assert after.scores_of("pump") == undisturbed.engine.scores_of("pump")
 
@@ -162,7 +162,7 @@ def test_transfer_to_other_horizons_keeps_readings_alone() -> None:
     plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 90) * MINUTE_MS, "load")])
     before, after = engine_of(5, HORIZONS), engine_of(5, {"pump": 10})
     before.replace_plan("pump", plan)
-    Run(before).process(readings_of(50))
+    HorizonRun(before).process(readings_of(50))
     assert before.plans.trackers["pump"].issued
     transfer_state(before, after)
     assert after.latest_of("pump") is None

@@ -21,7 +21,7 @@ from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.predictors.baselines import Persistence
-from tests.core.horizon_runs import DEVICES, HORIZONS, LEADS_MIN, Run, engine_of, models_of, readings_of
+from tests.core.horizon_runs import DEVICES, HORIZONS, LEADS_MIN, HorizonRun, engine_of, models_of, readings_of
 from tests.support.houses import FIRST, Smooth
 
 #: Columns of outcomes.
@@ -33,9 +33,9 @@ COLUMNS = ("rows", "minutes", "actual_kw", "last_kw", "published_kw")
 @pytest.mark.parametrize("has_ensemble", [True, False])
 def test_device_with_its_own_horizon_is_forecast_as_alone(at_a_time: int, *, has_ensemble: bool) -> None:
     readings = readings_of(80)
-    both = Run(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings, at_a_time)
+    both = HorizonRun(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings, at_a_time)
     for horizon_min in (5, 15):
-        alone = Run(engine_of(horizon_min, has_ensemble=has_ensemble)).process(readings, at_a_time)
+        alone = HorizonRun(engine_of(horizon_min, has_ensemble=has_ensemble)).process(readings, at_a_time)
         for device in DEVICES:
             if HORIZONS.get(device, 5) == horizon_min:
                 assert both.of(device) == alone.of(device)
@@ -52,8 +52,8 @@ def test_device_with_its_own_horizon_is_forecast_as_alone(at_a_time: int, *, has
 
 
 def test_documents_of_two_horizons_equal_single_forecasts() -> None:
-    run = Run(engine_of(5, HORIZONS)).process(readings_of(12), 20)
-    one_by_one = Run(engine_of(5, HORIZONS)).process(readings_of(12), 1)
+    run = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(12), 20)
+    one_by_one = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(12), 1)
     assert sorted(run.documents) == sorted(one_by_one.documents)
     forecasts = run.engine.forecast(run.engine.accept(readings_of(1, 12)), 7)
     assert [one.horizon_min for one in forecasts] == [5, 15, 5, 15]
@@ -63,7 +63,7 @@ def test_documents_of_two_horizons_equal_single_forecasts() -> None:
 
 
 def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
-    run = Run(engine_of(5, HORIZONS)).process(readings_of(40))
+    run = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(40))
     engine = run.engine
     newest = engine.copy_newest_forecasts()
     assert [newest.read(row) for row in newest.rows()] == engine.latest()
@@ -89,7 +89,7 @@ def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
 def test_outcomes_are_of_the_main_horizons_members() -> None:
     engine = engine_of(5, {"pump": 15})
     readings = [one for one in readings_of(30) if one.device == "pump"]
-    Run(engine).process(readings[:-1], 1)
+    HorizonRun(engine).process(readings[:-1], 1)
     engine.forecast(engine.accept(readings[-1:]), 7)
     outcomes, _ = engine.learn()
     assert outcomes is not None
@@ -102,7 +102,7 @@ def test_outcomes_are_of_the_main_horizons_members() -> None:
 def test_outcomes_of_another_horizon_stay_as_they_are() -> None:
     engine = engine_of(5, {"pump": 15})
     *readings, last, next_one = [one for one in readings_of(30) if one.device == "pump"]
-    Run(engine).process(readings, 1)
+    HorizonRun(engine).process(readings, 1)
     engine.forecast(engine.accept([last]), 7)
     outcomes, _ = engine.learn()
     assert outcomes is not None
@@ -115,8 +115,10 @@ def test_outcomes_of_another_horizon_stay_as_they_are() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(("main_min", "own"), [(5, HORIZONS), (15, {"home": 5, "barn": 5})])
 def test_member_of_one_horizon_has_the_skill_of_its_devices(main_min: int, own: dict[str, int]) -> None:
-    engine = Run(engine_of(main_min, own)).process(readings_of(60)).engine
-    apart = Run(engine_of(5)).process([one for one in readings_of(60) if one.device in {"home", "barn"}], 2).engine
+    engine = HorizonRun(engine_of(main_min, own)).process(readings_of(60)).engine
+    apart = (
+        HorizonRun(engine_of(5)).process([one for one in readings_of(60) if one.device in {"home", "barn"}], 2).engine
+    )
     for period, summary in engine.horizons.overall_scores(engine.buffers).items():
         expected = apart.horizons.overall_scores(apart.buffers)[period].members
         assert [*summary.members][-1] == "persistence"
@@ -143,7 +145,7 @@ def test_devices_with_two_horizons_count_minutes_in_one_window() -> None:
 
 def test_plan_of_a_device_is_added_up_to_its_own_horizon() -> None:
     plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 60) * MINUTE_MS, "load")])
-    both, alone = Run(engine_of(5, HORIZONS)), Run(engine_of(15))
+    both, alone = HorizonRun(engine_of(5, HORIZONS)), HorizonRun(engine_of(15))
     for run in (both, alone):
         run.process(readings_of(20))
         run.engine.replace_plan("pump", plan)
@@ -217,19 +219,19 @@ def test_forecasts_apart_of_two_horizons_are_those_together() -> None:
 
 
 def test_device_with_its_own_horizon_is_forgotten_whole() -> None:
-    engine = Run(engine_of(5, HORIZONS)).process(readings_of(40)).engine
+    engine = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(40)).engine
     row = engine.buffers.row("pump")
     engine.horizons.forget_learning(row)
     engine.forget("pump")
     assert engine.latest_of("pump") is None
-    again = Run(engine).process([one for one in readings_of(3) if one.device == "pump"], 1)
-    new = Run(engine_of(5, HORIZONS)).process([one for one in readings_of(3) if one.device == "pump"], 1)
+    again = HorizonRun(engine).process([one for one in readings_of(3) if one.device == "pump"], 1)
+    new = HorizonRun(engine_of(5, HORIZONS)).process([one for one in readings_of(3) if one.device == "pump"], 1)
     assert again.of("pump") == new.of("pump")
     assert engine.scores_of("pump")[ALL_TIME].n == 0
 
 
 def test_stamp_sets_the_time_of_issue_at_each_horizon() -> None:
-    engine = Run(engine_of(5, HORIZONS)).process(readings_of(4)).engine
+    engine = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(4)).engine
     rows = [engine.buffers.row(device) for device in DEVICES]
     engine.stamp(rows, [11, 12, 13, 14])
     assert [one.issued_at_ms for one in engine.latest()] == [11, 12, 13, 14]

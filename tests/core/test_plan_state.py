@@ -22,7 +22,7 @@ from tests.support.planned_houses import (
     N_MINUTES,
     NOON,
     START,
-    Run,
+    PlannedRun,
     charger,
     flat,
     new_engine,
@@ -70,10 +70,10 @@ def test_replay_across_a_jump_of_time_gives_the_same_scores(minutes: tuple[int, 
 @pytest.mark.parametrize("at", [20, START + 1, 50, END, END + 1, END + 3])
 def test_plan_and_forecasts_continue_bit_for_bit(at: int, change: Callable[[Engine], Engine]) -> None:
     house, plans = dict(enumerate(flat(START + 1, END + 1))), {10: charger()}
-    whole = Run(new_engine(learns=True)).read(house, plans)
-    first = Run(new_engine(learns=True)).read({minute: house[minute] for minute in range(at)}, plans)
+    whole = PlannedRun(new_engine(learns=True)).read(house, plans)
+    first = PlannedRun(new_engine(learns=True)).read({minute: house[minute] for minute in range(at)}, plans)
     latest = first.engine.latest_of("home")
-    second = Run(change(first.engine))
+    second = PlannedRun(change(first.engine))
     assert second.engine.latest_of("home") == latest
     second.read({minute: house[minute] for minute in range(at, N_MINUTES)})
     assert second.forecasts == {target: one for target, one in whole.forecasts.items() if target >= at + HORIZON_MIN}

@@ -28,8 +28,8 @@ from tests.support.planned_houses import (
     N_MINUTES,
     NOON,
     START,
+    PlannedRun,
     Quantiles,
-    Run,
     charger,
     flat,
     new_engine,
@@ -155,7 +155,7 @@ def test_scores_use_the_total_power() -> None:
 
 def test_plan_whose_forecasts_have_no_outcome_stays_bounded() -> None:
     """With a reading every other minute, none is of a target minute."""
-    made = Run(new_engine()).read({2 * i: 0.5 for i in range(530)}, {10: charger(end=END + 2_000)})
+    made = PlannedRun(new_engine()).read({2 * i: 0.5 for i in range(530)}, {10: charger(end=END + 2_000)})
     assert made.outcomes == {}
     assert len(made.engine.plans.trackers["home"].issued) == 512 + 1
 
@@ -233,7 +233,7 @@ def test_plan_survives_a_gap_that_is_interpolated() -> None:
     house = dict(enumerate(flat(START, END)))
     for minute in (36, 37, 38, 60, 61, END, END + 1):
         del house[minute]
-    made = Run(new_engine()).read(house, {10: charger()})
+    made = PlannedRun(new_engine()).read(house, {10: charger()})
     assert made.uncontrolled_kw() == {0.5}
 
 
@@ -244,7 +244,7 @@ def test_plan_survives_a_restart_of_the_history(padding: str) -> None:
     house = dict(enumerate(flat(START, END)))
     for minute in range(40, 60):
         del house[minute]
-    made = Run(engine).read(house, {10: charger()})
+    made = PlannedRun(engine).read(house, {10: charger()})
     assert made.gap_kw(70, END - 1) == [7.9, 7.9]
     assert made.gap_kw(END)[0] == pytest.approx(0.5, abs=0.5)
 
@@ -253,7 +253,7 @@ def test_plan_sent_between_two_readings_of_a_new_history() -> None:
     house = dict(enumerate(flat(START, END)))
     for minute in range(40, 60):
         del house[minute]
-    made = Run(new_engine()).read(house, {10: charger(), 61: charger()})
+    made = PlannedRun(new_engine()).read(house, {10: charger(), 61: charger()})
     assert made.gap_kw(70, END - 1) == [7.9, 7.9]
 
 

@@ -18,7 +18,7 @@ from gapcast.compiled.library import machine_name
 from gapcast.core.windows.features import DERIVED
 from gapcast.sample import sample_path
 from tests.e2e.conftest import Invoke, Start
-from tests.support.brokers import Broker, EmbeddedBroker
+from tests.support.brokers import AmqttBroker, Broker
 from tests.support.models import (
     ModelCopy,
     default_name,
@@ -47,7 +47,7 @@ SUMMARY = re.compile(
 
 def replay_settings(settings_of: SettingsOf, broker: Broker) -> tuple[str, ...]:
     """amqtt alone does not support MQTT 5."""
-    return settings_of(broker.port) + (("--set", "mqtt.protocol=3.1.1") if isinstance(broker, EmbeddedBroker) else ())
+    return settings_of(broker.port) + (("--set", "mqtt.protocol=3.1.1") if isinstance(broker, AmqttBroker) else ())
 
 
 # --- check --------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_check_ok(start: Start, settings_of: SettingsOf, broker: Broker) -> None
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
     assert models.endswith(published_line(default_name()))
     assert steps == f"ok   compiled steps: in use, built for {machine_name()}"
-    version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
+    version = "3.1.1" if isinstance(broker, AmqttBroker) else "5"
     assert (
         reached
         == f"ok   broker: {broker.host} port {broker.port}, MQTT {version}, subscribed to gap/{{device}}/reading"

@@ -27,7 +27,7 @@ from gapcast.storage.recovery import recover
 from gapcast.storage.store import Store
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import PART, Target, scratch_folder
-from tests.support.houses import FIRST, Run, ensemble_engine, house_kw, stream
+from tests.support.houses import FIRST, EngineRun, ensemble_engine, house_kw, stream
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 _N_MINUTES = 12
@@ -70,7 +70,7 @@ def _check_recovered(write: Callable[[Path], None]) -> None:
 @cache
 def _lived() -> tuple[Engine, bytes]:
     """Return an engine that has seen two devices, and the journal that a store wrote of their readings."""
-    run, folder = Run(_engine()), scratch_folder() / "lived"
+    run, folder = EngineRun(_engine()), scratch_folder() / "lived"
     store = Store(folder)
     store.restore(_engine())
     for device, seed in (("home", 1), ("shed", 2)):

@@ -16,7 +16,7 @@ from tests.support.controlled_house import (
     OVEN_FROM,
     OVEN_TO,
     WINDOW_MIN,
-    ControlledHouse,
+    HeatedHouse,
     Site,
 )
 from tests.support.demand_house import CHANGE_S
@@ -37,15 +37,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def house(site: Site) -> Iterator[ControlledHouse]:
+def house(site: Site) -> Iterator[HeatedHouse]:
     """The house after its first hours, in which nothing is controlled."""
     with peer_of(site.broker.host, site.broker.port) as peer:
-        made = ControlledHouse(site.home, peer)
+        made = HeatedHouse(site.home, peer)
         made.warm_up()
         yield made
 
 
-def test_home_assistant_keeps_the_house_below_its_limit(site: Site, house: ControlledHouse) -> None:
+def test_home_assistant_keeps_the_house_below_its_limit(site: Site, house: HeatedHouse) -> None:
     house.control_hours()
     windows = range(N_WARM, N_WARM + N_CONTROLLED, WINDOW_MIN)
     always_on = [True] * len(house.powers_kw)
@@ -60,7 +60,7 @@ def test_home_assistant_keeps_the_house_below_its_limit(site: Site, house: Contr
     assert site.home.complaints("shed") == []
 
 
-def test_limit_set_in_home_assistant_is_kept(site: Site, house: ControlledHouse) -> None:
+def test_limit_set_in_home_assistant_is_kept(site: Site, house: HeatedHouse) -> None:
     number, topic = "number.gapcast_home_set_limit", "gap/home/demand/limit"
     house.peer.subscribe(topic)
     assert site.home.value(number) == LIMIT_KW
@@ -82,7 +82,7 @@ def test_limit_set_in_home_assistant_is_kept(site: Site, house: ControlledHouse)
     wait_until(lambda: site.home.value(number) == LIMIT_KW, lambda: f"{site.home.state(number)}", CHANGE_S)
 
 
-def test_demand_switched_off_removes_its_entities(site: Site, house: ControlledHouse) -> None:
+def test_demand_switched_off_removes_its_entities(site: Site, house: HeatedHouse) -> None:
     site.gateway.stop()
     site.start_gateway()
     house.send(is_on=False)

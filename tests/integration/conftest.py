@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.brokers import Broker, EmbeddedBroker
+from tests.support.brokers import AmqttBroker, Broker
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.peers import Peer, peer_of
 
@@ -19,7 +19,7 @@ Connect = Callable[..., Peer]
 
 def protocol_for(broker: Broker) -> str:
     """The configured protocol: amqtt supports 3.1.1 only, and detecting that takes seconds."""
-    return "3.1.1" if isinstance(broker, EmbeddedBroker) else "auto"
+    return "3.1.1" if isinstance(broker, AmqttBroker) else "auto"
 
 
 @pytest.fixture

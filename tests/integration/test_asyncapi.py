@@ -27,7 +27,7 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import GATEWAY, REJECTED
 from tests.support.models import every_feature_model
 from tests.support.optional_tools import ROOT
-from tests.support.peers import Message
+from tests.support.peers import PeerMessage
 from tests.support.schemas import asyncapi_faults, faults, resolved, unknown_keywords
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def channel_of(topic: str) -> str:
     return fitting[0]
 
 
-def payload_of(message: Message) -> Any:
+def payload_of(message: PeerMessage) -> Any:
     try:
         return json.loads(message.payload)
     except ValueError:

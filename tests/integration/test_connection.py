@@ -15,7 +15,7 @@ import structlog
 
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
-from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
+from tests.support.brokers import AmqttBroker, Broker, MosquittoBroker
 from tests.support.clocks import ManualClock
 from tests.support.gateways import ALONE, STATUS, Gateway
 from tests.support.models import default_name, shipped_names
@@ -131,7 +131,7 @@ def test_reconnect_subscribes_and_publishes_status(
 
 def test_protocol_version_is_detected(start_gateway: StartGateway, connect: Connect) -> None:
     """amqtt does not answer MQTT 5 at all: after a while 3.1.1 is tried."""
-    broker = EmbeddedBroker()
+    broker = AmqttBroker()
     broker.start()
     try:
         gateway = start_gateway(broker, mqtt={"protocol": "auto"})

@@ -20,7 +20,7 @@ from gapcast.replay.publisher import MeterPublisher
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
-from tests.support.certificates import Authority, Identity
+from tests.support.certificates import Authority, CertificateFiles
 from tests.support.gateways import STATUS, Gateway, gateway_settings
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_until
@@ -39,7 +39,9 @@ class Plain:
 
 
 @contextmanager
-def secured(tmp_path: Path, authority: Authority, identity: Identity, *extra: str) -> Iterator[tuple[int, Plain]]:
+def secured(
+    tmp_path: Path, authority: Authority, identity: CertificateFiles, *extra: str
+) -> Iterator[tuple[int, Plain]]:
     """A mosquitto with TLS and ``identity``; yields its port, and a plain one for the test's clients."""
     plain = Plain(free_port())
     door = (f"cafile {authority.certificate}", f"certfile {identity.certificate}", f"keyfile {identity.key}", *extra)

@@ -18,14 +18,14 @@ from gapcast.core.errors import SettingsError
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.tls import Tls, TlsFiles, tls_context
 from gapcast.mqtt.connection.transport import CLIENT_REJECTED, NO_RESPONSE, Transport, connection_error
-from tests.support.certificates import Authority, Identity
+from tests.support.certificates import Authority, CertificateFiles
 from tests.support.optional_tools import ROOT
 
-Made = Callable[[Authority, Identity], TlsFiles]
+Made = Callable[[Authority, CertificateFiles], TlsFiles]
 
 
 @pytest.fixture
-def identity(authority: Authority) -> Identity:
+def identity(authority: Authority) -> CertificateFiles:
     return authority.issue("gateway", alternative="DNS:gateway")
 
 
@@ -41,7 +41,9 @@ def test_tls_context_with_a_ca_file_trusts_no_other(authority: Authority) -> Non
     assert tls_context(TlsFiles(ca_path=authority.certificate)).cert_store_stats()["x509_ca"] == 1
 
 
-def test_tls_key_in_any_supported_file_is_loaded(authority: Authority, identity: Identity, tmp_path: Path) -> None:
+def test_tls_key_in_any_supported_file_is_loaded(
+    authority: Authority, identity: CertificateFiles, tmp_path: Path
+) -> None:
     both = tmp_path / "both.pem"
     both.write_bytes(identity.certificate.read_bytes() + identity.key.read_bytes())
     tls_context(TlsFiles(certificate_path=both))
@@ -79,14 +81,16 @@ NOWHERE = Path("/nowhere.pem")
     ],
 )
 def test_tls_unusable_file_is_named_with_a_fix(
-    authority: Authority, identity: Identity, made: Made, problem: str
+    authority: Authority, identity: CertificateFiles, made: Made, problem: str
 ) -> None:
     with pytest.raises(SettingsError, match=problem) as refused:
         tls_context(made(authority, identity))
     assert " word" not in str(refused.value)
 
 
-def test_tls_files_are_reread_for_each_connection(authority: Authority, identity: Identity, tmp_path: Path) -> None:
+def test_tls_files_are_reread_for_each_connection(
+    authority: Authority, identity: CertificateFiles, tmp_path: Path
+) -> None:
     ca, certificate, key = tmp_path / "ca.pem", tmp_path / "client.pem", tmp_path / "client.key"
     for source, target in ((authority.certificate, ca), (identity.certificate, certificate), (identity.key, key)):
         shutil.copy(source, target)

@@ -17,7 +17,7 @@ from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.sample import sample_path
 from tests.support.brokers import MosquittoBroker
-from tests.support.browser import DESKTOP, Window, chromium
+from tests.support.browser import DESKTOP, BrowserWindow, chromium
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.peers import Peer, peer_of
 from tests.support.waiting import GUARD_S
@@ -25,7 +25,7 @@ from tests.support.waiting import GUARD_S
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-Look = Callable[..., Window]
+Look = Callable[..., BrowserWindow]
 #: A day and a bit: enough outcomes for scores.
 N_MINUTES = DAY_MIN + 60
 #: What a cold load may weigh, all that comes for it counted.
@@ -77,10 +77,10 @@ def look(browser: Browser) -> Iterator[Look]:
     windows = []
     with ExitStack() as stack:
 
-        def opened(url: str, **options: Any) -> Window:
+        def opened(url: str, **options: Any) -> BrowserWindow:
             context = browser.new_context(**{"viewport": DESKTOP} | options)
             stack.callback(context.close)
-            window = Window(context.new_page())
+            window = BrowserWindow(context.new_page())
             stack.callback(_finish_requests, window.page)
             windows.append(window)
             window.open(url)

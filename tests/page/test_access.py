@@ -15,7 +15,7 @@ from gapcast.predictors.models_folder.store import load_model
 from tests.http.conftest import Rest, serving
 from tests.page.conftest import House, Look
 from tests.support.brokers import MosquittoBroker
-from tests.support.browser import DESKTOP, PHONE, Window
+from tests.support.browser import DESKTOP, PHONE, BrowserWindow
 from tests.support.gateways import Gateway
 from tests.support.models import shipped_models
 
@@ -29,7 +29,7 @@ NAMES = [
 ]
 
 
-def faults(window: Window) -> list[str]:
+def faults(window: BrowserWindow) -> list[str]:
     """Return what axe finds, of any weight."""
     axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     window.page.evaluate(axe)  # not as a script element: the page's policy lets none in

@@ -13,7 +13,7 @@ from gapcast.recordings.recording import Minute
 from tests.page.conftest import House, Look, payload
 from tests.page.pixels import N_PIXELS
 from tests.support.brokers import MosquittoBroker
-from tests.support.browser import Window
+from tests.support.browser import BrowserWindow
 from tests.support.gateways import Gateway
 from tests.support.models import models_with_outlook
 from tests.support.peers import peer_of
@@ -22,7 +22,7 @@ from tests.support.peers import peer_of
 FIRST = 29_500_000
 
 
-def n_pixels(window: Window, name: str) -> int:
+def n_pixels(window: BrowserWindow, name: str) -> int:
     window.is_expected = lambda error: "getImageData" in error  # the test's own asking
     n: int = window.page.evaluate(N_PIXELS, name)
     return n

@@ -18,7 +18,7 @@ from gapcast.core.time_grid import MINUTE_MS, minute_label
 from tests.page.conftest import House, Look
 from tests.page.test_access import faults
 from tests.support.brokers import MosquittoBroker
-from tests.support.browser import DESKTOP, PHONE, Window
+from tests.support.browser import DESKTOP, PHONE, BrowserWindow
 from tests.support.demands import DEMAND
 from tests.support.gateways import Gateway
 from tests.support.models import models_with_outlook
@@ -45,7 +45,7 @@ def document_of(demand: Demand, limit_warning: str | None = None) -> dict[str, A
     return demand_document(demand) | {"month_peaks": peaks, "limit_warning": limit_warning}
 
 
-def stop_clocks(window: Window, at_ms: int, ahead_ms: int = 0) -> None:
+def stop_clocks(window: BrowserWindow, at_ms: int, ahead_ms: int = 0) -> None:
     """Let it be ``at_ms`` by the gateway's clock; that of the browser is ``ahead_ms`` ahead, also if a test sets it."""
     window.page.add_init_script(
         f"""Date.now = () => {at_ms + ahead_ms};
@@ -65,7 +65,7 @@ def look_at(
     warning: str | None = None,
     ahead_s: float = 0,
     **options: Any,
-) -> Window:
+) -> BrowserWindow:
     """Open the page of a device that has ``demand``, at ``after_s`` from the start of its newest minute."""
     window = look("about:blank", timezone_id="Europe/Brussels", **options)
     stop_clocks(window, DEMAND.observed_minute * MINUTE_MS + round(after_s * 1_000), round(ahead_s * 1_000))

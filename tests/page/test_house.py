@@ -11,13 +11,13 @@ import pytest
 from gapcast.core.learning.scores.summary import MIN_OUTCOMES
 from tests.page.conftest import House, Look
 from tests.page.pixels import N_PIXELS
-from tests.support.browser import PHONE, Window
+from tests.support.browser import PHONE, BrowserWindow
 from tests.support.waiting import wait_until
 
 AT = "#device={}"
 
 
-def shown(window: Window) -> dict[str, Any]:
+def shown(window: BrowserWindow) -> dict[str, Any]:
     """What the first card says of the newest forecast, as ``/predict`` names it."""
     lower, upper = (window.page.locator("#interval data").nth(i).get_attribute("value") for i in (0, 1))
     path = window.page.locator("#path data").evaluate_all("all => all.map((one) => Number(one.value))")

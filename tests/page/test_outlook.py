@@ -11,7 +11,7 @@ import pytest
 
 from tests.page.conftest import Look
 from tests.support.brokers import MosquittoBroker
-from tests.support.browser import Window
+from tests.support.browser import BrowserWindow
 from tests.support.gateways import Gateway
 from tests.support.models import models_with_outlook
 from tests.support.peers import peer_of
@@ -25,14 +25,14 @@ def outlook_of(gateway: Gateway) -> dict[str, Any]:
     return outlook
 
 
-def point_at_the_end(window: Window) -> None:
+def point_at_the_end(window: BrowserWindow) -> None:
     """Point at the right edge of the chart: the last minute."""
     box = window.page.locator("#chart .u-over").bounding_box()
     assert box is not None
     window.page.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] / 2)
 
 
-def see_outlook(window: Window, outlook: dict[str, Any]) -> None:
+def see_outlook(window: BrowserWindow, outlook: dict[str, Any]) -> None:
     """Check that all of ``outlook`` that the page shows is there."""
     means = [outlook["mean_to_kw"][outlook["lead_min"].index(minutes)] for minutes in (15, 30, 60)]
     window.wait(

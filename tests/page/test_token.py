@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from tests.page.conftest import Look
 from tests.support.brokers import MosquittoBroker
-from tests.support.browser import Window
+from tests.support.browser import BrowserWindow
 from tests.support.gateways import Gateway
 from tests.support.peers import peer_of
 
 TOKEN = "a-secret-of-some-length"
 
 
-def give(window: Window, token: str, *, keep: bool = False) -> None:
+def give(window: BrowserWindow, token: str, *, keep: bool = False) -> None:
     window.page.get_by_label("Token").fill(token)
     if keep:
         window.page.get_by_label("Remember it in this browser").check()
@@ -41,12 +41,12 @@ def test_token_login_and_logout(broker: MosquittoBroker, start: Callable[..., Ga
     window.see("#now-kw", "1.75")  # kept while the tab is there
 
     again = window.page.context.new_page()  # another tab has its own session
-    other = Window(again)
+    other = BrowserWindow(again)
     other.open(f"{gateway.url}/")
     again.locator("#token-form").wait_for()
     give(other, TOKEN, keep=True)
     other.see("#now-kw", "1.75")
-    third = Window(window.page.context.new_page())
+    third = BrowserWindow(window.page.context.new_page())
     third.open(f"{gateway.url}/")
     third.see("#now-kw", "1.75")  # kept in the browser
     third.page.get_by_role("button", name="Forget token").click()

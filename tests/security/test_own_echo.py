@@ -23,7 +23,7 @@ from gapcast.mqtt.payloads import decode, encode_rejection, is_rejection
 from gapcast.presets import presets
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import REJECTED, gateway_settings, running
-from tests.support.peers import Message, peer_of
+from tests.support.peers import PeerMessage, peer_of
 from tests.support.ports import LOOPBACK
 from tests.support.sources import SourceFeed
 
@@ -219,7 +219,7 @@ def test_forecasts_returned_by_a_bridge_end_after_one_round(broker: MosquittoBro
     ):
 
         def copy(_client: object, _data: object, message: Any) -> None:
-            bridge.messages.append(Message(message.topic, message.payload, 1, False, None, None, (), None))
+            bridge.messages.append(PeerMessage(message.topic, message.payload, 1, False, None, None, (), None))
             if message.topic == REJECTED:
                 bridge.send("gap/again/reading", message.payload)
             else:

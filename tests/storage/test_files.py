@@ -32,7 +32,7 @@ from gapcast.storage.journals.journal import PersistedBatch, encode, encode_head
 from gapcast.storage.journals.journal_reader import Damage
 from gapcast.storage.journals.record_lines import Record, RecordReader, encode_line, encode_line_v1
 from gapcast.storage.store import Store
-from tests.support.houses import Run, ensemble_engine, house_kw, stream
+from tests.support.houses import EngineRun, ensemble_engine, house_kw, stream
 
 NOON = 21_476_160
 DEVICES = st.text("abcXYZ019_.-", min_size=1, max_size=64).filter(lambda name: name not in {".", ".."})
@@ -323,7 +323,7 @@ def test_checkpoint_of_a_newer_version_is_rejected(tmp_path: Path, monkeypatch: 
 
 
 def test_checkpoint_with_bad_learnt_columns_keeps_readings(tmp_path: Path) -> None:
-    run = Run(ensemble_engine()).process(stream(house_kw(50)))
+    run = EngineRun(ensemble_engine()).process(stream(house_kw(50)))
     snapshot = capture_snapshot(run.engine)
     state = snapshot.learning_state | {"memory": snapshot.learning_state["memory"] * np.nan}
     (tmp_path / "checkpoint-00000000.npz").write_bytes(checkpoint.encode(replace(snapshot, learning_state=state)))

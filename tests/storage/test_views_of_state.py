@@ -17,7 +17,7 @@ from gapcast.service.running_engine import RunningEngine
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path
 from gapcast.storage.store import Store
-from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
+from tests.support.houses import FIRST, EngineRun, ensemble_engine, ensemble_of, house_kw, stream
 from tests.test_persistence import ConfirmingLink, MemoryStateStore
 
 DEVICES = ("home", "barn", "shed")
@@ -30,19 +30,19 @@ def readings_of(n_minutes: int, first: int = 0) -> list[Reading]:
     return [reading for minute in zip(*houses, strict=True) for reading in minute]
 
 
-def learned(run: Run, *, copies: bool) -> dict[str, Any]:
+def learned(run: EngineRun, *, copies: bool) -> dict[str, Any]:
     return capture_snapshot(run.engine, copies=copies).learning_state
 
 
 def test_snapshot_without_copies_has_views_of_consecutive_rows() -> None:
-    run = Run(ensemble_engine()).process(readings_of(20))
+    run = EngineRun(ensemble_engine()).process(readings_of(20))
     state = ensemble_of(run.engine).state.arrays
     assert np.shares_memory(learned(run, copies=False)["covariance"], state["covariance"])
     assert not np.shares_memory(learned(run, copies=True)["covariance"], state["covariance"])
 
 
 def test_snapshot_without_copies_copies_rows_that_are_apart() -> None:
-    run = Run(ensemble_engine()).process(readings_of(20))
+    run = EngineRun(ensemble_engine()).process(readings_of(20))
     run.engine.forget("barn")
     run.process([reading for reading in readings_of(20, 20) if reading.device != "barn"])
     views, copied = learned(run, copies=False), learned(run, copies=True)
@@ -51,7 +51,7 @@ def test_snapshot_without_copies_copies_rows_that_are_apart() -> None:
 
 
 def test_store_writes_views_before_the_engine_goes_on(tmp_path: Path) -> None:
-    run, store = Run(ensemble_engine()), Store(tmp_path)
+    run, store = EngineRun(ensemble_engine()), Store(tmp_path)
     store.restore(run.engine)
     run.process(readings_of(40))
     wanted = checkpoint.encode(capture_snapshot(run.engine))
@@ -70,7 +70,7 @@ def test_store_short_of_memory_for_views_notes_the_problem(tmp_path: Path, monke
     def no_memory(*_: object) -> None:
         raise MemoryError
 
-    run, store = Run(ensemble_engine()), Store(tmp_path)
+    run, store = EngineRun(ensemble_engine()), Store(tmp_path)
     store.restore(run.engine)
     run.process(readings_of(20))
     with monkeypatch.context() as patch:
@@ -85,7 +85,7 @@ def test_store_short_of_memory_for_views_notes_the_problem(tmp_path: Path, monke
 
 
 def test_store_writes_views_after_the_checkpoint_before(tmp_path: Path) -> None:
-    run, store = Run(ensemble_engine()), Store(tmp_path)
+    run, store = EngineRun(ensemble_engine()), Store(tmp_path)
     store.restore(run.engine)
     for first in (0, 20, 40):
         run.process(readings_of(20, first))
@@ -102,7 +102,7 @@ def test_service_locks_the_engine_until_views_are_written(
 ) -> None:
     monkeypatch.setattr(batch_persistence, "MAX_TRACKED_NOT_COPIED", n_most)
 
-    running = RunningEngine(Run(ensemble_engine()).process(readings_of(2)).engine, {})
+    running = RunningEngine(EngineRun(ensemble_engine()).process(readings_of(2)).engine, {})
     seen: list[tuple[bool, bool]] = []
 
     class WatchedStore(MemoryStateStore):

@@ -35,7 +35,7 @@ class Broker(Protocol):
         """Close every connection and stop listening; no effect where it does not run."""
 
 
-class EmbeddedBroker(embedded.EmbeddedBroker):
+class AmqttBroker(embedded.EmbeddedBroker):
     """The demo's own amqtt, on a free port."""
 
     name = "embedded"
@@ -153,7 +153,7 @@ def default_broker_kind() -> str:
 @contextmanager
 def started_broker(kind: str, folder: Path) -> Iterator[Broker]:
     """Run a broker of that kind, with its files in ``folder``."""
-    made: Broker = EmbeddedBroker() if kind == "embedded" else MosquittoBroker(folder / "mosquitto")
+    made: Broker = AmqttBroker() if kind == "embedded" else MosquittoBroker(folder / "mosquitto")
     made.start()
     yield made
     made.stop()

@@ -49,7 +49,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-class Window:
+class BrowserWindow:
     """A page, and each error that its console, its scripts or its policy reported."""
 
     def __init__(self, page: Page) -> None:

@@ -29,7 +29,7 @@ commonName = supplied
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class CertificateFiles:
     """A certificate and its key, as files in PEM form."""
 
     certificate: Path
@@ -52,9 +52,9 @@ class Authority:
             "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         )  # fmt: skip
 
-    def issue(self, name: str, *, alternative: str, ends_in_days: float = 30) -> Identity:
+    def issue(self, name: str, *, alternative: str, ends_in_days: float = 30) -> CertificateFiles:
         """Sign a certificate for ``name``, valid for ``alternative`` (as ``DNS:localhost``) over 60 days."""
-        identity = Identity(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        identity = CertificateFiles(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request = self._folder / f"{name}.csr"
         self._configure(name)
         self._openssl(
@@ -69,7 +69,7 @@ class Authority:
         )  # fmt: skip
         return identity
 
-    def encrypted(self, identity: Identity, password: str) -> Path:
+    def encrypted(self, identity: CertificateFiles, password: str) -> Path:
         """Return a copy of an identity's key under a password."""
         path = identity.key.with_suffix(".encrypted")
         _run("pkey", "-in", identity.key, "-aes256", "-passout", f"pass:{password}", "-out", path)

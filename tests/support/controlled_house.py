@@ -26,7 +26,7 @@ OVEN_FROM, OVEN_TO, OVEN_KW = 2 * WINDOW_MIN + 2, 4 * WINDOW_MIN + 2, 2.3
 N_CONTROLLED = 6 * WINDOW_MIN
 
 
-class ControlledHouse:
+class HeatedHouse:
     """A house whose power includes the heater while Home Assistant has it on."""
 
     def __init__(self, home: HomeAssistant, peer: Peer) -> None:

@@ -98,14 +98,14 @@ def stream(kw: Sequence[float] | NDArray[np.floating], first: int = FIRST, devic
 
 
 @dataclass
-class Run:
+class EngineRun:
     """An engine with all its forecasts and outcomes."""
 
     engine: Engine
     forecasts: list[Forecast] = field(default_factory=list)
     outcomes: list[Outcomes] = field(default_factory=list)
 
-    def process(self, readings: Sequence[Reading], *, at_a_time: int = 1) -> Run:
+    def process(self, readings: Sequence[Reading], *, at_a_time: int = 1) -> EngineRun:
         """Forecast and learn from ``readings``, ``at_a_time`` in a batch."""
         for at in range(0, len(readings), at_a_time):
             self.forecasts.extend(self.engine.forecast(self.engine.accept(readings[at : at + at_a_time]), 7))
@@ -114,7 +114,7 @@ class Run:
                 self.outcomes.append(outcomes)
         return self
 
-    def process_houses(self, houses: Mapping[str, NDArray[np.floating]]) -> Run:
+    def process_houses(self, houses: Mapping[str, NDArray[np.floating]]) -> EngineRun:
         """Forecast and learn from several houses, by device, as if each were alone, an hour in a batch."""
         for begin in range(0, max(map(len, houses.values())), 60):
             hours = {device: stream(kw[begin : begin + 60], FIRST + begin, device) for device, kw in houses.items()}

@@ -20,7 +20,7 @@ from tests.support.waiting import GUARD_S, wait_until
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class PeerMessage:
     topic: str
     payload: bytes
     qos: int
@@ -49,7 +49,7 @@ class Peer:
         username: str | None = None,
         password: str | None = None,
     ) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[PeerMessage] = []
         self._subscribed: Queue[int] = Queue()
         self.client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -72,7 +72,7 @@ class Peer:
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         mqtt_properties = message.properties
         self.messages.append(
-            Message(
+            PeerMessage(
                 message.topic,
                 bytes(message.payload),
                 message.qos,
@@ -117,17 +117,17 @@ class Peer:
         """Publish without waiting."""
         self.client.publish(topic, payload, qos)
 
-    def on(self, topic: str) -> list[Message]:
+    def on(self, topic: str) -> list[PeerMessage]:
         return [message for message in self.messages if message.topic == topic]
 
-    def wait_for(self, topic: str, n: int = 1, timeout_s: float = GUARD_S) -> list[Message]:
+    def wait_for(self, topic: str, n: int = 1, timeout_s: float = GUARD_S) -> list[PeerMessage]:
         """Return the messages on ``topic`` once there are at least ``n``."""
         wait_until(
             lambda: len(self.on(topic)) >= n, lambda: f"{n} messages on {topic}, {len(self.on(topic))} came", timeout_s
         )
         return self.on(topic)
 
-    def wait_that(self, found: Callable[[list[Message]], object], what: str, timeout_s: float = GUARD_S) -> None:
+    def wait_that(self, found: Callable[[list[PeerMessage]], object], what: str, timeout_s: float = GUARD_S) -> None:
         wait_until(lambda: found(list(self.messages)), what, timeout_s)
 
     def close(self) -> None:

@@ -55,14 +55,14 @@ def new_engine(*, has_ensemble: bool = True, learns: bool = False, limits: Limit
 
 
 @dataclass
-class Run:
+class PlannedRun:
     """The forecasts by target, and the outcomes by minute, in minutes after noon."""
 
     engine: Engine
     forecasts: dict[int, Forecast] = field(default_factory=dict)
     outcomes: dict[int, Outcomes] = field(default_factory=dict)
 
-    def read(self, house_kw: Mapping[int, float], plans: Mapping[int, LoadPlan] | None = None) -> Run:
+    def read(self, house_kw: Mapping[int, float], plans: Mapping[int, LoadPlan] | None = None) -> PlannedRun:
         """Read the minutes of ``house_kw``; announce each of ``plans`` before the reading of its minute."""
         for minute, kw in house_kw.items():
             if plans and minute in plans:
@@ -85,5 +85,7 @@ class Run:
         return {round(f.gap_kw if f.uncontrolled_kw is None else f.uncontrolled_kw, 3) for f in self.forecasts.values()}
 
 
-def run(house_kw: Sequence[float], plans: Mapping[int, LoadPlan] | None = None, engine: Engine | None = None) -> Run:
-    return Run(engine or new_engine()).read(dict(enumerate(house_kw)), plans)
+def run(
+    house_kw: Sequence[float], plans: Mapping[int, LoadPlan] | None = None, engine: Engine | None = None
+) -> PlannedRun:
+    return PlannedRun(engine or new_engine()).read(dict(enumerate(house_kw)), plans)

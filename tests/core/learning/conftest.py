@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from tests.support.houses import Run, Smooth, ensemble_engine, stream
+from tests.support.houses import EngineRun, Smooth, ensemble_engine, stream
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["compiled", "numpy"])
@@ -17,14 +17,14 @@ def compiled(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def compressor(compiled: bool) -> Run:
+def compressor(compiled: bool) -> EngineRun:
     """Four days of a compressor, on for 14 to 16 minutes and off for 20 to 24, forecast once for all tests."""
     return _compressor_run(compiled)
 
 
 @functools.cache
-def _compressor_run(compiled: bool) -> Run:
+def _compressor_run(compiled: bool) -> EngineRun:
     draw = np.random.default_rng(4)
     cycles = [[1.5] * int(draw.integers(14, 17)) + [0.1] * int(draw.integers(20, 25)) for _ in range(160)]
     power_kw = np.concatenate(cycles) + draw.normal(0, 0.01, sum(map(len, cycles)))
-    return Run(ensemble_engine(Smooth(), compiled=compiled)).process(stream(power_kw))
+    return EngineRun(ensemble_engine(Smooth(), compiled=compiled)).process(stream(power_kw))

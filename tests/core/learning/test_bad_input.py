@@ -19,7 +19,7 @@ from gapcast.core.models.predictor import Predictor
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.predictors.models_folder.store import load_model
 from tests.support.examples import examples
-from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
+from tests.support.houses import FIRST, EngineRun, ensemble_engine, ensemble_of, house_kw, stream
 from tests.support.models import shipped_models
 
 #: When the event is over, and how long the run is.
@@ -50,10 +50,10 @@ EVENTS: dict[str, Callable[[], F64]] = {
 
 
 @cache
-def events_run() -> Run:
+def events_run() -> EngineRun:
     """A house without an event, and one for each event, in one engine: they do not know each other."""
     houses = {"none": house_kw(N)} | {f"event-{i}": event() for i, event in enumerate(EVENTS.values())}
-    return Run(ensemble_engine(*models())).process_houses(houses)
+    return EngineRun(ensemble_engine(*models())).process_houses(houses)
 
 
 def assert_sound(forecasts: list[Forecast], n_members: int) -> None:
@@ -68,7 +68,7 @@ def assert_sound(forecasts: list[Forecast], n_members: int) -> None:
     assert n_members > 1
 
 
-def second_day(run: Run, over: int, device: str = "home") -> tuple[float, float, float]:
+def second_day(run: EngineRun, over: int, device: str = "home") -> tuple[float, float, float]:
     """MSE of the mean, MAE of the median and coverage over the second day after the minute ``over``."""
     minutes = run.outcome("minutes", device) - FIRST
     which = (minutes >= over + DAY_MIN) & (minutes < over + 2 * DAY_MIN)
@@ -110,7 +110,7 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
 @pytest.mark.long
 def test_interval_narrows_on_constant_power_then_widens() -> None:
     kw = EVENTS["a week in which nothing moves"]()
-    run = Run(ensemble_engine(*models(), learns=False)).process(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
+    run = EngineRun(ensemble_engine(*models(), learns=False)).process(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
     widths = [(forecast.upper_kw or 0) - (forecast.lower_kw or 0) for forecast in run.forecasts]
     assert 0 < widths[7 * DAY_MIN - 10] < 0.05
     assert max(widths[-DAY_MIN:]) > 0.2
@@ -119,7 +119,9 @@ def test_interval_narrows_on_constant_power_then_widens() -> None:
 
 @pytest.mark.long
 def test_ensemble_after_an_early_jump_matches_the_best_member() -> None:
-    run = Run(ensemble_engine(*models())).process(stream(with_value(100, 105, 100.0)[: 3 * DAY_MIN]), at_a_time=60)
+    run = EngineRun(ensemble_engine(*models())).process(
+        stream(with_value(100, 105, 100.0)[: 3 * DAY_MIN]), at_a_time=60
+    )
     assert_sound(run.forecasts, 4)
     minutes = run.outcome("minutes") - FIRST
     which = (minutes >= 105 + DAY_MIN) & (minutes < 105 + 2 * DAY_MIN)
@@ -139,7 +141,7 @@ def test_ensemble_learns_through_weeks_with_gaps() -> None:
     kw = full_kw.copy()
     kw[: 21 * DAY_MIN].reshape(-1, 60)[draw.random(21 * 24) < 0.5] = np.nan
     kw[: 21 * DAY_MIN][draw.random(21 * DAY_MIN) < 0.05] = np.nan
-    run = Run(ensemble_engine(*models())).process_houses({"gaps": kw, "full": full_kw})
+    run = EngineRun(ensemble_engine(*models())).process_houses({"gaps": kw, "full": full_kw})
     assert_sound(run.of("gaps"), 4)
     mse, mae, coverage = second_day(run, 20 * DAY_MIN + 1, "gaps")
     usual_mse, usual_mae, _ = second_day(run, 20 * DAY_MIN + 1, "full")
@@ -153,7 +155,7 @@ def test_ensemble_survives_a_clock_set_back_by_a_day() -> None:
     """A clock set back by a day: the stream starts again there, and what was learnt is not lost."""
     kw = house_kw(N)
     readings = stream(kw[:OVER]) + stream(kw[OVER - DAY_MIN :], FIRST + OVER - DAY_MIN)
-    run = Run(ensemble_engine(*models())).process(readings, at_a_time=60)
+    run = EngineRun(ensemble_engine(*models())).process(readings, at_a_time=60)
     assert_sound(run.forecasts, 4)
     mse, mae, _ = second_day(run, OVER)
     usual_mse, usual_mae, _ = second_day(events_run(), OVER, "none")
@@ -171,7 +173,7 @@ def test_ensemble_daylight_saving_change_loses_no_reading(change: str) -> None:
     """No reading is lost, none is learnt twice, and the half hour of the day is the house's own before and after."""
     paris = ZoneInfo("Europe/Paris")
     midnight = CLOCK_CHANGES[change]
-    run = Run(ensemble_engine(*models(), zone=paris)).process(
+    run = EngineRun(ensemble_engine(*models(), zone=paris)).process(
         stream(house_kw(4 * DAY_MIN), midnight - 2 * DAY_MIN), at_a_time=60
     )
     assert_sound(run.forecasts, 4)
@@ -196,7 +198,7 @@ def test_ensemble_forecasts_are_finite_for_any_stream(stretches: list[tuple[floa
     for kw, n, gap_min in stretches:
         readings += stream(np.full(n, kw), minute)
         minute += n + gap_min
-    run = Run(ensemble_engine(max_devices=10)).process(readings, at_a_time=13)
+    run = EngineRun(ensemble_engine(max_devices=10)).process(readings, at_a_time=13)
     assert_sound(run.forecasts, 4)
     for forecast in run.forecasts:
         assert forecast.experts is not None

@@ -26,7 +26,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.support.examples import examples
-from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, plug_kw, stream
+from tests.support.houses import FIRST, EngineRun, Smooth, ensemble_engine, ensemble_of, house_kw, plug_kw, stream
 
 pytestmark = pytest.mark.compiled
 
@@ -42,9 +42,9 @@ DAMAGED = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0)
 ROUNDING = 1e-12
 
 
-def pair(*models: Predictor, **options: Any) -> tuple[Run, Run]:
+def pair(*models: Predictor, **options: Any) -> tuple[EngineRun, EngineRun]:
     """A run with the compiled step and one with numpy."""
-    compiled, numpy = (Run(ensemble_engine(*models, compiled=chosen, **options)) for chosen in (True, False))
+    compiled, numpy = (EngineRun(ensemble_engine(*models, compiled=chosen, **options)) for chosen in (True, False))
     assert ensemble_of(compiled.engine).compiled_step is not None
     assert ensemble_of(numpy.engine).compiled_step is None
     return compiled, numpy
@@ -59,7 +59,7 @@ def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
     return made
 
 
-def states_differ_by(compiled: Run, numpy: Run) -> float:
+def states_differ_by(compiled: EngineRun, numpy: EngineRun) -> float:
     """The largest difference of two learned states, relative to the largest value of the array."""
     rows = [compiled.engine.buffers.row(device) for device in compiled.engine.buffers]
     found, expected = (ensemble_of(run.engine).columns(rows) for run in (compiled, numpy))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.learning.ensemble import conformal_interval, error_scale
 from gapcast.predictors.baselines import Persistence, Trend
-from tests.support.houses import Run, Smooth, ensemble_engine, house_kw, plug_kw, stream
+from tests.support.houses import EngineRun, Smooth, ensemble_engine, house_kw, plug_kw, stream
 
 N = 100_000
 
@@ -116,7 +116,7 @@ MODELS = (Smooth(), Smooth(quantile_levels=(0.5,)), Trend(), Smooth(quantile_lev
 def test_interval_bounds_are_in_order_for_any_stream(
     kw: list[float], model: Smooth, combines: bool, learns: bool
 ) -> None:
-    run = Run(ensemble_engine(model, combines=combines, learns=learns)).process(stream(kw), at_a_time=9)
+    run = EngineRun(ensemble_engine(model, combines=combines, learns=learns)).process(stream(kw), at_a_time=9)
     for forecast in run.forecasts:
         assert forecast.lower_kw is not None
         assert forecast.upper_kw is not None
@@ -131,8 +131,8 @@ def test_interval_bounds_are_in_order_for_any_stream(
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
     """A house that never fed in gets no negative forecast; one that did, none beyond the limit of a reading."""
     kw = house_kw(3_000)
-    consuming = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw), at_a_time=50)
-    feeding = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw - 2.5), at_a_time=50)
+    consuming = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw), at_a_time=50)
+    feeding = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw - 2.5), at_a_time=50)
     for run, floor_kw in ((consuming, 0.0), (feeding, -3.0)):
         assert min(forecast.lower_kw for forecast in run.forecasts if forecast.lower_kw is not None) >= floor_kw
         assert min(forecast.gap_kw for forecast in run.forecasts) >= floor_kw
@@ -142,13 +142,15 @@ def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
 
 def test_forecast_range_ignores_noise_around_zero() -> None:
     kw = np.where(np.arange(500) % 50, house_kw(500), -0.02)
-    run = Run(ensemble_engine(min_kw=-3.0)).process(stream(kw), at_a_time=50)
+    run = EngineRun(ensemble_engine(min_kw=-3.0)).process(stream(kw), at_a_time=50)
     assert min(forecast.lower_kw or 0 for forecast in run.forecasts) >= -0.02
 
 
 @pytest.mark.long
 def test_interval_of_persistence_alone_exists() -> None:
-    run = Run(ensemble_engine(Persistence(name="same"), learns=False)).process(stream(house_kw(3_000)), at_a_time=50)
+    run = EngineRun(ensemble_engine(Persistence(name="same"), learns=False)).process(
+        stream(house_kw(3_000)), at_a_time=50
+    )
     published_kw, actual_kw = run.outcome("published_kw")[300:], run.outcome("actual_kw")[300:]
     inside = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     assert inside.mean() == pytest.approx(0.9, abs=0.03)
@@ -156,7 +158,7 @@ def test_interval_of_persistence_alone_exists() -> None:
 
 def test_forecast_range_allows_feed_in_from_the_first_forecast() -> None:
     forecasts = (
-        Run(ensemble_engine(Persistence(name="same"), learns=False)).process(stream([-2.0, -2.0, -2.0])).forecasts
+        EngineRun(ensemble_engine(Persistence(name="same"), learns=False)).process(stream([-2.0, -2.0, -2.0])).forecasts
     )
     assert [forecast.gap_kw for forecast in forecasts] == [-2.0, -2.0]
     assert all((forecast.lower_kw or 0) < -2.0 for forecast in forecasts)

@@ -18,7 +18,7 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.storage.checkpoints import checkpoint
 from tests.core.learning.test_submeters import engine_with, model_of
 from tests.core.learning.test_submeters import readings_of as metered_readings_of
-from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
+from tests.support.houses import FIRST, EngineRun, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
 #: A checkpoint of the version before after 300 minutes of two houses, and its forecasts of the 60 minutes after it.
 FOLDER = Path(__file__).parents[2] / "fixtures" / "state-v2" / "blocks"
@@ -51,11 +51,11 @@ def readings_of(first: int, end: int) -> list[Reading]:
     return [reading for minute in zip(*houses, strict=True) for reading in minute][2 * first : 2 * end]
 
 
-def new_engine(*, compiled: bool = True) -> Run:
-    return Run(ensemble_engine(Smooth(WindowSpec(8)), compiled=compiled))
+def new_engine(*, compiled: bool = True) -> EngineRun:
+    return EngineRun(ensemble_engine(Smooth(WindowSpec(8)), compiled=compiled))
 
 
-def restored(*, compiled: bool) -> Run:
+def restored(*, compiled: bool) -> EngineRun:
     """Return an engine with the stored state, and its forecasts of the minutes after it."""
     snapshot = checkpoint.read(FOLDER / "checkpoint-00000002.npz")
     assert snapshot.learning_state["covariance"].shape == (2, 5, 14, 42)
@@ -134,13 +134,13 @@ def test_learned_arrays_of_another_size_are_rejected(name: str) -> None:
 
 def test_submetered_state_in_blocks_gives_the_same_forecasts() -> None:
     readings = metered_readings_of(240)
-    before = Run(engine_with()).process(readings[:200])
+    before = EngineRun(engine_with()).process(readings[:200])
     today, earlier = capture_snapshot(before.engine), capture_snapshot(before.engine)
     name = "submetered covariance"
     earlier.learning_state[name] = packed_covariance.unpack(earlier.learning_state[name])
     runs = []
     for snapshot in (today, earlier):
-        runs.append(Run(engine_with()))
+        runs.append(EngineRun(engine_with()))
         assert restore_snapshot(runs[-1].engine, snapshot) == ("", [])
         assert model_of(runs[-1].engine).columns(range(1))["submetered followed"].size
         runs[-1].process(readings[200:])

@@ -35,7 +35,7 @@ from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.storage.checkpoints import checkpoint
 from tests.support.examples import examples
-from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, same_outcomes, stream
+from tests.support.houses import FIRST, EngineRun, Smooth, ensemble_engine, ensemble_of, house_kw, same_outcomes, stream
 from tests.support.models import shipped_models, shipped_names
 
 LEADS_MIN = (1, 2, 3, 4, 5)
@@ -50,14 +50,14 @@ def readings_of(n_minutes: int, first: int = 0, devices: tuple[str, ...] = DEVIC
     return [reading for minute in zip(*houses, strict=True) for reading in minute]
 
 
-def restored(run: Run, folder: Path, engine: Engine) -> Run:
+def restored(run: EngineRun, folder: Path, engine: Engine) -> EngineRun:
     """A run that goes on from the bytes of a checkpoint of another."""
     path = folder / "checkpoint.npz"
     path.write_bytes(checkpoint.encode(capture_snapshot(run.engine)))
     snapshot = checkpoint.read(path)
     assert snapshot is not None
     assert restore_snapshot(engine, snapshot) == ("", [])
-    return Run(engine)
+    return EngineRun(engine)
 
 
 # --- published model --------------------------------------------------------------------------------
@@ -76,9 +76,9 @@ MODELS: tuple[Predictor, ...] = (
 @pytest.mark.parametrize("includes_path", [True, False])
 def test_ensemble_switched_off_publishes_the_primary_model(model: Predictor, includes_path: bool) -> None:
     readings = readings_of(300)
-    alone = Run(Engine(model, includes_path=includes_path)).process(readings, at_a_time=7)
+    alone = EngineRun(Engine(model, includes_path=includes_path)).process(readings, at_a_time=7)
     options: dict[str, Any] = {"combines": False, "calibrates": False, "learns": False}
-    combined = Run(ensemble_engine(model, Trend(), includes_path=includes_path, **options)).process(
+    combined = EngineRun(ensemble_engine(model, Trend(), includes_path=includes_path, **options)).process(
         readings, at_a_time=7
     )
     assert combined.forecasts == alone.forecasts
@@ -88,8 +88,8 @@ def test_ensemble_switched_off_publishes_the_primary_model(model: Predictor, inc
 @pytest.mark.parametrize("model", MODELS)
 def test_ensemble_without_blend_calibrates_the_primary_model(model: Predictor) -> None:
     readings = readings_of(300)
-    alone = Run(Engine(model)).process(readings, at_a_time=7)
-    combined = Run(ensemble_engine(model, combines=False, learns=False)).process(readings, at_a_time=7)
+    alone = EngineRun(Engine(model)).process(readings, at_a_time=7)
+    combined = EngineRun(ensemble_engine(model, combines=False, learns=False)).process(readings, at_a_time=7)
     published = [
         (forecast.gap_kw, forecast.median_kw, forecast.path_kw, forecast.model) for forecast in combined.forecasts
     ]
@@ -99,7 +99,7 @@ def test_ensemble_without_blend_calibrates_the_primary_model(model: Predictor) -
 
 def test_ensemble_drops_a_single_bound() -> None:
     model = Smooth(quantile_levels=(0.05, 0.5))
-    run = Run(ensemble_engine(model, calibrates=False)).process(readings_of(30))
+    run = EngineRun(ensemble_engine(model, calibrates=False)).process(readings_of(30))
     assert {(forecast.lower_kw, forecast.upper_kw, forecast.level) for forecast in run.forecasts} == {
         (None, None, None)
     }
@@ -112,7 +112,7 @@ def documents_of(engine: Engine, minute: int) -> list[bytes]:
 
 
 def test_ensemble_uncalibrated_bounds_follow_the_median() -> None:
-    run = Run(ensemble_engine(calibrates=False, min_kw=-100)).process(stream(house_kw(400) - 40), at_a_time=20)
+    run = EngineRun(ensemble_engine(calibrates=False, min_kw=-100)).process(stream(house_kw(400) - 40), at_a_time=20)
     centers_kw = []
     for forecast in run.forecasts:
         assert forecast.median_kw is not None
@@ -130,7 +130,7 @@ def test_ensemble_uncalibrated_bounds_follow_the_median() -> None:
 def test_ensemble_published_document_equals_the_latest(model: Predictor, calibrates: bool, includes_path: bool) -> None:
     """Over MQTT, as an object, and read again from the latest: the same."""
     engine = ensemble_engine(model, Persistence(name="same"), calibrates=calibrates, includes_path=includes_path)
-    Run(engine).process(readings_of(100), at_a_time=10)
+    EngineRun(engine).process(readings_of(100), at_a_time=10)
     batch = engine.accept(readings_of(1, 100))
     forecasts = engine.forecast(batch, 1_300_000_000_123)
     sent = [json.loads(each) for each in ForecastEncoder().encode(forecasts)]
@@ -151,8 +151,8 @@ def test_ensemble_published_document_equals_the_latest(model: Predictor, calibra
 def test_ensemble_path_ends_at_the_published_forecast() -> None:
     model = Trend(lead_times_min=LEADS_MIN)
     readings = readings_of(200)
-    own = Run(Engine(model)).process(readings, at_a_time=10).forecasts
-    published = Run(ensemble_engine(model)).process(readings, at_a_time=10).forecasts
+    own = EngineRun(Engine(model)).process(readings, at_a_time=10).forecasts
+    published = EngineRun(ensemble_engine(model)).process(readings, at_a_time=10).forecasts
     for one, blended in zip(own, published, strict=True):
         assert one.path_kw is not None
         assert blended.path_kw is not None
@@ -163,7 +163,7 @@ def test_ensemble_path_ends_at_the_published_forecast() -> None:
 
 def test_ensemble_published_weights_reproduce_mean_and_median() -> None:
     """The median as long as its calibration has learned nothing."""
-    run = Run(ensemble_engine()).process(stream(house_kw(400)))
+    run = EngineRun(ensemble_engine()).process(stream(house_kw(400)))
     minutes, members_kw = run.outcome("minutes"), run.outcome("members_kw")
     early, late = ({each.target_minute: each for each in run.forecasts}[int(minutes[i])] for i in (0, 100))
     assert late.experts is not None
@@ -198,8 +198,8 @@ def test_ensemble_state_of_a_device_is_at_most_24_kb() -> None:
 
 def test_ensemble_untracked_device_gets_a_new_devices_forecast() -> None:
     engine = ensemble_engine(max_devices=1)
-    run = Run(engine).process(readings_of(600), at_a_time=9)
-    new = Run(ensemble_engine()).process(readings_of(2, 0)).forecasts[0]
+    run = EngineRun(engine).process(readings_of(600), at_a_time=9)
+    new = EngineRun(ensemble_engine()).process(readings_of(2, 0)).forecasts[0]
     for device in ("barn", "shed"):
         assert {json.dumps(forecast.experts) for forecast in run.of(device)} == {json.dumps(new.experts)}
     assert {int(row) for row in run.outcome("rows")} == {0}
@@ -208,11 +208,11 @@ def test_ensemble_untracked_device_gets_a_new_devices_forecast() -> None:
 
 
 def test_ensemble_forgotten_device_starts_as_new() -> None:
-    run = Run(ensemble_engine()).process(readings_of(300), at_a_time=9)
+    run = EngineRun(ensemble_engine()).process(readings_of(300), at_a_time=9)
     run.engine.forget("barn")
     run.engine.forget("nobody")
     run.forecasts.clear()
-    again = Run(ensemble_engine()).process(readings_of(100, 300, ("barn",)))
+    again = EngineRun(ensemble_engine()).process(readings_of(100, 300, ("barn",)))
     run.process(readings_of(100, 300, ("barn",)))
     assert run.forecasts == again.forecasts
 
@@ -220,7 +220,7 @@ def test_ensemble_forgotten_device_starts_as_new() -> None:
 def test_ensemble_columns_include_pending_outcomes() -> None:
     engine, other = ensemble_engine(), ensemble_engine()
     for each in (engine, other):
-        Run(each).process(readings_of(50))
+        EngineRun(each).process(readings_of(50))
         each.forecast(each.accept(readings_of(1, 50)), 0)
     columns = ensemble_of(engine).columns([0, 1, 2])
     outcomes, _ = other.learn()
@@ -252,7 +252,7 @@ def test_device_rows_grow_and_forget() -> None:
 def test_ensemble_restored_from_a_checkpoint_continues_exactly(
     tmp_path_factory: pytest.TempPathFactory, n_before: int, at_a_time: int
 ) -> None:
-    undisturbed = Run(ensemble_engine(max_devices=2)).process(readings_of(n_before), at_a_time=at_a_time)
+    undisturbed = EngineRun(ensemble_engine(max_devices=2)).process(readings_of(n_before), at_a_time=at_a_time)
     again = restored(undisturbed, tmp_path_factory.mktemp("kept"), ensemble_engine(max_devices=2))
     assert again.engine.latest() == undisturbed.engine.latest()
     assert again.state() == undisturbed.state()
@@ -265,7 +265,7 @@ def test_ensemble_restored_from_a_checkpoint_continues_exactly(
 
 def test_restart_keeps_what_the_device_in_a_reused_row_learned(tmp_path: Path) -> None:
     """It came last, but has the row of a tracked device that was forgotten: the one before it is not tracked."""
-    before = Run(ensemble_engine(max_devices=2)).process(readings_of(10, devices=("gone", "home", "untracked")))
+    before = EngineRun(ensemble_engine(max_devices=2)).process(readings_of(10, devices=("gone", "home", "untracked")))
     before.engine.forget("gone")
     before.process(readings_of(30, 10, devices=("home", "untracked", "last")))
     after = restored(before, tmp_path, ensemble_engine(max_devices=2))
@@ -282,7 +282,7 @@ def test_restart_keeps_what_the_device_in_a_reused_row_learned(tmp_path: Path) -
 
 
 def test_ensemble_learns_again_from_the_journal(tmp_path: Path) -> None:
-    undisturbed = Run(ensemble_engine()).process(readings_of(100), at_a_time=5)
+    undisturbed = EngineRun(ensemble_engine()).process(readings_of(100), at_a_time=5)
     again = restored(undisturbed, tmp_path, ensemble_engine())
     undisturbed.process(readings_of(60, 100), at_a_time=5)
     replay = JournalReplay(again.engine)
@@ -309,7 +309,7 @@ def test_journal_replay_skips_a_batch_that_failed() -> None:
 
 
 def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
-    before = Run(ensemble_engine(Smooth(), Trend())).process(readings_of(400), at_a_time=9)
+    before = EngineRun(ensemble_engine(Smooth(), Trend())).process(readings_of(400), at_a_time=9)
     old = ensemble_of(before.engine)
     after = restored(before, tmp_path, ensemble_engine(Persistence(name="same"), Smooth()))
     new = ensemble_of(after.engine)
@@ -343,7 +343,7 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
 
 def test_restore_of_many_devices_equals_each_alone() -> None:
     """Covariances are converted some devices at a time."""
-    before = Run(ensemble_engine(Smooth(), Trend())).process(readings_of(100), at_a_time=9)
+    before = EngineRun(ensemble_engine(Smooth(), Trend())).process(readings_of(100), at_a_time=9)
     saved = ensemble_of(before.engine).columns([0, 1, 2])
     of_each = {name for name, array in saved.items() if name not in {"experts", "columns", "horizon_min"}}
     many = {name: array[np.arange(130) % 3] if name in of_each else array for name, array in saved.items()}
@@ -357,7 +357,7 @@ def test_restore_of_many_devices_equals_each_alone() -> None:
 
 def test_restore_with_other_models_without_an_online_model_keeps_weights() -> None:
     options = EnsembleOptions(learns=False)
-    before = Run(Engine(Smooth(), ensemble=Ensemble((Smooth(), Trend()), options))).process(readings_of(100))
+    before = EngineRun(Engine(Smooth(), ensemble=Ensemble((Smooth(), Trend()), options))).process(readings_of(100))
     saved = ensemble_of(before.engine).columns([0, 1, 2])
     new = Ensemble((Smooth(),), options)
     new.restore_columns(3, saved)
@@ -366,7 +366,7 @@ def test_restore_with_other_models_without_an_online_model_keeps_weights() -> No
 
 def test_restore_of_two_float64_covariances_takes_the_means() -> None:
     """Learning state of version 0.1: other features, a covariance each for mean and median, upper triangles alone."""
-    before = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
+    before = EngineRun(ensemble_engine()).process(readings_of(100), at_a_time=9)
     saved = ensemble_of(before.engine).columns([0, 1, 2])
     names = ["smooth mean", "trend mean", "smooth median", "lag 1", "an input of old"]
     draw = np.random.default_rng(1)
@@ -394,7 +394,7 @@ def test_restore_of_two_float64_covariances_takes_the_means() -> None:
 
 @pytest.mark.parametrize("options", [{"learns": False}, {"combines": False, "learns": False}, {"calibrates": False}])
 def test_ensemble_with_other_options_keeps_learning(tmp_path: Path, options: dict[str, Any]) -> None:
-    before = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
+    before = EngineRun(ensemble_engine()).process(readings_of(100), at_a_time=9)
     other = restored(before, tmp_path, ensemble_engine(**options)).process(readings_of(20, 100), at_a_time=9)
     back = restored(other, tmp_path, ensemble_engine()).process(readings_of(20, 120), at_a_time=9)
     assert len(back.forecasts) == 60
@@ -403,7 +403,7 @@ def test_ensemble_with_other_options_keeps_learning(tmp_path: Path, options: dic
 
 
 def test_ensemble_with_a_lower_limit_drops_devices(tmp_path: Path) -> None:
-    before = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
+    before = EngineRun(ensemble_engine()).process(readings_of(100), at_a_time=9)
     engine = Engine(Smooth(), 2, ensemble=Ensemble((Smooth(), Trend()), EnsembleOptions(max_devices=1)))
     after = restored(before, tmp_path, engine)
     assert after.state()["home"] == before.state()["home"]
@@ -416,7 +416,7 @@ def without(archive: dict[str, NDArray[Any]], *names: str) -> dict[str, NDArray[
 
 def test_checkpoint_of_version_1_loads(tmp_path: Path) -> None:
     """It has no learnt columns, and no weights of the latest forecasts."""
-    before = Run(Engine(Smooth())).process(readings_of(100), at_a_time=9)
+    before = EngineRun(Engine(Smooth())).process(readings_of(100), at_a_time=9)
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(checkpoint.encode(capture_snapshot(before.engine)))
     with np.load(path) as archive:
@@ -434,7 +434,7 @@ def test_checkpoint_of_version_1_loads(tmp_path: Path) -> None:
         assert [engine.buffers.window(device).tobytes() for device in DEVICES] == [
             before.engine.buffers.window(device).tobytes() for device in DEVICES
         ]
-    Run(engine).process(readings_of(10, 100))
+    EngineRun(engine).process(readings_of(10, 100))
 
 
 Columns = dict[str, NDArray[Any]]
@@ -458,7 +458,7 @@ DAMAGE: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
-    run = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
+    run = EngineRun(ensemble_engine()).process(readings_of(100), at_a_time=9)
     snapshot = capture_snapshot(run.engine)
     name, alter = DAMAGE[what]
     column = snapshot.learning_state.pop(name)
@@ -469,7 +469,7 @@ def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
     engine = ensemble_engine()
     assert restore_snapshot(engine, snapshot).learning != ""
     assert engine.latest() == run.engine.latest()
-    fresh = Run(engine)
+    fresh = EngineRun(engine)
     blank = ensemble_of(ensemble_engine()).columns([0])
     assert fresh.state()["home"] == {n: c.tobytes() for n, c in blank.items() if n != "followed"}
     fresh.process(readings_of(5, 100))
@@ -481,7 +481,7 @@ def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
 
 @pytest.mark.parametrize("context", [2, 3, 6, 7, 12, 31, 200])
 def test_ensemble_inputs_accept_any_context(context: int) -> None:
-    run = Run(ensemble_engine(Trend(spec=WindowSpec(context)))).process(readings_of(60), at_a_time=10)
+    run = EngineRun(ensemble_engine(Trend(spec=WindowSpec(context)))).process(readings_of(60), at_a_time=10)
     names = ensemble_of(run.engine)._inputs.rls_features.names
     assert names[0] == "trend mean"
     assert len([name for name in names if name.startswith("lag")]) == min(5, context - 1)
@@ -511,8 +511,8 @@ def test_ensemble_input_columns_match_their_names() -> None:
 def test_ensemble_members_see_windows_of_their_own_context() -> None:
     short, long = Trend(spec=WindowSpec(5), name="short"), Trend(spec=WindowSpec(40), name="long")
     readings = readings_of(100)
-    run = Run(ensemble_engine(short, long)).process(readings, at_a_time=10)
-    alone = {model.name: Run(Engine(model)).process(readings, at_a_time=10) for model in (short, long)}
+    run = EngineRun(ensemble_engine(short, long)).process(readings, at_a_time=10)
+    alone = {model.name: EngineRun(Engine(model)).process(readings, at_a_time=10) for model in (short, long)}
     for place, name in enumerate(("short", "long")):
         expected: dict[tuple[str, int], Forecast] = {(str(f.device), f.target_minute): f for f in alone[name].forecasts}
         for outcomes in run.outcomes:
@@ -532,6 +532,6 @@ def test_ensemble_members_see_their_own_features() -> None:
 
     electric = Looking(name="electric", features=("gap_kw", "voltage_v"))
     readings = [Reading("home", FIRST + i, float(i), measured={"voltage_v": 230.0}) for i in range(20)]
-    run = Run(ensemble_engine(electric, Looking(name="power"))).process(readings, at_a_time=3)
+    run = EngineRun(ensemble_engine(electric, Looking(name="power"))).process(readings, at_a_time=3)
     assert shapes == {"electric": {2}, "power": {1}}
     assert len(run.forecasts) == 19

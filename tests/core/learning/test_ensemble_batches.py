@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.readings.reading import Reading
 from tests.support.examples import examples
-from tests.support.houses import FIRST, Run, ensemble_engine
+from tests.support.houses import FIRST, EngineRun, ensemble_engine
 
 DEVICES = ("home", "barn", "shed", "loft")
 #: A device's next minute comes after so many; now and then it is late, the same again, or after a gap.
@@ -34,7 +34,7 @@ def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
     return made
 
 
-def in_batches(run: Run, readings: list[Reading], sizes: list[int]) -> Run:
+def in_batches(run: EngineRun, readings: list[Reading], sizes: list[int]) -> EngineRun:
     at, i = 0, 0
     while at < len(readings):
         size = sizes[i % len(sizes)]
@@ -43,7 +43,7 @@ def in_batches(run: Run, readings: list[Reading], sizes: list[int]) -> Run:
     return run
 
 
-def forecasts_by_device(run: Run) -> dict[str, list[Forecast]]:
+def forecasts_by_device(run: EngineRun) -> dict[str, list[Forecast]]:
     return {device: list(run.of(device)) for device in DEVICES}
 
 
@@ -54,8 +54,8 @@ def test_ensemble_any_batching_gives_the_same_result(
     entries: list[tuple[int, int, float]], sizes: list[int], calibrates: bool
 ) -> None:
     readings = readings_of(entries)
-    one_by_one = Run(ensemble_engine(calibrates=calibrates))
-    in_some = Run(ensemble_engine(calibrates=calibrates))
+    one_by_one = EngineRun(ensemble_engine(calibrates=calibrates))
+    in_some = EngineRun(ensemble_engine(calibrates=calibrates))
     one_by_one.process(readings)
     in_batches(in_some, readings, sizes)
     assert in_some.forecasts == one_by_one.forecasts
@@ -72,7 +72,7 @@ def test_ensemble_untracked_devices_in_a_batch_change_nothing(
     readings = readings_of(entries)
     runs = []
     for one in (True, False):
-        run = Run(ensemble_engine(max_devices=n_tracked))
+        run = EngineRun(ensemble_engine(max_devices=n_tracked))
         runs.append(run.process(readings) if one else in_batches(run, readings, sizes))
     one_by_one, in_some = runs
     assert in_some.forecasts == one_by_one.forecasts
@@ -84,7 +84,7 @@ def test_ensemble_untracked_devices_in_a_batch_change_nothing(
 def test_ensemble_batch_may_mix_tracked_and_untracked_devices(compiled: bool) -> None:
     entries = [(who, 1, 1.0 + who + i % 3) for i in range(40) for who in (0, 1)]
     alone, mixed = (
-        Run(ensemble_engine(max_devices=1, compiled=compiled)).process(readings_of(entries), at_a_time=at_a_time)
+        EngineRun(ensemble_engine(max_devices=1, compiled=compiled)).process(readings_of(entries), at_a_time=at_a_time)
         for at_a_time in (1, 2)
     )
     assert forecasts_by_device(mixed) == forecasts_by_device(alone)
@@ -103,8 +103,8 @@ def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int,
         device = chance.choice([device for device, queue in queues.items() if queue])
         shuffled.append(queues[device].pop(0))
     one, other = (
-        Run(ensemble_engine()).process(readings, at_a_time=17),
-        Run(ensemble_engine()).process(shuffled, at_a_time=23),
+        EngineRun(ensemble_engine()).process(readings, at_a_time=17),
+        EngineRun(ensemble_engine()).process(shuffled, at_a_time=23),
     )
     assert forecasts_by_device(other) == forecasts_by_device(one)
     assert other.state() == one.state()
@@ -114,7 +114,7 @@ def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int,
 def test_ensemble_batch_of_hundreds_equals_each_device_alone() -> None:
     draw = np.random.default_rng(3)
     powers_kw = np.round(draw.gamma(1.0, 0.6, (120, 300)), 3)
-    together, alone = Run(ensemble_engine()), Run(ensemble_engine())
+    together, alone = EngineRun(ensemble_engine()), EngineRun(ensemble_engine())
     for minute in range(120):
         batch = [Reading(f"d{i}", FIRST + minute, float(kw)) for i, kw in enumerate(powers_kw[minute])]
         together.process(batch, at_a_time=len(batch))

@@ -18,7 +18,7 @@ from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.online_model import packed_covariance, phase_table, rls_model
 from gapcast.core.learning.online_model.rls_prior import RlsPrior
 from gapcast.core.windows.window import WindowSpec
-from tests.support.houses import Run, Smooth, ensemble_of, house_kw, stream
+from tests.support.houses import EngineRun, Smooth, ensemble_of, house_kw, stream
 
 CONTEXT = 180
 
@@ -86,7 +86,9 @@ def test_bundled_tables_are_what_is_expected_of_appliances() -> None:
 
 def test_device_without_tables_in_its_state_gets_those_of_the_prior() -> None:
     """As that of a version which had none; and one that is forgotten starts with them again."""
-    run = Run(Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(bundled_prior()))).process(stream(house_kw(60)))
+    run = EngineRun(Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(bundled_prior()))).process(
+        stream(house_kw(60))
+    )
     saved = ensemble_of(run.engine).columns([0])
     for name in (*TABLES, phase_table.OUTCOMES):
         del saved[name]
@@ -158,7 +160,7 @@ def test_prior_lowers_the_error_of_the_first_day() -> None:
 
     def first_day_mse(prior: LearningPrior | None) -> float:
         engine = Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(prior))
-        run = Run(engine).process(stream(kw), at_a_time=60)
+        run = EngineRun(engine).process(stream(kw), at_a_time=60)
         learned_kw = run.outcome("members_kw")[:, 0, ensemble_of(engine).members.index("learned")]
         return float(np.mean((learned_kw - run.outcome("actual_kw")) ** 2))
 
@@ -167,7 +169,9 @@ def test_prior_lowers_the_error_of_the_first_day() -> None:
 
 def test_prior_of_a_new_column_does_not_mix_with_what_was_learned() -> None:
     """A version with more columns restores older state: an indefinite covariance would let the forecasts diverge."""
-    run = Run(Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(bundled_prior()))).process(stream(house_kw(60)))
+    run = EngineRun(Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(bundled_prior()))).process(
+        stream(house_kw(60))
+    )
     saved = ensemble_of(run.engine).columns([0])
     names = ensemble_of(run.engine)._inputs.rls_features.names
     is_new = np.arange(len(names)) % 4 == 3

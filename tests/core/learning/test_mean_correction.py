@@ -12,7 +12,7 @@ from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.ensemble import mean_correction
 from gapcast.core.learning.ensemble.mean_correction import N_KNOTS
 from gapcast.core.learning.ensemble.situations import N_LEVELS
-from tests.support.houses import Run
+from tests.support.houses import EngineRun
 
 #: Changes, scales, of any size and sign, and what damaged state may predict; and levels, which are from 0 to 3.
 CHANGES = arrays.arrays(np.float64, 5, elements=st.floats(width=64))
@@ -103,7 +103,7 @@ def test_mean_of_a_situation_converges_to_that_of_its_outcomes() -> None:
 
 
 @pytest.mark.long
-def test_ensemble_mean_of_a_compressor_is_better_than_each_member(compressor: Run) -> None:
+def test_ensemble_mean_of_a_compressor_is_better_than_each_member(compressor: EngineRun) -> None:
     """On for 14 to 16 minutes, off for 20 to 24."""
     actual_kw = compressor.outcome("actual_kw")[-3_000:]
     mean_kw, members_kw = compressor.outcome("published_kw")[-3_000:, 0], compressor.outcome("members_kw")[-3_000:, 0]

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.ensemble import median_calibration
 from gapcast.core.learning.ensemble.median_calibration import N_KNOTS
-from tests.support.houses import Run
+from tests.support.houses import EngineRun
 
 #: Changes, scales, of any size and sign, and what damaged state may predict.
 CHANGES = arrays.arrays(np.float64, 7, elements=st.floats(width=64))
@@ -81,7 +81,7 @@ def test_median_of_two_modes_is_the_more_likely_one(probability: float, expected
 
 
 @pytest.mark.long
-def test_ensemble_median_of_a_compressor_is_better_than_each_member(compressor: Run) -> None:
+def test_ensemble_median_of_a_compressor_is_better_than_each_member(compressor: EngineRun) -> None:
     """On for 14 to 16 minutes, off for 20 to 24: no member's median jumps when a switch becomes likely."""
     actual_kw = compressor.outcome("actual_kw")[-3_000:]
     median_kw, members_kw = compressor.outcome("published_kw")[-3_000:, 1], compressor.outcome("members_kw")[-3_000:, 1]

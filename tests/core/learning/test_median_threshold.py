@@ -11,7 +11,7 @@ from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.ensemble import median_calibration, median_threshold
 from gapcast.core.learning.ensemble.ensemble_state import LOG_WIDTH
 from gapcast.core.readings.reading import Reading
-from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
+from tests.support.houses import FIRST, EngineRun, ensemble_engine, ensemble_of, house_kw, stream
 
 
 def new_states(n: int) -> F32:
@@ -96,7 +96,7 @@ def test_noise_raises_the_threshold_and_changes_that_come_true_lower_it() -> Non
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_narrow_interval_extends_to_the_median_of_the_threshold(compiled: bool) -> None:
-    run = Run(ensemble_engine(compiled=compiled)).process(stream(house_kw(90)), at_a_time=1)
+    run = EngineRun(ensemble_engine(compiled=compiled)).process(stream(house_kw(90)), at_a_time=1)
     run.engine.learn()
     arrays = ensemble_of(run.engine).state.arrays
     arrays["seen"][1, LOG_WIDTH] = -9.0
@@ -114,7 +114,7 @@ def test_narrow_interval_extends_to_the_median_of_the_threshold(compiled: bool) 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_median_on_the_floor_stays_there(compiled: bool) -> None:
     """The reduced change is a difference that is added again: rounding must not bring it below 0."""
-    run = Run(ensemble_engine(compiled=compiled)).process(stream(house_kw(60)), at_a_time=1)
+    run = EngineRun(ensemble_engine(compiled=compiled)).process(stream(house_kw(60)), at_a_time=1)
     for i, kw in enumerate(np.random.default_rng(3).uniform(0.0, 3.0, 120)):
         run.engine.learn()
         arrays = ensemble_of(run.engine).state.arrays

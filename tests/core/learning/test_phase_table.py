@@ -14,7 +14,7 @@ from gapcast.core.learning.online_model import phase_table
 from gapcast.core.learning.online_model.phase_table import N_AGES, N_CELLS, N_LONGER, OUTCOMES, SHARES
 from gapcast.core.windows.window import WindowSpec
 from tests.support.examples import examples
-from tests.support.houses import Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
+from tests.support.houses import EngineRun, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
 CONTEXT = 180
 HORIZON_MIN = 5
@@ -157,7 +157,7 @@ def test_phase_table_is_learned_from_the_windows_of_the_forecasts(
     """At the outcome: from the minutes that both windows have."""
     kw = cycling(400) + np.random.default_rng(1).normal(0, 0.02, 400).round(3)
     model = Smooth(WindowSpec(context), (horizon_min,))
-    run = Run(ensemble_engine(model, compiled=compiled)).process(stream(kw, device="home"))
+    run = EngineRun(ensemble_engine(model, compiled=compiled)).process(stream(kw, device="home"))
     run.engine.learn()
     padded = np.concatenate((np.full(context, kw[0]), kw)).astype(np.float32)
     state = new_state()
@@ -173,7 +173,7 @@ def test_phase_table_is_learned_from_the_windows_of_the_forecasts(
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_replaced_forecasts_teach_the_phase_table_nothing(*, compiled: bool) -> None:
-    run = Run(ensemble_engine(Smooth(WindowSpec(CONTEXT)), compiled=compiled))
+    run = EngineRun(ensemble_engine(Smooth(WindowSpec(CONTEXT)), compiled=compiled))
     for reading in stream(cycling(120), device="home"):
         run.process([reading])
         run.engine.learn()
@@ -182,7 +182,7 @@ def test_replaced_forecasts_teach_the_phase_table_nothing(*, compiled: bool) -> 
 
 
 def test_phase_table_with_other_values_is_rejected() -> None:
-    run = Run(ensemble_engine(Smooth(WindowSpec(CONTEXT)))).process(stream(cycling(60), device="home"))
+    run = EngineRun(ensemble_engine(Smooth(WindowSpec(CONTEXT)))).process(stream(cycling(60), device="home"))
     saved = ensemble_of(run.engine).columns([0])
     for name in (SHARES, OUTCOMES):
         for wrong in (saved[name].astype(np.float64), saved[name].astype(np.int64), saved[name][:, :1]):

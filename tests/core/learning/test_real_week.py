@@ -10,22 +10,22 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path
-from tests.support.houses import Run, ensemble_engine
+from tests.support.houses import EngineRun, ensemble_engine
 from tests.support.models import default_name, shipped_models, shipped_names
 
 
 @pytest.fixture(scope="module")
-def week() -> Run:
+def week() -> EngineRun:
     """All shipped models without a history, the default first, over the week."""
     names = sorted(shipped_names(), key=lambda name: name != default_name())
     models = [load_model(shipped_models() / name) for name in names]
     engine = ensemble_engine(*(model for model in models if not model.history_steps), min_kw=0.0)
     minutes = read_recording(sample_path()).minutes()
-    return Run(engine).process([Reading("home", minute, kw) for minute, kw, _ in minutes], at_a_time=256)
+    return EngineRun(engine).process([Reading("home", minute, kw) for minute, kw, _ in minutes], at_a_time=256)
 
 
 @pytest.mark.long
-def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:
+def test_ensemble_is_no_worse_than_the_best_model(week: EngineRun) -> None:
     """A champion that was trained on this very house, and a week to find out: at most half a percent is lost."""
     actual_kw, published_kw, members_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "members_kw"))
     assert len(actual_kw) > 9_900
@@ -38,14 +38,14 @@ def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:
 
 
 @pytest.mark.long
-def test_interval_covers_90_percent_of_outcomes(week: Run) -> None:
+def test_interval_covers_90_percent_of_outcomes(week: EngineRun) -> None:
     published_kw, actual_kw = week.outcome("published_kw"), week.outcome("actual_kw")
     inside = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     assert inside.mean() == pytest.approx(0.9, abs=0.03)
     assert (published_kw[:, 2] >= 0).all()
 
 
-def test_ensemble_loses_nothing_against_any_member(week: Run) -> None:
+def test_ensemble_loses_nothing_against_any_member(week: EngineRun) -> None:
     """At most 1 % above the best single member in hindsight, and no day more than 2 % above persistence."""
     actual_kw, published_kw, members_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "members_kw"))
     losses = np.stack(

@@ -11,7 +11,7 @@ from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.ensemble.ensemble_state import N_OUTCOMES
 from gapcast.core.learning.online_model import packed_covariance, rls_model
 from tests.support.examples import examples
-from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
+from tests.support.houses import FIRST, EngineRun, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
 N_COLUMNS = 6
 TRUTH = np.array([0.7, -0.4, 0.2, 0.0, 0.1, 0.3])
@@ -142,7 +142,7 @@ def test_rls_learns_a_load_of_ninety_scales() -> None:
 
 def test_rls_in_an_ensemble_starts_as_the_primary_model() -> None:
     """Before the first outcome, to the precision of the arithmetic in units of the scale."""
-    run = Run(ensemble_engine()).process(stream(house_kw(12)))
+    run = EngineRun(ensemble_engine()).process(stream(house_kw(12)))
     members_kw = run.outcome("members_kw")[:5]
     names = ensemble_of(run.engine).members
     assert members_kw[:, :, names.index("learned")] == pytest.approx(members_kw[:, :, names.index("smooth")], abs=1e-6)
@@ -185,7 +185,7 @@ def test_rls_resets_only_the_device_that_overflows(broken: float, at_a_time: int
     kw = house_kw(400)
     pairs = [reading for i in range(400) for reading in (stream(kw[i : i + 1], FIRST + i, "home")[0],
                                                          stream(kw[i : i + 1], FIRST + i, "barn")[0])]  # fmt: skip
-    disturbed, undisturbed = Run(ensemble_engine()), Run(ensemble_engine())
+    disturbed, undisturbed = EngineRun(ensemble_engine()), EngineRun(ensemble_engine())
     for run in (disturbed, undisturbed):
         run.process(pairs[:600], at_a_time=at_a_time)
     state = ensemble_of(disturbed.engine).state
@@ -225,7 +225,7 @@ def test_indefinite_covariance_is_repaired_within_three_days() -> None:
     """By the compiled step and by numpy alike, and not before: a factorization costs more than an update."""
     repaired = []
     for compiled in (True, False):
-        run = Run(ensemble_engine(compiled=compiled)).process(stream(house_kw(105))[:100])
+        run = EngineRun(ensemble_engine(compiled=compiled)).process(stream(house_kw(105))[:100])
         arrays = ensemble_of(run.engine).state.arrays
         too_much = lowest_variance(arrays["covariance"]) + 1e-5
         n_columns = packed_covariance.columns_of(arrays["covariance"])
@@ -246,6 +246,6 @@ def lowest_variance(covariance: F32) -> float:
 
 
 def test_rls_without_a_median_starts_from_the_mean() -> None:
-    run = Run(ensemble_engine(Smooth(quantile_levels=None))).process(stream(house_kw(12)))
+    run = EngineRun(ensemble_engine(Smooth(quantile_levels=None))).process(stream(house_kw(12)))
     members_kw = run.outcome("members_kw")[:5]
     assert members_kw[:, 1, 1] == pytest.approx(members_kw[:, 0, 0], abs=1e-6)

@@ -38,7 +38,7 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.storage.checkpoints import checkpoint
 from tests.support.examples import examples
-from tests.support.houses import FIRST, Run, Smooth
+from tests.support.houses import FIRST, EngineRun, Smooth
 
 SUBMETERS: Submeters = {"home": ("heater", "pump")}
 NAN = math.nan
@@ -82,7 +82,7 @@ def without(reading: Reading, name: str) -> Reading:
 
 @pytest.mark.long
 def test_member_submetered_is_far_better_where_loads_cycle() -> None:
-    run = Run(engine_with()).process(readings_of(2_500), at_a_time=50)
+    run = EngineRun(engine_with()).process(readings_of(2_500), at_a_time=50)
     members = run.engine.scores_of("home")[ALL_TIME].members
     assert [*members][-3:] == [LEARNED, SUBMETERED, PERSISTENCE]
     learned, submetered = members[LEARNED], members[SUBMETERED]
@@ -124,7 +124,7 @@ def test_ensemble_without_submeters_has_no_such_member_or_channel() -> None:
 def test_ensemble_that_does_not_learn_ignores_submeters() -> None:
     engine = engine_with(learns=False)
     assert SUBMETERED not in engine.horizons.main.scores.members
-    assert len(Run(engine).process(readings_of(20)).forecasts) == 19
+    assert len(EngineRun(engine).process(readings_of(20)).forecasts) == 19
 
 
 def assert_same(found: list[Forecast], expected: list[Forecast]) -> None:
@@ -144,8 +144,8 @@ def assert_same(found: list[Forecast], expected: list[Forecast]) -> None:
 def test_batch_gives_the_same_forecasts_as_its_readings_one_by_one() -> None:
     readings = [reading for pair in zip(readings_of(150), readings_of(150, "shop"), strict=True) for reading in pair]
     submeters = {**SUBMETERS, "shop": SUBMETERS["home"]}
-    one_by_one = Run(engine_with(submeters)).process(readings, at_a_time=1)
-    assert_same(Run(engine_with(submeters)).process(readings, at_a_time=64).forecasts, one_by_one.forecasts)
+    one_by_one = EngineRun(engine_with(submeters)).process(readings, at_a_time=1)
+    assert_same(EngineRun(engine_with(submeters)).process(readings, at_a_time=64).forecasts, one_by_one.forecasts)
 
 
 @pytest.mark.long
@@ -157,7 +157,7 @@ def test_any_missing_submeters_leave_each_reading_a_finite_forecast(present: lis
         for name, is_there in zip(SUBMETERS["home"], is_present, strict=True):
             readings[i] = readings[i] if is_there else without(readings[i], name)
     engine = engine_with()
-    run = Run(engine).process(readings)
+    run = EngineRun(engine).process(readings)
     assert len(run.forecasts) == len(readings) - 1
     for array in model_of(engine).state.arrays.values():
         assert np.isfinite(array).all()
@@ -229,10 +229,10 @@ def test_buffer_window_holds_submeters_after_the_mains_and_nan_for_others() -> N
 
 def test_damaged_window_is_repaired_without_touching_missing_submeters() -> None:
     engine = engine_with()
-    Run(engine).process([without(one, "pump") for one in readings_of(40)])
+    EngineRun(engine).process([without(one, "pump") for one in readings_of(40)])
     stream = engine.buffers.stream("home")
     stream.block[stream.at, stream.end - 3, :2] = np.inf
-    Run(engine).process([without(one, "pump")._replace(minute=FIRST + 40) for one in readings_of(1)])
+    EngineRun(engine).process([without(one, "pump")._replace(minute=FIRST + 40) for one in readings_of(1)])
     window = engine.buffers.window("home")
     assert np.isfinite(window[:, 0]).all()
     assert np.isnan(window[-4, 1])
@@ -250,7 +250,9 @@ def test_model_with_other_features_does_not_see_submeters() -> None:
 
     engine = engine_with(models=(Looking(features=("gap_kw", "voltage_v")),))
     readings = [one._replace(measured={**(one.measured or {}), "voltage_v": 239.0}) for one in readings_of(20)]
-    assert len(Run(engine).process([readings[0], *(without(one, "pump") for one in readings[1:])]).forecasts) == 19
+    assert (
+        len(EngineRun(engine).process([readings[0], *(without(one, "pump") for one in readings[1:])]).forecasts) == 19
+    )
     assert {*seen} == {(30, 2)}
     assert engine.buffers.channels == ("gap_kw", "voltage_v", "submeter 1", "submeter 2")
     lacking = engine.accept([readings[0]._replace(minute=FIRST + 20, measured=None)])
@@ -272,42 +274,42 @@ def restarted(engine: Engine, folder: Path, submeters: Submeters) -> Engine:
 @pytest.mark.long
 def test_restart_continues_exactly(tmp_path: Path) -> None:
     readings = readings_of(300)
-    through = Run(engine_with()).process(readings)
-    before = Run(engine_with()).process(readings[:200])
-    after = Run(restarted(before.engine, tmp_path, SUBMETERS)).process(readings[200:])
+    through = EngineRun(engine_with()).process(readings)
+    before = EngineRun(engine_with()).process(readings[:200])
+    after = EngineRun(restarted(before.engine, tmp_path, SUBMETERS)).process(readings[200:])
     assert before.forecasts + after.forecasts == through.forecasts
 
 
 def test_restart_with_a_submeter_more_keeps_the_values_of_the_others(tmp_path: Path) -> None:
-    before = Run(engine_with()).process(readings_of(200)).engine
+    before = EngineRun(engine_with()).process(readings_of(200)).engine
     after = restarted(before, tmp_path, {"home": ("new", "pump")})
     window = after.buffers.window("home")
     assert np.array_equal(window[:, 2], before.buffers.window("home")[:, 2])
     assert np.isnan(window[:, 1]).all()
     assert not model_of(after).columns(range(1))["submetered followed"].size  # learned from others: starts again
-    assert len(Run(after).process(readings_of(220)[200:]).forecasts) == 20
+    assert len(EngineRun(after).process(readings_of(220)[200:]).forecasts) == 20
 
 
 def test_restart_with_another_primary_model_starts_the_member_again() -> None:
     """As many columns, but the learned coefficients are those of another model's forecasts."""
     before, same, other = (engine_with(models=(Smooth(name=name), Trend())) for name in ("smooth", "smooth", "other"))
-    saved = model_of(Run(before).process(readings_of(60)).engine).columns(range(1))
+    saved = model_of(EngineRun(before).process(readings_of(60)).engine).columns(range(1))
     for engine, n_restored in ((same, 1), (other, 0)):
         model_of(engine).restore_columns(saved, 1)
         assert model_of(engine).columns(range(1))["submetered followed"].size == n_restored
 
 
 def test_state_without_submeters_loads_and_the_member_starts(tmp_path: Path) -> None:
-    before = Run(engine_with({})).process(readings_of(100, names=())).engine
+    before = EngineRun(engine_with({})).process(readings_of(100, names=())).engine
     after = restarted(before, tmp_path, SUBMETERS)
     assert np.isnan(after.buffers.window("home")[:, 1:]).all()
-    assert len(Run(after).process(readings_of(120)[100:]).forecasts) == 20
+    assert len(EngineRun(after).process(readings_of(120)[100:]).forecasts) == 20
     assert restarted(after, tmp_path, {}).buffers.shape == (30,)
 
 
 @pytest.mark.parametrize("name", ["tables", "coefficients", "due_cells", "due_minute"])
 def test_damaged_stored_state_of_a_device_starts_again(name: str, tmp_path: Path) -> None:
-    before = Run(engine_with()).process(readings_of(100)).engine
+    before = EngineRun(engine_with()).process(readings_of(100)).engine
     snapshot = capture_snapshot(before)
     column = snapshot.learning_state[f"submetered {name}"]
     cases = [np.full_like(column, -9 if column.dtype.kind == "i" else 1e30), column[..., :-1], column.astype("U8")]
@@ -326,7 +328,7 @@ def test_damaged_stored_state_of_a_device_starts_again(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("place", [-1, 1])
 def test_damaged_place_of_stored_state_is_no_device(place: int) -> None:
-    snapshot = capture_snapshot(Run(engine_with()).process(readings_of(40)).engine)
+    snapshot = capture_snapshot(EngineRun(engine_with()).process(readings_of(40)).engine)
     snapshot.learning_state["submetered followed"] = np.array([place])
     after = engine_with()
     assert restore_snapshot(after, snapshot) == ("", [])
@@ -336,7 +338,7 @@ def test_damaged_place_of_stored_state_is_no_device(place: int) -> None:
 def test_damaged_learned_rows_leave_the_submeters_of_others(tmp_path: Path) -> None:
     submeters = {**SUBMETERS, "shop": SUBMETERS["home"]}
     readings = [one for pair in zip(readings_of(50), readings_of(50, "shop"), strict=True) for one in pair]
-    snapshot = capture_snapshot(Run(engine_with(submeters)).process(readings).engine)
+    snapshot = capture_snapshot(EngineRun(engine_with(submeters)).process(readings).engine)
     snapshot.learning_state["coefficients"][0] = 1e30
     after = engine_with(submeters)
     assert restore_snapshot(after, snapshot).learning.startswith("1 rows")
@@ -346,7 +348,7 @@ def test_damaged_learned_rows_leave_the_submeters_of_others(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["coefficients", "tables"])
 def test_damaged_state_in_memory_starts_again(name: str) -> None:
     engine = engine_with()
-    run = Run(engine).process(readings_of(100))
+    run = EngineRun(engine).process(readings_of(100))
     model_of(engine).state.arrays[name][0] = np.nan
     n_before = len(run.forecasts)
     run.process(readings_of(110)[100:])
@@ -358,7 +360,7 @@ def test_damaged_state_in_memory_starts_again(name: str) -> None:
 
 def test_unsound_update_resets_the_coefficients() -> None:
     engine = engine_with()
-    run = Run(engine).process(readings_of(100))
+    run = EngineRun(engine).process(readings_of(100))
     state = model_of(engine).state
     state.arrays["covariance"][0] *= -1e6
     run.process(readings_of(101)[100:])
@@ -370,7 +372,7 @@ def test_unsound_update_resets_the_coefficients() -> None:
 
 def test_indefinite_covariance_is_repaired_within_three_days() -> None:
     engine = engine_with()
-    run = Run(engine).process(readings_of(100))
+    run = EngineRun(engine).process(readings_of(100))
     arrays = model_of(engine).state.arrays
     too_much = lowest_variance(arrays["covariance"]) + 1e-5
     arrays["covariance"][0] -= from_matrices(np.eye(columns_of(arrays["covariance"]))[np.newaxis] * too_much)[0]
@@ -388,7 +390,7 @@ def lowest_variance(covariance: F32) -> float:
 
 def test_forgotten_device_starts_again_and_its_row_is_reused() -> None:
     engine = engine_with()
-    run = Run(engine).process(readings_of(100))
+    run = EngineRun(engine).process(readings_of(100))
     engine.forget("home")
     assert not model_of(engine).columns(range(1))["submetered followed"].size
     run.process(readings_of(50))
@@ -398,7 +400,7 @@ def test_forgotten_device_starts_again_and_its_row_is_reused() -> None:
 def test_forgotten_device_leaves_its_row_empty_to_the_next_device() -> None:
     engine = engine_with(dict.fromkeys(("home", "shop", "barn"), SUBMETERS["home"]))
     readings = [one for pair in zip(readings_of(60), readings_of(60, "shop"), strict=True) for one in pair]
-    run = Run(engine).process(readings)
+    run = EngineRun(engine).process(readings)
     of_shop = model_of(engine).columns([1])
     engine.forget("home")
     run.process(readings_of(2, "barn"))
@@ -414,11 +416,11 @@ def test_forgotten_device_leaves_its_row_empty_to_the_next_device() -> None:
 @pytest.mark.parametrize("options", [{}, {"max_devices": 10}])
 def test_engine_swap_continues_exactly(options: dict[str, Any]) -> None:
     readings = readings_of(300)
-    through = Run(engine_with()).process(readings)
-    before = Run(engine_with()).process(readings[:200])
+    through = EngineRun(engine_with()).process(readings)
+    before = EngineRun(engine_with()).process(readings[:200])
     after = engine_with(**options)
     transfer_state(before.engine, after)
-    assert before.forecasts + Run(after).process(readings[200:]).forecasts == through.forecasts
+    assert before.forecasts + EngineRun(after).process(readings[200:]).forecasts == through.forecasts
 
 
 def test_load_announced_while_it_is_on_is_not_learned_as_a_step() -> None:
@@ -440,12 +442,12 @@ def test_load_announced_while_it_is_on_is_not_learned_as_a_step() -> None:
 
 def test_untracked_device_has_no_state() -> None:
     engine = engine_with(max_devices=0)
-    assert len(Run(engine).process(readings_of(20)).forecasts) == 19
+    assert len(EngineRun(engine).process(readings_of(20)).forecasts) == 19
     assert not model_of(engine).columns(range(1))["submetered followed"].size
 
 
 def test_scores_are_restored_before_any_submeter_was_read() -> None:
-    before = Run(engine_with()).process(readings_of(60, "other", ())).engine
+    before = EngineRun(engine_with()).process(readings_of(60, "other", ())).engine
     after = engine_with()
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     assert after.scores_of("other")[ALL_TIME].n
@@ -453,7 +455,7 @@ def test_scores_are_restored_before_any_submeter_was_read() -> None:
 
 
 def test_new_options_continue_before_any_submeter_was_read() -> None:
-    before = Run(engine_with()).process(readings_of(60, "other", ())).engine
+    before = EngineRun(engine_with()).process(readings_of(60, "other", ())).engine
     scores, after = before.scores_of("other"), engine_with(forgetting=0.9999)
     transfer_state(before, after)
     assert after.scores_of("other")[ALL_TIME].n == scores[ALL_TIME].n
@@ -466,7 +468,7 @@ def test_other_submeters_start_again_at_a_devices_own_horizon() -> None:
         horizons = DeviceHorizons({"home": 9}, [own])
         return Engine(main.model, ensemble=main.ensemble, submeters=submeters, horizons=horizons)
 
-    snapshot = capture_snapshot(Run(engine(SUBMETERS)).process(readings_of(60)).engine)
+    snapshot = capture_snapshot(EngineRun(engine(SUBMETERS)).process(readings_of(60)).engine)
     for submeters, n_kept in ((SUBMETERS, 1), ({"home": ("pump", "heater")}, 0)):
         after = engine(submeters)
         assert restore_snapshot(after, snapshot) == ("", [])
