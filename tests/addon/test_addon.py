@@ -217,7 +217,7 @@ def test_addon_offers_every_billing_window_and_limit() -> None:
         ({"limit_kw": "2500"}, SERVICE, r"option limit_kw: 2500 kW is above .*: give it in kW"),
         ({"limit_kw": 2, "window_min": "7"}, SERVICE, r"option window_min: windows must divide the hour"),
         ({"limit_kw": 2, "limit_hours": "7-23"}, SERVICE, r"option limit_hours: '7-23' is not a range of times"),
-        ({}, None, "install the add-on Mosquitto broker and start it"),
+        ({}, None, "install and start the Mosquitto broker add-on"),
         ({"meters": [{"preset": "custom"}]}, SERVICE, r"option meters\.0\.topic: a custom meter needs its topic"),
         ({"meters": [{"preset": "nothing"}]}, SERVICE, r"option meters\.0: there is no preset 'nothing'"),
         ({"mqtt_host": "mqtt://a"}, None, r"option mqtt_host: .* port is mqtt_port \(it is 'mqtt://a'\)"),

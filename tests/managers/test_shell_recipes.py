@@ -95,7 +95,7 @@ class TestSwitchByHeadroom:
             for number in (str(NEED_W - 1), "0", "nonsense", "", str(NEED_W + 1)):
                 peer.publish(TOPIC, number)
             load.wait_states("off", "on", "off", "on")
-            assert "not a number of watts: nonsense" in load.output()
+            assert "not a whole number of watts: nonsense" in load.output()
         assert load.states()[-1] == "off"  # at its end
 
     def test_command_is_run_again_with_each_number(

@@ -146,7 +146,7 @@ def _mqtt(options: Mapping[str, Any], service: Mapping[str, Any] | None) -> dict
         return tls | {key: value for key, value in values.items() if value}
     if service is None:
         msg = (
-            "Home Assistant knows of no MQTT broker: install the add-on Mosquitto broker and start it, "
+            "Home Assistant has no MQTT broker configured: install and start the Mosquitto broker add-on, "
             "or set the options mqtt_host, mqtt_username and mqtt_password"
         )
         raise SettingsError(msg)
