@@ -166,9 +166,9 @@ def test_model_of_other_readings_is_not_possible_for_a_device(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("forecast", "code", "fix"),
     [
-        ({"horizon_min": 7}, 2, "correct this setting"),
-        ({"devices": {"heatpump": {"horizon_min": 7}}}, 2, "correct this setting"),
-        ({"horizon_min": 15, "experts": ["linear"]}, 2, "correct this setting"),
+        ({"horizon_min": 7}, 2, "change this setting"),
+        ({"devices": {"heatpump": {"horizon_min": 7}}}, 2, "change this setting"),
+        ({"horizon_min": 15, "experts": ["linear"]}, 2, "change this setting"),
         ({"experts": ["liner"]}, 3, "correct the name in the settings"),
     ],
 )

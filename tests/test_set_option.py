@@ -33,7 +33,7 @@ from gapcast.core.errors import SettingsError
         ("http.cors_origins=panel.lan", "must be an origin such as https://panel.lan, without a path"),
         ("http.allowed_hosts=http://a", "must be a host name such as gateway.lan or *.lan, without scheme and port"),
         ("gateway.id=a b", "gateway.id: must be up to 64 of A-Z a-z 0-9 _ - . (it is 'a b')"),
-        ("topics.scores=gap/{device}/forecast", "is published by topics.forecast already"),
+        ("topics.scores=gap/{device}/forecast", "is already published by topics.forecast"),
         ("site.timezone=Berlin", "site.timezone: there is no such time zone: use an IANA name"),
     ],
 )

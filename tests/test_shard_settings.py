@@ -80,7 +80,7 @@ def test_shards_of_sources_fill_a_topic_level() -> None:
         ({"shards": [0], "sources": [{"topic": "t/{device}", "value": "P"}]}, r"sources\.0\.topic .* has no level"),
         ({"topics": {"reading": SHARDED}}, r"topics\.reading .* has \{shard\}, but shards is not set"),
         ({"topics": {"forecast": "f/{shard}/{device}"}}, r"topics\.forecast .* has \{shard\}"),
-        ({"shards": [0], "state": {"keep": False}}, r"shards need state\.keep"),
+        ({"shards": [0], "state": {"keep": False}}, r"shards require state\.keep = true"),
         ({"shards": [0], "mqtt": {"protocol": "3.1.1"}}, "shards need MQTT 5"),
         ({"mqtt": {"share_group": "workers"}}, "splits them across workers"),
         ({"mqtt": {"shared_by": "topic-hash"}}, "must be set together"),

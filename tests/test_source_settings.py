@@ -121,7 +121,7 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         ),
         (PARTS | {"value": "plug-l1+plug-l2"}, r"'plug-l1\+plug-l2' is not a path: to add up values, write a space on"),
         (PARTS | {"value": "plug/l1 + plug/l2"}, "the parts in value are levels of the topic, without /"),
-        ({"preset": "p1-esp", "unit": "Wh"}, "energy counters on several topics count until different times"),
+        ({"preset": "p1-esp", "unit": "Wh"}, "energy counters on several topics cannot be added"),
     ],
 )
 def test_source_error_names_the_key(source: dict[str, Any], words: str) -> None:
@@ -137,7 +137,7 @@ def test_source_without_a_time_takes_that_of_the_arrival(source: dict[str, Any])
 
 
 def test_sources_with_overlapping_topics_are_rejected() -> None:
-    with pytest.raises(SettingsError, match=r"sources\.1\.topic: .* is read by sources\.0 already"):
+    with pytest.raises(SettingsError, match=r"sources\.1\.topic: .* is already read by sources\.0"):
         sources_of(loaded(JSON, JSON | {"value": "watts"}))
 
 

@@ -58,17 +58,17 @@ def test_submeter_may_have_any_preset(preset: str) -> None:
         ([{"of": "home", "name": "car", "preset": "tasmota"}], {}, "has {device}: write the topic of this submeter"),
         ([{**CAR, "topic": "tele/+/SENSOR"}], {}, "is not a topic pattern"),
         ([CAR, {**CAR, "topic": "x"}], {}, "submeters.1.name: home has a submeter 'car' already"),
-        ([CAR, {**CAR, "name": "b"}], {}, "submeters.1.topic: 'tele/car/SENSOR' is read as submeters.0.topic"),
+        ([CAR, {**CAR, "name": "b"}], {}, "submeters.1.topic: 'tele/car/SENSOR' is already read by submeters.0.topic"),
         ([CAR], {"sources": [{**MAINS, "device": "flat"}]}, "submeters.0.of: no source has the device 'home'"),
         (
             [{**CAR, "topic": "mains"}],
             {"sources": [{"topic": "mains", "device": "home", "value": "kw"}]},
-            "submeters.0.topic: 'mains' is read as sources.0.topic",
+            "submeters.0.topic: 'mains' is already read by sources.0.topic",
         ),
         (
             [{**CAR, "topic": "sensors/power/p1meter/actual_consumption"}],
             {"sources": [MAINS]},
-            "submeters.0.topic: 'sensors/power/p1meter/actual_consumption' is read as sources.0.topic",
+            "submeters.0.topic: 'sensors/power/p1meter/actual_consumption' is already read by sources.0.topic",
         ),
         ([{**CAR, "topic": "gap/home/forecast"}], {}, "which includes the topic topics.forecast"),
         (

@@ -232,7 +232,7 @@ def test_addon_offers_every_billing_window_and_limit() -> None:
         (
             {"meters": [{"preset": "tasmota"}, {"preset": "tasmota"}]},
             SERVICE,
-            r"option meters\.1\.topic: 'tele/\{device\}/SENSOR' is read by meters\.0 already",
+            r"option meters\.1\.topic: 'tele/\{device\}/SENSOR' is already read by meters\.0",
         ),
     ],
 )

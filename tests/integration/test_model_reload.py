@@ -216,7 +216,7 @@ def test_reload_bad_model_is_rejected_and_the_old_one_stays(
         wait_reloads(gateway, refused=1)
     refused = [line for line in lines if line["event"] == "models.refused"]
     assert problem in refused[0]["problem"]
-    assert "the models in use stay in use" in refused[0]["fix"]
+    assert "the current models stay active" in refused[0]["fix"]
     feed(peer, range(3, 5))
     assert peer.wait_for(OUT, 4)[-1].document["n_observed"] == 5
     assert httpx.get(f"{gateway.url}/models").json() == before

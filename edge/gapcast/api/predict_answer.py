@@ -13,7 +13,7 @@ from gapcast.core.documents.field_problem import problem_and_value
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.core.readings.reading import Limits
-from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
+from gapcast.service.containment import EXIT_EXCEPTIONS, INTERNAL_ERROR, record_internal_error
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.text.json_input import JsonError, decode_json
 
@@ -102,8 +102,7 @@ def too_large(max_body_bytes: int) -> Problem:
 
 def internal_error() -> Problem:
     """Return the problem with a request that failed because of an internal error."""
-    detail = "an error inside gapcast; its log has it as internal.error"
-    return Problem.from_status(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
+    return Problem.from_status(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR, "internal_error")
 
 
 def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:

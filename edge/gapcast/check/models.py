@@ -20,9 +20,7 @@ def check_models(inputs: CheckInput) -> Iterator[Finding]:
         library, admission = library_of(settings, inputs.environment), admission_of(settings, inputs.environment)
         inputs.models = models = load_models(settings, library, admission)
     except ModelChoiceError as error:
-        yield fail(
-            "models", str(error), "correct this setting: the models that are there cannot meet it", SETTINGS_FAIL
-        )
+        yield fail("models", str(error), "change this setting: no installed model supports it", SETTINGS_FAIL)
         return
     except UnknownModelError as error:
         fix = "correct the name in the settings (forecast.model, forecast.experts, outlook.model), or install the model"

@@ -109,7 +109,7 @@ def _resolve_file_keys(document: Mapping[str, Any], file: Path, before: str = ""
         elif before and key.endswith(FILE_SUFFIX) and isinstance(value, str):
             plain = key.removesuffix(FILE_SUFFIX)
             if plain in document:
-                msg = f"configuration file {file}: {before}{key} and {before}{plain} are both set: leave one out"
+                msg = f"configuration file {file}: {before}{key} and {before}{plain} are both set: remove one of them"
                 raise SettingsError(msg)
             found[plain] = _Secret(f"configuration key {before}{key}", file.parent / value)
         else:
@@ -131,7 +131,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         msg = f"configuration file {path}: is not TOML: {error}{_toml_fix(str(error))}"
         raise SettingsError(msg) from error
     except RecursionError as error:
-        msg = f"configuration file {path}: has values within values, too deeply: no key needs that"
+        msg = f"configuration file {path}: is nested too deeply: remove nesting, which no key needs"
         raise SettingsError(msg) from error
     except ValueError as error:  # Python reads integers of up to 4,300 digits
         msg = f"configuration file {path}: has a number of thousands of digits: shorten it"
@@ -214,7 +214,9 @@ def merge_sections(into: dict[str, Any], source: Mapping[str, Any], before: str 
             merge_sections(into[key], value, f"{before}{key}.")
         elif isinstance(value, dict) and into.get(key) is not None:
             also = ".".join((f"{before}{key}", *map(str, list(value)[:1])))
-            msg = f"configuration key {before}{key}: is set as a value or a list, but {also} is too: leave one out"
+            msg = (
+                f"configuration key {before}{key}: is a value or a list, and conflicts with {also}: remove one of them"
+            )
             raise SettingsError(msg)
         else:
             into[key] = value

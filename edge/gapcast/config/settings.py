@@ -181,7 +181,7 @@ class Settings(SettingsSection):
         for problem in sharing_problems(self.shards, topics, of_sources):
             raise ValueError(problem)
         if self.shards and not self.state.keep:
-            msg = "shards need state.keep: another worker continues from the persisted state"
+            msg = "shards require state.keep = true, because another worker resumes from the persisted state"
             raise ValueError(msg)
         if self.shards and (self.mqtt.protocol == "3.1.1" or self.mqtt.share_group):
             msg = "shards need MQTT 5, with which a broker reports that a session was taken over: remove mqtt.protocol"

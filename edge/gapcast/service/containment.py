@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 #: Ends the process whatever raised it; everything else is contained, including a library's own BaseException.
 EXIT_EXCEPTIONS = (KeyboardInterrupt, SystemExit)
+#: The detail of a message or request that failed because of an error inside gapcast.
+INTERNAL_ERROR = "internal error in gapcast: see internal.error in its log"
 #: Where an error was contained: the label ``part`` of ``gapcast_internal_errors_total``.
 Part = Literal[
     "message",
@@ -58,7 +60,7 @@ def record_internal_error(statistics: Statistics, part: Part, error: BaseExcepti
 
 def internal_problem() -> PayloadError:
     """Return the problem to reject a message with that caused an internal error."""
-    return PayloadError("internal_error", "an error inside gapcast; its log has it as internal.error")
+    return PayloadError("internal_error", INTERNAL_ERROR)
 
 
 class Containment:

@@ -8,6 +8,7 @@ from threading import Event
 
 import structlog
 
+from gapcast.config.checks.topic_use import read_twice
 from gapcast.config.files.state_dir import gateway_id, state_path
 from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.config.settings import Settings
@@ -41,8 +42,7 @@ def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
         topic = SourceTopic.parse(key, source.topic, source.device, source.parts)
         for one in topic.filters:
             if one in filters:
-                msg = f"{key}.topic: {source.topic!r} is read by {filters[one]} already: a message is read once"
-                raise SettingsError(msg)
+                raise SettingsError(read_twice(f"{key}.topic", source.topic, filters[one]))
             filters[one] = key
         sources.append((topic, source.source(settings.site.zone)))
     return sources

@@ -1,6 +1,6 @@
 """Hot reload: detects new models, loads and self-tests them beside the stream, and swaps them in between batches.
 
-Invalid models are refused with a reason, and the models in use stay in use; loading is tried again when the files
+Invalid models are refused with a reason, and the current models stay active; loading is tried again when the files
 change or a reload is requested.
 """
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 #: How often the folders are checked. Files that change between two checks are still being written.
 CHECK_INTERVAL_S = 1.0
-_FIX = "correct the model or remove it; the models in use stay in use"
+_FIX = "fix or remove the model; the current models stay active"
 
 
 class SwapCallbacks(NamedTuple):

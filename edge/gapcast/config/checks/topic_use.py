@@ -39,7 +39,7 @@ def sharing_problems(
                 yield f"{key} ({topic}) has {SHARD}, but shards is not set: list the shards of this worker, such as [0]"
         return
     if not shards:
-        yield "shards is empty, and a worker without shards does nothing: list at least one, or remove the key"
+        yield "shards is empty: list at least one shard, or remove the key"
     if twice := sorted({shard for shard in shards if shards.count(shard) > 1}):
         yield f"shards lists {twice[0]} twice: a shard has one client and one store; list it once"
     for key, topic in readings.items():
@@ -99,13 +99,13 @@ def topic_problems(
     for command, topic in commands.items():
         for key, filters in subscribed.items():
             if _filter_of(topic) in filters:
-                yield _read_twice(command, topic, key)
+                yield read_twice(command, topic, key)
         subscribed[command] = (_filter_of(topic),)
     for register in demand.registers:
         filter_ = _filter_of(register.topic)
         for key in ("topics.reading", "topics.predict", "topics.headroom", *commands):
             if any(overlaps(filter_, one) for one in subscribed.get(key, ())):
-                yield _read_twice(register.key, register.topic, key)
+                yield read_twice(register.key, register.topic, key)
         subscribed[register.key] = (filter_,)
     yield from _published_twice(published)
     yield from echo_problems(subscribed, {key: with_gateway(topic) for key, topic in published.items()})
@@ -116,7 +116,7 @@ def _published_twice(published: Mapping[str, str]) -> Iterator[str]:
     keys: dict[str, str] = {}
     for key, topic in published.items():
         if topic in keys:
-            yield f"{key}: {topic!r} is published by {keys[topic]} already: give each a topic of its own"
+            yield f"{key}: {topic!r} is already published by {keys[topic]}: set different topics"
         keys[topic] = key
 
 
@@ -125,5 +125,6 @@ def _filter_of(topic: str) -> str:
     return "/".join("+" if level in _WHOLE_LEVELS else level for level in topic.split("/"))
 
 
-def _read_twice(key: str, topic: str, other: str) -> str:
-    return f"{key}: {topic!r} is read by {other} already: a message is read once"
+def read_twice(key: str, topic: str, other: str) -> str:
+    """Return the problem that ``key`` reads a ``topic`` which the key ``other`` reads too."""
+    return f"{key}: {topic!r} is already read by {other}; each message is processed once: change or remove one of them"

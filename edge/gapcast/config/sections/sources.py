@@ -136,10 +136,11 @@ class SourceSettings(SettingsSection):
             'minutes are computed from the differences of an energy counter: set kind = "samples"': (
                 self.kind == "minute" and self.unit in COUNTERS
             ),
-            "a counter needs exactly one value, with all of its terms in one message: remove the alternatives": (
+            "a counter needs exactly one value, with all of its terms in one message: remove the other values": (
                 self.unit in COUNTERS and len(self.value) > 1
             ),
-            "energy counters on several topics count until different times: write one topic, or read powers (W, kW)": (
+            "energy counters on several topics cannot be added: "
+            "their times differ; write one topic, or read powers (W, kW)": (
                 self.unit in COUNTERS and has_parts and any(len(terms) > 1 for terms in self.sums)
             ),
             f"hold_s ({self.hold_s}) must not be below every_s ({self.every_s:g})": (

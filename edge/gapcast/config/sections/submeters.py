@@ -80,7 +80,7 @@ def submeter_problems(
             yield f"{key}.of: {no_source(one.of, fixed)}"
         for other_key, topic in topics:
             if topic in one.topics:
-                yield f"{key}.topic: {topic!r} is read as {other_key}: a submeter has another topic than the meter"
+                yield f"{key}.topic: {topic!r} is already read by {other_key}: give the submeter its own topic"
         topics += [(f"{key}.topic", topic) for topic in one.topics]
     for device, names in names_of(submeters).items():
         if len(names) > MOST_SUBMETERS:

@@ -9,9 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.errors import problems
-from gapcast.service.containment import record_internal_error
+from gapcast.service.containment import INTERNAL_ERROR, record_internal_error
 
-_DETAIL = "internal error while handling this request: see internal.error in the log of gapcast"
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -42,7 +41,9 @@ class ErrorResponses:
         except Exception as error:  # also MemoryError and OSError: the server must go on
             record_internal_error(self._statistics, "http", error, f"{scope['method']} {_route_of(scope)}")
             if not has_started:  # otherwise uvicorn closes the connection
-                answer = problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, _DETAIL, "internal_error", scope["path"])
+                answer = problems.problem(
+                    HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR, "internal_error", scope["path"]
+                )
                 await answer(scope, receive, send_unstored)
 
 
