@@ -60,8 +60,16 @@ def test_registers_of_all_devices_have_a_pattern() -> None:
         ({}, {"topics": {"demand_limit": "gap/{device}/demand"}}, r"topics\.demand_limit reads .* topics\.demand"),
         ({}, {"topics": {"month_peak": "gap/{device}/forecast"}}, r"topics\.month_peak reads .* topics\.forecast"),
         ({}, {"topics": {"headroom": "gapcast/gw/status"}}, r"topics\.headroom reads .* topics\.status"),
-        ({}, {"topics": {"demand_limit": "gap/{device}/plan"}}, r"topics\.demand_limit: .* is read by topics\.plan"),
-        ({}, {"topics": {"month_peak": "gap/{device}/reading"}}, r"topics\.month_peak: .* is read by topics\.reading"),
+        (
+            {},
+            {"topics": {"demand_limit": "gap/{device}/plan"}},
+            r"topics\.demand_limit: .* is already read by topics\.plan",
+        ),
+        (
+            {},
+            {"topics": {"month_peak": "gap/{device}/reading"}},
+            r"topics\.month_peak: .* is already read by topics\.reading",
+        ),
         ({"running_topic": "gap/{device}/forecast"}, {}, r"demand\.running_topic reads .* topics\.forecast"),
         ({"running_topic": "gap/{device}/plan"}, {}, r"demand\.running_topic: .* is already read by topics\.plan"),
         (

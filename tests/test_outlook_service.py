@@ -179,7 +179,7 @@ def test_outlook_of_a_device_is_the_published_one(service: Service, link: Memory
     ("device", "detail"),
     [
         ("third", "device 'third' has no outlook: only the first 2 devices have one (outlook.max_devices)"),
-        ("new", "device 'new' has no outlook yet: it comes with the next forecast"),
+        ("new", "device 'new' has no outlook yet: it is computed with the next forecast"),
         ("nobody", unknown_device("nobody")),
     ],
 )
@@ -232,7 +232,7 @@ def test_request_with_outlook_has_both(service: Service) -> None:
 @pytest.mark.parametrize(
     ("outlook", "detail"),
     [
-        (True, "outlook: this gateway makes no outlooks"),
+        (True, "outlook: this gateway computes no outlooks"),
         ("yes", "outlook: must be true or false (it is 'yes')"),
     ],
 )

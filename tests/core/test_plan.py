@@ -82,7 +82,7 @@ def test_plan_without_a_start_is_of_loads_that_are_on() -> None:
     ("document", "reason", "words"),
     [
         ({}, "bad_plan", "a plan is a list of loads, not {}: send [{"),
-        ([{"kw": 1, "minutes": 1}] * (MAX_LOADS + 1), "bad_plan", "193 loads, and at most 192 are taken"),
+        ([{"kw": 1, "minutes": 1}] * (MAX_LOADS + 1), "bad_plan", "193 loads; the maximum is 192"),
         ([7.4], "bad_plan", "plan[0] must be an object, not 7.4"),
         ([{"kw": 1, "minutes": 1, "": 2}], "bad_plan", "plan[0] has the unknown key '': use kw, from"),
         ([{"kw": 1, "minutes": 1, "power": 2}], "bad_plan", "plan[0] has the unknown key 'power': use kw, from"),

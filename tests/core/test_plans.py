@@ -225,7 +225,7 @@ def test_plans_hold_a_bounded_number_of_loads() -> None:
     plans.replace_plan("a", charger(), None, None)
     plans.replace_plan("b", charger(), None, None)
     plans.replace_plan("b", charger(), None, None)
-    with pytest.raises(PayloadError, match="too_many_loads: the plans of all devices have 2 loads, and at most 2"):
+    with pytest.raises(PayloadError, match="too_many_loads: 3 announced loads exceed the limit of 2 over all"):
         plans.replace_plan("c", charger(), None, None)
 
 

@@ -135,10 +135,10 @@ def test_demands_are_paged_by_device(service: Service, link: MemoryLink) -> None
         ("nobody", unknown_device("nobody")),
         (
             "free",
-            "device 'free' has no limit, and so no demand: set demand.limit_kw, or that of its [[demand.devices]]",
+            "device 'free' has no limit, so no demand is computed: set demand.limit_kw, or that of its [[",
         ),
         ("late", "device 'late' has no demand: only the first 3 devices have one (outlook.max_devices)"),
-        ("new", "device 'new' has no demand yet: it comes with the next outlook"),
+        ("new", "device 'new' has no demand yet: it is computed with the next outlook"),
     ],
 )
 def test_absent_demand_is_not_found_with_its_reason(
@@ -232,8 +232,8 @@ def test_headroom_of_an_old_reading_is_not_answered(
     answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
     assert answer.status_code == 503
     assert answer.json()["detail"] == (
-        "the newest reading of 'home' arrived 7 minutes ago, and an answer is valid for 5 minutes: "
-        "wait for the next reading, and use a safe value of your own until then"
+        "the newest reading of 'home' was received 7 minutes ago, but a demand is valid for 5 minutes: "
+        "use your own safe value until the next reading"
     )
     assert ask(service, "GET", "/demand?device=home").status_code == 200, "it has valid_until"
 
@@ -249,7 +249,7 @@ def test_headroom_of_a_reading_from_the_future_is_not_answered(
     back_s = 3_600
     answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
     assert answer.status_code == 503
-    assert "by a clock that was ahead of the present one: wait for the next reading" in answer.json()["detail"]
+    assert "by a clock that was ahead of the current time: use your own safe value" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(("late_min", "status"), [(-1, 200), (0, 503), (30, 503), (1_440, 503), (1_441, 200)])
@@ -262,7 +262,7 @@ def test_headroom_of_a_late_reading_is_not_answered(
     run(service, link, "home")
     answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
     assert answer.status_code == status
-    assert ("'home' is of 2026-11-02T00:02:00Z and arrived at" in answer.text) == (status == 503)
+    assert ("'home' was measured at 2026-11-02T00:02:00Z but received at" in answer.text) == (status == 503)
 
 
 @pytest.mark.parametrize(("after_s", "status"), [(0, 200), (60, 200), (61, 503), (200, 503)])
@@ -276,7 +276,7 @@ def test_headroom_of_a_window_that_is_over_is_not_answered(
     monkeypatch.setattr(time, "time_ns", lambda: end_ns + after_s * 10**9)
     answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
     assert answer.status_code == status
-    assert ("and its answer was valid until 2026-11-02T00:15:00Z" in answer.text) == (status == 503)
+    assert ("its demand was valid until 2026-11-02T00:15:00Z" in answer.text) == (status == 503)
 
 
 # --- changes -----------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_month_peak_is_corrected(service: Service, link: MemoryLink) -> None:
         ("limit?device=home", "NaN", "not_finite", "NaN and Infinity are not JSON"),
         ("limit?device=no%20device", "2", "bad_device", "'no device' cannot name a device"),
         ("limit?device=free", "2", "no_demand", "free has no demand: set demand.limit_kw"),
-        ("month_peak?device=home", "-1", "out_of_range", "the month's peak is -1 kW"),
+        ("month_peak?device=home", "-1", "out_of_range", "the month's peak must be 0 kW or more, not -1 kW"),
         ("month_peak?device=home", "NaN", "not_finite", "NaN and Infinity are not JSON"),
         ("month_peak?device=home", '{"kw": 1, "at": 5}', "bad_time", "at: 5 is before 2000"),
         ("month_peak?device=nobody", "1", "unknown_device", "nobody has no window yet"),
@@ -342,13 +342,13 @@ def test_month_peak_is_corrected(service: Service, link: MemoryLink) -> None:
             "month_peak?device=home",
             f'{{"kw": 3.2, "at": "{minute_label(MONDAY + 600)}"}}',
             "bad_time",
-            "the window from 2026-11-02T10:00:00Z is not over",
+            "the window from 2026-11-02T10:00:00Z has not ended",
         ),
         (
             "month_peak?device=home",
             '{"kw": 3.2, "at": "2026-10-03T18:15:00+01:00"}',
             "bad_time",
-            "the window from 2026-10-03T17:15:00Z is not in the month of 2026-11-02",
+            "the window from 2026-10-03T17:15:00Z is outside the current month (that of 2026-11-02",
         ),
     ],
 )

@@ -74,4 +74,4 @@ def test_alpn_rejected_by_the_server_is_named_with_a_fix(
     particular: int, authority: Authority, start_gateway: StartGateway
 ) -> None:
     gateway = start_gateway(particular, connected=False, mqtt=tls(authority, alpn=["amqp"]))
-    assert "the broker knows none of the protocols in mqtt.tls.alpn" in refusal(gateway)
+    assert "the broker supports none of the protocols in mqtt.tls.alpn" in refusal(gateway)

@@ -286,7 +286,7 @@ def test_check_sources_of_one_device(check: Check, mosquitto: MosquittoBroker) -
     line, fix = found(lines, "warn sources: ")
     assert code == 0
     assert "sources.0 and sources.1 are both the device home: their powers are not added up" in line
-    assert "a sum as its value" in fix
+    assert "whose value is a sum" in fix
 
 
 def test_check_source_that_an_earlier_one_hides(check: Check, mosquitto: MosquittoBroker) -> None:
@@ -294,10 +294,7 @@ def test_check_source_that_an_earlier_one_hides(check: Check, mosquitto: Mosquit
     sources = [{"topic": one, "format": "number", "unit": "W", "device": f"d{i}"} for i, one in enumerate(topics)]
     _, lines = check(mosquitto.port, sources=sources)
     line, fix = found(lines, "warn sources: ")
-    assert (
-        line
-        == "warn sources: sources.1 gets no message on meter/plug/power: sources.0, which comes first, reads them all"
-    )
+    assert line == "warn sources: sources.1 receives nothing on meter/plug/power: sources.0 matches first"
     assert "write sources.1 before sources.0" in fix
 
 

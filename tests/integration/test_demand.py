@@ -101,8 +101,8 @@ def test_bad_changes_are_rejected_and_the_stream_continues(house: House) -> None
     for topic, payload, reason, words in (
         (LIMIT, b"0", "out_of_range", "the limit is 0 kW"),
         (LIMIT, b"lots", "not_json", "the payload is not JSON"),
-        (PEAK, b'{"kw": 3, "at": "2099-01-01T00:00:00Z"}', "bad_time", "is not over"),
-        (PEAK, b"-3", "out_of_range", "a peak is what was drawn"),
+        (PEAK, b'{"kw": 3, "at": "2099-01-01T00:00:00Z"}', "bad_time", "has not ended"),
+        (PEAK, b"-3", "out_of_range", "must be 0 kW or more"),
         ("gap/no device/demand/limit", b"2", "bad_device", "'no device' cannot name a device"),
         (REGISTER_PEAK, b"9999", "out_of_range", "a register of 9999"),
         (REQUEST, b"{}", "bad_request", "the request has no response topic"),

@@ -92,8 +92,8 @@ def test_predict_request_invalid_has_the_status_of_rest(gateway: Gateway, asking
         ({}, "no response topic"),
         ({"CorrelationData": b"1"}, "no response topic"),
         ({"ResponseTopic": "gap/home/reading"}, f"choose one below gapcast/{GATEWAY}/answer/"),
-        ({"ResponseTopic": f"gapcast/{GATEWAY}/status"}, "may not be written"),
-        ({"ResponseTopic": f"gapcast/{GATEWAY}/answer/"}, "may not be written"),
+        ({"ResponseTopic": f"gapcast/{GATEWAY}/status"}, "is not allowed"),
+        ({"ResponseTopic": f"gapcast/{GATEWAY}/answer/"}, "is not allowed"),
     ],
 )
 def test_predict_request_response_topic_is_restricted(

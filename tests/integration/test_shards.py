@@ -239,7 +239,7 @@ def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatc
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
     found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
     broker.close()
-    assert found.problem == f"of {N_MESSAGES} messages on gapcast/gw-test/dealing only 3 came back"
+    assert found.problem == f"received only 3 of {N_MESSAGES} test messages on gapcast/gw-test/dealing"
     assert not found.splits_topic
 
 

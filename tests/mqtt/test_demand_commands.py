@@ -114,7 +114,7 @@ def test_empty_month_peak_changes_nothing() -> None:
         (LIMIT, b"{}", "no_value", 'the limit has no "kw": send 2.5, or null'),
         (LIMIT, b'{"kw": 2, "unit": "W"}', "bad_request", "the limit has the unknown key 'unit'"),
         (LIMIT, b'{"kw": 2, "": "W"}', "bad_request", "the limit has the unknown key ''"),
-        (PEAK, b"-0.5", "out_of_range", "the month's peak is -0.5 kW: a peak is what was drawn, 0 or more"),
+        (PEAK, b"-0.5", "out_of_range", "the month's peak must be 0 kW or more, not -0.5 kW"),
         (PEAK, b"null", "not_a_number", "the month's peak: power must be a number in kW, not null"),
         (PEAK, b'{"kw": 3.2, "at": "yesterday"}', "bad_time", "at: 'yesterday' is not RFC 3339: give the offset"),
         (PEAK, b'{"kw": 3.2, "at": null}', "bad_time", "at: must be RFC 3339 or an epoch number, not null"),

@@ -178,7 +178,7 @@ def test_decode_reading_truncated_payload_is_rejected() -> None:
 
 
 def test_decode_reading_retained_without_a_time_is_rejected() -> None:
-    with pytest.raises(PayloadError, match="any age") as refused:
+    with pytest.raises(PayloadError, match="has an unknown age") as refused:
         decode("home", b"1.2", 3, None, Limits())
     assert refused.value.reason == "unknown_age"
     dated = b'{"ts": 1288571340, "gap_kw": 1.2}'

@@ -54,7 +54,7 @@ def test_waiting_requests_are_bounded_and_answered_one_at_a_time() -> None:
     requests = requests_of(sender)
     for _ in range(MAX_WAITING):
         requests.receive(request(TOPIC))
-    with pytest.raises(PayloadError, match="ask again later"):
+    with pytest.raises(PayloadError, match="too many pending requests"):
         requests.receive(request(TOPIC))
     assert [requests.process_pending() for _ in range(MAX_WAITING)] == [True] * (MAX_WAITING - 1) + [False]
     assert len(sender.connection.publications) == MAX_WAITING

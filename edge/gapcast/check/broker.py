@@ -91,7 +91,7 @@ def _check_devices(settings: Settings) -> Iterator[Finding]:
             text = (
                 f"sources.{first[device]} and sources.{i} are both the device {device}: their powers are not added up"
             )
-            yield warn("sources", text, "write one source with a sum as its value, or give each a device of its own")
+            yield warn("sources", text, "use one source whose value is a sum, or set a different device for each")
         elif device and "{" not in device:
             first[device] = i
 
@@ -103,7 +103,7 @@ def _check_order(settings: Settings) -> Iterator[Finding]:
         for one in topic.filters:
             first = next((number for other, number in earlier.items() if filter_covers(other, one)), None)
             if first is not None:
-                text = f"sources.{i} gets no message on {one}: sources.{first}, which comes first, reads them all"
+                text = f"sources.{i} receives nothing on {one}: sources.{first} matches first"
                 yield warn("sources", text, f"write sources.{i} before sources.{first}")
         earlier |= dict.fromkeys(topic.filters, i)
 

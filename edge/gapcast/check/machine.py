@@ -25,7 +25,7 @@ from gapcast.text.json_input import decode_json
 
 _COMPILED_FIX = (
     "install the released wheel (Linux with glibc on x86-64, 64-bit ARM or 32-bit ARMv7), or install a C compiler "
-    "(apt install gcc libc6-dev) and then gapcast from its source; ignore this where processor time does not matter"
+    "(apt install gcc libc6-dev) and then gapcast from its source; ignore this if CPU time is not a concern"
 )
 #: Largest disk usage of a gateway, with the readings of 100,000 devices.
 _LEAST_FREE_BYTES = 100 << 20
@@ -33,10 +33,10 @@ _TIMEOUT_S, _MAX_RESPONSE_BYTES = 10.0, 1 << 16
 
 
 def check_compiled_steps(inputs: CheckInput) -> Iterator[Finding]:
-    """Open the library of compiled steps; without it the forecasts are the same, and cost more."""
+    """Open the library of compiled steps; without it the forecasts are the same, and take more CPU time."""
     found = loaded()
     if found.library is None:
-        text = f"none ({found.problem}): numpy computes the same forecasts, in several times the processor time"
+        text = f"none ({found.problem}): numpy is used instead (same forecasts, several times the CPU time)"
         yield warn("compiled steps", text, _COMPILED_FIX)
     else:
         yield ok("compiled steps", f"in use, built for {found.machine}")

@@ -42,7 +42,7 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
     yield from _last_powers(listener)
     for name, topic in listener.submeters.items():
         if name not in listener.devices:
-            fix = "check its topic; without it forecasts go on, and cannot use what it measures"
+            fix = "check its topic; forecasts continue without this submeter"
             yield warn("submeter", f"{name}: no message on {topic} within {inputs.wait_s:g} s", fix)
     yield from registers.findings(wait_s)
     yield from _check_export(inputs.settings, listener)
@@ -97,7 +97,10 @@ def _last_powers(listener: SampleListener) -> Iterator[Finding]:
         if samples.powers_kw:
             yield ok("meter", f"{device}: {samples.powers_kw[-1]:.3f} kW ({n})")
         elif samples.needs_several:
-            yield ok("meter", f"{device}: no power yet ({n}): a counter needs two counts, a sum all of its parts")
+            yield ok(
+                "meter",
+                f"{device}: no power yet ({n}): an energy counter needs two messages, a sum needs all of its values",
+            )
     if len(devices) > _MAX_METERS:
         yield ok("meter", f"and {len(devices) - _MAX_METERS} more meters")
     with_power = {samples.pattern for _, samples in devices if samples.powers_kw}

@@ -68,8 +68,8 @@ class RegisterListener:
                 whose = f"{source.device}: " if source.device else ""
                 topic = source.topic if isinstance(source.topic, str) else source.topic.pattern
                 fix = (
-                    "check its topic and path; a retained value is not used, and for one that is sent when it changes "
-                    "wait longer (--wait). Without it gapcast uses its own sums"
+                    "check its topic and path; retained values are ignored; if the register is sent only on change, "
+                    "increase --wait. Without it, gapcast uses its own sums"
                 )
                 yield warn("register", f"{whose}no {name} on {topic} within {wait_s:g} s", fix)
 

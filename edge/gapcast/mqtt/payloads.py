@@ -39,7 +39,7 @@ def decode(
     there. ``"filled": true`` means that nothing was measured for most of the minute; other keys are ignored.
 
     ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
-    arrived in (``received_ms``; None for a message that was retained or is sent again, which may be of any age).
+    arrived in (``received_ms``; None for a retained or redelivered message, whose age is unknown).
 
     Raises :class:`PayloadError` for anything else, whatever the bytes.
     """
@@ -67,7 +67,7 @@ def decode(
             measured = {name: measured_of(name, value[name]) for name in extras if name in value}
         value = value["gap_kw"]
     if instant_ms is None:
-        detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
+        detail = "a retained or redelivered message without ts has an unknown age: publish readings with ts"
         raise PayloadError("unknown_age", detail)
     # As Reading(...), in half the time: there is one for each message.
     return _new_tuple(Reading, (device, minute_of(instant_ms), power_of(value, limits), False, measured, is_filled))

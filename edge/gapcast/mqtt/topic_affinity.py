@@ -78,6 +78,6 @@ def _distribution(members: list[Session], topic: bytes) -> GroupDistribution:
             member.flush()
         if time.monotonic() > deadline_s:
             return GroupDistribution(
-                (0, 0), f"of {N_MESSAGES} messages on {topic.decode()} only {sum(n_each)} came back"
+                (0, 0), f"received only {sum(n_each)} of {N_MESSAGES} test messages on {topic.decode()}"
             )
     return GroupDistribution((n_each[0], n_each[1]))

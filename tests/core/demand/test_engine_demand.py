@@ -252,7 +252,7 @@ def test_set_limits_of_more_devices_than_have_outlooks_are_refused() -> None:
     engine = demand_engine(options=OutlookOptions(max_devices=1))
     engine.demands.set_limit("home", 1.0)
     engine.demands.set_limit("home", 1.5)
-    with pytest.raises(PayloadError, match=r"too_many_devices: outlook.max_devices \(1\) devices have a limit"):
+    with pytest.raises(PayloadError, match=r"too_many_devices: 1 devices have runtime limits, the maximum"):
         engine.demands.set_limit("mill", 1.0)
 
 
@@ -274,9 +274,13 @@ def test_corrected_month_peak_lowers_and_raises_it() -> None:
     [
         (-0.1, None, r"out_of_range: the peak is -0.1 kW: send one from 0 to limits.max_kw \(100\)"),
         (101.0, None, "out_of_range"),
-        (3.0, MONDAY + 16, "bad_time: the window from 2026-11-02T00:15:00Z is not over: name a minute of one that is"),
+        (
+            3.0,
+            MONDAY + 16,
+            "bad_time: the window from 2026-11-02T00:15:00Z has not ended: use a minute of a completed window",
+        ),
         (3.0, MONDAY + 1_000, "bad_time"),
-        (3.0, MONDAY - 2 * 1440, "bad_time: the window from 2026-10-31T00:00:00Z is not in the month of 2026-11-02"),
+        (3.0, MONDAY - 2 * 1440, "bad_time: the window from 2026-10-31T00:00:00Z is outside the current month"),
     ],
 )
 def test_month_peak_that_is_impossible_is_refused(kw: float, minute: int | None, problem: str) -> None:

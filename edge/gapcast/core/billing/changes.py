@@ -71,7 +71,7 @@ def month_peak_of(document: object, limits: Limits) -> MonthPeak:
     value = _kw_in(document, "month's peak", ("kw", "at"), PEAK_EXAMPLE)
     kw = _power("the month's peak", value, limits)
     if kw < 0:
-        raise PayloadError("out_of_range", f"the month's peak is {kw:g} kW: a peak is what was drawn, 0 or more")
+        raise PayloadError("out_of_range", f"the month's peak must be 0 kW or more, not {kw:g} kW")
     if not isinstance(document, dict) or "at" not in document:
         return MonthPeak(kw, None)
     return MonthPeak(kw, minute_of(named_instant_of("at", document["at"])))

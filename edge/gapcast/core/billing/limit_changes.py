@@ -27,8 +27,8 @@ def set_limit(windows: RunningWindows, highest_kw: float, row: int | None, devic
             detail = f"the limit is {limit_kw:g} kW: set one from above 0 to limits.max_kw ({highest_kw:g})"
             raise PayloadError("out_of_range", detail)
         if device not in windows.set_limits_kw and len(windows.set_limits_kw) >= windows.max_rows:
-            most = f"outlook.max_devices ({windows.max_rows}) devices"
-            raise PayloadError("too_many_devices", f"{most} have a limit that was set while running: clear one")
+            detail = f"{windows.max_rows} devices have runtime limits, the maximum (outlook.max_devices): clear one"
+            raise PayloadError("too_many_devices", detail)
     windows.set_limit(row, device, limit_kw)
 
 
@@ -51,10 +51,12 @@ def correct_month_peak(
     window = one.calendar.window_at(running.start_minute - 1 if minute is None else minute)
     at = f"the window from {minute_label(window.start_minute)}"
     if window.start_minute >= running.start_minute:
-        raise PayloadError("bad_time", f"{at} is not over: name a minute of one that is")
+        raise PayloadError("bad_time", f"{at} has not ended: use a minute of a completed window")
     if window.month != running.month:
         newest = minute_label(running.start_minute)
-        raise PayloadError("bad_time", f"{at} is not in the month of {newest}, the running one: only that is kept")
+        raise PayloadError(
+            "bad_time", f"{at} is outside the current month (that of {newest}): only this one can be corrected"
+        )
     one.peaks.correct(window, peak_kw)
     one.refresh()
 

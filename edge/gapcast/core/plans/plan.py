@@ -111,8 +111,8 @@ NO_LOADS = LoadPlan()
 def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
     """Return the plan in a decoded JSON ``document``: a list of loads.
 
-    ``now_ms`` is the time of arrival, from which ``minutes`` without ``from`` count; None for a message that was
-    retained or is sent again, which may be of any age. Powers must be within ``limits``.
+    ``now_ms`` is the time of arrival, from which ``minutes`` without ``from`` count; None for a
+    retained or redelivered message, whose age is unknown. Powers must be within ``limits``.
 
     Raises :class:`PayloadError` that names the load, the value and the fix.
 
@@ -123,7 +123,7 @@ def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
         detail = f"a plan is a list of loads, not {shown_value(document)}: send {LOAD_EXAMPLE}, or []"
         raise PayloadError("bad_plan", detail)
     if len(document) > MAX_LOADS:
-        detail = f"the plan has {len(document)} loads, and at most {MAX_LOADS} are taken: send the next ones later"
+        detail = f"the plan has {len(document)} loads; the maximum is {MAX_LOADS}: send the others later"
         raise PayloadError("bad_plan", detail)
     return LoadPlan.from_loads(_load_of(f"plan[{i}]", load, limits, now_ms) for i, load in enumerate(document))
 
@@ -160,7 +160,7 @@ def _end_of(path: str, load: Mapping[str, object], start_ms: int, now_ms: int | 
         raise PayloadError("bad_plan", detail)
     begin_ms = now_ms if start_ms == ON_ALREADY_MS else start_ms
     if begin_ms is None:
-        detail = f'{path}: "minutes" without "from" in a message that was retained, or is sent again: use "until"'
+        detail = f'{path}: "minutes" without "from" in a retained or redelivered message of unknown age: use "until"'
         raise PayloadError("unknown_age", detail)
     return begin_ms + max(1, round(minutes * MINUTE_MS))
 

@@ -79,7 +79,8 @@ class Plans:
         """
         others = sum(len(one.plan.loads) for name, one in self.trackers.items() if name != device)
         if others + len(plan.loads) > self._max_loads:
-            detail = f"the plans of all devices have {others} loads, and at most {self._max_loads} are held: clear some"
+            n_loads = others + len(plan.loads)
+            detail = f"{n_loads} announced loads exceed the limit of {self._max_loads} over all devices: clear some"
             raise PayloadError("too_many_loads", detail)
         tracker = self.trackers.get(device)
         if tracker is None:

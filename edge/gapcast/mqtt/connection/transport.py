@@ -45,15 +45,17 @@ _NOT_TLS = {
 _PORT_FIX = "check mqtt.port (8883 is usual), or mqtt.tls.enabled"
 #: Reported when TLS ends before the broker answers; its alert, if any, may be lost with the connection.
 CLIENT_REJECTED = (
-    "the broker ended the connection after the TLS handshake: where it asks for a certificate, set "
-    "mqtt.tls.certificate_path and key_path to one that it knows and that has not expired"
+    "the broker ended the connection after the TLS handshake: if it requires a client certificate, "
+    "set mqtt.tls.certificate_path and key_path to a valid certificate that the broker trusts"
 )
 #: Reported when it ends without an alert, for example because the server expects HTTPS without an ALPN protocol.
 NO_RESPONSE = (
-    "the broker ended the connection before it answered: where it shares its port with HTTPS, set mqtt.tls.alpn to "
-    "what its documentation says"
+    "the broker ended the connection before it answered: if the port also serves HTTPS, set mqtt.tls.alpn to "
+    "the protocol in the broker's documentation"
 )
-_NO_COMMON_ALPN = "the broker knows none of the protocols in mqtt.tls.alpn: set what its documentation says, or none"
+_NO_COMMON_ALPN = (
+    "the broker supports none of the protocols in mqtt.tls.alpn: set the one in its documentation, or remove the key"
+)
 #: Alerts of a server that requires a client certificate (TLS 1.3; older versions fail the handshake).
 _CLIENT_CERTIFICATE_ALERTS = (
     "CERTIFICATE_REQUIRED",
@@ -154,7 +156,7 @@ def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     code = error.verify_code
     if code in {_NOT_YET_VALID, _EXPIRED}:
         validity = "it has expired: renew it" if code == _EXPIRED else "it is not valid yet: wait until it is"
-        return f"{validity}, or set this machine's clock, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{validity}, or set this machine's clock (it is {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
     if code in _UNKNOWN_AUTHORITY:
         return "its issuer is not trusted here: set mqtt.tls.ca_path to the file of that authority's certificate"
     if code in _OTHER_NAME:

@@ -44,7 +44,7 @@ class Commands:
 
 
 def arrival_ms_of(received: ReceivedMessage) -> int | None:
-    """Return when a message arrived, epoch ms; None if it was retained or is sent again: it may be of any age."""
+    """Return when a message arrived, epoch ms; None if it was retained or redelivered: its age is unknown."""
     publication = received.publication
     return None if publication.retained or publication.redelivered else received.received_ms
 
@@ -89,7 +89,7 @@ def month_peak_command(limits: Limits, changes: DemandChanges) -> Command:
             return  # a retained correction was removed; the month's peak stays
         peak = month_peak_of(_document_of(received, "month's peak", PEAK_EXAMPLE), limits)
         if peak.minute is None and arrival_ms_of(received) is None:
-            detail = 'a month\'s peak that was retained, or is sent again, may be of any month: send it with "at"'
+            detail = 'a retained or redelivered month\'s peak has an unknown month: send it with "at"'
             raise PayloadError("unknown_age", detail)
         changes.correct_month_peak(device, peak, is_retained=received.publication.retained)
 

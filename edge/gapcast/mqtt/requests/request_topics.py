@@ -46,15 +46,15 @@ class PredictRequests:
     def receive(self, publication: Publication) -> None:
         """Queue a request; raise :class:`PayloadError` if it is retained or has no permitted response topic."""
         if publication.retained:
-            raise PayloadError("bad_request", "the request was retained, and may be of any age: do not retain it")
+            raise PayloadError("bad_request", "the request was retained, so its age is unknown: do not retain it")
         topic = response_topic_in(publication.properties)
         if topic is None:
-            raise PayloadError("bad_request", "the request has no response topic (MQTT 5): there is no one to answer")
+            raise PayloadError("bad_request", "the request has no response topic: set the MQTT 5 property")
         if not topic.startswith(self._answers) or topic == self._answers or _is_invalid_topic(topic):
             fix = f"choose one below {self._answers} (topics.answers)"
-            raise PayloadError("bad_request", f"the response topic {topic[:80]!r} may not be written: {fix}")
+            raise PayloadError("bad_request", f"the response topic {topic[:80]!r} is not allowed: {fix}")
         if len(self._waiting) >= MAX_WAITING:
-            raise PayloadError("too_many_requests", f"{MAX_WAITING} requests wait already: ask again later")
+            raise PayloadError("too_many_requests", f"too many pending requests ({MAX_WAITING}): retry later")
         self._waiting.append((topic, publication))
 
     def process_pending(self) -> bool:

@@ -154,7 +154,7 @@ class SourceReader:
     def _time_of(self, meter: Meter, document: object, received: ReceivedMessage) -> int:
         publication, _, received_ms = received
         if publication.redelivered and meter.source.time is None:
-            detail = "a message without a time of its own that is sent again may be of any age"
+            detail = "a redelivered message without its own time has an unknown age: set time, if the meter sends it"
             raise PayloadError("unknown_age", detail)
         at_ms = meter.source.instant_ms(document, received_ms, meter.last_ms)
         if meter.source.time is None:

@@ -21,7 +21,7 @@ _QUARTER_MIN = 15
 #: How long after the end of a demand's validity the next reading may come, minutes: at the end of each window it does.
 _OVERDUE_MIN = 1
 #: Why no device of this gateway has a demand.
-NO_DEMANDS = "this gateway makes no demands: set demand.limit_kw (docs/demand.md), and outlook.enabled = true"
+NO_DEMANDS = "this gateway computes no demands: set demand.limit_kw (docs/demand.md), and outlook.enabled = true"
 
 
 class DemandQueries:
@@ -102,28 +102,28 @@ class DemandQueries:
             return unknown_device(device)
         if not demands.windows.site_options.of(device).is_limited:
             fix = "set demand.limit_kw, or that of its [[demand.devices]]"
-            return f"device {device!r} has no limit, and so no demand: {fix} (docs/demand.md)"
+            return f"device {device!r} has no limit, so no demand is computed: {fix} (docs/demand.md)"
         if not is_tracked:
             n_devices = demands.windows.max_rows
             return f"device {device!r} has no demand: only the first {n_devices} devices have one (outlook.max_devices)"
-        return f"device {device!r} has no demand yet: it comes with the next outlook"
+        return f"device {device!r} has no demand yet: it is computed with the next outlook"
 
 
 def _problem_with(demand: Demand) -> str:
     """Return why the newest ``demand`` of a device answers no request, as a predicate; empty if it does."""
-    until = "wait for the next reading, and use a safe value of your own until then"
+    until = "use your own safe value until the next reading"
     issued_min, of = demand.issued_at_ms / MINUTE_MS, minute_label(demand.observed_minute)
     left_min = demand.valid_until_minute - issued_min
     if is_late(left_min):
         arrived = instant_label(demand.issued_at_ms)
         clock = "if this repeats, check the meter's clock and time zone with gapcast check"
-        return f"is of {of} and arrived at {arrived}, too late for an answer: {until}; {clock}"
+        return f"was measured at {of} but received at {arrived}, too late for a valid demand: {until}; {clock}"
     age_min = (time.time_ns() // 1_000_000) / MINUTE_MS - issued_min
     if age_min < -_OVERDUE_MIN:
         made = instant_label(demand.issued_at_ms)
-        return f"arrived at {made} by a clock that was ahead of the present one: {until}"
+        return f"was received at {made} by a clock that was ahead of the current time: {until}"
     if age_min > VALID_MIN:
-        return f"arrived {age_min:.0f} minutes ago, and an answer is valid for {VALID_MIN} minutes: {until}"
+        return f"was received {age_min:.0f} minutes ago, but a demand is valid for {VALID_MIN} minutes: {until}"
     if 0 < left_min < age_min - _OVERDUE_MIN:  # not of a replay
-        return f"is of {of}, and its answer was valid until {minute_label(demand.valid_until_minute)}: {until}"
+        return f"was measured at {of}; its demand was valid until {minute_label(demand.valid_until_minute)}: {until}"
     return ""

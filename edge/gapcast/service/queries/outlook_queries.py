@@ -13,7 +13,7 @@ from gapcast.service.running_engine import RunningEngine
 
 #: Why no device of this gateway has an outlook.
 NO_OUTLOOKS = (
-    "this gateway makes no outlooks: outlook.enabled is false, outlook.max_devices is 0, or the model that "
+    "this gateway computes no outlooks: outlook.enabled is false, outlook.max_devices is 0, or the model that "
     "outlook.model names is not installed"
 )
 
@@ -68,7 +68,7 @@ class OutlookQueries:
             return (
                 f"device {device!r} has no outlook: only the first {n_devices} devices have one (outlook.max_devices)"
             )
-        return f"device {device!r} has no outlook yet: it comes with the next forecast"
+        return f"device {device!r} has no outlook yet: it is computed with the next forecast"
 
 
 def _n_devices(engine: Engine) -> int:
