@@ -68,7 +68,7 @@ def test_comparison_table_is_sorted_with_persistence_last(tmp_path: Path) -> Non
 
 def test_comparison_without_outcomes_says_so(tmp_path: Path) -> None:
     found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 3)], COLUMNS, FilePart())
-    assert list(comparison_lines(found))[1:] == ["  nothing to score: no forecast has a reading at its target minute"]
+    assert list(comparison_lines(found))[1:] == ["  nothing to score: no forecast has an outcome"]
 
 
 def test_comparison_at_a_horizon_skips_models_without_it(tmp_path: Path, models: Path) -> None:

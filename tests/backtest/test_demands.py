@@ -189,10 +189,10 @@ def test_backtest_with_limit_makes_outlooks_by_itself(tmp_path: Path) -> None:
         (["--demand-out", "out.csv"], "--demand-out: there is no limit to compare with: set demand.limit_kw"),
         (["--set", "demand.limit_kw=none", "--demand-out", "out.csv"], "--demand-out: there is no limit to compare"),
         (["--control"], "--control: there is no limit to compare with: set demand.limit_kw"),
-        (["--control", "--out", "o.csv"], "--control drives loads and scores no forecasts: leave out --out"),
+        (["--control", "--out", "o.csv"], "--control drives loads and scores no forecasts: remove --out"),
         (
             ["--all-models", "--demand-out", "o.csv"],
-            "--demand-out writes the demands of one run: leave out --all-models",
+            "--demand-out writes the demands of one run: remove --all-models",
         ),
         (["--tariff", "t.toml"], "--tariff prices controlled loads: add --control"),
         (["--control", "--tariff", "t.toml"], "--tariff t.toml: cannot be read"),

@@ -95,7 +95,7 @@ def test_outlook_file_unwritable_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("--horizons", "15", "--all-models"), "--horizons scores the outlook of one run: leave out --all-models"),
+        (("--horizons", "15", "--all-models"), "--horizons scores the outlook of one run: remove --all-models"),
         (("--outlook-out", "out.csv"), "add --horizons, such as --horizons 15,30,60"),
         (("--horizons", "61"), "61 min is not between 1 and 60"),
     ],

@@ -167,7 +167,7 @@ def test_report_without_outcomes(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", n) for name, n in (("a", 1), ("b", 4))]
     found = run_files(settings(), files, COLUMNS, FilePart())
     text = list(lines(found))
-    assert text[:2] == ["a: 0 forecasts scored", "  nothing to score: no forecast has a reading at its target minute"]
+    assert text[:2] == ["a: 0 forecasts scored", "  nothing to score: no forecast has an outcome"]
     assert text[4].startswith("all 2 houses: 0")
     report = document(found)
     assert (report["n_readings"], report["scored"]["n"], report["scored"]["mse_kw2"]) == (5, 0, None)

@@ -62,7 +62,7 @@ def test_backtest_all_models_prints_one_table(invoke: Invoke, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("../good.csv", "--all-models", "--out", "out.csv"), "leave out --all-models"),
+        (("../good.csv", "--all-models", "--out", "out.csv"), "remove --all-models"),
         (("none.csv",), "none.csv"),
         (("../bad.csv",), "bad.csv, line 1: is not UCI's household set"),
         (("../good.csv", "--start", "soon"), "--start 'soon' is not a time"),

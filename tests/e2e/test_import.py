@@ -87,4 +87,4 @@ def test_stopped_import_leaves_the_state_as_it_was(start: Start, tmp_path: Path,
     assert content(folder) == before
     again = start("import", WEEK, "--device", "home", "--start", "2010-07-18T22:00")
     assert again.wait() == 0, again.err
-    assert "home is a new device; the gateway knows barn" in again.err
+    assert "home is a new device; existing devices: barn" in again.err

@@ -151,7 +151,9 @@ def test_worker_with_other_models_is_rejected(worker: StartWorker, models: Model
     models.alter_card(lambda card: card.update(version="77"))
     second, _ = worker("3")
     assert second.wait() == 4
-    assert re.search(r"linear \d+ [0-9a-f]{8}, here 77 [0-9a-f]{8}\): give this worker the same", second.err)
+    assert re.search(
+        r"linear \d+ [0-9a-f]{8}, here 77 [0-9a-f]{8}\): install the same models on this worker", second.err
+    )
     third, port = worker("3", GAPCAST_STATE__ACCEPT_OTHER_MODELS="true")
     third.wait_ready(port)
     assert "shard.other_models" in third.err

@@ -143,7 +143,7 @@ def test_house_reader_power_out_of_range_is_counted() -> None:
     survey, (minute, _, _) = read_house("house", epoch_rows(seconds, [1, 2e9, np.inf, 1, np.nan]), EPOCH)
     assert (survey.n_refused, minute.size) == (3, 3)  # one sample, which holds until it becomes unknown
     in_range = epoch_rows(seconds[:2], [1, 2e9])
-    assert "2e+06 kW is outside of " in read_house("house", in_range, EPOCH)[0].problem
+    assert "2e+06 kW is outside " in read_house("house", in_range, EPOCH)[0].problem
 
 
 def test_house_reader_row_of_a_wrong_clock_is_refused() -> None:

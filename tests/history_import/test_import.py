@@ -219,7 +219,7 @@ def test_import_into_known_readings_is_refused(settings: Settings, tmp_path: Pat
         run(settings, later)
     assert stored(settings) == before
     assert run(settings, later, start=FIRST + 120).n_readings == 60
-    with pytest.raises(SourceError, match=r"--replace forgets them and learns from the file alone$"):
+    with pytest.raises(SourceError, match=r"--replace deletes them and learns from the file alone$"):
         run(settings, later)
 
 
@@ -362,7 +362,7 @@ def test_import_keeps_the_open_minutes_of_meters(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"state": {"keep": False}}, "state.keep = false: nothing that is learned from a file would be kept"),
+        ({"state": {"keep": False}}, "state.keep = false: imported learning would not be persisted"),
         ({"learning": {"max_devices": 0}}, "learning.max_devices: the gateway learns from its first 0 devices only"),
     ],
 )
@@ -381,7 +381,7 @@ def test_model_that_needs_more_than_the_power_refuses_an_import(tmp_path: Path) 
 def test_import_beyond_the_devices_limit_is_refused(tmp_path: Path) -> None:
     settings = settings_with(tmp_path, devices={"max": 1})
     run(settings, written(tmp_path / "a.csv"))
-    with pytest.raises(SettingsError, match=r"devices\.max: the gateway knows 1 devices, all that it allows; raise it"):
+    with pytest.raises(SettingsError, match=r"devices\.max: the gateway already has 1 device, the maximum: raise it"):
         run(settings, written(tmp_path / "a.csv"), device="barn")
 
 

@@ -41,7 +41,7 @@ def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
     past = read_past(files, Limits(), (FIRST + 10_000) * MINUTE_MS, shown.append)
     assert past.minutes.tolist() == [FIRST + k for k in range(15)]
     assert past.gap_kw.tolist() == [1.0] * 8 + [2.0] * 7
-    assert "  3 minutes of it are in a file before: ignored" in shown
+    assert "  ignored 3 readings that an earlier file contains" in shown
     assert [len(batch) for batch in past.batches("home", 10)] == [10, 5]
     assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
 
@@ -55,7 +55,7 @@ def test_gap_of_a_file_is_filled_from_another(tmp_path: Path) -> None:
     past = read_past(files, Limits(), (FIRST + 10_000) * MINUTE_MS, shown.append)
     assert past.minutes.tolist() == [FIRST + k for k in range(8)]
     assert past.gap_kw.tolist() == [1.0] * 4 + [2.0] + [1.0] * 3
-    assert "  3 minutes of it are in a file before: ignored" in shown
+    assert "  ignored 3 readings that an earlier file contains" in shown
 
 
 def test_submeters_hold_for_three_minutes_as_live(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_files_cut_anywhere_give_the_whole(cuts: set[int], overlap: int) -> None
 def test_start_leaves_out_earlier_minutes(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", FIRST, 8)
     assert read(path, start=FIRST + 5).minutes.tolist() == [FIRST + 5, FIRST + 6, FIRST + 7]
-    with pytest.raises(SourceError, match="has no reading from 2026-04-01T12:08:00Z on that is over by now"):
+    with pytest.raises(SourceError, match="has no completed minute from 2026-04-01T12:08:00Z on"):
         read(path, start=FIRST + 8)
 
 

@@ -286,7 +286,7 @@ def test_remove_rejects_models_of_the_configuration(library: Library, newer: Mod
     assert remove("linear", library, "lstm-5-3", {"linear": "forecast.experts"}), "the bundled one remains"
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION)
-    with pytest.raises(ModelError, match=r"mine is named by forecast\.experts, .*: take it out there first"):
+    with pytest.raises(ModelError, match=r"mine is required by forecast\.experts: remove it from that key first"):
         remove("mine", library, "linear", {"mine": "forecast.experts"})
     assert not remove("mine", library, "linear", {"linear": "forecast.experts"})
 

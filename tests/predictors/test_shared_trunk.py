@@ -141,7 +141,7 @@ def test_memory_that_runs_out_in_a_head_is_a_model_error(
         raise MemoryError
 
     monkeypatch.setattr(HeadInterpreter, "run", fail)
-    with pytest.raises(ModelError, match="model outlook: memory is too short for 1 windows"):
+    with pytest.raises(ModelError, match="model outlook: not enough memory for 1 windows"):
         outlook.predict_from_trunk(lstm.predict_with_trunk(windows)[1], history)
 
 

@@ -97,7 +97,7 @@ def test_history_leaves_out_the_hourly_means_before_the_states(tmp_path: Path) -
     means = [state(3_600 * k, 250) for k in range(-40, 0)]
     recording = read_recording(written(tmp_path, *means, state(7.5, 100), state(65, 200), state(190, 300)), WATTS)
     assert recording.report.first == "2026-04-01T12:00:00Z"
-    assert "40 rows before 2026-04-01T12:00:07.500Z are means of hours: left out" in "\n".join(recording.lines(UTC))
+    assert "skipped 40 hourly means before 2026-04-01T12:00:07.500Z (too coarse" in "\n".join(recording.lines(UTC))
 
 
 def test_history_leaves_out_a_single_hourly_mean(tmp_path: Path) -> None:
@@ -105,12 +105,12 @@ def test_history_leaves_out_a_single_hourly_mean(tmp_path: Path) -> None:
     path = written(tmp_path, state(0, 2_000), state(1_800.123, 300), state(1_860.456, 310))
     recording = read_recording(path, WATTS)
     assert recording.report.first == "2026-04-01T12:30:00Z"
-    left_out = "the row before 2026-04-01T12:30:00.123Z is the mean of an hour: left out"
+    left_out = "skipped 1 hourly mean before 2026-04-01T12:30:00.123Z (too coarse"
     assert left_out in "\n".join(recording.lines(UTC))
 
 
 def test_history_of_hourly_means_alone_is_too_coarse(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="a mean of an hour is too coarse to learn the next five minutes; export the"):
+    with pytest.raises(SourceError, match="an hourly mean is too coarse to learn five-minute forecasts; export the"):
         read_recording(written(tmp_path, *(state(3_600 * k, 250) for k in range(40))), WATTS)
 
 

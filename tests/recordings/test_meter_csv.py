@@ -179,10 +179,10 @@ def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
         ('2020-01-01T00:02:00Z,"1,319.5"', "power_w is '1,319.5', not a number: remove the separators of thousands"),
         ("2020-01-01T00:02:00Z,inf", "power_w is 'inf'"),
         ("2020-01-01T00:02:00Z,1_0", "power_w is '1_0'"),
-        ("2020-01-01T00:02:00,1", "'2020-01-01T00:02:00' has no offset: say whose clock it is by --timezone"),
+        ("2020-01-01T00:02:00,1", "'2020-01-01T00:02:00' has no UTC offset: set its time zone with --timezone"),
         (
             "01.01.2020 00:02,1",
-            "is neither a time like 2020-01-31T12:00:00Z nor an epoch number: say how it is written by",
+            "is neither a time like 2020-01-31T12:00:00Z nor an epoch number: specify its format",
         ),
         ("2020-02-30T00:02:00Z,1", "'2020-02-30T00:02:00Z' is neither a time"),
         (",1", "'' is neither a time"),
@@ -220,7 +220,7 @@ def test_csv_offsets_may_differ(tmp_path: Path) -> None:
     ("rows", "error"),
     [
         (["1577836860,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is earlier than the row before it"),
-        (["1577836800,1", "1577836810,123456"], "line 3: 123.456 kW is outside of -100 to 100 kW"),
+        (["1577836800,1", "1577836810,123456"], "line 3: 123.456 kW is outside -100 to 100 kW"),
         (["157783680,1"], "line 2: 1975-01-01T04:48:00Z is not a possible time"),
         (["1577836800,1", "2577836800,1"], "more than 20 years: is a time wrong?"),
         (["9" * 400 + ",1"], "line 2: "),

@@ -69,8 +69,8 @@ def test_recording_states_what_was_understood(tmp_path: Path) -> None:
     [
         (60, None, ""),
         (110, None, ""),
-        (120, None, "a value every 2 min: in between the power is constant, so that scores say little"),
-        (900, None, "a value every 15 min: in between the power is constant, so that scores say little"),
+        (120, None, "a value every 2 min, constant in between: scores are not representative"),
+        (900, None, "a value every 15 min, constant in between: scores are not representative"),
         (900, 60, ""),
     ],
 )
@@ -137,7 +137,7 @@ def test_recording_begins_at_the_requested_minute(tmp_path: Path) -> None:
 
 def test_power_outside_the_limits_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = write_text(tmp_path / "a.txt", rows([1.0, 12.0]))
-    with pytest.raises(SourceError, match=r"a\.txt, line 3: 12 kW is outside of -1 to 10 kW"):
+    with pytest.raises(SourceError, match=r"a\.txt, line 3: 12 kW is outside -1 to 10 kW"):
         read_recording(path, limits=Limits(-1, 10))
 
 

@@ -66,7 +66,7 @@ def test_report_lines_have_the_local_time_too(tmp_path: Path) -> None:
         (row(START + timedelta(minutes=3, seconds=30), 1.0), "line 5: 2020-01-01T00:03:30Z is not on the one-minute"),
         (
             row(START + timedelta(minutes=3), 1230.0),
-            "line 5: 1230 kW is outside of -100 to 100 kW: is it in W? (--unit)",
+            "line 5: 1230 kW is outside -100 to 100 kW: is it in W? (--unit)",
         ),
         (row(START - timedelta(days=9_000), 1.0), "line 5: 1995-05-12T00:00:00Z is not a possible time"),
     ],

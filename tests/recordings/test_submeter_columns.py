@@ -63,7 +63,7 @@ def test_csv_submeters_have_the_unit_of_the_power(tmp_path: Path) -> None:
 @pytest.mark.parametrize("watts", [1_500_000, -1_500_000])
 def test_csv_submeter_out_of_range_is_an_error_with_its_line(tmp_path: Path, watts: int) -> None:
     path = written(tmp_path, "2020-01-01T00:00,2000,1500,1", f"2020-01-01T00:01,2000,{watts},1")
-    with pytest.raises(SourceError, match=r"line 3: .*submeter car is outside of -100 to 100 kW"):
+    with pytest.raises(SourceError, match=r"line 3: .*submeter car is outside -100 to 100 kW"):
         read_recording(path, with_submeters(CSV, ["car"], of_uci=False))
 
 

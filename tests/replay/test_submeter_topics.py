@@ -51,4 +51,4 @@ def test_submeter_that_is_not_configured_is_warned_of() -> None:
 @pytest.mark.parametrize("read", [{"preset": "tasmota"}, {"value": "gap_kw", "unit": "W", "time": "ts"}])
 def test_submeter_that_is_read_differently_is_warned_of(read: dict[str, Any]) -> None:
     (text,) = warnings("home", {"of": "home", "name": "car", "topic": "plugs/car"} | read)
-    assert "the submeter car is not read as it is published" in text
+    assert "reads the submeter car from elsewhere: configure" in text

@@ -39,9 +39,9 @@ def test_replay_without_a_source_for_its_topic_is_warned_of() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ({"value": "ENERGY.Power", "unit": "W"}, "finds no power in a reading"),
-        ({"value": "gap_kw", "unit": "W"}, "finds 0.001 kW in a reading of 1 kW"),
-        ({"format": "number", "unit": "kW"}, "finds no power in a reading (gap/replay/reading: "),
+        ({"value": "ENERGY.Power", "unit": "W"}, "reads no power"),
+        ({"value": "gap_kw", "unit": "W"}, "reads 1 kW as 0.001 kW"),
+        ({"format": "number", "unit": "kW"}, "reads no power (gap/replay/reading: "),
     ],
 )
 def test_replay_read_differently_is_warned_of(source: dict[str, Any], words: str) -> None:

@@ -40,7 +40,7 @@ def test_task_returns_its_answer() -> None:
         ("allocate", "the task used more than 256 MB"),
         ("loop", "the task took longer than 1 s"),
         ("crash", "the task ended by SIGSEGV$"),
-        ("be_killed", "the task ended by SIGKILL, as when memory is short$"),
+        ("be_killed", r"the task ended by SIGKILL \(possibly out of memory\)$"),
         ("leave", "the task ended with exit code 7 and no result"),
         ("open_many_files", "OSError: .*Too many open files"),
         ("fill_a_disk", "OSError: .*File too large"),

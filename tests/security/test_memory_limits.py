@@ -343,7 +343,7 @@ def test_memory_that_runs_out_in_a_forecast_is_a_model_error(monkeypatch: pytest
         raise MemoryError
 
     monkeypatch.setattr(BatchInterpreter, "run", fail)
-    with pytest.raises(ModelError, match="model linear: memory is too short for 3 windows"):
+    with pytest.raises(ModelError, match="model linear: not enough memory for 3 windows"):
         model.predict(np.zeros((3, model.spec.context, len(model.features)), dtype=np.float32))
 
 

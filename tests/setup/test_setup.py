@@ -36,7 +36,7 @@ def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Pat
         person.wait_for("nothing listens at this address: start the broker")
         person.answer("Broker", f"{LOOPBACK}:{guarded.port}")
         person.wait_for("refused: ")
-        person.wait_for("fix: the broker wants an account")
+        person.wait_for("fix: the broker requires authentication")
         person.answer("User name at the broker [gapcast]")
         person.answer("Password", PASSWORD)
         person.wait_for("Connected to 127.0.0.1 port ")

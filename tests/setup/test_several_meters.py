@@ -41,7 +41,7 @@ def test_setup_offers_a_choice_of_several_meters(setup: Setup, folder: Path, mos
     arguments = ["--broker", f"{LOOPBACK}:{mosquitto.port}", "--no-home-assistant"]
     with sending(mosquitto, [*phases, *others]), setup(*arguments) as person:
         stop_when_received(person, 5)
-        listed = person.wait_for("Which of them?")
+        listed = person.wait_for("Select meters:")
         assert re.findall(r"^ +(\d)  (\S+) on", listed, re.MULTILINE) == [
             ("1", "shelly-gen1-3em"), ("2", "shelly-gen1"), ("3", "shelly-gen1-plug"), ("4", "esphome"),
         ]  # fmt: skip
@@ -52,9 +52,9 @@ def test_setup_offers_a_choice_of_several_meters(setup: Setup, folder: Path, mos
         ]
         person.type("9")
         person.wait_for("there is no 9: enter a number from 1 to 4")
-        person.answer("Which of them?", "1, 2")
+        person.answer("Select meters:", "1, 2")
         person.wait_for("these read the same messages: choose only one of them")
-        person.answer("Which of them?", "1, 4")
+        person.answer("Select meters:", "1, 4")
         person.answer("Time zone")
         person.answer("Name of this device [shellyem3-1]")
         person.answer("Name of this device [garage]")
@@ -107,7 +107,7 @@ def test_setup_takes_all_some_or_the_sum(
         setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--no-home-assistant") as person,
     ):
         stop_when_received(person, 3)
-        person.answer("Which of them?", answer)
+        person.answer("Select meters:", answer)
         person.answer("Time zone")
         for name in names:
             person.answer("Name of this device", name)
@@ -123,7 +123,7 @@ def test_setup_adds_up_meters_that_send_json(setup: Setup, folder: Path, mosquit
         setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--no-home-assistant") as person,
     ):
         stop_when_received(person, 2)
-        person.answer("Which of them?", "1.2 - 1.1")
+        person.answer("Select meters:", "1.2 - 1.1")
         person.answer("Time zone")
         person.answer("Name of this device", "house")
         shown = finish(person)
@@ -137,17 +137,17 @@ def test_setup_says_what_cannot_be_added_up(setup: Setup, mosquitto: MosquittoBr
     messages = [*TASMOTA, ("shellies/shelly-plug-s1/relay/0/power", "20.58")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
         stop_when_received(person, 3)
-        person.answer("Which of them?", "1.1 + 2")
+        person.answer("Select meters:", "1.1 + 2")
         person.wait_for("cannot be added up: gapcast adds values of one message, or of meters of one kind")
         person.wait_for('"Several meters as one device" in docs/meters.md')
-        person.answer("Which of them?", "none")
+        person.answer("Select meters:", "none")
         person.answer("Listen again?", "n")
 
 
 def test_setup_gives_no_name_twice(setup: Setup, mosquitto: MosquittoBroker) -> None:
     with sending(mosquitto, TASMOTA), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
         stop_when_received(person, 2)
-        person.answer("Which of them?", "1.1, 1.2")
+        person.answer("Select meters:", "1.1, 1.2")
         person.answer("Time zone")
         person.answer("Name of this device [pv]", "home")
         person.answer("Name of this device [tv]", "home")
@@ -160,7 +160,7 @@ def test_setup_takes_a_house_and_a_plug_together(setup: Setup, mosquitto: Mosqui
     messages = [("shellies/plug-1/relay/0/power", "20.5"), ("garage/sensor/power/state", "412")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
         stop_when_received(person, 2)
-        person.answer("Which of them?", "1, 2")
+        person.answer("Select meters:", "1, 2")
         person.answer("Time zone")
         person.answer("Name of this device [")
         person.answer("Name of this device [")

@@ -338,7 +338,9 @@ def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pyte
 def test_store_folder_in_use_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "WAIT_S", 0.0)
     first = ProcessRun(tmp_path)
-    with pytest.raises(StateInUseError, match=r"another gapcast process uses .*: end it first, or give each its own"):
+    with pytest.raises(
+        StateInUseError, match=r"another gapcast process uses .*: stop it first, or set a different state.path"
+    ):
         Store(tmp_path).restore(Engine(Trend()))
     first.run(minutes(0, 20))
     first.end()

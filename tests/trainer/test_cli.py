@@ -157,8 +157,11 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
         (("--unit", "W"), "for another file name its columns by --time-column and --value-column"),
         (COLUMNS, "meter.csv, line 1: does not state whether 'Power' is in W or kW: use --unit"),
         ((*COLUMNS, "--unit", "MW"), "'MW' is not one of"),
-        ((*COLUMNS, "--unit", "W"), "line 2: '2020-01-01 00:00:00' has no offset: say whose clock it is by --timezone"),
-        ((*COLUMNS, "--unit", "kW", "--timezone", "UTC"), "line 2: 200 kW is outside of -100 to 100 kW: is it in W?"),
+        (
+            (*COLUMNS, "--unit", "W"),
+            "line 2: '2020-01-01 00:00:00' has no UTC offset: set its time zone with --timezone",
+        ),
+        ((*COLUMNS, "--unit", "kW", "--timezone", "UTC"), "line 2: 200 kW is outside -100 to 100 kW: is it in W?"),
         ((*COLUMNS, "--timezone", "Mars"), "'Mars' is not an IANA time zone, such as Europe/London or UTC"),
         ((*COLUMNS, "--timezone", "../etc"), "'../etc' is not an IANA time zone"),
         ((*COLUMNS, "--separator", "comma"), "'comma' is neither one character nor the word tab"),

@@ -47,7 +47,7 @@ def test_clean_file_has_the_minutes_of_its_csv(prepared: tuple[Path, Path]) -> N
 
 
 def test_clean_file_for_another_clock_names_the_setting(prepared: tuple[Path, Path]) -> None:
-    recording, remark = read_recording(prepared[1]), "prepared for the clock of Europe/Berlin: set site.timezone to it"
+    recording, remark = read_recording(prepared[1]), "prepared in time zone Europe/Berlin: set site.timezone to it"
     assert remark in "\n".join(recording.lines(UTC))
     assert remark not in "\n".join(recording.lines(BERLIN))
 

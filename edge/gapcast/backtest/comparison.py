@@ -91,7 +91,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         first = results[0].scored
         yield f"{houses}: {first.n:,} forecasts scored of each model alone, {horizon_min} minutes ahead"
         if not first.n:
-            yield "  nothing to score: no forecast has a reading at its target minute"
+            yield "  nothing to score: no forecast has an outcome"
             continue
         base_mse, base_mae = first.persistence_mse_kw2, first.persistence_mae_kw
         yield f"{HEAD} {'coverage':>9}"

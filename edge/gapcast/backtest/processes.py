@@ -194,7 +194,7 @@ def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: boo
             found = [first.run(lambda n: bar.update(shared.add(0, n) - bar.n))]
             found += [future.result() for future in waiting]
         except BrokenProcessPool as error:
-            msg = f"--jobs {len(groups)}: a process ended without a result (is memory too short?): use --jobs 1"
+            msg = f"--jobs {len(groups)}: a process ended without a result (possibly out of memory): use --jobs 1"
             raise SettingsError(msg) from error
         bar.update(shared.add(0, 0) - bar.n)
     return join_backtests(found, names, time.perf_counter() - start_s)

@@ -179,13 +179,13 @@ def _check_options(
     written = {"--out": out, "--horizons": horizons, "--demand-out": demand_out, "--all-models": all_models or None}
     given = [name for name, value in written.items() if value is not None]
     problems = {
-        "--out writes the forecasts of one run: leave out --all-models": all_models and out is not None,
-        "--horizons scores the outlook of one run: leave out --all-models": all_models and horizons is not None,
-        "--demand-out writes the demands of one run: leave out --all-models": all_models and demand_out is not None,
+        "--out writes the forecasts of one run: remove --all-models": all_models and out is not None,
+        "--horizons scores the outlook of one run: remove --all-models": all_models and horizons is not None,
+        "--demand-out writes the demands of one run: remove --all-models": all_models and demand_out is not None,
         "--outlook-out needs the lead times to write: add --horizons, such as --horizons 15,30,60": (
             outlook_out is not None and horizons is None
         ),
-        f"--control drives loads and scores no forecasts: leave out {', '.join(given)}": control and bool(given),
+        f"--control drives loads and scores no forecasts: remove {', '.join(given)}": control and bool(given),
         "--tariff prices controlled loads: add --control": bool(tariff_files) and not control,
     }
     for msg, applies in problems.items():

@@ -120,9 +120,9 @@ def unread_warning(settings: Settings, topic: str) -> str:
     powers_kw = _decoded_kw(listener, topic)
     if powers_kw == [1.0]:
         return ""
-    found = f"{powers_kw[0]:g} kW in a reading of 1 kW" if powers_kw else "no power in a reading"
+    found = f"1 kW as {powers_kw[0]:g} kW" if powers_kw else "no power"
     problem = next(iter(listener.rejected), "")
-    return f"the source that reads {topic} finds {found}{f' ({problem})' if problem else ''}; {fix} before it"
+    return f"the source of {topic} reads {found}{f' ({problem})' if problem else ''}; {fix} before it"
 
 
 def unread_submeters(settings: Settings, device: str, topics: Mapping[str, str]) -> Iterator[str]:
@@ -136,7 +136,7 @@ def unread_submeters(settings: Settings, device: str, topics: Mapping[str, str])
         if name not in configured:
             yield f"a gateway with this configuration does not read the submeter {name}: add {fix}"
         elif _decoded_kw(SampleListener(settings), topic) != [1.0]:
-            yield f"the submeter {name} is not read as it is published: for a replay, configure {fix}"
+            yield f"a gateway with this configuration reads the submeter {name} from elsewhere: configure {fix}"
 
 
 def _decoded_kw(listener: SampleListener, topic: str) -> list[float]:

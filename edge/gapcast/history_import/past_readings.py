@@ -112,7 +112,7 @@ def read_past(
         minute, gap_kw, is_filled = _values(recording)
         is_known = np.isin(minute, known)
         if is_known.any():
-            show(f"  {counted(int(is_known.sum()), 'minute')} of it are in a file before: ignored")
+            show(f"  ignored {counted(int(is_known.sum()), 'reading')} that an earlier file contains")
         is_new = ~is_known & (minute >= first_minute) & (minute < now_minute)
         known = np.concatenate((known, minute[is_new]))
         powers.append(gap_kw[is_new])
@@ -120,7 +120,7 @@ def read_past(
         submeters.append({name: kw[is_new] for name, kw in _submeters_kw(recording).items()})
     if not known.size:
         since = f" from {minute_label(files.first_minute)} on" if files.first_minute is not None else ""
-        raise SourceError(recordings[-1].path, f"has no reading{since} that is over by now")
+        raise SourceError(recordings[-1].path, f"has no completed minute{since}")
     order = np.argsort(known)
     submeters_kw = {name: np.concatenate([kw[name] for kw in submeters])[order] for name in submeters[0]}
     return PastReadings(known[order], np.concatenate(powers)[order], np.concatenate(filled)[order], submeters_kw)

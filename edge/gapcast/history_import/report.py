@@ -22,5 +22,5 @@ def lines(result: ImportResult, zone: tzinfo) -> Iterator[str]:
     else:
         yield f"Learning has begun; a first assessment takes {MIN_OUTCOMES} scored forecasts (half a day)."
     continues = local_label(result.last_minute + MAX_FILL_MIN + 1, zone)
-    yield f"A live reading until {continues} continues the window; after that it fills again, what was learned stays."
+    yield f"If live readings resume by {continues}, the window continues. Later, it refills; learned parameters remain."
     yield f"Written to {result.folder}. Start the service: it continues from here."

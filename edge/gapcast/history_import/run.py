@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from gapcast.backtest.run import BATCH_READINGS
 from gapcast.config.settings import Settings
+from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.scores.summary import ALL_TIME, Summary
 from gapcast.core.readings.reading import device_id_problem, is_device_id
@@ -95,11 +96,11 @@ def _prepare(
     _check_submeters(buffers.submeters.get(device, ()), device, past)
     if device in buffers and target.replaces:
         gateway.forget(device)
-        show(f"{device}: forgotten, to learn from the file alone")
+        show(f"{device}: deleted, to learn from the file alone")
     elif device in buffers:
         newest = buffers.newest(device)[0]
         if past.first_minute <= newest:
-            fix = "--replace forgets them and learns from the file alone"
+            fix = "--replace deletes them and learns from the file alone"
             if past.last_minute > newest:
                 fix += f"; --start {minute_label(newest + 1)} imports only what is newer"
             problem = f"the gateway already has readings of {device} until {minute_label(newest)}"
@@ -107,7 +108,7 @@ def _prepare(
     elif len(buffers):
         known = list(buffers)
         more = "" if len(known) <= _MAX_NAMED else f" and {len(known) - _MAX_NAMED:,} more"
-        show(f"{device} is a new device; the gateway knows {', '.join(known[:_MAX_NAMED])}{more}")
+        show(f"{device} is a new device; existing devices: {', '.join(known[:_MAX_NAMED])}{more}")
 
 
 def _check_submeters(configured: Sequence[str], device: str, past: PastReadings) -> None:
@@ -139,9 +140,9 @@ def _check_tracked(gateway: StoppedGateway, device: str) -> None:
     """Raise :class:`SettingsError` if the gateway did not accept the device, or does not learn from it."""
     buffers, n_tracked = gateway.engine.buffers, gateway.settings.learning.max_devices
     if device not in buffers:
-        msg = f"devices.max: the gateway knows {len(buffers):,} devices, all that it allows; raise it"
+        msg = f"devices.max: the gateway already has {counted(len(buffers), 'device')}, the maximum: raise it"
         raise SettingsError(msg)
     if buffers.row(device) >= n_tracked:
         problem = f"the gateway learns from its first {n_tracked:,} devices only, not from {device}"
-        msg = f"learning.max_devices: {problem}; raise it"
+        msg = f"learning.max_devices: {problem}: raise it"
         raise SettingsError(msg)

@@ -106,7 +106,7 @@ def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator
     another worker has, :class:`SettingsError` if nothing is persisted, and :class:`ModelError` for a bad model.
     """
     if not settings.state.keep:
-        msg = "state.keep = false: nothing that is learned from a file would be kept; set it to true"
+        msg = "state.keep = false: imported learning would not be persisted: set state.keep = true"
         raise SettingsError(msg)
     state = state_path(settings.state.path, environment)
     folder = readings_folder(settings, state)

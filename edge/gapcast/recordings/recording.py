@@ -128,15 +128,15 @@ class Recording:
         usual_s = self.report.usual_s
         if self.remarks or self.holds_changes or usual_s < _COARSE_S:
             return self.remarks
-        every = f"a value every {usual_s / 60:g} min: in between the power is constant"
-        return (f"{every}, so that scores say little about a meter that sends every minute",)
+        every = f"a value every {usual_s / 60:g} min, constant in between"
+        return (f"{every}: scores are not representative for a one-minute meter",)
 
     def _zone_remarks(self, zone: tzinfo) -> list[str]:
-        """Return a sentence if the file was prepared for the clock of another zone than ``zone``."""
+        """Return a sentence if the file was prepared in another time zone than ``zone``."""
         prepared = str(self.series.zone)
         if prepared in {str(UTC), str(zone)}:
             return []
-        return [f"prepared for the clock of {prepared}: set site.timezone to it, for models that use the time of day"]
+        return [f"prepared in time zone {prepared}: set site.timezone to it, for models that use the time of day"]
 
 
 def read_recording(

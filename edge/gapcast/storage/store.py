@@ -88,7 +88,7 @@ class Store:
             self._disable(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
             return
         except BlockingIOError as error:
-            msg = f"another gapcast process uses {self._folder}: end it first, or give each its own state.path"
+            msg = f"another gapcast process uses {self._folder}: stop it first, or set a different state.path for each"
             raise StateInUseError(msg) from error
         except OSError as error:
             if self._holds_shard_lock:

@@ -156,7 +156,7 @@ def _usable(times: RowTimes, kw: F64, rules: HouseRules) -> tuple[I64, str]:
         problem = times.problem or "a time is missing, before 2000 or after 2099"
     elif not is_in_range.all():
         low, high = rules.limits.min_kw, rules.limits.max_kw
-        problem = f"{kw[~is_in_range][0]:g} kW is outside of {low:g} to {high:g} kW: is it in W? (--unit)"
+        problem = f"{kw[~is_in_range][0]:g} kW is outside {low:g} to {high:g} kW: is it in W? (--unit)"
     return usable, problem
 
 

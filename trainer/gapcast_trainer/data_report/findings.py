@@ -80,8 +80,8 @@ def _on_rows(report: Report) -> list[str]:
     found = []
     if report.usual_s > _HOUR_MIN:
         found.append(
-            f"The meter usually sent a value every {report.usual_s:g} s, which is used until the next one: in between "
-            "the power is constant, so that scores say little about a meter that sends every minute."
+            f"The meter usually sent a value every {report.usual_s:g} s, which is used until the next one: "
+            "the power is constant in between, and scores are not representative for a one-minute meter."
         )
     if report.n_minutes < _YEAR_MIN:
         found.append(f"The file spans {length(report.n_minutes)}: less than a year, so that seasons are not all in it.")

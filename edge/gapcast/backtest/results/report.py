@@ -106,7 +106,7 @@ def table(name: str, published_model: str, scored: Summary) -> Iterator[str]:
     """Yield the table of one house, or of all houses: the ``scored`` forecasts of ``published_model``."""
     yield f"{name}: {scored.n:,} forecasts scored"
     if scored.mse_kw2 is None or scored.mae_kw is None:
-        yield "  nothing to score: no forecast has a reading at its target minute"
+        yield "  nothing to score: no forecast has an outcome"
         return
     yield HEAD
     base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw

@@ -9,9 +9,12 @@ def too_many_devices(n_devices: int, where: str = "") -> PayloadError:
     """Return the problem of a reading of a new device while ``n_devices`` are known ``where``.
 
     >>> too_many_devices(100, " in this bucket").detail
-    '100 devices are known in this bucket, all that devices.max allows'
+    '100 devices are known in this bucket, the maximum: raise devices.max, within the memory limit'
     """
-    return PayloadError("too_many_devices", f"{n_devices} devices are known{where}, all that devices.max allows")
+    return PayloadError(
+        "too_many_devices",
+        f"{n_devices} devices are known{where}, the maximum: raise devices.max, within the memory limit",
+    )
 
 
 def time_jump() -> PayloadError:

@@ -94,7 +94,7 @@ def remove(name: str, library: Library, published: str, named: Mapping[str, str]
         msg = f"{name} is the primary model: make another the default or set forecast.model, then remove it"
         raise ModelError(msg)
     if named is not None and name in named and not remains:
-        msg = f"{name} is named by {named[name]}, and gapcast does not start without it: take it out there first"
+        msg = f"{name} is required by {named[name]}: remove it from that key first"
         raise ModelError(msg)
     with _staging(own) as staging:
         (own / name).rename(staging / _OLD)

@@ -17,7 +17,7 @@ from gapcast.predictors.tflite.model_file import INPUT, ModelContent
 #: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. So what fits into
 #: two batches of the size before is split, as larger batches are: beyond 32 a row costs no less, but the interpreter's
 #: memory grows (an unrolled model of 330 kB: 7 MB at 32, 17 MB at 256). Not all are created at the start: those of the
-#: bundled models for 8 and 32 rows take 23 MB, and a house sends one row at a time. If memory is too short for a larger
+#: bundled models for 8 and 32 rows take 23 MB, and a house sends one row at a time. If not enough memory for a larger
 #: one, an existing smaller one runs the rows.
 BATCH_SIZES = (1, 8, 32)
 
@@ -95,14 +95,14 @@ class ModelInterpreters:
             except (ValueError, RuntimeError) as error:
                 raise runtime_error(self._name, "load", error) from error
             except (MemoryError, OSError) as error:
-                msg = f"model {self._name}: no interpreter for {size} rows: {str(error) or 'memory is too short'}"
+                msg = f"model {self._name}: no interpreter for {size} rows: {str(error) or 'not enough memory'}"
                 raise ModelError(msg) from error
         return self._by_size[size]
 
 
 def memory_error(name: str, n: int) -> ModelError:
     """Return the error that ``n`` windows do not fit into memory."""
-    return ModelError(f"model {name}: memory is too short for {n} windows")
+    return ModelError(f"model {name}: not enough memory for {n} windows")
 
 
 def runtime_error(name: str, what: str, error: Exception) -> ModelError:

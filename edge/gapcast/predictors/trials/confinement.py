@@ -135,7 +135,7 @@ def _read_answer(code: int, answer: bytes, limits: ChildLimits, what: str) -> by
     elif -code in {signal.SIGXCPU, signal.SIGALRM}:
         msg = f"{what} took longer than {limits.cpu_s} s"
     elif code < 0:
-        hint = ", as when memory is short" if -code in {signal.SIGKILL, signal.SIGABRT} else ""
+        hint = " (possibly out of memory)" if -code in {signal.SIGKILL, signal.SIGABRT} else ""
         msg = f"{what} ended by {signal.Signals(-code).name}{hint}"
     else:
         msg = f"{what} ended with exit code {code} and no result"

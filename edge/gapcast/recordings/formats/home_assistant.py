@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64
+from gapcast.core.documents.message_format import counted
 from gapcast.core.time_grid import DAY_MIN, MINUTE_MS, instant_label
 from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, SeriesName, SkippedRows, column_of, field_at
 from gapcast.recordings.text.fields import unit_in
@@ -21,7 +22,7 @@ _ID = ("entity_id", "statistic_id")
 _CHANGED = ("last_changed", "last_updated")
 _START, _MEAN, _UNIT = ("start", "start_ts"), ("mean",), ("unit", "unit_of_measurement")
 _STATES = "export the states instead, by Download data on the history page, or from the recorder's database"
-_TOO_COARSE = "is too coarse to learn the next five minutes"
+_TOO_COARSE = "is too coarse to learn five-minute forecasts"
 
 
 def _history_rows(lines: Iterator[list[str]]) -> Iterator[ExportRow]:
@@ -58,13 +59,11 @@ def _check_history(instant_ms: I64) -> SkippedRows:
     if n_hours == 0 or (n_hours == 1 and (len(is_hour) == 1 or is_state)):
         return SkippedRows()
     if n_hours == len(is_hour):
-        msg = f"holds a value every full hour: a mean of an hour {_TOO_COARSE}; {_STATES}"
+        msg = f"holds a value every full hour: an hourly mean {_TOO_COARSE}; {_STATES}"
         raise ValueError(msg)
     first = instant_label(int(instant_ms[n_hours])).replace(".000Z", "Z")
-    rows = f"the row before {first} is the mean of an hour"
-    if n_hours > 1:
-        rows = f"{n_hours:,} rows before {first} are means of hours"
-    return SkippedRows(n_hours, f"{rows}: left out, for each {_TOO_COARSE}")
+    rows = f"skipped {counted(n_hours, 'hourly mean')} before {first} (too coarse to learn five-minute forecasts)"
+    return SkippedRows(n_hours, rows)
 
 
 def _check_statistics(instant_ms: I64) -> SkippedRows:

@@ -79,11 +79,11 @@ def check_powers(table: Table, limits: Limits) -> None:
     for name in filter(is_submeter, table.extra):
         values_kw = table.extra[name]
         outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
-        problem = f"{name} is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
+        problem = f"{name} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
         _reject_rows(table, outside, f"{{time}}: {problem}")
     present = ~np.isnan(table.gap_kw)
     out_of_range = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
-    problem = f"{{gap_kw:g}} kW is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
+    problem = f"{{gap_kw:g}} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
     _reject_rows(table, out_of_range, problem)
     if not present.any():
         raise SourceError(table.path, "holds no reading: every value is missing")

@@ -117,24 +117,24 @@ class TimestampParser:
             return datetime.fromisoformat(text)
         except ValueError as error:
             if self.form is not None:
-                msg = f"{quoted(text)} is not of the form {self.form!r} that --time-format gives"
+                msg = f"{quoted(text)} does not match --time-format {self.form!r}"
             else:
                 msg = (
                     f"{quoted(text)} is neither a time like 2020-01-31T12:00:00Z nor an epoch number: "
-                    "say how it is written by --time-format, such as '%d.%m.%Y %H:%M'"
+                    "specify its format with --time-format, such as '%d.%m.%Y %H:%M'"
                 )
             raise ValueError(msg) from error
 
     def _local(self, when: datetime, text: str) -> tuple[int, int]:
         if self._zone is None:
-            msg = f"{quoted(text)} has no offset: say whose clock it is by --timezone, such as Europe/London or UTC"
+            msg = f"{quoted(text)} has no UTC offset: set its time zone with --timezone, such as Europe/London or UTC"
             raise ValueError(msg)
         local_ms = (when - _LOCAL_EPOCH) // _MILLISECOND
         earlier_ms, later_ms = (local_ms - ahead_ms for ahead_ms in self._ahead_of(local_ms // _BLOCK_MS))
         if earlier_ms > later_ms:
             msg = (
                 f"{quoted(text)} does not exist in {self._zone}, where the clock was set forward over it: "
-                "a meter that keeps one time all year has a --timezone such as UTC or Etc/GMT-1 (an hour ahead of UTC)"
+                "for a meter without daylight saving time, use a fixed --timezone such as UTC or Etc/GMT-1 (UTC+1)"
             )
             raise ValueError(msg)
         return earlier_ms, later_ms

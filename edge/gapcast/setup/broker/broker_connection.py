@@ -132,7 +132,7 @@ def _explain(problem: str, access: BrokerAccess) -> AccessProblem:
         if access.username:
             fix = f'the broker does not accept "{access.username}" with this password (--username, --password-file)'
         else:
-            fix = "the broker wants an account: give its user name and password (--username, --password-file)"
+            fix = "the broker requires authentication: set the user name and password (--username, --password-file)"
         return AccessProblem(Step.LOG_IN, reason, fix)
     if "the subscription to" in problem:
         return AccessProblem(Step.SUBSCRIBE, problem, fix_of(problem))

@@ -17,7 +17,7 @@ _SHOWN, _SHOWN_SINGLE, _SHOWN_POWERS = 30, 10, 3
 _LABEL = r"\d+(?:\.\d+)?"
 _ITEM = re.compile(rf"{_LABEL}(?:[+-]{_LABEL})*", re.ASCII)
 _SIGNED = re.compile(rf"([+-]?)({_LABEL})", re.ASCII)
-_QUESTION = "Which of them? (1, 2: both; 1 + 2, 1 - 2: their sum or difference as one device; all; none)"
+_QUESTION = "Select meters: 1, 2 = two devices; 1 + 2 or 1 - 2 = one device; all; none"
 _NONE = frozenset({"none", "0"})
 
 

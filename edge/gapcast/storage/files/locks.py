@@ -85,7 +85,7 @@ class ShardLock:
         try:
             _wait_for(lock, wait_s)
         except BlockingIOError as error:
-            msg = f"another worker has this shard: {self._folder} is held by {_holder(lock)}; end that one first"
+            msg = f"another worker has this shard: {self._folder} is held by {_holder(lock)}; stop it first"
             raise ShardError(msg) from error
 
     def _check_models(self, models: Mapping[str, str]) -> None:
@@ -97,8 +97,8 @@ class ShardLock:
             )
             if not self._accepts:
                 msg = (
-                    f"{self._folder} was written with other models ({differences}): give this worker the same, "
-                    "or set state.accept_other_models = true while new ones are rolled out"
+                    f"{self._folder} was written with other models ({differences}): install the same models on this "
+                    "worker, or set state.accept_other_models = true during a rollout"
                 )
                 raise ShardError(msg)
             log.warning("shard.other_models", path=str(self._folder), models=differences)
