@@ -1,4 +1,4 @@
-"""A backtest gives the same forecasts and scores as the live service."""
+"""A back-test gives the same forecasts and scores as the live service."""
 
 from __future__ import annotations
 

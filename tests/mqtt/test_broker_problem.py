@@ -26,7 +26,7 @@ def system_error(number: int) -> OSError:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "remedy"),
+    ("error", "reason", "fix"),
     [
         (system_error(errno.ECONNREFUSED), "connection refused", "nothing listens at this address"),
         (system_error(errno.EHOSTUNREACH), "no route to host", "no route to this address"),
@@ -44,9 +44,9 @@ def system_error(number: int) -> OSError:
         (ValueError("Invalid host."), "invalid host.", "the broker's log"),
     ],
 )
-def test_network_error_has_a_plain_reason_and_a_remedy(error: Exception, reason: str, remedy: str) -> None:
+def test_network_error_has_a_plain_reason_and_a_fix(error: Exception, reason: str, fix: str) -> None:
     assert network_reason(error, "house") == connection_error(error, "house", Transport()) == reason
-    assert remedy in fix_of(f"unreachable: {reason}")
+    assert fix in fix_of(f"unreachable: {reason}")
 
 
 def test_reason_that_the_broker_omits_is_reported_as_missing() -> None:

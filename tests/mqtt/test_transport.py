@@ -162,7 +162,7 @@ def test_connection_error_of_each_distrust_names_the_key(code: int, problem: str
 
 def test_page_quotes_the_messages_of_connection_errors() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    table = page.partition("| message | remedy |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    table = page.partition("| message | fix |\n| --- | --- |\n")[2].partition("\n\n")[0]
     quoted = {text for row in table.splitlines() for text in row.split("|")[1].replace("`", "").strip().split("; ")}
     tls = Transport(tls=Tls(TlsFiles()))
     errors: list[Exception] = [ConnectionResetError(), tls_error("WRONG_VERSION_NUMBER")]

@@ -99,7 +99,7 @@ def test_score_of_shortened_windows(windows: Examples) -> None:
 
 
 def test_evaluate_models_and_baselines_on_the_same_minutes(found: Evaluation, windows: Examples) -> None:
-    """For any context: the headline is over the windows that end with 30 real readings."""
+    """For any context: the headline is over the windows that end with 30 measured readings."""
     assert [r.name for r in found.rows] == ["persistence", "trend", "spread", "point"]
     assert {r.sheets[5].headline.n for r in found.rows} == {len(windows.whole())}
     assert {r.sheets[5].stream.n for r in found.rows} == {len(windows)}

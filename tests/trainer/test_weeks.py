@@ -1,4 +1,4 @@
-"""The picture of backtests by week."""
+"""The picture of back-tests by week."""
 
 from __future__ import annotations
 

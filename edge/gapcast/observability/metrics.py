@@ -80,8 +80,8 @@ def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]
     )
     by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
-    yield CounterMetricFamily("gapcast_outlooks", "Outlooks of the next hour made.", statistics.n_outlooks)
-    yield CounterMetricFamily("gapcast_demands", "Demands of billing windows made.", statistics.n_demands)
+    yield CounterMetricFamily("gapcast_outlooks", "Outlooks computed.", statistics.n_outlooks)
+    yield CounterMetricFamily("gapcast_demands", "Demand forecasts computed.", statistics.n_demands)
     yield histogram_of(
         "gapcast_forecast_latency_seconds",
         "Time from the arrival of a reading to the publication of its forecast.",
@@ -105,7 +105,7 @@ def _meters(statistics: Statistics) -> Iterator[Metric]:
     )
     yield CounterMetricFamily(
         "gapcast_filled_readings",
-        "Readings filled with the last value because the meter sent nothing for most of the minute; never outcomes.",
+        "Readings filled with the last value, as the meter sent nothing for most of the minute; not used as outcomes.",
         statistics.n_filled_minutes,
     )
     yield GaugeMetricFamily(
@@ -136,7 +136,7 @@ def _failures(statistics: Statistics) -> Iterator[Metric]:
     yield counter_by(
         "part",
         "gapcast_internal_errors",
-        "Unexpected errors that the service caught and survived, by part of the service.",
+        "Unexpected errors caught by the service, by part.",
         {part: statistics.internal_errors.get(part, 0) for part in get_args(Part)},
     )
 

@@ -69,9 +69,9 @@ class Examples:
     """Windows of one part, in order of time, with their targets.
 
     ``rows`` ``[N]`` are indices into ``windows``, which are cut on demand, or an array ``[M, context]``;
-    ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts real readings in the window,
-    ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading
-    for each lead time. ``zone`` is that of the time of day and the week, as on the gateway. ``quarters`` are those of
+    ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts measured readings in the window,
+    ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a measured
+    reading for each lead time. ``zone`` is that of the time of day and the week, as on the gateway. ``quarters`` are those of
     the series, for models that take a history beside the windows.
     """
 
@@ -154,7 +154,7 @@ class Examples:
         )
 
     def whole(self) -> Examples:
-        """Return the examples that end with :data:`WHOLE_MIN` consecutive real readings."""
+        """Return the examples that end with :data:`WHOLE_MIN` consecutive measured readings."""
         return self.select(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
 
 

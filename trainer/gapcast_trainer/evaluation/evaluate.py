@@ -1,6 +1,6 @@
 """Scores models, baselines and optional peers on the same minutes, through the edge's predictors.
 
-The headline scores cover the forecasts after 30 consecutive real readings with an observed outcome: one
+The headline scores cover the forecasts after 30 consecutive measured readings with an observed outcome: one
 rule for models of every context, so that all are scored on the same minutes. A model with a longer context
 gets the available history, padded according to its card.
 """

@@ -1,7 +1,7 @@
 """Scores models by kind and lead time, beside the reference forecasts and optional trees, on the same minutes.
 
-The minutes are those of an evaluation: windows that end with 30 real readings, with an outcome at the models' longest
-lead time. The mean of all minutes until a lead time has an outcome where each of them was measured.
+The minutes are those of an evaluation: windows that end with 30 measured readings, with an outcome at the models'
+longest lead time. The mean of all minutes until a lead time has an outcome where each of them was measured.
 """
 
 from __future__ import annotations

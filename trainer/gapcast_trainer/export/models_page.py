@@ -25,8 +25,8 @@ longest of which is its horizon, and `quantiles` `[N, K, Q]` if it has quantile 
 """
 
 _SCORES = """
-Scores at each model's horizon, on the windows of the test part that end with 30 real readings; no model was fitted to
-them. MSE and MAE are of the mean unless stated otherwise; skill is 1 − MSE / MSE of persistence.
+Scores at each model's horizon, on the windows of the test part that end with 30 measured readings; no model was fitted
+to them. MSE and MAE are of the mean unless stated otherwise; skill is 1 − MSE / MSE of persistence.
 """
 
 _REPRODUCE = """

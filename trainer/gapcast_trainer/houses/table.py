@@ -23,7 +23,7 @@ _PERSISTENCE = {
 
 def lines(found: HousesEvaluation) -> list[str]:
     """Return the tables for a terminal: one row per house, one column per model."""
-    text = [f"{found.horizon_min} min ahead; each house: windows that end with 30 real readings in a row"]
+    text = [f"{found.horizon_min} min ahead; each house: windows that end with 30 measured readings in a row"]
     for house in found.houses:
         text.append(f"{house.name}: {house.first} until {house.until} ({house.why})")
         if house.fitted_to:

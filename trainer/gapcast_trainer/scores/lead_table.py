@@ -20,7 +20,7 @@ _Cell = Callable[[LeadRow, ScoreRecord, int], str]
 
 def introduction(found: LeadEvaluation) -> list[str]:
     """Return sentences that describe what was scored."""
-    return found.span.sentences(f"{found.n:,} windows that end with {WHOLE_MIN} real readings in a row")
+    return found.span.sentences(f"{found.n:,} windows that end with {WHOLE_MIN} measured readings in a row")
 
 
 def lead_lines(found: LeadEvaluation) -> Iterator[str]:

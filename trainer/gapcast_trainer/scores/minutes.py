@@ -34,7 +34,7 @@ class Minutes:
     ``[N, L]`` the outcomes at ``lead_times_min``: NaN if not observed, which is never the case at the last
     lead time. ``age_min`` ``[N]`` counts minutes since the history began, ``n_seen`` ``[N]`` the readings
     in them, ``n_filled`` ``[N]`` the filled ones among the last 30. ``whole`` ``[N]`` marks the
-    headline: 30 consecutive real readings. ``sampled`` ``[N]`` marks the sample for slow peers. ``zone`` is that of
+    headline: 30 consecutive measured readings. ``sampled`` ``[N]`` marks the sample for slow peers. ``zone`` is that of
     hours and months.
     """
 

@@ -53,7 +53,7 @@ def introduction(found: Evaluation) -> list[str]:
     """Return sentences that describe what was scored."""
     span, n = found.span, found.rows[0].at_horizon.headline.n
     return span.sentences(
-        f"{span.horizon_min} min ahead, {n:,} windows that end with {WHOLE_MIN} real readings in a row"
+        f"{span.horizon_min} min ahead, {n:,} windows that end with {WHOLE_MIN} measured readings in a row"
     )
 
 

@@ -45,7 +45,7 @@ def load(raw: Path, *, progress: bool = False) -> Household:
 
 
 def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitPart) -> Examples:
-    """Return the windows of ``part`` that hold ``context`` real readings, with the reading at the study's horizon.
+    """Return the windows of ``part`` that hold ``context`` measured readings, with the reading at the study's horizon.
 
     Raises :class:`RunError` if there is none.
     """
@@ -56,7 +56,7 @@ def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitP
 def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None = None, every: int = 1) -> Examples:
     """Return every ``every``-th window of the test part for ``task``, always of the same minutes.
 
-    They are those after 30 consecutive real readings and with a real target (of UCI's set 456,953 in
+    They are those after 30 consecutive measured readings and with a measured target (of UCI's set 456,953 in
     2010); a longer context is padded or filled by the window contract.
     """
     found = _some(cut_examples(series, task or study_task(), split, SplitPart.TEST).whole(), split)

@@ -34,8 +34,8 @@ class Forecast:
 
     ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the model has no
     quantiles. ``path_kw`` holds the mean for each lead time of a model with several, else None; its last is ``gap_kw``.
-    ``n_observed`` counts real readings among the window's ``context`` minutes. ``experts`` and ``median_experts`` are
-    the ensemble weights of the mean and of the median; None for the forecast of a single model. ``planned_kw`` is the
+    ``n_observed`` counts measured readings among the ``context`` minutes. ``experts`` and ``median_experts`` are the
+    ensemble weights of the mean and of the median; None for the forecast of a single model. ``planned_kw`` is the
     planned power at the target that all powers contain, ``uncontrolled_kw`` the mean without it; None without a plan.
     """
 

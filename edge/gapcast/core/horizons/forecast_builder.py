@@ -19,7 +19,7 @@ BLEND = "blend"
 
 
 class BatchKeys(NamedTuple):
-    """The devices of a batch, the newest minutes of their windows, and the number of real readings in each window."""
+    """The devices of a batch, the newest minute of each window, and its number of measured readings."""
 
     devices: list[str]
     minutes: list[int]

@@ -57,7 +57,7 @@ class Horizons:
         self.all = (main, *self.others.values())
         #: The ensemble members of any horizon, those of the main one first, but persistence last.
         self.members = members_of_all(one.scores.members for one in self.all)
-        #: Minutes in which real readings are counted, for all horizons alike.
+        #: Minutes in which measured readings are counted, for all horizons alike.
         self.n_counted = max(one.published_model.spec.context for one in self.all)
         if self.others:
             for one in self.all:

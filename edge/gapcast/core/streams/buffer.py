@@ -9,7 +9,7 @@ Only the readings' own timestamps count, not the wall clock, so that a replay of
   there (a replay, a clock set back).
 * Older than the newest, while that is the last of imported minutes: a duplicate, because the broker may have queued
   minutes that were imported too. The next newer reading ends this.
-* Filled (``Reading.is_filled``): accepted, but not counted as a real reading.
+* Filled (``Reading.is_filled``): accepted, but not counted as a measured reading.
 * More than a day ahead: held until the device's next reading confirms it or shows that it was a clock error.
 
 If the model takes more than power, a reading without a value for every channel is rejected. Submeters are channels too,

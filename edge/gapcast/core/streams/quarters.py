@@ -7,7 +7,7 @@ device, holes) are replaced by the mean of the known ones, or by the mean of the
 
 Elapsed time counts, not local time: after a clock change, the same time yesterday is an hour earlier or later.
 
-:func:`history_windows` applies this to a whole series at once (training, backtests),
+:func:`history_windows` applies this to a whole series at once (training, back-tests),
 :class:`gapcast.core.streams.week.WeekHistory` reading by reading. A property test checks that both agree.
 """
 

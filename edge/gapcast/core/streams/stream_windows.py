@@ -85,8 +85,8 @@ class StreamWindows:
         return found
 
     def set_counted_minutes(self, n_counted: int) -> None:
-        """Count real readings in the newest ``n_counted`` minutes from now on."""
-        #: Minutes in which real readings are counted.
+        """Count measured readings in the newest ``n_counted`` minutes from now on."""
+        #: Minutes in which measured readings are counted.
         self.n_counted = n_counted
         self._counted_bits = (1 << n_counted) - 1
 
@@ -131,7 +131,7 @@ class StreamWindows:
         return out
 
     def copy_window(self, device: str, out: F32) -> int:
-        """Copy the device's window into ``out``, which has its shape; return the number of real readings in it."""
+        """Copy the device's window into ``out``, which has its shape; return the number of measured readings in it."""
         stream = self.streams[device]
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return self.count_observed(stream)
@@ -150,7 +150,7 @@ class StreamWindows:
         stream.observed, stream.filled = observed & self._window_bits, stream.filled & self._window_bits
 
     def count_observed(self, stream: Stream) -> int:
-        """Return the number of real readings in the window of ``stream``."""
+        """Return the number of measured readings in the window of ``stream``."""
         return (stream.observed & ~stream.filled & self._counted_bits).bit_count()
 
     def replace_impossible_values(self, device: str, forecast_range: ForecastRange) -> None:

@@ -1,7 +1,7 @@
 """Training examples: windows with observed targets, by the same rule for a whole series and for one in pieces.
 
-An example is a window of :func:`gapcast.core.windows.window.cut` with a real reading at each lead time after its newest
-minute. :func:`examples_in` finds those of a series that does not fit into memory, piece by piece; a property test
+An example is a window of :func:`gapcast.core.windows.window.cut` with a measured reading at each lead time after its
+newest minute. :func:`examples_in` finds those of a series that does not fit into memory, piece by piece; a property test
 checks that the result equals that of the whole series, bit for bit.
 """
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.windows.window import MAX_FILL_MIN, Windows, WindowSpec, cut
 
-#: Consecutive real readings that a scored window ends with, whatever the model's context: all models are scored on the
-#: same minutes.
+#: Consecutive measured readings that a scored window ends with, whatever the model's context: all models are scored on
+#: the same minutes.
 WHOLE_MIN = 30
 
 
@@ -46,7 +46,7 @@ def count_recent(gap_kw: NDArray[np.floating]) -> I64:
 class HouseExamples:
     """Examples of one house, in order of time.
 
-    ``observed_minute`` ``[N]`` is since the epoch, ``n_observed`` ``[N]`` counts real readings in the window,
+    ``observed_minute`` ``[N]`` is since the epoch, ``n_observed`` ``[N]`` counts measured readings in the window,
     ``n_recent`` ``[N]`` those in its newest :data:`WHOLE_MIN` minutes; ``target_kw`` is ``[N, K]``.
     """
 

@@ -9,7 +9,7 @@ each channel is filled and padded separately. Three rules:
 3. If the history is shorter than the context, it is padded at its old end: with the oldest
    reading (``"oldest"``) or with zero (``"zero"``), as the model's card says.
 
-:func:`cut` applies the contract to a whole array at once (training, backtests);
+:func:`cut` applies the contract to a whole array at once (training, back-tests);
 :mod:`gapcast.core.streams.buffer` applies it reading by reading. A property test checks that both agree, bit for bit.
 """
 
@@ -113,7 +113,7 @@ class Windows:
 
     ``windows[rows]`` is float32 ``[len(rows), context]``, or ``[len(rows), context, C]`` for a series of C
     channels. ``origin[i]`` is the index in the series of window ``i``'s newest reading (its *observed at*),
-    ``n_observed[i]`` the number of real readings in it.
+    ``n_observed[i]`` the number of measured readings in it.
     """
 
     spec: WindowSpec

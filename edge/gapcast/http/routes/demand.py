@@ -101,7 +101,7 @@ def demand_router(service: Service) -> APIRouter:
 
     @router.get(
         "/headroom",
-        summary="May a load be drawn?",
+        summary="Check whether a load fits the limit",
         response_model=HeadroomDocument,
         responses=problems.answers(*_UNUSABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     )

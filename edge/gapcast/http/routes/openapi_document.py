@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,8 @@ from gapcast.http.guards.token_guard import OPEN_PATHS
 
 #: FastAPI's default schemas of a 422, which no route returns.
 _NOT_OURS = ("HTTPValidationError", "ValidationError")
+#: FastAPI's description of every success.
+_DEFAULT_DESCRIPTION = "Successful Response"
 _SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
 
 
@@ -30,6 +33,8 @@ class DocumentedApp(FastAPI):
                     if path not in OPEN_PATHS:
                         operation["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: if no token is set
             components = document["components"]
+            for operation in (one for operations in document["paths"].values() for one in operations.values()):
+                _describe_success(operation, components["schemas"])
             for name in _NOT_OURS:
                 components["schemas"].pop(name, None)
             for schema in components["schemas"].values():
@@ -60,6 +65,23 @@ def _restore_nulls(schema: dict[str, Any]) -> None:
     for i, example in enumerate(schema.get("examples", ())):
         names = [name for name in schema["properties"] if name in example or name in required]
         schema["examples"][i] = {name: example.get(name) for name in names}
+
+
+def _describe_success(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    """Describe the success of ``operation`` by what it returns, or by the schema of its response, or by its summary."""
+    returned = operation.get("description", "").partition("Return ")
+    for status, response in operation["responses"].items():
+        if response["description"] != _DEFAULT_DESCRIPTION:
+            continue
+        content = response.get("content", {}).get("application/json", {})
+        schema = schemas.get(content.get("schema", {}).get("$ref", "").rpartition("/")[2], {})
+        if status == str(HTTPStatus.NO_CONTENT):
+            text = "Deleted; the response has no content"
+        elif not returned[0] and returned[1]:
+            text = returned[2].partition("\n")[0]
+        else:
+            text = schema.get("description", operation["summary"]).partition("\n")[0]
+        response["description"] = text[0].upper() + text[1:].rstrip(".")
 
 
 def _complete(responses: dict[str, Any], *, is_open: bool) -> None:

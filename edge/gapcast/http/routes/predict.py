@@ -1,4 +1,4 @@
-"""``/predict``: the latest forecasts, and forecasts of readings in a request."""
+"""``/predict``: the newest forecasts, and forecasts of readings in a request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
         limit: Annotated[int, Query(ge=1, le=MAX_FORECASTS, description="Page size")] = _N_FORECASTS,
         after: After = "",
     ) -> Any:
-        """Return the latest forecast of one device, or of all devices, sorted by id and paged."""
+        """Return the newest forecast of one device, or of all devices, sorted by id and paged."""
         if device is None:
             return await run_in_threadpool(_latest_page, queries, limit, after)
         forecast = queries.latest_of(device)

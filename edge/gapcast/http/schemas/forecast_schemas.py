@@ -66,7 +66,7 @@ ForecastDocument: Any = create_model(
 
 
 class ForecastList(BaseModel):
-    """The latest forecasts, by device."""
+    """The newest forecasts, by device."""
 
     forecasts: list[ForecastDocument]
     n_devices: int = Field(description="Number of devices with a forecast, over all pages")

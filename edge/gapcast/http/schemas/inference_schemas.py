@@ -71,7 +71,7 @@ class OutputTensor(_Document):
 
 
 class InferResponse(_Document):
-    """Inference response."""
+    """The outputs of a model for the windows of a request."""
 
     model_name: str
     model_version: str

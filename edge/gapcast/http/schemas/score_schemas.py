@@ -92,11 +92,9 @@ class DemandElapsedScores(BaseModel):
     n_events: int = Field(description="Windows that exceeded their limit")
     brier: float | None = Field(description="Mean squared difference of probability and outcome")
     log_score: float | None = Field(description="Mean of -ln of the probability of the outcome")
-    held_brier: float | None = Field(
-        description="Brier score of a simple rule: the power stays at the last reading until the window's end"
-    )
+    held_brier: float | None = Field(description="Brier score of persistence (constant power until the window's end)")
     so_far_brier: float | None = Field(
-        description="Brier score of a simple rule: the window's mean stays at its mean so far; null at the start"
+        description="Brier score of a constant window mean (the mean so far); null at the start"
     )
     reliability: list[ReliabilityBinDocument] = Field(description="Reliability by tenths of the probability")
 
@@ -115,8 +113,8 @@ class DemandAlarmsBySource(BaseModel):
     """Alarms of the demand, and of two simple rules."""
 
     gapcast: DemandAlarms
-    held: DemandAlarms = Field(description="Alarms of the rule that the power stays at the last reading")
-    so_far: DemandAlarms = Field(description="Alarms of the rule that the window's mean stays at its mean so far")
+    held: DemandAlarms = Field(description="Alarms of persistence (constant power until the window's end)")
+    so_far: DemandAlarms = Field(description="Alarms of a constant window mean (the mean so far)")
 
 
 class DemandScoresDocument(BaseModel):
