@@ -1,3 +1,3 @@
-"""The fuzzer's own process needs atheris, which the environment of the tests has not: pytest does not import it."""
+"""Excludes the fuzzer's own process, which needs atheris: the test environment does not have it."""
 
 collect_ignore = ["under_atheris.py"]

@@ -80,4 +80,4 @@ def test_predict_contains_the_plan_of_the_request(rest: Rest) -> None:
 
 def test_plan_needs_no_more_than_the_body_limit(rest: Rest) -> None:
     loads: list[dict[str, Any]] = [CAR] * 193
-    assert_problem(rest.client.put(PATH, json=loads), 422, "at most 192")
+    assert_problem(rest.client.put(PATH, json=loads), 422, "the maximum is 192")

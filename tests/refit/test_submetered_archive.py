@@ -42,7 +42,7 @@ def store(folder: Path, readings: list[Reading]) -> MinuteArchive:
 
 
 def test_submeters_survive_restarts_and_are_unknown_elsewhere(tmp_path: Path) -> None:
-    """A car from the first minute on, an oven that is new later, and the car dead by then."""
+    """A car is measured from the first minute on; an oven is added later, when the car has stopped."""
     store(tmp_path, submetered(0, 2, car=7.0))
     store(tmp_path, submetered(2, 2, car=0.5, oven=2.0))
     archive = store(tmp_path, submetered(4, 1, oven=1.0))

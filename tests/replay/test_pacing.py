@@ -39,7 +39,7 @@ def test_replay_of_an_empty_file_publishes_nothing() -> None:
 
 
 class Waits(Event):
-    """Notes the waits that are asked of it; a clock passes by as much, and nobody waits."""
+    """Records the requested waits and advances a fake clock by them, without waiting."""
 
     def __init__(self) -> None:
         super().__init__()

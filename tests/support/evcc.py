@@ -1,6 +1,6 @@
-"""What evcc does with a number of a circuit, as its source says (evcc 0.313.2, b29b49e3 of August 2026, MIT licence).
+"""How evcc uses the numbers of a circuit, according to its source (evcc 0.313.2, b29b49e3 of August 2026, MIT licence).
 
-The files are named where a rule is from. A rule is here as far as docs/demand-energy-managers.md relies on it.
+Each rule names its source file. Only the rules that docs/demand-energy-managers.md relies on are included.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _SETTINGS = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}}
 
 
 def promtool(*arguments: object, given: str | None = None) -> str:
-    """Run ``promtool``, with ``given`` on its standard input; return what it says, and fail where it is not content."""
+    """Run ``promtool`` with ``given`` on its standard input; return its output, and fail if it reports an error."""
     done = subprocess.run(["promtool", *map(str, arguments)], input=given, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output

@@ -20,7 +20,7 @@ _PROMPT = re.compile(r"[^\n]*(?:\[[^\]\n]*\]|assword[^\n]*): $|press Enter(?:.*?
 
 
 class Terminal:
-    """What a person sees of a program, and types."""
+    """The terminal of a program: its output, and what the user types."""
 
     def __init__(self, process: subprocess.Popen[bytes], ours: int) -> None:
         self.process = process
@@ -30,7 +30,7 @@ class Terminal:
         self._read_until = 0
 
     def wait_for(self, words: str, timeout_s: float = GUARD_S) -> str:
-        """Read until ``words`` are shown after what was waited for before; return what came up to them."""
+        """Read until ``words`` are shown after the last match; return the output before them."""
         deadline_s = time.monotonic() + timeout_s
         while (at := self.shown.find(words, self._read_until)) < 0:
             ended = not self._read(deadline_s - time.monotonic())

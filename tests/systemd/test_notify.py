@@ -26,7 +26,7 @@ WATCHED_S = 1.0
 
 
 class Supervisor:
-    """The socket that systemd would listen on, and what came to it."""
+    """The socket that systemd would listen on, with the messages it received."""
 
     def __init__(self, address: str) -> None:
         self.address = address

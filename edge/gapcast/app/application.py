@@ -198,7 +198,7 @@ class Application:
             self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
 
     def _restore_state(self) -> bool:
-        """Restore the state; return whether the folder is that of no other process, as far as is known."""
+        """Restore the state; return whether the folder is not in use by another process, as far as is known."""
         # Only the service may hold the engine afterwards: its memory is freed once it is replaced.
         engine = self.service.queries.read(lambda engine, _: engine)
         if self._store is None:

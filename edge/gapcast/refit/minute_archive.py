@@ -130,9 +130,9 @@ class MinuteArchive:
             return errors[0] if errors else None
 
     def forget(self, device: str) -> None:
-        """Remove the readings and the forest of ``device``; those files that cannot be removed are at a later flush.
+        """Remove the readings and the forest of ``device``; each flush retries files that could not be removed.
 
-        That is tried until this process ends: another one finds the files as those of a device.
+        The retries end with this process; the next one would load the remaining files as those of a device.
         """
         if not self.is_enabled:
             return

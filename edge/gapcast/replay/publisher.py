@@ -125,7 +125,7 @@ class MeterPublisher:
     def publish(self, minute: Minute, submeters_kw: Mapping[str, float] | None = None) -> None:
         """Publish one reading; waits while too many are unconfirmed, or not forecast yet.
 
-        The powers of submeters in the same minute, by key, come before it, so that the gateway knows them by then.
+        The powers of submeters in the same minute, by key, are published first, so that the gateway has them in time.
         """
         if self._pace is not None:
             self._pace.wait(minute.minute)

@@ -51,13 +51,13 @@ EVENTS: dict[str, Callable[[], F64]] = {
 
 @cache
 def events_run() -> EngineRun:
-    """A house without an event, and one for each event, in one engine: they do not know each other."""
+    """A house without an event, and one for each event, in one engine, independent of each other."""
     houses = {"none": house_kw(N)} | {f"event-{i}": event() for i, event in enumerate(EVENTS.values())}
     return EngineRun(ensemble_engine(*models())).process_houses(houses)
 
 
 def assert_sound(forecasts: list[Forecast], n_members: int) -> None:
-    """Numbers are numbers, bounds apart and in order, and no member is out or alone for good."""
+    """All values are finite, the bounds are in order and apart, and more than one member remains in use."""
     for forecast in forecasts:
         assert forecast.median_kw is not None
         assert forecast.lower_kw is not None

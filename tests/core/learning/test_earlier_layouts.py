@@ -28,7 +28,7 @@ DEVICES = ("home", "barn")
 
 @pytest.fixture(autouse=True)
 def recorded_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the version that stored the state had, and what it had not: the layout is the point."""
+    """Use the layout and the constants of the version that stored the state."""
     monkeypatch.setattr(random_features, "UNITS", tuple(range(44)))
     monkeypatch.setattr(rls_features, "UNITS", tuple(range(44)))
     for module in (random_features, rls_features):

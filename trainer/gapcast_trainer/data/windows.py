@@ -71,8 +71,8 @@ class Examples:
     ``rows`` ``[N]`` are indices into ``windows``, which are cut on demand, or an array ``[M, context]``;
     ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts measured readings in the window,
     ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a measured
-    reading for each lead time. ``zone`` is that of the time of day and the week, as on the gateway. ``quarters`` are those of
-    the series, for models that take a history beside the windows.
+    reading for each lead time. ``zone`` is that of the time of day and the week, as on the gateway. ``quarters`` are
+    those of the series, for models that take a history beside the windows.
     """
 
     part: SplitPart

@@ -108,7 +108,7 @@ def padding(results: Results) -> str | None:
 
 
 def choice(results: Results) -> str | None:
-    """What each model costs and gives, and the one to take."""
+    """Return the size and accuracy of each model, and the chosen one."""
     found = results.get("choice")
     if found is None:
         return None

@@ -29,7 +29,7 @@ def listed(names: Sequence[str], n_most: int) -> str:
 
 
 def unknown_key(document: Iterable[str], keys: Collection[str]) -> str | None:
-    """Return the first key of ``document`` that is none of ``keys``; None if there is none.
+    """Return the first key of ``document`` that is not in ``keys``, or None.
 
     >>> unknown_key({"kw": 1, "": 2}, ("kw",)), unknown_key({"kw": 1}, ("kw",))
     ('', None)

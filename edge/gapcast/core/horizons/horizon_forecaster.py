@@ -108,7 +108,7 @@ class HorizonForecaster:
         self.forests = HouseForests(self.model_set.context, self.horizon_min, self._zone, submeters)
 
     def count_minutes(self, n_minutes: int) -> None:
-        """Publish that measured readings are counted in the newest ``n_minutes``, which all horizons have in common."""
+        """Set the window length that is published with forecasts to ``n_minutes``, the same for all horizons."""
         model = self.published_model
         self.published_model = PublishedModel(
             model.name, model.version, WindowSpec(n_minutes, model.spec.padding), model.lead_times_min,

@@ -1,7 +1,7 @@
-"""The state of devices with a horizon of their own as columns: captured from an engine, restored into the next.
+"""The state of devices with a horizon of their own as columns: captured from one engine, restored into another.
 
-The names of columns begin with the horizon: ``15/learnt/memory``. They hold the devices of that horizon only, whose
-indices among all devices of the snapshot are in ``15/places``.
+The names of columns begin with the horizon: ``15/learnt/memory``. They hold the devices of that horizon only;
+``15/places`` holds their indices among all devices of the snapshot.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Training examples: windows with observed targets, by the same rule for a whole series and for one in pieces.
 
 An example is a window of :func:`gapcast.core.windows.window.cut` with a measured reading at each lead time after its
-newest minute. :func:`examples_in` finds those of a series that does not fit into memory, piece by piece; a property test
-checks that the result equals that of the whole series, bit for bit.
+newest minute. :func:`examples_in` finds those of a series that does not fit into memory, piece by piece; a property
+test checks that the result equals that of the whole series, bit for bit.
 """
 
 from __future__ import annotations

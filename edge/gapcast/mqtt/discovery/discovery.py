@@ -75,7 +75,7 @@ class Discovery:
         self._publish(device)
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:
-        """Publish the power of each measured minute, not of filled ones, of the devices that Home Assistant knows."""
+        """Publish the power of each measured, not filled, minute of the devices announced to Home Assistant."""
         topic = self._topics.measured
         if topic is None:
             return

@@ -76,7 +76,7 @@ def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _values_of(path: str, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the keys beside a preset whose value is at ``path``: none, or if that is a list, its sum and its items."""
+    """Yield the settings for a preset's value at ``path``: none for a number; for a list, its sum and each item."""
     items = look_up(document, parse_path(path)) if " " not in path else None
     if not isinstance(items, list) or len(items) > _MAX_PER_TOPIC:
         yield {}

@@ -86,9 +86,10 @@ class RemainingPower:
         return self._distributions(inputs, shares, row_index(running), row_index(running % len(inputs.rows)))
 
     def of_windows(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
-        """Return the distributions of the rests of running windows and of later windows, ``[S * N]``.
+        """Return the distributions of the remaining power of running windows and of later windows, ``[S * N]``.
 
-        The first of the S means of ``inputs`` are of the former. ``shares`` ``[S, N, K]`` are those of :attr:`means`.
+        The first of the S means of ``inputs`` belong to the running windows. ``shares`` ``[S, N, K]`` are those of
+        :attr:`means`.
         """
         running = slice(len(inputs.rows))
         return self._distributions(inputs, shares, running, running)

@@ -80,10 +80,10 @@ def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
 def forecast_windows(
     windows: WindowColumns, remaining: PowerDistributions, remaining_mean_kw: F64, highest_kw: float
 ) -> None:
-    """Write the demands of ``windows`` to their values.
+    """Compute the demands of ``windows`` and write them to their values.
 
-    ``remaining``, of 2 N means, and ``remaining_mean_kw`` ``[2, N]`` are of their minutes that are left. Without a
-    limit the headroom is what is left of ``highest_kw``, the highest power of a reading.
+    ``remaining`` (2 N means) and ``remaining_mean_kw`` ``[2, N]`` describe the remaining minutes of windows. Without a
+    limit the headroom is relative to ``highest_kw``, the highest power of a reading.
     """
     values, length, quantiles_kw = windows.values, windows.length_min, remaining.kw
     shape, added_kw = length.shape, windows.drawn_kw / length

@@ -56,7 +56,7 @@ def record(demands: F64, elapsed_min: I64, window_min: I64, p_exceed: F64, limit
 
 
 def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> F64:
-    """Return what waits of N demands, ``[N, 4]``.
+    """Return the values of N demands that are scored when their windows end, ``[N, 4]``.
 
     The first four are ``[N]``; ``limit_kw`` is NaN without a limit. ``power_kw`` ``[N, 2]`` are the mean so far (NaN at
     the start) and the last reading.

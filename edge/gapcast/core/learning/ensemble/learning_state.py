@@ -164,7 +164,7 @@ def _restore_covariance(target: NDArray[Any], array: NDArray[Any], n_columns: in
 
 
 def _without_removed(saved: Saved, n_devices: int, kept: Places) -> dict[str, NDArray[Any]]:
-    """Return coefficients and covariance of ``saved``, where those of the columns ``kept`` do without the others."""
+    """Return the coefficients and covariance of ``saved`` for the columns ``kept`` alone, the others eliminated."""
     coefficients, covariance = saved["coefficients"].copy(), saved["covariance"]
     for name, array in (("coefficients", coefficients), ("covariance", covariance)):
         _check_array(name, array, n_devices)

@@ -1,8 +1,8 @@
 """The inputs of an outlook's online correction: few, so that its covariance is small.
 
-Powers are changes from the last reading, in units of the device's scale: the window, the model's own outlook, what the
-published forecast knows better, the device's daily profile, the same hour yesterday and a week ago, and the newest
-errors.
+Powers are changes from the last reading, in units of the device's scale: the window, the model's own outlook, the
+difference of the published forecast from it, the device's daily profile, the same hour yesterday and a week ago, and
+the newest errors.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.outlook.correction.reconciliation import Reconciliation, means_of_leads, times
 from gapcast.core.outlook.outlook import CENTRES, LOWER, MEAN, MEDIAN, UPPER
 
-#: Minutes after the published horizon in which what the forecast knows better falls to a third.
+#: Minutes after the published horizon in which the adjustment towards the published forecast falls to a third.
 _DECAY_MIN = 7.0
 _NONE = np.empty(0, dtype=np.int64)
 #: The columns of an outlook in the order of those of a persistence forecast.

@@ -1,8 +1,8 @@
 """Makes the means of an outlook agree with each other and with the published forecast.
 
 A model estimates the mean of each single minute and the mean of all minutes up to it separately, and the published
-forecast knows the first minutes better. The reconciled means are one path of minutes, linear between the lead times:
-they minimise the weighted squared distance from all estimates, with the published minutes fixed (as in the
+forecast is more accurate in the first minutes. The reconciled means are one path of minutes, linear between the lead
+times: they minimise the weighted squared distance from all estimates, with the published minutes fixed (as in the
 reconciliation of hierarchical forecasts: S. Wickramasuriya, G. Athanasopoulos and R. Hyndman, *Optimal forecast
 reconciliation through trace minimization*, JASA 114, 2019). For given lead times that is a fixed matrix.
 """
