@@ -166,7 +166,7 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
         ((*COLUMNS, "--timezone", "../etc"), "'../etc' is not an IANA time zone"),
         ((*COLUMNS, "--separator", "comma"), "'comma' is neither one character nor the word tab"),
         ((*COLUMNS, "--separator", "tab"), "line 1: has no column 'When' among 'When,Power,Voltage': is '"),
-        ((*COLUMNS, "--time-format", "%d.%m.%Y", "--unit", "W"), "is not of the form '%d.%m.%Y' that --time-format"),
+        ((*COLUMNS, "--time-format", "%d.%m.%Y", "--unit", "W"), "does not match --time-format '%d.%m.%Y'"),
         ((*COLUMNS, "--feature", "volts=Voltage"), "--feature volts=Voltage: must be NAME=COLUMN"),
         ((*COLUMNS, "--feature", "voltage_v"), "--feature voltage_v: must be NAME=COLUMN"),
         ((*COLUMNS, "--hold", "0"), "'0' is not a number of minutes above 0 and up to 527,040"),
