@@ -164,7 +164,7 @@ def test_forecast_path_with_nan_becomes_persistence() -> None:
     assert forecasts.replacements == ForecastReplacements(("persistence",), (Replacement("home", "model", 1.0),))
 
 
-def test_joined_forecasts_have_the_repairs_of_all_parts() -> None:
+def test_joined_forecasts_have_the_replacements_of_all_parts() -> None:
     engine = Engine(FixedOutput(outputs=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
     parts = [engine.forecast(engine.accept(minutes(2, device=device)), issued_at_ms=0) for device in ("a", "b")]
     replaced = tuple(Replacement(device, "model", 1.0) for device in ("a", "b"))
