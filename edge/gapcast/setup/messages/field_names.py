@@ -7,17 +7,25 @@ from collections.abc import Sequence
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _POWER_WORDS = frozenset({
-    "power", "watt", "watts", "w", "kw", "load", "consumption", "grid", "demand", "apower", "leistung", "puissance",
-    "potencia", "vermogen",
+    "power", "powers", "watt", "watts", "w", "kw", "load", "consumption", "grid", "demand", "apower", "leistung",
+    "puissance", "potencia", "vermogen",
 })  # fmt: skip
 _NON_POWER_WORDS = frozenset({
-    "factor", "apparent", "reactive", "energy", "kwh", "wh", "va", "var", "total", "today", "yesterday", "daily",
-    "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
+    "factor", "apparent", "aprt", "reactive", "energy", "kwh", "wh", "va", "var", "total", "today", "yesterday",
+    "daily", "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
+    "temperature", "humidity", "pressure",
 })  # fmt: skip
 #: Words of these that are used for power too: of all phases, and now.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
 #: Words that mean power, whatever other words are in a name.
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
+#: The symbol of power, as smart meter readers use it; in lower case it may be a pressure.
+_SYMBOL = "P"
+_ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
+#: Words of names that are no energy counter, but a price, or the energy of a day.
+_NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total"}
+#: Words that follow the symbol of energy, such as in E_in.
+_OF_COUNTER = frozenset({"e", "in", "out", "total", "sum", "import", "export"})
 #: Topic levels that do not name a device.
 _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
@@ -54,8 +62,37 @@ def may_be_power(name: str) -> bool:
     (True, True, False)
     """
     words = words_of(name)
-    is_possible = bool(words & _EXPLICIT_WORDS) and not words & (_NON_POWER_WORDS - _AMBIGUOUS_WORDS)
-    return is_possible or looks_like_power(name)
+    is_possible = is_explicit_power(name) and not words & (_NON_POWER_WORDS - _AMBIGUOUS_WORDS)
+    return is_possible or looks_like_power(name) or name == _SYMBOL
+
+
+def is_explicit_power(name: str) -> bool:
+    """Return whether a name has a word that means power, whatever other words it has.
+
+    >>> is_explicit_power("power_factor"), is_explicit_power("grid")
+    (True, False)
+    """
+    return bool(words_of(name) & _EXPLICIT_WORDS)
+
+
+def looks_like_energy(name: str) -> bool:
+    """Return whether a name suggests an energy counter.
+
+    >>> [looks_like_energy(name) for name in ("energy_kwh", "E_in", "aenergy.total", "energy_today", "energy_cost")]
+    [True, True, True, False, False]
+    """
+    words = words_of(name)
+    is_symbol = "e" in words and words <= _OF_COUNTER
+    return is_symbol or (bool(words & _ENERGY_WORDS) and not words & _NON_ENERGY_WORDS)
+
+
+def is_other_quantity(name: str) -> bool:
+    """Return whether a name has a word of another quantity than power.
+
+    >>> is_other_quantity("grid_voltage"), is_other_quantity("total"), is_other_quantity("kitchen")
+    (True, False, False)
+    """
+    return bool(words_of(name) & (_NON_POWER_WORDS - {"total"}))
 
 
 def unit_in(name: str) -> str | None:
@@ -68,6 +105,16 @@ def unit_in(name: str) -> str | None:
     if "kw" in words:
         return "kW"
     return "W" if words & {"w", "watt", "watts"} else None
+
+
+def energy_unit_in(name: str) -> str | None:
+    """Return the unit of energy that a name contains.
+
+    >>> energy_unit_in("energy_kwh"), energy_unit_in("totalWh"), energy_unit_in("energy")
+    ('kWh', 'Wh', None)
+    """
+    words = words_of(name)
+    return "kWh" if "kwh" in words else "Wh" if "wh" in words else None
 
 
 def likely_unit(numbers: Sequence[float]) -> str:

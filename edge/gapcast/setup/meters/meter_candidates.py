@@ -64,7 +64,7 @@ def _read(source: dict[str, Any], recording: MessageRecording, timezone: str) ->
 
 
 def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, timezone: str) -> Candidate:
-    return read_by(candidate.source | {"unit": unit}, recording, timezone) or candidate
+    return read_by(candidate.source | {"unit": unit}, recording, timezone, candidate.kind) or candidate
 
 
 def _narrowed(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
@@ -84,7 +84,9 @@ def _with_pattern(found: list[Candidate], topic: str, recording: MessageRecordin
             "topic": topic,
             **{key: candidate.source[key] for key in candidate.source if key not in {"topic", "device"}},
         }
+        if repr(source) in joined:
+            continue
         whole = _read(source, recording, timezone)
         if whole is not None:
-            joined.setdefault(repr(source), replace(whole, unit_known=candidate.unit_known))
+            joined[repr(source)] = replace(whole, unit_known=candidate.unit_known, kind=candidate.kind)
     return list(joined.values())

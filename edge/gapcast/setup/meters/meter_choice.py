@@ -9,11 +9,14 @@ from gapcast.core.documents.message_format import listed
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.source_topics import DEVICE
 from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.number_fields import NumberKind
 from gapcast.setup.meters.meter_sum import NOT_SUPPORTED, SumTerm, sum_of
+from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import Candidate, single_meters
 from gapcast.setup.prompts import Prompts
+from gapcast.setup.topics import has_wildcard
 
-_SHOWN, _SHOWN_SINGLE, _SHOWN_POWERS = 30, 10, 3
+_SHOWN, _SHOWN_SINGLE, _SHOWN_POWERS, _SHOWN_FIELDS = 30, 10, 3, 12
 _LABEL = r"\d+(?:\.\d+)?"
 _ITEM = re.compile(rf"{_LABEL}(?:[+-]{_LABEL})*", re.ASCII)
 _SIGNED = re.compile(rf"([+-]?)({_LABEL})", re.ASCII)
@@ -32,21 +35,15 @@ class MeterChoice:
         self._recording = recording
         self._timezone = timezone
 
-    def choose(self, found: Sequence[Candidate], meter: str = "") -> list[Candidate]:
+    def choose(self, found: Sequence[Candidate], meter: MeterAnswer) -> list[Candidate]:
         """Return the chosen candidates of ``found``, none if it is none of them.
 
-        ``meter`` are the options that select it. Raises :class:`SettingsError` if there are several and prompts are
-        not interactive.
+        Raises :class:`SettingsError` if several, or none, is the likeliest and prompts are not interactive.
         """
         listed = self._list(found)
         if not self._prompts.is_interactive:
-            first = set(found[0].topics)
-            if any(not candidate.topics & first for candidate in found[1:]):
-                what = f"several meters match {meter}" if meter else "several meters were found"
-                msg = f"{what}: select one with --preset or --topic, or several by repeating them"
-                raise SettingsError(msg)
-            return [found[0]]
-        if len(listed) == 1 or (len(found) == 1 and DEVICE in meter):
+            return [_only(found, meter)]
+        if len(listed) == 1 or (len(found) == 1 and DEVICE in meter.title):
             return [found[0]]
         while True:
             answer = self._prompts.text(_QUESTION, "1", "--preset or --topic").lower()
@@ -113,6 +110,31 @@ class MeterChoice:
             if not _overlap([*chosen, candidate]):
                 chosen.append(candidate)
         return chosen
+
+
+def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
+    """Return the first candidate if no other is as likely; raise :class:`SettingsError` that names the choices."""
+    first = found[0]
+    likely = [one for one in found if one.kind is first.kind]
+    what = f" match {meter.title}" if meter.is_given else " were found"
+    if any(not one.topics & first.topics for one in likely):
+        msg = f"several meters{what}: select one with --preset or --topic, or several by repeating them"
+        raise SettingsError(msg)
+    if "preset" in first.source or meter.value is not None:
+        return first
+    if "value" not in first.source:
+        if first.kind is NumberKind.OTHER and has_wildcard(meter.topic or ""):
+            msg = f"{first.pattern} does not have the name of a power: if it is one, pass --topic {first.pattern}"
+            raise SettingsError(msg)
+        return first
+    paths = listed([one.source["value"] for one in likely], _SHOWN_FIELDS)
+    if first.kind is NumberKind.OTHER:
+        msg = f"no number of {first.pattern} has the name of a power: name it with --value, one of {paths}"
+        raise SettingsError(msg)
+    if len(likely) > 1:
+        msg = f"several numbers of {first.pattern} may be its power: name it with --value, one of {paths}"
+        raise SettingsError(msg)
+    return first
 
 
 def _overlap(chosen: Sequence[Candidate]) -> bool:

@@ -87,7 +87,7 @@ class MeterSearch:
                 self._show(f"Possible meters{f' for {meter.title}' if meter.is_given else ''}:")
             else:
                 self._explain_no_candidates(recording, meter)
-            some = choice.choose(found, meter.title) if found else []
+            some = choice.choose(found, meter) if found else []
             chosen += [ChosenMeter(meter, one) for one in some] or [ChosenMeter(meter, None)]
         return chosen
 
@@ -99,7 +99,7 @@ class MeterSearch:
 
         def is_sufficient(so_far: MessageRecording) -> bool:
             found = (candidates(so_far, self._zone, meter) if meter.is_given else [] for meter in meters)
-            return all(some and is_interval_known(some[0]) for some in found)
+            return all(some and some[0].is_likely and is_interval_known(some[0]) for some in found)
 
         return listen(session, wait_s, self._prompts, self._progress, is_sufficient)
 

@@ -1,95 +1,82 @@
-"""Finds candidates for meters without a preset: numbers whose names suggest power."""
+"""Finds candidates for meters without a preset: numbers whose names suggest power, else energy counters."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from gapcast.core.errors import PayloadError
-from gapcast.core.meters.values import look_up, number_of, parse_path, parse_sum
-from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.core.meters.values import look_up, parse_path, parse_sum
 from gapcast.presets import presets
-from gapcast.setup.messages.field_names import device_in, looks_like_power, may_be_power, unit_in
+from gapcast.setup.messages.field_names import device_in
 from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
 from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers
-from gapcast.text.json_input import JsonError, decode_json
 
-_MAX_DEPTH, _MAX_PER_TOPIC = 5, 4
+#: Maximum number of fields of a topic that may be powers, and of others; and of meters in a list.
+_MAX_POWERS, _MAX_OTHERS, _MAX_LISTED = 32, 8, 4
 
 
 def guess_power_sources(
     recording: MessageRecording, timezone: str, known: Collection[str], *, any_name: bool
 ) -> list[Candidate]:
-    """Return candidates on topics other than ``known``; with ``any_name``, every number is one."""
+    """Return candidates on topics other than ``known``, likeliest first; with ``any_name``, every number is one."""
     found = []
     for topic in sorted(set(recording.of_topic) - set(known)):
-        for source in _sources(topic, recording.of_topic[topic][-1], any_name=any_name):
-            if unit := unit_in(str(source.get("value", topic)).replace("/", ".").split(".")[-1]):
-                source["unit"] = unit
-            known_unit = unit or "preset" in source
-            candidate = (read_by if known_unit else read_numbers)(source, recording, timezone)
+        of_topic = recording.on(topic.__eq__)
+        payloads = [received.publication.payload for received in of_topic.in_order()]
+        for source, kind in _sources(topic, payloads, any_name=any_name):
+            is_unit_known = "unit" in source or "preset" in source
+            candidate = (read_by if is_unit_known else read_numbers)(source, of_topic, timezone, kind)
             if candidate is not None:
                 found.append(candidate)
-    return found
+    return sorted(found, key=lambda candidate: candidate.kind)
 
 
-def _sources(topic: str, received: ReceivedMessage, *, any_name: bool) -> Iterator[dict[str, Any]]:
-    payload = received.publication.payload
+def likely_fields(topic: str, payloads: Sequence[bytes], *, any_name: bool) -> list[NumberField]:
+    """Return the numbers of a topic that may be its power: those of the likeliest kind, or every one."""
+    fields = number_fields(topic, payloads)
+    if not any_name:
+        fields = [field for field in fields if field.kind is fields[0].kind and field.kind in _OFFERED]
+    powers = [field for field in fields if field.kind is not NumberKind.OTHER]
+    return powers[:_MAX_POWERS] + [field for field in fields if field.kind is NumberKind.OTHER][:_MAX_OTHERS]
+
+
+_OFFERED = frozenset({NumberKind.POWER, NumberKind.MAYBE_POWER})
+
+
+def _sources(topic: str, payloads: Sequence[bytes], *, any_name: bool) -> Iterator[tuple[dict[str, Any], NumberKind]]:
     own = {"topic": topic, "device": device_in(topic)}
-    if _number(payload) is not None:
-        named = any(may_be_power(level) for level in topic.split("/")[-3:])
-        if named or any_name:
-            yield own | {"format": "number"}
-        return
-    try:
-        document = decode_json(payload) if payload else None
-    except JsonError:
-        return  # not a format that gapcast can read
-    if not isinstance(document, dict):
-        return
-    known = list(_presets_by_value(document))
+    documents = [document for payload in reversed(payloads) if (document := document_of(payload))]
+    known = {name: document for document in reversed(documents) for name in _presets_by_value(document)}
+    for name, document in known.items():
+        for value in _values_of(presets()[name]["value"], document):
+            yield {"preset": name} | own | value, NumberKind.POWER
     if known:
-        for name in known:
-            yield from ({"preset": name} | own | value for value in _values_of(presets()[name]["value"], document))
         return
-    numbers = {path: path.split(".")[-1] for path in _paths(document)}
-    paths = [path for path, name in numbers.items() if any_name or looks_like_power(name)]
-    paths = paths or [path for path, name in numbers.items() if may_be_power(name)]
-    yield from (own | {"value": path} for path in paths[:_MAX_PER_TOPIC])
+    for field in likely_fields(topic, payloads, any_name=any_name):
+        yield own | ({"value": field.path} if field.path else {"format": "number"}) | _unit_of(field), field.kind
 
 
-def _number(payload: bytes) -> float | None:
-    try:
-        return number_of(payload.decode("utf-8", errors="replace"), "the payload")
-    except PayloadError:
-        return None
+def _unit_of(field: NumberField) -> dict[str, str]:
+    return {"unit": field.unit} if field.unit else {}
 
 
 def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
     """Yield the presets whose value, and time if they have one, are in ``document``."""
+    paths = {path for path, _ in leaves(document)}
     for name, preset in presets().items():
         value = preset.get("value")
         if isinstance(value, str) and preset.get("format", "json") == "json":
             wanted = {term.path for term in parse_sum(value)} | ({preset["time"]} if "time" in preset else set())
-            if wanted <= set(_paths(document, numbers=False)):
+            if wanted <= paths:
                 yield name
 
 
 def _values_of(path: str, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the settings for a preset's value at ``path``: none for a number; for a list, its sum and each item."""
     items = look_up(document, parse_path(path)) if " " not in path else None
-    if not isinstance(items, list) or len(items) > _MAX_PER_TOPIC:
+    if not isinstance(items, list) or len(items) > _MAX_LISTED:
         yield {}
         return
     paths = [f"{path}.{i}" for i in range(len(items))]
     yield from ({"value": value} for value in dict.fromkeys((" + ".join(paths), *paths)))
-
-
-def _paths(document: dict[str, Any], before: str = "", depth: int = 1, *, numbers: bool = True) -> Iterator[str]:
-    """Yield the paths to the numbers of a message, or to all values."""
-    for key, value in document.items():
-        path = f"{before}{key}"
-        if isinstance(value, dict) and depth < _MAX_DEPTH:
-            yield from _paths(value, f"{path}.", depth + 1, numbers=numbers)
-        elif not numbers or (isinstance(value, int | float) and not isinstance(value, bool)):
-            yield path

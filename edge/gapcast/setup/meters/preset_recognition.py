@@ -14,6 +14,7 @@ from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopi
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.number_fields import NumberKind
 
 #: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
 _PER_TOPIC = "home-assistant"
@@ -32,12 +33,19 @@ class Candidate:
     n_terms: int = 1
     #: When the messages with a power arrived, by topic, s; without retained messages, which may be old.
     arrivals_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    #: What the number may be by its name.
+    kind: NumberKind = NumberKind.POWER
 
     @property
     def title(self) -> str:
         """The text shown for selection."""
         name = self.source.get("preset") or self.source.get("value") or "a number"
         return f"{name} on {self.pattern}"
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether it is a power by its name, or the only number of a message."""
+        return self.kind is not NumberKind.OTHER or "value" not in self.source
 
     @property
     def pattern(self) -> str:
@@ -68,7 +76,9 @@ def recognize_presets(
     return sorted(found, key=lambda candidate: -candidate.n_terms)
 
 
-def read_by(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
+def read_by(
+    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
+) -> Candidate | None:
     """Return ``source`` with the values that it reads from ``recording``; None if it reads no power."""
     try:
         settings = Settings.model_validate({"sources": [source], "site": {"timezone": timezone}})
@@ -92,12 +102,14 @@ def read_by(source: dict[str, Any], recording: MessageRecording, timezone: str) 
     if not devices:
         return None
     n_terms = max((len(one) for one in settings.sources[0].sums), default=1)
-    return Candidate(source, devices, frozenset(topics), n_terms=n_terms, arrivals_s=arrivals_s)
+    return Candidate(source, devices, frozenset(topics), n_terms=n_terms, arrivals_s=arrivals_s, kind=kind)
 
 
-def read_numbers(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
+def read_numbers(
+    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
+) -> Candidate | None:
     """Return the candidate of a source without a unit, with the raw numbers of its messages."""
-    as_watts = read_by(source | {"unit": "W"}, recording, timezone)
+    as_watts = read_by(source | {"unit": "W"}, recording, timezone, kind)
     if as_watts is None:
         return None
     numbers = {name: 1_000 * power_kw for name, power_kw in as_watts.devices.items()}

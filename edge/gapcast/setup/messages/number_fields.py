@@ -1,0 +1,150 @@
+"""The numbers in the messages of a topic, and what each may be by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.meters.values import number_of
+from gapcast.setup.messages.field_names import (
+    energy_unit_in,
+    is_explicit_power,
+    is_other_quantity,
+    looks_like_energy,
+    looks_like_power,
+    may_be_power,
+    unit_in,
+    words_of,
+)
+from gapcast.text.json_input import JsonError, decode_json
+
+_MAX_DEPTH, _MAX_VALUES = 5, 1_000
+#: The last levels of a topic that may name a power.
+_N_LEVELS = 3
+#: Words of levels below the one that names the power.
+_PLAIN_WORDS = frozenset({
+    "state", "value", "sensor", "total", "sum", "l", "phase", "a", "b", "c", "in", "out", "import", "export", "active",
+    "now", "instant", "net",
+})  # fmt: skip
+#: A key that names nothing: its parent does, or the topic.
+_VALUE = "value"
+#: Keys that only count, in an object that names what.
+_OF_PARENT = frozenset({"total", "in", "out", "import", "export", "sum"})
+
+
+class NumberKind(IntEnum):
+    """What a number may be by its name, in the order in which setup offers them."""
+
+    POWER = 0
+    MAYBE_POWER = 1
+    ENERGY = 2
+    OTHER = 3
+
+
+class NumberField(NamedTuple):
+    """A number of a topic's messages: its path, empty if the message is a number, and the name that describes it."""
+
+    path: str
+    kind: NumberKind
+    name: str
+
+    @property
+    def unit(self) -> str | None:
+        """The unit that its name contains."""
+        return energy_unit_in(self.name) if self.kind is NumberKind.ENERGY else unit_in(self.name)
+
+
+def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
+    """Return the numbers in any of the messages of a topic, the likeliest power first.
+
+    >>> [field.path for field in number_fields("meter", [b'{"E_in": 12.5, "P": 420}', b'{"rssi": -60}'])]
+    ['P', 'E_in', 'rssi']
+    """
+    fields: dict[str, NumberField] = {}
+    for payload in payloads:
+        if number_in(payload) is not None:
+            fields.setdefault("", NumberField("", *_kind_of_topic(topic)))
+        for path, value in leaves(document_of(payload)):
+            if path not in fields and _number(value) is not None:
+                fields[path] = _field_of(topic, path)
+    return sorted(fields.values(), key=lambda field: field.kind)
+
+
+def number_in(payload: bytes) -> float | None:
+    """Return the number that a message is, None if it is something else."""
+    return _number(payload.decode("utf-8", errors="replace"))
+
+
+def document_of(payload: bytes) -> dict[str, Any]:
+    """Return the JSON object of a message; empty if it is something else."""
+    try:
+        document = decode_json(payload) if payload else None
+    except JsonError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def leaves(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the path and the value of the keys of a message that are no objects.
+
+    >>> list(leaves({"a": {"b": 1}, "c": [2]}))
+    [('a.b', 1), ('c', [2])]
+    """
+    yield from islice(_leaves(document, "", 1), _MAX_VALUES)
+
+
+def _leaves(document: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, dict) and depth < _MAX_DEPTH:
+            yield from _leaves(value, f"{before}{key}.", depth + 1)
+        else:
+            yield f"{before}{key}", value
+
+
+def _number(value: object) -> float | None:
+    try:
+        return number_of(value, "")
+    except PayloadError:
+        return None
+
+
+@lru_cache(maxsize=4_096)
+def _field_of(topic: str, path: str) -> NumberField:
+    levels = path.split(".")
+    if levels[-1].lower() == _VALUE:
+        levels = levels[:-1]
+        if not levels:
+            return NumberField(path, *_kind_of_topic(topic))
+    name = ".".join(levels[-2:]) if words_of(levels[-1]) <= _OF_PARENT else levels[-1]
+    return NumberField(path, _kind_of_name(name), name)
+
+
+def _kind_of_name(name: str) -> NumberKind:
+    if looks_like_power(name):
+        return NumberKind.POWER
+    if may_be_power(name):
+        return NumberKind.MAYBE_POWER
+    return NumberKind.ENERGY if looks_like_energy(name) else NumberKind.OTHER
+
+
+@lru_cache(maxsize=4_096)
+def _kind_of_topic(topic: str) -> tuple[NumberKind, str]:
+    """Return what a number on a topic is by the last level that names a quantity, and that level."""
+    below: list[str] = []
+    for level in reversed(topic.split("/")[-_N_LEVELS:]):
+        kind = _kind_of_name(level)
+        if kind in {NumberKind.POWER, NumberKind.MAYBE_POWER}:
+            if all(word in _PLAIN_WORDS or word.isdigit() for one in below for word in words_of(one)):
+                return kind, level
+            # power/kitchen is one, grid/phases is not
+            return (NumberKind.MAYBE_POWER if is_explicit_power(level) else NumberKind.OTHER), level
+        if kind is NumberKind.ENERGY:
+            return kind, level
+        if is_other_quantity(level):
+            break
+        below.append(level)
+    return NumberKind.OTHER, topic.rpartition("/")[2]

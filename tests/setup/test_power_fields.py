@@ -1,0 +1,111 @@
+"""Which number of an unknown meter is its power: by the names of its keys and of its topic."""
+
+from __future__ import annotations
+
+import pytest
+
+from gapcast.core.errors import SettingsError
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.meter_candidates import candidates
+from gapcast.setup.meters.meter_choice import MeterChoice
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.preset_recognition import Candidate
+from gapcast.setup.prompts import UnattendedPrompts
+from tests.setup.test_preset_recognition import found, recording_of
+from tests.support.approximate import approx
+
+ZIGBEE = '{"current":0.42,"energy":12.3,"linkquality":120,"power":96}'
+TS011F = (
+    '{"child_lock":"UNLOCK","countdown":0,"current":0.42,"energy":12.3,"indicator_mode":"off","linkquality":120,'
+    '"power":96,"power_outage_memory":"restore","state":"ON","voltage":231}'
+)
+OPTICAL_HEAD = '{"Time":"2026-01-01T13:00:00","MT175":{"E_in":12345.6,"E_out":1,"P":420}}'
+AMS_READER = '{"id":"ams","up":8124,"t":1767268800,"vcc":3.1,"rssi":-60,"temp":21.5,"data":{"lv":"K","P":420,"PO":0}}'
+
+
+def only(recording: MessageRecording, meter: MeterAnswer) -> Candidate:
+    """The candidate that a script's options select."""
+    choice = MeterChoice(UnattendedPrompts(), lambda _: None, recording, "Europe/Paris")
+    (chosen,) = choice.choose(candidates(recording, "Europe/Paris", meter), meter)
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("topic", "pattern", "payload", "value"),
+    [
+        ("zigbee2mqtt/plug", "zigbee2mqtt/{device}", ZIGBEE, "power"),
+        ("zigbee2mqtt/plug", "zigbee2mqtt/plug", TS011F, "power"),
+        ("tele/reader/SENSOR", "tele/reader/SENSOR", OPTICAL_HEAD, "MT175.P"),
+        ("amsleser", "amsleser", AMS_READER, "data.P"),
+        ("a/b", "a/b", '{"x": 3, "total_power": 7, "energy": 12}', "total_power"),
+        ("a/b", "a/b", '{"actual_power": "00.345", "voltage": "231"}', "actual_power"),
+    ],
+)
+def test_choice_takes_the_number_with_the_name_of_a_power(topic: str, pattern: str, payload: str, value: str) -> None:
+    chosen = only(recording_of((topic, payload)), MeterAnswer(pattern, unit="W"))
+    assert (chosen.source["topic"], chosen.source["value"]) == (pattern, value)
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ('{"a": 1, "b": {"c": 2}}', "no number of x/y has the name of a power: name it with --value, one of a, b.c"),
+        (
+            '{"v": 3, "solar_power": 1, "grid_power": 2}',
+            "several numbers of x/y may be its power: name it with --value, one of solar_power, grid_power",
+        ),
+    ],
+)
+def test_choice_without_a_single_power_asks_for_value(payload: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        only(recording_of(("x/y", payload)), MeterAnswer("x/y", unit="W"))
+
+
+def test_guess_offers_every_power_of_a_message() -> None:
+    others = ",".join(f'"x{i}":{i}' for i in range(20))
+    powers = ",".join(f'"power{i}":{i}' for i in range(20))
+    offered = [one.source["value"] for one in found(recording_of(("a/b", f"{{{others},{powers}}}")), topic="a/b")]
+    assert offered[:20] == [f"power{i}" for i in range(20)]
+    assert len(offered) == 28
+
+
+def test_guess_merges_all_messages_of_a_topic() -> None:
+    recording = recording_of(*[("a/b", '{"power_w":450}'), ("a/b", '{"temperature":21}')] * 2)
+    (only_one,) = found(recording)
+    assert (only_one.source["value"], only_one.devices) == ("power_w", {"b": approx(0.45)})
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "house/grid/voltage", "house/grid/frequency", "evcc/site/grid/energy", "house/load/temperature",
+        "house/grid/current/state", "N/x/system/0/Ac/Grid/NumberOfPhases",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("payload", ["231", '{"value": 231}'])
+def test_guess_ignores_other_quantities_below_a_power(topic: str, payload: str) -> None:
+    assert found(recording_of((topic, payload))) == []
+
+
+def test_choice_takes_no_other_quantity_of_a_filter() -> None:
+    recording = recording_of(("house/grid/voltage", "231"))
+    with pytest.raises(SettingsError, match="if it is one, pass --topic house/grid/voltage"):
+        only(recording, MeterAnswer("house/#", unit="W"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "source"),
+    [
+        ("N/c0/system/0/Ac/Grid/L1/Power", '{"value": 443}', {"device": "L1", "value": "value"}),
+        (
+            "zwave/attic/50/0/Electric_W_Consumed",
+            '{"time": 1767268800000, "value": 443}',
+            {"device": "Electric_W_Consumed", "value": "value", "unit": "W"},
+        ),
+        ("meters/power/kitchen", "443", {"device": "kitchen", "format": "number"}),
+        ("shed/power/total", "443", {"device": "total", "format": "number"}),
+    ],
+)
+def test_guess_names_a_value_by_its_topic(topic: str, payload: str, source: dict[str, str]) -> None:
+    (only_one,) = found(recording_of((topic, payload)))
+    assert only_one.source == {"topic": topic} | source
