@@ -109,3 +109,23 @@ def test_choice_takes_no_other_quantity_of_a_filter() -> None:
 def test_guess_names_a_value_by_its_topic(topic: str, payload: str, source: dict[str, str]) -> None:
     (only_one,) = found(recording_of((topic, payload)))
     assert only_one.source == {"topic": topic} | source
+
+
+EVENTS = "shellyplugsg3-1/events/rpc"
+EVENT = '{"src":"x","method":"NotifyEvent","params":{"ts":1767268800.0,"events":[{"component":"sys","event":"x"}]}}'
+
+
+def test_recording_keeps_a_power_among_many_other_messages() -> None:
+    power = '{"method":"NotifyStatus","params":{"ts":1767268800.0,"switch:0":{"id":0,"apower":412.0}}}'
+    recording = recording_of((EVENTS, power), *[(EVENTS, EVENT)] * 100)
+    (only_one,) = found(recording)
+    assert (only_one.source, only_one.devices) == ({"preset": "shelly-gen2"}, {"shellyplugsg3-1": approx(0.412)})
+    assert recording.of_topic[EVENTS].newest.publication.payload == EVENT.encode()
+
+
+def test_recording_of_a_topic_is_bounded() -> None:
+    plug = ("tele/x/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":230}}')
+    others = [(plug[0], f'{{"power{i % 40}": {i}}}') for i in range(2_000)]
+    recording = recording_of(plug, *others)
+    assert len(recording.of_topic[plug[0]]) <= 16 * 16
+    assert [one.source for one in found(recording)] == [{"preset": "tasmota"}]

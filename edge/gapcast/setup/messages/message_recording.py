@@ -12,10 +12,11 @@ from gapcast.core.documents.message_format import counted
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.session.session import Session
+from gapcast.setup.messages.number_fields import power_paths, preset_paths
 from gapcast.setup.prompts import Prompts
 
-#: Maximum number of messages per topic, and of topics.
-_MAX_PER_TOPIC, _MAX_TOPICS = 16, 5_000
+#: Maximum number of messages of a topic with the same powers, of such groups, and of topics.
+_MAX_PER_GROUP, _MAX_GROUPS, _MAX_TOPICS = 16, 16, 5_000
 _DEVICE_TOPIC = "gap/{device}"
 #: The ends of the topics of a device that gapcast publishes, or reads commands from, unless they are configured.
 _OWN_SUFFIXES = tuple(
@@ -38,6 +39,37 @@ def _may_hold_readings(topic: str) -> bool:
     return not (is_own or levels[-1] == "config" or topic.startswith("$"))
 
 
+class TopicMessages:
+    """The most recent messages of a topic; one is not displaced by messages with other powers, or without any."""
+
+    def __init__(self) -> None:
+        #: By the paths of the powers in them, the group with the newest message last.
+        self._groups: dict[frozenset[str], deque[ReceivedMessage]] = {}
+
+    def __iter__(self) -> Iterator[ReceivedMessage]:
+        """Iterate over the messages, of each group in order of arrival."""
+        return (received for group in self._groups.values() for received in group)
+
+    def __len__(self) -> int:
+        """Return the number of messages."""
+        return sum(map(len, self._groups.values()))
+
+    @property
+    def newest(self) -> ReceivedMessage:
+        """The message that arrived last."""
+        return next(reversed(self._groups.values()))[-1]
+
+    def add(self, received: ReceivedMessage) -> None:
+        """Add a message in place of the oldest one with the same powers, if there are enough of these."""
+        powers = power_paths(received.publication.topic, received.publication.payload)
+        group = self._groups.pop(powers, None) or deque(maxlen=_MAX_PER_GROUP)
+        group.append(received)
+        self._groups[powers] = group
+        if len(self._groups) > _MAX_GROUPS:
+            others = (one for one in self._groups if one.isdisjoint(preset_paths()))
+            del self._groups[next(others, next(iter(self._groups)))]
+
+
 @dataclass(slots=True)
 class MessageRecording:
     """The most recent messages of each topic."""
@@ -45,7 +77,7 @@ class MessageRecording:
     n_messages: int = 0
     #: Whether there was any message below ``homeassistant/``.
     home_assistant: bool = False
-    of_topic: dict[str, deque[ReceivedMessage]] = field(default_factory=dict)
+    of_topic: dict[str, TopicMessages] = field(default_factory=dict)
 
     def add(self, received: ReceivedMessage) -> None:
         """Record one message if a meter may have sent it."""
@@ -56,7 +88,7 @@ class MessageRecording:
             return
         if publication.topic not in self.of_topic and len(self.of_topic) >= _MAX_TOPICS:
             return
-        self.of_topic.setdefault(publication.topic, deque(maxlen=_MAX_PER_TOPIC)).append(received)
+        self.of_topic.setdefault(publication.topic, TopicMessages()).add(received)
 
     @property
     def summary(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.values import number_of
+from gapcast.core.meters.values import number_of, parse_sum
+from gapcast.presets import presets
 from gapcast.setup.messages.field_names import (
     energy_unit_in,
     is_explicit_power,
@@ -22,7 +23,7 @@ from gapcast.setup.messages.field_names import (
 )
 from gapcast.text.json_input import JsonError, decode_json
 
-_MAX_DEPTH, _MAX_VALUES = 5, 1_000
+_MAX_DEPTH, _MAX_VALUES, _MAX_NAMED = 5, 1_000, 32
 #: The last levels of a topic that may name a power.
 _N_LEVELS = 3
 #: Words of levels below the one that names the power.
@@ -72,6 +73,25 @@ def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
             if path not in fields and _number(value) is not None:
                 fields[path] = _field_of(topic, path)
     return sorted(fields.values(), key=lambda field: field.kind)
+
+
+def power_paths(topic: str, payload: bytes) -> frozenset[str]:
+    """Return the paths in a message that a preset reads, or else those that may be powers or energy counters.
+
+    >>> sorted(power_paths("plug", b'{"power": 96, "energy": 12.3, "voltage": 231}'))
+    ['energy', 'power']
+    """
+    known = preset_paths().intersection(path for path, value in leaves(document_of(payload)) if value is not None)
+    named = (field.path for field in number_fields(topic, [payload]) if field.kind is not NumberKind.OTHER)
+    return known or frozenset(islice(named, _MAX_NAMED))
+
+
+@cache
+def preset_paths() -> frozenset[str]:
+    """Return the paths of the values of all presets."""
+    values = (preset.get("value", ()) for preset in presets().values())
+    sums = (one for value in values for one in ([value] if isinstance(value, str) else value))
+    return frozenset(term.path for one in sums for term in parse_sum(one))
 
 
 def number_in(payload: bytes) -> float | None:

@@ -114,7 +114,7 @@ class MeterSearch:
             what = f" as {meter.title} reads it" if meter.is_given else ""
             self._show(f"None of these looks like a power reading{what}:")
             for name in sorted(recording.of_topic)[:_SHOWN]:
-                payload = recording.of_topic[name][-1].publication.payload[:60].decode("utf-8", "replace")
+                payload = recording.of_topic[name].newest.publication.payload[:60].decode("utf-8", "replace")
                 self._show(f"  {name}  {payload}")
         if not self._prompts.is_interactive:
             what = f" for {meter.title}" if meter.is_given else ""
