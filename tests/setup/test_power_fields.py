@@ -129,3 +129,25 @@ def test_recording_of_a_topic_is_bounded() -> None:
     recording = recording_of(plug, *others)
     assert len(recording.of_topic[plug[0]]) <= 16 * 16
     assert [one.source for one in found(recording)] == [{"preset": "tasmota"}]
+
+
+@pytest.mark.parametrize(
+    ("payload", "keys"),
+    [
+        ('{"value": 100}', {"part_value": "value"}),
+        ('{"voltage": 231, "power_w": 100}', {"part_value": "power_w"}),
+        ("100", {"format": "number"}),
+    ],
+)
+def test_sum_of_parts_reads_json_messages(payload: str, keys: dict[str, str]) -> None:
+    topic, value = "N/c0/system/0/Ac/Grid/{part}/Power", "L1 + L2 + L3"
+    phases = recording_of(*[(topic.replace("{part}", f"L{i}"), payload) for i in (1, 2, 3)])
+    chosen = only(phases, MeterAnswer(topic, value=value, unit="W"))
+    assert chosen.source == {"topic": topic, "device": "home", "value": value, "unit": "W"} | keys
+    assert chosen.devices == {"home": approx(0.3)}
+
+
+def test_sum_of_parts_without_a_single_power_is_an_error() -> None:
+    parts = recording_of(*[(f"x/{part}/y", '{"a": 1, "b": 2}') for part in ("p", "q")])
+    with pytest.raises(SettingsError, match=r"write its part_value by hand \(docs/meters.md\), one of a, b"):
+        only(parts, MeterAnswer("x/{part}/y", value="p + q", unit="W"))

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.meters.power_guess import guess_power_sources
+from gapcast.setup.messages.number_fields import NumberField, NumberKind
+from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers, recognize_presets, single_meters
 from gapcast.setup.topics import EVERYTHING, filter_of, has_wildcard, is_single_topic, is_within
@@ -28,7 +30,8 @@ def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -
             return [] if total is None else [total]
         return _narrowed(recognize_presets(recorded, timezone, meter.preset, own), topic, recorded, timezone)
     if meter.value is not None:
-        return [found for one in _sources_with_value(meter, recorded) if (found := _read(one, recorded, timezone))]
+        sources = _sources_with_value(meter, recorded)
+        return [found for one, kind in sources if (found := _read(one, recorded, timezone, kind))]
     known = recognize_presets(recorded, timezone)
     recognized = {one for candidate in known for one in candidate.topics}
     guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any)
@@ -53,14 +56,41 @@ def source_of_value(topic: str, value: str, unit: str | None) -> dict[str, Any]:
     return source | {"value": value} | ({"unit": known_unit} if known_unit else {})
 
 
-def _sources_with_value(meter: MeterAnswer, recording: MessageRecording) -> Iterator[dict[str, Any]]:
+def _sources_with_value(meter: MeterAnswer, recording: MessageRecording) -> Iterator[tuple[dict[str, Any], NumberKind]]:
     is_fixed = meter.topic is not None and not has_wildcard(meter.topic)
-    topics = [meter.topic] if is_fixed else sorted(recording.of_topic)
-    yield from (source_of_value(topic, meter.value, meter.unit) for topic in topics if topic and meter.value)
+    for topic in [meter.topic] if is_fixed else sorted(recording.of_topic):
+        if topic and meter.value:
+            source = source_of_value(topic, meter.value, meter.unit)
+            if PART in topic.split("/"):
+                yield from _sums_of_parts(source, recording)
+            else:
+                yield source, NumberKind.POWER
 
 
-def _read(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
-    return (read_by if "unit" in source or "preset" in source else read_numbers)(source, recording, timezone)
+def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Iterator[tuple[dict[str, Any], NumberKind]]:
+    """Yield the source of bare numbers, or one for each number that is in the JSON messages of its parts."""
+    level = source["topic"].split("/").index(PART)
+    parts = {term.path for term in parse_sum(source["value"])}
+    fields: dict[str, NumberField] = {}
+    for topic, messages in recording.of_topic.items():
+        if topic.split("/")[level] in parts:
+            payloads = [received.publication.payload for received in messages]
+            for field in likely_fields(topic, payloads, any_name=True):
+                fields.setdefault(field.path, field)
+    for field in sorted(fields.values(), key=lambda field: field.kind):
+        if not field.path:
+            yield source, NumberKind.POWER
+            continue
+        of_each = {key: value for key, value in source.items() if key != "format"}
+        unit = source.get("unit") or field.unit
+        yield of_each | {"part_value": field.path} | ({"unit": unit} if unit else {}), field.kind
+
+
+def _read(
+    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
+) -> Candidate | None:
+    read = read_by if "unit" in source or "preset" in source else read_numbers
+    return read(source, recording, timezone, kind)
 
 
 def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, timezone: str) -> Candidate:

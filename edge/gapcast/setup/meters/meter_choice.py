@@ -120,19 +120,20 @@ def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
     if any(not one.topics & first.topics for one in likely):
         msg = f"several meters{what}: select one with --preset or --topic, or several by repeating them"
         raise SettingsError(msg)
-    if "preset" in first.source or meter.value is not None:
+    if "preset" in first.source or (meter.value is not None and "part_value" not in first.source):
         return first
-    if "value" not in first.source:
+    if first.number is None:
         if first.kind is NumberKind.OTHER and has_wildcard(meter.topic or ""):
             msg = f"{first.pattern} does not have the name of a power: if it is one, pass --topic {first.pattern}"
             raise SettingsError(msg)
         return first
-    paths = listed([one.source["value"] for one in likely], _SHOWN_FIELDS)
+    how = "write its part_value by hand (docs/meters.md)" if meter.value is not None else "name it with --value"
+    paths = f"{how}, one of {listed([str(one.number) for one in likely], _SHOWN_FIELDS)}"
     if first.kind is NumberKind.OTHER:
-        msg = f"no number of {first.pattern} has the name of a power: name it with --value, one of {paths}"
+        msg = f"no number of {first.pattern} has the name of a power: {paths}"
         raise SettingsError(msg)
     if len(likely) > 1:
-        msg = f"several numbers of {first.pattern} may be its power: name it with --value, one of {paths}"
+        msg = f"several numbers of {first.pattern} may be its power: {paths}"
         raise SettingsError(msg)
     return first
 

@@ -39,13 +39,20 @@ class Candidate:
     @property
     def title(self) -> str:
         """The text shown for selection."""
-        name = self.source.get("preset") or self.source.get("value") or "a number"
-        return f"{name} on {self.pattern}"
+        preset, value, of_part = (self.source.get(key) for key in ("preset", "value", "part_value"))
+        name = " ".join(one for one in (preset, value, f"of {of_part}" if of_part else None) if one)
+        return f"{name or 'a number'} on {self.pattern}"
+
+    @property
+    def number(self) -> str | None:
+        """The path to the power in its messages, if there is no preset."""
+        path: str | None = self.source.get("part_value") or self.source.get("value")
+        return path
 
     @property
     def is_likely(self) -> bool:
         """Whether it is a power by its name, or the only number of a message."""
-        return self.kind is not NumberKind.OTHER or "value" not in self.source
+        return self.kind is not NumberKind.OTHER or self.number is None
 
     @property
     def pattern(self) -> str:
