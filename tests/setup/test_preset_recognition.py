@@ -95,9 +95,9 @@ def test_recognition_ignores_what_gapcast_publishes(pattern: str) -> None:
 
 def test_recognition_offers_three_phases_as_one_device_first() -> None:
     phases = [f'{{"params":{{"ts":1707932870.0{i},"em1:{i}":{{"id":{i},"act_power":{100 * i}}}}}}}' for i in (0, 1, 2)]
-    whole, first_phase = found(recording_of(*[("shelly-1/events/rpc", payload) for payload in phases]))
+    whole, *single = found(recording_of(*[("shelly-1/events/rpc", payload) for payload in phases]))
     assert (whole.source, whole.devices) == ({"preset": "shelly-gen2-phases"}, {"shelly-1": approx(0.3)})
-    assert first_phase.source == {"preset": "shelly-gen2"}
+    assert [one.source["value"] for one in single] == [f"params.em1:{i}.act_power" for i in (0, 1, 2)]
 
 
 def test_recognition_of_tasmota_with_a_changed_topic() -> None:

@@ -12,6 +12,7 @@ from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind
+from gapcast.setup.meters.channels import with_channels
 from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers, recognize_presets, single_meters
@@ -28,11 +29,13 @@ def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -
         if PART in topic.split("/") and PART not in presets()[meter.preset]["topic"]:  # each part is a meter
             total = read_by({"preset": meter.preset, "topic": topic, "device": "home"} | own, recorded, timezone)
             return [] if total is None else [total]
-        return _narrowed(recognize_presets(recorded, timezone, meter.preset, own), topic, recorded, timezone)
+        known = recognize_presets(recorded, timezone, meter.preset, own)
+        known = known if "value" in own else with_channels(known, recorded, timezone, meter.preset)
+        return _narrowed(known, topic, recorded, timezone)
     if meter.value is not None:
         sources = _sources_with_value(meter, recorded)
         return [found for one, kind in sources if (found := _read(one, recorded, timezone, kind))]
-    known = recognize_presets(recorded, timezone)
+    known = with_channels(recognize_presets(recorded, timezone), recorded, timezone)
     recognized = {one for candidate in known for one in candidate.topics}
     guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any)
     if meter.unit is not None:

@@ -120,6 +120,11 @@ def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
     if any(not one.topics & first.topics for one in likely):
         msg = f"several meters{what}: select one with --preset or --topic, or several by repeating them"
         raise SettingsError(msg)
+    same = [one for one in likely if one.topics == first.topics]
+    if meter.value is None and any(one.is_channel for one in same):
+        options = "; or ".join(one.options for one in same)
+        msg = f"{first.pattern} has the powers of several channels: choose by {options}"
+        raise SettingsError(msg)
     if "preset" in first.source or (meter.value is not None and "part_value" not in first.source):
         return first
     if first.number is None:

@@ -10,6 +10,7 @@ from gapcast.mqtt.session.session import Session
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.broker.broker_connection import BrokerConnection
 from gapcast.setup.messages.message_recording import MessageRecording, listen
+from gapcast.setup.meters.channels import may_have_others
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers
@@ -98,8 +99,10 @@ class MeterSearch:
         self._show(f"Listening to {shown} for {wait_s:g} s (most meters send within a minute{hint}) ...")
 
         def is_sufficient(so_far: MessageRecording) -> bool:
-            found = (candidates(so_far, self._zone, meter) if meter.is_given else [] for meter in meters)
-            return all(some and some[0].is_likely and is_interval_known(some[0]) for some in found)
+            found = [candidates(so_far, self._zone, meter) if meter.is_given else [] for meter in meters]
+            return all(some and some[0].is_likely and is_interval_known(some[0]) for some in found) and not any(
+                may_have_others(one, so_far) for some in found for one in some
+            )
 
         return listen(session, wait_s, self._prompts, self._progress, is_sufficient)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +36,14 @@ class Candidate:
     arrivals_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
     #: What the number may be by its name.
     kind: NumberKind = NumberKind.POWER
+    #: Whether its meter has other channels in the same messages.
+    is_channel: bool = False
+
+    @property
+    def options(self) -> str:
+        """The options that select it."""
+        given = ((f"--{key}", self.source.get(key)) for key in ("preset", "topic", "value"))
+        return " ".join(f"{option} {shlex.quote(value)}" for option, value in given if value)
 
     @property
     def title(self) -> str:
@@ -71,7 +80,9 @@ def recognize_presets(
     found = []
     for name, preset in presets().items() if only is None else [(only, presets()[only])]:
         keys = preset | dict(own_keys or {})
-        for topic in sorted({one for recorded in recording.of_topic for one in _pattern(name, keys, recorded)}):
+        for topic in sorted(
+            {one for recorded in recording.of_topic for one in matching_patterns(name, keys, recorded)}
+        ):
             source = {"preset": name} | ({} if topic == preset["topic"] else {"topic": topic}) | dict(own_keys or {})
             if name == _PER_TOPIC:
                 source["device"] = topic.split("/")[-2]
@@ -84,7 +95,12 @@ def recognize_presets(
 
 
 def read_by(
-    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
+    source: dict[str, Any],
+    recording: MessageRecording,
+    timezone: str,
+    kind: NumberKind = NumberKind.POWER,
+    *,
+    is_channel: bool = False,
 ) -> Candidate | None:
     """Return ``source`` with the values that it reads from ``recording``; None if it reads no power."""
     try:
@@ -109,7 +125,9 @@ def read_by(
     if not devices:
         return None
     n_terms = max((len(one) for one in settings.sources[0].sums), default=1)
-    return Candidate(source, devices, frozenset(topics), n_terms=n_terms, arrivals_s=arrivals_s, kind=kind)
+    return Candidate(
+        source, devices, frozenset(topics), n_terms=n_terms, arrivals_s=arrivals_s, kind=kind, is_channel=is_channel
+    )
 
 
 def read_numbers(
@@ -151,7 +169,7 @@ def _parts_in(candidate: Candidate) -> list[str]:
     return [term.path for term in parse_sum(value)] if isinstance(value, str) else []
 
 
-def _pattern(name: str, preset: dict[str, Any], topic: str) -> Iterator[str]:
+def matching_patterns(name: str, preset: dict[str, Any], topic: str) -> Iterator[str]:
     """Yield the preset's topic with the prefix of ``topic``, if they match."""
     pattern, levels = preset["topic"].split("/"), topic.split("/")
     n_before = len(levels) - len(pattern)
