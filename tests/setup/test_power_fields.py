@@ -84,7 +84,7 @@ def test_guess_merges_all_messages_of_a_topic() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("payload", ["231", '{"value": 231}'])
 def test_guess_ignores_other_quantities_below_a_power(topic: str, payload: str) -> None:
-    assert found(recording_of((topic, payload))) == []
+    assert [one for one in found(recording_of((topic, payload))) if not one.is_counter] == []
 
 
 def test_choice_takes_no_other_quantity_of_a_filter() -> None:

@@ -59,8 +59,8 @@ _CLEAR = "\r\x1b[K"
     "--unit",
     "units",
     multiple=True,
-    type=click.Choice(["W", "kW"], case_sensitive=False),
-    help="Unit that the meter sends; give it once, or once for each meter.",
+    type=click.Choice(["W", "kW", "Wh", "kWh"], case_sensitive=False),
+    help="Unit that the meter sends, Wh or kWh for an energy counter; give it once, or once for each meter.",
 )
 @click.option(
     "--device",

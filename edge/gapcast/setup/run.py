@@ -20,7 +20,7 @@ from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.source_preview import preview
 from gapcast.setup.meters.meter_search import MeterSearch
 from gapcast.setup.meters.preset_answers import PresetAnswers
-from gapcast.setup.meters.source_questions import UNITS, SourceQuestions
+from gapcast.setup.meters.source_questions import COUNTER_UNITS, UNITS, SourceQuestions
 from gapcast.setup.next_steps import next_steps
 from gapcast.setup.prompts import Prompts
 from gapcast.setup.time_zone import system_time_zone
@@ -145,7 +145,9 @@ class Setup:
                         self._show(f"  ! {_NATIVE_UNIT}")
                         continue
                     which = "the meter" if len(sources) == 1 else source.get("device") or source.get("preset")
-                    source["unit"] = prompts.text(f"Which unit does {which} send?", source.get("unit"), "--unit", UNITS)
+                    given = source.get("unit")
+                    choices = COUNTER_UNITS if given in COUNTER_UNITS else UNITS
+                    source["unit"] = prompts.text(f"Which unit does {which} send?", given, "--unit", choices)
                 if all(map(_is_native, sources)):
                     return
 

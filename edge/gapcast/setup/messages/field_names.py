@@ -34,6 +34,8 @@ _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
 _INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 #: A household's power is rarely above this number in kW, and rarely below it in W.
 _LEAST_W = 10.0
+#: A household's counter is rarely above this number in kWh: it takes decades.
+_LEAST_WH = 200_000.0
 
 
 def words_of(name: str) -> frozenset[str]:
@@ -124,6 +126,15 @@ def likely_unit(numbers: Sequence[float]) -> str:
     ('W', 'kW')
     """
     return "W" if max(map(abs, numbers), default=0.0) >= _LEAST_W else "kW"
+
+
+def likely_energy_unit(counts: Sequence[float]) -> str:
+    """Return the likely unit of a household's energy counters.
+
+    >>> likely_energy_unit([12_345.6]), likely_energy_unit([12_345_600])
+    ('kWh', 'Wh')
+    """
+    return "Wh" if max(map(abs, counts), default=0.0) >= _LEAST_WH else "kWh"
 
 
 def device_in(topic: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
+from gapcast.core.documents.message_format import counted
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.setup.messages.message_recording import MessageRecording
@@ -27,6 +28,9 @@ def preview(
     units, clocks = [], []
     for name, samples in sorted(listener.devices.items()):
         if not samples.powers_kw:
+            if samples.needs_several:
+                messages = counted(samples.n_messages, "message")
+                show(f"  {name}: no power yet ({messages}): a counter needs two counts, a sum all of its parts")
             continue
         show(f"  {name}: {samples.powers_kw[-1]:.3f} kW ({len(samples.powers_kw)} messages)")
         if warning := plausibility_warning(samples.powers_kw):

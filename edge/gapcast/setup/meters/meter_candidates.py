@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
 from gapcast.presets import presets
-from gapcast.setup.messages.field_names import device_in, unit_in
+from gapcast.setup.messages.field_names import device_in, energy_unit_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind
 from gapcast.setup.meters.channels import with_channels
 from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
-from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers, recognize_presets, single_meters
+from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_source, recognize_presets, single_meters
 from gapcast.setup.topics import EVERYTHING, filter_of, has_wildcard, is_single_topic, is_within
 
 
@@ -34,12 +35,14 @@ def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -
         return _narrowed(known, topic, recorded, timezone)
     if meter.value is not None:
         sources = _sources_with_value(meter, recorded)
-        return [found for one, kind in sources if (found := _read(one, recorded, timezone, kind))]
-    known = with_channels(recognize_presets(recorded, timezone), recorded, timezone)
+        return [found for one, kind in sources if (found := read_source(one, recorded, timezone, kind))]
+    is_counter = meter.unit in COUNTERS
+    known = [] if is_counter else with_channels(recognize_presets(recorded, timezone), recorded, timezone)
     recognized = {one for candidate in known for one in candidate.topics}
-    guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any)
+    guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any, counters=is_counter)
     if meter.unit is not None:
-        guessed = [one if one.unit_known else _with_unit(one, meter.unit, recorded, timezone) for one in guessed]
+        guessed = [_with_unit(one, meter.unit, recorded, timezone) for one in guessed]
+        guessed.sort(key=lambda candidate: candidate.kind)
     return _narrowed(known, topic, recorded, timezone) + _with_pattern(guessed, topic, recorded, timezone)
 
 
@@ -55,7 +58,8 @@ def source_of_value(topic: str, value: str, unit: str | None) -> dict[str, Any]:
         source["device"] = "home" if PART in levels else device_in(topic)
     if PART in levels:
         source["format"] = "number"
-    known_unit = unit or unit_in(value.rpartition(".")[2])
+    name = value.rpartition(".")[2]
+    known_unit = unit or unit_in(name) or energy_unit_in(name)
     return source | {"value": value} | ({"unit": known_unit} if known_unit else {})
 
 
@@ -89,15 +93,12 @@ def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Itera
         yield of_each | {"part_value": field.path} | ({"unit": unit} if unit else {}), field.kind
 
 
-def _read(
-    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
-) -> Candidate | None:
-    read = read_by if "unit" in source or "preset" in source else read_numbers
-    return read(source, recording, timezone, kind)
-
-
 def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, timezone: str) -> Candidate:
-    return read_by(candidate.source | {"unit": unit}, recording, timezone, candidate.kind) or candidate
+    """Return the candidate with the given unit; a counter in watts is not what its name says."""
+    if candidate.unit_known and candidate.is_counter == (unit in COUNTERS):
+        return candidate
+    kind = NumberKind.OTHER if candidate.is_counter and unit not in COUNTERS else candidate.kind
+    return read_source(candidate.source | {"unit": unit}, recording, timezone, kind) or candidate
 
 
 def _narrowed(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
@@ -119,7 +120,7 @@ def _with_pattern(found: list[Candidate], topic: str, recording: MessageRecordin
         }
         if repr(source) in joined:
             continue
-        whole = _read(source, recording, timezone)
+        whole = read_source(source, recording, timezone, candidate.kind)
         if whole is not None:
             joined[repr(source)] = replace(whole, unit_known=candidate.unit_known, kind=candidate.kind)
     return list(joined.values())

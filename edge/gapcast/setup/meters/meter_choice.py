@@ -138,7 +138,8 @@ def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
         msg = f"no number of {first.pattern} has the name of a power: {paths}"
         raise SettingsError(msg)
     if len(likely) > 1:
-        msg = f"several numbers of {first.pattern} may be its power: {paths}"
+        quantity = "energy counter" if first.is_counter else "power"
+        msg = f"several numbers of {first.pattern} may be its {quantity}: {paths}"
         raise SettingsError(msg)
     return first
 
@@ -148,6 +149,9 @@ def _overlap(chosen: Sequence[Candidate]) -> bool:
 
 
 def _powers(candidate: Candidate) -> str:
-    unit = " kW" if candidate.unit_known else ""
-    shown = [f"{name} {power:.3f}{unit}" if unit else f"{name} {power:g}" for name, power in candidate.devices.items()]
+    unit = f" {candidate.source.get('unit', '')}".rstrip() + " (energy counter)" if candidate.is_counter else ""
+    if candidate.unit_known and not unit:
+        shown = [f"{name} {power:.3f} kW" for name, power in candidate.devices.items()]
+    else:
+        shown = [f"{name} {number:.10g}{unit}" for name, number in candidate.devices.items()]
     return listed(shown, _SHOWN_POWERS)

@@ -30,7 +30,8 @@ class SumTerm(NamedTuple):
 
 def sum_of(terms: Sequence[SumTerm], recording: MessageRecording, timezone: str) -> Candidate | None:
     """Return the candidate that reads the sum of these meters, None if a source cannot."""
-    source = _source_of(terms)
+    are_counters = any(term.candidate.is_counter for term in terms)  # they count until different times
+    source = None if are_counters else _source_of(terms)
     if source is None:
         return None
     topics = frozenset(topic for term in terms for topic in term.candidate.topics)

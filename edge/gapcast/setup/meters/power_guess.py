@@ -10,50 +10,59 @@ from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
-from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers
+from gapcast.setup.meters.preset_recognition import Candidate, read_source
 
-#: Maximum number of fields of a topic that may be powers, and of others; and of meters in a list.
-_MAX_POWERS, _MAX_OTHERS, _MAX_LISTED = 32, 8, 4
+#: Maximum number of fields of a topic that may be powers or counters, and of others; and of meters in a list.
+_MAX_NAMED, _MAX_OTHERS, _MAX_LISTED = 32, 8, 4
 
 
 def guess_power_sources(
-    recording: MessageRecording, timezone: str, known: Collection[str], *, any_name: bool
+    recording: MessageRecording, timezone: str, known: Collection[str], *, any_name: bool, counters: bool = False
 ) -> list[Candidate]:
-    """Return candidates on topics other than ``known``, likeliest first; with ``any_name``, every number is one."""
+    """Return candidates on topics other than ``known``, likeliest first; with ``any_name``, every number is one.
+
+    With ``counters``, energy counters; else these only if there is no power.
+    """
     found = []
     for topic in sorted(set(recording.of_topic) - set(known)):
         of_topic = recording.on(topic.__eq__)
         payloads = [received.publication.payload for received in of_topic.in_order()]
-        for source, kind in _sources(topic, payloads, any_name=any_name):
-            is_unit_known = "unit" in source or "preset" in source
-            candidate = (read_by if is_unit_known else read_numbers)(source, of_topic, timezone, kind)
+        for source, kind in _sources(topic, payloads, any_name=any_name, counters=counters):
+            candidate = read_source(source, of_topic, timezone, kind)
             if candidate is not None:
                 found.append(candidate)
-    return sorted(found, key=lambda candidate: candidate.kind)
+    found.sort(key=lambda candidate: candidate.kind)
+    has_power = bool(known) or (bool(found) and found[0].kind < NumberKind.ENERGY)
+    return [one for one in found if one.kind < NumberKind.ENERGY] if has_power and not any_name else found
 
 
-def likely_fields(topic: str, payloads: Sequence[bytes], *, any_name: bool) -> list[NumberField]:
-    """Return the numbers of a topic that may be its power: those of the likeliest kind, or every one."""
+def likely_fields(
+    topic: str, payloads: Sequence[bytes], *, any_name: bool, counters: bool = False
+) -> list[NumberField]:
+    """Return the numbers of a topic that may be its power, or its energy: those of the likeliest kind, or every one."""
     fields = number_fields(topic, payloads)
+    if counters:
+        fields = [field for field in fields if field.kind >= NumberKind.ENERGY]
+    named = [field for field in fields if field.kind is not NumberKind.OTHER]
     if not any_name:
-        fields = [field for field in fields if field.kind is fields[0].kind and field.kind in _OFFERED]
-    powers = [field for field in fields if field.kind is not NumberKind.OTHER]
-    return powers[:_MAX_POWERS] + [field for field in fields if field.kind is NumberKind.OTHER][:_MAX_OTHERS]
+        return [field for field in named if field.kind is named[0].kind][:_MAX_NAMED]
+    return named[:_MAX_NAMED] + [field for field in fields if field.kind is NumberKind.OTHER][:_MAX_OTHERS]
 
 
-_OFFERED = frozenset({NumberKind.POWER, NumberKind.MAYBE_POWER})
-
-
-def _sources(topic: str, payloads: Sequence[bytes], *, any_name: bool) -> Iterator[tuple[dict[str, Any], NumberKind]]:
+def _sources(
+    topic: str, payloads: Sequence[bytes], *, any_name: bool, counters: bool
+) -> Iterator[tuple[dict[str, Any], NumberKind]]:
     own = {"topic": topic, "device": device_in(topic)}
     documents = [document for payload in reversed(payloads) if (document := document_of(payload))]
-    known = {name: document for document in reversed(documents) for name in _presets_by_value(document)}
+    known = (
+        {} if counters else {name: document for document in reversed(documents) for name in _presets_by_value(document)}
+    )
     for name, document in known.items():
         for value in _values_of(presets()[name]["value"], document):
             yield {"preset": name} | own | value, NumberKind.POWER
     if known:
         return
-    for field in likely_fields(topic, payloads, any_name=any_name):
+    for field in likely_fields(topic, payloads, any_name=any_name, counters=counters):
         yield own | ({"value": field.path} if field.path else {"format": "number"}) | _unit_of(field), field.kind
 
 

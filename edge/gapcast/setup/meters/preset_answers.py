@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError
+from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.mqtt.sources.source_topics import PART
@@ -129,8 +130,19 @@ def _problem_of(meter: MeterAnswer) -> str | None:
         return f"--topic: {problem}"
     if meter.topic is not None and PART in meter.topic.split("/") and meter.value is None and meter.preset is None:
         return f"--topic: {meter.topic!r} needs --value, the sum of its parts, such as 'a + b'"
+    if meter.unit in COUNTERS and (problem := _counter_problem(meter)) is not None:
+        return f"--unit {meter.unit}: {problem}"
     try:
         _ = parse_sum(meter.value) if meter.value is not None else ()
     except ValueError as error:
         return f"--value: {error}"
+    return None
+
+
+def _counter_problem(meter: MeterAnswer) -> str | None:
+    """Return why the meter cannot be an energy counter, None if it can."""
+    if meter.preset is not None and meter.value is None and "value" in presets()[meter.preset]:
+        return f"the preset {meter.preset} reads a power: name the energy counter with --value"
+    if meter.topic is not None and PART in meter.topic.split("/"):
+        return "energy counters on several topics cannot be added up: read their powers (W, kW)"
     return None

@@ -10,6 +10,7 @@ from typing import Any
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
+from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
@@ -17,6 +18,8 @@ from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
 
+#: Wide enough for the counts of energy counters, which are read as W.
+_COUNTER_LIMITS_KW = (-1e6, 1e6)
 #: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
 _PER_TOPIC = "home-assistant"
 
@@ -59,6 +62,11 @@ class Candidate:
         return path
 
     @property
+    def is_counter(self) -> bool:
+        """Whether it reads an energy counter; then ``devices`` holds counts."""
+        return self.source.get("unit") in COUNTERS or (self.kind is NumberKind.ENERGY and not self.unit_known)
+
+    @property
     def is_likely(self) -> bool:
         """Whether it is a power by its name, or the only number of a message."""
         return self.kind is not NumberKind.OTHER or self.number is None
@@ -86,9 +94,9 @@ def recognize_presets(
             source = {"preset": name} | ({} if topic == preset["topic"] else {"topic": topic}) | dict(own_keys or {})
             if name == _PER_TOPIC:
                 source["device"] = topic.split("/")[-2]
-            candidate = read_by(source, recording, timezone)
+            candidate = read_source(source, recording, timezone)
             if candidate is None and "time" in preset:  # the meter's clock may never have been set
-                candidate = read_by(source | {"time_form": "arrival"}, recording, timezone)
+                candidate = read_source(source | {"time_form": "arrival"}, recording, timezone)
             if candidate is not None:
                 found.append(candidate)
     return sorted(found, key=lambda candidate: -candidate.n_terms)
@@ -101,10 +109,12 @@ def read_by(
     kind: NumberKind = NumberKind.POWER,
     *,
     is_channel: bool = False,
+    limits_kw: tuple[float, float] | None = None,
 ) -> Candidate | None:
     """Return ``source`` with the values that it reads from ``recording``; None if it reads no power."""
+    limits = {"min_kw": limits_kw[0], "max_kw": limits_kw[1]} if limits_kw else {}
     try:
-        settings = Settings.model_validate({"sources": [source], "site": {"timezone": timezone}})
+        settings = Settings.model_validate({"sources": [source], "site": {"timezone": timezone}, "limits": limits})
     except ValueError:
         return None
     try:
@@ -133,12 +143,21 @@ def read_by(
 def read_numbers(
     source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
 ) -> Candidate | None:
-    """Return the candidate of a source without a unit, with the raw numbers of its messages."""
-    as_watts = read_by(source | {"unit": "W"}, recording, timezone, kind)
+    """Return the candidate of a source without a unit, or of an energy counter, with the numbers of its messages."""
+    limits_kw = _COUNTER_LIMITS_KW if kind is NumberKind.ENERGY or source.get("unit") in COUNTERS else None
+    as_watts = read_by(source | {"unit": "W"}, recording, timezone, kind, limits_kw=limits_kw)
     if as_watts is None:
         return None
     numbers = {name: 1_000 * power_kw for name, power_kw in as_watts.devices.items()}
-    return replace(as_watts, source=source, devices=numbers, unit_known=False)
+    return replace(as_watts, source=source, devices=numbers, unit_known="unit" in source)
+
+
+def read_source(
+    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
+) -> Candidate | None:
+    """Return the candidate of a source: its powers, or its numbers if the unit is unknown, or that of a counter."""
+    has_power = source["unit"] not in COUNTERS if "unit" in source else "preset" in source
+    return (read_by if has_power else read_numbers)(source, recording, timezone, kind)
 
 
 def single_meters(candidate: Candidate, recording: MessageRecording, timezone: str) -> list[Candidate]:
@@ -156,9 +175,9 @@ def single_meters(candidate: Candidate, recording: MessageRecording, timezone: s
         match = SourceTopic.parse("", candidate.pattern, device, _parts_in(candidate)).match(topic)
         if match is not None:
             by_topic.setdefault("/".join(fixed), match.device)
-    recorded, read = recording.on(candidate.topics.__contains__), read_by if candidate.unit_known else read_numbers
+    recorded = recording.on(candidate.topics.__contains__)
     found = (
-        read(candidate.source | {"topic": topic, "device": name}, recorded, timezone)
+        read_source(candidate.source | {"topic": topic, "device": name}, recorded, timezone, candidate.kind)
         for topic, name in by_topic.items()
     )
     return [one for one in found if one is not None]

@@ -9,7 +9,7 @@ from typing import Any
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
 from gapcast.presets import presets
-from gapcast.setup.messages.field_names import likely_unit
+from gapcast.setup.messages.field_names import likely_energy_unit, likely_unit
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.meter_candidates import source_of_value
 from gapcast.setup.meters.meter_search import ChosenMeter
@@ -19,7 +19,7 @@ from gapcast.setup.meters.sending_interval import with_interval
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import has_wildcard
 
-UNITS = ("W", "kW")
+UNITS, COUNTER_UNITS = ("W", "kW"), ("kWh", "Wh")
 _MEASURED, _BOTH = ("house", "plug"), "both"
 _PLUG = re.compile(r"plug|steckdose|socket|prise", re.IGNORECASE)
 _ABOUT_PLUGS = (
@@ -70,9 +70,10 @@ class SourceQuestions:
             source["unit"] = unit
         elif not candidate.unit_known:
             name, number = next(iter(candidate.devices.items()))
-            likely = likely_unit([*candidate.devices.values()]) if self._prompts.is_interactive else None
-            question = f"{name} sends {number:g}: is that in W or kW?"
-            source["unit"] = self._prompts.text(question, likely, "--unit", UNITS)
+            units, likely = (COUNTER_UNITS, likely_energy_unit) if candidate.is_counter else (UNITS, likely_unit)
+            default = likely([*candidate.devices.values()]) if self._prompts.is_interactive else None
+            question = f"{name} sends {number:.10g}: is that in {' or '.join(units)}?"
+            source["unit"] = self._prompts.text(question, default, "--unit", units)
         return source
 
     def _with_name(
