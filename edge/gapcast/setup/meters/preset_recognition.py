@@ -12,6 +12,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
+from gapcast.core.readings.reading import is_device_id
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import may_be_power
@@ -204,3 +205,29 @@ def matching_patterns(name: str, preset: dict[str, Any], topic: str) -> Iterator
         yield "/".join((*levels[:n_before], *pattern))
     elif may_be_power(levels[-2]):
         yield topic
+
+
+def needs_name(preset: str, topic: str) -> bool:
+    """Return whether a source with this preset and topic needs the name of its device.
+
+    >>> needs_name("tasmota", "tele/dryer/SENSOR"), needs_name("p1-esp", "p1/{part}")
+    (True, False)
+    """
+    return DEVICE not in topic.split("/") and not presets()[preset].get("device")
+
+
+def device_by(preset: str, topic: str) -> str | None:
+    """Return the device that a topic without ``{device}`` has as the preset's; None if it does not match.
+
+    >>> device_by("tasmota", "cellar/tele/dryer/SENSOR"), device_by("shelly-gen1", "shellies/x/emeter/1/power")
+    ('dryer', 'x-1')
+    """
+    pattern = presets()[preset]["topic"].split("/")
+    levels = dict(zip(reversed(pattern), reversed(topic.split("/")), strict=False))
+    if any(level != levels.get(level) for level in pattern if level not in {DEVICE, CHANNEL, PART}):
+        return None
+    channel = levels.get(CHANNEL, "").replace(":", "_")
+    if levels.get(DEVICE) == PART:  # each part is a meter
+        return "home"
+    name = levels.get(DEVICE, "") + (f"-{channel}" if channel else "")
+    return name if is_device_id(name.replace(CHANNEL, "x")) else None

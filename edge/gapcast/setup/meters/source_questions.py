@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.sources.source_topics import DEVICE, PART
+from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import likely_energy_unit, likely_unit
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.meter_candidates import source_of_value
 from gapcast.setup.meters.meter_search import ChosenMeter
 from gapcast.setup.meters.preset_answers import MeterAnswer, device_problem
-from gapcast.setup.meters.preset_recognition import Candidate, single_meters
+from gapcast.setup.meters.preset_recognition import Candidate, device_by, needs_name, single_meters
 from gapcast.setup.meters.sending_interval import with_interval
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import has_wildcard
@@ -112,6 +112,16 @@ class SourceQuestions:
             lambda name: device_problem(name, self._taken),
         )  # fmt: skip
 
+    def _ask_name_for(self, preset: str, topic: str) -> str:
+        """Return the name of a device whose topic has no level for it: that of the preset's topic, or from a prompt."""
+        default = device_by(preset, topic)
+        if self._prompts.is_interactive and CHANNEL not in topic.split("/"):
+            return self._ask_name(default or "home")
+        if default is None:
+            msg = f"--device: {topic!r} has no {DEVICE}, and does not match the preset {preset}: name the device"
+            raise SettingsError(msg)
+        return default
+
     def _reserve(self, name: str) -> None:
         """Reserve the name of a device; two meters with one name would be read as one."""
         if (problem := device_problem(name, self._taken)) is not None:
@@ -128,7 +138,9 @@ class SourceQuestions:
         preset = meter.preset
         if preset is None and (topic is None or (meter.value is None and self._prompts.is_interactive)):
             preset = self._prompts.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
-        if given is not None:
+        if given is None and preset is not None and topic is not None and needs_name(preset, topic):
+            given = self._ask_name_for(preset, topic)
+        if given is not None and CHANNEL not in given:
             self._reserve(given)
         if preset is not None:
             own = {"topic": topic, "device": given, "value": meter.value, "unit": meter.unit}
