@@ -15,13 +15,10 @@ from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers
 from gapcast.setup.meters.preset_recognition import Candidate
+from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
 from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
-
-_SHOWN = 12
-#: A wait that is long enough for three messages of a meter that sends every five minutes, s.
-_LONG_WAIT_S = 700
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +113,16 @@ class MeterSearch:
         elif recording.of_topic:
             what = f" as {meter.title} reads it" if meter.is_given else ""
             self._show(f"None of these looks like a power reading{what}:")
-            for name in sorted(recording.of_topic)[:_SHOWN]:
-                payload = recording.of_topic[name].newest.publication.payload[:60].decode("utf-8", "replace")
-                self._show(f"  {name}  {payload}")
-        if not self._prompts.is_interactive:
-            what = f" for {meter.title}" if meter.is_given else ""
-            msg = (
-                f"no meter was detected{what} within {self._answers.wait_s:g} s, nothing was written: "
-                f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes "
-                "(--wait 0 writes without waiting for a meter)"
-            )
-            raise BrokerError(msg)
+            for line in shown_messages(recording):
+                self._show(line)
+        if self._prompts.is_interactive:
+            for hint in (tasmota_hint(recording, meter), field_hint(recording)):
+                if hint is not None:
+                    self._show(hint[0].upper() + hint[1:])
+            return
+        what = f" for {meter.title}" if meter.is_given else ""
+        msg = (
+            f"no meter was detected{what} within {self._answers.wait_s:g} s, nothing was written: "
+            f"{advice(recording, meter)} (--wait 0 writes without waiting for a meter)"
+        )
+        raise BrokerError(msg)

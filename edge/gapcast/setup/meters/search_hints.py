@@ -1,0 +1,73 @@
+"""What to do if no meter was detected: wait for the slow ones, or name the field of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gapcast.core.documents.message_format import listed
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.number_fields import number_fields
+from gapcast.setup.meters.preset_answers import MeterAnswer
+
+_SHOWN, _SHOWN_PATHS, _SHOWN_DEVICES = 12, 8, 5
+#: A wait that is long enough for three messages of a meter that sends every five minutes, s.
+_LONG_WAIT_S = 700
+#: A wait that is long enough for one message of a Tasmota device, which sends every 300 s by default, s.
+_TASMOTA_WAIT_S = 310
+_TASMOTA_PREFIXES = frozenset({"tele", "stat"})
+_TASMOTA_SENDS = frozenset({"LWT", "STATE", "RESULT", "POWER", "POWER1", "SENSOR"})
+
+
+def shown_messages(recording: MessageRecording) -> Iterator[str]:
+    """Yield a line for each topic, with its newest message, and another with the paths of its numbers."""
+    for topic in sorted(recording.of_topic)[:_SHOWN]:
+        payload = recording.of_topic[topic].newest.publication.payload[:60].decode("utf-8", "replace")
+        yield f"  {topic}  {payload}"
+        if paths := _paths_of(topic, recording):
+            yield f"    numbers: {listed(paths, _SHOWN_PATHS)}"
+
+
+def tasmota_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
+    """Return what to do for Tasmota devices, which send a power every 300 s; None if there are none.
+
+    >>> tasmota_hint(MessageRecording(), MeterAnswer("tele/dryer/SENSOR"))
+    'Tasmota device dryer sends every 300 s by default: enter `TelePeriod 10` on its console, or pass --wait 310'
+    """
+    topics = [*recording.of_topic, meter.topic or ""]
+    levels = [(topic.split("/"), topic) for topic in topics]
+    names = sorted({
+        one[-2]
+        for one, topic in levels
+        if one[0] in _TASMOTA_PREFIXES and one[-1] in _TASMOTA_SENDS and len(one) > 2 and "{" not in topic  # noqa: PLR2004
+    })  # fmt: skip
+    names = [name for name in names if name not in {"+", "#"}]
+    is_discovered = any(topic.startswith("tasmota/discovery/") for topic in topics)
+    if not names and not is_discovered and meter.preset != "tasmota":
+        return None
+    who = f"device{'s' * (len(names) > 1)} {listed(names, _SHOWN_DEVICES)}" if names else "devices"
+    does = "sends" if len(names) == 1 else "send"
+    how = f"enter `TelePeriod 10` on its console, or pass --wait {_TASMOTA_WAIT_S}"
+    return f"Tasmota {who} {does} every 300 s by default: {how}"
+
+
+def field_hint(recording: MessageRecording) -> str | None:
+    """Return how to name the field of a message, None if no message has a number."""
+    has_number = any(number_fields(topic, _payloads(topic, recording)) for topic in recording.of_topic)
+    return "name the field if one of them is the power: --topic T --value PATH --unit W" if has_number else None
+
+
+def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
+    """Return what to do if no meter was detected."""
+    if hint := tasmota_hint(recording, meter):
+        return hint
+    if (hint := field_hint(recording)) and meter.preset is None:
+        return f"{hint}; or listen longer (--wait)"
+    return f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes"
+
+
+def _paths_of(topic: str, recording: MessageRecording) -> list[str]:
+    return [field.path for field in number_fields(topic, _payloads(topic, recording)) if field.path]
+
+
+def _payloads(topic: str, recording: MessageRecording) -> list[bytes]:
+    return [received.publication.payload for received in recording.of_topic[topic]]

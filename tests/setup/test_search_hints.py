@@ -1,0 +1,68 @@
+"""What setup says if it detects no meter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
+from tests.setup.conftest import TEMPERATURE, Script, Setup, sending
+from tests.setup.test_preset_recognition import recording_of
+from tests.support.brokers import MosquittoBroker
+from tests.support.ports import LOOPBACK
+
+LWT = ("tele/dryer/LWT", "Online")
+SENTENCE = "Tasmota device dryer sends every 300 s by default: enter `TelePeriod 10` on its console, or pass --wait 310"
+
+
+@pytest.mark.parametrize("messages", [[LWT], [LWT, ("stat/dryer/POWER", "ON")], [("tele/dryer/STATE", "{}")]])
+def test_hint_names_tasmota_and_its_period(messages: list[tuple[str, str]]) -> None:
+    assert tasmota_hint(recording_of(*messages), MeterAnswer()) == SENTENCE
+    assert advice(recording_of(*messages, TEMPERATURE), MeterAnswer()) == SENTENCE
+
+
+@pytest.mark.parametrize("meter", [MeterAnswer(preset="tasmota"), MeterAnswer("tele/+/SENSOR", "tasmota")])
+def test_hint_for_tasmota_without_any_message(meter: MeterAnswer) -> None:
+    hint = tasmota_hint(MessageRecording(), meter)
+    assert hint == SENTENCE.replace("device dryer sends", "devices send")
+
+
+def test_hint_names_the_field_if_messages_have_numbers() -> None:
+    recording = recording_of(TEMPERATURE)
+    assert tasmota_hint(recording, MeterAnswer()) is None
+    assert advice(recording, MeterAnswer()).startswith("name the field if one of them is the power: --topic T --value")
+    assert [*shown_messages(recording)][1] == "    numbers: temperature, linkquality, battery"
+    assert field_hint(recording_of(("a/b", "on"))) is None
+
+
+def test_hint_without_numbers_is_to_listen_longer() -> None:
+    assert advice(MessageRecording(), MeterAnswer()).startswith("listen longer, such as --wait 700")
+    assert advice(recording_of(TEMPERATURE), MeterAnswer(preset="p1-esp")).startswith("listen longer, such as --wait")
+
+
+@pytest.mark.mosquitto
+@pytest.mark.e2e
+def test_setup_unattended_advises_on_what_it_received(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
+    arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}"]
+    with sending(mosquitto, [TEMPERATURE]):
+        done = script(*arguments, enough=5)
+    assert done.returncode == 1
+    assert "name the field if one of them is the power: --topic T --value PATH --unit W" in done.stderr
+    assert "numbers: temperature, linkquality, battery" in done.stdout
+    with sending(mosquitto, [LWT]):
+        slow = script(*arguments, enough=5)
+    assert SENTENCE in slow.stderr
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.mosquitto
+@pytest.mark.e2e
+def test_setup_advises_before_it_listens_again(setup: Setup, mosquitto: MosquittoBroker) -> None:
+    with sending(mosquitto, [LWT]), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
+        person.wait_for(" on 1 topic; ")
+        person.press_enter()
+        person.wait_for(SENTENCE)
+        person.wait_for("Listen again?")
