@@ -192,6 +192,18 @@ def test_check_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
     assert f"mosquitto_sub -h 127.0.0.1 -p {mosquitto.port} -v -t '#'; " in fix
 
 
+def test_check_no_message_of_a_slow_source(check: Check, mosquitto: MosquittoBroker) -> None:
+    _, lines = check(mosquitto.port, 0.05, sources=[{"preset": "tasmota"}])
+    assert "a source sends every 300 s, so try --wait 310; " in found(lines, "warn readings: ")[1]
+
+
+@pytest.mark.parametrize(("every_s", "wait_s"), [(5.0, 70.0), (300.0, 310.0)])
+def test_usual_wait_is_that_of_the_slowest_source(every_s: float, wait_s: float) -> None:
+    source = {"topic": "a/b", "device": "b", "format": "number", "every_s": every_s}
+    settings = Settings.model_validate({"sources": [source]})
+    assert readings.usual_wait_s(settings) == wait_s
+
+
 def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:
     with publishing(mosquitto, ("gap/home/reading", reading(now_minute(), 1.2)), ("gap/attic/reading", "0.4")):
         code, lines = check(mosquitto.port, GUARD_S)

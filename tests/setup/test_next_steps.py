@@ -44,3 +44,8 @@ def test_next_steps_name_a_certificate_that_the_service_cannot_read(*, ca_path: 
     access = BrokerAccess("pi", 8883, tls=True, ca_path=Path(ca_path))
     named = f"The service cannot read {ca_path}: copy it to /etc/gapcast, and set mqtt.tls.ca_path"
     assert (named in "\n".join(next_steps(Path("/etc/gapcast/gapcast.toml"), access))) is is_hidden
+
+
+def test_next_steps_wait_for_the_slowest_meter() -> None:
+    lines = [line.strip() for line in next_steps(Path("gapcast.toml"), BrokerAccess("pi", 1883), wait_s=310.0)]
+    assert "Test it    gapcast check --wait 310" in lines

@@ -17,12 +17,23 @@ from gapcast.core.documents.message_format import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 
+#: The interval of most meters, and a margin for a message that is late, s.
+_MINUTE_S, _MARGIN_S = 60.0, 10.0
 #: Maximum number of messages to read.
 _MAX_MESSAGES = 2_000
 #: Maximum number of devices in a sentence, or of problems shown.
 _SHOWN = 5
 #: Maximum number of meters with a line of their own.
 _MAX_METERS = 50
+
+
+def usual_wait_s(settings: Settings) -> float:
+    """Return how long to wait for a message of the slowest source, s."""
+    return _slowest_s(settings) + _MARGIN_S
+
+
+def _slowest_s(settings: Settings) -> float:
+    return max([_MINUTE_S, *(source.every_s for source in settings.sources)])
 
 
 def check_readings(inputs: CheckInput) -> Iterator[Finding]:
@@ -70,10 +81,10 @@ def _check_arrivals(inputs: CheckInput, listener: SampleListener) -> Iterator[Fi
     if not n_of_meters:
         command = mosquitto_command(settings.mqtt, "mosquitto_sub", "-v", "-t", "#")
         listing = f"list all messages with {command}; " if command else ""
-        fix = (
-            f"most meters send once a minute, so try --wait 70; {listing}a broker may also silently withhold topics "
-            "that this account has no permission to read"
-        )
+        least_s, every_s = usual_wait_s(settings), _slowest_s(settings)
+        every = "most meters send once a minute" if every_s <= _MINUTE_S else f"a source sends every {every_s:g} s"
+        longer = f"{every}, so try --wait {least_s:g}; " if inputs.wait_s < least_s else ""
+        fix = f"{longer}{listing}a broker may also silently withhold topics that this account has no permission to read"
         yield warn("readings", f"no message on {topics} within {inputs.wait_s:g} s", fix)
     elif names:
         n_messages = counted(n_of_meters, "message")

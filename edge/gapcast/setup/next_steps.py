@@ -16,10 +16,11 @@ from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
 _UNITS = "/etc/systemd/system/"
 
 
-def next_steps(config: Path, access: BrokerAccess, *, by_sudo: bool = False) -> Iterator[str]:
+def next_steps(config: Path, access: BrokerAccess, *, wait_s: float = 70, by_sudo: bool = False) -> Iterator[str]:
     """Yield lines: what was written, and how to test, run and install the service.
 
-    ``by_sudo``: the files are root's, and the account that enters the next commands cannot read the password.
+    ``wait_s``: how long to wait for the slowest meter. ``by_sudo``: the files are root's, and the account that enters
+    the next commands cannot read the password.
     """
     named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
     password = config.parent / PASSWORD_FILE
@@ -36,7 +37,7 @@ def next_steps(config: Path, access: BrokerAccess, *, by_sudo: bool = False) -> 
     subscribe = mosquitto_command(MqttSettings(**access.section()), "mosquitto_sub", "-v", "-t", "gap/+/forecast")
     yield f"\nWritten to {config}{secret}.\n"
     sudo, of_service = ("sudo ", "sudo env STATE_DIRECTORY=/var/lib/gapcast ") if by_sudo else ("", "")
-    yield f"Test it    {sudo}gapcast check{named} --wait 70"
+    yield f"Test it    {sudo}gapcast check{named} --wait {wait_s:g}"
     yield f"Import     {of_service}gapcast import FILE --device NAME{named}   (optional: learn from past weeks first)"
     if not by_sudo:  # a service is not run by root
         yield f"Run it     gapcast run{named}"

@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gapcast.check.readings import usual_wait_s
 from gapcast.config.files.secret_file import read_secret
 from gapcast.config.loader import load
+from gapcast.config.settings import Settings
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
 from gapcast.presets import presets
@@ -71,8 +73,8 @@ class Setup:
         if not prompts.confirm(f"Write this to {answers.config}?", default=True):
             self._show("Nothing was written.")
             return
-        self._write(text, access.password)
-        for line in next_steps(answers.config, access, by_sudo="SUDO_USER" in self._environment):
+        wait_s = usual_wait_s(self._write(text, access.password))
+        for line in next_steps(answers.config, access, wait_s=wait_s, by_sudo="SUDO_USER" in self._environment):
             self._show(line)
 
     def _confirm_replacement(self) -> None:
@@ -162,7 +164,8 @@ class Setup:
 
     # --- output -------------------------------------------------------------------------------
 
-    def _write(self, text: str, password: str | None) -> None:
+    def _write(self, text: str, password: str | None) -> Settings:
+        """Write the configuration and the password; return it as ``gapcast run`` will read it."""
         config = self._answers.config
         if password:
             file = config.parent / PASSWORD_FILE
@@ -171,7 +174,7 @@ class Setup:
         write(config, text, _WORLD, replacing=self._replacing)
         if former is not None:
             self._show(f"The former configuration is {former}: copy what you have added to it.")
-        load(config, {}, {})  # as gapcast run will do
+        return load(config, {}, {})
 
 
 def _contains(file: Path, password: str | None) -> bool:
