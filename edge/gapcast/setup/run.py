@@ -19,7 +19,7 @@ from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.broker.broker_connection import BrokerConnection
 from gapcast.setup.config_file import PASSWORD_FILE, check_writable, keep_former, toml_of, write
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.source_preview import preview
+from gapcast.setup.messages.source_preview import PreviewWarnings, preview
 from gapcast.setup.meters.meter_search import MeterSearch
 from gapcast.setup.meters.preset_answers import PresetAnswers
 from gapcast.setup.meters.source_questions import COUNTER_UNITS, UNITS, SourceQuestions
@@ -29,6 +29,8 @@ from gapcast.setup.time_zone import system_time_zone
 from gapcast.text.time_zone_names import similar_time_zones, time_zone_problem
 
 _WORLD, _OWNER = 0o644, 0o600
+#: Presets for what may be sent in another unit; a Tasmota or Shelly always sends W.
+_ASSUMED_UNIT = ("home-assistant", "esphome", "number")
 _NATIVE_UNIT = "gap/{device}/reading is in kW: let the meter send kW, or to another topic (docs/meters.md)"
 
 
@@ -126,9 +128,11 @@ class Setup:
         """Show what the configuration reads, and correct units and timestamps as the user answers."""
         prompts, sources = self._prompts, sections["sources"]
         while True:
-            units, clocks = self._preview(sections, recording)
+            units, clocks, implausible = self._preview(sections, recording)
             for warning in units + clocks:
                 self._show(f"  ! {warning}")
+            if not prompts.is_interactive:
+                self._check_units(sources, implausible)
             if not prompts.is_interactive or not recording.n_messages:
                 return
             timed = [one for one in sources if one.get("time_form") != "arrival" and _has_time(one)]
@@ -153,7 +157,18 @@ class Setup:
                 if all(map(_is_native, sources)):
                     return
 
-    def _preview(self, sections: dict[str, Any], recording: MessageRecording) -> tuple[list[str], list[str]]:
+    def _check_units(self, sources: list[dict[str, Any]], implausible: Mapping[str, str]) -> None:
+        """Raise :class:`SettingsError` for a power that is implausible in a unit that was assumed, not given."""
+        if all(meter.unit is not None for meter in self._answers.meters):
+            return
+        for source in sources:
+            topic = source.get("topic") or presets()[source["preset"]]["topic"]
+            is_assumed = source.get("preset", _ASSUMED_UNIT[0]) in _ASSUMED_UNIT
+            if is_assumed and topic in implausible:
+                msg = f"{implausible[topic]} (pass --unit W or --unit kW to confirm the unit)"
+                raise SettingsError(msg)
+
+    def _preview(self, sections: dict[str, Any], recording: MessageRecording) -> PreviewWarnings:
         without_password = sections | {"mqtt": {k: v for k, v in sections["mqtt"].items() if k != "password_file"}}
         try:
             if recording.n_messages:

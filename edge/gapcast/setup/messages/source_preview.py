@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median_low
-from typing import Any
+from typing import Any, NamedTuple
 
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
@@ -14,9 +14,15 @@ from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_
 from gapcast.setup.messages.message_recording import MessageRecording
 
 
-def preview(
-    sections: dict[str, Any], recording: MessageRecording, show: Callable[[str], None]
-) -> tuple[list[str], list[str]]:
+class PreviewWarnings(NamedTuple):
+    """What is doubtful in a preview, as sentences; and those on an implausible power, by the topic of the source."""
+
+    units: list[str]
+    clocks: list[str]
+    implausible: dict[str, str]
+
+
+def preview(sections: dict[str, Any], recording: MessageRecording, show: Callable[[str], None]) -> PreviewWarnings:
     """Show what the configuration reads from the recording; return warnings about units and about clocks.
 
     Raises pydantic's ``ValidationError`` or :class:`SettingsError` if the configuration is invalid.
@@ -26,6 +32,7 @@ def preview(
         if listener.reads(received.publication.topic):
             listener.receive(received)
     units, clocks = [], []
+    implausible: dict[str, str] = {}
     for name, samples in sorted(listener.devices.items()):
         if not samples.powers_kw:
             if samples.needs_several:
@@ -35,6 +42,7 @@ def preview(
         show(f"  {name}: {samples.powers_kw[-1]:.3f} kW ({len(samples.powers_kw)} messages)")
         if warning := plausibility_warning(samples.powers_kw):
             units.append(f"{name}: {warning}")
+            implausible.setdefault(samples.pattern, units[-1])
         ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
@@ -42,4 +50,4 @@ def preview(
             clocks.append(f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {fix}")
     for sentence, n in listener.rejected.most_common(3):
         units.append(f"{sentence} ({n} times)")
-    return units, clocks
+    return PreviewWarnings(units, clocks, implausible)
