@@ -23,4 +23,7 @@ def test_plausibility_accepts_little_power_of_a_single_load() -> None:
 )
 def test_plausibility_doubts_a_factor_of_a_thousand(powers_kw: list[float], words: str) -> None:
     assert plausibility_warning(powers_kw).startswith(words)
-    assert "set unit" in plausibility_warning(powers_kw)
+    fix = plausibility_warning(powers_kw).partition(": ")[2]
+    assert fix.startswith("check that this is the right channel or field; if the meter sends ")
+    assert "set unit = " in fix
+    assert "1000" not in fix, "no setting scales a power"

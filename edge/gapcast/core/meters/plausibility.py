@@ -9,6 +9,7 @@ from statistics import median
 _LARGE_KW = 20.0
 #: A meter and a router alone draw more than this.
 _SMALL_KW = 0.005
+_CHECK = "check that this is the right channel or field"
 
 
 def plausibility_warning(powers_kw: Sequence[float], *, is_house: bool = True) -> str:
@@ -19,13 +20,13 @@ def plausibility_warning(powers_kw: Sequence[float], *, is_house: bool = True) -
     >>> plausibility_warning([0.3, 2.1]), plausibility_warning([0.0, 0.0])
     ('', '')
     >>> plausibility_warning([75.0, 81.0])
-    '78 kW is high for a house: if the meter sends W, set unit = "W" or divide by 1000'
+    '78 kW is high for a house: check that this is the right channel or field; if the meter sends W, set unit = "W"'
     >>> plausibility_warning([0.00031])
-    '0.00031 kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
+    '0.00031 kW is very low: check that this is the right channel or field; if the meter sends kW, set unit = "kW"'
     """
     median_kw = median(map(abs, powers_kw)) if powers_kw else 0.0
     if median_kw > _LARGE_KW:
-        return f'{median_kw:g} kW is high for a house: if the meter sends W, set unit = "W" or divide by 1000'
+        return f'{median_kw:g} kW is high for a house: {_CHECK}; if the meter sends W, set unit = "W"'
     if is_house and 0 < median_kw < _SMALL_KW:
-        return f'{median_kw:.3g} kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
+        return f'{median_kw:.3g} kW is very low: {_CHECK}; if the meter sends kW, set unit = "kW"'
     return ""
