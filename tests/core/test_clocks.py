@@ -69,6 +69,39 @@ def test_clock_offset_of_local_times_names_the_zone(ahead_min: int, is_a_zone: b
     assert 'time_form = "local"' not in fix
 
 
+JULY_MS, JANUARY_MS = 1_782_900_000_000, 1_767_225_600_000
+
+
+@pytest.mark.parametrize(
+    ("zone", "now_ms", "ahead_min", "timezone"),
+    [
+        ("Europe/Berlin", JULY_MS, -60, '"Etc/GMT-1"'),
+        ("Europe/Berlin", JULY_MS, -58, '"Etc/GMT-1"'),
+        ("Europe/Dublin", JULY_MS, -60, '"Etc/GMT+0"'),
+        ("America/New_York", JULY_MS, -60, '"Etc/GMT+5"'),
+        ("Australia/Adelaide", JANUARY_MS, -60, "a zone without it"),
+        ("Australia/Lord_Howe", JANUARY_MS, -30, "a zone without it"),
+    ],
+)
+def test_clock_without_daylight_saving_names_its_rules(zone: str, now_ms: int, ahead_min: int, timezone: str) -> None:
+    fix = clock_fix(ahead_min, ZoneInfo(zone), now_ms)
+    assert fix.startswith("the meter's clock ignores daylight saving time: set its rules (Tasmota: Timezone 99, ")
+    assert fix.endswith(f"or set timezone of its source, not site.timezone, to {timezone}")
+
+
+@pytest.mark.parametrize(
+    ("zone", "now_ms", "ahead_min"),
+    [
+        ("Europe/Berlin", JANUARY_MS, -60),
+        ("Europe/Berlin", JULY_MS, 60),
+        ("Europe/Berlin", JULY_MS, -120),
+        ("Asia/Tokyo", JULY_MS, -60),
+    ],
+)
+def test_clock_offset_of_another_cause_is_not_daylight_saving(zone: str, now_ms: int, ahead_min: int) -> None:
+    assert clock_fix(ahead_min, ZoneInfo(zone), now_ms).startswith("the meter's local times are read as ")
+
+
 @pytest.mark.parametrize(
     ("ahead_min", "is_a_zone"),
     [(60, True), (-60, True), (121, True), (-118, True), (330, False), (90, False), (-1_440, False), (2, False)],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.reading import Reading, instant_of
 from gapcast.core.readings.samples import SampleCount
 from tests.support.approximate import approx
 from tests.support.sources import LONG_AGO_MS, SourceFeed
@@ -323,6 +323,17 @@ def test_source_reports_a_clock_offset_and_uses_the_time() -> None:
         feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + 64 * MINUTE), LONG_AGO_MS + 64 * MINUTE)
     assert [line["event"] for line in logs] == ["clock.right"]
     assert feed.statistics.n_clocks_off == 0
+
+
+def test_source_clock_that_ignores_daylight_saving_names_its_rules() -> None:
+    feed = SourceFeed({"preset": "tasmota", "every_s": 60}, site="Europe/Berlin")
+    with capture_logs() as logs:
+        for minute in range(4):
+            payload = f'{{"Time": "2026-07-01T13:0{minute}:00", "ENERGY": {{"Power": 500}}}}'
+            feed.send("tele/plug/SENSOR", payload, instant_of(f"2026-07-01T12:0{minute}:00Z"))
+    (line,) = logs
+    assert (line["event"], line["ahead_min"]) == ("clock.wrong", -60)
+    assert "the meter's clock ignores daylight saving time" in line["fix"]
 
 
 @pytest.mark.parametrize("began", ["2023-10-28T22:30:00+00:00", "2023-03-26T00:00:00+00:00"], ids=["autumn", "spring"])

@@ -68,9 +68,8 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
             text = f"{device}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock"
-            yield warn(
-                "clock", text, f"{clock_fix(ahead_min, samples.local_zone)}; ignore this for a replay of old readings"
-            )
+            fix = clock_fix(ahead_min, samples.local_zone, time.time_ns() // 1_000_000)
+            yield warn("clock", text, f"{fix}; ignore this for a replay of old readings")
 
 
 def _check_arrivals(inputs: CheckInput, listener: SampleListener) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import NamedTuple
 
@@ -79,17 +79,30 @@ class ClockMonitor:
             self.n_with_offset -= before.published
 
 
-def clock_fix(ahead_min: int, local_zone: tzinfo | None = None) -> str:
+def clock_fix(ahead_min: int, local_zone: tzinfo | None = None, now_ms: int | None = None) -> str:
     """Return the likely cause and fix for a clock that is ``ahead_min`` minutes ahead.
 
-    ``local_zone`` is the zone in which the meter's local times are read; None: its times have an offset.
+    ``local_zone`` is the zone in which the meter's local times are read; None: its times have an offset. ``now_ms``,
+    the gateway's time since the epoch, shows whether daylight saving time applies there.
 
     >>> clock_fix(120)[:35], clock_fix(-17)[:25]
     ('the offset is whole hours: if the m', "correct the meter's clock")
     >>> from datetime import UTC
     >>> clock_fix(120, UTC)[:61]
     "the meter's local times are read as UTC: set site.timezone to"
+    >>> from zoneinfo import ZoneInfo
+    >>> clock_fix(-60, ZoneInfo("Europe/Berlin"), 1_782_900_000_000)[:51]
+    "the meter's clock ignores daylight saving time: set"
     """
+    if local_zone is not None and now_ms is not None:
+        saved_min, standard_min = _daylight_saving(local_zone, now_ms)
+        if saved_min and abs(ahead_min + saved_min) <= _NEAR_MIN:
+            hours, rest_min = divmod(standard_min, _HOUR_MIN)
+            fixed = "a zone without it" if rest_min else f'"Etc/GMT{-hours:+d}"'
+            return (
+                "the meter's clock ignores daylight saving time: set its rules (Tasmota: Timezone 99, with TimeDst and "
+                f"TimeStd), or set timezone of its source, not site.timezone, to {fixed}"
+            )
     step_min = _HOUR_MIN if local_zone is None else _HALF_HOUR_MIN
     steps, rest_min = divmod(ahead_min + _NEAR_MIN, step_min)
     if steps and rest_min <= 2 * _NEAR_MIN and abs(steps * step_min) <= _LARGEST_OFFSET_MIN:
@@ -100,3 +113,17 @@ def clock_fix(ahead_min: int, local_zone: tzinfo | None = None) -> str:
             )
         return 'the offset is whole hours: if the meter sends local time, set time_form = "local" and its timezone'
     return "correct the meter's clock or the gateway's, or set time_form = \"arrival\" to ignore the meter's"
+
+
+def _daylight_saving(zone: tzinfo, now_ms: int) -> tuple[int, int]:
+    """Return the minutes by which daylight saving time shifts ``zone`` now, and its standard offset from UTC, minutes.
+
+    The standard offset is the smaller one of January and July. ``tzinfo.dst()`` is no help in Dublin, whose winter time
+    is by law the shifted one.
+    """
+    now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+    offset_min, *others_min = (
+        (at.astimezone(zone).utcoffset() or timedelta()) // timedelta(minutes=1)
+        for at in (now, now.replace(month=1, day=1), now.replace(month=7, day=1))
+    )
+    return offset_min - min(others_min), min(others_min)

@@ -20,15 +20,16 @@ _CLOCKS_PER_BATCH = 16
 
 
 def check_clock(
-    clocks: ClockMonitor, device: str, ahead_min: int, now_s: float, local_zone: tzinfo | None = None
+    clocks: ClockMonitor, device: str, ahead_min: int, received: ReceivedMessage, local_zone: tzinfo | None = None
 ) -> None:
     """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state.
 
     ``local_zone`` is the zone in which the meter's local times are read, if it sends such.
     """
-    change = clocks.check(device, ahead_min, now_s)
+    change = clocks.check(device, ahead_min, received.received_s)
     if change is ClockChange.OFF:
-        log.warning("clock.wrong", device=device, ahead_min=ahead_min, fix=clock_fix(ahead_min, local_zone))
+        fix = clock_fix(ahead_min, local_zone, received.received_ms)
+        log.warning("clock.wrong", device=device, ahead_min=ahead_min, fix=fix)
     elif change is ClockChange.RIGHT:
         log.info("clock.right", device=device)
 
@@ -49,8 +50,8 @@ class ClockCheck:
         for i in range(self._n_batches % step, len(messages), step):
             reading = messages[i].reading
             if reading is not None:
-                _, received_s, received_ms = received[i]
-                check_clock(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)
+                ahead_min = reading.minute - received[i].received_ms // MINUTE_MS
+                check_clock(self._clocks, reading.device, ahead_min, received[i])
         self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def forget(self, device: str) -> None:

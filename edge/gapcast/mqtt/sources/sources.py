@@ -169,7 +169,7 @@ class SourceReader:
     def _check_clock(self, meter: Meter, at_ms: int, received: ReceivedMessage) -> None:
         ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
         if ahead_min or self._clocks:
-            check_clock(self._clocks, meter.name, ahead_min, received.received_s, meter.source.local_zone)
+            check_clock(self._clocks, meter.name, ahead_min, received, meter.source.local_zone)
             self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def _count_ignored(self, active_source: ActiveSource, document: object) -> None:
