@@ -558,7 +558,8 @@ def test_source_slow_meter_is_logged_once() -> None:
             feed.send("meter/other", document_of(1000), LONG_AGO_MS + i * 300 * SECOND)
     assert logs == []  # of a fleet of them, one line is enough
     assert feed.statistics.n_slow_meters == 2
-    assert "set every_s = 300" in line["fix"]
+    assert line["fix"].endswith("or set every_s = 300")
+    assert line["meanwhile"].startswith("there are gaps: more than 120 s (hold_s) before the next sample, one is valid")
     for i in range(3):
         feed.send("meter/home", document_of(1000), LONG_AGO_MS + 2_400 * SECOND + i * 10 * SECOND)
     assert feed.statistics.n_slow_meters == 1
@@ -569,7 +570,7 @@ def test_source_slow_meter_is_logged_once() -> None:
 
 @pytest.mark.parametrize(
     ("interval_s", "fix"),
-    [(500, ""), (700, "configure it to repeat its value at least every 600 s (hold_s): until then there are gaps")],
+    [(500, ""), (700, "configure it to repeat its value at least every 600 s (hold_s)")],
 )
 def test_source_on_change_is_slow_only_beyond_its_hold(interval_s: int, fix: str) -> None:
     feed = SourceFeed(WATTS | {"on_change": True, "hold_s": 600})
@@ -577,7 +578,8 @@ def test_source_on_change_is_slow_only_beyond_its_hold(interval_s: int, fix: str
         for i in range(5):
             feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * interval_s * SECOND)
     assert feed.statistics.n_slow_meters == len(logs) == bool(fix)
-    assert all(line["event"] == "meter.slow" and fix in line["fix"] for line in logs)
+    assert all(line["event"] == "meter.slow" and fix == line["fix"] for line in logs)
+    assert all(line["meanwhile"].startswith("there are gaps") for line in logs)
 
 
 def test_source_slow_meter_gets_no_interval_that_cannot_be_set() -> None:
@@ -585,9 +587,7 @@ def test_source_slow_meter_gets_no_interval_that_cannot_be_set() -> None:
     with capture_logs() as logs:
         for i in range(5):
             feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * 1_200 * SECOND)
-    assert [line["fix"] for line in logs] == [
-        "configure it to send at least once a minute: until then there are gaps between samples"
-    ]
+    assert [line["fix"] for line in logs] == ["configure it to send at least once a minute"]
 
 
 def test_source_slow_meter_that_sends_twice_is_slow() -> None:
@@ -623,4 +623,21 @@ def test_source_slow_meter_with_every_s_fills_each_minute() -> None:
             feed.send("meter/home", document_of(1000 * i), LONG_AGO_MS + i * 300 * SECOND)
     assert [reading.gap_kw for reading in feed.readings[:20]] == [float(i) for i in range(4) for _ in range(5)]
     assert [line["event"] for line in logs] == ["meter.slow"]
-    assert "gaps" not in logs[0]["fix"]
+    assert logs[0]["fix"] == "configure it to send at least once a minute"
+    assert logs[0]["meanwhile"] == "each minute until the next sample repeats the last value"
+
+
+@pytest.mark.parametrize(
+    ("every_s", "n_readings", "meanwhile"),
+    [
+        (60, 0, "it has no readings: the difference of two counts is used if they are at most 120 s apart"),
+        (300, 20, "each minute between two counts has their mean power"),
+    ],
+)
+def test_source_slow_counter_names_the_distance_of_counts(every_s: int, n_readings: int, meanwhile: str) -> None:
+    feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "kWh", "every_s": every_s})
+    with capture_logs() as logs:
+        for i in range(5):
+            feed.send("meter/home", str(100 + i / 10), LONG_AGO_MS + i * 300 * SECOND)
+    assert len(feed.readings) == n_readings
+    assert [line["meanwhile"] for line in logs] == [meanwhile]

@@ -71,7 +71,7 @@ class SlowMeters:
             device=meter.name,
             every_s=round(distance_ms / 1_000),
             fix=_fix(holding, distance_ms),
-            meanwhile="each minute until the next sample repeats the last value",
+            meanwhile=_meanwhile(meter, distance_ms),
         )
 
     def forget(self, meter: Meter) -> None:
@@ -85,10 +85,21 @@ def _is_slow(meter: Meter) -> bool:
 
 
 def _fix(holding: HeldValue, distance_ms: int) -> str:
-    gaps = "until then there are gaps between samples"
     if holding.on_change:
-        return f"configure it to repeat its value at least every {holding.hold_ms / 1_000:g} s (hold_s): {gaps}"
+        return f"configure it to repeat its value at least every {holding.hold_ms / 1_000:g} s (hold_s)"
     fix, every_s = "configure it to send at least once a minute", round(distance_ms / 1_000)
-    if distance_ms <= holding.hold_ms:
-        return fix
-    return f"{fix}, or set every_s = {every_s}: {gaps}" if every_s <= MAX_EVERY_S else f"{fix}: {gaps}"
+    is_gap = distance_ms > holding.hold_ms
+    return f"{fix}, or set every_s = {every_s}" if is_gap and every_s <= MAX_EVERY_S else fix
+
+
+def _meanwhile(meter: Meter, distance_ms: int) -> str:
+    """Return what becomes of the minutes between two samples that are ``distance_ms`` apart."""
+    holding = meter.source.holding
+    hold_s, every_s = holding.hold_ms / 1_000, holding.every_ms / 1_000
+    if distance_ms > holding.hold_ms:
+        if meter.counter is not None:
+            return f"it has no readings: the difference of two counts is used if they are at most {hold_s:g} s apart"
+        return f"there are gaps: more than {hold_s:g} s (hold_s) before the next sample, one is valid for {every_s:g} s"
+    if meter.counter is not None:
+        return "each minute between two counts has their mean power"
+    return "each minute until the next sample repeats the last value"
