@@ -278,6 +278,15 @@ def test_check_counter_has_no_power_before_its_second_count(check: Check, mosqui
     assert "home: no power yet" in found(lines, "ok   meter: ")[0]
 
 
+def test_check_sum_without_a_term_names_it(check: Check, mosquitto: MosquittoBroker) -> None:
+    sources = [{"preset": "shelly-gen1-3em"}]
+    with publishing(mosquitto, *((f"shellies/em/emeter/{phase}/power", "5") for phase in (0, 1))):
+        _, lines = check(mosquitto.port, GUARD_S, sources=sources)
+    line, fix = found(lines, "warn meter: ")
+    assert line.endswith("received 0, 1; missing 2")
+    assert "check that the meter sends it" in fix
+
+
 def test_check_source_without_a_power_is_named(check: Check, mosquitto: MosquittoBroker) -> None:
     sources = [{"topic": f"{one}/{{device}}", "value": "P", "unit": "W"} for one in ("sun", "grid")]
     messages = [("sun/east", '{"p": 1}'), ("sun/west", '{"p": 1}'), ("grid/home", '{"P": 500}'), ("grid/lamp", "{}")]

@@ -202,6 +202,28 @@ def test_source_without_readable_values_is_logged_once() -> None:
     assert (line["event"], line["n_messages"], line["keys"]) == ("source.no_readings", 50, "Time, ENERGY")
 
 
+@pytest.mark.parametrize(
+    ("source", "messages", "missing"),
+    [
+        (
+            {"topic": "x/{part}", "device": "home", "format": "number", "value": "0 + 1 + 2", "unit": "W"},
+            [("x/0", "5"), ("x/1", "6")],
+            "received 0, 1; missing 2",
+        ),
+        (WATTS | {"value": "a - b"}, [("meter/home", '{"a": 5, "c": 6}')], "received a; missing b"),
+        (WATTS | {"value": ["p", "a + b"]}, [("meter/home", '{"b": 5}')], "received b; missing a"),
+    ],
+)
+def test_source_without_a_term_names_it(source: dict[str, Any], messages: list[tuple[str, str]], missing: str) -> None:
+    feed = SourceFeed(source)
+    with capture_logs() as logs:
+        for topic, payload in messages * 50:
+            feed.send(topic, payload)
+    (line,) = logs
+    assert line["event"] == "source.no_readings"
+    assert line["fix"] == f"{missing}: check that the meter sends it, or remove it from value"
+
+
 def test_source_read_once_is_not_logged_as_unreadable() -> None:
     feed = SourceFeed(WATTS)
     with capture_logs() as logs:

@@ -106,6 +106,9 @@ def _last_powers(listener: SampleListener) -> Iterator[Finding]:
         n = counted(samples.n_messages, "message")
         if samples.powers_kw:
             yield ok("meter", f"{device}: {samples.powers_kw[-1]:.3f} kW ({n})")
+        elif samples.missing:
+            fix = "check that the meter sends it, or wait longer (--wait); else remove it from value"
+            yield warn("meter", f"{device}: no power yet ({n}): {samples.missing}", fix)
         elif samples.needs_several:
             yield ok(
                 "meter",

@@ -32,7 +32,8 @@ class ReceivedSamples:
     """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's.
 
     ``local_zone`` is the zone in which its local times are read, if it sends such. ``pattern`` is the topic of its
-    source; ``needs_several``: one message may be no power, but of a counter, or a term of a sum.
+    source; ``needs_several``: one message may be no power, but of a counter, or a term of a sum. ``missing``: the terms
+    of the sum that have arrived and those that have not, as text.
     """
 
     pattern: str = ""
@@ -41,6 +42,7 @@ class ReceivedSamples:
     ahead_min: list[int] = field(default_factory=list)
     n_messages: int = 0
     local_zone: tzinfo | None = None
+    missing: str = ""
 
 
 class _ReadMessage(NamedTuple):
@@ -50,6 +52,7 @@ class _ReadMessage(NamedTuple):
     power_kw: float | None
     ahead_min: int
     active_source: ActiveSource | None = None
+    missing: str = ""
 
 
 class SampleListener:
@@ -110,6 +113,7 @@ class SampleListener:
         device = self._submeter_names.get(read.device, read.device)
         samples = self.devices.setdefault(device, _samples_of(read.active_source))
         samples.n_messages += 1
+        samples.missing = read.missing
         if read.power_kw is not None:
             samples.powers_kw.append(read.power_kw)
         if not (publication.retained or publication.redelivered):
@@ -143,7 +147,7 @@ class SampleListener:
             return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source)
         value = None if source.is_counter else meter.update_terms({})
         power_kw = None if value is None else source.power_kw(value, self._limits)
-        return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source)
+        return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source, meter.missing_terms)
 
 
 def _samples_of(active_source: ActiveSource | None) -> ReceivedSamples:

@@ -67,6 +67,16 @@ class Meter:
         return sum_terms(sums[self.best], self.known)
 
     @property
+    def missing_terms(self) -> str:
+        """The terms of its value that have arrived, and those that have not; empty unless there are both."""
+        paths = [term.path for term in self.source.value[self.best]] if self.source.value else []
+        missing = [path for path in paths if path not in self.known]
+        if not missing or len(missing) == len(paths):
+            return ""
+        received = ", ".join(path for path in paths if path in self.known)
+        return f"received {received}; missing {', '.join(missing)}"
+
+    @property
     def sample_count(self) -> SampleCount:
         """The messages with a usable value so far, and when the next minute mean is due."""
         due_ms = self.means.next_mean_due_ms + self.behind_ms if self.sends_samples else inf

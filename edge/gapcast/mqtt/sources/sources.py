@@ -20,7 +20,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.clock_check import check_clock
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.meter_messages import MeterMessage, as_publication, parse_message
-from gapcast.mqtt.sources.meter_registry import ActiveSource, MeterRegistry, MeterRoute
+from gapcast.mqtt.sources.meter_registry import MeterRegistry, MeterRoute
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
 from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.service.containment import EXIT_EXCEPTIONS
@@ -135,7 +135,7 @@ class SourceReader:
     def _without_value(self, route: MeterRoute, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
         """Record a message that gives no power: not all terms are known, or it is empty, or of unknown age."""
         publication, meter = received.publication, route.meter
-        self._count_ignored(route.active_source, message.document)
+        self._count_ignored(route, message.document)
         if not message.terms or meter.source.kind != "samples":
             return []
         if message.is_empty and not publication.retained:
@@ -172,14 +172,18 @@ class SourceReader:
             check_clock(self._clocks, meter.name, ahead_min, received, meter.source.local_zone)
             self._statistics.n_clocks_off = self._clocks.n_with_offset
 
-    def _count_ignored(self, active_source: ActiveSource, document: object) -> None:
+    def _count_ignored(self, route: MeterRoute, document: object) -> None:
+        active_source, missing = route.active_source, route.meter.missing_terms
         self._statistics.n_not_readings += 1
         active_source.n_ignored += not active_source.has_readings
         if active_source.n_ignored == _N_BEFORE_WARNING and not active_source.has_readings:
+            fix = "check that value names a field that the meter sends"
+            if missing:
+                fix = f"{missing}: check that the meter sends it, or remove it from value"
             keys = ", ".join(list(document)[:8]) if isinstance(document, dict) else ""
             log.warning(
                 "source.no_readings", source=active_source.source.name, topic=active_source.topic.pattern,
-                n_messages=_N_BEFORE_WARNING, keys=keys, fix="check that value names a field that the meter sends",
+                n_messages=_N_BEFORE_WARNING, keys=keys, fix=fix,
             )  # fmt: skip
 
 
