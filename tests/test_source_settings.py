@@ -66,6 +66,14 @@ def test_source_hold_defaults_to_twice_the_interval() -> None:
     assert source.holding == HeldValue(10_000, 25_000, 2_500)
 
 
+def test_source_on_change_holds_for_twenty_minutes_by_default() -> None:
+    for every_s, hold_s in ((1, 1_200), (60, 1_200), (600, 1_200), (900, 1_800)):
+        ((_, source),) = sources_of(loaded(JSON | {"on_change": True, "every_s": every_s}))
+        assert source.holding.hold_ms == hold_s * 1_000
+    ((_, source),) = sources_of(loaded(JSON | {"on_change": True, "hold_s": 90}))
+    assert source.holding.hold_ms == 90_000
+
+
 def test_source_time_zone_defaults_to_the_site() -> None:
     local = JSON | {"time": "t", "time_form": "local"}
     for timezone, name in (("", "Europe/Paris"), ("UTC", "UTC"), ("America/New_York", "America/New_York")):

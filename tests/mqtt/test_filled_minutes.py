@@ -83,6 +83,14 @@ def test_source_whose_value_is_known_is_not_filled(source: dict[str, Any]) -> No
     assert [line for line in logs if "filling" in line["event"]] == []
 
 
+def test_source_on_change_knows_a_constant_power_between_rare_messages() -> None:
+    """As a heat pump of constant power does that repeats it every ten minutes."""
+    feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "kW", "on_change": True})
+    send_at(feed, range(0, 3_607, 601))
+    assert [reading.minute - FIRST for reading in feed.readings[:60]] == list(range(60))
+    assert filled(feed) == []
+
+
 def test_presets_of_meters_that_send_on_change_say_so() -> None:
     on_change = {name for name, keys in presets().items() if keys.get("on_change")}
     assert on_change == {name for name, keys in presets().items() if "hold_s" in keys}

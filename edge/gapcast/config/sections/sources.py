@@ -18,6 +18,9 @@ from gapcast.presets import presets
 from gapcast.text.time_zone_names import zone_of
 
 _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
+#: Least default of ``hold_s`` with ``on_change``: such meters repeat an unchanged value every 10 minutes, many of them,
+#: and as without ``on_change`` a sample is valid for twice the interval.
+_LEAST_HOLD_ON_CHANGE_S = 1_200
 #: What a level of a topic cannot have.
 _NOT_IN_A_LEVEL = re.compile(r"[/+#\x00]")
 
@@ -44,7 +47,7 @@ class SourceSettings(SettingsSection):
     timezone: str = ""
     kind: Kind = "samples"
     every_s: float = Field(default=60.0, ge=0.1, le=MAX_EVERY_S)
-    #: Longest validity of a sample; None: twice ``every_s``, in whole minutes.
+    #: Longest validity of a sample; None: twice ``every_s``, in whole minutes, and with ``on_change`` at least 1200.
     hold_s: float | None = Field(default=None, ge=0.1, le=1_800)
     #: Whether the meter sends only when its value changes: the time until the next sample then counts as measured.
     on_change: bool = False
@@ -170,6 +173,8 @@ class SourceSettings(SettingsSection):
         hold_ms = math.ceil(2 * every_ms / _MS_PER_MIN) * _MS_PER_MIN
         if self.hold_s is not None:
             hold_ms = round(self.hold_s * _MS_PER_S)
+        elif self.on_change:
+            hold_ms = max(hold_ms, _LEAST_HOLD_ON_CHANGE_S * _MS_PER_S)
         features = []
         for key, (name, per_unit) in FEATURE_KEYS.items():
             path = getattr(self, key)
