@@ -89,7 +89,7 @@ def test_number_may_be_text_or_unknown(value: object, number: float | None) -> N
         (
             [52, 5],
             "not_a_number",
-            r"it is a list; name one item \(power\.0\), or a sum of items \(power\.0 \+ power\.1\)",
+            r"it is a list; name one item \(power\.0\), or for a power a sum of items \(power\.0 \+ power\.1\)",
         ),
         ({"value": 1}, "not_a_number", "it is an object; name one of its keys"),
         pytest.param(10**5_000, "out_of_range", "many digits", id="5,000 digits"),

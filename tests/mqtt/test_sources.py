@@ -125,8 +125,26 @@ def test_source_does_not_read_unneeded_features() -> None:
     feed.send("meter/home", document_of(1000, volts=[1, 2], amps=500, var=250))
     feed.send("meter/home", document_of(1000, volts="high"), LONG_AGO_MS + MINUTE)
     assert [reading.measured for reading in feed.readings] == [{"current_a": 0.5, "reactive_kvar": 0.25}, None]
-    feed.send("meter/home", document_of(1000, amps="high"), LONG_AGO_MS + 2 * MINUTE)
-    assert feed.reasons == ["not_a_number"]
+
+
+def test_source_bad_feature_is_missing_and_logged_once() -> None:
+    feed = SourceFeed(
+        {"preset": "tasmota", "value": "ENERGY.Power.0 + ENERGY.Power.1", "kind": "minute"},
+        extras=("voltage_v", "current_a", "reactive_kvar"),
+    )
+    energy = {"Power": [230, 12], "Voltage": [231, 232], "Current": 1.1, "ReactivePower": 1e99}
+    with capture_logs() as logs:
+        for minute in range(3):
+            document = {"Time": f"2023-01-01T00:0{minute}:00", "ENERGY": energy}
+            feed.send("tele/relay/SENSOR", json.dumps(document), LONG_AGO_MS + minute * MINUTE)
+    assert feed.readings == [Reading("relay", FIRST + i, approx(0.242), measured={"current_a": 1.1}) for i in range(3)]
+    assert feed.reasons == []
+    (line,) = logs
+    assert line["event"] == "source.bad_features"
+    assert line["problem"].startswith(
+        "voltage_v: ENERGY.Voltage must be a number, not [231, 232]: it is a list; name one item (ENERGY.Voltage.0)"
+    )
+    assert "; reactive_kvar: " in line["problem"]
 
 
 # --- what is no reading ---------------------------------------------------------------------------

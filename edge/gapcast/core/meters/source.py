@@ -123,14 +123,20 @@ class Source:
         detail = f"{shown} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {fix}"
         raise PayloadError("out_of_range", detail)
 
-    def measured(self, document: object) -> dict[str, float]:
-        """Return the measured features of a message, in their units; raise :class:`PayloadError` for a bad value."""
-        found = {}
+    def measured(self, document: object) -> tuple[dict[str, float], str]:
+        """Return the measured features of a message, in their units, and what is wrong with others.
+
+        A feature whose value cannot be used is left out: the power beside it is valid.
+        """
+        found, problems = {}, []
         for feature in self.features:
-            value = number_of(look_up(document, feature.keys), f"{feature.name} ({feature.path})")
-            if value is not None:
-                found[feature.name] = measured_of(feature.name, value * feature.per_unit)
-        return found
+            try:
+                value = number_of(look_up(document, feature.keys), feature.path)
+                if value is not None:
+                    found[feature.name] = measured_of(feature.name, value * feature.per_unit)
+            except PayloadError as problem:
+                problems.append(f"{feature.name}: {problem.detail}")
+        return found, "; ".join(problems)
 
 
 def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str, float]]:

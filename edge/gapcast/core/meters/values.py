@@ -119,7 +119,7 @@ def number_of(value: object, what: str) -> float | None:
 
 def _fix(value: object, what: str) -> str:
     if isinstance(value, list):
-        return f": it is a list; name one item ({what}.0), or a sum of items ({what}.0 + {what}.1)"
+        return f": it is a list; name one item ({what}.0), or for a power a sum of items ({what}.0 + {what}.1)"
     if isinstance(value, Mapping):
         return ": it is an object; name one of its keys"
     return ""

@@ -21,12 +21,13 @@ _MAX_ROUTES = 131_072
 
 @dataclass(slots=True)
 class ActiveSource:
-    """A source, and whether any message of it was a reading."""
+    """A source, whether any message of it was a reading, and whether a bad feature beside a power was logged."""
 
     topic: SourceTopic
     source: Source
     n_ignored: int = 0
     has_readings: bool = False
+    has_bad_features: bool = False
 
 
 @dataclass(frozen=True, slots=True)

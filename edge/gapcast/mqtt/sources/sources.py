@@ -121,7 +121,13 @@ class SourceReader:
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
         at_ms = self._time_of(meter, message.document, received)
-        measured = source.measured(message.document)
+        measured, bad_features = source.measured(message.document)
+        if bad_features and not route.active_source.has_bad_features:
+            route.active_source.has_bad_features = True
+            log.warning(
+                "source.bad_features", source=source.name, topic=publication.topic, problem=bad_features,
+                meanwhile="the power is used, the others are missing",
+            )  # fmt: skip
         meter.last_ms = at_ms
         if source.kind == "samples":
             sample = Sample(publication.topic, at_ms, message.terms, measured)
