@@ -310,6 +310,15 @@ def test_check_sources_of_one_device(check: Check, mosquitto: MosquittoBroker) -
     assert "whose value is a sum" in fix
 
 
+def test_check_devices_of_the_same_name(check: Check, mosquitto: MosquittoBroker) -> None:
+    sources = [{"topic": f"{one}/{{device}}", "format": "number", "unit": "W"} for one in ("roof", "cellar")]
+    with publishing(mosquitto, ("roof/tv", "81"), ("cellar/tv", "60"), ("cellar/oven", "5")):
+        _, lines = check(mosquitto.port, GUARD_S, sources=sources)
+    line, fix = found(lines, "warn sources: ")
+    assert re.search(r"(roof|cellar)/tv and (roof|cellar)/tv are both the device tv: ", line)
+    assert 'device = "cellar-{device}"' in fix
+
+
 def test_check_source_that_an_earlier_one_hides(check: Check, mosquitto: MosquittoBroker) -> None:
     topics = ["meter/{device}/power", "meter/plug/power", "meter/power", "{device}/plug/power"]
     sources = [{"topic": one, "format": "number", "unit": "W", "device": f"d{i}"} for i, one in enumerate(topics)]

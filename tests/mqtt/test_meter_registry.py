@@ -6,6 +6,7 @@ from math import inf
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from gapcast.mqtt.sources import meter_registry
 from gapcast.mqtt.sources.meter import Meter
@@ -23,6 +24,21 @@ def test_routes_of_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     again = {topic: meters.route(topic) for topic in reversed(found)}
     assert again == found, "the meter of one device"
     assert [again[topic] is found[topic] for topic in found] == [False, False, True], "only the last was cached"
+
+
+def test_devices_that_two_sources_name_are_logged_once() -> None:
+    kw = {"unit": "kW", "format": "number", "kind": "minute"}
+    feed = SourceFeed({"topic": "tele/{device}", **kw}, {"topic": "cellar/tele/{device}", **kw})
+    with capture_logs() as logs:
+        for minute in range(3):
+            for topic in ("tele/tv", "cellar/tele/tv", "tele/lamp", "cellar/tele/oven"):
+                feed.send(topic, "1", LONG_AGO_MS + minute * MINUTE_MS)
+    (line,) = logs
+    assert (line["event"], line["device"]) == ("source.same_device", "tv")
+    assert line["topics"] == ["tele/tv", "cellar/tele/tv"]
+    assert 'device = "cellar-{device}"' in line["fix"]
+    feed.reader.meters.forget("tv")
+    assert feed.reader.meters.shared == {}
 
 
 def meter_of(feed: SourceFeed, topic: str) -> Meter:

@@ -16,6 +16,7 @@ from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
 from gapcast.core.documents.message_format import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
+from gapcast.mqtt.sources.meter_registry import SHARED_FIX
 
 #: The interval of most meters, and a margin for a message that is late, s.
 _MINUTE_S, _MARGIN_S = 60.0, 10.0
@@ -55,6 +56,9 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
         if name not in listener.devices:
             fix = "check its topic; forecasts continue without this submeter"
             yield warn("submeter", f"{name}: no message on {topic} within {inputs.wait_s:g} s", fix)
+    for device, (topic, other) in listener.shared_devices.items():
+        text = f"{topic} and {other} are both the device {device}: only the first message of each minute counts"
+        yield warn("sources", text, SHARED_FIX)
     yield from registers.findings(wait_s)
     yield from _check_export(inputs.settings, listener)
     for sentence, n in (listener.rejected + registers.rejected).most_common(_SHOWN):

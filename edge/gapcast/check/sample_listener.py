@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import NamedTuple
@@ -84,6 +85,11 @@ class SampleListener:
     def n_without_power(self) -> int:
         """Messages of sources that contained no power, or were rejected."""
         return self._statistics.n_not_readings + self.rejected.total()
+
+    @property
+    def shared_devices(self) -> Mapping[str, tuple[str, str]]:
+        """Devices that two sources name, and the topics of their first messages."""
+        return {} if self._reader is None else self._reader.meters.shared
 
     def reads(self, topic: str) -> bool:
         """Return whether a topic belongs to a source and has a valid device name."""

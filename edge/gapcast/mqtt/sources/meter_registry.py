@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.source import Source
 from gapcast.core.readings.reading import Reading
@@ -15,6 +17,10 @@ from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
 from gapcast.mqtt.sources.source_topics import SourceTopic
 
+log = structlog.get_logger(__name__)
+
+#: The fix for two sources that name the same device.
+SHARED_FIX = 'give one of the sources another device, such as device = "cellar-{device}"'
 #: Size of the cache from topics to routes.
 _MAX_ROUTES = 131_072
 
@@ -57,6 +63,8 @@ class MeterRegistry:
         self._routes: dict[str, MeterRoute] = {}
         self._meters: dict[tuple[int, str], Meter] = {}
         self._topics: dict[str, str] = {}  # of each device, the topic of its first message
+        #: Devices that two sources name -> the topics of their first messages, of the first source and of the other.
+        self.shared: dict[str, tuple[str, str]] = {}
 
     def topic_of(self, device: str) -> str:
         """Return the topic of the device's readings; empty if it is unknown."""
@@ -95,7 +103,10 @@ class MeterRegistry:
         self._meters[source_index, name] = meter = self._aggregator.meter(
             name, topic, self._active_sources[source_index].source
         )
-        self._topics.setdefault(name, topic)
+        first_topic = self._topics.setdefault(name, topic)
+        if first_topic != topic and name not in self.shared:
+            self.shared[name] = first_topic, topic
+            log.warning("source.same_device", device=name, topics=[first_topic, topic], fix=SHARED_FIX)
         return meter
 
     def sample_counts(self) -> list[SampleCount]:
@@ -150,6 +161,7 @@ class MeterRegistry:
         self._meters = {key: meter for key, meter in self._meters.items() if meter.name != device}
         self._routes = {topic: route for topic, route in self._routes.items() if route.meter.name != device}
         self._topics.pop(device, None)
+        self.shared.pop(device, None)
 
     def _meter_of(self, topic: str) -> Meter | None:
         """Return the meter of samples on ``topic``; None if no source has it, or there are too many devices."""
