@@ -319,6 +319,16 @@ def test_check_devices_of_the_same_name(check: Check, mosquitto: MosquittoBroker
     assert 'device = "cellar-{device}"' in fix
 
 
+def test_check_source_of_every_entity(check: Check, mosquitto: MosquittoBroker) -> None:
+    named = {"preset": "home-assistant", "topic": "homeassistant/sensor/grid_power/state", "device": "home"}
+    _, lines = check(mosquitto.port, sources=[named])
+    assert not [line for line in lines if line.startswith("warn sources: ")]
+    _, lines = check(mosquitto.port, sources=[{"preset": "home-assistant"}])
+    line, fix = found(lines, "warn sources: ")
+    assert "sources.0 reads every sensor that Home Assistant streams" in line
+    assert "name the entity: topic = " in fix
+
+
 def test_check_source_that_an_earlier_one_hides(check: Check, mosquitto: MosquittoBroker) -> None:
     topics = ["meter/{device}/power", "meter/plug/power", "meter/power", "{device}/plug/power"]
     sources = [{"topic": one, "format": "number", "unit": "W", "device": f"d{i}"} for i, one in enumerate(topics)]

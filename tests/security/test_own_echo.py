@@ -193,6 +193,25 @@ def test_only_a_rejection_is_detected_as_one(payload: bytes, *, expected: bool) 
     assert is_rejection(encode_rejection("t", payload, "not_json", "no"))
 
 
+def test_own_entity_in_home_assistant_is_rejected_as_own_echo() -> None:
+    """Else it became a device, which gets entities of its own, which are streamed in turn."""
+    feed = SourceFeed({"preset": "home-assistant"})
+    for entity in ("gapcast_grid_power_forecast", "gapcast_grid_power_power", "grid_power"):
+        feed.send(f"homeassistant/sensor/{entity}/state", "812", FIRST * 1_000)
+    feed.wait()
+    assert feed.reasons == ["own_echo"] * 2
+    assert {reading.device for reading in feed.readings} == {"grid_power"}
+
+
+def test_own_entity_that_a_source_names_is_read() -> None:
+    topic = "homeassistant/sensor/gapcast_helper/state"
+    feed = SourceFeed({"preset": "home-assistant", "topic": topic, "device": "home"})
+    feed.send(topic, "812", FIRST * 1_000)
+    feed.wait()
+    assert feed.reasons == []
+    assert {reading.device for reading in feed.readings} == {"home"}
+
+
 # --- beside a real broker ---------------------------------------------------------------------------
 
 

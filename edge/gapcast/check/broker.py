@@ -20,8 +20,11 @@ from gapcast.core.errors import SettingsError
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import filter_covers
+from gapcast.presets import presets
 
 _BROKER_S = 8.0
+#: The preset of Home Assistant's entities.
+_OF_ENTITIES = "home-assistant"
 _NO_ANSWER = "the broker does not answer"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
 #: Text in a connection problem -> fix.
@@ -78,6 +81,7 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     yield ok("broker", f"{address}, MQTT {session.protocol}, subscribed to {topics}")
     yield from _check_devices(settings)
+    yield from _check_entities(settings)
     yield from _check_order(settings)
     yield from _check_distribution(inputs, options)
 
@@ -94,6 +98,15 @@ def _check_devices(settings: Settings) -> Iterator[Finding]:
             yield warn("sources", text, "use one source whose value is a sum, or set a different device for each")
         elif device and "{" not in device:
             first[device] = i
+
+
+def _check_entities(settings: Settings) -> Iterator[Finding]:
+    """Check that no source reads every sensor that Home Assistant streams."""
+    topic = presets()[_OF_ENTITIES]["topic"]
+    for i, source in enumerate(settings.sources):
+        if source.preset == _OF_ENTITIES and source.topic == topic:
+            text = f"sources.{i} reads every sensor that Home Assistant streams ({topic}), temperatures too"
+            yield warn("sources", text, 'name the entity: topic = "homeassistant/sensor/grid_power/state", with device')
 
 
 def _check_order(settings: Settings) -> Iterator[Finding]:

@@ -13,9 +13,10 @@ from gapcast.core.meters.source import Source
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.rejections import too_many_devices
 from gapcast.core.readings.samples import MeterState, Sample, SampleCount
+from gapcast.mqtt.payloads import OWN_ECHO
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
-from gapcast.mqtt.sources.source_topics import SourceTopic
+from gapcast.mqtt.sources.source_topics import SourceTopic, is_own_entity
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +74,8 @@ class MeterRegistry:
     def route(self, topic: str) -> MeterRoute | None:
         """Return the route of ``topic``, by the first source whose pattern matches; None if there is none.
 
-        Raises :class:`PayloadError` if the device's name is invalid, or there are too many devices.
+        Raises :class:`PayloadError` if the device's name is invalid, there are too many devices, or it is the topic of
+        an entity of gapcast, unless it is configured by this name.
         """
         known = self._routes.get(topic)
         if known is not None:
@@ -87,6 +89,8 @@ class MeterRegistry:
                 continue
             if match is None:
                 continue
+            if is_own_entity(topic) and topic not in active_source.topic.filters:
+                raise _own_entity()
             meter = self._meters.get((i, match.device)) or self._open(i, match.device, topic)
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
@@ -176,3 +180,11 @@ class MeterRegistry:
             meter = self._meters.get((i, device))
             if meter is not None and meter.sends_samples:
                 yield meter
+
+
+def _own_entity() -> PayloadError:
+    detail = (
+        "this is an entity of gapcast, which Home Assistant streams: exclude sensor.gapcast_* from mqtt_statestream, "
+        "or write the entity of the meter into the source's topic"
+    )
+    return PayloadError(OWN_ECHO, detail)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import DEVICE_ID_RULE, device_id_problem, is_device_id
 
+#: Begins the names of gapcast's entities in Home Assistant.
+_OWN_ENTITY = "gapcast_"
 DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
 _MAX_TOPIC_BYTES = 65_535
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
@@ -20,6 +22,16 @@ class TopicMatch(NamedTuple):
 
     device: str
     part: str
+
+
+def is_own_entity(topic: str) -> bool:
+    """Return whether Home Assistant's statestream sends one of gapcast's own entities on ``topic``.
+
+    >>> is_own_entity("homeassistant/sensor/gapcast_home_forecast/state"), is_own_entity("homeassistant/sensor/x/state")
+    (True, False)
+    """
+    levels = topic.split("/")
+    return levels[-3:-2] == ["sensor"] and levels[-2].startswith(_OWN_ENTITY)
 
 
 @dataclass(frozen=True, slots=True)
