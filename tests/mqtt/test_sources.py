@@ -192,6 +192,27 @@ def test_source_ignores_retained_messages_without_a_time() -> None:
     assert timed.readings == [Reading("home", FIRST, 1.0, redelivered=True)]
 
 
+def test_source_retained_sample_of_days_ago_makes_no_minutes() -> None:
+    """As of a Tasmota with SensorRetain, at the first start; it is still the newest term of a sum."""
+    feed = SourceFeed(WATTS | {"every_s": 60, "time": "t", "value": "a + b"})
+    now_ms = LONG_AGO_MS + 2 * 1_440 * MINUTE
+    feed.send("meter/home", json.dumps({"a": 100, "b": 10, "t": LONG_AGO_MS}), now_ms, retained=True)
+    for i in range(3):
+        at_ms = now_ms + i * MINUTE
+        feed.send("meter/home", json.dumps({"a": 200, "t": at_ms}), at_ms)
+    assert [(reading.minute - now_ms // MINUTE, reading.gap_kw) for reading in feed.readings] == [
+        (0, approx(0.21)),
+        (1, approx(0.21)),
+    ]
+
+
+def test_source_retained_sample_within_its_hold_is_used() -> None:
+    feed = SourceFeed(WATTS | {"every_s": 60, "time": "t"})
+    feed.send("meter/home", document_of(100, t=LONG_AGO_MS), LONG_AGO_MS + 90 * SECOND, retained=True)
+    feed.wait()
+    assert feed.readings == [Reading("home", FIRST, approx(0.1))]
+
+
 def test_source_ignores_old_topics_and_rejects_bad_names() -> None:
     feed = SourceFeed(WATTS, max_devices=1)
     (message,) = feed.send("gap/home/reading", "1")

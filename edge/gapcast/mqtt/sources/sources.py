@@ -121,6 +121,9 @@ class SourceReader:
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
         at_ms = self._time_of(meter, message.document, received)
+        age_ms = received.received_ms - at_ms
+        if publication.retained and source.kind == "samples" and age_ms > source.holding.hold_ms:
+            return self._without_value(route, message, received)  # too old to say anything about now
         measured, bad_features = source.measured(message.document)
         if bad_features and not route.active_source.has_bad_features:
             route.active_source.has_bad_features = True
