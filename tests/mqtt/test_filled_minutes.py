@@ -94,4 +94,6 @@ def test_source_on_change_knows_a_constant_power_between_rare_messages() -> None
 def test_presets_of_meters_that_send_on_change_say_so() -> None:
     on_change = {name for name, keys in presets().items() if keys.get("on_change")}
     assert on_change == {name for name, keys in presets().items() if "hold_s" in keys}
-    assert on_change == {"shelly-gen2", "shelly-gen2-phases", "shelly-gen2-status", "home-assistant"}
+    assert on_change == {
+        "shelly-gen2", "shelly-gen2-phases", "shelly-gen2-two-channels", "shelly-gen2-status", "home-assistant",
+    }  # fmt: skip

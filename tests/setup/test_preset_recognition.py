@@ -100,6 +100,13 @@ def test_recognition_offers_three_phases_as_one_device_first() -> None:
     assert [one.source["value"] for one in single] == [f"params.em1:{i}.act_power" for i in (0, 1, 2)]
 
 
+def test_recognition_offers_two_channels_as_one_device_first() -> None:
+    channels = [f'{{"params":{{"ts":1707932870.0{i},"em1:{i}":{{"id":{i},"act_power":{100 * i}}}}}}}' for i in (0, 1)]
+    whole, *single = found(recording_of(*[("shelly-1/events/rpc", payload) for payload in channels]))
+    assert (whole.source, whole.devices) == ({"preset": "shelly-gen2-two-channels"}, {"shelly-1": approx(0.1)})
+    assert [one.source["value"] for one in single] == [f"params.em1:{i}.act_power" for i in (0, 1)]
+
+
 def test_recognition_of_tasmota_with_a_changed_topic() -> None:
     payload = '{"Time":"2026-01-01T13:00:00","ENERGY":{"Total":5.631,"Power":230}}'
     (only,) = found(recording_of(("plug/tele/SENSOR", payload)))
