@@ -119,6 +119,7 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         ),
         (JSON | {"topic": "{device}/{part}"}, r'a topic with \{part\} needs format = "number"'),
         (JSON | {"part_value": "p"}, "part_value is for topics with {part}"),
+        (PARTS | {"in_one_message": True}, "the parts of a topic never arrive in one message: remove in_one_message"),
         (PARTS | {"time": "t"}, "the messages of several meters are combined as they arrive"),
         (PARTS | {"voltage_v": "v"}, "other measured features than power cannot be combined over several meters"),
         (PARTS | {"format": "number"}, r'a topic with \{part\} needs format = "number" or part_value'),

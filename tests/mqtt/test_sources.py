@@ -87,6 +87,17 @@ def test_source_adds_the_newest_of_separate_terms() -> None:
     assert feed.statistics.n_not_readings == 1  # the first, as long as the other is not known
 
 
+def test_source_in_one_message_combines_no_terms_of_several() -> None:
+    """An AMS reader sends the import alone in most messages: an export of before must not be subtracted from it."""
+    feed = SourceFeed({"preset": "amsreader"})
+    for i in range(7):
+        whole, at_ms = {"P": 0, "PO": 500} if i < 3 else {"P": 700, "PO": 0}, LONG_AGO_MS + i * 10 * SECOND
+        feed.send("amsreader", json.dumps({"data": whole}), at_ms)
+        feed.send("amsreader", json.dumps({"data": {"P": 800}}), at_ms + 5 * SECOND)
+    assert feed.readings == [Reading("home", FIRST, approx((-0.5 + 0.7) / 2))]
+    assert feed.statistics.n_not_readings == 7
+
+
 def test_source_adds_up_meters_that_send_json() -> None:
     source = {"preset": "tasmota", "topic": "tele/{part}/SENSOR", "device": "home", "value": "l1 + l2 - pv"}
     feed = SourceFeed(source | {"every_s": 60})

@@ -97,7 +97,7 @@ def test_setup_unattended_takes_the_password_that_is_there(
     ("options", "code", "words"),
     [
         ([], 1, "nothing listens at this address: start the broker"),
-        (["--preset", "tasmot"], 2, "unknown preset 'tasmot'; available: dsmr-reader, "),
+        (["--preset", "tasmot"], 2, "unknown preset 'tasmot'; available: amsreader, dsmr-reader, "),
         (["--password-file", "/nowhere"], 2, "--password-file: /nowhere cannot be read (No such file or directory)"),
         (["--broker", "house:port"], 2, "'house:port' is not a broker address"),
         (["--broker", "house:70000"], 2, "'house:70000' is not a broker address"),

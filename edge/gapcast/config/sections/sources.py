@@ -21,6 +21,8 @@ _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
 #: Least default of ``hold_s`` with ``on_change``: such meters repeat an unchanged value every 10 minutes, many of them,
 #: and as without ``on_change`` a sample is valid for twice the interval.
 _LEAST_HOLD_ON_CHANGE_S = 1_200
+#: Keys of a preset that its meter alone has, and no sum of several meters.
+_OF_A_METER = frozenset({"value", "in_one_message", "time", "time_form", *FEATURE_KEYS})
 #: What a level of a topic cannot have.
 _NOT_IN_A_LEVEL = re.compile(r"[/+#\x00]")
 
@@ -39,6 +41,8 @@ class SourceSettings(SettingsSection):
     value: tuple[str, ...] = ()
     #: The same in each JSON message of a topic with ``{part}``; a preset's ``value`` if such a topic replaces its own.
     part_value: tuple[str, ...] = ()
+    #: Whether a message must have all terms of a sum; those of several messages are not combined then.
+    in_one_message: bool = False
     unit: Unit = "auto"
     sign: Literal[1, -1] = 1
     time: str | None = None
@@ -146,6 +150,9 @@ class SourceSettings(SettingsSection):
             "their times differ; write one topic, or read powers (W, kW)": (
                 self.unit in COUNTERS and has_parts and any(len(terms) > 1 for terms in self.sums)
             ),
+            "the parts of a topic never arrive in one message: remove in_one_message": (
+                self.in_one_message and has_parts
+            ),
             f"hold_s ({self.hold_s}) must not be below every_s ({self.every_s:g})": (
                 self.hold_s is not None and self.hold_s < self.every_s
             ),
@@ -186,6 +193,7 @@ class SourceSettings(SettingsSection):
             format=self.format,
             value=self.sums,
             part_value=tuple(parse_sum(text) for text in self.part_value),
+            in_one_message=self.in_one_message,
             unit=self.unit,
             sign=self.sign,
             time=parse_path(self.time) if self.time is not None and self.time_form != "arrival" else None,
@@ -217,5 +225,5 @@ def _preset_for(name: str, values: dict[str, Any]) -> dict[str, Any]:
     preset = presets()[name]
     if "{part}" not in str(values.get("topic", "")).split("/") or "{part}" in preset["topic"].split("/"):
         return preset
-    of_each = {key: value for key, value in preset.items() if key not in {"value", "time", "time_form", *FEATURE_KEYS}}
+    of_each = {key: value for key, value in preset.items() if key not in _OF_A_METER}
     return of_each if preset.get("format") == "number" else {**of_each, "part_value": preset.get("value", ())}

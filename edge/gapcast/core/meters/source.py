@@ -43,7 +43,8 @@ class Source:
     ``value`` holds sums in order of preference: the first one that has a term in the message is used.
     ``name`` is for people. Times are those of the meter in the format ``time_form``, in ``zone`` if local;
     without a path ``time`` the time of arrival is used. If several topics are the terms of ``value``, ``part_value``
-    holds the sums in each JSON message; empty if a message is a number.
+    holds the sums in each JSON message; empty if a message is a number. ``in_one_message``: the terms of a sum are not
+    combined over several messages.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Source:
     holding: HeldValue
     features: tuple[FeaturePath, ...] = ()
     part_value: tuple[Sum, ...] = ()
+    in_one_message: bool = False
 
     @property
     def is_counter(self) -> bool:

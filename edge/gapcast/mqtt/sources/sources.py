@@ -117,7 +117,7 @@ class SourceReader:
         message = parse_message(meter, route.part, publication)
         value = meter.update_terms(message.terms) if message.terms else None
         is_of_unknown_age = publication.retained and source.time is None
-        if value is None or message.is_empty or is_of_unknown_age or _lacks_counters(source, message):
+        if value is None or message.is_empty or is_of_unknown_age or _lacks_terms(meter, message):
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
         at_ms = self._time_of(meter, message.document, received)
@@ -196,6 +196,12 @@ class SourceReader:
             )  # fmt: skip
 
 
-def _lacks_counters(source: Source, message: MeterMessage) -> bool:
-    """Return whether a message has some of a sum's energy counters alone: the others counted until another time."""
-    return source.is_counter and bool(source.value) and len(message.terms) < len(source.value[0])
+def _lacks_terms(meter: Meter, message: MeterMessage) -> bool:
+    """Return whether a message has some terms of a sum alone, and those of other messages must not complete it.
+
+    Other energy counters counted until another time.
+    """
+    source = meter.source
+    if not (source.is_counter or source.in_one_message) or not source.value:
+        return False
+    return len(message.terms) < len(source.value[meter.best])
