@@ -96,4 +96,5 @@ def test_presets_of_meters_that_send_on_change_say_so() -> None:
     assert on_change == {name for name, keys in presets().items() if "hold_s" in keys}
     assert on_change == {
         "shelly-gen2", "shelly-gen2-phases", "shelly-gen2-two-channels", "shelly-gen2-status", "home-assistant",
+        "zigbee2mqtt",
     }  # fmt: skip

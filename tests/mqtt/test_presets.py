@@ -24,6 +24,16 @@ def test_presets_all_have_messages_with_an_origin() -> None:
     assert all(meter["origin"] for meter in METERS)
 
 
+def test_preset_of_zigbee2mqtt_reads_a_friendly_name_with_spaces() -> None:
+    feed = SourceFeed({"preset": "zigbee2mqtt"})
+    feed.send("zigbee2mqtt/Kitchen plug", '{"power": 230}')
+    feed.send("zigbee2mqtt/Kitchen plug/availability", '{"power": 5}')
+    feed.send("zigbee2mqtt/bridge/state", '{"power": 5}')
+    feed.wait()
+    assert {reading.device for reading in feed.readings} == {"Kitchen_plug"}
+    assert feed.reasons == []
+
+
 @pytest.mark.parametrize("meter", METERS, ids=[f"{i}-{meter['preset']}" for i, meter in enumerate(METERS)])
 def test_preset_reads_its_meters_messages(meter: dict[str, Any]) -> None:
     every_s = max(60, presets()[meter["preset"]].get("every_s", 60))  # so that one sample is enough for a minute

@@ -25,7 +25,7 @@ def test_setup_finds_every_documented_meter(script: Script, folder: Path, mosqui
     assert "several meters were found: select one with --preset or --topic" in done.stderr
     for preset in presets():
         assert re.search(rf"^ +\d+  {preset} on .*: .* kW", done.stdout, re.MULTILINE), f"{preset}: {done.stdout}"
-    assert "zigbee2mqtt" not in done.stdout
+    assert "attic" not in done.stdout
     assert not list(folder.iterdir())
 
 
