@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -22,9 +22,11 @@ from gapcast.addon.options import PORT, SUPERVISOR, settings_of
 from gapcast.addon.supervisor import mqtt_service
 from gapcast.cli import main
 from gapcast.config.sections.demand import MONTH_PEAK, NO_LIMIT
+from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.settings import LogSettings
 from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.errors import SettingsError
+from gapcast.core.meters.source import FEATURE_KEYS, TimeForm, Unit
 from gapcast.presets import presets
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
@@ -106,6 +108,15 @@ def test_addon_options_have_known_types_and_defaults() -> None:
     assert set(CONFIG["options"]) == required
 
 
+def test_addon_offers_the_keys_and_values_of_a_source() -> None:
+    keys = CONFIG["schema"]["meters"][0]
+    left_out = {"format", "in_one_message", "kind", "lateness_s", *FEATURE_KEYS}
+    assert keys.keys() == SourceSettings.model_fields.keys() - left_out
+    for key, type_ in (("unit", Unit), ("time_form", TimeForm)):
+        (offered,) = re.findall(r"list\((.*)\)", keys[key])
+        assert offered.split("|") == list(get_args(type_))
+
+
 def test_addon_offers_every_preset_and_log_level() -> None:
     (offered,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["meters"][0]["preset"])
     assert offered.split("|") == sorted({*presets(), "custom"})
@@ -152,6 +163,18 @@ def test_addon_every_preset_can_be_chosen(preset: str) -> None:
         ({"topic": "energy/{device}/power", "unit": "W"}, {"format": "number", "unit": "W"}),
         ({"topic": "energy/{device}", "value": "ac.p", "unit": "kW", "every_s": 10}, {"format": "json", "every_s": 10}),
         ({"topic": "p1/{part}", "value": "in - out", "unit": "W", "device": "home"}, {"format": "number"}),
+        (
+            {"topic": "tele/{part}/S", "value": "a - b", "part_value": "E.P", "device": "home"},
+            {"format": "json", "part_value": ("E.P",)},
+        ),
+        (
+            {"topic": "heat/{device}", "unit": "W", "sign": -1, "hold_s": 900, "on_change": True},
+            {"format": "number", "sign": -1, "hold_s": 900, "on_change": True},
+        ),
+        (
+            {"topic": "x/{device}", "value": "p", "time": "t", "time_form": "local", "timezone": "Asia/Tokyo"},
+            {"time": "t", "time_form": "local", "timezone": "Asia/Tokyo"},
+        ),
     ],
 )
 def test_addon_custom_meter(meter: dict[str, Any], has: dict[str, Any]) -> None:

@@ -133,7 +133,8 @@ def _source(index: int, meter: Mapping[str, Any]) -> dict[str, Any]:
         if "topic" not in values:
             msg = f"option meters.{index}.topic: a custom meter needs its topic, such as energy/{{device}}/power"
             raise SettingsError(msg)
-        is_json = "value" in values and PART not in str(values["topic"])  # the parts of a topic are bare numbers
+        # The parts of a topic are bare numbers, unless part_value has the path to each.
+        is_json = "part_value" in values or ("value" in values and PART not in str(values["topic"]))
         values.setdefault("format", "json" if is_json else "number")
     return values
 
