@@ -12,6 +12,7 @@ from gapcast.core.documents.message_format import counted
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.session.session import Session
+from gapcast.mqtt.sources.source_topics import is_own_entity
 from gapcast.setup.messages.number_fields import power_paths, preset_paths
 from gapcast.setup.prompts import Prompts
 
@@ -34,9 +35,7 @@ _PAUSE_FACTOR = 4
 def _may_hold_readings(topic: str) -> bool:
     levels = topic.split("/")
     is_own = levels[0] == "gapcast" or (levels[0] == "gap" and topic.endswith(_OWN_SUFFIXES))
-    # Home Assistant's statestream of all sensors includes the entities of forecasts: homeassistant/sensor/ENTITY/state.
-    is_own = is_own or (levels[-3:-2] == ["sensor"] and levels[-2].startswith("gapcast_"))
-    return not (is_own or levels[-1] == "config" or topic.startswith("$"))
+    return not (is_own or is_own_entity(topic) or levels[-1] == "config" or topic.startswith("$"))
 
 
 class TopicMessages:

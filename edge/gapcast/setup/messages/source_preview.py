@@ -28,7 +28,9 @@ def preview(sections: dict[str, Any], recording: MessageRecording, show: Callabl
     Raises pydantic's ``ValidationError`` or :class:`SettingsError` if the configuration is invalid.
     """
     listener = SampleListener(Settings.model_validate(sections))
+    newest_ms = 0
     for received in recording.in_order():
+        newest_ms = received.received_ms
         if listener.reads(received.publication.topic):
             listener.receive(received)
     units, clocks = [], []
@@ -37,7 +39,10 @@ def preview(sections: dict[str, Any], recording: MessageRecording, show: Callabl
         if not samples.powers_kw:
             if samples.needs_several:
                 messages = counted(samples.n_messages, "message")
-                show(f"  {name}: no power yet ({messages}): a counter needs two counts, a sum all of its parts")
+                show(
+                    f"  {name}: no power yet ({messages}): "
+                    "an energy counter needs two messages, a sum needs all of its values"
+                )
             continue
         show(f"  {name}: {samples.powers_kw[-1]:.3f} kW ({len(samples.powers_kw)} messages)")
         if warning := plausibility_warning(samples.powers_kw):
@@ -46,7 +51,7 @@ def preview(sections: dict[str, Any], recording: MessageRecording, show: Callabl
         ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
-            fix = clock_fix(ahead_min, samples.local_zone)
+            fix = clock_fix(ahead_min, samples.local_zone, newest_ms)
             clocks.append(f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {fix}")
     for sentence, n in listener.rejected.most_common(3):
         units.append(f"{sentence} ({n} times)")
