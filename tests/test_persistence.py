@@ -337,3 +337,21 @@ def test_deleted_device_stays_deleted_among_confirmations(
     link.unconfirmed = link.unconfirmed[1:]
     service.run_once(0)
     assert [type(change) for change in changes] == [ReplacedPlan, ForgottenDevice] * 2
+
+
+def test_pending_changes_are_stored_again_once_for_all_confirmations(
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: list[StateChange] = []
+    monkeypatch.setattr(state_store, "append_change", changes.append)
+    n_changes = 20
+    for minute in range(n_changes):
+        send(service, link, minute)
+        load = PlannedLoad(7.4, NOON * MINUTE_MS, (NOON + 60) * MINUTE_MS, str(minute))
+        service.replace_plan("home", LoadPlan((load,)))
+        service.run_once(0)
+    changes.clear()
+    link.unconfirmed = link.unconfirmed[-1:]
+    service.run_once(0)
+    names = [change.plan.loads[0].name for change in changes if isinstance(change, ReplacedPlan)]
+    assert names == [str(minute) for minute in range(1, n_changes)], names

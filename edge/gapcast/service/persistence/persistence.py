@@ -164,15 +164,16 @@ class StatePersistence:
         Unless called ``between_batches``, the open minutes may already hold samples of a batch that is not tracked yet,
         and a snapshot must wait.
         """
-        pending = self._pending
+        pending, has_older_change = self._pending, False
         while pending and confirmed(pending[0].forecast_ids):
             batch = pending.popleft()
             if batch.change is not None:
                 self.state_store.append_change(batch.change)
-                if pending and pending[0].change is None:
-                    self._append_pending_changes()  # else this older change is the last one in the journal
+                has_older_change = True
             elif batch.readings or batch.samples:
                 self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
+        if has_older_change:
+            self._append_pending_changes()  # else an older change is the last one in the journal
         if not between_batches:
             pass  # the call after the batch follows at once
         elif not self.state_store.maintain():
