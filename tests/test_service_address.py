@@ -18,7 +18,7 @@ from gapcast.core.errors import SettingsError, StateInUseError, StatusError
 from gapcast.status import service_search
 from gapcast.status.rest_client import RestClient
 from gapcast.status.service_search import find_service
-from gapcast.storage import store
+from gapcast.storage.files import locks
 from tests.http.conftest import Rest, serving
 from tests.support.gateways import gateway_settings, running
 from tests.support.models import shipped_models
@@ -64,8 +64,8 @@ def url_of(service: Rest) -> str:
 @pytest.mark.parametrize("which", ["state", "runtime"])
 def test_status_finds_the_service_by_its_address_file(folders: tuple[Path, Path], service: Rest, which: str) -> None:
     state, runtime = folders if which == "state" else (folders[0] / "of-another-account", folders[1])
-    files = AddressFiles(state, runtime if which == "runtime" else None, url_of(service))
-    files.write()
+    files = AddressFiles(state, runtime if which == "runtime" else None)
+    files.write(url_of(service))
     assert found() == url_of(service)
     files.remove()
     assert [*state.glob("*"), *runtime.glob("*")] == []
@@ -116,15 +116,15 @@ def test_address_file_modes_follow_the_folder(tmp_path: Path) -> None:
     state, runtime = tmp_path / "state", tmp_path / "runtime"
     for folder in (state, runtime):
         folder.mkdir()
-    AddressFiles(state, runtime, "http://127.0.0.1:8080").write()
+    AddressFiles(state, runtime).write("http://127.0.0.1:8080")
     modes = [stat.S_IMODE((folder / ADDRESS_FILE).stat().st_mode) for folder in (state, runtime)]
     assert modes == [0o600, 0o644]
 
 
 def test_address_file_of_a_later_service_stays(tmp_path: Path) -> None:
-    first, second = (AddressFiles(tmp_path, None, f"http://127.0.0.1:{port}") for port in (8080, 8081))
-    first.write()
-    second.write()
+    first, second = AddressFiles(tmp_path, None), AddressFiles(tmp_path, None)
+    first.write("http://127.0.0.1:8080")
+    second.write("http://127.0.0.1:8081")
     first.remove()
     assert read_address(tmp_path / ADDRESS_FILE) == "http://127.0.0.1:8081"
 
@@ -139,7 +139,7 @@ def test_address_file_with_something_else_is_refused(tmp_path: Path, content: by
 def test_second_service_of_a_state_folder_leaves_the_address_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "WAIT_S", 0.0)
+    monkeypatch.setattr(locks, "WAIT_S", 0.0)
     broker_port = free_port()
     with running(gateway_settings(broker_port, tmp_path), connected=False) as first:
         wait_until((tmp_path / ADDRESS_FILE).exists, "the address file")

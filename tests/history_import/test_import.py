@@ -29,8 +29,8 @@ from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.refit.forest_file import RefitResult, Skills, encode_result
 from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
-from gapcast.storage import store
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns
+from gapcast.storage.files import locks
 from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.generations import files_of
 from gapcast.storage.store import Store
@@ -287,7 +287,7 @@ def test_interrupted_import_leaves_the_state_as_it_was(
 def test_import_while_the_service_runs_is_refused(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "WAIT_S", 0.0)
+    monkeypatch.setattr(locks, "WAIT_S", 0.0)
     run(settings, written(tmp_path / "a.csv"))
     with open_stopped(settings, {}) as gateway:
         with pytest.raises(StateInUseError):  # no service starts during an import

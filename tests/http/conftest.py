@@ -26,7 +26,7 @@ from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.models import default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.ports import LOOPBACK
-from tests.support.waiting import GUARD_S, wait_until
+from tests.support.waiting import GUARD_S
 
 EVERY = every_feature_model().name
 MODELS = sorted([*shipped_names(), EVERY])
@@ -86,9 +86,9 @@ def serving(
     listening = socket.create_server((host, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listening.getsockname()[1]
-    server = HttpServerThread(lambda: build_server(app, limits, implementation), listening, service.statistics)
-    server.start()
-    wait_until(lambda: server.is_serving, "uvicorn")
+    server = HttpServerThread(lambda: build_server(app, limits, implementation), service.statistics)
+    server.start(listening)
+    assert httpx.get(f"http://{host}:{port}/livez", timeout=GUARD_S).is_success
     with httpx.Client(base_url=f"http://{host}:{port}", timeout=GUARD_S) as client:
         yield Rest(client, link, service, port)
     service.feed.close()

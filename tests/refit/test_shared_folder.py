@@ -5,22 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Event
 
+import httpx
 import pytest
 
 from gapcast.app import application
 from gapcast.core.errors import StateInUseError
 from gapcast.core.readings.reading import Reading
 from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits
-from gapcast.storage import store
+from gapcast.storage.files import locks
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.houses import FIRST
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S
 
 
 def nights_of(gateway: Gateway) -> NightlyRefits:
     """Return the nights of ``gateway`` once it has restored its state."""
-    wait_until(lambda: gateway.application._http_server.is_serving, "the end of the start")
+    assert httpx.get(f"{gateway.url}/livez", timeout=GUARD_S).is_success
     nights = gateway.application._nights
     assert nights is not None
     return nights
@@ -28,7 +29,7 @@ def nights_of(gateway: Gateway) -> NightlyRefits:
 
 def test_second_service_does_not_change_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "refits", lambda _: True)
-    monkeypatch.setattr(store, "WAIT_S", 0.0)
+    monkeypatch.setattr(locks, "WAIT_S", 0.0)
     broker_port = free_port()
     path = tmp_path / "stream" / REFIT_FOLDER / "home.minutes"
     with running(gateway_settings(broker_port, tmp_path), connected=False) as first:

@@ -59,8 +59,8 @@ def test_server_that_ends_is_restarted(implementation: Implementation) -> None:
         return built[-1]
 
     with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(build, listening, statistics)
-        server.start()
+        server = HttpServerThread(build, statistics)
+        server.start(listening)
         port = listening.getsockname()[1]
         try:
             assert exchange(port, GET_ONCE).endswith(b"well")
@@ -81,8 +81,8 @@ def test_server_that_cannot_be_built_again_is_tried_again(implementation: Implem
         return built[-1]
 
     with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(build, listening, statistics)
-        server.start()
+        server = HttpServerThread(build, statistics)
+        server.start(listening)
         try:
             assert exchange(listening.getsockname()[1], GET_ONCE).endswith(b"well")
         finally:
@@ -102,8 +102,8 @@ def test_server_that_is_stopped_while_it_is_built_again_ends(implementation: Imp
         return built[-1]
 
     with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(build, listening, statistics)
-        server.start()
+        server = HttpServerThread(build, statistics)
+        server.start(listening)
         assert is_building.wait(GUARD_S)
         server.stop(0.0)
         may_go_on.set()
@@ -120,10 +120,8 @@ def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementa
         await Response("late")(scope, receive, send)
 
     with socket.create_server((LOOPBACK, 0)) as listening:
-        server = HttpServerThread(
-            lambda: build_server(app, ConnectionLimits(), implementation), listening, Statistics()
-        )
-        server.start()
+        server = HttpServerThread(lambda: build_server(app, ConnectionLimits(), implementation), Statistics())
+        server.start(listening)
         with socket.create_connection(listening.getsockname()) as client:
             client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert is_running.wait(GUARD_S)

@@ -21,8 +21,9 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import disk_writer, journal_file, recovery, store
+from gapcast.storage import disk_writer, journal_file, recovery
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns, checkpoint_rule
+from gapcast.storage.files import locks
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint
 from gapcast.storage.journals import journal, journal_reader
 from gapcast.storage.journals.record_lines import encode_line_v1
@@ -336,7 +337,7 @@ def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pyte
 
 
 def test_store_folder_in_use_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "WAIT_S", 0.0)
+    monkeypatch.setattr(locks, "WAIT_S", 0.0)
     first = ProcessRun(tmp_path)
     with pytest.raises(
         StateInUseError, match=r"another gapcast process uses .*: stop it first, or set a different state.path"

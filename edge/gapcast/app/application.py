@@ -19,22 +19,22 @@ from gapcast.app.broker.link import connect_service, link_of
 from gapcast.app.engines.device_limit import limit_devices_here
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.engines.model_watcher import ModelWatcher, SwapCallbacks
-from gapcast.app.http_server import bound_socket, connection_limits_of, http_options
+from gapcast.app.http_server import ListeningSocket, connection_limits_of, http_options
 from gapcast.app.intake_log import IntakeLog
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import admission_of, library_of, load_usable_models
-from gapcast.config.files.service_address import AddressFiles, local_url, runtime_folder
-from gapcast.config.files.state_dir import state_path
+from gapcast.config.files.service_address import AddressFiles, runtime_folder
+from gapcast.config.files.state_dir import state_path, tighten_modes
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.config.shards import readings_folder
+from gapcast.core.errors import ShardError, StateInUseError
 from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry
 from gapcast.http.server.server import HttpServerThread, build_server
 from gapcast.mqtt.session.session import Session
 from gapcast.predictors.tflite.runtime import load_interpreter
-from gapcast.private_files import tighten_state
 from gapcast.service.containment import Containment
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
@@ -67,7 +67,7 @@ class Application:
     def __init__(
         self, settings: Settings, environment: Mapping[str, str], clock_s: Callable[[], float] = time.time
     ) -> None:
-        """Load the models, prepare the link and bind the port, without connecting yet.
+        """Load the models and prepare the link, without connecting yet.
 
         ``clock_s`` returns the time by which nights begin, seconds since the epoch.
 
@@ -83,7 +83,7 @@ class Application:
         statistics = Statistics()
         self._link = link = link_of(settings, self.session, self.models, statistics)
         state = state_path(settings.state.path, environment)
-        _tighten_modes(state)
+        tighten_modes(state)
         folder = readings_folder(settings, state)
         self._shard_lock = None
         if settings.shards is not None:
@@ -115,9 +115,8 @@ class Application:
         )
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.from_environment(environment)
-        self._socket = bound_socket(settings.http)
-        url = local_url(settings.http.host, self.http_port)
-        self._address_files = AddressFiles(state, runtime_folder(environment), url)
+        self._listening = ListeningSocket(settings.http)
+        self._address_files = AddressFiles(state, runtime_folder(environment))
         entry = partial(
             create_entry,
             self.service,
@@ -127,7 +126,7 @@ class Application:
             options,
             on_loaded=gc.freeze,  # many permanent objects, like those from the start: see run
         )
-        self._http_server = HttpServerThread(lambda: build_server(entry(), connection_limits), self._socket, statistics)
+        self._http_server = HttpServerThread(lambda: build_server(entry(), connection_limits), statistics)
 
     @cached_property
     def registry(self) -> CollectorRegistry:
@@ -162,29 +161,35 @@ class Application:
 
     @property
     def http_port(self) -> int:
-        """The port of the REST API."""
-        return int(self._socket.getsockname()[1])
+        """The port of the REST API, bound by :meth:`run` unless it is read before."""
+        return int(self._listening.bind().getsockname()[1])
 
     def run(self, stopping: Event) -> None:
         """Restore the state and serve until ``stopping`` is set: the stream in this thread, REST in another.
 
-        Raises :class:`ShardError` or :class:`StateInUseError` if another process has this shard, or this state.
+        Raises :class:`ShardError` or :class:`StateInUseError` if another process has this shard, or this state, and
+        then :class:`SettingsError` if the port cannot be bound.
         """
-        if self._shard_lock is not None:
-            self._shard_lock.acquire(self.models.stamps)
-        owns_state = self._restore_state()
+        try:
+            if self._shard_lock is not None:
+                self._shard_lock.acquire(self.models.stamps, stopping=stopping)
+            owns_state = self._restore_state(stopping)
+        except (ShardError, StateInUseError):
+            if stopping.is_set():  # while it waited for the other process
+                return
+            raise
         with ExitStack() as stack:  # what was started ends, also if something after it does not start
             stack.callback(self.close)
-            self._http_server.start()
+            self._http_server.start(self._listening.bind())
             stack.callback(self._stop_http)
-            self._address_files.write(owns_state=owns_state)
+            self._address_files.write(self._listening.url, owns_state=owns_state)
             stack.callback(self._address_files.remove)
             self._model_watcher.start()
             stack.callback(self._model_watcher.stop)
             if self._nights is not None:
                 self._nights.start(self.service)
                 stack.callback(self._nights.stop)
-            log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
+            log.info("http.listening", host=self._listening.bind().getsockname()[0], port=self.http_port)
             release_freed_memory()  # of the stored state, and of what the models were read from
             gc.freeze()  # objects from start-up are permanent: exclude them from collections
             gc.enable()  # off during the start
@@ -197,7 +202,7 @@ class Application:
             # Also if stopped before, and REST ends before the last state is persisted: what it changed must survive.
             self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
 
-    def _restore_state(self) -> bool:
+    def _restore_state(self, stopping: Event) -> bool:
         """Restore the state; return whether the folder is not in use by another process, as far as is known."""
         # Only the service may hold the engine afterwards: its memory is freed once it is replaced.
         engine = self.service.queries.read(lambda engine, _: engine)
@@ -209,10 +214,11 @@ class Application:
 
         def on_locked() -> None:
             locked.set()
+            self._listening.bind()  # not before, and connections wait until the state is restored
             if nights is not None:
                 nights.restore(engine)
 
-        self._store.restore(engine, self._link.meters, on_locked)
+        self._store.restore(engine, self._link.meters, on_locked, stopping)
         return locked.is_set()
 
     def _stop_http(self, timeout_s: float | None = None) -> None:
@@ -232,19 +238,11 @@ class Application:
             self._notifier.alive(self.service.queries.status_line)
 
     def close(self) -> None:
-        """Release the port and the models' memory, as :meth:`run` does at its end. Idempotent."""
-        self._socket.close()
+        """Release the port, the state and the models' memory, as :meth:`run` does at its end. Idempotent."""
+        self._listening.close()
+        if self._store is not None:
+            self._store.close(None)  # the service has closed it, unless the start failed
         if self._shard_lock is not None:
             self._shard_lock.release()
         for model in self.models.by_name.values():
             model.release_interpreters()
-
-
-def _tighten_modes(state: Path) -> None:
-    """Let only the owner read the files in the folder ``state``, and log those whose mode cannot be changed."""
-    if unchanged := tighten_state(state):
-        log.warning(
-            "state.readable_by_others",
-            paths=[str(path) for path in unchanged[:5]],
-            fix="run chmod -R go= on them as their owner",
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
+from gapcast.config.files.service_address import local_url
 from gapcast.config.sections.http import HttpSettings
 from gapcast.core.errors import AddressError, SettingsError
 from gapcast.http.guards.host_check import own_host_names
@@ -72,3 +73,28 @@ def bound_socket(http: HttpSettings) -> socket.socket:
     # asyncio does this only for sockets with an explicit protocol; without it, a response may be delayed by 40 ms.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound
+
+
+class ListeningSocket:
+    """The listening socket of the REST API, bound by its first use."""
+
+    def __init__(self, http: HttpSettings) -> None:
+        """Listen as ``http`` configures."""
+        self._http = http
+        self._socket: socket.socket | None = None
+
+    def bind(self) -> socket.socket:
+        """Return the socket, which the first call binds; raises as :func:`bound_socket` does."""
+        if self._socket is None:
+            self._socket = bound_socket(self._http)
+        return self._socket
+
+    @property
+    def url(self) -> str:
+        """The URL on this machine."""
+        return local_url(self._http.host, self.bind().getsockname()[1])
+
+    def close(self) -> None:
+        """Close the socket, if it is bound. Idempotent."""
+        if self._socket is not None:
+            self._socket.close()

@@ -10,9 +10,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event
 
 from gapcast.core.engine import Engine
-from gapcast.core.errors import ShardError, StateError, StateInUseError
+from gapcast.core.errors import ShardError, StateError
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
@@ -22,7 +23,7 @@ from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem, disk_error_fix
-from gapcast.storage.files.locks import WAIT_S, lock_folder
+from gapcast.storage.files.locks import lock_state
 from gapcast.storage.generations import begin_checkpoint, complete_checkpoint, files_of
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.journals.journal import Entry, PersistedBatch, encode_header
@@ -40,8 +41,7 @@ class Store:
     ) -> None:
         """Persist readings in ``folder`` after :meth:`restore` was called; ``clock_s`` times syncs and retries.
 
-        ``holds_shard_lock``: the caller has a :class:`~gapcast.storage.files.locks.ShardLock`; errors raise instead of
-        disabling the persistence.
+        ``holds_shard_lock``: the caller has a :class:`.ShardLock`; errors raise instead of disabling the persistence.
         """
         self._folder = folder
         self._holds_shard_lock = holds_shard_lock
@@ -69,27 +69,28 @@ class Store:
     # --- start and end --------------------------------------------------------------------------
 
     def restore(
-        self, engine: Engine, meters: Meters | None = None, on_locked: Callable[[], object] = lambda: None
+        self,
+        engine: Engine,
+        meters: Meters | None = None,
+        on_locked: Callable[[], object] = lambda: None,
+        stopping: Event | None = None,
     ) -> None:
         """Restore ``engine`` and ``meters``, which must be new, and start to persist.
 
         ``on_locked`` is called once the folder is locked. Raises :class:`ShardError` for unusable files of a shard, and
-        :class:`StateInUseError` if another process holds the folder.
+        :class:`StateInUseError` as :func:`.lock_state` does.
         """
         meters = meters or NoMeters()
         try:
             make_private_folder(self._folder)
             tighten_modes(self._folder)
             if not self._holds_shard_lock:
-                self._folder_lock = lock_folder(self._folder, WAIT_S)
+                self._folder_lock = lock_state(self._folder, stopping)
             on_locked()
             found = recover(self._folder, engine, meters)
         except StateError as error:
             self._disable(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
             return
-        except BlockingIOError as error:
-            msg = f"another gapcast process uses {self._folder}: stop it first, or set a different state.path for each"
-            raise StateInUseError(msg) from error
         except OSError as error:
             if self._holds_shard_lock:
                 msg = f"{self._folder} cannot be read ({error}): a shard does not start without its persisted state"

@@ -45,14 +45,15 @@ def runtime_folder(environment: Mapping[str, str]) -> Path | None:
 class AddressFiles:
     """The address files of a running service. A folder that cannot be written to is left out."""
 
-    def __init__(self, state: Path, runtime: Path | None, url: str) -> None:
-        """Write ``url`` to the folder ``state``, and readable by all accounts to the folder ``runtime``."""
+    def __init__(self, state: Path, runtime: Path | None) -> None:
+        """Write to the folder ``state``, and readable by all accounts to the folder ``runtime``."""
         self._state, self._runtime = state, runtime
         self._paths = [folder / ADDRESS_FILE for folder in (state, runtime) if folder is not None]
-        self._content = f"{url}\n".encode()
+        self._content = b""
 
-    def write(self, *, owns_state: bool = True) -> None:
-        """Write the files; unless this service ``owns_state``, the file of the state folder is another service's."""
+    def write(self, url: str, *, owns_state: bool = True) -> None:
+        """Write ``url``; unless this service ``owns_state``, the file of the state folder is another service's."""
+        self._content = f"{url}\n".encode()
         for path in self._paths:
             if path.parent == self._state and not owns_state:
                 continue

@@ -11,7 +11,7 @@ import structlog
 
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import is_device_id
-from gapcast.private_files import chown_to_owner_of, make_private_folder, write_private
+from gapcast.private_files import chown_to_owner_of, make_private_folder, tighten_state, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,16 @@ def state_path(configured: Path | None, environment: Mapping[str, str]) -> Path:
     except RuntimeError as error:
         msg = "state.path: must be set, because this account has no home folder"
         raise SettingsError(msg) from error
+
+
+def tighten_modes(state: Path) -> None:
+    """Let only the owner read the files in the folder ``state``, and log those whose mode cannot be changed."""
+    if unchanged := tighten_state(state):
+        log.warning(
+            "state.readable_by_others",
+            paths=[str(path) for path in unchanged[:5]],
+            fix="run chmod -R go= on them as their owner",
+        )
 
 
 def gateway_id(configured: str, state: Path) -> str:

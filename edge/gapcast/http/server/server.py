@@ -74,25 +74,21 @@ class _Server(Server):
 class HttpServerThread:
     """Serves on a listening socket until it is stopped; an error that ends the server is recorded, and it restarts."""
 
-    def __init__(self, build: Callable[[], Server], listening: socket.socket, statistics: Statistics) -> None:
+    def __init__(self, build: Callable[[], Server], statistics: Statistics) -> None:
         """Prepare; ``build`` returns a server, which lives as long as one event loop."""
-        self._build, self._listening, self._statistics = build, listening, statistics
+        self._build, self._statistics = build, statistics
         self._server = build()
         self._stopping = Event()
-        self._thread = Thread(target=self._run, name="rest")
+        self._thread: Thread | None = None
 
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
 
-    @property
-    def is_serving(self) -> bool:
-        """Whether connections are accepted."""
-        return self._server.started
-
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, listening: socket.socket) -> None:
+        """Start the thread, which serves on ``listening``."""
+        self._thread = Thread(target=self._run, args=(listening,), name="rest")
         self._thread.start()
 
     def stop(self, timeout_s: float | None = None) -> None:
@@ -102,9 +98,10 @@ class HttpServerThread:
         """
         self._stopping.set()
         self._server.should_exit = True
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _run(self, listening: socket.socket) -> None:
         is_first = True
         while not self._stopping.is_set():
             try:
@@ -113,8 +110,8 @@ class HttpServerThread:
                 is_first = False
                 if self._stopping.is_set():  # `stop` may have set `should_exit` of the previous server
                     break
-                with self._listening.dup() as listening:
-                    self._server.run([listening])
+                with listening.dup() as own:
+                    self._server.run([own])
             except BaseException as error:  # including the server's own exits
                 record_internal_error(self._statistics, "http", error, "server")
             self._stopping.wait(_RESTART_DELAY_S)

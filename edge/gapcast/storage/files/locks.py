@@ -13,10 +13,11 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
 
 import structlog
 
-from gapcast.core.errors import ShardError
+from gapcast.core.errors import ShardError, StateInUseError
 from gapcast.private_files import make_private_folder, open_private, write_private
 from gapcast.text.json_input import decode_json
 
@@ -28,30 +29,45 @@ _POLL_S = 0.05
 _LOCK, _MODELS = "lock", "models.json"
 
 
-def lock_folder(folder: Path, wait_s: float = 0.0) -> int:
+def lock_state(folder: Path, stopping: Event | None = None) -> int:
+    """Lock the state in ``folder``, as :func:`lock_folder` does; waits :data:`WAIT_S`, or until ``stopping`` is set.
+
+    Raises :class:`StateInUseError` if another process still holds the lock then.
+    """
+    try:
+        return lock_folder(folder, WAIT_S, stopping)
+    except BlockingIOError as error:
+        msg = (
+            f"another gapcast process uses {folder}: stop it first, or set a different state.path for each; "
+            "if it is gapcast import, wait until it has finished"
+        )
+        raise StateInUseError(msg) from error
+
+
+def lock_folder(folder: Path, wait_s: float = 0.0, stopping: Event | None = None) -> int:
     """Lock ``folder``, which exists; return the descriptor, whose closing releases it.
 
-    Raises :class:`BlockingIOError` if another process still holds the lock after ``wait_s``, and OSError if the folder
-    cannot be locked.
+    Raises :class:`BlockingIOError` if another process still holds the lock after ``wait_s`` or when ``stopping`` is
+    set, and OSError if the folder cannot be locked.
     """
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _wait_for(lock, wait_s)
+        _wait_for(lock, wait_s, stopping)
     except OSError:
         os.close(lock)
         raise
     return lock
 
 
-def _wait_for(lock: int, wait_s: float) -> None:
+def _wait_for(lock: int, wait_s: float, stopping: Event | None) -> None:
     deadline_s = time.monotonic() + wait_s
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline_s:
+            if time.monotonic() >= deadline_s or (stopping is not None and stopping.is_set()):
                 raise
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S)  # not Event.wait, which a signal that sets the event could block for good
         else:
             return
 
@@ -64,16 +80,16 @@ class ShardLock:
         self._accepts = accepts_other_models
         self._lock: int | None = None
 
-    def acquire(self, models: Mapping[str, str], wait_s: float = WAIT_S) -> None:
+    def acquire(self, models: Mapping[str, str], wait_s: float = WAIT_S, stopping: Event | None = None) -> None:
         """Lock the folder for a worker with these ``models`` (name -> version and hash), until :meth:`release`.
 
-        Raises :class:`ShardError` if another worker still holds it after ``wait_s``, if it cannot be locked at all, or
-        if its state was written with other models and these are not accepted.
+        Raises :class:`ShardError` if another worker still holds it after ``wait_s`` or when ``stopping`` is set, if it
+        cannot be locked at all, or if its state was written with other models and these are not accepted.
         """
         try:
             make_private_folder(self._folder)
             self._lock = open_private(self._folder / _LOCK, os.O_RDWR)
-            self._wait(self._lock, wait_s)
+            self._wait(self._lock, wait_s, stopping)
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
             self._check_models(models)
@@ -81,9 +97,9 @@ class ShardLock:
             msg = f"{self._folder} cannot be locked ({error}): a shard needs a disk that can be written and locked"
             raise ShardError(msg) from error
 
-    def _wait(self, lock: int, wait_s: float) -> None:
+    def _wait(self, lock: int, wait_s: float, stopping: Event | None) -> None:
         try:
-            _wait_for(lock, wait_s)
+            _wait_for(lock, wait_s, stopping)
         except BlockingIOError as error:
             msg = f"another worker has this shard: {self._folder} is held by {_holder(lock)}; stop it first"
             raise ShardError(msg) from error
