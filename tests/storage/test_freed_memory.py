@@ -42,5 +42,4 @@ def test_store_releases_memory_after_each_checkpoint(tmp_path: Path, monkeypatch
     store.restore(engine)
     store.write_snapshot(capture_snapshot(engine))
     store.close(None)
-    assert len(written) == 1
-    assert "checkpoint-00000002.npz" in written[0]
+    assert ["checkpoint-00000002.npz" in names for names in written] == [False, True]

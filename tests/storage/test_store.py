@@ -737,3 +737,34 @@ def test_store_without_a_new_journal_leaves_no_part(tmp_path: Path, monkeypatch:
         process.store.write_snapshot(capture_snapshot(process.recorder.engine, copies=False))
     assert {path.name for path in tmp_path.iterdir()} == before
     process.kill()
+
+
+@pytest.mark.parametrize("error", [system_error(errno.EMFILE), MemoryError()])
+def test_store_first_checkpoint_without_a_journal_is_discarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(journal_file, "open_private", fail)
+        process = ProcessRun(tmp_path)
+    assert process.logged("state.not_persisted")
+    assert list(tmp_path.iterdir()) == []
+    process.later_s = 31.0
+    process.run(minutes(0, 20))
+    process.end()
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 20))
+    again.end()
+
+
+def test_store_removes_the_unfinished_checkpoint_of_a_killed_process(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
+    process.kill()
+    (tmp_path / "checkpoint.part").write_bytes(b"PK")
+    again = ProcessRun(tmp_path)
+    assert not (tmp_path / "checkpoint.part").exists()
+    assert_continues(again, minutes(0, 20))
+    again.kill()

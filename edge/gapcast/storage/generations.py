@@ -65,11 +65,17 @@ def begin_checkpoint(folder: Path, snapshot: Snapshot) -> BinaryIO:
     return checkpoint.create_file(folder / _PART, snapshot)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove a checkpoint that a killed process has not completed. The caller has locked ``folder``."""
+    with suppress(OSError):  # the next checkpoint replaces it
+        (folder / _PART).unlink(missing_ok=True)
+
+
 def discard_checkpoint(folder: Path, begun: BinaryIO) -> None:
     """Remove the result of :func:`begin_checkpoint`."""
     with suppress(OSError):  # the reason that it is discarded is reported
         begun.close()
-        (folder / _PART).unlink(missing_ok=True)
+    remove_unfinished(folder)
 
 
 def complete_checkpoint(folder: Path, generation: int, begun: BinaryIO, clean_from: int) -> int:

@@ -24,7 +24,7 @@ from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem, disk_error_fix
 from gapcast.storage.files.locks import lock_state
-from gapcast.storage.generations import begin_checkpoint, complete_checkpoint, files_of
+from gapcast.storage.generations import files_of, remove_unfinished
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.journals.journal import Entry, PersistedBatch, encode_header
 from gapcast.storage.recovery import recover
@@ -98,6 +98,7 @@ class Store:
             self._is_unread = True
             self._suspend(error)
             return
+        remove_unfinished(self._folder)
         self._rule.set_checkpoint(found.checkpoint_bytes)
         self._rule.set_devices(len(engine.buffers))
         self._has_forgotten, self.damage = found.has_forgotten, found.damage
@@ -106,11 +107,9 @@ class Store:
             if found.can_continue:
                 self._journal = JournalFile.resume(self._folder, found)
             else:
-                snapshot = capture_snapshot(engine, meters.capture_state(), copies=False)
-                begun = begin_checkpoint(self._folder, snapshot)
-                generation = self._begin_generation()
-                self._checkpointed(complete_checkpoint(self._folder, generation, begun, self._clean_from))
-        except OSError as error:
+                self.write_snapshot(capture_snapshot(engine, meters.capture_state(), copies=False))
+                self.catch_up()
+        except (OSError, MemoryError) as error:
             self._suspend(error)
 
     def close(self, snapshot: Snapshot | None) -> None:
@@ -233,7 +232,7 @@ class Store:
             self._damaged_journals.quarantine_journals()
             self._problem.end()
 
-    def _suspend(self, error: OSError) -> None:
+    def _suspend(self, error: OSError | MemoryError) -> None:
         """Stop the journal until a checkpoint is written: batches in between are only in that checkpoint."""
         if self._journal is not None:
             self._writer.close_journal(self._journal, syncs=False)
