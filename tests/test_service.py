@@ -268,11 +268,59 @@ def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatc
             service.run_once(0)
         service.forget("d0")
         link.put(Reading("d0", NOON + 1, 1.0), Reading("d6", NOON + 1, 1.0))
+        clock.now_s += 5
         service.run_once(0)
     assert [(line["event"], line["n_devices"], line["devices"]) for line in logs] == [
         ("devices.offline", 7, "d0, d1, d2, d3, d4 and 2 more"),
         ("devices.online", 1, "d6"),
     ]
+
+
+def test_devices_offline_and_back_are_logged_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are published at a time, and also while nothing can be published."""
+    clock, link = ManualClock(), MemoryLink()
+    monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
+    n_devices = 600
+    with capture_logs() as logs:
+        for minute in (0, 1):
+            link.put(*(Reading(f"d{i}", NOON + minute, 1.0) for i in range(n_devices)))
+            while link.n_queued:
+                service.run_once(0)
+            clock.now_s += 5
+            service.run_once(0)
+            clock.now_s += 601 * (1 - minute)
+            link.is_backlogged = minute == 0
+            service.run_once(0)
+            link.is_backlogged = False
+    assert [(line["event"], line["n_devices"]) for line in logs] == [
+        ("devices.offline", n_devices),
+        ("devices.online", n_devices),
+    ]
+
+
+def test_time_without_a_connection_takes_no_device_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, link = ManualClock(), MemoryLink()
+    monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
+    link.put(Reading("home", NOON, 1.0))
+    found = []
+    with capture_logs() as logs:
+        for after_s, connected in (
+            (0, True),
+            (100, True),
+            (5, False),
+            (3_600, False),
+            (5, True),
+            (480, True),
+            (20, True),
+        ):
+            clock.now_s += after_s
+            link.connected = connected
+            service.run_once(0)
+            found.append(len(logs))
+    assert found == [0, 0, 0, 0, 0, 0, 1]
+    assert logs[0]["event"] == "devices.offline"
 
 
 def test_devices_are_announced_on_connect() -> None:

@@ -121,3 +121,23 @@ def test_online_tracker_seen_alone_is_as_seen_among_others() -> None:
         assert alone.take_changes(10) == among.take_changes(10)
         assert not alone.has_changes
     assert alone.is_online(1)
+
+
+def test_online_tracker_returned_are_those_that_were_offline() -> None:
+    tracker = OnlineTracker(STALE_S)
+    tracker.record_seen([0, 1, 2, 3], 0.0)
+    assert tracker.mark_offline(5, STALE_S + 1) == [0, 1, 2, 3]
+    assert tracker.mark_offline(5, STALE_S + 2) == []
+    tracker.record_seen([2, 1, 4], STALE_S + 3)
+    tracker.record_seen([0], STALE_S + 3)
+    tracker.record_seen([1], STALE_S + 4)
+    tracker.forget(2)
+    assert (tracker.take_returned(), tracker.take_returned()) == ([1, 0], [])
+
+
+def test_online_tracker_postponed_time_does_not_count() -> None:
+    tracker = OnlineTracker(STALE_S)
+    tracker.record_seen([0], 0.0)
+    tracker.postpone(3_600.0)
+    assert tracker.mark_offline(1, 3_600.0 + STALE_S) == []
+    assert tracker.mark_offline(1, 3_600.0 + STALE_S + 1) == [0]

@@ -34,7 +34,10 @@ class OnlineTracker:
     >>> tracker.record_seen([0, 1], now_s=0); tracker.take_changes(10)
     [(0, True), (1, True)]
     >>> tracker.record_seen([1], now_s=500); tracker.mark_offline(n_rows=2, now_s=601); tracker.take_changes(10)
+    [0]
     [(0, False)]
+    >>> tracker.record_seen([0], now_s=602); tracker.take_returned()
+    [0]
     """
 
     def __init__(self, stale_after_s: float) -> None:
@@ -44,6 +47,7 @@ class OnlineTracker:
         self._state = np.zeros(_FIRST_ROWS, dtype=np.int8)
         self._published = np.zeros(_FIRST_ROWS, dtype=np.int8)
         self._to_publish: deque[int] = deque()
+        self._returned: dict[int, None] = {}  # as an ordered set
 
     @property
     def has_changes(self) -> bool:
@@ -57,24 +61,41 @@ class OnlineTracker:
             row = rows[0]
             self._seen_s[row] = now_s
             if self._state[row] != _ONLINE:
-                self._state[row] = _ONLINE
-                self._to_publish.append(row)
+                self._set_online([row])
             return
         at = np.asarray(rows)
         self._seen_s[at] = now_s
         returned = at[self._state[at] != OnlineState.ONLINE]
         if returned.size:
-            self._state[returned] = OnlineState.ONLINE
-            self._to_publish.extend(returned.tolist())
+            self._set_online(returned.tolist())
 
-    def mark_offline(self, n_rows: int, now_s: float) -> None:
-        """Mark those of the first ``n_rows`` offline that are stale. A row never seen before counts as seen now."""
+    def _set_online(self, rows: Sequence[int]) -> None:
+        self._returned.update((row, None) for row in rows if self._state[row] == OnlineState.OFFLINE)
+        self._state[rows] = OnlineState.ONLINE
+        self._to_publish.extend(rows)
+
+    def take_returned(self) -> list[int]:
+        """Return the rows that were offline and have been seen since the last call."""
+        returned, self._returned = list(self._returned), {}
+        return returned
+
+    def postpone(self, s: float) -> None:
+        """Let no row become stale by the last ``s`` seconds, in which no reading could arrive."""
+        self._seen_s += s
+
+    def mark_offline(self, n_rows: int, now_s: float) -> list[int]:
+        """Mark those of the first ``n_rows`` offline that are stale, and return them.
+
+        A row never seen before counts as seen now.
+        """
         self._grow(n_rows)
         seen_s = self._seen_s[:n_rows]
         seen_s[np.isnan(seen_s)] = now_s
         stale = np.flatnonzero((seen_s < now_s - self._stale_after_s) & (self._state[:n_rows] != OnlineState.OFFLINE))
         self._state[stale] = OnlineState.OFFLINE
-        self._to_publish.extend(stale.tolist())
+        rows: list[int] = stale.tolist()
+        self._to_publish.extend(rows)
+        return rows
 
     def take_changes(self, n_at_most: int) -> list[tuple[int, bool]]:
         """Return up to ``n_at_most`` unpublished changes (row, whether it is online), and mark them as published."""
@@ -98,6 +119,7 @@ class OnlineTracker:
 
     def forget(self, row: int) -> None:
         """Reset ``row`` to unknown."""
+        self._returned.pop(row, None)
         if row < len(self._state):
             self._seen_s[row], self._state[row], self._published[row] = (
                 np.nan,

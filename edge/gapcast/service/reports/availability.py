@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -37,25 +37,13 @@ class ReportOptions:
     clock_s: Callable[[], float] = time.monotonic
 
 
-class AvailabilityLog:
-    """Logs which devices went offline, and which of them are back: one line for all that change at once."""
-
-    def __init__(self) -> None:
-        self._offline: set[str] = set()
-
-    def record(self, forgotten: Iterable[str], changes: Sequence[tuple[str, bool]]) -> None:
-        """Log the ``changes``, devices and whether they are online; those that are published again are no changes."""
-        self._offline.difference_update(forgotten)
-        offline = [device for device, online in changes if not online and device not in self._offline]
-        back = [device for device, online in changes if online and device in self._offline]
-        self._offline.update(offline)
-        self._offline.difference_update(back)
-        if offline:
-            fix = "check the meter; gapcast check shows what it sends"
-            names = listed(offline, _MAX_NAMED)
-            log.warning("devices.offline", n_devices=len(offline), devices=names, fix=fix)
-        if back:
-            log.info("devices.online", n_devices=len(back), devices=listed(back, _MAX_NAMED))
+def log_changes(offline: Sequence[str], returned: Sequence[str]) -> None:
+    """Log which devices went offline, and which of them are back: one line for all of a check."""
+    if offline:
+        fix = "check the meter; gapcast check shows what it sends"
+        log.warning("devices.offline", n_devices=len(offline), devices=listed(offline, _MAX_NAMED), fix=fix)
+    if returned:
+        log.info("devices.online", n_devices=len(returned), devices=listed(returned, _MAX_NAMED))
 
 
 class AvailabilityPublisher:
@@ -70,9 +58,8 @@ class AvailabilityPublisher:
         self._running = running
         self._online_tracker = online_tracker
         self._forgotten: deque[str] = deque()
-        self._log = AvailabilityLog()
         self._n_fresh_sessions = 0
-        self._check_due_s = 0.0
+        self._checked_s = self._check_due_s = time.monotonic()
 
     def record_seen(self, rows: Sequence[int]) -> None:
         """Record a reading of each of ``rows``. The caller holds the lock."""
@@ -94,9 +81,11 @@ class AvailabilityPublisher:
         if not self._is_due():
             return
         link = self._link
+        connected = link.connected
         with self._running.lock:
-            forgotten, changes = self._due(link.n_fresh_sessions, may_publish=link.connected and not link.is_backlogged)
-        self._log.record(forgotten, changes)
+            offline, returned = self._check(connected=connected)
+            forgotten, changes = self._due(link.n_fresh_sessions, may_publish=connected and not link.is_backlogged)
+        log_changes(offline, returned)
         for device in forgotten:
             link.forget(device)
             self._feed.publish_event("device", device, {"device": device, "state": "forgotten"})
@@ -113,12 +102,25 @@ class AvailabilityPublisher:
             return False
         return time.monotonic() >= self._check_due_s or self._link.n_fresh_sessions != self._n_fresh_sessions
 
+    def _check(self, *, connected: bool) -> tuple[list[str], list[str]]:
+        """Return the devices that are stale, and those that are back since the last check, every five seconds.
+
+        Time without a connection does not count: no reading could arrive.
+        """
+        online_tracker, buffers, now_s = self._online_tracker, self._running.engine.buffers, time.monotonic()
+        if online_tracker is None or now_s < self._check_due_s:
+            return [], []
+        offline: list[int] = []
+        if connected:
+            offline = online_tracker.mark_offline(buffers.n_rows, now_s)
+        else:
+            online_tracker.postpone(now_s - self._checked_s)
+        self._checked_s, self._check_due_s = now_s, now_s + _CHECK_S
+        return [buffers.device(row) for row in offline], [buffers.device(row) for row in online_tracker.take_returned()]
+
     def _due(self, n_fresh_sessions: int, *, may_publish: bool) -> tuple[list[str], list[tuple[str, bool]]]:
         """Return the forgotten devices, and the changed ones, each with whether it is online."""
-        online_tracker, buffers, now_s = self._online_tracker, self._running.engine.buffers, time.monotonic()
-        if online_tracker is not None and now_s >= self._check_due_s:
-            self._check_due_s = now_s + _CHECK_S
-            online_tracker.mark_offline(buffers.n_rows, now_s)
+        online_tracker, buffers = self._online_tracker, self._running.engine.buffers
         if not may_publish:
             return [], []
         forgotten = list(self._forgotten)
