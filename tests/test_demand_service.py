@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ from gapcast.core.snapshots.state_changes import ForgottenDevice, StateChange
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
+from gapcast.service.reports import reports
 from gapcast.service.service import Service
 from tests.core.demand.runs import MONDAY
+from tests.support.clocks import ManualClock
 from tests.support.links import MemoryLink
 from tests.support.outlook_model import OutlookModel
 
@@ -105,10 +108,44 @@ def test_service_warns_once_of_export_that_counts(link: MemoryLink, options: Dem
         assert logs == []
         run(service, link, 3, kw=-1.5)
         run(service, link, 6, kw=-2.0)
-    assert [(one["event"], one["log_level"], one["device"]) for one in logs] == [
-        ("demand.export_counts", "warning", "home")
+    assert [(one["event"], one["log_level"], one["devices"], one["n_devices"]) for one in logs] == [
+        ("demand.export_counts", "warning", "home", 1)
     ] * n_lines
-    assert all(one["problem"].startswith("exports power (-1.500 kW)") for one in logs)
+
+
+def test_service_warns_only_of_accepted_export_of_devices_with_a_demand(link: MemoryLink) -> None:
+    """Neither of late readings, nor of devices beyond the most with a demand."""
+    service = service_of(link)
+    with capture_logs() as logs:
+        for minute in range(3):
+            link.put(*(Reading(name, MONDAY + minute, 1.0 - 3 * (name == "shed")) for name in ("home", "barn", "shed")))
+            link.put(Reading("barn", MONDAY - 5, -1.0))
+            service.run_once(0)
+    assert logs == []
+
+
+def test_service_warns_of_export_once_a_limit_is_set(link: MemoryLink) -> None:
+    service = service_of(link, SiteDemandOptions(DemandOptions(fuse_kw=9.2)))
+    with capture_logs() as logs:
+        run(service, link, kw=-1.0)
+        service.demand_changes.set_demand_limit("home", 4.0)
+        run(service, link, 3, kw=-1.0)
+    assert [one["event"] for one in logs] == ["demand.export_counts"]
+
+
+def test_export_log_has_all_new_devices_in_one_line(link: MemoryLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    monkeypatch.setattr(reports, "time", SimpleNamespace(monotonic=clock))
+    outlook = OutlookConfig(OutlookModel(), OutlookOptions(max_devices=20))
+    service = Service(link, Engine(Persistence(), outlook=outlook, demand=SITE), {})
+    with capture_logs() as logs:
+        for n in range(12):
+            link.put(*(Reading(f"d{n}", MONDAY + minute, -1.0) for minute in range(2)))
+            service.run_once(0)
+        service.forget("d11")
+        clock.now_s += 10
+        service.run_once(0)
+    assert [(one["n_devices"], one["devices"]) for one in logs] == [(1, "d0"), (10, "d1, d2, d3, d4, d5 and 5 more")]
 
 
 def test_service_without_limits_publishes_no_demands(link: MemoryLink) -> None:

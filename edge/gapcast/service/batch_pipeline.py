@@ -21,7 +21,7 @@ from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.reports.reports import ExportLog, Reports, log_infeasible_limits, log_restarted_streams
+from gapcast.service.reports.reports import Reports, log_infeasible_limits, log_restarted_streams
 from gapcast.service.running_engine import RunningEngine
 
 _Steps = tuple[Step[ServedBatch], ...]
@@ -50,7 +50,6 @@ class BatchPipeline:
         self._forget = forget
         self._forecast_step = ForecastStep(running, containment.statistics)
         self._acknowledgement = BatchAcknowledgement(link, containment)
-        self._export_log = ExportLog()
         self._metrics = BatchMetrics(containment.statistics)
         record_steps: _Steps = (("refit", self._record),)
         self._change_steps: _Steps = (("persistence", lambda _: persistence.add_changes()),)  # only if there are any
@@ -149,7 +148,10 @@ class BatchPipeline:
         engine = self._running.engine
         if engine.demands.forecaster is not None:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
-            self._export_log.record(batch.readings, engine.demands.forecaster.windows.site_options)
+            if batch.demands is not None:
+                self._reports.exports.record(
+                    batch.accepted.window_readings(batch.readings), batch.demands, engine.demands
+                )
             if batch.accepted.closed:
                 log_infeasible_limits(engine.demands, batch.accepted.devices)
 

@@ -93,8 +93,8 @@ class DeviceWindows:
     """The running window of one device, its month's peaks, and the limit that was set while running (None: not)."""
 
     __slots__ = (
-        "_before_jump", "_unchanging", "calendar", "following", "lowest", "n_known", "newest_minute", "options",
-        "peaks", "set_limit_kw", "sum_kw", "window",
+        "_before_jump", "_unchanging", "calendar", "following", "is_export_reported", "lowest", "n_known",
+        "newest_minute", "options", "peaks", "set_limit_kw", "sum_kw", "window",
     )  # fmt: skip
 
     def __init__(self, options: DemandOptions, calendar: BillingCalendar, set_limit_kw: float | None) -> None:
@@ -104,6 +104,8 @@ class DeviceWindows:
         self.set_limit_kw = set_limit_kw
         self.peaks = MonthPeaks()
         self.lowest = LowestWindow()
+        #: Whether it was reported that the device exports power: not persisted.
+        self.is_export_reported = False
         self.sum_kw = 0.0
         self.n_known = 0
         self.newest_minute = -1

@@ -11,6 +11,18 @@ EXPORT_FIX = (
 )
 
 
+def counts_exports(options: DemandOptions, set_limit_kw: float | None = None) -> bool:
+    """Return whether exported power makes room in the windows of a device with these ``options``.
+
+    ``set_limit_kw`` is the limit that was set while running (None: none was).
+
+    >>> counts_exports(DemandOptions(fuse_kw=9.2)), counts_exports(DemandOptions(fuse_kw=9.2), 4.0)
+    (False, True)
+    """
+    is_limited = options.by_month_peak or options.limit_kw is not None or set_limit_kw is not None
+    return is_limited and not options.imports_only
+
+
 def export_warning(options: DemandOptions, lowest_kw: float) -> str | None:
     """Return what the exported power of a device with these ``options`` does; None if it exports none or has no limit.
 
@@ -20,7 +32,6 @@ def export_warning(options: DemandOptions, lowest_kw: float) -> str | None:
     'exports power (-1.500 kW), which makes room in its billing windows'
     >>> export_warning(DemandOptions(limit_kw=4.0, imports_only=True), -1.5)
     """
-    is_limited = (options.by_month_peak or options.limit_kw is not None) and not options.imports_only
-    if lowest_kw >= 0 or not is_limited:
+    if lowest_kw >= 0 or not counts_exports(options):
         return None
     return f"exports power ({lowest_kw:.3f} kW), which makes room in its billing windows"

@@ -9,6 +9,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.billing.device_windows import DeviceWindows
+from gapcast.core.billing.export_warning import counts_exports
 from gapcast.core.billing.infeasible_limit import InfeasibleLimit, infeasible_limit_of
 from gapcast.core.billing.limit_changes import correct_month_peak, no_demand, set_limit
 from gapcast.core.billing.month_peaks import DayPeak
@@ -122,6 +123,14 @@ class DeviceDemands:
         """Return the result of :meth:`infeasible_limit` if it is not that of the last call for ``device``."""
         found, one = self.infeasible_limit(device), self._windows_of(device)
         return found if one is not None and one.lowest.report(found) else None
+
+    def is_new_export(self, device: str) -> bool:
+        """Return whether exported power makes room in the windows of ``device``: once, and then False."""
+        one = self._windows_of(device)
+        if one is None or one.is_export_reported or not counts_exports(one.options, one.set_limit_kw):
+            return False
+        one.is_export_reported = True
+        return True
 
     def set_limit(self, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.

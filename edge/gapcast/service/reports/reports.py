@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import structlog
 
-from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
-from gapcast.core.billing.options import SiteDemandOptions
+from gapcast.core.billing.export_warning import EXPORT_FIX
+from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
+from gapcast.core.documents.message_format import listed
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.stream_windows import RestartedStream
 from gapcast.core.time_grid import minute_label
@@ -20,6 +22,9 @@ from gapcast.service.reports.score_reports import ScoreReports
 from gapcast.service.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
+
+#: Devices that a log line names, and the shortest time between two lines on exports: the log's rate limit.
+_MAX_NAMED, _LINE_EVERY_S = 5, 10.0
 
 
 def log_infeasible_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
@@ -45,21 +50,40 @@ def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
 
 
 class ExportLog:
-    """Logs which devices with a limit export power, each once, unless only imported power counts."""
+    """Logs which devices with a limit export power, each once, unless only imported power counts.
+
+    A line has all devices that are new since the last one. There is at most one every ten seconds, all of which the
+    log's rate limit permits.
+    """
 
     def __init__(self) -> None:
-        self._devices: set[str] = set()
+        self._new: dict[str, None] = {}  # as an ordered set
+        self._due_s = 0.0
 
-    def record(self, readings: Iterable[Reading], site: SiteDemandOptions) -> None:
-        """Log the devices of ``readings`` that export power, which counts by the options of the ``site``."""
-        for reading in readings:
-            device, kw = reading.device, reading.gap_kw
-            if kw >= 0 or device in self._devices:
-                continue
-            problem = export_warning(site.of(device), kw)
-            if problem is not None:
-                self._devices.add(device)
-                log.warning("demand.export_counts", device=device, problem=problem, fix=EXPORT_FIX)
+    def record(self, readings: Iterable[Reading], demands: Demands, of_devices: DeviceDemands) -> None:
+        """Record which devices of ``demands``, made of the accepted ``readings``, export power."""
+        exporting = {reading.device for reading in readings if reading.gap_kw < 0}
+        if exporting:
+            new = (one for one in demands.devices if one in exporting and of_devices.is_new_export(one))
+            self._new.update(dict.fromkeys(new))
+
+    def forget(self, device: str) -> None:
+        """Discard ``device``."""
+        self._new.pop(device, None)
+
+    def write(self) -> None:
+        """Log the new devices, if there are any and a line is due."""
+        if not self._new or (now_s := time.monotonic()) < self._due_s:
+            return
+        self._due_s = now_s + _LINE_EVERY_S
+        devices, self._new = list(self._new), {}
+        log.warning(
+            "demand.export_counts",
+            n_devices=len(devices),
+            devices=listed(devices, _MAX_NAMED),
+            problem="exported power makes room in the billing windows",
+            fix=EXPORT_FIX,
+        )
 
 
 class Reports:
@@ -71,12 +95,14 @@ class Reports:
         """Publish on ``link`` and ``feed``, by ``options``."""
         self.feed = feed
         self.availability = AvailabilityPublisher(link, feed, running, options.online_tracker)
+        self.exports = ExportLog()
         self.scores = ScoreReports(link, feed, running, options.report_every_s, options.clock_s)
         self._containment = containment
         self._steps: tuple[Step[int], ...] = (
             ("publish", lambda _: self.availability.publish_changes()),
             ("publish", self.scores.publish_changes),
             ("publish", lambda _: link.flush()),
+            ("demand", lambda _: self.exports.write()),
         )
 
     def publish(self, n_readings: int) -> None:
@@ -87,3 +113,4 @@ class Reports:
         """Discard the state of ``device``, which had ``row``. The caller holds the engine's lock."""
         self.availability.forget(device, row)
         self.scores.forget(row)
+        self.exports.forget(device)
