@@ -52,6 +52,17 @@ def test_rejections_are_logged_once_an_hour_by_reason() -> None:
     assert {(line["event"], line["log_level"]) for line in logs} == {("messages.rejected", "warning")}
 
 
+def test_rejected_command_is_logged_beside_rejected_readings() -> None:
+    """A meter that sends garbage must not hide that the command of an automation was rejected."""
+    rejections = Rejections(Published(), "gapcast/gw/rejected", 2, Statistics(), lambda: 0.0)
+    problem = PayloadError("not_json", "the payload is not JSON")
+    with capture_logs() as logs:
+        for _ in range(2):
+            rejections.publish("gap/home/reading", b"on", problem)
+            rejections.publish("gap/home/demand/limit", b"on", problem, is_command=True)
+    assert [line["topic"] for line in logs] == ["gap/home/reading", "gap/home/demand/limit"]
+
+
 def test_rejections_count_commands_apart_from_readings() -> None:
     statistics = Statistics()
     rejections = Rejections(Published(), "gapcast/gw/rejected", 2, statistics, lambda: 0.0)

@@ -15,7 +15,7 @@ from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
 
 log = structlog.get_logger(__name__)
 
-#: Log lines of one reason: one an hour.
+#: Log lines of one reason, of readings or of commands: one an hour.
 _LINES_PER_S, _LINES_AT_ONCE = 1 / 3_600, 1.0
 #: Characters of a topic in the log.
 _SHOWN = 120
@@ -32,7 +32,8 @@ class MessagePublisher(Protocol):
 class Rejections:
     """Publishes up to ``per_s`` rejections a second; the next one reports how many were omitted.
 
-    It logs one rejection of each reason an hour, with the number of those since the last line.
+    It logs one rejected reading and one rejected command of each reason an hour, with the number of those since the
+    last line.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Rejections:
         self._topic = topic.encode()
         self._statistics = statistics
         self._bucket = TokenBucket(per_s, clock_s())
-        self._lines: dict[str, TokenBucket] = {}  # by reason, of which there are few
+        self._lines: dict[tuple[str, bool], TokenBucket] = {}  # by reason, and whether of a command
 
     def publish(self, topic: str, payload: bytes, problem: PayloadError, *, is_command: bool = False) -> None:
         """Publish the problem with a message on ``topic``, unless it is a rejection itself, which would loop.
@@ -64,18 +65,18 @@ class Rejections:
             if is_rejection(payload):
                 return
         else:
-            self._log(topic, problem)
+            self._log(topic, problem, is_command=is_command)
         if not self._bucket.try_consume(self._clock_s()):
             self._statistics.n_rejections_omitted += 1
             return
         text = encode_rejection(topic, payload, problem.reason, problem.detail, self._bucket.pop_suppressed_count())
         self._session.publish(self._topic, text)
 
-    def _log(self, topic: str, problem: PayloadError) -> None:
+    def _log(self, topic: str, problem: PayloadError, *, is_command: bool) -> None:
         now_s, reason = self._clock_s(), problem.reason
-        lines = self._lines.get(reason)
+        lines = self._lines.get((reason, is_command))
         if lines is None:
-            self._lines[reason] = lines = TokenBucket(_LINES_PER_S, now_s, _LINES_AT_ONCE)
+            self._lines[reason, is_command] = lines = TokenBucket(_LINES_PER_S, now_s, _LINES_AT_ONCE)
         if lines.try_consume(now_s):
             n_rejected = 1 + lines.pop_suppressed_count()
             log.warning(
