@@ -271,6 +271,17 @@ def test_run_end_that_raises_still_persists_the_state() -> None:
     assert state_store.closed
 
 
+def test_run_end_names_why_the_state_is_not_persisted(logs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it looks like a stop that loses nothing."""
+    stopping = Event()
+    stopping.set()
+    for problem in ("No space left on device", ""):
+        monkeypatch.setattr(NoStateStore, "problem", problem)
+        Service(NotingLink(), Engine(Fragile()), {}).run(stopping)
+    found = [(one["log_level"], one.get("problem")) for one in logs if one["event"] == "service.stopped"]
+    assert found == [("warning", "No space left on device"), ("info", None)]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), ShardError("taken over")])
 def test_run_lets_what_is_to_end_the_process_pass(error: BaseException) -> None:
     service = Service(NotingLink(receive_messages=error), Engine(Fragile()), {})

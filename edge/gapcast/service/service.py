@@ -171,7 +171,10 @@ class Service:
         self._attempt("publish", self._reports.publish, 0)  # what is retained of devices forgotten meanwhile is cleared
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._persistence.persist_confirmed))
         self._attempt("persistence", self._persistence.close)
-        log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
+        if problem := self._persistence.state.state_store.problem:
+            log.warning("service.stopped", all_confirmed=complete, problem=problem, **self.statistics.readings)
+        else:
+            log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
 
     def _drain(self) -> None:
