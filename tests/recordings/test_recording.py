@@ -19,6 +19,7 @@ from gapcast.recordings.recording import Minute, RecordingMinutes, minute_at, re
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.sample import sample_path
 from tests.support.approximate import approx
+from tests.support.disks import open_folder, unprivileged
 from tests.support.uci_files import HEADER, rows, write_text
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -184,6 +185,15 @@ def test_stream_is_an_error_with_the_fix(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path("-")):
         with pytest.raises(SourceError, match="is a stream, which cannot be read twice: save it to a file"):
             read_recording(path, LOCAL)
+
+
+def test_file_in_a_folder_without_permission_is_named() -> None:
+    with open_folder() as above:
+        path = above / "house.csv"
+        path.write_text("time,kw\n", encoding="utf-8")
+        above.chmod(0o700)
+        with unprivileged(), pytest.raises(SourceError, match=r"house\.csv: cannot be read \(Permission denied\)"):
+            read_recording(path)
 
 
 def test_encrypted_zip_is_an_error(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def read_recording(
 
     Raises :class:`SourceError`, with the line, if it cannot be used.
     """
-    if path.is_fifo() or path == _STANDARD_INPUT:
+    if _is_stream(path):
         raise SourceError(path, "is a stream, which cannot be read twice: save it to a file, and name that")
     has_options = form.unit is not None or form.hold_min is not None or form.entity is not None
     is_uci = form.layout is None and not _is_parquet(path) and exports.detect(path) is None
@@ -187,6 +187,13 @@ def minute_at(option: str, timestamp: str, zone: tzinfo = UTC) -> int:
         msg = f"{option} {timestamp!r} is not from 2000 to 2099"
         raise SettingsError(msg)
     return minute_of(int(instant_ms))
+
+
+def _is_stream(path: Path) -> bool:
+    try:
+        return path == _STANDARD_INPUT or path.is_fifo()
+    except OSError:  # it cannot be read either, which its reader reports
+        return False
 
 
 def _is_parquet(path: Path) -> bool:
