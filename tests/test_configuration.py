@@ -106,6 +106,13 @@ def test_load_any_key_from_a_file() -> None:
             {"GAPCAST_STATE__PATH": "~/state"},
             r"state.path: begins with ~, .*: write the whole path \(it is '~/state'\)",
         ),
+        (
+            {"GAPCAST_MQTT__PASSWORD_FILE": "~/pw"},
+            r"environment GAPCAST_MQTT__PASSWORD_FILE: begins with ~, .*: write the whole path \(it is '~/pw'\)",
+        ),
+        ({"GAPCAST_LOG__LEVEL": "INFO"}, r"log.level: must be 'debug', .* \(it is 'INFO'\); did you mean info\?$"),
+        ({"GAPCAST_LOG__LEVEL": "warn"}, r"log.level: .*; did you mean warning\?$"),
+        ({"GAPCAST_LOG__FORMAT": "yaml"}, r"log.format: .* or 'json' \(it is 'yaml'\)$"),
         ({"GAPCAST_SHARD": "0"}, "GAPCAST_SHARD: is not the name of a key: write GAPCAST_SHARDS"),
         ({"GAPCAST_SHARDS_FILE": "shards"}, "GAPCAST_SHARDS_FILE: is not the name of a key: write GAPCAST_SHARDS"),
         ({"GAPCAST_MQTT__HOST__NAME": "x"}, "mqtt.host"),
@@ -130,7 +137,10 @@ def test_load_error_names_the_environment_variable(environment: dict[str, str], 
         ("[site]\n[mqtt]\n[site]\n", r"line 3, column 6\); merge its keys into the \[site\] section that the file"),
         ("[mqtt]\nhost = 5\n", r"mqtt\.host: must be a text in quotes \(it is 5\)"),
         ("mqtt = 5\n", "mqtt: is a section"),
-        ("[[mqtt]]\nport = 1\n", "mqtt: is a section, not a value"),
+        ("[[mqtt]]\nport = 1\n", r"mqtt: is a section, not a value: write \[mqtt\] in one pair of brackets"),
+        ("[mqtt]\nport = 1\nport = 2\n", r"line 3, column 9\); a key is set twice in this section: remove one"),
+        ("[mqtt]\npassword_file = '~/pw'\n", "key mqtt.password_file: begins with ~, .*: write the whole path"),
+        ("[[sources]]\ntopic = 'x'\nunit = 'KW'\n", r"sources.0.unit: .*; did you mean kW\?$"),
         ("[forecast]\ndevices = 5\n", "forecast.devices: is a section"),
         ("[sources]\ntopic = 'x'\n", r"sources: is a list of sections: write \[\[sources\]\] in two pairs of"),
         ("[mqtt]\nport = true\n", r"mqtt.port: must be a number \(it is True\)"),
@@ -186,6 +196,8 @@ def test_load_section_never_replaces_what_is_none(text: str) -> None:
 def test_load_missing_file_is_an_error_if_requested() -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.toml: cannot be read"):
         load(Path("nowhere.toml"), {}, {})
+    with pytest.raises(SettingsError, match=r"file: begins with ~, .*: write the whole path \(it is '~/nowhere\.toml'"):
+        load(Path("~/nowhere.toml"), {}, {})
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gapcast.config.checks.unknown_keys import unknown_key_problem
+from gapcast.config.checks.unknown_keys import did_you_mean, unknown_key_problem
 from gapcast.config.files.secret_file import read_secret
+from gapcast.config.sections.section import tilde_problem
 from gapcast.config.settings import Settings
 from gapcast.core.documents.field_problem import value_in_parentheses, value_problem
 from gapcast.core.errors import SettingsError
@@ -28,7 +29,7 @@ DEFAULT_FILE = Path("gapcast.toml")
 #: The only key outside a section.
 _SHARDS = "shards"
 #: Types of errors.
-_UNKNOWN_KEY, _NO_LIST = "extra_forbidden", "tuple_type"
+_UNKNOWN_KEY, _NO_LIST, _NO_CHOICE = "extra_forbidden", "tuple_type", "literal_error"
 _NO_SECTION = frozenset({"model_type", "dict_type"})
 #: The error of TOML for a section that is in the file twice.
 _DECLARED_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
@@ -57,17 +58,21 @@ def _problem_of(error: ValidationError) -> str:
     # An unknown key comes first: another error may follow from it, as that of the key that was meant is missing.
     first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN_KEY)
     key = ".".join(str(part) for part in first["loc"])
-    problem = value_problem(first)
+    problem, meant = value_problem(first), ""
     if first["type"] == _UNKNOWN_KEY:
         problem = unknown_key_problem(Settings, first["loc"])
     elif first["type"] in _NO_SECTION:
         problem = "is a section, not a value"
+        if isinstance(first["input"], list):
+            problem += f": write [{key}] in one pair of brackets"
     elif first["type"] == _NO_LIST and isinstance(first["input"], Mapping):
         problem = f"is a list of sections: write [[{key}]] in two pairs of brackets"
+    elif first["type"] == _NO_CHOICE and isinstance(first["input"], str):
+        meant = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
     # A misspelt or missing key may also contain a secret, and so may an address with an account.
     may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, *_NO_SECTION}
     shown = "" if may_be_secret or "@" in str(first["input"]) else value_in_parentheses(first)
-    return f"configuration key {key}: {problem}{shown}" if key else f"configuration: {problem}{shown}"
+    return f"configuration key {key}: {problem}{shown}{meant}" if key else f"configuration: {problem}{shown}"
 
 
 def nested(dotted: str, value: object) -> dict[str, Any]:
@@ -111,13 +116,22 @@ def _resolve_file_keys(document: Mapping[str, Any], file: Path, before: str = ""
             if plain in document:
                 msg = f"configuration file {file}: {before}{key} and {before}{plain} are both set: remove one of them"
                 raise SettingsError(msg)
-            found[plain] = _Secret(f"configuration key {before}{key}", file.parent / value)
+            origin = f"configuration key {before}{key}"
+            _refuse_tilde(origin, value)
+            found[plain] = _Secret(origin, file.parent / value)
         else:
             found[key] = value
     return found
 
 
+def _refuse_tilde(origin: str, path: str) -> None:
+    if problem := tilde_problem(path):
+        msg = f"{origin}: {problem} (it is {path!r})"
+        raise SettingsError(msg)
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
+    _refuse_tilde("configuration file", str(path))
     try:
         return _resolve_file_keys(tomllib.loads(path.read_text(encoding="utf-8-sig")), path)
     except OSError as error:
@@ -144,10 +158,14 @@ def _toml_fix(problem: str) -> str:
     >>> _toml_fix("Cannot declare ('http', 'tls') twice (at line 3, column 10)")
     '; merge its keys into the [http.tls] section that the file already has'
     >>> _toml_fix("Cannot overwrite a value (at line 3, column 9)")
+    '; a key is set twice in this section: remove one'
+    >>> _toml_fix("Unclosed array (at end of document)")
     ''
     """
     if problem.startswith(("Invalid value", "Expected newline")):  # enabled = yes, limit_kw = 2,5
         return '; write texts as "text", switches as true or false, and numbers with a decimal point'
+    if problem.startswith("Cannot overwrite a value"):
+        return "; a key is set twice in this section: remove one"
     if twice := _DECLARED_TWICE.match(problem):
         name = ".".join(re.findall(r"'([^']*)'", twice[1]))
         return f"; merge its keys into the [{name}] section that the file already has"
@@ -178,6 +196,7 @@ def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
             if not value:
                 msg = f"environment {name}: is empty: name a file, or remove the variable"
                 raise SettingsError(msg)
+            _refuse_tilde(f"environment {name}", value)
             secret = read_secret(f"environment {name}", Path(value))
             key_of_file = dotted.removesuffix(ENV_FILE_SUFFIX.lower())
             merge_sections(found if secret else of_empty_files, nested(key_of_file, secret))

@@ -1,4 +1,4 @@
-"""Errors about keys of the configuration that do not exist, with the key that was probably meant."""
+"""Errors about keys and values of the configuration that do not exist, with the one that was probably meant."""
 
 from __future__ import annotations
 
@@ -22,13 +22,24 @@ def unknown_key_problem(section: type[BaseModel], location: Iterable[int | str])
     """
     *above, key = location
     names = _keys_of(section, above)
-    from difflib import get_close_matches  # noqa: PLC0415 - few keys are misspelt
-
-    if similar := get_close_matches(str(key).lower(), names, n=1):
-        return f"there is no such key; did you mean {similar[0]}?"
+    if meant := did_you_mean(str(key), names):
+        return f"there is no such key{meant}"
     if 0 < len(names) <= _MAX_LISTED:
         return f"there is no such key; possible are {', '.join(names)}"
     return "there is no such key"
+
+
+def did_you_mean(text: str, names: Iterable[str]) -> str:
+    """Return a question for the one of ``names`` that is similar to ``text``, with what precedes it; empty if none is.
+
+    >>> did_you_mean("KW", ["auto", "W", "kW"]), did_you_mean("yaml", ["auto", "json"])
+    ('; did you mean kW?', '')
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - few keys are misspelt
+
+    by_lower = {name.lower(): name for name in names}
+    similar = get_close_matches(text.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[similar[0]]}?" if similar else ""
 
 
 def _keys_of(section: type[BaseModel], location: Iterable[int | str]) -> list[str]:

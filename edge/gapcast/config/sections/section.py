@@ -30,9 +30,12 @@ def plain_value_problem(value: object, annotation: Any) -> str | None:
         return "is not text in UTF-8"
     if value == "" and Path in kinds:  # Path("") is the current folder
         return "is empty: write a path, or remove the key"
-    if isinstance(value, str) and value.startswith("~") and Path in kinds:
-        return "begins with ~, which gapcast does not replace: write the whole path"
-    return None
+    return tilde_problem(value) if isinstance(value, str) and Path in kinds else None
+
+
+def tilde_problem(path: str) -> str | None:
+    """Return what is wrong with ``path`` if a shell would have to replace its beginning; None if nothing."""
+    return "begins with ~, which gapcast does not replace: write the whole path" if path.startswith("~") else None
 
 
 def matching(pattern: str, problem: str) -> AfterValidator:
