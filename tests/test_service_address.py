@@ -25,8 +25,6 @@ from tests.support.models import shipped_models
 from tests.support.ports import free_port
 from tests.support.waiting import GUARD_S, wait_until
 
-ENVIRONMENT: dict[str, str] = {}
-
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:

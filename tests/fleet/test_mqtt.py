@@ -25,8 +25,6 @@ from tests.support.models import shipped_models
 from tests.support.ports import free_port
 from tests.support.waiting import GUARD_S, wait_until
 
-_HORIZON_MIN = 5
-
 
 class Client:
     """Meters and a reader of forecasts, in one."""

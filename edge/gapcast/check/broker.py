@@ -17,6 +17,7 @@ from gapcast.app.broker.topics import check_topics
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok, warn
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
+from gapcast.mqtt.connection.broker_problem import LOGIN_REASONS, LOGIN_REFUSED, NO_ANSWER, NOT_CONNECTED_YET
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import filter_covers
@@ -25,7 +26,6 @@ from gapcast.presets import presets
 _BROKER_S = 8.0
 #: The preset of Home Assistant's entities.
 _OF_ENTITIES = "home-assistant"
-_NO_ANSWER = "the broker does not answer"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
 #: Text in a connection problem -> fix.
 _FIXES = {
@@ -35,16 +35,15 @@ _FIXES = {
     "no response": "no response from this address: check mqtt.host and firewalls",
     "no route to host": "no route to this address: check mqtt.host and the network",
     "network is unreachable": "the network is unreachable: check the network connection of this machine",
-    _NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
+    NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
     "disconnected": "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true",
     "subscription": "grant this account read access to the topic (docs/security.md lists the permissions)",
-    "Not authorized": _CREDENTIALS,
-    "Bad user name": _CREDENTIALS,
+    **dict.fromkeys(LOGIN_REASONS, _CREDENTIALS),
 }
 _PERMISSIONS_FIX = "grant this account read and write access to topics.dealing (docs/security.md)"
 _DISTRIBUTION_FIX = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
 #: Problems that retrying does not solve.
-_FINAL = ("unreachable", "refused: Not authorized", "refused: Bad user name", "the subscription to")
+_FINAL = ("unreachable", *LOGIN_REFUSED, "the subscription to")
 
 
 def check_broker(inputs: CheckInput) -> Iterator[Finding]:
@@ -144,7 +143,7 @@ def connect(session: Session) -> str:
     deadline_s, problem = time.monotonic() + _BROKER_S, ""
     while not session.connected and time.monotonic() < deadline_s:
         session.receive_messages(1, 0.25)
-        problem = session.problem if session.problem != "not connected yet" else problem
+        problem = session.problem if session.problem != NOT_CONNECTED_YET else problem
         if session.problem.startswith(_FINAL):
             break
     return problem

@@ -12,14 +12,18 @@ from paho.mqtt.reasoncodes import ReasonCode
 _NOT_GIVEN = "no reason given"
 #: "Unspecified error" of MQTT: the other side does not say why, or the connection was cut without a word.
 _UNSPECIFIED = 0x80
-_NO_CONNECTION_YET, _NO_ANSWER = "not connected yet", "the broker does not answer"
+#: Problems of a connection.
+NOT_CONNECTED_YET, NO_ANSWER = "not connected yet", "the broker does not answer"
+#: The broker's reasons to refuse a login, and how the problem then begins.
+LOGIN_REASONS = ("Not authorized", "Bad user name")
+LOGIN_REFUSED = tuple(f"refused: {reason}" for reason in LOGIN_REASONS)
 #: How a connection's problem begins -> the sentence, with the broker's address and the reason.
 _SENTENCES = {
     "unreachable: ": "Broker not reachable at {address}: {reason}",
     "refused: ": "Broker at {address} refuses the connection: {reason}",
     "disconnected: ": "Broker at {address} closed the connection: {reason}",
-    _NO_CONNECTION_YET: "Not connected to the broker at {address} yet",
-    _NO_ANSWER: "Broker at {address} does not answer",
+    NOT_CONNECTED_YET: "Not connected to the broker at {address} yet",
+    NO_ANSWER: "Broker at {address} does not answer",
 }
 
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gapcast.mqtt.connection.broker_problem import broker_reason, disconnection_reason
+from gapcast.mqtt.connection.broker_problem import NO_ANSWER, NOT_CONNECTED_YET, broker_reason, disconnection_reason
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
 
 log = structlog.get_logger(__name__)
 
 _NOT_AUTHORIZED = {0x86, 0x87}
-_NO_ANSWER, _REFUSED = "the broker does not answer", "refused"
+_REFUSED = "refused"
 _SHOWN = 120
 
 
@@ -29,7 +29,7 @@ class ConnectionLog:
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
         #: Why there is no connection, in a sentence; empty while there is one.
-        self.problem = "not connected yet"
+        self.problem = NOT_CONNECTED_YET
 
     def accepted(self, *, mqtt5: bool, session_present: bool) -> None:
         """Record that the broker accepted the connection."""
@@ -53,7 +53,7 @@ class ConnectionLog:
 
     def unanswered(self) -> None:
         """Record that the broker did not answer in time."""
-        is_new = self._replace(_NO_ANSWER)
+        is_new = self._replace(NO_ANSWER)
         log_it = log.warning if is_new else log.debug
         log_it("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
 

@@ -12,12 +12,11 @@ from gapcast.app.broker.broker import session_options
 from gapcast.check.broker import connect, fix_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError, SettingsError
+from gapcast.mqtt.connection.broker_problem import LOGIN_REFUSED
 from gapcast.mqtt.session.session import Session
 from gapcast.setup.broker.broker_access import BrokerAccess, protocol_fix
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
-
-_NOT_LOGGED_IN = ("refused: Not authorized", "refused: Bad user name")
 
 
 class Step(Enum):
@@ -127,7 +126,7 @@ def _try(access: BrokerAccess, topics: tuple[str, ...]) -> Session | AccessProbl
 
 
 def _explain(problem: str, access: BrokerAccess) -> AccessProblem:
-    if problem.startswith(_NOT_LOGGED_IN):
+    if problem.startswith(LOGIN_REFUSED):
         reason = problem.partition(": check ")[0]
         if access.username:
             fix = f'the broker does not accept "{access.username}" with this password (--username, --password-file)'
