@@ -34,11 +34,11 @@
 #define N_DEMAND 32
 #define N_WINDOW 13
 #define N_ENTRY 16
-#define N_CLOSED 4
+#define N_CLOSED 5
 
 enum { ROW, MINUTE, LAST_KW, FUSE_Z, SUM, N_KNOWN, START, END, NEXT_END, LIMIT, SOURCE, NEXT_LIMIT, NEXT_SOURCE, PEAK, FUSE, RISK };
 enum { POINT_MEAN, POINT_LOWER, POINT_MEDIAN, POINT_UPPER, N_POINT };
-enum { CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW };
+enum { CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW, CLOSED_DAY };
 enum { OBSERVED, ISSUED, FIRST_WINDOW };
 enum { STARTS, ENDS, ELAPSED, KNOWN, SO_FAR, EXPECTED, LOWER_KW, MEDIAN_KW, UPPER_KW, LIMITS, SOURCES, P_EXCEED, HEADROOM };
 
@@ -73,7 +73,7 @@ struct demand_step {
     double *entries;
     float *windows;
     double *quantiles_kw, *added_kw, *floor_kw, *mean_kw, *point_kw;
-    /* windows that are over, of the batch's devices, [n_closed, 4] */
+    /* windows that are over, of the batch's devices, [n_closed, 5] */
     double *closed;
     int64_t n_closed;
     /* when the batch's forecasts were issued, ms, and the result: demands [N, 32] */

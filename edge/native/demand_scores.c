@@ -10,7 +10,6 @@
 #define ALARM_FROM 0.5
 #define N_SOURCES 3
 #define N_ANNOUNCED 2
-#define MINUTES_OF_A_DAY 1440.0
 
 enum { THIRD_N, EVENTS, BRIER, LOG_SCORE, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER };
 enum { WAITS_P, WAITS_LIMIT, WAITS_HELD, WAITS_SO_FAR };
@@ -67,7 +66,7 @@ static void add_alarms(double *sums, const double *waiting, int64_t window_min, 
 }
 
 /* Adds a window that is over to the sums of its device; one without a limit or a mean does not count. */
-static void add_window(double *sums, const double *waiting, int64_t start_minute, int64_t window_min, double actual_kw)
+static void add_window(double *sums, const double *waiting, double local_day, int64_t window_min, double actual_kw)
 {
     int64_t last = window_min - 1;
     while (last >= 0 && isnan(waiting[last * N_WAITING + WAITS_LIMIT]))
@@ -80,12 +79,11 @@ static void add_window(double *sums, const double *waiting, int64_t start_minute
             add_third(sums + third * N_OF_THIRD, one, actual_kw);
     }
     const int is_above = actual_kw > waiting[last * N_WAITING + WAITS_LIMIT];
-    const double day = floor((double)start_minute / MINUTES_OF_A_DAY);
     double *windows = sums + WINDOWS;
     windows[0] += 1;
     windows[1] += is_above;
-    windows[2] += day != windows[3];
-    windows[3] = day;
+    windows[2] += local_day != windows[3];
+    windows[3] = local_day;
     add_alarms(sums, waiting, window_min, is_above);
 }
 
@@ -99,7 +97,7 @@ static int64_t score_row(const struct demand_step *step, int64_t row, int64_t cl
         if ((int64_t)closed[CLOSED_ROW] != row || (int64_t)closed[CLOSED_START] != step->start[row])
             continue;
         const int64_t window_min = between_int((int64_t)(closed[CLOSED_END] - closed[CLOSED_START]), 0, LONGEST_MIN);
-        add_window(step->sums + row * step->n_sums, waiting, (int64_t)closed[CLOSED_START], window_min, closed[CLOSED_KW]);
+        add_window(step->sums + row * step->n_sums, waiting, closed[CLOSED_DAY], window_min, closed[CLOSED_KW]);
         closed_at = at;
         break;
     }

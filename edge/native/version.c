@@ -8,7 +8,7 @@
 
 EXPORT int gapcast_interface_version(void)
 {
-    return 7;
+    return 8;
 }
 
 /* The SHA-256 of all files of this folder that the library depends on, by edge/native/build.py. */

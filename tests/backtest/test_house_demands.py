@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,6 +16,7 @@ from gapcast.core.billing.infeasible_limit import InfeasibleLimit
 from gapcast.core.billing.options import DemandOptions
 from gapcast.core.demand.scores import scores
 from gapcast.core.errors import SettingsError
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN
 
 WINDOW_MIN = 6
@@ -172,6 +174,15 @@ def test_window_at_its_limit_is_not_above_it(tmp_path: Path) -> None:
         house.finish()
     assert {row["exceeded"] for row in read(tmp_path / "demand.csv")} == {"0"}
     assert scores.scores_of(house.sums, WINDOW_MIN).n_events == 0
+
+
+def test_days_are_those_of_the_zone() -> None:
+    """Two windows on both sides of midnight of UTC, in the afternoon of Phoenix."""
+    house = HouseDemands("a", DemandOptions(), zone=ZoneInfo("America/Phoenix"))
+    run(house, [1.0] * (1 + 2 * WINDOW_MIN), start=DAY_MIN - WINDOW_MIN)
+    house.finish()
+    found = scores.scores_of(house.sums, WINDOW_MIN)
+    assert (found.n_windows, found.n_days) == (2, 1)
 
 
 def test_many_readings_without_demand_are_dropped() -> None:

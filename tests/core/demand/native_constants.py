@@ -91,7 +91,6 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_scores.c", "ALARM_FROM"): scores.ALARM_FROM,
     ("demand_scores.c", "N_SOURCES"): len(scores.SOURCES),
     ("demand_scores.c", "N_ANNOUNCED"): len(scores.ANNOUNCED_MIN),
-    ("demand_scores.c", "MINUTES_OF_A_DAY"): DAY_MIN,
     ("demand_scores.c", "RELIABILITY"): scores.BINS,
     ("demand_scores.c", "N_OF_THIRD"): scores.N_OF_THIRD,
     ("demand_scores.c", "WINDOWS"): scores.WINDOWS,
@@ -125,7 +124,7 @@ _STATE = ", ".join(_ENUM_OF.get(name, name.upper()) for name in WindowState._fie
 ENUMS = [
     f"ROW, MINUTE, LAST_KW, FUSE_Z, {_STATE}",
     "POINT_MEAN, POINT_LOWER, POINT_MEDIAN, POINT_UPPER, N_POINT",
-    "CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW",
+    "CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW, CLOSED_DAY",
     "OBSERVED, ISSUED, FIRST_WINDOW",
     ", ".join(_WINDOW[name] for name in window_demands.WINDOW_COLUMNS),
     "THIRD_N, EVENTS, BRIER, LOG_SCORE, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER",

@@ -10,7 +10,6 @@ import pytest
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.demand.scores import score_sums, scores
-from gapcast.core.time_grid import DAY_MIN
 
 
 def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.0) -> F64:
@@ -27,13 +26,13 @@ def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.
     return of_window
 
 
-def closed(*windows: tuple[F64, float], start_minute: int = 0, window_min: int = 6) -> F64:
-    """Return the sums after windows, each with its actual mean, one after the other."""
-    sums = scores.initial_sums()[np.newaxis]
-    for i, (demands, actual_kw) in enumerate(windows):
-        start = np.array([start_minute + i * window_min])
+def closed(*windows: tuple[F64, float], local_days: tuple[int, ...] = (0, 0, 0), sums: F64 | None = None) -> F64:
+    """Return the sums after windows of six minutes, each with its actual mean and its day; None: they begin."""
+    sums = (scores.initial_sums() if sums is None else sums)[np.newaxis]
+    for day, (demands, actual_kw) in zip(local_days, windows, strict=False):
         score_sums.add(
-            sums, score_sums.ClosedWindows(start, np.array([window_min]), np.array([actual_kw]), demands[np.newaxis])
+            sums,
+            score_sums.ClosedWindows(np.array([day]), np.array([6]), np.array([actual_kw]), demands[np.newaxis]),
         )
     found: F64 = sums[0]
     return found
@@ -96,12 +95,20 @@ def test_missed_third_is_left_out() -> None:
 
 
 def test_days_are_counted_once_each() -> None:
-    sums = closed((ABOVE, 2.5), (BELOW, 1.5), start_minute=DAY_MIN - 6)
+    sums = closed((ABOVE, 2.5), (BELOW, 1.5), (BELOW, 1.5), local_days=(0, 1, 1))
     assert scores.scores_of(sums, 6).n_days == 2
 
 
+@pytest.mark.parametrize(("utc_day", "n_days"), [(6, 2), (7, 1), (8, 2)])
+def test_days_stored_in_utc_are_at_most_one_too_many_or_too_few(utc_day: int, n_days: int) -> None:
+    """A stored day is of UTC there: the local day 7 of the newest window was 6, 7 or 8."""
+    stored = closed((ABOVE, 2.5), local_days=(utc_day,))
+    sums = closed((BELOW, 1.5), (BELOW, 1.5), local_days=(7, 7), sums=stored)
+    assert scores.scores_of(sums, 6).n_days == n_days
+
+
 def test_joined_sums_equal_the_sums_of_all_devices() -> None:
-    one, other = closed((ABOVE, 2.5)), closed((BELOW, 1.5), start_minute=DAY_MIN)
+    one, other = closed((ABOVE, 2.5)), closed((BELOW, 1.5), local_days=(1,))
     found = scores.scores_of(scores.join_sums([one, other]), 6)
     assert (found.n_windows, found.n_events, found.n_days) == (2, 1, 2)
     assert scores.scores_of(scores.join_sums([]), 6).n_windows == 0

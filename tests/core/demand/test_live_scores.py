@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 
 from gapcast.core.billing.device_windows import ClosedWindow
-from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.billing.window_demands import WindowDemands
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.scores.live_scores import LiveScores
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
-from tests.core.demand.runs import demand_engine, process, stream_of
+from gapcast.core.time_grid import DAY_MIN
+from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 from tests.support.outlook_model import OutlookModel
 
 WINDOW_MIN = 5
@@ -33,7 +36,7 @@ def demands(minutes: list[int], p_exceed: float = 0.7) -> Demands:
 
 
 def closed(start: int, mean_kw: float = 3.0, n_known: int = WINDOW_MIN) -> ClosedWindow:
-    return ClosedWindow(0, start, start + WINDOW_MIN, n_known, mean_kw, 2.0)
+    return ClosedWindow(0, start, start + WINDOW_MIN, n_known, mean_kw, 2.0, 0)
 
 
 def record(live: LiveScores, minutes: list[int]) -> None:
@@ -105,6 +108,17 @@ def test_engine_scores_its_demands() -> None:
     assert (found.n_windows, found.n_events) == (2, 1)
     assert engine.demands.scores_of("unknown") is None
     assert demand_engine(None).demands.scores_of("home") is None
+
+
+def test_days_follow_the_local_clock() -> None:
+    """16:00 to 19:00 in Phoenix, which passes midnight of UTC, on two days."""
+    zone = ZoneInfo("America/Phoenix")
+    active = ActiveTimes(hours=((16 * 60, 19 * 60),))
+    engine = demand_engine(SiteDemandOptions(DemandOptions(limit_kw=2.0, active=active), zone=zone), zone=zone)
+    process(engine, stream_of([1.0] * 28 * 60, MONDAY + 22 * 60 + 30), at_a_time=DAY_MIN)
+    found = engine.demands.scores_of("home")
+    assert found is not None
+    assert (found.n_windows, found.n_days) == (2 * 12, 2)
 
 
 def test_live_scores_are_the_same_for_any_batch_size() -> None:

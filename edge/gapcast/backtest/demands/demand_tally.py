@@ -86,7 +86,8 @@ class DemandTally:
             house = self._houses.get(reading.device)
             if house is None:
                 options = self._options.of(reading.device)
-                house = self._houses[reading.device] = HouseDemands(reading.device, options, self._file)
+                house = HouseDemands(reading.device, options, self._file, self._options.zone)
+                self._houses[reading.device] = house
             is_measured = status is ReadingStatus.READY and not reading.is_filled
             house.add_reading(reading.minute, reading.gap_kw, is_measured=is_measured)
             if minute == reading.minute and device == reading.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import UTC, tzinfo
 from math import isnan
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gapcast.core.billing.options import DemandOptions
 from gapcast.core.demand.scores import score_sums, scores
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.time_grid import minute_label
+from gapcast.core.windows.features import local_day_at
 from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: The columns of the file of demands.
@@ -60,9 +62,9 @@ class HouseDemands:
     gap. If less than half of its minutes were measured, or the readings end within it, its demands are left out.
     """
 
-    def __init__(self, device: str, options: DemandOptions, file: DemandFile | None = None) -> None:
-        """Score demands by ``options``, and write them with their outcomes to ``file``."""
-        self._device, self._options, self._file = device, options, file
+    def __init__(self, device: str, options: DemandOptions, file: DemandFile | None = None, zone: tzinfo = UTC) -> None:
+        """Score demands by ``options`` in ``zone``, and write them with their outcomes to ``file``."""
+        self._device, self._options, self._file, self._zone = device, options, file, zone
         self.sums: F64 = scores.initial_sums()
         #: Minutes of a window; 0 before the first demand.
         self.window_min = 0
@@ -117,7 +119,10 @@ class HouseDemands:
             elapsed, np.full(len(elapsed), self.window_min), values[:, _P_EXCEED], values[:, _LIMIT], power_kw
         )
         closed = score_sums.ClosedWindows(
-            np.array([self._start_minute]), np.array([self.window_min]), np.array([actual_kw]), demands[np.newaxis]
+            np.array([local_day_at(self._start_minute, self._zone)]),
+            np.array([self.window_min]),
+            np.array([actual_kw]),
+            demands[np.newaxis],
         )
         score_sums.add(self.sums[np.newaxis], closed)
         if self._file is not None:

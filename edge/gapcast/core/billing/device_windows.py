@@ -38,7 +38,8 @@ def limit_of(
 class ClosedWindow(NamedTuple):
     """A billing window that is over, of the device of ``row``.
 
-    ``mean_kw`` is the mean of its ``n_known`` known minutes, ``limit_kw`` its limit (NaN: none).
+    ``mean_kw`` is the mean of its ``n_known`` known minutes, ``limit_kw`` its limit (NaN: none). ``local_day`` is the
+    day of the local clock at its start, since 1970-01-01.
     """
 
     row: int
@@ -47,6 +48,7 @@ class ClosedWindow(NamedTuple):
     n_known: int
     mean_kw: float
     limit_kw: float
+    local_day: int
 
     @property
     def is_complete(self) -> bool:

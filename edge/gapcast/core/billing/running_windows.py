@@ -19,6 +19,7 @@ from gapcast.core.billing.billing_windows import calendar_of
 from gapcast.core.billing.device_windows import ClosedWindow, DeviceWindows, WindowState
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import SiteDemandOptions
+from gapcast.core.windows.features import local_day_at
 
 
 class RunningWindows:
@@ -91,7 +92,8 @@ class RunningWindows:
         """Record the running window, which is over."""
         if not one.n_known:
             return
-        closed = ClosedWindow(row, *one.window[:2], one.n_known, one.sum_kw / one.n_known, one.state.limit_kw)
+        day = local_day_at(one.window.start_minute, self.site_options.zone)
+        closed = ClosedWindow(row, *one.window[:2], one.n_known, one.sum_kw / one.n_known, one.state.limit_kw, day)
         self._closed.append(closed)
         if closed.is_complete and one.window.is_active:
             one.peaks.record(one.window, closed.mean_kw)

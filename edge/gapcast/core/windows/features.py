@@ -173,6 +173,16 @@ def minute_of_day_at(minute: int, zone: tzinfo) -> int:
     return (minute if zone is UTC else minute + _offset_at(minute, zone)) % DAY_MIN
 
 
+def local_day_at(minute: int, zone: tzinfo) -> int:
+    """Return the day in ``zone`` at ``minute`` (since the epoch), counted from 1970-01-01.
+
+    >>> from datetime import timedelta, timezone
+    >>> local_day_at(1_439, UTC), local_day_at(1_439, timezone(timedelta(hours=1)))
+    (0, 1)
+    """
+    return (minute if zone is UTC else minute + _offset_at(minute, zone)) // DAY_MIN
+
+
 def _offset_at(minute: int, zone: tzinfo) -> int:
     ahead = datetime.fromtimestamp(minute * 60, zone).utcoffset()
     return 0 if ahead is None else round(ahead.total_seconds() / 60)

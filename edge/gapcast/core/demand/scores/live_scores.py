@@ -85,8 +85,10 @@ class LiveScores:
         waiting = self.state.arrays["waiting"]
         closed = self._closed.get(row, {}).get(self._start_of(row))
         if closed is not None:
-            minutes = np.array([closed.start_minute]), np.array([closed.end_minute - closed.start_minute])
-            windows = score_sums.ClosedWindows(*minutes, np.array([closed.mean_kw]), waiting[row : row + 1])
+            window_min = np.array([closed.end_minute - closed.start_minute])
+            windows = score_sums.ClosedWindows(
+                np.array([closed.local_day]), window_min, np.array([closed.mean_kw]), waiting[row : row + 1]
+            )
             score_sums.add(self.state.arrays["sums"][row : row + 1], windows)
         waiting[row] = np.nan
 

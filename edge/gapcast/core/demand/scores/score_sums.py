@@ -30,7 +30,6 @@ from gapcast.core.demand.scores.scores import (
     WINDOWS,
     elapsed_times_of,
 )
-from gapcast.core.time_grid import DAY_MIN
 
 #: Probabilities are published with six decimals.
 _LEAST_P = 1e-6
@@ -39,11 +38,12 @@ _LEAST_P = 1e-6
 class ClosedWindows(NamedTuple):
     """N windows that are over, of distinct devices.
 
-    ``start_minutes`` ``[N]``, ``window_min`` ``[N]``, ``actual_kw`` ``[N]`` (NaN: unknown), and ``demands``
-    ``[N, 60, 4]``: what was published by minutes elapsed, as :func:`record` stored it.
+    ``local_days`` ``[N]`` of the local clock at their start, since 1970-01-01, ``window_min`` ``[N]``, ``actual_kw``
+    ``[N]`` (NaN: unknown), and ``demands`` ``[N, 60, 4]``: what was published by minutes elapsed, as :func:`record`
+    stored it.
     """
 
-    start_minutes: I64
+    local_days: I64
     window_min: I64
     actual_kw: F64
     demands: F64
@@ -71,26 +71,25 @@ def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, pow
 
 def add(sums: F64, closed: ClosedWindows) -> None:
     """Add windows that are over to ``sums`` ``[N, N_SUMS]``, in place; those without limit or outcome do not count."""
-    for one, start_minute, window_min, actual_kw, demands in zip(sums, *closed, strict=True):
+    for one, local_day, window_min, actual_kw, demands in zip(sums, *closed, strict=True):
         waiting = demands[:window_min].tolist()
         if not math.isnan(actual_kw) and _limited(waiting):
             changed = one.tolist()
-            _add_window(changed, int(start_minute), float(actual_kw), waiting)
+            _add_window(changed, int(local_day), float(actual_kw), waiting)
             one[:] = changed
 
 
-def _add_window(sums: list[float], start_minute: int, actual_kw: float, demands: list[list[float]]) -> None:
+def _add_window(sums: list[float], local_day: int, actual_kw: float, demands: list[list[float]]) -> None:
     """Add a window with the ``demands`` by minutes elapsed, of which one at least has a limit."""
     window_min, limited = len(demands), _limited(demands)
     for third, elapsed_min in enumerate(elapsed_times_of(window_min)):
         if elapsed_min in limited:
             _add_elapsed(sums, third * N_OF_THIRD, demands[elapsed_min], actual_kw)
     is_above = actual_kw > demands[limited[-1]][LIMIT]
-    day = start_minute // DAY_MIN
     sums[WINDOWS] += 1
     sums[ABOVE] += is_above
-    sums[DAYS] += day != sums[LAST_DAY]
-    sums[LAST_DAY] = day
+    sums[DAYS] += local_day != sums[LAST_DAY]
+    sums[LAST_DAY] = local_day
     for i, warns in enumerate(_WARNS):
         first = next((elapsed_min for elapsed_min in limited if warns(demands[elapsed_min])), None)
         if first is not None:

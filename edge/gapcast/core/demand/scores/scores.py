@@ -76,7 +76,7 @@ class AlarmScore:
     """The alarms of one source. ``announced`` are the shares of windows above the limit announced in time.
 
     They belong to :data:`ANNOUNCED_MIN`; None without such a window. ``per_month`` is by 30 days on which a limit
-    applied.
+    applied, by the local clock.
     """
 
     n: int

@@ -184,4 +184,6 @@ class CompiledDemands:
             self._closed = np.zeros((n, N_CLOSED))
             set_pointers(self._step, closed=self._closed)
         if n:
-            self._closed[:n] = [(one.row + 1, one.start_minute, one.end_minute, one.mean_kw) for one in closed]
+            self._closed[:n] = [
+                (one.row + 1, one.start_minute, one.end_minute, one.mean_kw, one.local_day) for one in closed
+            ]

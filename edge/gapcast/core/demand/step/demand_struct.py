@@ -13,8 +13,8 @@ from gapcast.core.outlook.outlook import N_COLUMNS as POINT_COLUMNS
 #: Largest numbers of lead times and of the model's quantiles that the library takes.
 MAX_LEADS, MAX_QUANTILES = 64, 32
 #: Numbers of an entry: row, minute, last reading (kW), :func:`~gapcast.core.demand.headroom.fuse.z_of` and
-#: :class:`WindowState`; and of a window that is over: row, start, end and mean (kW).
-N_ENTRY, N_CLOSED = 4 + len(WindowState._fields), 4
+#: :class:`WindowState`; and of a window that is over: row, start, end, mean (kW) and local day.
+N_ENTRY, N_CLOSED = 4 + len(WindowState._fields), 5
 SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "level_of_learning", "n_sums", "n_minutes_ahead")
 OPTIONS = ("highest_kw", "first_tail", "last_tail", "most_z", "one_kw_z", "z_bound")
 #: Tables and arrays of the state, with the types of their values; the latter by their name in the state's rows.
