@@ -19,7 +19,7 @@ from gapcast.backtest.inputs.houses import FilePart
 from gapcast.config.sections.demand import DemandKeys, DemandSettings
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
-from gapcast.core.errors import SourceError
+from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
@@ -123,6 +123,21 @@ def test_control_reports_every_strategy(tmp_path: Path) -> None:
     assert text[2].split()[:6] == ["house", "alone", "3.00", "kW", "-", "155"]
     assert text[-1].startswith("Norway 2026 (Elvia): https://")
     json.dumps(found.document(), allow_nan=False)
+
+
+def test_control_step_that_is_missing_is_named_before_the_engine_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without control, the house has 9 kW."""
+    monkeypatch.setattr("gapcast.backtest.control.run.load_models", lambda _: pytest.fail("models are loaded"))
+    steps = SUMMER.model_copy(
+        update={"per_kw_month": (), "steps": ((2.0, 100.0), (4.0, 200.0)), "demand": DemandKeys()}
+    )
+    file = csv_of(tmp_path / "a.csv", NIGHT)
+    settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=2.5))
+    form, part = FileFormat(Layout("time", "kw", unit="kW")), FilePart(score_from=minute_label(FIRST))
+    with pytest.raises(SettingsError, match="the steps of summer end at 4 kW"):
+        run_control(settings, [file], form, part, [steps])
 
 
 def test_control_of_a_house_without_night_names_the_file(tmp_path: Path) -> None:

@@ -67,6 +67,14 @@ def test_given_tariffs_replace_the_bundled_ones(tmp_path: Path) -> None:
     assert len(tariffs_of([])) == 3
 
 
+def test_tariffs_of_one_name_are_rejected(tmp_path: Path) -> None:
+    path = written(tmp_path, "per_kw_month = 2.0")
+    other = tmp_path / "other.toml"
+    other.write_text(path.read_text().replace("2.0", "9.0"))
+    with pytest.raises(SettingsError, match=r"^--tariff .*other\.toml: another tariff is also named 't': change"):
+        tariffs_of([path, other])
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -75,6 +83,9 @@ def test_given_tariffs_replace_the_bundled_ones(tmp_path: Path) -> None:
         ("per_kw_month = [1.0, 2.0]", "per_kw_month: give one price, or twelve"),
         ("steps = [[5, 1], [2, 3]]", "steps must rise"),
         ("per_kw_month = 1.0\n[demand]\nwindow_min = 7", "demand.window_min: windows must divide"),
+        ("per_kw_month = -1.0", "per_kw_month.0: must be at least 0"),
+        ("steps = [[2, 1], [5, -3]]", "steps.1.1: must be at least 0"),
+        ("per_kw_month = inf", "per_kw_month.0: must be a finite number"),
         ("per_kw_month = ", "cannot be read"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -111,38 +111,44 @@ def run_control(
             msg = "has no night with readings to add loads to: they need most minutes from 18:00 to 07:00"
             raise SourceError(recordings[house.name].path, msg)
     site = settings.demand.site_options(zone)
-    engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
-    driven = run_engine(engine, houses, site, quiet=show is None)
-    found = []
-    for house in houses:
-        options = site.of(house.name)
-        totals: dict[str, tuple[F64, LoadResult | None]] = {ALONE: (house.kw, None)}
+    bills = {house.name: _Bills(house, site.of(house.name), tariffs) for house in houses}
+    # Before the engine, which takes minutes: the highest peak is mostly that without control.
+    for one in bills.values():
+        one.add(ALONE, one.house.kw, None)
         for name, rule in ((UNLIMITED, unlimited), (REACTIVE, reactive), (LATE, reactive)):
-            run = run_rule(house, options, rule, is_late=name == LATE)
-            totals[name] = run.total_kw, run.loads.finish()
-        totals[GAPCAST] = driven[house.name].total_kw, driven[house.name].loads.finish()
-        totals[ORACLE] = run_oracle(house, options)
-        found.append(_billed(house, options, totals, tariffs))
-    return LoadControl(found, tariffs)
+            run = run_rule(one.house, one.options, rule, is_late=name == LATE)
+            one.add(name, run.total_kw, run.loads.finish())
+    engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
+    for name, run in run_engine(engine, houses, site, quiet=show is None).items():
+        one = bills[name]
+        one.add(GAPCAST, run.total_kw, run.loads.finish())
+        one.add(ORACLE, *run_oracle(one.house, one.options))
+    return LoadControl([one.result() for one in bills.values()], tariffs)
 
 
-def _billed(
-    house: ControlledHouse,
-    options: DemandOptions,
-    totals: dict[str, tuple[F64, LoadResult | None]],
-    tariffs: Iterable[Tariff],
-) -> HouseControl:
-    months = billed_months(house)
-    strategies = {}
-    for name, (kw, loads) in totals.items():
-        peaks = month_peaks(billed_windows(kw, house.local, options), options.n_peak_days)
+class _Bills:
+    """The results of the strategies for one house, billed one by one."""
+
+    def __init__(self, house: ControlledHouse, options: DemandOptions, tariffs: Sequence[Tariff]) -> None:
+        self.house, self.options = house, options
+        self._tariffs = tariffs
+        self._months = billed_months(house)
+        self._strategies: dict[str, StrategyResult] = {}
+
+    def add(self, name: str, kw: F64, loads: LoadResult | None) -> None:
+        """Bill the power ``kw`` of the strategy ``name``; raise :class:`SettingsError` if a tariff has no price."""
+        local, months = self.house.local, self._months
+        peaks = month_peaks(billed_windows(kw, local, self.options), self.options.n_peak_days)
         prices = {}
-        for tariff in tariffs:
-            billed = tariff.peaks_kw(kw, house.local)
+        for tariff in self._tariffs:
+            billed = tariff.peaks_kw(kw, local)
             prices[tariff.name] = _mean([tariff.year_price(billed[month]) for month in months if month in billed])
         peak_kw = _mean([peaks[month] for month in months if month in peaks]) or 0.0
-        strategies[name] = StrategyResult(peak_kw, prices, loads)
-    return HouseControl(house.name, len(months), house.n_evenings, strategies)
+        self._strategies[name] = StrategyResult(peak_kw, prices, loads)
+
+    def result(self) -> HouseControl:
+        """Return the results by strategy."""
+        return HouseControl(self.house.name, len(self._months), self.house.n_evenings, self._strategies)
 
 
 def billed_months(house: ControlledHouse) -> list[int]:

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -18,6 +19,7 @@ from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
 
 _MONTHS = 12
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Tariff(SettingsSection):
@@ -34,8 +36,8 @@ class Tariff(SettingsSection):
     checked: str
     note: str = ""
     demand: DemandKeys = DemandKeys(floor_kw=0.0)
-    per_kw_month: tuple[float, ...] = ()
-    steps: tuple[tuple[float, float], ...] = Field(default=())
+    per_kw_month: tuple[_NotNegative, ...] = ()
+    steps: tuple[tuple[_NotNegative, _NotNegative], ...] = ()
 
     @field_validator("demand")
     @classmethod
@@ -109,8 +111,18 @@ def bundled_tariffs() -> list[Tariff]:
 
 
 def tariffs_of(paths: Sequence[Path]) -> list[Tariff]:
-    """Return the tariffs in ``paths``, or without any those that come with gapcast."""
-    return [read_tariff(path) for path in paths] or bundled_tariffs()
+    """Return the tariffs in ``paths``, or without any those that come with gapcast.
+
+    Raises :class:`SettingsError` if one is none, or if two have the same name: prices are by name.
+    """
+    found: dict[str, Tariff] = {}
+    for path in paths:
+        tariff = read_tariff(path)
+        if tariff.name in found:
+            msg = f"--tariff {path}: another tariff is also named {tariff.name!r}: change the name in one of the files"
+            raise SettingsError(msg)
+        found[tariff.name] = tariff
+    return [*found.values()] or bundled_tariffs()
 
 
 def _tariff_of(content: bytes) -> Tariff:
