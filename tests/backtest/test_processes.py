@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,19 @@ def test_process_without_a_result_is_an_error(tmp_path: Path, monkeypatch: pytes
     files = [house(tmp_path / f"{name}.csv", 20) for name in "ab"]
     with pytest.raises(SettingsError, match=r"--jobs 2: a process ended without a result .*: use --jobs 1"):
         in_processes(files, 2)
+
+
+def blocks_interrupts(_group: HouseGroup, _place: int) -> Backtest:
+    is_blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    raise RuntimeError("blocked" if is_blocked else "not blocked")
+
+
+def test_ctrl_c_does_not_reach_a_process_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_run_group", blocks_interrupts)
+    files = [house(tmp_path / f"{name}.csv", 20) for name in "ab"]
+    with pytest.raises(RuntimeError, match=r"^blocked"):
+        in_processes(files, 2)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_processes_share_their_progress_and_the_end() -> None:

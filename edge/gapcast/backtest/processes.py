@@ -77,6 +77,19 @@ def process_pool(n: int) -> Iterator[tuple[ProcessPoolExecutor, SharedProgress]]
             raise
 
 
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT, also in the processes that the block starts, which would print a traceback before they ignore it.
+
+    A Ctrl-C interrupts this one after the block.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _shared_here: list[SharedProgress] = []  # of a process that a pool has started
 
 
@@ -189,7 +202,8 @@ def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: boo
     start_s = time.perf_counter()
     first, *others = groups
     with process_pool(len(others)) as (pool, shared), tqdm(unit=" readings", disable=quiet or None) as bar:
-        waiting = [pool.submit(_run_group, group.portable(), index) for index, group in enumerate(others, 1)]
+        with _interrupts_blocked():  # the first one starts all processes
+            waiting = [pool.submit(_run_group, group.portable(), index) for index, group in enumerate(others, 1)]
         try:
             found = [first.run(lambda n: bar.update(shared.add(0, n) - bar.n))]
             found += [future.result() for future in waiting]
