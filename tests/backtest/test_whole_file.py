@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from gapcast.backtest import run
+from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.forecasts.whole_file import WholeFile, write_whole
 from gapcast.backtest.results.report import check_writable
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError
+from gapcast.core.streams.minute_runs import MinuteRun
 
 
 def test_whole_file_takes_its_name_when_complete(tmp_path: Path) -> None:
@@ -95,8 +100,58 @@ def test_backtest_command_does_not_replace_its_readings(tmp_path: Path) -> None:
     columns = ["--time-column", "time", "--value-column", "kw"]
     result = CliRunner().invoke(main, ["backtest", str(house), *columns, "--json", str(house)])
     assert result.exit_code == 2
-    assert "would replace the file of readings" in result.output
+    assert "which is read: name another file" in result.output
     assert house.read_text(encoding="utf-8").startswith("time,kw")
+
+
+@pytest.mark.usefixtures("restored_logs")
+@pytest.mark.parametrize("by_name", [True, False])
+def test_backtest_command_does_not_replace_its_configuration(
+    tmp_path: Path, by_name: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "house.csv").write_text("time,kw\n2026-01-01T00:00,1\n", encoding="utf-8")
+    (tmp_path / "gapcast.toml").write_text("[learning]\n", encoding="utf-8")
+    words = ["house.csv", "--time-column", "time", "--value-column", "kw", *["--config", "./gapcast.toml"] * by_name]
+    result = CliRunner().invoke(main, ["backtest", *words, "--out", "gapcast.toml"])
+    assert result.exit_code == 2
+    assert "gapcast.toml, which is read: name another file" in result.output
+    assert (tmp_path / "gapcast.toml").read_text(encoding="utf-8") == "[learning]\n"
+
+
+@pytest.mark.usefixtures("restored_logs")
+def test_backtest_command_does_not_replace_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "house.csv").write_text("time,kw\n2026-01-01T00:00,1\n", encoding="utf-8")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/registry.json").write_text("{}", encoding="utf-8")
+    words = ["house.csv", "--time-column", "time", "--value-column", "kw", "--set", "models.path=models"]
+    result = CliRunner().invoke(main, ["backtest", *words, "--json", "models/registry.json"])
+    assert result.exit_code == 2
+    assert "would replace a file of the models in models: name another file" in result.output
+
+
+@pytest.mark.usefixtures("restored_logs")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_backtest_command_ended_by_a_signal_leaves_no_file(
+    tmp_path: Path, number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes with the second batch."""
+    house = tmp_path / "house.csv"
+    rows = [f"2026-01-01T{i // 60:02d}:{i % 60:02d}Z,{i % 7}" for i in range(60)]
+    house.write_text("\n".join(["time,kw", *rows]), encoding="utf-8")
+    add_runs, n_batches = BatchTally.add_runs, iter(range(9))
+
+    def add_and_kill(self: BatchTally, runs: Sequence[MinuteRun]) -> int:
+        if next(n_batches):
+            os.kill(os.getpid(), number)
+        return add_runs(self, runs)
+
+    monkeypatch.setattr(BatchTally, "add_runs", add_and_kill)
+    monkeypatch.setattr(run, "BATCH_READINGS", 20)
+    words = ["--time-column", "time", "--value-column", "kw", "--unit", "kW", "--set", "learning.refit=false"]
+    result = CliRunner().invoke(main, ["backtest", str(house), *words, "--out", str(tmp_path / "out.csv")])
+    assert (result.exit_code, [path.name for path in tmp_path.iterdir()]) == (code, ["house.csv"])
 
 
 def test_whole_file_leaves_other_files_alone(tmp_path: Path) -> None:

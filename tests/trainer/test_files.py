@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -72,5 +73,29 @@ def test_evaluate_does_not_replace_its_readings(tmp_path: Path) -> None:
     house.write_text("readings")
     result = CliRunner().invoke(main, ["evaluate", "--houses", str(house), "--json", str(house)])
     assert result.exit_code == 2
-    assert "would replace the file of readings" in result.output
+    assert "which is read: name another file" in result.output
     assert house.read_text() == "readings"
+
+
+def test_evaluate_does_not_replace_a_model(tmp_path: Path) -> None:
+    house, model = tmp_path / "house.csv", tmp_path / "models/mine/card.json"
+    model.parent.mkdir(parents=True)
+    for path in (house, model):
+        path.write_text("content")
+    words = ["--houses", str(house), "--models", str(tmp_path / "models"), "--report", str(model)]
+    result = CliRunner().invoke(main, ["evaluate", *words])
+    assert result.exit_code == 2
+    assert "would replace a file of the models in" in result.output
+
+
+def test_command_ended_by_sigterm_removes_its_temporary_file(tmp_path: Path) -> None:
+    @main.command("write-and-end")
+    def write_and_end() -> None:
+        with atomic_path(tmp_path / "x.json"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        result = CliRunner().invoke(main, ["write-and-end"])
+    finally:
+        del main.commands["write-and-end"]
+    assert (result.exit_code, list(tmp_path.iterdir())) == (143, [])

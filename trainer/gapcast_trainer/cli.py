@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gapcast.core.errors import GapcastError, ModelError
+from gapcast.recordings.written_files import exiting_on_signals
 from gapcast_trainer.commands import data, score_pages, scoring, study, synthesis, training
 from gapcast_trainer.errors import ExportError
 
@@ -57,6 +58,7 @@ def main() -> None:
 
     These commands need the trainer extra: pip install '.[trainer]' in the checkout.
     """  # noqa: D301 - \b keeps click from joining the lines
+    click.get_current_context().with_resource(exiting_on_signals())
 
 
 for command in (

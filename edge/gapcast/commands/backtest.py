@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ def backtest(
     Assistant or InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Learning
     starts from scratch with each file.
     """
+    from gapcast.app.models.models import library_of
     from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
     from gapcast.backtest.control.report import control_lines
     from gapcast.backtest.control.run import run_control
@@ -120,10 +122,12 @@ def backtest(
     from gapcast.backtest.processes import run_files
     from gapcast.backtest.request import BacktestRequest
     from gapcast.backtest.results.report import check_writable, document, lines
+    from gapcast.config.loader import configuration_path
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.text.layout import with_submeters
-    from gapcast.recordings.written_files import check_apart
+    from gapcast.recordings.written_files import check_apart, exiting_on_signals
 
+    click.get_current_context().with_resource(exiting_on_signals())
     _check_options(
         all_models=all_models, out=out, horizons=horizons, outlook_out=outlook_out, demand_out=demand_out,
         control=control, tariff_files=tariff_files,
@@ -134,9 +138,11 @@ def backtest(
     form, zone = read_format(of_file, settings)
     settings = with_zone(settings, zone)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
+    settings_file = configuration_path(config)
     check_apart(
-        (*files, *tariff_files),
+        (*files, *tariff_files, *([] if settings_file is None else [settings_file])),
         {"--json": json_file, "--out": out, "--outlook-out": outlook_out, "--demand-out": demand_out},
+        library_of(settings, os.environ).folders,
     )
     if json_file is not None:
         check_writable("--json", json_file)

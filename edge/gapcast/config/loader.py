@@ -35,13 +35,18 @@ _NO_SECTION = frozenset({"model_type", "dict_type"})
 _DECLARED_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 
 
+def configuration_path(file: Path | None) -> Path | None:
+    """Return the configuration file that :func:`load` reads: ``file``, or ``gapcast.toml`` here, if it exists."""
+    return file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+
+
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     """Read the settings: ``file`` (or ``gapcast.toml`` here, if it exists), environment, ``overrides``.
 
     ``overrides`` are nested like the file. Raises :class:`SettingsError` with the first unknown key, else the first
     invalid one, and its problem.
     """
-    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    path = configuration_path(file)
     merged: dict[str, Any] = {}
     of_environment, of_empty_files = _read_environment(environment)
     for source in (of_empty_files, _read_toml(path) if path else {}, of_environment, overrides):

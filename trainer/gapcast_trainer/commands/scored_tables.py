@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gapcast.bundled import models_path
 from gapcast.recordings.formats import clean_file
 from gapcast.recordings.text.layout import FileFormat
 from gapcast.recordings.written_files import check_apart
@@ -43,7 +44,7 @@ def score_file(
 
     own, shipped = load_scored(names, models, _show, lead_times_min=lead_times_min or ())
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
-    check_apart([path], written)
+    check_apart([path], written, (models, models_path()))
     scored, readings = [*own, *shipped], clean_file.read(path)
     if lead_times_min is None:
         found = score_models(scored, readings, options, progress=shows_progress(), show=_show)

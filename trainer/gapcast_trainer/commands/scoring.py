@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.core import ParameterSource
 
+from gapcast.bundled import models_path
 from gapcast.recordings.options import file_options
 from gapcast.recordings.text.layout import FileOptions, file_format
 from gapcast.recordings.written_files import check_apart
@@ -135,7 +136,7 @@ def evaluate(
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
         houses = [first_house, *map(Path, files)]
-        check_apart(houses, written)
+        check_apart(houses, written, (own_models(models), models_path()))
         found = score_houses(
             [word for word in names if word not in files],
             own_models(models),
