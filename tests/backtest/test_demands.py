@@ -194,6 +194,11 @@ def test_backtest_with_limit_makes_outlooks_by_itself(tmp_path: Path) -> None:
             ["--all-models", "--demand-out", "o.csv"],
             "--demand-out writes the demands of one run: remove --all-models",
         ),
+        (["--control", "--submeters"], "--submeters and --submeter-column are for the forecasts of one run"),
+        (
+            ["--all-models", "--submeter-column", "kw"],
+            "--submeters and --submeter-column are for the forecasts of one run: remove --all-models and --control",
+        ),
         (["--tariff", "t.toml"], "--tariff prices controlled loads: add --control"),
         (["--control", "--tariff", "t.toml"], "--tariff t.toml: cannot be read"),
     ],

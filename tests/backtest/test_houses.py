@@ -159,8 +159,17 @@ def test_scored_from_excludes_earlier_forecasts(tmp_path: Path) -> None:
     assert sum(week.n for week in late.houses[0].weeks) == 15
     with pytest.raises(SettingsError, match="--score-from 'late'"):
         run_files(settings(), [file], COLUMNS, FilePart(score_from="late"))
-    with pytest.raises(SettingsError, match=r"--score-from 2030-01-01: is after the last reading \(2010-11-01T"):
-        run_files(settings(), [file], COLUMNS, FilePart(score_from="2030-01-01"))
+
+
+def test_scored_from_after_the_readings_of_a_house_names_it(tmp_path: Path) -> None:
+    files = [house(tmp_path / "long.csv", 200), house(tmp_path / "short.csv", 20)]
+    with pytest.raises(
+        SettingsError, match=r"03:00: is after the last reading of .*short\.csv \(2010-11-01T00:19:00Z\):"
+    ):
+        run_files(settings(), files, COLUMNS, FilePart(score_from="2010-11-01T03:00"))
+    limited = FilePart(score_from="2010-11-01T03:00", limit=100)
+    with pytest.raises(SettingsError, match=r"long\.csv \(2010-11-01T01:39:00Z, with --limit\): name an earlier time"):
+        run_files(settings(), files[:1], COLUMNS, limited)
 
 
 def test_report_without_outcomes(tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ def read_houses(
 ) -> dict[str, Recording]:
     """Return the recording of each of ``files`` by the name of its house; ``show`` what was understood of each.
 
-    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for a bad time, one after all readings, too
-    many files or two of one name.
+    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for a bad time, one after all readings of a
+    house, too many files or two of one name.
     """
     part.require_times()
     names = name_houses(files)
@@ -94,11 +94,13 @@ def read_houses(
         if show is not None:
             for line in recordings[name].lines(part.zone):
                 show(line)
-    last_minute = max((one.series.last_minute for one in recordings.values()), default=0)
-    if part.first_scored_minute is not None and part.first_scored_minute > last_minute:
-        last = minute_label(last_minute)
-        msg = f"--score-from {part.score_from}: is after the last reading ({last}): name a time before"
-        raise SettingsError(msg)
+        last_minute = minutes_of(recordings[name], part).last_minute
+        if part.first_scored_minute is not None and part.first_scored_minute > last_minute:
+            last = (
+                f"the last reading of {file} ({minute_label(last_minute)}{', with --limit' * (part.limit is not None)})"
+            )
+            msg = f"--score-from {part.score_from}: is after {last}: name an earlier time, or remove the file"
+            raise SettingsError(msg)
     return recordings
 
 

@@ -130,7 +130,7 @@ def backtest(
     click.get_current_context().with_resource(exiting_on_signals())
     _check_options(
         all_models=all_models, out=out, horizons=horizons, outlook_out=outlook_out, demand_out=demand_out,
-        control=control, tariff_files=tariff_files,
+        control=control, tariff_files=tariff_files, with_submeters=submeters or bool(submeter_columns),
     )  # fmt: skip
     outlook = None if horizons is None else OutlookRequest(parse_horizons(horizons), outlook_out)
     configure_logs("auto", "warning")
@@ -180,6 +180,7 @@ def _check_options(
     demand_out: Path | None,
     control: bool,
     tariff_files: tuple[Path, ...],
+    with_submeters: bool,
 ) -> None:
     """Raise :class:`click.UsageError` if these options do not go together."""
     written = {"--out": out, "--horizons": horizons, "--demand-out": demand_out, "--all-models": all_models or None}
@@ -190,6 +191,9 @@ def _check_options(
         "--demand-out writes the demands of one run: remove --all-models": all_models and demand_out is not None,
         "--outlook-out needs the lead times to write: add --horizons, such as --horizons 15,30,60": (
             outlook_out is not None and horizons is None
+        ),
+        "--submeters and --submeter-column are for the forecasts of one run: remove --all-models and --control": (
+            with_submeters and (all_models or control)
         ),
         f"--control drives loads and scores no forecasts: remove {', '.join(given)}": control and bool(given),
         "--tariff prices controlled loads: add --control": bool(tariff_files) and not control,

@@ -51,6 +51,11 @@ class RecordingMinutes(Iterator[Minute]):
         """Return the number of minutes to come."""
         return len(self._columns[0]) - self._at
 
+    @property
+    def last_minute(self) -> int:
+        """The last minute, of at least one."""
+        return int(self._columns[0][-1])
+
     def __next__(self) -> Minute:
         """Return the next minute."""
         if self._one_by_one is None:
