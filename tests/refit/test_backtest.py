@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, tzinfo
+from types import SimpleNamespace
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.backtest.forecasts.refits import CHECK_EVERY_MIN, SimulatedRefits
@@ -16,15 +21,18 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.submeters import measured_name
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.recording import Minute
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes
-from gapcast.refit.schedule import GROWTH, LEAST_READINGS
+from gapcast.refit.schedule import LEAST_READINGS, LastRefit, NightWatch, is_due
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.core.learning.test_house_forests import constant_forest
 from tests.refit.cycling import cycling_kw
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Smooth, ensemble_engine
 
 
@@ -59,26 +67,56 @@ def run(n: int, every_days: int, **options: Any) -> tuple[Fits, SimulatedRefits,
     return fits, simulated, list(lines(result))
 
 
-def test_young_house_is_refitted_when_it_has_grown_by_half() -> None:
+def test_young_house_is_refitted_at_night_when_it_has_grown_by_half() -> None:
+    """Its readings begin at midnight, so that it has two days of them before the third night, which begins at three."""
     fits, simulated, report = run(5 * DAY_MIN, every_days=14)
-    assert [former for _, _, former in fits.given] == [False, True, True]
-    n_least = LEAST_READINGS
-    for n, _, _ in fits.given:
-        assert n_least <= n < n_least + CHECK_EVERY_MIN
-        n_least = int(n * GROWTH)
-    assert (simulated.n_refits, simulated.n_refused) == (3, 0)
-    assert report[-2].startswith("3 refits, in ")
+    assert [former for _, _, former in fits.given] == [False, True]
+    for (n, last, _), day in zip(fits.given, (2, 4), strict=True):
+        assert day * DAY_MIN + 180 <= n < day * DAY_MIN + 180 + CHECK_EVERY_MIN
+        assert last == FIRST + n - 1
+    assert (simulated.n_refits, simulated.n_refused) == (2, 0)
+    assert report[-2].startswith("2 refits, in ")
+
+
+@examples(25)
+@given(
+    st.integers(0, DAY_MIN),
+    st.lists(st.tuples(st.integers(1, 3 * DAY_MIN), st.integers(0, 4 * DAY_MIN)), min_size=1, max_size=4),
+    st.integers(1, 5),
+    st.sampled_from((UTC, ZoneInfo("Europe/Berlin"))),
+)
+def test_simulated_nights_are_those_of_a_gateway(
+    start: int, parts: list[tuple[int, int]], every_days: int, zone: tzinfo
+) -> None:
+    """Of a house with gaps: a gateway looks at its number of readings in each minute in which a night begins."""
+    minutes, at = list[int](), FIRST - 2 * DAY_MIN + start  # the clocks change at the end of October
+    for n, gap in parts:
+        minutes += range(at, at + n)
+        at += n + gap
+    last, wanted, n_readings, known = None, set[int](), 0, set(minutes)
+    watch = NightWatch(zone, 180)
+    for minute in range(minutes[0], minutes[-1] + 1):
+        if (nights := watch.begun(minute)) and is_due(nights[-1], n_readings, last, every_days):
+            last = LastRefit(nights[-1], n_readings)
+            wanted.add(n_readings // CHECK_EVERY_MIN)  # the batch of the next reading
+        n_readings += minute in known
+    fits = Fits((), dict.fromkeys(range(99), "too few"))
+    simulated = SimulatedRefits(ensemble_engine(refits=True, zone=zone), every_days, fits)
+    accepted = cast("AcceptedBatch", SimpleNamespace(window_readings=list))
+    for first in range(0, len(minutes), CHECK_EVERY_MIN):
+        simulated.add(accepted, [Reading("home", one, 1.0) for one in minutes[first : first + CHECK_EVERY_MIN]])
+    assert {(n - 1) // CHECK_EVERY_MIN for n, _, _ in fits.given} == wanted
 
 
 def test_house_is_refitted_every_night() -> None:
     fits, _, _ = run(6 * DAY_MIN, every_days=1)
-    assert [(last - FIRST) // DAY_MIN for _, last, _ in fits.given] == [1, 2, 3, 4, 5]
-    assert all((last - FIRST) % DAY_MIN < 180 + CHECK_EVERY_MIN for _, last, _ in fits.given[1:])
+    assert [(last - FIRST) // DAY_MIN for _, last, _ in fits.given] == [2, 3, 4, 5]
+    assert all(180 <= (last - FIRST) % DAY_MIN < 180 + CHECK_EVERY_MIN for _, last, _ in fits.given)
 
 
 def test_refit_that_fails_or_is_refused_changes_nothing() -> None:
     with capture_logs() as logs:
-        fits, simulated, report = run(5 * DAY_MIN, every_days=1, problems={0: "killed", 1: "no better"})
+        fits, simulated, report = run(6 * DAY_MIN, every_days=1, problems={0: "killed", 1: "no better"})
     assert [former for _, _, former in fits.given] == [False, False, False, True]
     assert (simulated.n_refits, simulated.n_refused) == (2, 2)
     assert ", 2 not used, in " in report[-2]
@@ -97,7 +135,7 @@ def test_fit_is_given_the_submeters_of_its_house() -> None:
     ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))
     engine = Engine(smooth, ensemble=ensemble, submeters={"home": ("car",)})
     fits = Fits(engine.horizons.main.forests.features_of("home").names)
-    houses = {"home": iter(house_of(n := LEAST_READINGS + 100)), "flat": iter(house_of(n))}
+    houses = {"home": iter(house_of(n := LEAST_READINGS + 200)), "flat": iter(house_of(n))}
     kept_kw: list[float] = []
 
     def car_kw(minute: int) -> dict[str, float]:

@@ -17,7 +17,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
 from gapcast.refit.minute_archive import MinuteArchive
-from gapcast.refit.schedule import LastRefit, is_due, night_minute, night_of
+from gapcast.refit.schedule import LastRefit, NightWatch, is_due, night_minute, night_of
 from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
 from gapcast.service.containment import record_internal_error
 from gapcast.service.ports.minute_recorder import RefitStatus
@@ -66,7 +66,7 @@ class NightlyRefits:
         self._forgotten: set[str] = set()  # since the refit in progress began
         self._lock = Lock()  # held to forget a device, and to store and use trees; taken before the engine's
         self._status = RefitStatus()
-        self._checked_night: int | None = None
+        self._watch = NightWatch(options.zone, self._begins_min)
         self._stopping = Event()
         self._thread: Thread | None = None
 
@@ -129,8 +129,7 @@ class NightlyRefits:
                 if not 0 <= now_s - flushed_s < _FLUSH_S:
                     self.archive.flush()
                     flushed_s = now_s
-                if now_s - started_s >= START_DELAY_S and self._night(now_s) != self._checked_night:
-                    self._checked_night = self._night(now_s)
+                if now_s - started_s >= START_DELAY_S and self._watch.begun(int(now_s // 60)):
                     self.refit_due(service)
             except Exception as error:  # whatever a refit does, the thread must survive for the next night
                 record_internal_error(service.statistics, "refit", error)

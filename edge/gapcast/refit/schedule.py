@@ -6,10 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import tzinfo
 
-import numpy as np
-
 from gapcast.core.time_grid import DAY_MIN
-from gapcast.core.windows.features import offset_min
+from gapcast.core.windows.features import local_day_at, minute_of_day_at
 from gapcast.refit.minutes import MAX_MINUTES
 
 #: Readings that a first refit needs: two days.
@@ -45,12 +43,33 @@ def night_of(minute: int, zone: tzinfo, begins_min: int) -> int:
 
     A night begins at the minute ``begins_min`` of the local day.
     """
-    local = minute + int(offset_min(np.array([minute]), zone)[0])
-    return (local - begins_min) // DAY_MIN
+    return local_day_at(minute, zone) - (minute_of_day_at(minute, zone) < begins_min)
+
+
+class NightWatch:
+    """Notices when a night begins: houses are refitted then, and at no other time.
+
+    >>> from datetime import UTC
+    >>> watch = NightWatch(UTC, 180)
+    >>> [list(watch.begun(minute)) for minute in (0, 179, 180, 181, 2 * DAY_MIN + 180)]
+    [[-1], [], [0], [], [1, 2]]
+    """
+
+    def __init__(self, zone: tzinfo, begins_min: int) -> None:
+        """Let nights begin at the minute ``begins_min`` of the local day in ``zone``."""
+        self._zone, self._begins_min = zone, begins_min
+        self._newest: int | None = None
+
+    def begun(self, minute: int) -> range:
+        """Return the nights that have begun by ``minute`` since the last call; at first, the one that it is in."""
+        night = night_of(minute, self._zone, self._begins_min)
+        first = night if self._newest is None else self._newest + 1
+        self._newest = night
+        return range(first, night + 1)
 
 
 def is_due(night: int, n_readings: int, last: LastRefit | None, every_days: int) -> bool:
-    """Return whether a house with ``n_readings`` is to be refitted in ``night``; ``last`` is its last refit.
+    """Return whether a house with ``n_readings`` is due in ``night``, which begins; ``last`` is its last refit.
 
     >>> is_due(20, 5_000, LastRefit(13, 4_000), every_days=7)
     True

@@ -19,7 +19,7 @@ from gapcast.core.readings.submeters import measured_name
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
-from gapcast.refit.schedule import LastRefit, is_due, night_of
+from gapcast.refit.schedule import LastRefit, NightWatch, is_due
 from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
 
 log = structlog.get_logger(__name__)
@@ -54,25 +54,24 @@ class SimulatedRefits:
         return {"n": self.n_refits, "n_refused": self.n_refused, "took_s": round(self.took_s, 3)}
 
     def add(self, accepted: AcceptedBatch, readings: Sequence[Reading]) -> None:
-        """Record the ``readings`` of a batch, and refit the houses for which a night has begun."""
+        """Record the ``readings`` of a batch, and refit the houses that were due as a night began, as in a gateway."""
+        due: dict[str, None] = {}
         for reading in accepted.window_readings(readings):
             house = self._houses.get(reading.device)
             if house is None:
                 submeters = self._engine.horizons.main.forests.features_of(reading.device).submeters
-                house = self._houses[reading.device] = _Recorded(submeters)
+                watch = NightWatch(self._engine.zone, _NIGHT_BEGINS_MIN)
+                house = self._houses[reading.device] = _Recorded(submeters, watch)
+            if house.begin_nights(reading.minute, self._every_days):
+                due[reading.device] = None
             house.append(reading)
-        due = [device for device, house in self._houses.items() if self._is_due(house)]
         if due:
-            self._refit(due)
+            self._refit([*due])
 
     def _options_of(self, device: str) -> FitOptions:
         engine, forests = self._engine, self._engine.forecaster_of(device).forests
         submeters = forests.features_of(device).submeters
         return FitOptions(forests.horizon_min, engine.buffers.spec, engine.zone, submeters)
-
-    def _is_due(self, house: _Recorded) -> bool:
-        night = night_of(house.minutes[-1], self._engine.zone, _NIGHT_BEGINS_MIN)
-        return is_due(night, len(house.minutes), house.last, self._every_days)
 
     def _refit(self, due: Sequence[str]) -> None:
         began_s = time.perf_counter()
@@ -83,8 +82,6 @@ class SimulatedRefits:
             }
         for device, future in waiting.items():
             house = self._houses[device]
-            night = night_of(house.minutes[-1], self._engine.zone, _NIGHT_BEGINS_MIN)
-            house.last = LastRefit(night, min(len(house.minutes), MAX_MINUTES))
             try:
                 result = future.result()
             except ModelError as error:
@@ -103,11 +100,22 @@ class SimulatedRefits:
 class _Recorded:
     """The newest readings of a house, and its last refit."""
 
-    def __init__(self, submeters: Sequence[str]) -> None:
+    def __init__(self, submeters: Sequence[str], watch: NightWatch) -> None:
         self.minutes, self._gap_kw, self._is_filled = array("q"), array("f"), array("b")
         self._submeters_kw = {name: array("f") for name in submeters}
         self.last: LastRefit | None = None
         self.former: FormerForest | None = None
+        self._watch = watch
+
+    def begin_nights(self, minute: int, every_days: int) -> bool:
+        """Begin the nights until ``minute``, of the next reading; return whether the house was due in one of them."""
+        was_due = False
+        for night in self._watch.begun(minute):
+            n_readings = min(len(self.minutes), MAX_MINUTES)
+            if is_due(night, n_readings, self.last, every_days):
+                self.last = LastRefit(night, n_readings)
+                was_due = True
+        return was_due
 
     def append(self, reading: Reading) -> None:
         self.minutes.append(reading.minute)
