@@ -50,7 +50,8 @@ def mean(values: list[float]) -> float | None:
 
 
 def skill(error: float | None, persistence: float | None) -> float | None:
-    return None if error is None or not persistence else 1 - error / persistence
+    """That of a baseline with an error next to zero is None."""
+    return None if error is None or persistence is None or persistence < 1e-9 else 1 - error / persistence
 
 
 def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:

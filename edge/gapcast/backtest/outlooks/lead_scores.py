@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
+from gapcast.core.documents.figures import ratio_or_none, round_or_none, skill_or_none
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 
-_DECIMALS = 6
 #: Sums over the outlooks; those of each reference follow.
 _N, _SQUARED, _ABSOLUTE, _BOUNDS_N, _HITS, _WIDTH = range(6)
 _N_OWN = 6
@@ -57,9 +56,9 @@ class LeadComparison:
             "kind": self.kind,
             "lead_min": self.lead_min,
             "n": self.n,
-            **{name: _rounded(getattr(self, name)) for name in figures},
+            **{name: round_or_none(getattr(self, name)) for name in figures},
             "references": {
-                name: {"n": one.n, **{figure: _rounded(getattr(one, figure)) for figure in of_reference}}
+                name: {"n": one.n, **{figure: round_or_none(getattr(one, figure)) for figure in of_reference}}
                 for name, one in self.references.items()
             },
         }
@@ -133,33 +132,21 @@ def _score(kind: str, lead_min: int, sums: list[float]) -> LeadComparison:
     references = {}
     for i, name in enumerate(REFERENCES):
         n, squared, absolute, own_squared, own_absolute = sums[_N_OWN + _N_EACH * i : _N_OWN + _N_EACH * (i + 1)]
+        mse_kw2, mae_kw = ratio_or_none(squared, n), ratio_or_none(absolute, n)
         references[name] = ReferenceScore(
             round(n),
-            _over(squared, n),
-            _over(absolute, n),
-            _skill(own_squared, squared),
-            _skill(own_absolute, absolute),
+            mse_kw2,
+            mae_kw,
+            skill_or_none(ratio_or_none(own_squared, n), mse_kw2),
+            skill_or_none(ratio_or_none(own_absolute, n), mae_kw),
         )
     return LeadComparison(
         kind,
         lead_min,
         round(sums[_N]),
-        _over(sums[_SQUARED], sums[_N]),
-        _over(sums[_ABSOLUTE], sums[_N]),
-        _over(sums[_HITS], sums[_BOUNDS_N]),
-        _over(sums[_WIDTH], sums[_BOUNDS_N]),
+        ratio_or_none(sums[_SQUARED], sums[_N]),
+        ratio_or_none(sums[_ABSOLUTE], sums[_N]),
+        ratio_or_none(sums[_HITS], sums[_BOUNDS_N]),
+        ratio_or_none(sums[_WIDTH], sums[_BOUNDS_N]),
         references,
     )
-
-
-def _over(total: float, n: float) -> float | None:
-    return total / n if n else None
-
-
-def _skill(error: float, reference_error: float) -> float | None:
-    skill = 1 - error / reference_error if reference_error else None
-    return skill if skill is not None and math.isfinite(skill) else None
-
-
-def _rounded(figure: float | None) -> float | None:
-    return None if figure is None else round(figure, _DECIMALS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gapcast.core.demand.headroom.headroom import Headroom, HeadroomWindow
 from gapcast.core.documents.document_field import DocumentField, FieldType
-from gapcast.core.forecasts.forecast import DECIMALS
+from gapcast.core.documents.figures import round_or_none
 from gapcast.core.time_grid import instant_label, minute_label
 
 #: Version of the answer's schema, ``v`` in its document.
@@ -33,10 +33,6 @@ def _label(minute: int | None) -> str | None:
     return None if minute is None else minute_label(minute)
 
 
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, DECIMALS)
-
-
 HEADROOM_FIELDS: tuple[DocumentField[Headroom], ...] = (
     DocumentField("v", FieldType.INTEGER, "version of this schema", lambda one: HEADROOM_SCHEMA),
     DocumentField("device", FieldType.TEXT, "device id", lambda one: one.demand.device),
@@ -52,7 +48,7 @@ HEADROOM_FIELDS: tuple[DocumentField[Headroom], ...] = (
         "when the demand was issued, by the gateway's clock",
         lambda one: instant_label(one.demand.issued_at_ms),
     ),
-    DocumentField("kw", FieldType.NUMBER, "requested power, kW", lambda one: _rounded(one.request.kw)),
+    DocumentField("kw", FieldType.NUMBER, "requested power, kW", lambda one: round_or_none(one.request.kw)),
     DocumentField("minutes", FieldType.INTEGER, "requested duration, minutes", lambda one: one.request.minutes),
     DocumentField(
         "start",
@@ -70,36 +66,36 @@ HEADROOM_FIELDS: tuple[DocumentField[Headroom], ...] = (
         "p_exceed",
         FieldType.NUMBER,
         "probability that any window which the load touches exceeds its limit",
-        lambda one: _rounded(one.p_exceed),
+        lambda one: round_or_none(one.p_exceed),
     ),
     DocumentField(
         "p_exceed_without",
         FieldType.NUMBER,
         "the same probability without the load",
-        lambda one: _rounded(one.p_exceed_without),
+        lambda one: round_or_none(one.p_exceed_without),
     ),
     DocumentField(
         "fuse_kw",
         FieldType.NUMBER,
         "limit of each single minute, kW; null without such a limit",
-        lambda one: _rounded(one.demand.fuse_kw),
+        lambda one: round_or_none(one.demand.fuse_kw),
         is_nullable=True,
     ),
     DocumentField(
         "p_fuse",
         FieldType.NUMBER,
         "probability that any minute while the load runs is above `fuse_kw`; null without `fuse_kw`",
-        lambda one: _rounded(one.p_fuse),
+        lambda one: round_or_none(one.p_fuse),
         is_nullable=True,
     ),
     DocumentField(
-        "risk", FieldType.NUMBER, "accepted probability of an exceedance", lambda one: _rounded(one.demand.risk)
+        "risk", FieldType.NUMBER, "accepted probability of an exceedance", lambda one: round_or_none(one.demand.risk)
     ),
     DocumentField(
         "max_kw",
         FieldType.NUMBER,
         "largest power that may be drawn from now on for `minutes` at `risk`, kW in steps of 1 W; 0: none may be drawn",
-        lambda one: _rounded(one.max_kw),
+        lambda one: round_or_none(one.max_kw),
     ),
     DocumentField(
         "earliest_start",
@@ -130,20 +126,20 @@ HEADROOM_WINDOW_FIELDS: tuple[DocumentField[HeadroomWindow], ...] = (
         "limit_kw",
         FieldType.NUMBER,
         "limit of the window's mean, kW; null if none applies",
-        lambda one: _rounded(one.limit_kw),
+        lambda one: round_or_none(one.limit_kw),
         is_nullable=True,
     ),
     DocumentField(
         "median_kw",
         FieldType.NUMBER,
         "median of the mean of the whole window with the load, kW",
-        lambda one: _rounded(one.median_kw),
+        lambda one: round_or_none(one.median_kw),
     ),
     DocumentField(
         "p_exceed",
         FieldType.NUMBER,
         "probability that the window exceeds its limit with the load",
-        lambda one: _rounded(one.p_exceed),
+        lambda one: round_or_none(one.p_exceed),
     ),
     DocumentField(
         "approximate",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, AlarmScore, DemandScores, ElapsedScore, ReliabilityBin
-
-_DECIMALS = 6
+from gapcast.core.documents.figures import round_or_none
 
 
 def demand_scores_document(scores: DemandScores) -> dict[str, Any]:
@@ -26,25 +25,22 @@ def _elapsed_document(one: ElapsedScore) -> dict[str, Any]:
         "elapsed_min": one.elapsed_min,
         "n": one.n,
         "n_events": one.n_events,
-        **{name: _rounded(getattr(one, name)) for name in figures},
+        **{name: round_or_none(getattr(one, name)) for name in figures},
         "reliability": [_bin(of_bin) for of_bin in one.bins],
     }
 
 
 def _bin(one: ReliabilityBin) -> dict[str, Any]:
-    return {"n": one.n, "mean_p": _rounded(one.mean_p), "share": _rounded(one.share)}
+    return {"n": one.n, "mean_p": round_or_none(one.mean_p), "share": round_or_none(one.share)}
 
 
 def _alarms(one: AlarmScore) -> dict[str, Any]:
     return {
         "n": one.n,
         "n_false": one.n_false,
-        "per_month": _rounded(one.per_month),
+        "per_month": round_or_none(one.per_month),
         **{
-            f"announced_{least}_min": _rounded(share) for least, share in zip(ANNOUNCED_MIN, one.announced, strict=True)
+            f"announced_{least}_min": round_or_none(share)
+            for least, share in zip(ANNOUNCED_MIN, one.announced, strict=True)
         },
     }
-
-
-def _rounded(figure: float | None) -> float | None:
-    return None if figure is None else round(figure, _DECIMALS)

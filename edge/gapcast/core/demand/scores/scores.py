@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
+from gapcast.core.documents.figures import ratio_or_none
 
 #: Minutes of the longest window: demands wait for their outcome by minutes elapsed.
 LONGEST_MIN = 60
@@ -147,26 +148,22 @@ def _elapsed_score(elapsed_min: int, sums: F64) -> ElapsedScore:
     values = sums.tolist()
     n = values[N]
     bins = tuple(
-        ReliabilityBin(round(of_bin), _over(total, of_bin), _over(events, of_bin))
+        ReliabilityBin(round(of_bin), ratio_or_none(total, of_bin), ratio_or_none(events, of_bin))
         for of_bin, total, events in sums[BINS:].reshape(N_BINS, 3).tolist()
     )
     return ElapsedScore(
         elapsed_min,
         round(n),
         round(values[EVENTS]),
-        _over(values[BRIER], n),
-        _over(values[LOG], n),
-        _over(values[HELD_BRIER], n),
-        _over(values[SO_FAR_BRIER], values[SO_FAR_N]),
+        ratio_or_none(values[BRIER], n),
+        ratio_or_none(values[LOG], n),
+        ratio_or_none(values[HELD_BRIER], n),
+        ratio_or_none(values[SO_FAR_BRIER], values[SO_FAR_N]),
         bins,
     )
 
 
 def _alarm_score(sums: list[float], n_events: int, n_days: int) -> AlarmScore:
     n, n_false, *announced = sums
-    per_month = _over(MONTH_DAYS * n, n_days)
-    return AlarmScore(round(n), round(n_false), per_month, tuple(_over(one, n_events) for one in announced))
-
-
-def _over(total: float, n: float) -> float | None:
-    return total / n if n else None
+    per_month = ratio_or_none(MONTH_DAYS * n, n_days)
+    return AlarmScore(round(n), round(n_false), per_month, tuple(ratio_or_none(one, n_events) for one in announced))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from gapcast.core.documents.figures import ratio_or_none, round_or_none, skill_or_none
+
 #: Minimum sample size, outcomes: half a day. Fewer may all be from one quiet night or one dinner.
 MIN_OUTCOMES = 720
-_DECIMALS = 6
 Sums = tuple[float, float, float]  # n, squared errors of the mean, absolute errors of the median
 
 
@@ -41,9 +41,9 @@ class MemberSummary:
     def document(self) -> dict[str, float | None]:
         """Return the document that MQTT and REST publish."""
         return {
-            "mse_kw2": _rounded_figure(self.mse_kw2),
-            "mae_kw": _rounded_figure(self.mae_kw),
-            "skill": _rounded_figure(self.skill),
+            "mse_kw2": round_or_none(self.mse_kw2),
+            "mae_kw": round_or_none(self.mae_kw),
+            "skill": round_or_none(self.skill),
         }
 
 
@@ -85,10 +85,10 @@ class Summary:
         return {
             "n": self.n,
             "enough": self.is_sufficient,
-            **{name: _rounded_figure(getattr(self, name)) for name in figures},
+            **{name: round_or_none(getattr(self, name)) for name in figures},
             "persistence": {
-                "mse_kw2": _rounded_figure(self.persistence_mse_kw2),
-                "mae_kw": _rounded_figure(self.persistence_mae_kw),
+                "mse_kw2": round_or_none(self.persistence_mse_kw2),
+                "mae_kw": round_or_none(self.persistence_mae_kw),
             },
             "experts": {name: member.document() for name, member in self.members.items()},
         }
@@ -103,21 +103,18 @@ def summarize(
     """
     n, squared, absolute = published
     n_bounds = interval["bounds_n"]
-    mse_kw2, mae_kw = _over(squared, n), _over(absolute, n)
-    persistence_mse_kw2, persistence_mae_kw = (
-        _over(persistence[1], persistence[0]),
-        _over(persistence[2], persistence[0]),
-    )
+    mse_kw2, mae_kw = ratio_or_none(squared, n), ratio_or_none(absolute, n)
+    persistence_mse_kw2, persistence_mae_kw = (ratio_or_none(errors, persistence[0]) for errors in persistence[1:])
     return Summary(
         n=round(n),
         mse_kw2=mse_kw2,
         mae_kw=mae_kw,
-        bias_kw=_over(interval["bias"], n),
-        skill=_skill(mse_kw2, persistence_mse_kw2),
-        mae_skill=_skill(mae_kw, persistence_mae_kw),
-        pinball_kw=_over(interval["pinball"], n_bounds),
-        coverage=_over(interval["hits"], n_bounds),
-        width_kw=_over(interval["width"], n_bounds),
+        bias_kw=ratio_or_none(interval["bias"], n),
+        skill=skill_or_none(mse_kw2, persistence_mse_kw2),
+        mae_skill=skill_or_none(mae_kw, persistence_mae_kw),
+        pinball_kw=ratio_or_none(interval["pinball"], n_bounds),
+        coverage=ratio_or_none(interval["hits"], n_bounds),
+        width_kw=ratio_or_none(interval["width"], n_bounds),
         persistence_mse_kw2=persistence_mse_kw2,
         persistence_mae_kw=persistence_mae_kw,
         members={name: _member_summary(*sums) for name, sums in members.items()},
@@ -125,22 +122,6 @@ def summarize(
 
 
 def _member_summary(sums: Sums, persistence: Sums) -> MemberSummary:
-    mse_kw2, mae_kw = _over(sums[1], sums[0]), _over(sums[2], sums[0])
-    base_mse_kw2, base_mae_kw = _over(persistence[1], persistence[0]), _over(persistence[2], persistence[0])
-    return MemberSummary(mse_kw2, mae_kw, _skill(mse_kw2, base_mse_kw2), base_mse_kw2, base_mae_kw)
-
-
-def _over(total: float, n: float) -> float | None:
-    ratio = total / n if n else None
-    return ratio if ratio is not None and math.isfinite(ratio) else None
-
-
-def _skill(error: float | None, persistence_error: float | None) -> float | None:
-    if error is None or not persistence_error:
-        return None
-    skill = 1 - error / persistence_error
-    return skill if math.isfinite(skill) else None  # the error of persistence is next to zero
-
-
-def _rounded_figure(figure: float | None) -> float | None:
-    return None if figure is None else round(figure, _DECIMALS)
+    mse_kw2, mae_kw = ratio_or_none(sums[1], sums[0]), ratio_or_none(sums[2], sums[0])
+    base_mse_kw2, base_mae_kw = (ratio_or_none(errors, persistence[0]) for errors in persistence[1:])
+    return MemberSummary(mse_kw2, mae_kw, skill_or_none(mse_kw2, base_mse_kw2), base_mse_kw2, base_mae_kw)

@@ -16,6 +16,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.document_field import DocumentField, FieldType
+from gapcast.core.documents.figures import round_or_none
 from gapcast.core.forecasts.forecast import DECIMALS, LEVEL
 from gapcast.core.learning.scores.summary import Period
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook, Outlooks
@@ -33,7 +34,6 @@ _POWERS = (
 FIGURES = (
     "mse_kw2", "mae_kw", "bias_kw", "skill", "window_skill", "pinball_kw", "coverage", "width_kw",
 )  # fmt: skip
-_SCORE_DECIMALS = 6
 
 
 def outlook_document(outlook: Outlook) -> dict[str, Any]:
@@ -172,5 +172,5 @@ def _columns(scores: Sequence[LeadScore]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {"lead_min": [one.lead_min for one in scores], "n": [one.n for one in scores]}
     for name in FIGURES:
         values = [getattr(one, name) for one in scores]
-        columns[name] = [None if value is None else round(value, _SCORE_DECIMALS) for value in values]
+        columns[name] = [round_or_none(value) for value in values]
     return columns

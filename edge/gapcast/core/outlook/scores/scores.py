@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_predicates import is_every
 from gapcast.core.arrays.array_types import F64
+from gapcast.core.documents.figures import skill_or_none
 from gapcast.core.forecasts.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecasts.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, Period
@@ -27,8 +28,6 @@ _N, _HITS = SUMS.index("n"), SUMS.index("hits")
 _KEPT = 1 - 1 / DAY_MIN
 #: Errors are clipped to this magnitude, so that one absurd reading does not spoil the sums for good.
 _LARGEST_KW = 1e6
-#: Mean squared error of a baseline, kW^2, below which there is no skill: constant power.
-_LEAST_KW2 = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,12 @@ class LeadScore:
     @property
     def skill(self) -> float | None:
         """1 - MSE / MSE of persistence; None if that is next to zero."""
-        return _skill(self.mse_kw2, self.persistence_mse_kw2)
+        return skill_or_none(self.mse_kw2, self.persistence_mse_kw2)
 
     @property
     def window_skill(self) -> float | None:
         """1 - MSE / MSE of the mean of the last window; None if that is next to zero."""
-        return _skill(self.mse_kw2, self.window_mse_kw2)
+        return skill_or_none(self.mse_kw2, self.window_mse_kw2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +154,3 @@ def _score(lead_min: int, sums: list[float]) -> LeadScore:
     if n <= 0:
         return LeadScore(lead_min, 0)
     return LeadScore(lead_min, round(n), *(value / n for value in others))
-
-
-def _skill(mse_kw2: float | None, baseline_kw2: float | None) -> float | None:
-    if mse_kw2 is None or baseline_kw2 is None or baseline_kw2 < _LEAST_KW2:
-        return None
-    return 1 - mse_kw2 / baseline_kw2
