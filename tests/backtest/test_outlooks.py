@@ -15,11 +15,11 @@ import pytest
 
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.backtest.outlooks.lead_scores import LeadComparison
+from gapcast.backtest.outlooks.lead_scores import LeadComparison, LeadSums
 from gapcast.backtest.outlooks.outlook_tally import HEADER, OutlookRequest
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results.report import document, lines
+from gapcast.backtest.results.report import document, lines, outlook_table
 from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
@@ -31,7 +31,7 @@ from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
-from gapcast.core.outlook.scores.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 from gapcast.core.readings.reading import Reading
 from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute
@@ -212,7 +212,7 @@ def test_backtest_report_has_a_table_of_outlooks() -> None:
     assert [text[i].split(":")[0] for i in heads] == ["a", "b", "short", "all 3 houses"]
     table = text[heads[-1] : heads[-1] + 2 * (2 + len(LEADS)) + 1]
     assert [line.split()[0] for line in table[3:7]] == [str(lead) for lead in LEADS]
-    for word in ("persistence", "last window", "yesterday", "last week", "coverage", "skill"):
+    for word in ("persistence", "last window", "yesterday", "last week", "coverage"):
         assert word in table[2]
     whole = json.loads(json.dumps(document(found), allow_nan=False))
     assert [(one["kind"], one["lead_min"]) for one in whole["outlook"]] == [(k, lead) for k in KINDS for lead in LEADS]
@@ -221,6 +221,19 @@ def test_backtest_report_has_a_table_of_outlooks() -> None:
     assert point["n"] > 100
     assert point["references"]["persistence"]["n"] == point["n"]
     assert math.isfinite(point["references"]["last_window"]["skill"])
+
+
+def test_backtest_table_of_outlooks_has_skills_on_common_minutes() -> None:
+    """Yesterday is known for the second half alone, in which the outlooks are right."""
+    sums = LeadSums((5,))
+    actual_kw, outlooks_kw = np.ones((400, 2)), np.full((400, 2, 4), 3.0)
+    outlooks_kw[200:] = 1.0
+    references_kw = np.full((400, 2, len(REFERENCES)), 2.0)
+    references_kw[:200, :, REFERENCES.index("yesterday")] = np.nan
+    references_kw[:, :, REFERENCES.index("last_week")] = np.nan
+    sums.add(0, outlooks_kw, actual_kw, references_kw)
+    line = list(outlook_table("a", sums.scores()))[3]
+    assert line.split() == ["5", "400", "2.0000/1.0000", *["-100.0%/+0.0%"] * 2, "+100.0%/+100.0%", "-", "50.0%"]
 
 
 # --- with a model file ------------------------------------------------------------------------------

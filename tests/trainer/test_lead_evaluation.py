@@ -16,6 +16,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 from gapcast.core.streams.week import WeekHistory
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec, fill_short_gaps
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast.recordings.minutes.series import Series
@@ -107,6 +108,29 @@ def test_evaluate_leads_leaves_out_unknown_references(found: LeadEvaluation) -> 
     assert row(found, "last_week").records == {"point": {}, "mean": {}}
     yesterday = row(found, "yesterday").records["point"][5]
     assert 0 < yesterday.n < row(found, "persistence").records["point"][5].n
+
+
+def test_evaluate_leads_skill_is_of_common_outcomes(small: CleanFile, found: LeadEvaluation) -> None:
+    """Yesterday is known from the second day on: the model is compared with it there, with persistence everywhere."""
+    kw, of_model = small.series.gap_kw, row(found, "spread-of-means")
+    pairs = [
+        (kw[m], kw[m + 15 - DAY_MIN], kw[m + 15])
+        for m in range(DAY_MIN - 15, kw.size - 30)
+        if not np.isnan([*kw[m - 29 : m + 1], kw[m + 15], kw[m + 30], kw[m + 15 - DAY_MIN]]).any()
+    ]
+    last, yesterday, actual = np.array(pairs).T
+    assert row(found, "yesterday").records["point"][15].n == len(pairs) < of_model.records["point"][15].n
+    skill = 1 - np.mean((last - actual) ** 2) / np.mean((yesterday - actual) ** 2)
+    assert found.skill(of_model, "point", 15, "yesterday") == pytest.approx(skill, rel=1e-4)
+    assert found.skill(of_model, "point", 15, "persistence") == 0
+    assert np.isnan(found.skill(of_model, "point", 15, "last_week"))
+    scores = json.loads(json.dumps(of_model.fields(), allow_nan=False))["scores"]["point"]["15"]
+    assert scores["skill_yesterday"] == pytest.approx(skill, abs=1e-5)
+    assert "skill_last_week" not in scores
+    text = list(lead_lines(found))
+    at = text.index("Skill against yesterday, over the minutes for which it is known")
+    assert any(f"{skill:.3f}" in line for line in text[at : at + 8])
+    assert not any("last week" in line for line in text)
 
 
 def test_evaluate_leads_of_points_alone_has_no_means(small: CleanFile) -> None:

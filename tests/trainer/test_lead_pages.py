@@ -79,7 +79,7 @@ def test_lead_page_has_each_figure_of_the_scores(found: LeadEvaluation) -> None:
         for row in found.rows:
             for lead in LEADS:
                 record = row.record(kind, lead)
-                if record is not None:
+                if record is not None and record.n == found.n_outcomes(kind, lead):
                     assert f"{record.mse_kw2:.4f}" in page.cells
                     assert f"{record.best_mae_kw:.4f}" in page.cells
 

@@ -6,13 +6,13 @@ longest lead time. The mean of all minutes until a lead time has an outcome wher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.outlook.scores.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
@@ -21,8 +21,6 @@ from gapcast_trainer.scores.lead_minutes import LeadMinutes
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.model_outputs import ModelOutputs, predict_windows
 from gapcast_trainer.scores.options import DEFAULTS, EvaluationOptions, PeerOptions
-from gapcast_trainer.scores.record import ScoreRecord
-from gapcast_trainer.scores.sheet import record_or_none
 from gapcast_trainer.scores.span import choose_span
 
 
@@ -64,13 +62,17 @@ def score_leads(
     """
     leads_min = tuple(sorted({*lead_times_min}))
     leads = LeadMinutes(data.clean.series, data.minutes, leads_min)
-    rows = [_row(name, "reference", outputs, leads) for name, outputs in leads.references().items()]
+    rows = [
+        _row(name, "reference", {kind: of_kind[name] for kind, of_kind in leads.references.items()}, leads)
+        for name in REFERENCES
+    ]
     for model in models:
         with tqdm(
             total=len(data.minutes), unit="window", unit_scale=True, desc=model.name, disable=not progress
         ) as bar:
             outputs = predict_windows(model, data.windows(model), advance=bar.update)
-        rows.append(_row(model.name, "model", outputs, leads))
+        made = {KINDS[0]: outputs} if outputs.to is None else {KINDS[0]: outputs, KINDS[1]: outputs.to}
+        rows.append(_row(model.name, "model", made, leads))
     if peers is not None:
         from gapcast_trainer.peers.leads import boosted_leads  # noqa: PLC0415 - needs the peers extra
 
@@ -87,11 +89,9 @@ def check_lead_times(name: str, possible_min: Sequence[int], wanted_min: Sequenc
         raise RunError(msg)
 
 
-def _row(name: str, kind_of_row: str, outputs: ModelOutputs, leads: LeadMinutes) -> LeadRow:
-    records: dict[str, dict[int, ScoreRecord]] = {}
-    for kind, of_kind in zip(KINDS, (outputs, outputs.to), strict=True):
-        if of_kind is None:
-            continue
-        found = {lead: record_or_none(of_kind, leads.by_kind[kind], lead) for lead in leads.lead_times_min}
-        records[kind] = {lead: record for lead, record in found.items() if record is not None}
-    return LeadRow(name, kind_of_row, records)
+def _row(name: str, kind_of_row: str, by_kind: Mapping[str, ModelOutputs], leads: LeadMinutes) -> LeadRow:
+    row = LeadRow(name, kind_of_row)
+    for kind, outputs in by_kind.items():
+        for lead_min in leads.lead_times_min:
+            leads.add_scores(row, kind, outputs, lead_min)
+    return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gapcast.core.outlook.scores.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 from gapcast_trainer.evaluation_report.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.lead_table import kind_tables
@@ -13,11 +13,11 @@ from gapcast_trainer.report.page import figure_as_svg, render
 from gapcast_trainer.scores.lead_result import LeadEvaluation
 from gapcast_trainer.scores.lead_table import (
     KIND_TITLES,
-    SKILL_REFERENCES,
     display_name,
     figure_cells,
     introduction,
     skill_cells,
+    skill_title,
 )
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.span import trained_names
@@ -84,8 +84,8 @@ def house_leads_page(found: HousesLeadEvaluation) -> str:
 def _kind_tables(found: LeadEvaluation, kind: str) -> list[dict[str, Any]]:
     """Return the tables of ``kind`` that have a figure: a row for each lead time, a column for each forecaster."""
     tables = {title: figure_cells(found, kind, _cell(figure)) for title, figure in _FIGURES.items()}
-    for reference in SKILL_REFERENCES:
-        tables[f"Skill against {display_name(reference)}: 1 − MSE / its MSE"] = skill_cells(found, kind, reference)
+    for reference in REFERENCES:
+        tables[f"1 − MSE / MSE of {skill_title(reference)}"] = skill_cells(found, kind, reference)
     tables["Coverage and mean width of the 90 % interval; mean pinball loss over the quantiles"] = [
         (f"{name}: {head}", texts)
         for head, figure in _INTERVAL_FIGURES.items()

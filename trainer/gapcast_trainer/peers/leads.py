@@ -16,8 +16,6 @@ from gapcast_trainer.peers.compare import Peers
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.lead_minutes import LeadMinutes
 from gapcast_trainer.scores.lead_result import LeadRow
-from gapcast_trainer.scores.record import ScoreRecord
-from gapcast_trainer.scores.sheet import record_or_none
 
 #: The input with the longest history.
 _COLUMNS = COLUMN_SETS[-1]
@@ -32,7 +30,8 @@ def boosted_leads(
     windows before the scored ones.
     """
     peers = Peers(data, n_rows)
-    records: dict[str, dict[int, ScoreRecord]] = {kind: {} for kind in KINDS}
+    about = f"LightGBM on {_COLUMNS.about}: mean and median, a model for each kind and lead time"
+    row = LeadRow(_COLUMNS.name, "peer", about=about)
     for lead_min in leads.lead_times_min:
         columns = PeerColumns(data.clean.series, _COLUMNS, lead_min)
         for k, kind in enumerate(KINDS):
@@ -45,8 +44,5 @@ def boosted_leads(
             train, validate = (some[~np.isnan(outcomes_kw(some))] for some in (peers.train, peers.validate))
             fitted = boost(columns, train, validate, minutes.observed_minute, outcomes_kw=outcomes_kw)
             show(f"{_COLUMNS.name}, {kind} {lead_min} min: {fitted.n_rounds}, {monotonic() - started:.0f} s")
-            record = record_or_none(replace(fitted.outputs, lead_times_min=(lead_min,)), minutes, lead_min)
-            if record is not None:
-                records[kind][lead_min] = record
-    about = f"LightGBM on {_COLUMNS.about}: mean and median, a model for each kind and lead time"
-    return LeadRow(_COLUMNS.name, "peer", records, about)
+            leads.add_scores(row, kind, replace(fitted.outputs, lead_times_min=(lead_min,)), lead_min)
+    return row

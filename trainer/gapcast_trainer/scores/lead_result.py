@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gapcast.core.outlook.scores.reference_forecasts import REFERENCES
@@ -11,16 +11,23 @@ from gapcast.recordings.minutes.report import Report
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.span import Span
 
+_DECIMALS = 6
 _Records = dict[int, ScoreRecord]
+_Skills = dict[int, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class LeadRow:
-    """The scores of one forecaster by kind and lead time; ``about`` describes a peer."""
+    """The scores of one forecaster by kind and lead time; ``about`` describes a peer.
+
+    ``skills`` are 1 - MSE / MSE of each reference forecast by its name, over the outcomes for which it is known; NaN
+    if there are none, or if it made no error.
+    """
 
     name: str
     kind: str
-    records: dict[str, _Records]
+    records: dict[str, _Records] = field(default_factory=dict)
+    skills: dict[str, _Skills] = field(default_factory=dict)
     about: str = ""
 
     def record(self, kind: str, lead_min: int) -> ScoreRecord | None:
@@ -30,10 +37,17 @@ class LeadRow:
     def fields(self) -> dict[str, Any]:
         """Return the scores for a JSON file."""
         scores = {
-            kind: {str(lead): record.fields() for lead, record in records.items()}
+            kind: {str(lead): record.fields() | self._skills(kind, lead) for lead, record in records.items()}
             for kind, records in self.records.items()
         }
         return {"name": self.name, "kind": self.kind, "about": self.about, "scores": scores}
+
+    def _skills(self, kind: str, lead_min: int) -> dict[str, float]:
+        return {
+            f"skill_{name}": round(skill, _DECIMALS)
+            for name, skill in self.skills[kind][lead_min].items()
+            if math.isfinite(skill)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +70,13 @@ class LeadEvaluation:
         return {row.name: row for row in self.rows}[name]
 
     def skill(self, row: LeadRow, kind: str, lead_min: int, reference: str) -> float:
-        """Return 1 - MSE / MSE of ``reference``; NaN if they have not the same outcomes, or it made no error."""
-        own, base = row.record(kind, lead_min), self.row(reference).record(kind, lead_min)
-        if own is None or base is None or own.n != base.n or not base.mse_kw2:
-            return math.nan
-        return 1 - own.mse_kw2 / base.mse_kw2
+        """Return 1 - MSE / MSE of ``reference`` over the outcomes for which it is known; NaN if there is none."""
+        return row.skills.get(kind, {}).get(lead_min, {}).get(reference, math.nan)
+
+    def n_outcomes(self, kind: str, lead_min: int) -> int:
+        """Return the number of outcomes of the models; a reference that is not always known has fewer."""
+        persistence = self.rows[0].record(kind, lead_min)
+        return 0 if persistence is None else persistence.n
 
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation for a JSON file; times RFC 3339, power in kW."""

@@ -12,7 +12,7 @@ from gapcast_trainer.scores.table import NONE, shown, table
 
 #: Heads by kind.
 KIND_TITLES = dict(zip(KINDS, ("The minute at the lead time", "The mean of all minutes until then"), strict=True))
-#: The reference forecasts that skill is stated against.
+#: The reference forecasts that are known of every scored minute: those of figures and of tables by house.
 SKILL_REFERENCES = REFERENCES[:2]
 COVERAGE_TITLE = "Share within the 90 % interval"
 _Cell = Callable[[LeadRow, ScoreRecord, int], str]
@@ -24,15 +24,16 @@ def introduction(found: LeadEvaluation) -> list[str]:
 
 
 def lead_lines(found: LeadEvaluation) -> Iterator[str]:
-    """Yield the tables for a terminal, for each kind: errors, skill against two references, and coverage."""
+    """Yield the tables for a terminal, for each kind: errors, skill against the references, and coverage."""
     yield from introduction(found)
     for kind in KINDS:
         yield ""
         yield f"{KIND_TITLES[kind]}: MSE kW² / MAE kW (of the median where there is one) by minutes ahead"
         yield from _table(found, figure_cells(found, kind, both_errors))
-        for reference in SKILL_REFERENCES:
-            yield f"Skill against {display_name(reference)}"
-            yield from _table(found, skill_cells(found, kind, reference))
+        for reference in REFERENCES:
+            if cells := skill_cells(found, kind, reference):
+                yield f"Skill against {skill_title(reference)}"
+                yield from _table(found, cells)
         yield COVERAGE_TITLE
         yield from _table(found, figure_cells(found, kind, lambda record: shown(record.coverage)))
 
@@ -51,9 +52,24 @@ def display_name(reference: str) -> str:
     return reference.replace("_", " ")
 
 
+def skill_title(reference: str) -> str:
+    """Return the name of a reference forecast that skill is against, and on which minutes it is compared.
+
+    >>> skill_title("persistence"), skill_title("last_week")
+    ('persistence', 'last week, over the minutes for which it is known')
+    """
+    remark = "" if reference in SKILL_REFERENCES else ", over the minutes for which it is known"
+    return f"{display_name(reference)}{remark}"
+
+
 def figure_cells(found: LeadEvaluation, kind: str, figure: Callable[[ScoreRecord], str]) -> list[tuple[str, list[str]]]:
-    """Return the ``figure`` of each forecaster that has one, by name: a text for each lead time."""
-    return _cells(found, kind, lambda _, record, __: figure(record))
+    """Return the ``figure`` of each forecaster that has one, by name: a text for each lead time.
+
+    It is left out of a reference that is not known of every outcome: it would be of other minutes than those beside it.
+    """
+    return _cells(
+        found, kind, lambda _, record, lead: figure(record) if record.n == found.n_outcomes(kind, lead) else NONE
+    )
 
 
 def skill_cells(found: LeadEvaluation, kind: str, reference: str) -> list[tuple[str, list[str]]]:

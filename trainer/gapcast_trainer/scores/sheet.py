@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -74,6 +75,18 @@ def record_or_none(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> Sc
     """Score as :func:`record_of`; None if there is no forecast with an outcome."""
     _, measures = _measured(outputs, minutes, lead_min)
     return record(measures) if len(measures) else None
+
+
+def common_skill(outputs: ModelOutputs, reference: ModelOutputs, minutes: Minutes, lead_min: int) -> float:
+    """Return 1 - MSE / MSE of ``reference`` where both are known and the outcome was observed.
+
+    NaN if that is nowhere, or if the reference made no error.
+    """
+    actual_kw = minutes.actual_kw(lead_min).astype(np.float64)
+    squared = [(one.at(lead_min)[0] - actual_kw) ** 2 for one in (outputs, reference)]
+    is_known = ~np.isnan(squared).any(axis=0)
+    error, base = (float(one[is_known].sum()) for one in squared)
+    return 1 - error / base if base else math.nan
 
 
 def _measured(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:

@@ -22,8 +22,6 @@ from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 #: Above the lines of :func:`row`.
 HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
 _TITLES = dict(zip(KINDS, ("the minute at the lead time", "the mean of all minutes until then"), strict=True))
-#: References against which the skill is shown.
-_SKILLS = REFERENCES[:2]
 _LEAD_WIDTH = 15
 _RULES = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so far"}
 
@@ -135,27 +133,28 @@ def _relative(value: float | None, base: float | None) -> str:
 
 
 def outlook_table(name: str, scores: Sequence[LeadComparison]) -> Iterator[str]:
-    """Yield the table of one house, or of all houses: the outlooks, and the reference forecasts."""
-    yield f"{name}: outlook, MSE kW2 / MAE kW; skill: MSE against {' and '.join(map(_words, _SKILLS))}"
+    """Yield the table of one house, or of all houses: the outlooks, and their skill against the reference forecasts.
+
+    The skill is over the outcomes for which the reference is known, which may be fewer than those of the outlooks.
+    """
+    yield f"{name}: outlook, MSE kW2 / MAE kW; skill by both against each reference, over the minutes that it has"
     for kind in KINDS:
         of_kind = [score for score in scores if score.kind == kind]
-        heads = "".join(f"{_words(head):>{_LEAD_WIDTH}}" for head in ("gapcast", *REFERENCES))
+        heads = "".join(f" {_words(head):>{_LEAD_WIDTH}}" for head in ("gapcast", *REFERENCES))
         yield f"  {_TITLES[kind]}"
-        yield f"  {'min':>3} {'n':>9}{heads}{'skill':>9}{'skill':>8}{'coverage':>10}"
+        yield f"  {'min':>3} {'n':>9}{heads}{'coverage':>10}"
         yield from map(_lead_line, of_kind)
 
 
 def _lead_line(score: LeadComparison) -> str:
-    pairs = [(score.mse_kw2, score.mae_kw), *((one.mse_kw2, one.mae_kw) for one in score.references.values())]
-    skills = [score.references[name].skill for name in _SKILLS]
-    figures = "".join(f"{_pair(*pair):>{_LEAD_WIDTH}}" for pair in pairs)
-    first, second = (("-" if skill is None else f"{skill:+.1%}") for skill in skills)
+    skills = [_pair(one.skill, one.mae_skill, "+.1%") for one in score.references.values()]
+    figures = "".join(f" {text:>{_LEAD_WIDTH}}" for text in (_pair(score.mse_kw2, score.mae_kw, ".4f"), *skills))
     coverage = "-" if score.coverage is None else f"{score.coverage:.1%}"
-    return f"  {score.lead_min:>3} {score.n:>9,}{figures}{first:>9}{second:>8}{coverage:>10}"
+    return f"  {score.lead_min:>3} {score.n:>9,}{figures}{coverage:>10}"
 
 
-def _pair(mse_kw2: float | None, mae_kw: float | None) -> str:
-    return "-" if mse_kw2 is None or mae_kw is None else f"{mse_kw2:.4f}/{mae_kw:.4f}"
+def _pair(of_squares: float | None, of_sizes: float | None, form: str) -> str:
+    return "-" if of_squares is None or of_sizes is None else f"{of_squares:{form}}/{of_sizes:{form}}"
 
 
 def _words(name: str) -> str:
