@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.demand_scores import LEAST_N, headroom_shares, is_within, shown
+from bench.demand_scores import LEAST_N, headroom_shares, is_within
+from gapcast.backtest.results.report import score_text
 
 _WITH_COLUMNS = ("--time-column", "datetime", "--value-column", "aggregate_w")
 _UCI = "household_power_consumption.zip"
@@ -99,7 +100,7 @@ def lines(found: list[tuple[ComparedHouse, dict[str, Any], dict[int, tuple[int, 
 
 
 def _joined(scores: Iterable[float | None]) -> str:
-    return " / ".join(map(shown, scores))
+    return " / ".join(map(score_text, scores))
 
 
 def main() -> None:

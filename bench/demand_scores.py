@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from gapcast.backtest.control.report import price_text
+from gapcast.backtest.results.report import score_text
 from gapcast.core.demand.scores.scores import elapsed_times_of
 
 #: Cases that a bin needs to be compared with its binomial band, what is beyond the band on each side, and the smallest
@@ -31,7 +33,7 @@ def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for name, found in scores.items():
         columns = [
-            " / ".join(shown(one[figure]) for one in found["elapsed"])
+            " / ".join(score_text(one[figure]) for one in found["elapsed"])
             for figure in ("held_brier", "so_far_brier", "brier", "log_score")
         ]
         yield f"| {name} | {found['n_windows']:,}, {found['n_events']:,} | {' | '.join(columns)} |"
@@ -149,12 +151,8 @@ def control_table(documents: Sequence[dict[str, Any]]) -> Iterator[str]:
     for document in documents:
         for house, found in document["houses"].items():
             for strategy, one in found["strategies"].items():
-                prices = " | ".join(_price(one["year_prices"][tariff["name"]]) for tariff in tariffs)
+                prices = " | ".join(price_text(one["year_prices"][tariff["name"]]) for tariff in tariffs)
                 yield f"| {house} | {strategy} | {one['peak_kw']:.2f} kW | {prices} | {_loads(one['loads'])} |"
-
-
-def _price(price: float | None) -> str:
-    return "-" if price is None else f"{price:,.0f}"
 
 
 def _loads(loads: dict[str, Any] | None) -> str:
@@ -162,11 +160,6 @@ def _loads(loads: dict[str, Any] | None) -> str:
         return "- | - | -"
     n = loads["n_evenings"]
     return f"{loads['missing_kwh'] / n:.2f} | {loads['n_short']} of {n} | {loads['delay_min'] / n:.0f} min"
-
-
-def shown(value: float | None) -> str:
-    """Return a score as it is in the tables."""
-    return "-" if value is None else f"{value:.4f}"
 
 
 def main() -> None:

@@ -23,8 +23,3 @@ def load_target(name: str) -> Target:
     part = import_module(f"tests.fuzz.{PARTS[name]}")
     targets: dict[str, Target] = {target.name: target for target in part.TARGETS}
     return targets[name]
-
-
-def load_targets() -> list[Target]:
-    """Return every target."""
-    return [load_target(name) for name in PARTS]

@@ -37,7 +37,7 @@ def default_ends(first_minute: int, until_minute: int) -> dict[str, datetime]:
         if all(later - earlier >= unit for earlier, later in pairwise((first_minute, *rounded, until_minute))):
             train, validate = rounded
             break
-    return {key: _time(minute) for key, minute in zip(ENDS, (train, validate, until_minute), strict=True)}
+    return {key: time_of(minute) for key, minute in zip(ENDS, (train, validate, until_minute), strict=True)}
 
 
 def order_problem(ends: Mapping[str, datetime | None], origins: Mapping[str, str]) -> str | None:
@@ -45,7 +45,7 @@ def order_problem(ends: Mapping[str, datetime | None], origins: Mapping[str, str
 
     The sentence names both keys, their values, and where each value comes from (``origins``).
 
-    >>> order_problem({"validate_until": _time(60), "test_until": _time(0)}, {"test_until": "--set"})
+    >>> order_problem({"validate_until": time_of(60), "test_until": time_of(0)}, {"test_until": "--set"})
     'data.test_until (1970-01-01, --set) is before data.validate_until (1970-01-01T01:00Z)'
     """
     known = [(key, end) for key in ENDS if (end := ends.get(key)) is not None]
@@ -66,5 +66,6 @@ def label(time: datetime) -> str:
     return f"{utc:%Y-%m-%d}" if (utc.hour, utc.minute) == (0, 0) else f"{utc:%Y-%m-%dT%H:%MZ}"
 
 
-def _time(minute: int) -> datetime:
+def time_of(minute: int) -> datetime:
+    """Return the time, in UTC, at which a minute begins."""
     return datetime.fromtimestamp(minute * 60, UTC)

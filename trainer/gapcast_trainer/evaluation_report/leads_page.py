@@ -13,6 +13,7 @@ from gapcast_trainer.report.page import figure_as_svg, render
 from gapcast_trainer.scores.lead_result import LeadEvaluation
 from gapcast_trainer.scores.lead_table import (
     KIND_TITLES,
+    cell,
     display_name,
     figure_cells,
     introduction,
@@ -21,7 +22,6 @@ from gapcast_trainer.scores.lead_table import (
 )
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.span import trained_names
-from gapcast_trainer.scores.table import shown
 
 _Cells = list[tuple[str, list[str]]]
 #: Figures of the tables, by title.
@@ -83,13 +83,13 @@ def house_leads_page(found: HousesLeadEvaluation) -> str:
 
 def _kind_tables(found: LeadEvaluation, kind: str) -> list[dict[str, Any]]:
     """Return the tables of ``kind`` that have a figure: a row for each lead time, a column for each forecaster."""
-    tables = {title: figure_cells(found, kind, _cell(figure)) for title, figure in _FIGURES.items()}
+    tables = {title: figure_cells(found, kind, cell(figure)) for title, figure in _FIGURES.items()}
     for reference in REFERENCES:
         tables[f"1 − MSE / MSE of {skill_title(reference)}"] = skill_cells(found, kind, reference)
     tables["Coverage and mean width of the 90 % interval; mean pinball loss over the quantiles"] = [
         (f"{name}: {head}", texts)
         for head, figure in _INTERVAL_FIGURES.items()
-        for name, texts in figure_cells(found, kind, _cell(figure))
+        for name, texts in figure_cells(found, kind, cell(figure))
     ]
     leads = [str(lead) for lead in found.lead_times_min]
     return [
@@ -101,10 +101,6 @@ def _kind_tables(found: LeadEvaluation, kind: str) -> list[dict[str, Any]]:
         for title, cells in tables.items()
         if cells
     ]
-
-
-def _cell(figure: Callable[[ScoreRecord], float | None]) -> Callable[[ScoreRecord], str]:
-    return lambda record: shown(figure(record))
 
 
 def _rows(rows: _Cells) -> list[list[str]]:

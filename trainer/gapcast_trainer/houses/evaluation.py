@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats.clean_file import CleanFile
+from gapcast_trainer.data.split_dates import time_of
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.houses.result import HouseScores, HousesEvaluation
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.model_outputs import predict_windows
 from gapcast_trainer.scores.sheet import record_of
-from gapcast_trainer.scores.span import choose_span, common_horizon_min
+from gapcast_trainer.scores.span import choose_span, common_horizon_min, time_label
 
 #: Share of a house's minutes that the peers of its own history are fitted to, unless days are given.
 _FIRST_SHARE = 0.6
@@ -79,8 +80,8 @@ def evaluate_houses(
         tuple(
             HouseScores(
                 name,
-                _label(of.span.first),
-                _label(of.span.until),
+                time_label(of.span.first),
+                time_label(of.span.until),
                 of.span.why,
                 of.span.fitted_to,
                 scored[name],
@@ -114,12 +115,8 @@ def _fitted_until(clean: CleanFile, options: HousesOptions) -> datetime | None:
         n_min = int(clean.series.gap_kw.size * _FIRST_SHARE)
     else:
         return None
-    return datetime.fromtimestamp(clean.series.first_minute * 60, UTC) + timedelta(minutes=n_min)
+    return time_of(clean.series.first_minute) + timedelta(minutes=n_min)
 
 
 def _fitted_words(options: HousesOptions) -> str:
     return f"{_FIRST_SHARE:.0%} of its minutes" if options.fit_days is None else f"{options.fit_days} days"
-
-
-def _label(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%MZ}"

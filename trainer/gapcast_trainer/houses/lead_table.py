@@ -10,7 +10,14 @@ from statistics import median
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.table import percent
-from gapcast_trainer.scores.lead_table import COVERAGE_TITLE, KIND_TITLES, SKILL_REFERENCES, display_name, introduction
+from gapcast_trainer.scores.lead_table import (
+    COVERAGE_TITLE,
+    KIND_TITLES,
+    SKILL_REFERENCES,
+    cell,
+    display_name,
+    introduction,
+)
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.table import NONE, shown, table
 
@@ -25,7 +32,7 @@ class HousesTable:
 
 def kind_tables(found: HousesLeadEvaluation, kind: str) -> list[HousesTable]:
     """Return the tables of ``kind`` that have figures: skill and coverage of models, errors of these and references."""
-    return [one for one in _tables(found, kind) if any(cell != NONE for _, cells in one.rows for cell in cells)]
+    return [one for one in _tables(found, kind) if any(text != NONE for _, cells in one.rows for text in cells)]
 
 
 def _tables(found: HousesLeadEvaluation, kind: str) -> Iterator[HousesTable]:
@@ -42,7 +49,7 @@ def _tables(found: HousesLeadEvaluation, kind: str) -> Iterator[HousesTable]:
     for title, of_model, figure in figures:
         for name in (*SKILL_REFERENCES, *found.model_names):
             shown_title = f"{display_name(name)}: {title}" + (of_model if name in found.model_names else "")
-            yield HousesTable(shown_title, _record_rows(found, name, kind, _cell(figure)))
+            yield HousesTable(shown_title, _record_rows(found, name, kind, cell(figure)))
 
 
 def house_lead_lines(found: HousesLeadEvaluation) -> Iterator[str]:
@@ -60,16 +67,12 @@ def house_lead_lines(found: HousesLeadEvaluation) -> Iterator[str]:
             yield from table("min", [str(lead) for lead in found.lead_times_min], one.rows, 9)
 
 
-def _cell(figure: Callable[[ScoreRecord], float]) -> Callable[[ScoreRecord], str]:
-    return lambda record: shown(figure(record))
-
-
 def _record_rows(
-    found: HousesLeadEvaluation, name: str, kind: str, cell: Callable[[ScoreRecord], str]
+    found: HousesLeadEvaluation, name: str, kind: str, text: Callable[[ScoreRecord], str]
 ) -> list[tuple[str, list[str]]]:
     by_lead = [found.records(name, kind, lead) for lead in found.lead_times_min]
     return [
-        (house, [cell(records[house]) if house in records else NONE for records in by_lead]) for house in found.houses
+        (house, [text(records[house]) if house in records else NONE for records in by_lead]) for house in found.houses
     ]
 
 

@@ -35,12 +35,17 @@ def lead_lines(found: LeadEvaluation) -> Iterator[str]:
                 yield f"Skill against {skill_title(reference)}"
                 yield from _table(found, cells)
         yield COVERAGE_TITLE
-        yield from _table(found, figure_cells(found, kind, lambda record: shown(record.coverage)))
+        yield from _table(found, figure_cells(found, kind, cell(lambda record: record.coverage)))
 
 
 def both_errors(record: ScoreRecord) -> str:
     """Format MSE and MAE."""
     return f"{shown(record.mse_kw2)} / {shown(record.best_mae_kw)}"
+
+
+def cell(figure: Callable[[ScoreRecord], float | None]) -> Callable[[ScoreRecord], str]:
+    """Return the function that formats a ``figure`` for tables."""
+    return lambda record: shown(figure(record))
 
 
 def display_name(reference: str) -> str:
@@ -77,11 +82,11 @@ def skill_cells(found: LeadEvaluation, kind: str, reference: str) -> list[tuple[
     return _cells(found, kind, lambda row, _, lead: shown(found.skill(row, kind, lead, reference), 3))
 
 
-def _cells(found: LeadEvaluation, kind: str, cell: _Cell) -> list[tuple[str, list[str]]]:
+def _cells(found: LeadEvaluation, kind: str, cell_of: _Cell) -> list[tuple[str, list[str]]]:
     rows = []
     for row in found.rows:
         records = {lead: row.record(kind, lead) for lead in found.lead_times_min}
-        cells = [NONE if record is None else cell(row, record, lead) for lead, record in records.items()]
+        cells = [NONE if record is None else cell_of(row, record, lead) for lead, record in records.items()]
         if any(one != NONE for one in cells):
             rows.append((row.name, cells))
     return rows

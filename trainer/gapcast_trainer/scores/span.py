@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from gapcast.core.models.card import ModelCard
 from gapcast.recordings.formats import uci
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import MinuteSplit
+from gapcast_trainer.data.split_dates import time_of
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.card_windows import has_card_window
 
@@ -101,7 +102,7 @@ def is_of(card: ModelCard, clean: CleanFile) -> bool:
         return True
     # Other sources are names of files: two houses may have the same one.
     is_of_uci = card.trained_on.source == report.source == uci.SOURCE
-    is_edition = is_of_uci and card.split.test_until > _time(clean.series.first_minute)
+    is_edition = is_of_uci and card.split.test_until > time_of(clean.series.first_minute)
     return is_edition or has_card_window(card, clean.series)
 
 
@@ -126,8 +127,8 @@ def choose_span(
     own = [card for card in cards if is_of(card, clean)]
     ends = {card.name: trained_until(card, clean) for card in cards}
     further = {name: trained for name, trained in ends.items() if trained is not None}
-    known = _time(clean.series.first_minute)
-    after = _time(clean.series.last_minute + 1)
+    known = time_of(clean.series.first_minute)
+    after = time_of(clean.series.last_minute + 1)
     begin, end, why = known, after, "the whole file: no model's card names it"
     if own:
         begin, end = max(card.split.validate_until for card in own), min(card.split.test_until for card in own)
@@ -138,8 +139,8 @@ def choose_span(
         begin, end, why = first or begin, until or end, "selected by --from or --until"
     if not begin < end:
         msg = (
-            f"no minutes to score: they would begin at {_label(begin)} and end before {_label(end)}; the file has "
-            f"{_label(known)} to before {_label(after)} (--from, --until)"
+            f"no minutes to score: they would begin at {time_label(begin)} and end before {time_label(end)}; "
+            f"the file has {time_label(known)} to before {time_label(after)} (--from, --until)"
         )
         raise RunError(msg)
     stated = [card.split.train_until for card in own if card.split.train_until < begin]
@@ -171,9 +172,10 @@ def _why_common(cards: Sequence[ModelCard], after: datetime) -> str:
     return f"the part common to all cards; {' and '.join(limits)}" if limits else "the test part on the models' cards"
 
 
-def _time(minute: int) -> datetime:
-    return datetime.fromtimestamp(minute * 60, UTC)
+def time_label(time: datetime) -> str:
+    """Return a time in UTC, to the minute.
 
-
-def _label(time: datetime) -> str:
+    >>> time_label(datetime(2010, 11, 1, 0, 29))
+    '2010-11-01T00:29Z'
+    """
     return f"{time:%Y-%m-%dT%H:%MZ}"

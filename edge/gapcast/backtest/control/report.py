@@ -28,7 +28,7 @@ def _table(house: HouseControl, tariffs: list[Tariff]) -> Iterator[str]:
 
 
 def _line(name: str, one: StrategyResult, tariffs: list[Tariff]) -> str:
-    prices = "".join(f"{_price(one.year_prices[tariff.name]):>13}" for tariff in tariffs)
+    prices = "".join(f"{price_text(one.year_prices[tariff.name]):>13}" for tariff in tariffs)
     line = f"  {name:<18} {f'{one.peak_kw:.2f} kW':>11}{prices}"
     if (loads := one.loads) is None or not loads.n_evenings:
         return line
@@ -37,5 +37,6 @@ def _line(name: str, one: StrategyResult, tariffs: list[Tariff]) -> str:
     return f"{line} {loads.missing_kwh / n:>12.2f} {loads.n_short:>13,} {delay:>11} {starts:>7}"
 
 
-def _price(price: float | None) -> str:
+def price_text(price: float | None) -> str:
+    """Return the ``price`` of a year as it is in the tables."""
     return "-" if price is None else f"{price:,.0f}"

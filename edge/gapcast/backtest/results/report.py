@@ -181,10 +181,10 @@ def demand_table(name: str, scores: DemandScores, infeasible_limit: InfeasibleLi
 
 
 def _elapsed_line(one: ElapsedScore) -> str:
-    held, so_far = (f"{_figure(brier):>17}" for brier in (one.held_brier, one.so_far_brier))
+    held, so_far = (f"{score_text(brier):>17}" for brier in (one.held_brier, one.so_far_brier))
     return (
-        f"  {one.elapsed_min:>7} {one.n:>9,} {one.n_events:>7,} {_figure(one.brier):>9}{held}{so_far} "
-        f"{_figure(one.log_score):>10}"
+        f"  {one.elapsed_min:>7} {one.n:>9,} {one.n_events:>7,} {score_text(one.brier):>9}{held}{so_far} "
+        f"{score_text(one.log_score):>10}"
     )
 
 
@@ -194,5 +194,6 @@ def _alarms(name: str, one: AlarmScore) -> str:
     return f"  {name:<16} {one.n:>7,} {per_month:>10} {one.n_false:>7,}{shares}"
 
 
-def _figure(value: float | None) -> str:
+def score_text(value: float | None) -> str:
+    """Return a score as it is in the tables."""
     return "-" if value is None else f"{value:.4f}"
