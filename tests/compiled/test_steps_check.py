@@ -23,5 +23,5 @@ def test_check_says_why_there_are_no_compiled_steps(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(machine, "loaded", lambda: LoadedLibrary(None, "riscv64", "this installation has none"))
     (finding,) = check_compiled_steps(SITUATION)
     assert finding.severity is Severity.WARN
-    assert "none (this installation has none): numpy computes the same forecasts" in finding.text
+    assert "none (this installation has none): numpy is used instead" in finding.text
     assert "C compiler" in finding.fix

@@ -34,13 +34,12 @@ def tasmota_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
     'Tasmota device dryer sends every 300 s by default: enter `TelePeriod 10` on its console, or pass --wait 310'
     """
     topics = [*recording.of_topic, meter.topic or ""]
-    levels = [(topic.split("/"), topic) for topic in topics]
-    names = sorted({
-        one[-2]
-        for one, topic in levels
-        if one[0] in _TASMOTA_PREFIXES and one[-1] in _TASMOTA_SENDS and len(one) > 2 and "{" not in topic  # noqa: PLR2004
-    })  # fmt: skip
-    names = [name for name in names if name not in {"+", "#"}]
+    found = set()
+    for topic in topics:
+        prefix, *between, last = topic.split("/") if "/" in topic else ("", "")
+        if prefix in _TASMOTA_PREFIXES and last in _TASMOTA_SENDS and between:
+            found.add(between[-1])
+    names = sorted(name for name in found if not name.startswith("{") and name not in {"+", "#"})
     is_discovered = any(topic.startswith("tasmota/discovery/") for topic in topics)
     if not names and not is_discovered and meter.preset != "tasmota":
         return None
