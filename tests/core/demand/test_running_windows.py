@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.billing.device_windows import ClosedWindow, WindowState
+from gapcast.core.billing.limit_changes import correct_month_peak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.readings.reading import Reading
@@ -163,6 +164,97 @@ def test_window_that_ended_before_a_wrong_time_is_closed_once_more() -> None:
     state = windows.state(0)
     assert state is not None
     assert (state.start_minute - MONDAY, state.n_known, state.month_peak_kw) == (15, 3, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("window_min", "newest"), [(15, 3), (15, 10), (15, 14), (60, 20), (60, 44), (60, 57), (60, 59)]
+)
+@pytest.mark.parametrize("ahead", [4, 5, 6, 7, 11, 25, 93, 1_440])
+def test_window_and_peak_are_those_without_a_wrong_time(window_min: int, newest: int, ahead: int) -> None:
+    """It is in the window, across its end, or far ahead; up to five minutes before it are interpolated at first."""
+    site = replace(SITE, default=replace(SITE.default, window_min=window_min))
+    earlier = [at(i, 4.9 if i < 60 else 0.5) for i in range(600)]
+    before, wrong = [at(600 + i, 3.5) for i in range(newest + 1)], at(600 + newest + ahead, 9.0)
+    after = [at(601 + newest + i, 0.75) for i in range(20)]
+    for n in (3, 20):
+        with_wrong = accepted([*earlier, *before, wrong, *after[:n]], site)[0]
+        without = accepted([*earlier, *before, *after[:n]], site)[0]
+        assert with_wrong.state(0) == without.state(0)
+        assert with_wrong.month_peaks(0, 31) == without.month_peaks(0, 31)
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 3])
+def test_wrong_time_that_readings_catch_up_with_counts_as_a_gap(ahead: int) -> None:
+    """Three late readings in a row do not come before it: nothing is discarded, as after a minute without a reading."""
+    before, wrong = [at(i, 1.0) for i in range(13)], at(12 + ahead, 5.0)
+    after = [at(13 + i, 1.0) for i in range(6)]
+    windows, _, closed = accepted([*before, wrong, *after])
+    expected, _, as_gap = accepted([*before, wrong, *after[ahead:]])
+    assert windows.state(0) == expected.state(0)
+    assert closed == as_gap
+    assert len(closed) == 1
+
+
+@given(data=st.data(), window_min=st.sampled_from((5, 15, 60)), first=st.integers(-2 * DAY_MIN, 0))
+def test_reading_with_a_wrong_time_leaves_windows_and_peaks(data: st.DataObject, window_min: int, first: int) -> None:
+    site = SiteDemandOptions(DemandOptions(by_month_peak=True, window_min=window_min), zone=UTC)
+    powers = st.sampled_from((0.25, 0.5, 1.0, 3.0, 6.0))
+    blocks = data.draw(st.lists(st.tuples(powers, st.integers(1, 90)), min_size=1, max_size=8))
+    readings = [at(first + i, kw) for i, kw in enumerate(kw for kw, n in blocks for _ in range(n))]
+    after = [at(first + len(readings) + i, kw) for i, kw in enumerate(data.draw(st.lists(powers, min_size=3)))]
+    wrong = at(first + len(readings) - 1 + data.draw(st.integers(4, DAY_MIN)), data.draw(powers))
+    last = min(len(after), wrong.minute - after[0].minute)
+    with_wrong, without = (accepted([*readings, *some, *after[:last]], site)[0] for some in ([wrong], []))
+    assert with_wrong.state(0) == without.state(0)
+    assert with_wrong.month_peaks(0, 31) == without.month_peaks(0, 31)
+
+
+def test_month_peak_of_a_day_is_that_before_discarded_ones() -> None:
+    """A clock that was an hour ahead measured higher windows of the same day, which are discarded one by one."""
+    earlier, ahead = [at(i, 2.0) for i in range(15)], [at(60 + i, 2.0 + i // 15) for i in range(60)]
+    for back_to, peak_kw in ((106, 4.0), (91, 3.0), (61, 2.0)):
+        state = state_of([*earlier, *ahead, *(at(back_to + i, 0.5) for i in range(3))])
+        assert state.month_peak_kw == peak_kw
+
+
+@pytest.mark.parametrize("minute", [0, None], ids=["of a window", "of an unknown window"])
+def test_corrected_month_peak_outlasts_a_clock_set_back(minute: int | None) -> None:
+    """It was corrected after a reading with a wrong time, before the next ones showed that."""
+    readings = [at(i, 0.75) for i in range(37)]
+    for ahead in (5, 93, 1_000):
+        windows = RunningWindows(SITE, max_rows=1)
+        buffers = buffers_with(windows)
+        for reading in (*readings, at(36 + ahead, 0.75)):
+            buffers.accept(reading)
+        at_minute = None if minute is None else MONDAY + minute
+        correct_month_peak(windows, 100.0, 0, "home", 4.25, at_minute)
+        for i in range(3):
+            buffers.accept(at(37 + i, 0.75))
+        state = windows.state(0)
+        assert state is not None
+        assert (state.n_known, state.month_peak_kw) == (10, 4.25)
+
+
+def test_corrected_month_peak_lowers_peaks_that_were_replaced() -> None:
+    readings = [at(i, 4.0 + i // 15) for i in range(60)]
+    windows = RunningWindows(SITE, max_rows=1)
+    buffers = buffers_with(windows)
+    for reading in readings:
+        buffers.accept(reading)
+    correct_month_peak(windows, 100.0, 0, "home", 3.0, MONDAY + 45)
+    for i in range(3):
+        buffers.accept(at(35 + i, 0.5))
+    state = windows.state(0)
+    assert state is not None
+    assert state.month_peak_kw == 3.0
+
+
+def test_month_peak_without_a_time_is_of_a_window_of_the_month() -> None:
+    """No window of this month was over before the gap: the peak is of the last one that is over now."""
+    gap_after_the_first = [at(-DAY_MIN, 1.0), at(-DAY_MIN + 40, 1.0)]
+    windows = accepted(gap_after_the_first)[0]
+    correct_month_peak(windows, 100.0, 0, "home", 4.25, None)
+    assert windows.month_peaks(0, 1) == [(4.25, MONDAY - DAY_MIN + 15)]
 
 
 def test_window_of_a_clock_set_forward_starts_there() -> None:

@@ -14,7 +14,7 @@ from gapcast.core.billing.window_demands import SOURCES
 #: A limit, kW (NaN: none), and the index of its source in :data:`.window_demands.SOURCES`.
 WindowLimit = tuple[float, float]
 _NO_LIMIT: Final[WindowLimit] = (math.nan, float(SOURCES.index(LimitSource.NONE)))
-#: Measured: the objects of a device, with the peaks of two months, twice after unknown minutes. Windows are shared.
+#: Measured: the objects of a device, with the peaks of two months and replaced ones. Windows are shared.
 BYTES_PER_DEVICE = 8_300
 _new_tuple = tuple.__new__
 
@@ -79,24 +79,23 @@ class WindowState(NamedTuple):
 
 
 class WindowBeforeJump(NamedTuple):
-    """What was known before a reading that came after unknown minutes: ``newest_minute`` was the newest until then.
+    """The running window before a reading that came after missing minutes: ``newest_minute`` was the newest until then.
 
-    The window has ``n_known`` minutes with the sum ``sum_kw``, kW minutes; ``next_minute`` is that of the reading.
+    It has ``n_known`` minutes with the sum ``sum_kw``, kW minutes; ``next_minute`` is that of the reading.
     """
 
     newest_minute: int
     next_minute: int
     sum_kw: float
     n_known: int
-    peaks: MonthPeaks
 
 
 class DeviceWindows:
     """The running window of one device, its month's peaks, and the limit that was set while running (None: not)."""
 
     __slots__ = (
-        "_before_jump", "_unchanging", "calendar", "following", "is_export_reported", "lowest", "n_known",
-        "newest_minute", "options", "peaks", "set_limit_kw", "sum_kw", "window",
+        "_unchanging", "before_jump", "calendar", "following", "is_export_reported", "lowest", "n_known", "options",
+        "peaks", "set_limit_kw", "sum_kw", "window",
     )  # fmt: skip
 
     def __init__(self, options: DemandOptions, calendar: BillingCalendar, set_limit_kw: float | None) -> None:
@@ -110,8 +109,8 @@ class DeviceWindows:
         self.is_export_reported = False
         self.sum_kw = 0.0
         self.n_known = 0
-        self.newest_minute = -1
-        self._before_jump: WindowBeforeJump | None = None
+        #: The window before the newest missing minutes; None if there were none, or if the clock was set back since.
+        self.before_jump: WindowBeforeJump | None = None
 
     def open(self, minute: int) -> None:
         """Begin the window that contains ``minute``, without a known minute."""
@@ -121,26 +120,27 @@ class DeviceWindows:
         self.peaks.begin_month(self.window.month)
         self.refresh()
 
-    def prepare_jump(self, next_minute: int) -> None:
-        """Keep the running window and the peaks before the reading of ``next_minute``, which may have a wrong time."""
-        self._before_jump = WindowBeforeJump(
-            self.newest_minute, next_minute, self.sum_kw, self.n_known, self.peaks.copy()
-        )
-
     def begin_again(self, minute: int) -> None:
         """Begin the window of ``minute`` again, which is not later than the newest one: the clock was set back.
 
-        If only readings after unknown minutes are discarded by that, the window before them goes on.
+        If only readings after missing minutes are discarded by that, the window before them goes on.
         """
-        before, self._before_jump = self._before_jump, None
-        if before is not None and before.newest_minute < minute < before.next_minute:
-            self.peaks = before.peaks
-            self.open(before.newest_minute + 1)
-            self.sum_kw, self.n_known = before.sum_kw, before.n_known
-            self.newest_minute = before.newest_minute
-        else:
-            self.peaks.discard_from(self.calendar.window_at(minute).start_minute)
-            self.open(minute)
+        before, self.before_jump = self.before_jump, None
+        if before is None or not before.newest_minute < minute < before.next_minute:
+            before = WindowBeforeJump(minute - 1, minute, 0.0, 0)
+        first = before.newest_minute + 1
+        self.peaks.discard_from(self.calendar.window_at(first).start_minute)
+        self.open(first)
+        self.sum_kw, self.n_known = before.sum_kw, before.n_known
+
+    def last_window_over(self) -> BillingWindow:
+        """Return the last window that is over: one before missing minutes if their reading may have a wrong time."""
+        window_at, before, start = self.calendar.window_at, self.before_jump, self.window.start_minute
+        if before is not None and before.next_minute >= start - 1:
+            known = window_at(window_at(before.newest_minute + 1).start_minute - 1)
+            if known.month == self.window.month:
+                return known
+        return window_at(start - 1)
 
     def refresh(self) -> None:
         """Update the limits and the month's peak in :attr:`state`, after one of them has changed."""

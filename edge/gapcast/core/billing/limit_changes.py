@@ -48,7 +48,7 @@ def correct_month_peak(
         detail = f"the peak is {peak_kw:g} kW: send one from 0 to limits.max_kw ({highest_kw:g})"
         raise PayloadError("out_of_range", detail)
     running = one.window
-    window = one.calendar.window_at(running.start_minute - 1 if minute is None else minute)
+    window = one.last_window_over() if minute is None else one.calendar.window_at(minute)
     at = f"the window from {minute_label(window.start_minute)}"
     if window.start_minute >= running.start_minute:
         raise PayloadError("bad_time", f"{at} has not ended: use a minute of a completed window")

@@ -7,12 +7,28 @@ from typing import NamedTuple
 
 from gapcast.core.billing.billing_windows import BillingWindow
 
+#: Replaced peaks that are kept: a reading with a wrong time ends no more windows than two.
+N_REPLACED = 8
+
 
 class DayPeak(NamedTuple):
     """The highest window of a local day: its mean (kW) and first minute."""
 
     kw: float
     start_minute: int
+
+
+class ReplacedPeak(NamedTuple):
+    """The highest window of a local day until a higher one; ``month`` and ``day`` as in :class:`BillingWindow`."""
+
+    month: int
+    day: int
+    peak: DayPeak
+
+    @classmethod
+    def of(cls, window: BillingWindow, peak: DayPeak) -> ReplacedPeak:
+        """Return ``peak``, that of ``window``."""
+        return cls(window.month, window.day, peak)
 
 
 class MonthPeaks:
@@ -25,21 +41,16 @@ class MonthPeaks:
     (4.0, 3.0)
     """
 
-    __slots__ = ("_before", "by_day", "month")
+    __slots__ = ("_before", "by_day", "month", "replaced")
 
     def __init__(self) -> None:
         #: The month, as in :class:`BillingWindow`; -1 before the first.
         self.month = -1
         #: The highest window of each day that has one.
         self.by_day: dict[int, DayPeak] = {}
+        #: Peaks that higher ones replaced, the last ones: they are the highest again if those are discarded.
+        self.replaced: tuple[ReplacedPeak, ...] = ()
         self._before = self.month, self.by_day
-
-    def copy(self) -> MonthPeaks:
-        """Return a copy that does not change with this one."""
-        copied = MonthPeaks()
-        copied.month, copied.by_day = self.month, dict(self.by_day)
-        copied._before = self._before[0], dict(self._before[1])
-        return copied
 
     def begin_month(self, month: int) -> None:
         """Begin ``month`` without a peak, unless it is the running one, or the one before: the clock was set back."""
@@ -53,20 +64,35 @@ class MonthPeaks:
         self.begin_month(window.month)
         known = self.by_day.get(window.day)
         if known is None or mean_kw > known.kw:
-            self.by_day[window.day] = DayPeak(mean_kw, window.start_minute)
+            self._replace(window, mean_kw)
 
     def correct(self, window: BillingWindow, peak_kw: float) -> None:
         """Correct the month's highest window, one of the running month: it is ``window``, with the mean ``peak_kw``.
 
         The peaks of other days are lowered to it if they are higher.
         """
-        lowered = {day: DayPeak(min(one.kw, peak_kw), one.start_minute) for day, one in self.by_day.items()}
-        self.by_day = {**lowered, window.day: DayPeak(peak_kw, window.start_minute)}
+        self.by_day = {day: _lowered(one, peak_kw) for day, one in self.by_day.items()}
+        self.replaced = tuple(
+            one._replace(peak=_lowered(one.peak, peak_kw)) if one.month == self.month else one for one in self.replaced
+        )
+        self._replace(window, peak_kw)
 
     def discard_from(self, start_minute: int) -> None:
         """Discard the peaks of windows from ``start_minute`` on: the clock was set back."""
         self.by_day = _until(self.by_day, start_minute)
         self._before = self._before[0], _until(self._before[1], start_minute)
+        self.replaced = tuple(one for one in self.replaced if one.peak.start_minute < start_minute)
+        for month, day, peak in reversed(self.replaced):
+            for of_month, by_day in ((self.month, self.by_day), self._before):
+                if month == of_month:
+                    by_day.setdefault(day, peak)
+
+    def _replace(self, window: BillingWindow, peak_kw: float) -> None:
+        """Make ``window`` of the running month the highest of its day."""
+        known = self.by_day.get(window.day)
+        if known is not None:
+            self.replaced = (*self.replaced, ReplacedPeak.of(window, known))[-N_REPLACED:]
+        self.by_day[window.day] = DayPeak(peak_kw, window.start_minute)
 
     def highest(self, n_days: int) -> list[DayPeak]:
         """Return the highest peaks of at most ``n_days`` days, highest first."""
@@ -76,6 +102,10 @@ class MonthPeaks:
         """Return the mean of the highest peaks of ``n_days`` days, or of all if there are fewer; None without one."""
         highest = [one.kw for one in self.highest(n_days)]
         return sum(highest) / len(highest) if highest else None
+
+
+def _lowered(peak: DayPeak, highest_kw: float) -> DayPeak:
+    return DayPeak(min(peak.kw, highest_kw), peak.start_minute)
 
 
 def _until(by_day: Mapping[int, DayPeak], start_minute: int) -> dict[int, DayPeak]:

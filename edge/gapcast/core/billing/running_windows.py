@@ -5,8 +5,8 @@ same rules hold: duplicates, late and held readings do not count, and minutes of
 there, as do minutes that a held value covers (``Reading.is_filled``). Power is the total, with announced loads; with
 ``DemandOptions.imports_only``, exported power counts as 0. Minutes of a longer gap are unknown. If the clock is set
 back, the window of the new minute starts again, without the minutes before it, and the month's peaks from that window
-on are discarded; if it is set back into a gap, as after one reading with a wrong time, the window before the gap goes
-on, with the peaks until then.
+on are discarded; if it is set back into missing minutes, as after one reading with a wrong time, the window before
+them goes on, with the peaks until then.
 
 After a minute, the running window is the one that contains the next minute. A window is complete if at least half of
 its minutes are known. Only complete windows count as a peak of their month, and of these the ones in the active times.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.billing.billing_windows import calendar_of
-from gapcast.core.billing.device_windows import ClosedWindow, DeviceWindows, WindowState
+from gapcast.core.billing.device_windows import ClosedWindow, DeviceWindows, WindowBeforeJump, WindowState
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.windows.features import local_day_at
@@ -62,7 +62,6 @@ class RunningWindows:
         one = self.begin(row, device)
         if one is not None:
             one.open(last_minute + 1)
-            one.newest_minute = last_minute
             one.n_known = min(len(known_kw), last_minute + 1 - one.window.start_minute)
             one.sum_kw = float(sum(map(one.options.counted_kw, known_kw[len(known_kw) - one.n_known :].tolist())))
 
@@ -78,15 +77,22 @@ class RunningWindows:
                 return
             one.open(minute)
         if minute >= one.window.end_minute:  # minutes are unknown: known ones end their window below
-            one.prepare_jump(minute)
             self._close(row, one)
             one.open(minute)
-        one.newest_minute = minute
         one.sum_kw += one.options.counted_kw(gap_kw)
         one.n_known += 1
         if minute + 1 == one.window.end_minute:
             self._close(row, one)
             one.open(minute + 1)
+
+    def prepare_jump(self, row: int, newest_minute: int, next_minute: int) -> None:
+        """Keep the running window of ``row`` at ``newest_minute``, before a reading of ``next_minute`` is added.
+
+        The minutes between them are missing: the reading may have a wrong time.
+        """
+        one = self._devices.get(row)
+        if one is not None:
+            one.before_jump = WindowBeforeJump(newest_minute, next_minute, one.sum_kw, one.n_known)
 
     def _close(self, row: int, one: DeviceWindows) -> None:
         """Record the running window, which is over."""

@@ -91,9 +91,12 @@ class Buffers(StreamWindows):
         stream.block[stream.at, : context - 1] = self.spec.pad_kw(values)
         stream.block[stream.at, context - 1] = values
         stream.end = context
-        for minutes in (self.week, self.billing):
-            if minutes is not None and reading.minute <= stream.last_minute:
-                minutes.discard_from(stream.row, reading.minute)
+        if reading.minute <= stream.last_minute:
+            for minutes in (self.week, self.billing):
+                if minutes is not None:
+                    minutes.discard_from(stream.row, reading.minute)
+        elif self.billing is not None:
+            self.billing.prepare_jump(stream.row, stream.last_minute, reading.minute)
         self._record_minute(stream, reading.device, reading.minute, reading.gap_kw)
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
@@ -130,6 +133,8 @@ class Buffers(StreamWindows):
         """Fill the ``n_missing`` minutes between the newest one and a reading with these ``values``."""
         end = stream.end
         filled = stream.block[stream.at, end : end + n_missing]
+        if self.billing is not None:
+            self.billing.prepare_jump(stream.row, stream.last_minute, stream.last_minute + n_missing + 1)
         filled[...] = bridge(stream.block[stream.at, end - 1], values, n_missing)
         if self.week is not None or self.billing is not None:
             filled_kw = filled.reshape(n_missing, -1)[:, 0].tolist()
