@@ -21,8 +21,9 @@ from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_transfer import transfer_state
 from gapcast.storage.checkpoints import checkpoint
-from tests.core.demand.runs import MONDAY, demand_engine, process
+from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 
+JUMP = ("jump_from", "jump_to", "jump_sum_kw", "jump_n_known", "replaced_kw", "replaced_start")
 SITE = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5, fuse_kw=8.0))
 READINGS = [
     Reading(device, MONDAY + i, 1.0 + (i * factor % 11) / 4)
@@ -75,6 +76,77 @@ def test_restored_engine_continues_exactly(n: int, tmp_path: Path) -> None:
     home = after.demands.newest("home")
     assert home is not None
     assert home.running.limit_source is LimitSource.SET
+
+
+POWERS_KW = [*[4.75] * 15, *[0.5] * 30, *[3.5] * 11]
+AFTER = [Reading("home", MONDAY + 56 + i, 0.75) for i in range(5)]
+
+
+def run_to_wrong_time(engine: Engine, ahead: int) -> list[Reading]:
+    """Give the engine a quarter-hour that is the month's peak, one that is not, and a reading with a wrong time."""
+    readings = [*stream_of(POWERS_KW), Reading("home", MONDAY + 55 + ahead, 9.0)]
+    process(engine, readings)
+    return readings
+
+
+@pytest.mark.parametrize("n_after", [0, 2, 3])
+@pytest.mark.parametrize("ahead", [4, 5, 20, 1_000])
+def test_restart_after_a_wrong_time_costs_neither_window_nor_peak(ahead: int, n_after: int, tmp_path: Path) -> None:
+    alone, before, after = (demand_engine(SITE) for _ in range(3))
+    run_to_wrong_time(before, ahead)
+    process(before, AFTER[:n_after])
+    process(alone, [*stream_of(POWERS_KW), *AFTER])
+    assert restore_snapshot(after, through_file(capture_snapshot(before), tmp_path)) == ("", [])
+    assert same(before, after)
+    process(after, AFTER[n_after:])  # if the stream was not set back yet, another three late ones are needed
+    process(after, [Reading("home", MONDAY + 61 + i, 0.75) for i in range(3)])
+    process(alone, [Reading("home", MONDAY + 61 + i, 0.75) for i in range(3)])
+    found, wanted = after.demands.newest("home"), alone.demands.newest("home")
+    assert found is not None
+    assert wanted is not None
+    assert (found.month_peak_kw, found.running.so_far_kw) == (wanted.month_peak_kw, wanted.running.so_far_kw)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 200])
+def test_replayed_wrong_time_gives_the_same_windows(at_a_time: int) -> None:
+    alone, after = demand_engine(SITE), demand_engine(SITE)
+    readings = [*run_to_wrong_time(alone, 5), *AFTER]
+    process(alone, AFTER)
+    replay = JournalReplay(after)
+    for first in range(0, len(readings), at_a_time):
+        replay.replay_batch(readings[first : first + at_a_time], 7)
+    replay.finish()
+    assert same(alone, after)
+
+
+def test_state_of_a_version_without_jumps_is_restored() -> None:
+    before, after = demand_engine(SITE), demand_engine(SITE)
+    run_to_wrong_time(before, 5)
+    snapshot = capture_snapshot(before)
+    for name in JUMP:
+        del snapshot.demand[name]
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert after.demands.newest("home") == before.demands.newest("home")
+    process(after, AFTER)
+    home = after.demands.newest("home")
+    assert home is not None
+    assert home.running.n_known == 1  # the window before the jump is unknown: it begins again
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("jump_from", MONDAY + 70), ("jump_to", MONDAY + 1_000), ("jump_n_known", 30), ("jump_from", -1)],
+)
+def test_impossible_jump_is_left_out(name: str, value: int) -> None:
+    before, after = demand_engine(SITE), demand_engine(SITE)
+    run_to_wrong_time(before, 5)
+    snapshot = capture_snapshot(before)
+    snapshot.demand[name][0] = value
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert after.demands.forecaster is not None
+    restored = after.demands.forecaster.windows.of(0)
+    assert restored is not None
+    assert restored.before_jump is None
 
 
 def test_demands_that_are_not_learned_yet_are_in_the_state() -> None:
@@ -209,7 +281,17 @@ def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("sum_kw", 1e35), ("n_known", 61), ("start", -1), ("month", 10**6), ("window_min", 4), ("newest", 1e35)],
+    [
+        ("sum_kw", 1e35),
+        ("n_known", 61),
+        ("start", -1),
+        ("month", 10**6),
+        ("window_min", 4),
+        ("newest", 1e35),
+        ("jump_sum_kw", np.nan),
+        ("jump_from", -2),
+        ("replaced_kw", 1e9),
+    ],
 )
 def test_damaged_row_is_left_out_alone(name: str, value: float) -> None:
     snapshot = capture_snapshot(run(60))

@@ -15,88 +15,26 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
-from gapcast.core.billing.device_windows import DeviceWindows
-from gapcast.core.billing.infeasible_limit import LowestWindow
-from gapcast.core.billing.month_peaks import DayPeak
-from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.demand.state.demand_state import NEWEST, is_sound_newest
+from gapcast.core.demand.state.stored_windows import (
+    STORED_COLUMNS,
+    STORED_PEAKS,
+    Columns,
+    restore_windows,
+    window_columns,
+    with_later_columns,
+)
 from gapcast.core.errors import StateError
 from gapcast.core.readings.reading import is_device_id
-from gapcast.core.readings.state_limits import LAST_MINUTE, MOST
 from gapcast.core.streams.buffer import Buffers
-from gapcast.core.time_grid import DAY_MIN
 
 #: Stored beside the columns: what the learned state is valid for ``[1]``, and the places of devices with a demand.
 SIGNATURE, TRACKED = "signature", "tracked"
 #: The limits that were set while running, by device, which need not be one of the snapshot.
 LIMIT_DEVICE, LIMIT_KW = "limit_device", "limit_kw"
-_DAYS = 31
-_LONGEST_MIN = WINDOW_MINUTES[-1]
-_LAST_MONTH = 2_200 * 12
-#: Kind, shape after the device, minimum and maximum of the columns of windows. NaN is allowed in ``peak_kw``.
-_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
-    "start": ("i", (), 0, LAST_MINUTE + _LONGEST_MIN),
-    "sum_kw": ("f", (), -MOST * _LONGEST_MIN, MOST * _LONGEST_MIN),
-    "n_known": ("i", (), 0, _LONGEST_MIN),
-    "window_min": ("i", (), WINDOW_MINUTES[0], _LONGEST_MIN),
-    "month": ("i", (), -1, _LAST_MONTH),
-    "peak_kw": ("f", (_DAYS,), -MOST, MOST),
-    "peak_start": ("i", (_DAYS,), -1, LAST_MINUTE),
-    "lowest_n": ("i", (), 0, DAY_MIN),
-    "lowest_kw": ("f", (), -MOST, MOST),
-    "lowest_before_kw": ("f", (), -MOST, MOST),
-}
-#: State of a version without lowest windows begins with these.
-_WITHOUT_LOWEST = {"lowest_n": 0, "lowest_kw": MOST, "lowest_before_kw": -MOST}
 #: Learned columns must not be larger.
 _MOST_LEARNED = 1e15
-
-Columns = Mapping[str, NDArray[Any]]
-
-
-def window_columns(windows: Sequence[DeviceWindows]) -> dict[str, NDArray[Any]]:
-    """Return the columns of the running windows of devices and their month's peaks."""
-    n = len(windows)
-    peak_kw, peak_start = np.full((n, _DAYS), np.nan), np.full((n, _DAYS), -1, dtype=np.int64)
-    for i, one in enumerate(windows):
-        for day, peak in one.peaks.by_day.items():
-            peak_kw[i, day - 1], peak_start[i, day - 1] = peak
-    return {
-        "start": np.array([one.window.start_minute for one in windows], dtype=np.int64),
-        "sum_kw": np.array([one.sum_kw for one in windows], dtype=np.float64),
-        "n_known": np.array([one.n_known for one in windows], dtype=np.int64),
-        "window_min": np.array([one.options.window_min for one in windows], dtype=np.int64),
-        "month": np.array([one.peaks.month for one in windows], dtype=np.int64),
-        "peak_kw": peak_kw,
-        "peak_start": peak_start,
-        "lowest_n": np.array([one.lowest.n for one in windows], dtype=np.int64),
-        "lowest_kw": np.array([one.lowest.newest_kw for one in windows], dtype=np.float64),
-        "lowest_before_kw": np.array([one.lowest.before_kw for one in windows], dtype=np.float64),
-    }
-
-
-def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: int) -> None:
-    """Restore the ``i``-th of ``columns`` into ``one``, whose running window follows ``last_minute``.
-
-    A window that is not the running one, and peaks of another month or of windows of another length, are left out.
-    """
-    if columns["window_min"][i] != one.options.window_min:
-        return
-    lowest = (columns[name][i].item() for name in _WITHOUT_LOWEST)
-    one.lowest = LowestWindow(*lowest)
-    start = one.window.start_minute
-    n_known = int(columns["n_known"][i])
-    if columns["start"][i] == start and n_known <= last_minute + 1 - start:
-        sum_kw = float(columns["sum_kw"][i])
-        if one.options.imports_only and n_known == one.n_known:  # the stored sum may be of net power
-            sum_kw = max(sum_kw, one.sum_kw)
-        one.sum_kw, one.n_known = sum_kw, n_known
-    if columns["month"][i] == one.window.month:
-        kw, starts = columns["peak_kw"][i].tolist(), columns["peak_start"][i].tolist()
-        days = enumerate(zip(kw, starts, strict=True), start=1)
-        one.peaks.by_day = {day: DayPeak(*peak) for day, peak in days if 0 <= peak[1] < start}
-    one.refresh()
 
 
 def limit_columns(windows: RunningWindows) -> dict[str, NDArray[Any]]:
@@ -132,7 +70,7 @@ def check_columns(columns: Columns) -> I64:
     if tracked is None or tracked.ndim != 1 or tracked.dtype.kind != "i" or not are_distinct(tracked):
         msg = "the stored demands name no devices, or one twice"
         raise StateError(msg)
-    for name, (kind, shape, _, _) in _COLUMNS.items():
+    for name, (kind, shape, _, _) in STORED_COLUMNS.items():
         found = columns.get(name)
         if found is None or found.dtype.kind != kind or found.shape != (len(tracked), *shape):
             shown = "missing" if found is None else f"{found.dtype} {found.shape}"
@@ -144,11 +82,11 @@ def check_columns(columns: Columns) -> I64:
 def implausible_windows(columns: Columns) -> NDArray[np.bool_]:
     """Return which of the devices of ``columns``, which :func:`check_columns` accepts, have values out of range."""
     bad = columns[TRACKED] < 0
-    for name, (_, _, low, high) in _COLUMNS.items():
+    for name, (_, _, low, high) in STORED_COLUMNS.items():
         values = columns[name]
         inside = (values >= low) & (values <= high)
-        if name == "peak_kw":
-            inside |= np.isnan(values) & (columns["peak_start"] < 0)
+        if name in STORED_PEAKS:
+            inside |= np.isnan(values) & (columns[STORED_PEAKS[name]] < 0)
         bad = bad | ~inside.all(axis=tuple(range(1, inside.ndim)))
     return bad
 
@@ -202,9 +140,8 @@ def restore_state(
 
     Return what was left out, empty if nothing was. Raises :class:`StateError` if the columns do not fit each other.
     """
-    if TRACKED in columns and not _WITHOUT_LOWEST.keys() & columns.keys():
-        unknown = {name: np.full(columns[TRACKED].shape, kw) for name, kw in _WITHOUT_LOWEST.items()}
-        columns = {**columns, **unknown}
+    if TRACKED in columns:
+        columns = with_later_columns(columns, len(columns[TRACKED]))
     places = check_columns(columns)
     bad = implausible_windows(columns)
     which = np.flatnonzero(~bad & (places < min(len(buffers), windows.max_rows)))
