@@ -74,9 +74,9 @@ struct step {
     float *windows, *outputs;
     double *members_kw;
     /* results: feature columns [N, D], published [N, 4], median before the threshold [N], shares [N, 2, E], scale and
-       log(width) [N], levels [N, 3] */
+       log(width) [N], levels [N, 3], the lowest power that is published [N] */
     float *columns;
-    double *kw, *combined_median_kw, *shares, *scale_kw, *log_width, *levels;
+    double *kw, *combined_median_kw, *shares, *scale_kw, *log_width, *levels, *floor_kw;
     /* outcomes, as in outcomes.py, and their number */
     int64_t *outcome_rows, *outcome_minutes;
     double *actual_kw, *last_kw, *outcome_members_kw, *published_kw;

@@ -63,6 +63,7 @@ static int forecast_entry(const struct step *step, int64_t entry)
     int64_t bin = step->bins[2 * entry + 1];
     step->scale_kw[entry] = scale_kw;
     step->log_width[entry] = seen[LOG_WIDTH];
+    step->floor_kw[entry] = floor_kw;
     write_models(step, step->outputs + entry * step->n_outputs, members_kw);
     double phase_kw = 0.0;
     if (step->n_phases)

@@ -13,8 +13,9 @@ struct published {
     double low_kw, high_kw;
     /* each lead time as a part of the last [n_leads] */
     const double *leads;
-    /* batch: published [N, 4], weights [N, n_weights], means of the first model [N, n_leads] */
-    const double *kw, *weights;
+    /* batch: published [N, 4], weights [N, n_weights], the lowest power of the path [N], means of the first model
+       [N, n_leads] */
+    const double *kw, *weights, *floor_kw;
     const float *path_kw;
     /* result [N, 4 + n_leads + n_weights] */
     double *numbers;
@@ -33,9 +34,10 @@ EXPORT int64_t gapcast_published_powers(const struct published *published, int64
             numbers[i] = rounded(kw[i]);
         if (n_leads) {
             const double shift_kw = kw[MEAN] - (double)path_kw[n_leads - 1];
+            const double low_kw = max_of(published->floor_kw[row], published->low_kw);
             for (int64_t i = 0; i < n_leads - 1; i++) {
                 const double corrected_kw = (double)path_kw[i] + shift_kw * published->leads[i];
-                const double cut_kw = min_of(max_of(corrected_kw, published->low_kw), published->high_kw);
+                const double cut_kw = min_of(max_of(corrected_kw, low_kw), published->high_kw);
                 numbers[N_PUBLISHED + i] = rounded(cut_kw);
             }
             numbers[N_PUBLISHED + n_leads - 1] = numbers[MEAN];

@@ -157,7 +157,7 @@ def test_ensemble_path_ends_at_the_published_forecast() -> None:
         assert one.path_kw is not None
         assert blended.path_kw is not None
         added_kw = blended.gap_kw - one.gap_kw
-        expected = [kw + added_kw * lead / 5 for kw, lead in zip(one.path_kw, LEADS_MIN, strict=True)]
+        expected = [max(kw + added_kw * lead / 5, 0) for kw, lead in zip(one.path_kw, LEADS_MIN, strict=True)]
         assert blended.path_kw == pytest.approx(expected, abs=1e-5)
 
 

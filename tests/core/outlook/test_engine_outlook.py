@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
 from gapcast.core.readings.reading import Reading
-from gapcast.predictors.baselines import Persistence
+from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_forecasts
 from tests.core.outlook.test_reconciliation import means_of
 from tests.support.examples import examples
@@ -55,6 +57,44 @@ def test_outlook_agrees_with_the_forecast_and_with_itself(house: list[float], at
         assert tuple(outlook.point_kw[4, LOWER:].tolist()) == interval
         if min(house) >= 0:
             assert min(outlook.mean_kw[1:, LOWER].min(), outlook.point_kw[5:, LOWER].min()) >= 0
+            assert min(*forecast.path_kw, outlook.mean_kw[:, MEAN].min(), outlook.point_kw[:, MEAN].min()) >= 0
+
+
+@dataclass(frozen=True)
+class LateSwitch(Persistence):
+    """Expects that 2 kW are switched on after four minutes."""
+
+    def predict(self, windows: F32) -> Prediction:
+        mean = super().predict(windows).mean.copy()
+        mean[:, -1] += 2.0
+        return Prediction(mean)
+
+
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=pytest.mark.compiled), False])
+def test_path_is_negative_in_a_house_that_exports_alone(compiled: bool) -> None:
+    """Nothing is switched on, so that the ensemble's correction lowers the minutes before as well."""
+    model, lowest_kw = LateSwitch(lead_times_min=LEADS_MIN), []
+    for early_kw in (0.25, -1.0):
+        options = EnsembleOptions(min_kw=-100)
+        ensemble = Ensemble((model, Persistence(lead_times_min=LEADS_MIN)), options, compiled=compiled)
+        engine = Engine(model, ensemble=ensemble, outlook=OutlookConfig(OutlookModel()))
+        made = with_forecasts(process(engine, stream([0.25, early_kw] + [0.05] * 60), 7))
+        paths_kw = [forecast.path_kw or () for forecast, _ in made]
+        lowest_kw.append(min(map(min, paths_kw)))
+        assert lowest_kw[-1] <= min(outlook.mean_kw[:, MEAN].min() for _, outlook in made)
+        assert [path_kw[-1] for path_kw in paths_kw] == [forecast.gap_kw for forecast, _ in made]
+    assert lowest_kw[0] == 0.0
+    assert lowest_kw[1] < -0.5
+
+
+def test_path_of_a_single_model_is_what_it_predicts() -> None:
+    """Nothing is combined or corrected: a fall is extrapolated below 0, in the mean and in the path."""
+    trend = Trend(lead_times_min=LEADS_MIN)
+    falling_kw = [3.0] * 30 + np.linspace(3.0, 0.05, 30).tolist()
+    ensemble = Ensemble((trend,), EnsembleOptions(min_kw=-100, combines=False))
+    *_, (last, _) = process(Engine(trend, ensemble=ensemble), stream(falling_kw), 7)
+    assert last.gap_kw[-1] < 0
+    assert min(last[len(last) - 1].path_kw or ()) < 0
 
 
 def test_outlook_does_not_change_forecasts() -> None:

@@ -32,6 +32,7 @@ class PublishedStruct(ctypes.Structure):
         ("leads", ctypes.POINTER(ctypes.c_double)),
         ("kw", ctypes.POINTER(ctypes.c_double)),
         ("weights", ctypes.POINTER(ctypes.c_double)),
+        ("floor_kw", ctypes.POINTER(ctypes.c_double)),
         ("path_kw", ctypes.POINTER(ctypes.c_float)),
         ("numbers", ctypes.POINTER(ctypes.c_double)),
     ]
@@ -66,20 +67,21 @@ class PublishedPowers:
         self._allocate(1)
         self._resize(1)
 
-    def of(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
+    def of(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
         """Return the numbers ``[N, 4 + K + W]`` of the ensemble's forecasts ``kw`` ``[N, 4]``: these, path and weights.
 
         ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None without a path). The ensemble's
-        correction at the horizon is applied to it in proportion to the lead time. All are rounded from float32, and
-        the ``weights`` ``[N, W]``, which must be there if W is not 0, are rounded to it.
+        correction at the horizon is applied to it in proportion to the lead time, and it is at least ``floor_kw``
+        ``[N]``, which the mean must be too. All are rounded from float32, and the ``weights`` ``[N, W]``, which must be
+        there if W is not 0, are rounded to it.
         """
         if self._function is None:
-            return self.by_numpy(kw, path_kw, weights)
+            return self.by_numpy(kw, path_kw, floor_kw, weights)
         n = len(kw)
         if n != self._n:
             self._resize(n)
-        of_kw, of_weights, of_path_kw, numbers = self._views
-        of_kw[...] = kw
+        of_kw, of_weights, of_path_kw, of_floor_kw, numbers = self._views
+        of_kw[...], of_floor_kw[...] = kw, floor_kw
         if path_kw is not None:
             of_path_kw[...] = path_kw
         if weights is not None:
@@ -87,14 +89,15 @@ class PublishedPowers:
         self._function(self._address, n)
         return numbers.copy()
 
-    def by_numpy(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
+    def by_numpy(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
         """Return what :meth:`of` returns, without the library: the definition of the result."""
         powers_kw = kw
         if path_kw is not None:
             powers_kw = np.concatenate((kw, path_kw), axis=1)
             path = powers_kw[:, N_POWERS:]
             path += (powers_kw[:, :1] - powers_kw[:, -1:]) * self._leads
-            np.minimum(np.maximum(path, self._range.low_kw, out=path), self._range.high_kw, out=path)
+            low_kw = np.maximum(floor_kw, self._range.low_kw)[:, np.newaxis]
+            np.minimum(np.maximum(path, low_kw, out=path), self._range.high_kw, out=path)
         powers_kw = rounded(powers_kw.astype(np.float32))
         if path_kw is not None:
             powers_kw[:, -1] = powers_kw[:, 0]
@@ -106,14 +109,18 @@ class PublishedPowers:
         """Take batches of ``n`` from now on."""
         if n > len(self._kw):
             self._allocate(n)
-        self._n, self._views = n, (self._kw[:n], self._weights[:n], self._path_kw[:n], self._numbers[:n])
+        path = self._path_kw[:n], self._floor_kw[:n]
+        self._n, self._views = n, (self._kw[:n], self._weights[:n], *path, self._numbers[:n])
 
     def _allocate(self, capacity: int) -> None:
         n_leads = len(self._leads)
         self._kw, self._weights = np.zeros((capacity, N_POWERS)), np.zeros((capacity, self.n_weights))
-        self._path_kw = np.zeros((capacity, n_leads), dtype=np.float32)
+        self._path_kw, self._floor_kw = np.zeros((capacity, n_leads), dtype=np.float32), np.zeros(capacity)
         self._numbers = np.zeros((capacity, N_POWERS + n_leads + self.n_weights))
-        set_pointers(self._struct, kw=self._kw, weights=self._weights, path_kw=self._path_kw, numbers=self._numbers)
+        set_pointers(
+            self._struct, kw=self._kw, weights=self._weights, path_kw=self._path_kw, floor_kw=self._floor_kw,
+            numbers=self._numbers,
+        )  # fmt: skip
 
 
 def rounded(power_kw: F32) -> F64:

@@ -130,7 +130,7 @@ class CompiledStep:
         while (entry := self._forecast(self._address, n)) < n:
             replaced += self._replace_impossible(entry)
             self._step.first = entry + 1
-        return EnsembleForecasts(batch["kw"].copy(), batch["shares"].copy(), replaced)
+        return EnsembleForecasts(batch["kw"].copy(), batch["shares"].copy(), batch["floor_kw"].copy(), replaced)
 
     def learn(self) -> StepOutcomes | None:
         """Learn from the readings of the last batch; return the outcomes since then, None if there are none.
@@ -240,8 +240,8 @@ class CompiledStep:
             last_kw=batch["windows"][:, -1].astype(np.float64),
             **{name: batch[name] for name in IssuedForecasts._fields if name != "last_kw"},
         )
-        shares, log_width = batch["shares"], batch["log_width"]
-        return self._combination.replace_impossible(batch["rows"], made, shares, log_width, np.array([entry]))
+        shares, log_width, floor_kw = batch["shares"], batch["log_width"], batch["floor_kw"]
+        return self._combination.replace_impossible(batch["rows"], made, shares, log_width, floor_kw, np.array([entry]))
 
 
 def _own(table: NDArray[Any]) -> NDArray[Any]:

@@ -139,7 +139,9 @@ class Ensemble:
             inputs = replace(inputs, loads=load_features(windows, self.horizon_min))
         if filled:
             inputs = inputs.without_outcomes(filled)
-        published = EnsembleForecasts(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.members))))
+        published = EnsembleForecasts(
+            np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.members))), np.empty(len(rows))
+        )
         is_tracked = rows < self.options.max_devices
         if is_tracked.all():
             self._combine_tracked(inputs, published)

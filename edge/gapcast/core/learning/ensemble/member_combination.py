@@ -38,13 +38,15 @@ from gapcast.core.learning.submeters.submetered_model import SubmeteredForecasts
 class EnsembleForecasts:
     """Forecasts of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN if there is none).
 
-    ``shares`` ``[N, 2, E]`` are the weights of the members, for the mean and for the median. ``replaced`` are the
-    indices of impossible forecasts that were replaced by persistence, each with its impossible value. Not to be
-    changed; it is not frozen for the reason of :class:`~gapcast.core.forecasts.forecast.Forecasts`.
+    ``shares`` ``[N, 2, E]`` are the weights of the members, for the mean and for the median. No power of the path is
+    below ``floor_kw`` ``[N]``. ``replaced`` are the indices of impossible forecasts that were replaced by persistence,
+    each with its impossible value. Not to be changed; it is not frozen for the reason of
+    :class:`~gapcast.core.forecasts.forecast.Forecasts`.
     """
 
     kw: F64
     shares: F64
+    floor_kw: F64
     replaced: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -116,8 +118,9 @@ class MemberCombination:
         log_width = self._write_bounds(one, made, log_width, floor_kw)
         if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
             of_batch = np.arange(len(published.kw))[places]
-            published.replaced.extend(self.replace_impossible(rows, made, shares, log_width, of_batch))
+            published.replaced.extend(self.replace_impossible(rows, made, shares, log_width, floor_kw, of_batch))
         published.kw[places], published.shares[places] = kw, shares
+        published.floor_kw[places] = floor_kw if self._options.combines else self.forecast_range.low_kw
         return ForecastsBeforeUpdate(one, made, log_width, loads)
 
     def _write_bounds(self, one: MemberPredictions, made: IssuedForecasts, log_width: F64, floor_kw: F64) -> F64:
@@ -187,7 +190,7 @@ class MemberCombination:
         return phase_table.expected_kw(self._state.rows.arrays, rows, phases)
 
     def replace_impossible(
-        self, rows: I64, made: IssuedForecasts, shares: F64, log_width: F64, places: I64
+        self, rows: I64, made: IssuedForecasts, shares: F64, log_width: F64, floor_kw: F64, places: I64
     ) -> list[tuple[int, float]]:
         """Replace impossible forecasts by persistence and reset the learning state of their devices, in place.
 
@@ -202,6 +205,7 @@ class MemberCombination:
         impossible_kw = [forecast_range.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
         last_kw = made.last_kw[which]
         kw[which] = forecast_range.persistence(last_kw)
+        floor_kw[which] = np.minimum(kw[which, 2], 0.0)
         if not is_bounded:
             kw[which, 2:] = np.nan
         self._state.rows.reset(rows[which])

@@ -44,6 +44,7 @@ BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "scale_kw": ("f8", ()),
     "log_width": ("f8", ()),
     "levels": ("f8", (N_QUANTITIES,)),
+    "floor_kw": ("f8", ()),
     "outcome_rows": ("i8", ()),
     "outcome_minutes": ("i8", ()),
     "actual_kw": ("f8", ()),
