@@ -119,7 +119,7 @@ static void replace_impossible(const struct outlook_step *step, int64_t entry, d
         base_kw[i * N_STATISTICS + 1] = kw[i * N_OF_OUTLOOK + OF_MEDIAN];
         step->log_width_of[entry * n + i] = NAN;
     }
-    agree(step, entry, kw[OF_LOWER]);
+    align(step, entry, kw[OF_LOWER]);
     memset(step->columns + entry * N_INPUTS, 0, bytes_of(N_INPUTS, sizeof(float)));
     memset(step->change + entry * n * N_STATISTICS, 0, bytes_of(n * N_STATISTICS, sizeof(double)));
     reset_row(step, step->rows[entry]);
@@ -135,7 +135,7 @@ static void make_outlook(const struct outlook_step *step, int64_t entry)
     step->floor_kw[entry] = floor_kw;
     read_model(step, entry, last_kw, model_kw);
     correct(step, entry, model_kw, seen[SEEN_SCALE], floor_kw);
-    agree(step, entry, floor_kw);
+    align(step, entry, floor_kw);
     if (!is_possible_outlook(step, kw))
         replace_impossible(step, entry, last_kw);
     memcpy(step->newest_kw + row * n * N_OF_OUTLOOK, kw, bytes_of(n * N_OF_OUTLOOK, sizeof(double)));

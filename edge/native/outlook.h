@@ -75,7 +75,7 @@ struct outlook_step {
 /* outlook_alignment.c */
 void persistence_of(const struct outlook_step *step, double last_kw, double *kw);
 void base_of(const struct outlook_step *step, int64_t entry, const double *model_kw, double *away_kw);
-void agree(const struct outlook_step *step, int64_t entry, double floor_kw);
+void align(const struct outlook_step *step, int64_t entry, double floor_kw);
 int is_possible_outlook(const struct outlook_step *step, const double *kw);
 
 /* outlook_columns.c */

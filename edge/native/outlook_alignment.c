@@ -1,4 +1,4 @@
-/* The agreement of outlooks with the published forecasts: forecast_alignment.py and reconciliation.py. */
+/* The alignment of outlooks with the published forecasts: forecast_alignment.py and reconciliation.py. */
 
 #include <math.h>
 #include <string.h>
@@ -103,7 +103,7 @@ static void restore_published(const struct outlook_step *step, int64_t entry, do
 }
 
 /* Makes the outlook of the entry consistent. */
-void agree(const struct outlook_step *step, int64_t entry, double floor_kw)
+void align(const struct outlook_step *step, int64_t entry, double floor_kw)
 {
     int64_t n = step->n_leads * N_KINDS;
     double *kw = step->kw + entry * n * N_OF_OUTLOOK;
