@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 from typing import Any
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import BrokerError
+from gapcast_fleet.connectors import mqtt_client
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
 from gapcast_fleet.connectors.mqtt_sink import TaskPublisher, publish_rows, to_mqtt
 from gapcast_fleet.connectors.mqtt_source import MqttReader, from_mqtt
@@ -91,10 +96,19 @@ def test_fleet_mqtt_forecasts_equal_the_edges_across_a_restart(
     assert {one["reason"] for one in client.rejected} == {"bad_device"}
 
 
-def options_of(broker: MosquittoBroker, folder: Path) -> dict[str, str]:
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A broker that loses all sessions at a restart."""
+    made = MosquittoBroker(tmp_path / "mosquitto", ("persistence false",))
+    made.start()
+    yield made
+    made.stop()
+
+
+def options_of(broker: MosquittoBroker, folder: Path, *assignments: str) -> dict[str, str]:
     return {
         "config": "",
-        "assignments": json.dumps([f"mqtt.host={broker.host}", f"mqtt.port={broker.port}"]),
+        "assignments": json.dumps([f"mqtt.host={broker.host}", f"mqtt.port={broker.port}", *assignments]),
         "spool": str(folder / "spool"),
         "client_id": "the-fleet",
     }
@@ -182,23 +196,83 @@ def test_mqtt_source_keeps_readings_at_qos_0_over_a_reconnection(
 
 
 def test_mqtt_source_keeps_readings_if_the_broker_lost_the_session(
-    mosquitto: MosquittoBroker, client: Client, tmp_path: Path
+    forgetful: MosquittoBroker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As after a restart of a broker without persistence: nobody else has the readings that are in no segment yet."""
-    reader = MqttReader(options_of(mosquitto, tmp_path))
+    """Without persistence at the broker nobody else has the readings that are in no segment yet."""
+    client = Client(forgetful)
+    reader = MqttReader(options_of(forgetful, tmp_path))
     begin = reader.initialOffset()
     client.send([("a", 26_000_000, 1.0)])
     intake = reader._intake
     wait_until(lambda: len(intake._received) == 1, "the reading")
-    other = SparkMqttClient(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}).mqtt, "the-fleet")
-    other.open()  # ends the session of the same client id
-    other.close()
+    client.connection.close()
+    forgetful.stop()
+    forgetful.start()
     wait_until(lambda: intake._n_connections == 2, "the reconnection")
+    client = Client(forgetful)
     first_end = rolled(reader, begin, 1)
     assert [(row["device"], row["redelivered"]) for row in read(reader, begin, first_end)] == [("a", False)]
     reader.commit(first_end)
     client.send([("b", 26_000_000, 2.0)])
     assert [row["device"] for row in read(reader, first_end, rolled(reader, first_end, 1))] == ["b"]
+    reader.stop()
+    client.connection.close()
+    where = f"the broker at 127.0.0.1 port {forgetful.port}"
+    lost, returned = (line for line in capfd.readouterr().err.splitlines() if line.startswith(where))
+    assert (lost.startswith(f"{where} closed the connection ("), returned) == (True, f"{where} is connected again")
+
+
+@pytest.mark.parametrize(("protocol", "n_times"), [("5", 1), ("3.1.1", 3)])
+def test_mqtt_source_taken_over_ends_and_names_the_option(
+    mosquitto: MosquittoBroker, tmp_path: Path, protocol: str, n_times: int
+) -> None:
+    """MQTT 5 brokers name the reason; with 3.1.1 three short connections in a row indicate it."""
+    options = options_of(mosquitto, tmp_path, f"mqtt.protocol={protocol}")
+    reader = MqttReader(options)
+    begin = reader.initialOffset()
+    intake = reader._intake
+    with contextlib.ExitStack() as others:
+        for n in range(1, n_times + 1):
+            wait_until(partial(lambda n: intake._n_connections == n and intake._connection._is_open, n), "a connection")
+            other = SparkMqttClient(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}).mqtt, "the-fleet")
+            others.callback(other.close)
+            other.open()
+        wait_until(lambda: bool(intake._connection._failure), "the end")
+    with pytest.raises(BrokerError, match=r"with the client id the-fleet: give each gapcast-fleet a --client-id"):
+        reader.latestOffset(begin, None)
+    reader.stop()
+
+
+def test_mqtt_source_refused_again_and_again_ends(
+    mosquitto: MosquittoBroker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """As after the password was changed."""
+    monkeypatch.setattr(mqtt_client, "_MAX_REFUSALS", 2)
+    reader = MqttReader(options_of(mosquitto, tmp_path))
+    begin = reader.initialOffset()
+    mosquitto.stop()
+    other = MosquittoBroker(tmp_path / "other", ("allow_anonymous false",))
+    other.port = mosquitto.port
+    other.start()
+    wait_until(lambda: bool(reader._intake._connection._failure), "the end")
+    refused = f"the broker at 127.0.0.1 port {mosquitto.port} refuses the connection: Not authorized: check mqtt.user"
+    with pytest.raises(BrokerError, match=refused):
+        reader.latestOffset(begin, None)
+    assert capfd.readouterr().err.count(refused) == 1
+    reader.stop()
+    other.stop()
+
+
+def test_mqtt_source_refused_resubscription_ends(mosquitto: MosquittoBroker, tmp_path: Path) -> None:
+    reader = MqttReader(options_of(mosquitto, tmp_path))
+    begin = reader.initialOffset()
+    refusal = ReasonCode(PacketTypes.SUBACK, "Not authorized")
+    reader._intake._on_subscribe(None, None, 1, [refusal], None)
+    with pytest.raises(BrokerError, match=r"rejects the subscription to gap/\+/reading: Not authorized"):
+        reader.latestOffset(begin, None)
     reader.stop()
 
 

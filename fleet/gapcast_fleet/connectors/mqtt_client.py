@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
+import click
 from paho.mqtt.client import ConnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -15,25 +16,51 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gapcast.app.broker.broker import transport_of
 from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.core.errors import BrokerError
+from gapcast.mqtt.connection.broker_problem import broker_reason
+from gapcast.mqtt.connection.takeover import TakeoverDetector
 from gapcast.mqtt.connection.transport import TransportClient, connection_error
 
 _CONNECT_S = 10.0
+_NOT_AUTHORIZED = {0x86, 0x87}
+#: Refused connections in a row after which there are no more attempts.
+_MAX_REFUSALS = 5
 #: Messages in flight to or from the broker: the number of MQTT packet identifiers.
 MAX_IN_FLIGHT = 65_535
 
 
+def _show_on_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
 class SparkMqttClient:
-    """A paho client with its own thread; reconnects automatically."""
+    """A paho client with its own thread; reconnects automatically.
+
+    It does not reconnect if another client has taken over its session, or if the broker refuses it several times in a
+    row: :meth:`raise_failure` then raises the reason.
+    """
 
     def __init__(
-        self, mqtt: MqttSettings, client_id: str, *, session_expiry_s: int = 0, manual_ack: bool = False
+        self,
+        mqtt: MqttSettings,
+        client_id: str,
+        *,
+        session_expiry_s: int = 0,
+        manual_ack: bool = False,
+        show: Callable[[str], object] = _show_on_stderr,
     ) -> None:
-        """Connect as ``client_id``; the session persists if ``session_expiry_s`` is above 0."""
+        """Connect as ``client_id``; the session persists if ``session_expiry_s`` is above 0.
+
+        ``show`` gets a line when the connection is lost, refused and restored.
+        """
         self._transport = transport_of(mqtt)
+        self._client_id, self._show = client_id, show
         self._mqtt, self._session_expiry_s = mqtt, session_expiry_s
         self._mqtt5 = mqtt.protocol != "3.1.1"
         self._answered = Event()
-        self._refusal = ""
+        self._where = f"the broker at {mqtt.host} port {mqtt.port}"
+        self._takeover = TakeoverDetector()
+        self._is_open = self._is_lost = False
+        self._refusal, self._n_refusals, self._failure = "", 0, ""
         options: dict[str, Any] = {} if self._mqtt5 else {"clean_session": not session_expiry_s}
         self.client = TransportClient(
             self._transport,
@@ -45,6 +72,8 @@ class SparkMqttClient:
         )
         self.client.max_inflight_messages_set(MAX_IN_FLIGHT)
         self.client.on_connect = self._on_connect
+        self.client.on_disconnect = self._on_disconnect
+        self.client.on_connect_fail = lambda *_: self._takeover.unreachable()
         #: Called after each connection, also reconnections, with whether the broker still has the session.
         self.on_connected: Callable[[bool], object] = lambda _: None
         if mqtt.username is not None:
@@ -53,7 +82,6 @@ class SparkMqttClient:
     def open(self) -> None:
         """Connect; raise :class:`BrokerError` on failure."""
         mqtt = self._mqtt
-        where = f"the broker at {mqtt.host} port {mqtt.port}"
         try:
             if self._mqtt5:
                 properties = Properties(PacketTypes.CONNECT)
@@ -67,26 +95,68 @@ class SparkMqttClient:
                 self.client.connect(mqtt.host, mqtt.port, mqtt.keepalive_s)
         except (OSError, ValueError) as error:
             why = connection_error(error, mqtt.host, self._transport)
-            msg = f"{where} cannot be reached ({why}): check that it is running and that the address is correct"
+            msg = f"{self._where} cannot be reached ({why}): check that it is running and that the address is correct"
             raise BrokerError(msg) from error
         self.client.loop_start()
         if not self._answered.wait(_CONNECT_S) or self._refusal:
             self.close()
-            msg = f"{where} rejects the connection: {self._refusal or 'no answer'}"
+            msg = f"{self._where} rejects the connection: {self._refusal or 'no answer'}"
             raise BrokerError(msg)
+
+    def raise_failure(self) -> None:
+        """Raise :class:`BrokerError` if the connection has ended for good."""
+        if self._failure:
+            raise BrokerError(self._failure)
 
     def close(self) -> None:
         """Disconnect."""
         client = self.client
+        client.on_disconnect = None
         client.disconnect()
         client.loop_stop()
         # Without these references the client, and two sockets that its thread used, are freed with the last reference.
-        client.on_connect = client.on_message = client.on_subscribe = client.on_publish = None
+        client.on_connect = client.on_connect_fail = None
+        client.on_message = client.on_subscribe = client.on_publish = None
 
     def _on_connect(
         self, _client: object, _data: object, flags: ConnectFlags, reason: ReasonCode, _props: object
     ) -> None:
-        self._refusal = str(reason) if reason.is_failure else ""
-        if not self._refusal:
+        fix = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
+        self._refusal = broker_reason(reason) + fix if reason.is_failure else ""
+        if self._refusal:
+            self._refused()
+        else:
+            self._is_open, self._n_refusals = True, 0
+            self._takeover.opened()
+            if self._is_lost:
+                self._is_lost = False
+                self._show(f"{self._where} is connected again")
             self.on_connected(flags.session_present)
         self._answered.set()
+
+    def _refused(self) -> None:
+        self._n_refusals += 1
+        if not self._is_lost:  # of the first connection: open() raises
+            return
+        msg = f"{self._where} refuses the connection: {self._refusal}"
+        if self._n_refusals == 1:
+            self._show(msg)
+        elif self._n_refusals == _MAX_REFUSALS:
+            self._fail(msg)
+
+    def _on_disconnect(
+        self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object
+    ) -> None:
+        was_open, self._is_open = self._is_open, False
+        if self._takeover.is_taken_over(reason, was_open=was_open, mqtt5=self._mqtt5):
+            self._fail(
+                f"another client connected to {self._where} with the client id {self._client_id}: "
+                "give each gapcast-fleet a --client-id of its own"
+            )
+        elif was_open:
+            self._is_lost = True
+            self._show(f"{self._where} closed the connection ({broker_reason(reason)}): connecting again")
+
+    def _fail(self, problem: str) -> None:
+        self._failure = problem
+        self.client.disconnect()

@@ -64,12 +64,17 @@ class SegmentIntake:
         self._connection.open()
         if not self._subscribed.wait(_SUBSCRIBE_S) or self._refusal:
             self._connection.close()
-            msg = f"the broker rejects the subscription to {self._topic.filter}: {self._refusal or 'no answer'}"
-            raise BrokerError(msg)
+            raise self._subscription_error()
         self.spool = Spool(folder)
 
     def roll(self) -> int:
-        """Write the received messages to a segment; return the number of the next segment."""
+        """Write the received messages to a segment; return the number of the next segment.
+
+        Raises :class:`BrokerError` if no more messages will come.
+        """
+        self._connection.raise_failure()
+        if self._refusal:
+            raise self._subscription_error()
         with self._lock:
             received, self._received = self._received, []
             connection = self._n_connections
@@ -108,6 +113,10 @@ class SegmentIntake:
             else:
                 self._received = [one._replace(qos=0) for one in self._received]
         self._connection.client.subscribe(self._topic.filter, self._qos)
+
+    def _subscription_error(self) -> BrokerError:
+        reason = self._refusal or "no answer"
+        return BrokerError(f"the broker rejects the subscription to {self._topic.filter}: {reason}")
 
     def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _: object) -> None:
         self._refusal = ", ".join(str(reason) for reason in reasons if reason.is_failure)
