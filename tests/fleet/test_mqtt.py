@@ -304,3 +304,12 @@ def test_mqtt_publisher_waits_for_all_confirmations(mosquitto: MosquittoBroker, 
     publisher.close()
     wait_until(lambda: bool(client.rejected), "the last one")
     assert client.found == {("a", "x"): ForecastKw(1.0, 1.0, 1.0, 1.0)}
+
+
+def test_mqtt_task_of_a_refused_message_fails(restricted_broker: MosquittoBroker) -> None:
+    """With no right to write, no micro-batch is committed."""
+    mqtt = {"host": restricted_broker.host, "port": restricted_broker.port, "username": "gapcast"}
+    row = Row(kind="rejected", device=None, document="{}")
+    its = settings(mqtt=mqtt | {"password": "the word"})
+    with pytest.raises(BrokerError, match="refuses the message on gapcast/fleet/rejected: Not authorized"):
+        publish_rows(its, [row])

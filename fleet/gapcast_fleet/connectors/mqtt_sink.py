@@ -12,11 +12,13 @@ from threading import Semaphore
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as sf
 
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError
+from gapcast.mqtt.connection.broker_problem import broker_reason
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
 from gapcast_fleet.buckets.bucket import COUNTED, FORECAST
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
@@ -71,22 +73,28 @@ class TaskPublisher:
         mqtt = settings.mqtt
         self._connection = SparkMqttClient(mqtt, f"gapcast-fleet-{uuid.uuid4().hex[:12]}")
         self._free = Semaphore(_WINDOW)
-        self._connection.client.on_publish = lambda *_: self._free.release()
+        self._topics: dict[int, str] = {}  # by packet identifier, which MQTT uses again
+        self._refused: tuple[int, ReasonCode] | None = None
+        self._connection.client.on_publish = self._on_publish
         self._qos, self._retain = mqtt.qos, mqtt.retain_forecasts
         self._mqtt5 = mqtt.protocol != "3.1.1"
         self._connection.open()
 
     def publish(self, topic: str, document: str, expiry_s: int) -> None:
-        """Publish, with ``expiry_s`` over MQTT 5; wait while :data:`_WINDOW` messages are unconfirmed."""
+        """Publish, with ``expiry_s`` over MQTT 5; wait while :data:`_WINDOW` messages are unconfirmed.
+
+        Raises :class:`BrokerError` if the broker refused an earlier message.
+        """
         properties: Properties | None = None
         if self._mqtt5:
             properties = Properties(PacketTypes.PUBLISH)
             properties.MessageExpiryInterval = expiry_s
         self._wait()
-        self._connection.client.publish(topic, document, self._qos, retain=self._retain, properties=properties)
+        sent = self._connection.client.publish(topic, document, self._qos, retain=self._retain, properties=properties)
+        self._topics[sent.mid] = topic
 
     def wait_for_confirmations(self) -> None:
-        """Wait until all messages are confirmed; raise :class:`BrokerError` on timeout."""
+        """Wait until all messages are confirmed; raise :class:`BrokerError` on timeout, or if one is refused."""
         for _ in range(_WINDOW):
             self._wait()
 
@@ -94,7 +102,18 @@ class TaskPublisher:
         """Disconnect. Messages that are not confirmed are not sent again: Spark repeats the task."""
         self._connection.close()
 
+    def _on_publish(self, _client: object, _data: object, mid: int, reason: ReasonCode, _props: object) -> None:
+        if reason.is_failure and self._refused is None:
+            self._refused = mid, reason
+        self._free.release()
+
     def _wait(self) -> None:
-        if not self._free.acquire(timeout=_CONFIRM_S):
+        is_confirmed = self._free.acquire(timeout=_CONFIRM_S)
+        if self._refused is not None:
+            mid, reason = self._refused
+            msg = f"the broker refuses the message on {self._topics[mid]}: {broker_reason(reason)}"
+            raise BrokerError(msg)
+        if not is_confirmed:
+            self._connection.raise_failure()
             msg = f"the broker did not confirm a forecast in {_CONFIRM_S:g} s"
             raise BrokerError(msg)
