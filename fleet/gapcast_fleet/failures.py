@@ -31,6 +31,11 @@ _FIX = (
     "or less work at a time (--files-at-once, --cached-devices, --houses-at-once, "
     "more --buckets), and restart: no data is lost"
 )
+_JAVA_MEMORY = "java.lang.OutOfMemoryError"
+_JAVA_FIX = (
+    "Java ran out of memory: give it more (--conf spark.driver.memory=4g, on a cluster also spark.executor.memory), or "
+    "less work at a time (--files-at-once, more --buckets, a shorter --every), and restart: no data is lost"
+)
 
 
 @contextmanager
@@ -56,6 +61,8 @@ def raised_in(trace: str) -> errors.GapcastError | None:
         return errors.SettingsError(_KAFKA_FIX)
     if found is None and (unreadable := _UNREADABLE.search(trace)):
         return errors.SourceError(unquote(re.sub("^file:/+", "/", unreadable[1])), _UNREADABLE_FIX)
+    if found is None and _JAVA_MEMORY in trace:
+        return errors.GapcastError(_JAVA_FIX)
     if found is None:
         return errors.GapcastError(_FIX) if _DIED in trace else None
     kind = getattr(errors, found[1], errors.GapcastError)

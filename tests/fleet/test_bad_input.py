@@ -238,7 +238,8 @@ def test_worker_error_is_found_in_sparks_trace() -> None:
     assert isinstance(raised_in("gapcast.core.errors.SourceError: a file"), GapcastError)
     died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
     assert "probably out of memory" in str(died)
-    assert raised_in("java.lang.OutOfMemoryError") is None
+    assert "spark.driver.memory" in str(raised_in("java.lang.OutOfMemoryError: Java heap space"))
+    assert raised_in("java.lang.ArithmeticException") is None
     unread = (
         "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///data/my%20house.parquet.  SQLSTATE"
     )

@@ -18,7 +18,8 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import BrokerError
-from gapcast_fleet.connectors import mqtt_client
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD
+from gapcast_fleet.connectors import mqtt_client, mqtt_source
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
 from gapcast_fleet.connectors.mqtt_sink import TaskPublisher, publish_rows, to_mqtt
 from gapcast_fleet.connectors.mqtt_source import MqttReader, from_mqtt
@@ -273,6 +274,27 @@ def test_mqtt_source_refused_resubscription_ends(mosquitto: MosquittoBroker, tmp
     reader._intake._on_subscribe(None, None, 1, [refusal], None)
     with pytest.raises(BrokerError, match=r"rejects the subscription to gap/\+/reading: Not authorized"):
         reader.latestOffset(begin, None)
+    reader.stop()
+
+
+def test_mqtt_source_large_messages_are_cut_and_fill_segments(
+    mosquitto: MosquittoBroker, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_source, "_SEGMENT_BYTES", 2 * MAX_PAYLOAD)
+    reader = MqttReader(options_of(mosquitto, tmp_path))
+    begin = reader.initialOffset()
+    reader.latestOffset(begin, None)
+    for n_bytes in (200_000, 100_000, 1_100_000, 70_000):
+        payload = b"x" * n_bytes
+        client.connection.client.publish("gap/a/reading", payload, 1).wait_for_publish(GUARD_S)
+    intake = reader._intake
+    wait_until(lambda: intake.spool.next == 1 and len(intake._received) == 1, "a segment, and another message")
+    end = reader.latestOffset(begin, None)
+    assert end == {"segment": 2}
+    rows = read(reader, begin, end)
+    assert [len(row["payload"]) for row in rows] == [MAX_PAYLOAD + 1] * 3  # the broker sends no longer packet
+    reader.commit(end)
+    assert intake._unacknowledged == {}
     reader.stop()
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits, Reading, device_id_problem, is_device_id
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode
 
 #: Columns of every source that give the order of messages, most significant first. Messages of one device are
@@ -57,6 +58,8 @@ def read_messages(
         try:
             if not isinstance(device, str) or not is_device_id(device):
                 raise PayloadError("bad_device", device_id_problem(str(device)))
+            if len(content) > MAX_PAYLOAD:  # the MQTT source has cut it
+                raise PayloadError("too_large", f"the payload has more than the {MAX_PAYLOAD} bytes that are read")
             arrived_ms = None if received_ms is None or math.isnan(received_ms) else int(received_ms)
             reading = decode(device, content, len(content), arrived_ms, limits, extras)
             readings.append(reading._replace(redelivered=True) if redelivered else reading)

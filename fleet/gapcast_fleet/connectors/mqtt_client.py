@@ -26,6 +26,8 @@ _NOT_AUTHORIZED = {0x86, 0x87}
 _MAX_REFUSALS = 5
 #: Messages in flight to or from the broker: the number of MQTT packet identifiers.
 MAX_IN_FLIGHT = 65_535
+#: Longer packets are not sent by a broker of MQTT 5. A longer payload than :data:`MAX_PAYLOAD` is rejected anyway.
+MAX_PACKET_BYTES = 1_048_576
 
 
 def _show_on_stderr(line: str) -> None:
@@ -87,6 +89,7 @@ class SparkMqttClient:
                 properties = Properties(PacketTypes.CONNECT)
                 properties.SessionExpiryInterval = self._session_expiry_s
                 properties.ReceiveMaximum = MAX_IN_FLIGHT
+                properties.MaximumPacketSize = MAX_PACKET_BYTES
                 clean_start = not self._session_expiry_s
                 self.client.connect(
                     mqtt.host, mqtt.port, mqtt.keepalive_s, clean_start=clean_start, properties=properties

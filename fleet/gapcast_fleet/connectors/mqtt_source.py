@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
@@ -20,6 +21,7 @@ from pyspark.sql.types import StructType
 from gapcast.commands.options import read_settings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
 from gapcast_fleet.connectors.mqtt_spool import Message, Spool
@@ -30,6 +32,8 @@ _SCHEMA = (
 )
 _SEGMENT = "segment"
 _SUBSCRIBE_S = 10.0
+#: Payloads of a segment, in bytes: Spark and Python hold a segment in memory as a whole.
+_SEGMENT_BYTES = 32 * 1_048_576
 
 
 class DeliveredMessage(NamedTuple):
@@ -51,6 +55,8 @@ class SegmentIntake:
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
         self._lock = Lock()
         self._received: list[DeliveredMessage] = []
+        self._n_bytes = 0  # of their payloads
+        self._is_numbered = False
         self._unacknowledged: dict[int, tuple[int, list[tuple[int, int]]]] = {}  # by segment: connection, ids with QoS
         self._n_connections = 0
         self._connection = SparkMqttClient(
@@ -67,6 +73,12 @@ class SegmentIntake:
             raise self._subscription_error()
         self.spool = Spool(folder)
 
+    def number_from(self, segment: int) -> None:
+        """Number new segments from ``segment`` on; received messages are written from now on when they are many."""
+        with self._lock:
+            self.spool.start_at(segment)
+            self._is_numbered = True
+
     def roll(self) -> int:
         """Write the received messages to a segment; return the number of the next segment.
 
@@ -76,21 +88,18 @@ class SegmentIntake:
         if self._refusal:
             raise self._subscription_error()
         with self._lock:
-            received, self._received = self._received, []
-            connection = self._n_connections
-        if received:
-            due = [(one.packet_id, one.qos) for one in received if one.qos]
-            self._unacknowledged[self.spool.next] = connection, due
-            self.spool.write([one.message for one in received])
-        return self.spool.next
+            self._write_segment()
+            return self.spool.next
 
     def acknowledge_before(self, segment: int) -> None:
         """Acknowledge the messages of earlier segments, and remove these segments.
 
         Messages of an earlier connection are not acknowledged: the broker has redelivered them on this one.
         """
-        for number in [number for number in self._unacknowledged if number < segment]:
-            connection, due = self._unacknowledged.pop(number)
+        with self._lock:
+            earlier = [number for number in self._unacknowledged if number < segment]
+            dues = [self._unacknowledged.pop(number) for number in earlier]
+        for connection, due in dues:
             if connection == self._n_connections:
                 for packet_id, qos in due:
                     self._connection.client.ack(packet_id, qos)
@@ -99,6 +108,13 @@ class SegmentIntake:
     def close(self) -> None:
         """Disconnect; the broker keeps unacknowledged messages."""
         self._connection.close()
+
+    def _write_segment(self) -> None:
+        if self._received:
+            self.spool.write([one.message for one in self._received])
+            due = [(one.packet_id, one.qos) for one in self._received if one.qos]
+            self._unacknowledged[self.spool.next - 1] = self._n_connections, due
+            self._received, self._n_bytes = [], 0
 
     def _subscribe(self, has_session: bool) -> None:
         """Subscribe; drop the messages of the previous connection that are in no segment and will be redelivered.
@@ -112,6 +128,7 @@ class SegmentIntake:
                 self._received = [one for one in self._received if not one.qos]
             else:
                 self._received = [one._replace(qos=0) for one in self._received]
+            self._n_bytes = sum(len(one.message.payload) for one in self._received)
         self._connection.client.subscribe(self._topic.filter, self._qos)
 
     def _subscription_error(self) -> BrokerError:
@@ -127,9 +144,14 @@ class SegmentIntake:
         device = topic[len(self._topic.before) : len(topic) - len(self._topic.after)]
         known_age = not message.retain and not message.dup
         received_ms = time.time_ns() // 1_000_000 if known_age else None
-        one = Message(device, bytes(message.payload), received_ms, message.dup)
+        # Of a payload that is too large, no more is stored than its rejection needs.
+        one = Message(device, bytes(message.payload[: MAX_PAYLOAD + 1]), received_ms, message.dup)
         with self._lock:
             self._received.append(DeliveredMessage(one, message.mid, message.qos))
+            self._n_bytes += len(one.payload)
+            if self._n_bytes >= _SEGMENT_BYTES and self._is_numbered:
+                with suppress(OSError):  # roll() raises it
+                    self._write_segment()
 
 
 @dataclass(frozen=True)
@@ -157,11 +179,12 @@ class MqttReader(DataSourceStreamReader):
 
     def latestOffset(self, start: dict[str, int], limit: object) -> dict[str, int]:  # noqa: N802 - Spark's
         """Write the received messages to a segment; return the number of the next segment."""
-        self._intake.spool.start_at(start[_SEGMENT])
+        self._intake.number_from(start[_SEGMENT])
         return {_SEGMENT: self._intake.roll()}
 
     def partitions(self, start: dict[str, int], end: dict[str, int]) -> Sequence[InputPartition]:
         """Return the segments of a micro-batch."""
+        self._intake.number_from(end[_SEGMENT])
         spool = self._intake.spool
         return [Segment(str(spool.path(number))) for number in range(start[_SEGMENT], end[_SEGMENT])]
 
