@@ -244,6 +244,27 @@ def test_inference_without_a_number_is_an_error_and_holds_up_no_other() -> None:
     assert served == [200]
 
 
+def test_inference_enormous_numbers_are_the_requests_error(rest: Rest) -> None:
+    windows = np.full((1, 30, 3), 3e38, dtype=np.float32)
+    answer = rest.client.post("/v2/models/linear/infer", json=request(windows))
+    assert (answer.status_code, "for numbers as large as 3e+38: send kW" in answer.json()["detail"]) == (400, True)
+
+
+def test_inference_empty_list_of_outputs_returns_all(rest: Rest) -> None:
+    """As Triton: ``outputs`` is optional in the protocol, which does not mention an empty one."""
+    sent = request(windows_of(rest, NAME, 1))
+    expected = rest.client.post(f"/v2/models/{NAME}/infer", json=sent).json()
+    assert rest.client.post(f"/v2/models/{NAME}/infer", json=sent | {"outputs": []}).json() == expected
+    assert expected["outputs"]
+
+
+def test_inference_documented_example_gets_an_answer(rest: Rest) -> None:
+    body = rest.client.get("/openapi.json").json()["paths"]["/v2/models/{model}/infer"]["post"]["requestBody"]
+    (example,) = body["content"]["application/json"]["schema"]["examples"]
+    answer = rest.client.post("/v2/models/linear/infer", json=example)
+    assert (answer.status_code, answer.json()["outputs"][0]["name"]) == (200, "mean")
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

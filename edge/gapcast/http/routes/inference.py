@@ -26,6 +26,8 @@ from gapcast.text.distribution_version import version_of
 #: Windows computed at a time, so that the stream, which may wait for the same model, is not blocked.
 _N_PER_CALL = 8
 _PAUSE_S = 0.000_5
+#: The highest power that ``limits`` permits, kW. Models need not have finite outputs for more.
+_LARGEST_INPUT = 1e6
 _UNKNOWN = problems.answers(HTTPStatus.NOT_FOUND)
 _BINARY = {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 #: Descriptions of routes, each with and without a version.
@@ -191,6 +193,10 @@ def _outputs(model: Predictor, names: Sequence[str], inputs: Sequence[F32]) -> l
         parts.append([getattr(prediction, name) for name in names])
     outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
     if not all(np.isfinite(output).all() for output in outputs):
+        largest = max(float(np.abs(tensor).max()) for tensor in inputs)
+        if largest > _LARGEST_INPUT:
+            msg = f"inputs: model {model.name} returns no finite value for numbers as large as {largest:g}: send kW"
+            raise tensors.unusable(msg)
         msg = f"model {model.name} returned a non-finite value"
         raise ModelError(msg)
     return outputs

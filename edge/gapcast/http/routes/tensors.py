@@ -26,6 +26,17 @@ _FLOAT_BYTES = 4
 #: Maximum number of characters of a length in a header, and of the part that an error quotes.
 _MAX_DIGITS = 15
 _LARGEST = float(np.finfo(np.float32).max)
+_DAY_MIN = 1_440
+#: A window of ``linear``: half an hour to six in the evening, with the sine and cosine of the time of day.
+_EXAMPLE_WINDOW: list[Any] = [
+    round(value, 4)
+    for minute in range(1_051, 1_081)
+    for value in (
+        0.3 + 0.02 * (minute % 5),
+        math.sin(math.tau * minute / _DAY_MIN),
+        math.cos(math.tau * minute / _DAY_MIN),
+    )
+]
 Size = Annotated[int, Field(ge=0, le=2**31)]
 
 
@@ -70,13 +81,13 @@ class RequestOutput(BaseModel):
 
 
 class InferRequest(BaseModel):
-    """An inference request; without ``outputs``, all are returned."""
+    """An inference request; without ``outputs``, or if there are none in it, all are returned."""
 
     model_config = ConfigDict(
         extra="ignore",
         json_schema_extra={
             "examples": [
-                {"inputs": [{"name": "window", "datatype": FLOAT, "shape": [1, 30, 1], "data": [0.3] * 30}]},
+                {"inputs": [{"name": "window", "datatype": FLOAT, "shape": [1, 30, 3], "data": _EXAMPLE_WINDOW}]},
             ]
         },
     )
@@ -134,7 +145,7 @@ def parse_request(
     except JsonError as error:
         raise unusable(f"the body: not the JSON object of an inference request ({error})") from error
     tensors = _tensors(request.inputs, memoryview(body)[n_json:], inputs)
-    wanted = [RequestOutput(name=name) for name in outputs] if request.outputs is None else request.outputs
+    wanted = request.outputs or [RequestOutput(name=name) for name in outputs]
     binary = {}
     for output in wanted:
         if output.name not in outputs:
