@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 
 from gapcast.core import errors
 
@@ -48,6 +49,18 @@ def worker_error() -> Iterator[None]:
         if raised is None:
             raise
         raise raised from error
+
+
+@contextmanager
+def microseconds_required(folder: Path) -> Iterator[None]:
+    """Replace Spark's error for timestamps in nanoseconds in the Parquet of ``folder`` by one that has the fix."""
+    try:
+        yield
+    except AnalysisException as error:
+        if "TIMESTAMP(NANOS" not in str(error):
+            raise
+        fix = 'write them in µs, in pandas by to_parquet(…, coerce_timestamps="us")'
+        raise errors.SourceError(folder, f"holds times in nanoseconds, which Spark does not read: {fix}") from error
 
 
 def raised_in(trace: str) -> errors.GapcastError | None:

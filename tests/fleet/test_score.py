@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import StringType
 
-from gapcast.core.errors import ModelError, SettingsError
+from gapcast.core.errors import ModelError, SettingsError, SourceError
 from gapcast_fleet.connectors.sinks import to_files, to_kafka
 from gapcast_fleet.connectors.sources import FileFormat, _as_json, from_files
 from gapcast_fleet.failures import worker_error
@@ -91,6 +91,14 @@ def test_source_old_file_moved_in_later_is_read(spark: SparkSession, tmp_path: P
         assert sorted(row.device for row in spark.table("read").collect()) == ["new", "old"]
     finally:
         query.stop()
+
+
+def test_source_parquet_times_in_nanoseconds_are_rejected(spark: SparkSession, tmp_path: Path) -> None:
+    """As pandas writes them by default."""
+    times = pa.array([FIRST * 60 * 10**9], pa.timestamp("ns"))
+    pq.write_table(pa.table({"device": ["a"], "ts": times, "gap_kw": [1.0]}), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"holds times in nanoseconds, .* coerce_timestamps=\"us\""):
+        from_files(spark, tmp_path, "parquet", 1)
 
 
 def test_source_devices_that_are_numbers_become_texts(spark: SparkSession, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
 from gapcast.core.errors import SettingsError
-from gapcast_fleet.failures import worker_error
+from gapcast_fleet.failures import microseconds_required, worker_error
 
 FileFormat = Literal["json", "parquet"]
 _NEEDED = ("device", "gap_kw")
@@ -25,7 +25,8 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
 
     A line of JSON is ``{"device": …, "ts": …, "gap_kw": …}``, and so is a row of Parquet. Readings of one device are
     ordered by the modification time of their file, its name, and their position in it. Files of any age are read.
-    Raises :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns.
+    Raises :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns, and
+    :class:`~gapcast.core.errors.SourceError` if its times are in nanoseconds.
     """
     if not folder.is_dir():
         msg = f"--from {folder}: no such folder"
@@ -89,7 +90,7 @@ def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
     if next(folder.rglob("*.parquet"), None) is None:
         msg = f"--from {folder}: contains no .parquet file yet: one is needed to determine the columns"
         raise SettingsError(msg)
-    with worker_error():
+    with worker_error(), microseconds_required(folder):
         schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
     missing = [name for name in (*_NEEDED, "ts") if name not in schema.names]
     if missing:

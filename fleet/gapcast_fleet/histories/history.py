@@ -12,7 +12,6 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from pyspark import StorageLevel
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql import types as st
@@ -25,7 +24,7 @@ from gapcast.recordings.formats.clean_file import FILLED, TIME
 from gapcast.recordings.text.fields import MISSING, energy_problem, power_unit
 from gapcast.recordings.text.layout import Unit
 from gapcast.recordings.text.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
-from gapcast_fleet.failures import worker_error
+from gapcast_fleet.failures import microseconds_required, worker_error
 from gapcast_fleet.histories.footers import ColumnTypes, check_present, check_types, column_types
 from gapcast_fleet.histories.house_reader import MINUTES, HouseRules, house_reader
 from gapcast_fleet.histories.survey import HouseSurvey, lines
@@ -150,18 +149,13 @@ def read_history(  # noqa: PLR0913 - the last ones by keyword
 
 def _parquet(spark: SparkSession, folder: Path, files: Mapping[Path, ColumnTypes]) -> DataFrame:
     reader = spark.read.option("recursiveFileLookup", "true")
-    try:
+    with microseconds_required(folder):
         rows = reader.parquet(str(folder))
         if not _are_clean(rows.columns):
             return rows
         # Only those with filled minutes have a column for them, and Spark takes the columns of one file.
         check_types(files, sorted({name for types in files.values() for name in types}))
         return reader.option("mergeSchema", "true").parquet(str(folder))
-    except AnalysisException as error:
-        if "TIMESTAMP(NANOS" not in str(error):
-            raise
-        fix = 'write them in µs, in pandas by to_parquet(…, coerce_timestamps="us")'
-        raise SourceError(folder, f"holds times in nanoseconds, which Spark does not read: {fix}") from error
 
 
 def _are_clean(names: Sequence[str]) -> bool:
