@@ -145,13 +145,22 @@ def test_worker_with_other_models_is_rejected(task: WorkerTask) -> None:
     "changed",
     [
         {"forecast": {"blend": False}}, {"forecast": {"learn": False}}, {"forecast": {"calibrate": False}},
-        {"learning": {"forgetting": 0.9999}}, {"limits": {"min_kw": -5.0}},
+        {"learning": {"forgetting": 0.9999}}, {"limits": {"min_kw": -5.0}}, {"limits": {"max_kw": 20.0}},
         {"site": {"timezone": "Europe/Berlin"}},
     ],
 )  # fmt: skip
 def test_checkpoint_of_other_settings_of_learning_is_another(task: WorkerTask, changed: dict[str, Any]) -> None:
     other = fleet_settings(settings(**changed))
     assert identity_of(other, load_models(other)).unlike(read_identity(task.identity))
+
+
+def test_checkpoint_of_an_earlier_version_continues_with_any_highest_power() -> None:
+    """They do not have it."""
+    here = fleet_settings(settings(limits={"max_kw": 20.0}))
+    identity = identity_of(here, load_models(here))
+    earlier = json.loads(identity.text())
+    del earlier["learning"]["max_kw"]
+    assert identity.unlike(read_identity(json.dumps(earlier))) == ""
 
 
 def test_worker_of_another_horizon_is_rejected(task: WorkerTask) -> None:

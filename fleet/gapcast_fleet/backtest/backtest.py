@@ -28,6 +28,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.readings.reading import Limits
 from gapcast_fleet.backtest.groups import (
     OUTPUT,
     GroupOutlook,
@@ -125,8 +126,11 @@ def _begin(
 ) -> None:
     """Record what the results are of, or compare it with the record."""
     part, outlook = options.part, options.outlook
+    stored = json.loads(identity.text())
+    if stored["learning"]["max_kw"] == Limits().max_kw:  # so that results of earlier versions can be continued
+        del stored["learning"]["max_kw"]
     about = {
-        "identity": json.loads(identity.text()),
+        "identity": stored,
         "columns": history.form.document(),
         "part": {"start": part.start, "limit": part.limit, "score_from": part.score_from},
         "groups": [[(its.name, its.n_readings, its.n_refused, its.digest) for its in group] for group in groups],

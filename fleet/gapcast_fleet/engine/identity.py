@@ -16,13 +16,15 @@ VERSION = 2
 
 #: The field of the primary model in state files.
 _STORED_PRIMARY_MODEL = "speaking"
+#: Settings that checkpoints of earlier versions do not have.
+_LATER_SETTINGS = frozenset({"max_kw"})
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The models, by version and file hash, and the settings of online learning.
 
-    Two machines with the same identity give the same forecasts.
+    Two machines with the same identity, and the same version of gapcast, give the same forecasts.
     """
 
     version: int
@@ -38,8 +40,13 @@ class Identity:
         return json.dumps(fields, sort_keys=True)
 
     def unlike(self, other: Identity) -> str:
-        """Return a description of the differences to ``other``, "" if there are none; own values come first."""
+        """Return a description of the differences to ``other``, "" if there are none; own values come first.
+
+        Settings that earlier versions did not store are not compared if ``other`` lacks them.
+        """
         mine, others = asdict(self), asdict(other)
+        for name in _LATER_SETTINGS & mine["learning"].keys():
+            others["learning"].setdefault(name, mine["learning"][name])
         return "; ".join(
             f"{name.replace('_', ' ')}: {mine[name]} here, {others[name]} there"
             for name in mine
@@ -61,6 +68,7 @@ def identity_of(settings: Settings, models: Models) -> Identity:
             "forgetting": settings.learning.forgetting,
             "max_devices": settings.learning.max_devices,
             "min_kw": settings.limits.min_kw,
+            "max_kw": settings.limits.max_kw,
         }
         # Not that of the primary model itself, so that checkpoints of earlier versions can be continued.
         | ({"horizon_min": horizon_min} if horizon_min != models.primary.lead_times_min[-1] else {})
