@@ -22,7 +22,7 @@ from gapcast_fleet.engine.identity import VERSION, Identity, identity_of, read_i
 from gapcast_fleet.engine.worker import EngineCache, WorkerTask, decode, encode, models_of, new_engine
 from gapcast_fleet.failures import raised_in
 from gapcast_fleet.scoring.progress import line
-from gapcast_fleet.scoring.score import fleet_settings
+from gapcast_fleet.scoring.score import check_sources, fleet_settings, ignored_sections
 from tests.fleet.houses import FIRST, settings
 
 Message = tuple[str | None, str | bytes | None]
@@ -282,3 +282,19 @@ def test_fleet_settings_with_refit_are_rejected() -> None:
         fleet_settings(settings(learning={"refit": refit}))
     with pytest.raises(SettingsError, match=r'learning\.refit = true: gapcast-fleet does not refit: set it to "auto"'):
         fleet_settings(settings(learning={"refit": True}))
+
+
+def test_fleet_sources_are_rejected_for_readings_from_mqtt() -> None:
+    metered = settings(sources=[{"preset": "tasmota"}])
+    check_sources(metered, from_mqtt=False)
+    with pytest.raises(
+        SettingsError, match=r"\[\[sources\]\]: .* on topics.reading \(gap/\{device\}/reading\), and remove"
+    ):
+        check_sources(metered, from_mqtt=True)
+
+
+def test_fleet_ignored_sections_are_reported() -> None:
+    submeters = [{"of": "home", "name": "heat-pump", "preset": "number", "topic": "heat/power"}]
+    ignored = settings(demand={"limit_kw": 3.0}, submeters=submeters)
+    assert [line.partition(" ")[0] for line in ignored_sections(ignored)] == ["[demand]", "[[submeters]]"]
+    assert list(ignored_sections(settings())) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,24 @@ def fleet_settings(settings: Settings) -> Settings:
         site=settings.site,
         history=HistorySettings(minutes=0, max_devices=0),
     )
+
+
+def check_sources(settings: Settings, *, from_mqtt: bool) -> None:
+    """Raise :class:`SettingsError` if readings from MQTT need ``[[sources]]``, which the fleet does not read."""
+    if from_mqtt and settings.sources:
+        msg = (
+            "[[sources]]: gapcast-fleet does not read the meters' own messages: publish readings on topics.reading "
+            f"({settings.topics.reading}), and remove [[sources]] from its configuration"
+        )
+        raise SettingsError(msg)
+
+
+def ignored_sections(settings: Settings) -> Iterator[str]:
+    """Yield a line for each section of ``settings`` that a gateway uses and the fleet does not."""
+    if settings.demand.is_limited:
+        yield "[demand] has no effect: gapcast-fleet forecasts no demand"
+    if settings.submeters:
+        yield "[[submeters]] have no effect: gapcast-fleet does not read them"
 
 
 def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> StreamingQuery:
