@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_score_reads_a_folder_once_and_logs_each_micro_batch(tmp_path: Path) -> 
     result = run("score", *arguments, "--buckets", 2)
     assert result.exit_code == 0, result.output
     assert "batch 0: " in result.output
+    assert stat.filemode((tmp_path / "out").stat().st_mode) == "drwx------"
     assert furthest(of_the_fleet(tmp_path / "out"), of_the_edge(tmp_path / "edge", houses)) <= 1e-5
     other = run("score", *arguments, "--set", "forecast.learn=false")
     assert (other.exit_code, "was created with other models or settings" in other.output) == (2, True)

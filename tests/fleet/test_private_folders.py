@@ -11,6 +11,7 @@ import pytest
 
 from gapcast_fleet.buckets.handover import Handover
 from gapcast_fleet.connectors.mqtt_spool import Message, Spool
+from gapcast_fleet.histories.distribution import begin_or_resume
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,11 @@ def test_handover_without_a_umask_is_private(tmp_path: Path) -> None:
 def test_spool_without_a_umask_is_private(tmp_path: Path) -> None:
     Spool(tmp_path / "sources" / "0").write([Message("home", b"1.5", 7, False)])
     assert modes_of(tmp_path / "sources") == {"drwx------", "-rw-------"}
+
+
+def test_results_folder_that_is_new_is_private(tmp_path: Path) -> None:
+    for name in ("new", "shared"):
+        (tmp_path / "shared").mkdir(exist_ok=True)
+        begin_or_resume(tmp_path / name / "about.json", {}, "--results")
+    modes = [stat.filemode((tmp_path / name).stat().st_mode) for name in ("new", "shared")]
+    assert modes == ["drwx------", "drwxrwxrwx"]

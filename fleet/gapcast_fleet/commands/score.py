@@ -90,6 +90,7 @@ def score(
     **of_source: Any,
 ) -> None:
     """Forecast the readings of many meters in micro-batches; resume from the checkpoint."""
+    from gapcast.private_files import make_private_folder
     from gapcast_fleet.buckets.checkpoints import lock_checkpoint
     from gapcast_fleet.connectors.mqtt_sink import to_mqtt
     from gapcast_fleet.connectors.mqtt_source import from_mqtt
@@ -118,6 +119,8 @@ def score(
     with lock_checkpoint(checkpoint):
         if target not in {"mqtt", "kafka"}:
             check_output(Path(target), checkpoint)
+            if ":" not in target:  # no address of another file system, as hdfs:/
+                make_private_folder(Path(target))
         spark = session("gapcast-fleet score", conf)
         if source == "kafka":
             readings = from_kafka(spark, kafka_options)

@@ -15,6 +15,7 @@ from pyspark.sql import functions as sf
 from tqdm import tqdm
 
 from gapcast.core.errors import SettingsError
+from gapcast.private_files import make_private_folder
 from gapcast_fleet.failures import worker_error
 from gapcast_fleet.files import write_atomically
 
@@ -79,10 +80,10 @@ def group_readings(
 def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
     """Record ``about`` at ``path``; raise :class:`SettingsError` if the folder was made from something else.
 
-    ``option`` names the folder in the error message.
+    A new folder is private. ``option`` names the folder in the error message.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         write_atomically(path, json.dumps(about).encode())
         return
     stored, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(about))
