@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from gapcast.commands.addon import addon
 from gapcast.commands.backtest import backtest
@@ -153,6 +154,12 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
     help="Start with the first reading from this time on (in --timezone without an offset).",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
+@click.option(
+    "--now",
+    "is_present",
+    is_flag=True,
+    help="Move the file's times to the present: past readings at once, then one a minute.",
+)
 @FILE_OPTIONS
 @submeter_options("Publish")
 def replay(
@@ -161,6 +168,7 @@ def replay(
     speed: float | None,
     start: str | None,
     limit: int | None,
+    is_present: bool,
     submeters: bool,
     submeter_columns: tuple[str, ...],
     config: Path | None,
@@ -174,6 +182,9 @@ def replay(
     Submeters are published on the topics of the configured [[submeters]], or on the topic of the readings with the
     submeter's name added: gap/home/reading/kettle.
     """
+    if is_present and click.get_current_context().get_parameter_source("speed") is ParameterSource.COMMANDLINE:
+        msg = "--now publishes past readings at once, and one a minute from then on: leave out --speed"
+        raise click.UsageError(msg)
     from gapcast.app.broker.broker import transport_of
     from gapcast.backtest.inputs.houses import FilePart
     from gapcast.commands.replay import ReplaySource, replay_file
@@ -185,7 +196,7 @@ def replay(
     transport = transport_of(settings.mqtt)
     form, zone = read_format(of_file, settings)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
-    source = ReplaySource(file or sample_path(), form, FilePart(start, limit, zone=zone))
+    source = ReplaySource(file or sample_path(), form, FilePart(start, limit, zone=zone), is_present)
     n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=show_file)
     click.echo(f"{n_published} readings published as {device}")
 

@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +243,22 @@ def test_replay_starts_at_the_given_time(invoke: Invoke, settings_of: SettingsOf
         assert peer.wait_for("gap/replay/reading", 2)[1].document["ts"] == f"{day}T12:00:00Z"
 
 
+def test_replay_to_the_present_publishes_past_readings_at_once(
+    start: Start, settings_of: SettingsOf, broker: Broker
+) -> None:
+    """Half of so short a file is over; the other half is published when it is over."""
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gap/+/reading")
+        command = start("replay", "--now", "--limit", 60, *settings_of(broker.port))
+        sent = peer.wait_for("gap/replay/reading", 30)
+        command.signal(signal.SIGTERM)
+        assert command.wait() == 0
+    minutes = [round(datetime.fromisoformat(one.document["ts"]).timestamp()) // 60 for one in sent]
+    assert minutes == list(range(minutes[0], minutes[0] + len(sent)))
+    assert 0 < time.time() / 60 - minutes[-1] < 60
+    assert "to now at once, then one a minute until" in command.err
+
+
 def test_replay_reads_any_csv_by_its_columns(
     invoke: Invoke, settings_of: SettingsOf, broker: Broker, tmp_path: Path
 ) -> None:
@@ -266,6 +284,7 @@ BAD_REPLAYS: dict[str, tuple[tuple[str, ...], str]] = {
     "no such column": ((str(sample_path()), "--time-column", "when", "--value-column", "W"), "no column 'when'"),
     "a name that names no device": ((str(sample_path()), "--device", "my house"), "--device: 'my house'"),
     "a start that is no time": ((str(sample_path()), "--start", "noon"), "--start 'noon'"),
+    "a speed and the present": ((str(sample_path()), "--now", "--speed", "2"), "leave out --speed"),
     "a speed of nothing": ((str(sample_path()), "--speed", "0"), "--speed"),
 }
 

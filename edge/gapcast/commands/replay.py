@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from threading import Event
 
@@ -15,16 +16,18 @@ from gapcast.app.broker.broker import sources_of
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
+from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import measured_name
-from gapcast.core.time_grid import MINUTE_MS
+from gapcast.core.time_grid import DAY_MIN, MINUTE_MS, local_label
 from gapcast.mqtt.connection.transport import Transport
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.recordings.text.layout import FileFormat
+from gapcast.replay.present_time import replay_to_present, shift_to_present
 from gapcast.replay.publisher import MeterPublisher, payload_of, submeter_topics
 from gapcast.replay.publisher import replay as publish_paced
 
@@ -34,11 +37,12 @@ _LONG_MIN = 90
 
 @dataclass(frozen=True, slots=True)
 class ReplaySource:
-    """The file of a replay, how it is read, and the part of it."""
+    """The file of a replay, how it is read, and the part of it; ``is_present``: moved to the present."""
 
     file: Path
     form: FileFormat
     part: FilePart
+    is_present: bool = False
 
 
 def replay_file(
@@ -64,6 +68,9 @@ def replay_file(
     limits, part = settings.reading_limits, source.part
     recording = read_recording(source.file, source.form, limits, progress=sys.stderr.isatty())
     minutes = minutes_of(recording, part)
+    now_minute = int(time.time()) // 60
+    shift_min = shift_to_present(*minutes.bounds, now_minute) if source.is_present else 0
+    minutes = minutes.shifted(shift_min)
     mqtt = settings.mqtt
     password = mqtt.password.get_secret_value() if mqtt.password else None
     account = None if mqtt.username is None else (mqtt.username, password)
@@ -77,15 +84,20 @@ def replay_file(
     with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport, keys) as meter:
         for line in recording.lines(part.zone):
             show(line)
-        show(f"publishing on {topic} {_pace(len(minutes), speed)}")
-        if speed is None:
+        if source.is_present:
+            show(f"publishing on {topic}, {_present_pace(minutes.bounds, shift_min, part.zone)}")
+        else:
+            show(f"publishing on {topic} {_pace(len(minutes), speed)}")
+        if speed is None or source.is_present:
             meter.follow(answers)
         # disable=None: show the bar on a terminal only; in a log it would be one line per reading.
         shown = tqdm(minutes, total=part.limit, unit=" readings", desc=device, disable=None)
 
         def publish(minute: Minute) -> None:
-            meter.publish(minute, recording.submeters_kw(minute.minute))
+            meter.publish(minute, recording.submeters_kw(minute.minute - shift_min))
 
+        if source.is_present:
+            return replay_to_present(shown, publish, stopping)
         return publish_paced(shown, publish, speed, stopping)
 
 
@@ -103,6 +115,19 @@ def _pace(n_minutes: int, speed: float | None) -> str:
     hint = " (--speed max: as fast as possible)"
     duration = f"{took_min / 60:.1f} hours{hint}" if took_min >= _LONG_MIN else f"{max(took_min, 1):.0f} min"
     return f"at {speed:g} times real time: about {duration}"
+
+
+def _present_pace(bounds: tuple[int, int], shift_min: int, zone: tzinfo) -> str:
+    """Return which minutes are published when, for minutes between ``bounds`` that were moved by ``shift_min``.
+
+    >>> from datetime import UTC
+    >>> _present_pace((29_892_960, 29_899_000), 1_440, UTC)
+    '1 day later than in the file: from 2026-11-02 00:00 to now at once, then one a minute until 2026-11-06 04:40 (UTC)'
+    """
+    days = shift_min / DAY_MIN
+    moved = counted(int(days), "day") if days.is_integer() else counted(shift_min, "minute")
+    first, last = (local_label(minute, zone) for minute in bounds)
+    return f"{moved} later than in the file: from {first} to now at once, then one a minute until {last} ({zone})"
 
 
 def unread_warning(settings: Settings, topic: str) -> str:

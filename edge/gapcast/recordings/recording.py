@@ -70,6 +70,17 @@ class RecordingMinutes(Iterator[Minute]):
         part = slice(self._at, None if n is None else self._at + n)
         return RecordingMinutes(minutes[part], gap_kw[part], is_filled[part])
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first and the last minute to come; there must be one."""
+        minutes = self._columns[0]
+        return int(minutes[self._at]), int(minutes[-1])
+
+    def shifted(self, n_min: int) -> RecordingMinutes:
+        """Return the minutes to come, ``n_min`` minutes later."""
+        minutes, gap_kw, is_filled = self._columns
+        return RecordingMinutes(minutes[self._at :] + n_min, gap_kw[self._at :], is_filled[self._at :])
+
     def take(self, n: int) -> tuple[I64, F64, NDArray[np.bool_]]:
         """Return the next ``n`` minutes at most, their power and whether they are filled, and go on behind them."""
         first, self._at = self._at, min(self._at + n, len(self._columns[0]))
