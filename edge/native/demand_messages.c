@@ -17,7 +17,6 @@
 #define LOWEST_W 1.0
 #define N_MESSAGES 3
 #define N_LIMIT_SOURCES 4
-#define REPLAY_MIN 1440.0
 #define S_PER_MIN 60
 
 /* What a slot of the document is: the device's name, a whole number, a number, one that may be missing, one that is not
@@ -184,7 +183,7 @@ EXPORT int64_t gapcast_demand_messages_bytes(void) { return (int64_t)sizeof(stru
 
 /* Writes the documents of n demands, or the packets of their messages; returns the number of bytes, or -1.
 
-   The numbers of a demand that is no longer valid are not sent, unless it is of a replay. */
+   The numbers of a demand that is no longer valid are not sent. */
 EXPORT int64_t gapcast_demand_messages(const struct demand_messages *all, int64_t n)
 {
     struct writer writer = {all->out, all->out + all->capacity};
@@ -198,8 +197,7 @@ EXPORT int64_t gapcast_demand_messages(const struct demand_messages *all, int64_
             return -1;
         const double until = min_of(demand[FIRST_WINDOW + ENDS], demand[OBSERVED] + VALID_MIN);
         const struct message message = {all, demand, name, zero - name, until, until - now_min};
-        const int is_late = message.left_min <= 0.0 && message.left_min >= -REPLAY_MIN;
-        const int64_t n_messages = all->head && !is_late ? N_MESSAGES : 1;
+        const int64_t n_messages = all->head && message.left_min > 0.0 ? N_MESSAGES : 1;
         int64_t *bounds = all->bounds + entry * 2 * N_MESSAGES;
         memset(bounds, 0, sizeof(int64_t) * 2 * N_MESSAGES);
         for (int64_t which = 0; which < n_messages; which++)

@@ -11,8 +11,9 @@ import pytest
 
 from gapcast.core.time_grid import minute_label
 from tests.integration.conftest import Connect, StartGateway
-from tests.integration.test_stream import FIRST, power, reading
+from tests.integration.test_stream import power, reading
 from tests.support.brokers import MosquittoBroker
+from tests.support.clocks import coming_minute
 from tests.support.gateways import GATEWAY, REJECTED, Gateway
 from tests.support.models import models_with_outlook
 from tests.support.peers import Peer
@@ -22,6 +23,8 @@ IN, DEMAND, HEADROOM_W = "gap/home/reading", "gap/home/demand", "gap/home/headro
 LIMIT, PEAK = "gap/home/demand/limit", "gap/home/demand/month_peak"
 REQUEST, ANSWER = f"gapcast/{GATEWAY}/headroom", f"gapcast/{GATEWAY}/answer/here"
 RUNNING, REGISTER_PEAK = "p1/home/running", "p1/home/peak"
+#: The first minute of the readings.
+FIRST = coming_minute(60)
 
 
 class House:
@@ -119,7 +122,7 @@ def test_bad_changes_are_rejected_and_the_stream_continues(house: House) -> None
 def test_registers_of_the_meter_are_used(house: House) -> None:
     computed = house.send(18)[-1]
     house.peer.publish(REGISTER_PEAK, b"3.456")
-    house.peer.publish(RUNNING, b"0.1")  # by the gateway's clock it came years after the readings
+    house.peer.publish(RUNNING, b"0.1")  # by the gateway's clock it came before the window
     demand = house.send(1)[-1]
     assert computed["month_peak_kw"] != demand["month_peak_kw"] == 3.456
     assert demand["so_far_kw"] == pytest.approx(sum(power(15 + i) for i in range(4)) / 4)

@@ -18,6 +18,7 @@ from gapcast.service.reports.score_reports import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
+from tests.support.clocks import coming_minute
 from tests.support.gateways import GATEWAY, REJECTED, STATUS
 from tests.support.models import models_with_outlook
 from tests.support.optional_tools import ROOT
@@ -66,7 +67,7 @@ def peers(guarded: MosquittoBroker, stack: ExitStack) -> dict[str, Peer]:
 def test_rights_documented_are_sufficient(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway, tmp_path: Path
 ) -> None:
-    reader, meter = peers["reader"], peers["home"]
+    reader, meter, first = peers["reader"], peers["home"], coming_minute(60)
     of_devices = ("forecast", "outlook", "demand", "headroom_w", "availability", "scores")
     for topic in (*(f"gap/+/{one}" for one in of_devices), STATUS, REJECTED, EVENTS):
         reader.subscribe(topic)
@@ -74,7 +75,7 @@ def test_rights_documented_are_sufficient(
         with_demand = models_with_outlook(tmp_path / "models") | {"demand": {"limit_kw": 2.5}}
         gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True}, **with_demand)
         for i in range(7):  # the first forecast's minute is the seventh
-            meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
+            meter.publish("gap/home/reading", reading(first + i, 1.0))
         meter.publish("gap/home/reading", "nonsense")
         assert reader.wait_for("gap/home/forecast")[0].document["device"] == "home"
         assert reader.wait_for("gap/home/outlook")[0].document["lead_min"][-1] == 60

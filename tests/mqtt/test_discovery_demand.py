@@ -11,7 +11,6 @@ from gapcast.app.broker.demand import demand_check_of, demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.models.predictor import ModelIdentity
-from gapcast.core.time_grid import DAY_MIN
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.discovery.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics, discovery_payload
@@ -88,8 +87,8 @@ def test_demand_limit_below_the_lowest_one_keeps_the_state() -> None:
 def test_demand_of_a_late_reading_is_unknown(name: str) -> None:
     """As its numbers, which are not published; a real Home Assistant evaluates the template in its own tests."""
     template = dict(demand_components("gapcast_home", TOPICS))[name]["val_tpl"]
-    late_s = "as_timestamp(value_json.issued_at) - as_timestamp(value_json.valid_until)"
-    assert template.startswith(f"{{{{ none if 0 <= {late_s} <= {DAY_MIN * 60} else (")
+    is_late = "as_timestamp(value_json.issued_at) >= as_timestamp(value_json.valid_until)"
+    assert template.startswith(f"{{{{ none if {is_late} else (")
     assert template.endswith(") }}")
 
 

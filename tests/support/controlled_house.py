@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.config.settings import Settings
-from gapcast.core.time_grid import minute_label
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from tests.support.brokers import MosquittoBroker
+from tests.support.clocks import coming_minute
 from tests.support.demand_house import CHANGE_S, N_TRIES, SHED, TRY_S, home_assistant_with_blueprints
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.home_assistant import HomeAssistant
 from tests.support.peers import Peer
 from tests.support.waiting import wait_until
 
-#: A window starts here.
-_START_MINUTE = 21_476_160
 WINDOW_MIN, LIMIT_KW = 15, 3.0
 HEATER, HEATER_KW, MARGIN_W = "input_boolean.heater", 1.5, 200
 #: Minutes in which the house has its base load and the heater, before the automation is created.
@@ -31,7 +30,7 @@ class HeatedHouse:
 
     def __init__(self, home: HomeAssistant, peer: Peer) -> None:
         self.home, self.peer = home, peer
-        self.start = _START_MINUTE
+        self.start = coming_minute(DAY_MIN)
         self.powers_kw: list[float] = []
         self.heater: list[bool] = []
         peer.subscribe("gap/home/demand")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.integration.test_stream import FIRST, reading
+from tests.integration.test_stream import reading
+from tests.support.clocks import coming_minute
 from tests.support.peers import Peer
 from tests.support.waiting import wait_until
 
@@ -17,6 +18,7 @@ class MeteredHouse:
 
     def __init__(self, peer: Peer, name: str = "home") -> None:
         self._peer, self._name, self._n_minutes, self._n_numbers = peer, name, 0, 0
+        self._first_minute = coming_minute(60)
         for topic in ("headroom_w", "max_power_w", "demand"):
             peer.subscribe(f"gap/{name}/{topic}")
         self._send(0.3)  # the first has no forecast, and no demand
@@ -24,7 +26,7 @@ class MeteredHouse:
     @property
     def next_minute(self) -> int:
         """The minute of the next reading, since the epoch."""
-        return FIRST + self._n_minutes
+        return self._first_minute + self._n_minutes
 
     def _send(self, power_kw: float) -> None:
         self._peer.send(f"gap/{self._name}/reading", reading(self.next_minute, power_kw))

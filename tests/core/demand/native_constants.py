@@ -104,7 +104,6 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_messages.c", "LOWEST_W"): max_power.LOWEST_W,
     ("demand_messages.c", "N_MESSAGES"): demand_messages.N_MESSAGES,
     ("demand_messages.c", "N_LIMIT_SOURCES"): len(demand_form.SOURCE_NAMES),
-    ("demand_messages.c", "REPLAY_MIN"): demand.REPLAY_MIN,
     ("demand_times.h", "MINUTE_MS"): MINUTE_MS,
     ("demand_messages.c", "S_PER_MIN"): demand_publisher._S_PER_MIN,
     ("demand_times.c", "MAX_DAY"): (date.max - date(1970, 1, 1)).days,

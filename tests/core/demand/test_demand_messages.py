@@ -12,7 +12,7 @@ from gapcast.core.demand.documents.demand_form import DemandSlot, demand_form
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.demand.documents.demand_messages import DemandMessages, DemandPackets
 from gapcast.core.demand.documents.max_power import headrooms_w, max_powers_w
-from gapcast.core.time_grid import DAY_MIN, MINUTE_MS, minute_label
+from gapcast.core.time_grid import MINUTE_MS, minute_label
 from gapcast.mqtt.packets.frames import PUBLISH, RETAIN, encode_properties, encode_publish
 from tests.core.demand.test_demand_json import demands_of, one_row, rows
 from tests.support.examples import examples
@@ -43,7 +43,7 @@ def written(writer: DemandMessages, demands: Demands, ids: list[int], *, has_pro
 
 def is_late(demands: Demands) -> list[bool]:
     now_min = demands.issued_at_ms / MINUTE_MS
-    return [-DAY_MIN <= until - now_min <= 0 for until in demands.valid_until_minutes.tolist()]
+    return [until - now_min <= 0 for until in demands.valid_until_minutes.tolist()]
 
 
 def payloads_of(demands: Demands) -> list[bytes]:

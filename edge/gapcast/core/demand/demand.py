@@ -11,12 +11,9 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.window_demands import WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
 from gapcast.core.models.predictor import ModelIdentity
-from gapcast.core.time_grid import DAY_MIN
 
 #: A demand is valid for this long after its newest reading, minutes, and not beyond the end of the running window.
 VALID_MIN = 5
-#: One that was no longer valid by more than this when it was issued is of a replay, not of a late reading.
-REPLAY_MIN = DAY_MIN
 _N: Final = len(WINDOW_COLUMNS)
 #: Columns of a demand: minute and time of issue (ms), those of both windows, and :data:`OTHERS`.
 OBSERVED, ISSUED, FIRST = 0, 1, 2
@@ -35,12 +32,12 @@ NAMES: Final = ("observed", "issued", *WINDOW_COLUMNS, *WINDOW_COLUMNS, *OTHERS)
 def is_late(left_min: float) -> bool:
     """Return whether a demand that was valid for ``left_min`` minutes when it was issued is of a late reading.
 
-    Its numbers are of a time that is over, and must not be used. Those of a replay may be, until they expire.
+    Its numbers are of a time that is over, and must not be used. Those of a replay of old readings are always late.
 
     >>> is_late(0.5), is_late(0.0), is_late(-30.0), is_late(-2_000.0)
-    (False, True, True, False)
+    (False, True, True, True)
     """
-    return -REPLAY_MIN <= left_min <= 0
+    return left_min <= 0
 
 
 @dataclass(frozen=True, slots=True)

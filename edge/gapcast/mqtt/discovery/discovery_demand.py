@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.demand.demand import REPLAY_MIN, VALID_MIN
+from gapcast.core.demand.demand import VALID_MIN
 
 #: A demand is valid until some minutes after the start of its newest minute, which is over when it arrives.
 _EXPIRE_S = (VALID_MIN - 1) * 60
@@ -94,10 +94,10 @@ def _peak_template() -> str:
 def _valid_template(expression: str) -> str:
     """Return the template of ``expression``, which is unknown if the demand was no longer valid when it was made.
 
-    It then is of a late reading, and its numbers are not published either; those of a replay are.
+    It then is of a late reading, and its numbers are not published either.
     """
-    late_s = "as_timestamp(value_json.issued_at) - as_timestamp(value_json.valid_until)"
-    return f"{{{{ none if 0 <= {late_s} <= {REPLAY_MIN * 60} else ({expression}) }}}}"
+    is_late = "as_timestamp(value_json.issued_at) >= as_timestamp(value_json.valid_until)"
+    return f"{{{{ none if {is_late} else ({expression}) }}}}"
 
 
 def _limit_template() -> str:

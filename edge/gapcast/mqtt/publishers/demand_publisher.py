@@ -46,7 +46,7 @@ class DemandPublisher:
         Nothing is sent while the broker is disconnected or confirms no messages: demands must not take the place of
         forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained,
         and dropped if they expire before the broker confirms them and they would be sent again.
-        Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.
+        Those of a late reading, whose demand is no longer valid, are not sent either.
         """
         session = self._session
         if not session.is_open or session.is_backlogged:

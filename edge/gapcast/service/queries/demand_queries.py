@@ -124,6 +124,6 @@ def _problem_with(demand: Demand) -> str:
         return f"was received at {made} by a clock that was ahead of the current time: {until}"
     if age_min > VALID_MIN:
         return f"was received {age_min:.0f} minutes ago, but a demand is valid for {VALID_MIN} minutes: {until}"
-    if 0 < left_min < age_min - _OVERDUE_MIN:  # not of a replay
+    if left_min < age_min - _OVERDUE_MIN:
         return f"was measured at {of}; its demand was valid until {minute_label(demand.valid_until_minute)}: {until}"
     return ""
