@@ -61,15 +61,40 @@ def test_model_install_list_and_remove(invoke: Invoke, download: Path, tmp_path:
     assert not place.exists()
 
 
-@pytest.mark.parametrize("key", ["forecast.experts", "outlook.model"])
+@pytest.mark.parametrize("key", ["forecast.experts", "forecast.model", "outlook.model"])
 def test_model_that_the_configuration_names_is_not_removed(invoke: Invoke, tmp_path: Path, key: str) -> None:
     copy = ModelCopy(tmp_path / "copy", "linear")
     copy.alter_card(lambda card: card.update(name="mine"))
     assert invoke("models", "install", copy.folder).wait() == 0
     removing = invoke("models", "remove", "mine", "--set", f"{key}=mine")
     assert removing.wait() == 3
-    assert f"mine is named by {key}, and gapcast does not start without it" in removing.err
+    assert f"mine is required by {key}: remove it from that key first" in removing.err
     assert invoke("models", "remove", "mine").wait() == 0
+
+
+def test_default_model_can_be_changed_back_and_removed(invoke: Invoke, tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "copy", "linear")
+    copy.alter_card(lambda card: card.update(name="mine"))
+
+    def primary() -> str:
+        listing = invoke("models")
+        assert listing.wait() == 0
+        return next(line.split()[1] for line in listing.out.splitlines() if line.startswith("* "))
+
+    assert invoke("models", "install", copy.folder, "--default").wait() == 0
+    assert primary() == "mine"
+    changing = invoke("models", "default", "lstm")
+    assert (changing.wait(), changing.out) == (0, "lstm is the default model\n")
+    assert primary() == "lstm"
+    changing = invoke("models", "default", "mine", "--set", "forecast.model=linear")
+    assert changing.wait() == 0
+    assert changing.out == "mine is the default model; forecast.model selects linear, which remains the primary model\n"
+    unknown = invoke("models", "default", "oracle")
+    assert unknown.wait() == 3
+    assert "there is no model 'oracle'" in unknown.err
+    removing = invoke("models", "remove", "mine")
+    assert (removing.wait(), removing.out) == (0, f"mine removed; the default model is {default_name()}\n")
+    assert primary() == default_name()
 
 
 def test_model_install_into_a_given_folder(invoke: Invoke, download: Path, tmp_path: Path) -> None:
@@ -109,7 +134,7 @@ def test_model_install_errors_are_one_sentence(invoke: Invoke, download: Path, t
     else:
         assert invoke("models", "install", download, "--models", tmp_path / "own").wait() == 0
         command = invoke("models", "remove", default_name(), "--models", tmp_path / "own")
-        problem = f"{default_name()} is the primary model: make another the default"
+        problem = f"{default_name()} is the default model: make another one the default"
     assert command.wait() == 3
     assert command.err.startswith("gapcast: ")
     assert problem in command.err

@@ -15,7 +15,7 @@ import pytest
 
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card_types import MAX_MODEL_BYTES
-from gapcast.predictors.installation.install import _replace_model, install, remove
+from gapcast.predictors.installation.install import _replace_model, install, make_default, remove
 from gapcast.predictors.models_folder.library import Library
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.trials.admission import Admission
@@ -276,30 +276,62 @@ def test_install_read_only_folder_is_named_with_a_fix(newer: ModelCopy) -> None:
 
 def test_remove_uncovers_the_model_beneath(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
-    assert remove("linear", library, "linear"), "the shipped one can be the default"
+    assert remove("linear", library), "the shipped one can be the default"
     assert library.models()["linear"] == library.folders[0] / "linear"
     assert names_in(library.own) == []
 
 
 def test_remove_rejects_models_of_the_configuration(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
-    assert remove("linear", library, "lstm-5-3", {"linear": "forecast.experts"}), "the bundled one remains"
+    assert remove("linear", library, {"linear": "forecast.experts"}), "the bundled one remains"
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION)
     with pytest.raises(ModelError, match=r"mine is required by forecast\.experts: remove it from that key first"):
-        remove("mine", library, "linear", {"mine": "forecast.experts"})
-    assert not remove("mine", library, "linear", {"linear": "forecast.experts"})
+        remove("mine", library, {"mine": "forecast.experts"})
+    assert not remove("mine", library, {"linear": "forecast.experts"})
 
 
-def test_remove_rejects_default_and_shipped_models(library: Library, newer: ModelCopy) -> None:
+def test_remove_rejects_shipped_and_unknown_models(library: Library, newer: ModelCopy) -> None:
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION)
-    with pytest.raises(ModelError, match="mine is the primary model: make another"):
-        remove("mine", library, "mine")
     with pytest.raises(ModelError, match="'lstm-5-3' comes with gapcast and cannot be removed"):
-        remove("lstm-5-3", library, "linear")
+        remove("lstm-5-3", library)
     for name in ("other", "../shipped/linear", ""):
         with pytest.raises(ModelError, match=r"is not installed in .*; available models: linear, lstm-5-3, mine"):
-            remove(name, library, "linear")
-    assert not remove("mine", library, "linear")
+            remove(name, library)
+    assert not remove("mine", library)
     assert "mine" not in library.models()
+
+
+@pytest.mark.parametrize("optional", [[], ["mine"]])
+def test_remove_default_restores_the_bundled_default(library: Library, newer: ModelCopy, optional: list[str]) -> None:
+    newer.alter_card(lambda card: card.update(name="mine"))
+    install(newer.folder, library, ADMISSION, default=True)
+    registry = library.own / "registry.json"
+    registry.write_text(json.dumps({"default": "mine", "optional": optional}), encoding="utf-8")
+    assert library.default() == "mine"
+    assert not remove("mine", library)
+    assert library.default() == Library(library.folders[:1]).default()
+    assert json.loads(registry.read_text(encoding="utf-8")).get("optional", []) == optional
+
+
+def test_remove_default_of_a_single_folder_is_rejected(newer: ModelCopy, tmp_path: Path) -> None:
+    library = Library((tmp_path / "own",))
+    install(newer.folder, library, ADMISSION)
+    with pytest.raises(ModelError, match="linear is the default model: make another one the default"):
+        remove("linear", library)
+    newer.alter_card(lambda card: card.update(name="mine"))
+    install(newer.folder, library, ADMISSION)
+    make_default("mine", library)
+    assert library.default() == "mine"
+    assert not remove("linear", library)
+
+
+def test_make_default_takes_bundled_models(library: Library, newer: ModelCopy) -> None:
+    newer.alter_card(lambda card: card.update(name="mine"))
+    install(newer.folder, library, ADMISSION, default=True)
+    make_default("lstm-5-3", library)
+    assert library.default() == "lstm-5-3"
+    with pytest.raises(ModelError, match=r"there is no model 'oracle' in .*; there are: linear, lstm-5-3, mine"):
+        make_default("oracle", library)
+    assert library.default() == "lstm-5-3"

@@ -78,12 +78,12 @@ def _library_options(command: Any) -> Any:
 
 
 def _settings_of_library(
-    ctx: click.Context, config: Path | None, assignments: tuple[str, ...], folder: Path | None
+    ctx: click.Context, config: Path | None, assignments: tuple[str, ...], folder: Path | None, *further: str
 ) -> Settings:
-    """Return the settings from the options before and after the name of a sub-command of ``models``."""
+    """Return the settings from the options before and after a sub-command of ``models``, and from ``further`` ones."""
     config_before, assignments_before = ctx.obj
     named = () if folder is None else (f"models.path={folder.absolute()}",)
-    return read_settings(config or config_before, (*assignments_before, *assignments, *named))
+    return read_settings(config or config_before, (*assignments_before, *assignments, *named, *further))
 
 
 @models.command(short_help="Self-test and install a model.")
@@ -113,6 +113,30 @@ def install(
     click.echo(f"{card.name}, version {card.version}, passed its self-test and is installed in {place}")
 
 
+@models.command(short_help="Make a model the primary one.")
+@_library_options
+@click.argument("name")
+@click.pass_context
+def default(
+    ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
+) -> None:
+    """Make the model NAME, installed or bundled, the primary one, unless forecast.model selects another.
+
+    All models are self-tested with it first; a running gapcast loads it.
+    """
+    from gapcast.app.models.models import library_of, load_models
+    from gapcast.observability.logs import configure_logs
+    from gapcast.predictors.installation.install import make_default
+
+    configure_logs("auto", "warning")
+    settings = _settings_of_library(ctx, config, assignments, folder)
+    load_models(_settings_of_library(ctx, config, assignments, folder, f"forecast.model={name}"))
+    make_default(name, library_of(settings, os.environ))
+    selected = settings.forecast.model
+    stays = "" if selected in {None, name} else f"; forecast.model selects {selected}, which remains the primary model"
+    click.echo(f"{name} is the default model{stays}")
+
+
 @models.command(short_help="Remove an installed model.")
 @_library_options
 @click.argument("name")
@@ -120,14 +144,20 @@ def install(
 def remove(
     ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
 ) -> None:
-    """Remove the installed model NAME; a bundled model of the same name becomes active again."""
+    """Remove the installed model NAME; a bundled model of the same name becomes active again.
+
+    If NAME was the default, the bundled default is the primary model again.
+    """
     from gapcast.app.models.models import library_of
     from gapcast.predictors.installation.install import remove as remove_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library = library_of(settings, os.environ)
     named = dict.fromkeys(settings.forecast.experts or (), "forecast.experts")
+    if settings.forecast.model is not None:
+        named[settings.forecast.model] = "forecast.model"
     if settings.outlook.is_model_required:
         named[settings.outlook.model] = "outlook.model"
-    remains = remove_model(name, library, settings.forecast.model or library.default(), named)
-    click.echo(f"{name} removed" + (f"; the bundled {name} is active again" if remains else ""))
+    remains = remove_model(name, library, named)
+    default_now = "" if remains or settings.forecast.model else f"; the default model is {library.default()}"
+    click.echo(f"{name} removed" + (f"; the bundled {name} is active again" if remains else default_now))

@@ -42,20 +42,31 @@ def install(
         _replace_model(staged, own / card.name, staging)
         chown_to_owner_of(own, own / card.name)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
-            write_private(staging / REGISTRY_FILE, _registry_with_default(own, card.name))
-            (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
-            chown_to_owner_of(own, own / REGISTRY_FILE)
+            _write_default(own, card.name, staging)
         sync_folder(own)
     return card
 
 
-def _registry_with_default(own: Path, name: str) -> bytes:
-    """Return the registry of the folder ``own`` with the model ``name`` as its default; a new one if it has none."""
+def make_default(name: str, library: Library) -> None:
+    """Make the model ``name``, installed or bundled, the default of ``library``; raise :class:`ModelError`."""
+    if name not in (models := library.models()):
+        msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(models)) or 'none'}"
+        raise ModelError(msg)
+    own = library.own
+    with _staging(own) as staging:
+        _write_default(own, name, staging)
+        sync_folder(own)
+
+
+def _write_default(own: Path, name: str, staging: Path) -> None:
+    """Make the model ``name`` the default of the folder ``own``, in its registry or in a new one."""
     optional: tuple[str, ...] = ()
     with suppress(ModelError):  # missing, or invalid and replaced
         optional = read_registry(own).optional
     document = {"default": name} | ({"optional": optional} if optional else {})
-    return f"{json.dumps(document)}\n".encode()
+    write_private(staging / REGISTRY_FILE, f"{json.dumps(document)}\n".encode())
+    (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
+    chown_to_owner_of(own, own / REGISTRY_FILE)
 
 
 def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str, ...]) -> ModelCard:
@@ -75,11 +86,12 @@ def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str
     return card
 
 
-def remove(name: str, library: Library, published: str, named: Mapping[str, str] | None = None) -> bool:
+def remove(name: str, library: Library, named: Mapping[str, str] | None = None) -> bool:
     """Remove the installed model ``name`` from ``library``; return whether a bundled model of that name remains.
 
-    Raises :class:`ModelError` if it is not installed, or if none of its name remains and it is the ``published`` model,
-    or one of those ``named`` in the configuration: models, each with the key that names it.
+    If it was the default and none of its name remains, the bundled default is the default again. Raises
+    :class:`ModelError` if it is not installed, or if none of its name remains and it is the default without a bundled
+    one, or one of those ``named`` in the configuration: models, each with the key that names it.
     """
     own = library.own
     if not (own / name / CARD_FILE).exists() or name != Path(name).name:
@@ -89,17 +101,28 @@ def remove(name: str, library: Library, published: str, named: Mapping[str, str]
             raise ModelError(msg)
         msg = f"{name!r} is not installed in {own}; available models: {', '.join(sorted(models)) or 'none'}"
         raise ModelError(msg)
-    remains = name in Library(library.folders[:-1]).models()
-    if name == published and not remains:
-        msg = f"{name} is the primary model: make another the default or set forecast.model, then remove it"
+    beneath = Library(library.folders[:-1])
+    remains = name in beneath.models()
+    is_default = not remains and _default_of(own) == name
+    if is_default and not library.has_fallback:
+        msg = f"{name} is the default model: make another one the default with gapcast models default, then remove it"
         raise ModelError(msg)
     if named is not None and name in named and not remains:
         msg = f"{name} is required by {named[name]}: remove it from that key first"
         raise ModelError(msg)
     with _staging(own) as staging:
+        if is_default:
+            _write_default(own, beneath.default(), staging)
         (own / name).rename(staging / _OLD)
         sync_folder(own)
     return remains
+
+
+def _default_of(own: Path) -> str | None:
+    """Return the default by the registry of the folder ``own``; None if it has none, or an invalid one."""
+    with suppress(ModelError):
+        return read_registry(own).default
+    return None
 
 
 @contextmanager
