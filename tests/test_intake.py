@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -38,6 +39,7 @@ def status(
 ) -> IntakeStatus:
     statistics = Statistics(n_not_readings=n_ignored, n_commands_rejected=n_commands, last_rejection=reason)
     statistics.readings["rejected"] = n_rejected + n_commands
+    statistics.readings["accepted"] = 0 if engine is None else len(list(engine.buffers))
     return intake_status(TELE, problem, statistics, samples, engine or Engine(Persistence()), NOW * MINUTE_MS)
 
 
@@ -140,7 +142,9 @@ def logged(*steps: tuple[float, IntakeStatus]) -> list[dict[str, object]]:
 
 
 WAITING = WaitingDevice("wohnung", 12, 0, NOW * MINUTE_MS)
-ARRIVING = IntakeStatus(TELE, "", 0, 0, 0, (WAITING,))
+ARRIVING = IntakeStatus(TELE, "", 0, 0, 0, (WAITING,), n_usable=12)
+#: A device that was restored, and has sent nothing since.
+RESTORED = IntakeStatus(TELE, "", 0, 0, 0, (WaitingDevice("home", 0, 180, None),))
 FORECAST = IntakeStatus(TELE, "", 0, 0, 1, ())
 
 
@@ -165,6 +169,18 @@ def test_intake_log_warns_once_of_missing_messages() -> None:
     entries = logged(*((float(second), status()) for second in range(0, 2_000, 10)))
     assert [entry["event"] for entry in entries] == ["readings.listening", "readings.missing"]
     assert "gapcast check" in str(entries[1]["fix"])
+
+
+def test_intake_log_of_restored_readings_warns_of_a_silent_meter() -> None:
+    entries = logged((0, RESTORED), (5, RESTORED), (359, RESTORED), (360, RESTORED), (400, ARRIVING))
+    assert [entry["event"] for entry in entries] == ["readings.listening", "readings.missing", "readings.arriving"]
+    assert RESTORED.received == "no message yet"
+
+
+def test_intake_log_of_restored_readings_warns_of_rejected_messages() -> None:
+    rejected = replace(RESTORED, n_rejected=2)
+    entries = logged((0, RESTORED), (5, rejected))
+    assert [entry["event"] for entry in entries] == ["readings.listening", "readings.rejected"]
 
 
 def test_intake_log_of_a_restored_service_has_its_topics_only() -> None:

@@ -51,7 +51,7 @@ class IntakeLog:
         elif status.n_forecast_devices:
             self.is_done = True
             log.info("forecasts.started", n_devices=status.n_forecast_devices)
-        elif status.n_rejected and not status.waiting:
+        elif status.n_rejected and not status.n_usable:
             self._log_rejected(status)
         elif status.has_messages and not self._has_messages:
             self._has_messages = True

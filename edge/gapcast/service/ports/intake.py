@@ -55,12 +55,12 @@ class WaitingDevice:
 
 @dataclass(frozen=True, slots=True)
 class IntakeStatus:
-    """What is listened to, and what has been received so far.
+    """What is listened to, and what has been received since the start.
 
     ``problem`` is why there is no connection, empty while there is one. ``n_ignored`` counts messages without a power,
-    ``n_rejected`` those that could not be used, the newest because of ``last_rejection``, and ``n_commands_rejected``
-    unusable commands. ``waiting`` are devices without a forecast, at most 20, and ``n_forecast_devices`` counts those
-    with one, both among the first 1,000.
+    ``n_rejected`` those that could not be used, the newest because of ``last_rejection``, ``n_commands_rejected``
+    unusable commands, and ``n_usable`` readings and samples. ``waiting`` are devices without a forecast, at most 20,
+    and ``n_forecast_devices`` counts those with one, both among the first 1,000.
     """
 
     subscriptions: Subscriptions
@@ -71,11 +71,12 @@ class IntakeStatus:
     waiting: tuple[WaitingDevice, ...]
     n_commands_rejected: int = 0
     last_rejection: str = ""
+    n_usable: int = 0
 
     @property
     def has_messages(self) -> bool:
-        """Whether any message has been received."""
-        return bool(self.waiting or self.n_forecast_devices or self.n_ignored or self.n_rejected)
+        """Whether any message has been received since the start; restored readings are none."""
+        return bool(self.n_usable or self.n_ignored or self.n_rejected)
 
     @property
     def forecast_at_ms(self) -> int | None:
@@ -95,8 +96,9 @@ class IntakeStatus:
     @property
     def received(self) -> str:
         """What has been received, in words."""
-        received = [one.received for one in self.waiting[:_MAX_NAMED]]
-        if len(self.waiting) > _MAX_NAMED:
+        waiting = self.waiting if self.has_messages else ()  # restored ones have sent nothing
+        received = [one.received for one in waiting[:_MAX_NAMED]]
+        if len(waiting) > _MAX_NAMED:
             received.append("further devices")
         if self.n_forecast_devices:
             received.append(f"forecasts of {counted(self.n_forecast_devices, 'device')}")
@@ -129,9 +131,11 @@ def intake_status(
             waiting.append(_waiting(name, counts.get(name), engine, now_ms))
     n_commands = statistics.n_commands_rejected
     n_rejected = max(0, statistics.readings["rejected"] - n_commands)  # commands are counted first
+    n_readings = sum(statistics.readings.values()) - statistics.readings["rejected"]
+    n_usable = n_readings + sum(one.n_samples for one in samples)
     return IntakeStatus(
         subscriptions, problem, statistics.n_not_readings, n_rejected, n_forecasts, tuple(waiting), n_commands,
-        statistics.last_rejection,
+        statistics.last_rejection, n_usable,
     )  # fmt: skip
 
 
