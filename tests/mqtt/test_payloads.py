@@ -102,7 +102,11 @@ def test_decode_reading_of_the_longest_payload() -> None:
         (b"[1.2]", "not_a_number", r"not \[1.2\]"),
         (b'{"gap_kw": false}', "not_a_number", "not false"),
         (b'{"gap_kw": {"gap_kw": 1}}', "not_a_number", "a number in kW"),
-        (b"NaN", "not_finite", "NaN and Infinity are not JSON"),
+        (
+            b"NaN",
+            "not_finite",
+            "NaN and Infinity are not JSON, and no reading: do not publish a minute without a value",
+        ),
         (b'{"gap_kw": NaN}', "not_finite", "NaN and Infinity are not JSON"),
         (b"Infinity", "not_finite", "NaN and Infinity are not JSON"),
         (b"-Infinity", "not_finite", "NaN and Infinity are not JSON"),

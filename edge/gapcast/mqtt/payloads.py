@@ -49,7 +49,7 @@ def decode(
     try:
         value = decode_json(payload)
     except JsonError as error:
-        raise _problem_of(error, payload) from error
+        raise _problem_of(error, payload, "do not publish a minute without a value") from error
     instant_ms, measured, is_filled = received_ms, None, False
     if isinstance(value, dict):
         has_ts = "ts" in value
@@ -118,7 +118,7 @@ def decode_document(payload: bytes) -> object:
     try:
         return decode_json(payload)
     except JsonError as error:
-        raise _problem_of(error, payload) from error
+        raise _problem_of(error, payload, "send null, or leave the value out") from error
 
 
 def decode_change(payload: bytes, example: str) -> object:
@@ -132,9 +132,10 @@ def decode_change(payload: bytes, example: str) -> object:
         raise PayloadError(error.reason, f"{error.problem_of('the payload')}; send {example}") from error
 
 
-def _problem_of(error: JsonError, payload: bytes) -> PayloadError:
+def _problem_of(error: JsonError, payload: bytes, instead: str) -> PayloadError:
+    """Return what is wrong with ``payload``; ``instead`` is what to do about a value that is no number."""
     if isinstance(error, NonFiniteLiteralError):
-        detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
+        detail = f"NaN and Infinity are not JSON, and no reading: {instead} ({error})"
         return PayloadError("not_finite", detail)
     is_number = _NUMBER_AND_MORE.fullmatch(payload) is not None
     fix = " (send the number alone, with a decimal point, as in 1.5)" if is_number else ""
