@@ -90,7 +90,7 @@ def test_plan_without_a_start_is_of_loads_that_are_on() -> None:
         ([{"kw": "7", "minutes": 1}], "not_a_number", "plan[0].kw: power must be a number in kW, not '7'"),
         ([{"kw": 7400, "minutes": 1}], "out_of_range", "if these are watts, send kW (7.4)"),
         ([{"kw": 1}], "bad_plan", 'plan[0] must end: give either "until" or "minutes"'),
-        ([{"kw": 1, "minutes": 1, "until": 1}], "bad_plan", 'either "until" or "minutes"'),
+        ([{"kw": 1, "minutes": 1, "until": 1}], "bad_plan", 'plan[0] has both "until" and "minutes": give one of them'),
         ([{"kw": 1, "minutes": "1"}], "bad_plan", "plan[0].minutes must be a number, not '1'"),
         ([{"kw": 1, "minutes": 0}], "bad_plan", "above 0 and at most 10080, not 0"),
         ([{"kw": 1, "minutes": 10**400}], "bad_plan", "not a number of many digits"),

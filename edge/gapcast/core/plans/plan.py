@@ -148,7 +148,9 @@ def _load_of(path: str, load: object, limits: Limits, now_ms: int | None) -> Pla
 
 
 def _end_of(path: str, load: Mapping[str, object], start_ms: int, now_ms: int | None) -> int:
-    if ("until" in load) == ("minutes" in load):
+    if "until" in load and "minutes" in load:
+        raise PayloadError("bad_plan", f'{path} has both "until" and "minutes": give one of them')
+    if "until" not in load and "minutes" not in load:
         raise PayloadError("bad_plan", f'{path} must end: give either "until" or "minutes"')
     if "until" in load:
         return named_instant_of(f"{path}.until", load["until"])
