@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -50,9 +49,20 @@ def service() -> Iterator[Rest]:
 
 
 def found(environment: dict[str, str] | None = None, *, is_explicit: bool = False) -> str:
+    return found_with_token(environment, is_explicit=is_explicit)[0]
+
+
+def found_with_token(environment: dict[str, str] | None = None, *, is_explicit: bool = False) -> tuple[str, str | None]:
+    """The address that is found, and the token that is sent there."""
     environment = {"XDG_STATE_HOME": str(Path("state").absolute()), **(environment or {})}
-    client = partial(RestClient, timeout_s=GUARD_S)
-    return find_service(lambda: load(None, environment, {}), environment, client, is_explicit=is_explicit).url
+    tokens: dict[str, str | None] = {}
+
+    def client(url: str, token: str | None) -> RestClient:
+        tokens[url] = token
+        return RestClient(url, token, timeout_s=GUARD_S)
+
+    rest = find_service(lambda: load(None, environment, {}), environment, client, is_explicit=is_explicit)
+    return rest.url, tokens[rest.url]
 
 
 def url_of(service: Rest) -> str:
@@ -75,6 +85,19 @@ def test_status_prefers_the_configuration_here(folders: tuple[Path, Path], servi
     assert found() == url_of(service)
     Path("gapcast.toml").unlink()
     assert found({"GAPCAST_HTTP__PORT": str(service.port)}) == url_of(service)
+
+
+def test_status_sends_the_configured_token_to_the_configured_address(
+    folders: tuple[Path, Path], service: Rest, tmp_path: Path
+) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("a long token\n", encoding="utf-8")
+    secret.chmod(0o600)
+    Path("gapcast.toml").write_text(f'[http]\nport = {service.port}\ntoken_file = "{secret}"\n', encoding="utf-8")
+    assert found_with_token() == found_with_token(is_explicit=True) == (url_of(service), "a long token")
+    (folders[0] / ADDRESS_FILE).write_text(f"{url_of(service)}\n", encoding="utf-8")
+    Path("gapcast.toml").write_text('[http]\nport = 1\ntoken = "a long token"\n', encoding="utf-8")
+    assert found_with_token() == (url_of(service), None), "it is another service's"
 
 
 def test_status_skips_an_unreadable_configuration_and_a_stale_address(

@@ -312,7 +312,7 @@ def test_rest_client_bad_answer_is_named_with_a_fix(address: str, route: str, wo
 
 
 def test_rest_client_token_not_accepted_is_named(address: str) -> None:
-    with pytest.raises(StatusError, match="does not accept this token: check the file of --token-file"):
+    with pytest.raises(StatusError, match=r"does not accept this token: check .*--token-file, or http\.token"):
         RestClient(address, "wrong").document("/401")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
@@ -49,14 +48,19 @@ def status(
 
     Without --url, the command searches for a service on this machine: at the address of the configuration in the
     working directory, at the address that the service wrote to its state or runtime folder, and at the default port.
+    At the address of the configuration it uses http.token, unless there is a --token-file.
     """
     from gapcast.status.display import show_once, watch
     from gapcast.status.rest_client import RestClient, read_token
     from gapcast.status.service_search import find_service
 
-    client = partial(RestClient, token=read_token(token_file) if token_file else None, timeout_s=timeout_s)
+    given_token = read_token(token_file) if token_file else None
+
+    def client(url: str, token: str | None) -> RestClient:
+        return RestClient(url, given_token or token, timeout_s)
+
     if url is not None:
-        rest = client(url)
+        rest = client(url, None)
     else:
         is_explicit = config is not None or any(one.startswith("http.") for one in assignments)
         rest = find_service(lambda: read_settings(config, assignments), os.environ, client, is_explicit=is_explicit)

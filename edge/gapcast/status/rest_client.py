@@ -84,7 +84,7 @@ class RestClient:
     def _refusal(self, route: str, error: urllib.error.HTTPError) -> str:
         """Return what an answer other than 200 and 503 means; that of a service has a detail, which names the fix."""
         if error.code == HTTPStatus.UNAUTHORIZED and self._headers:
-            return f"{self.url} does not accept this token: check the file of --token-file"
+            return f"{self.url} does not accept this token: check the file of --token-file, or http.token"
         if error.code == HTTPStatus.UNAUTHORIZED:
             return f"{self.url} requires a token: pass the file that holds it with --token-file"
         detail = "is it a gapcast service?"

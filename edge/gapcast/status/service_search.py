@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from gapcast.config.files.service_address import ADDRESS_FILE, SYSTEMD_FOLDERS, local_url, read_address
 from gapcast.config.files.state_dir import state_path
@@ -13,28 +14,34 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.status.rest_client import RestClient
 
-#: Where a service may be: a description for people, and the URL or why there is none.
-Candidate = tuple[str, str | OSError | ValueError]
+
+class ServiceCandidate(NamedTuple):
+    """Where a service may be: a description for people, the URL or why there is none, and the configured token."""
+
+    where: str
+    url: str | OSError | ValueError
+    token: str | None = None
 
 
 def find_service(
     read: Callable[[], Settings],
     environment: Mapping[str, str],
-    client: Callable[[str], RestClient],
+    client: Callable[[str, str | None], RestClient],
     *,
     is_explicit: bool,
 ) -> RestClient:
     """Return a client of the first service that answers; raise :class:`StatusError` with all that was tried.
 
-    ``read`` returns the settings, ``client`` a client of the service at a URL. If the settings are ``is_explicit``,
+    ``read`` returns the settings, ``client`` a client of the service at a URL, with the token of the configuration if
+    that has this address. If the settings are ``is_explicit``,
     given on the command line, only their address is tried, and its errors are raised.
     """
     tried = []
-    for where, url in _candidates(read, environment, is_explicit=is_explicit):
+    for where, url, token in _candidates(read, environment, is_explicit=is_explicit):
         if not isinstance(url, str):
             tried.append(f"{where}: {getattr(url, 'strerror', None) or url}")
             continue
-        rest = client(url)
+        rest = client(url, token)
         try:
             rest.text("/livez", "application/json")
         except StatusError as error:
@@ -52,29 +59,32 @@ def _reason(error: StatusError) -> str:
 
 def _candidates(
     read: Callable[[], Settings], environment: Mapping[str, str], *, is_explicit: bool
-) -> Iterator[Candidate]:
+) -> Iterator[ServiceCandidate]:
     try:
         settings = read()
     except SettingsError as error:
         if is_explicit:
             raise
-        yield "the configuration here", ValueError(str(error))
+        yield ServiceCandidate("the configuration here", ValueError(str(error)))
         settings = Settings()
     configured = local_url(settings.http.host, settings.http.port)
+    token = None if settings.http.token is None else settings.http.token.get_secret_value()
     is_configured = settings.http != Settings().http
     if is_explicit or is_configured:
-        yield "http.host and http.port of the configuration", configured
+        yield ServiceCandidate("http.host and http.port of the configuration", configured, token)
     if is_explicit:
         return
     for folder in _folders(settings, environment):
         path = folder / ADDRESS_FILE
         try:
-            yield str(path), read_address(path)
+            url = read_address(path)
         except (OSError, ValueError) as error:
-            yield str(path), error
+            yield ServiceCandidate(str(path), error)
+        else:
+            yield ServiceCandidate(str(path), url, token if url == configured else None)
     if not is_configured:
         origin = f"http.port of {DEFAULT_FILE}" if DEFAULT_FILE.exists() else "the default http.port"
-        yield origin, configured
+        yield ServiceCandidate(origin, configured)
 
 
 def _folders(settings: Settings, environment: Mapping[str, str]) -> Iterator[Path]:
