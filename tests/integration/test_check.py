@@ -442,7 +442,7 @@ def test_check_address_of_another_machine(check: Check, mosquitto: MosquittoBrok
 
 def test_check_topic_that_is_none(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, topics={"forecast": "abc"})
-    line, fix = found(lines, "FAIL broker: topics.forecast: ")
+    line, fix = found(lines, "FAIL topics: topics.forecast: ")
     assert code == 2
     assert "'abc' must have {device} as exactly one of its levels" in line
     assert "correct topics.forecast" in fix

@@ -47,16 +47,24 @@ def test_topic_pattern_needs_the_device_as_one_level(pattern: str) -> None:
         DeviceTopic.parse(KEY, pattern)
 
 
-UNFIT = ["", "a/+/{device}", "a/#", "a/\0/{device}", "a/{gateway}/{device}", "{other}", "x" * 65_536, "ä" * 32_768]
+UNFIT = ["", "a/+/{device}", "a/#", "a/\0/{device}", "a/{gate}/{device}", "{other}", "x" * 65_536, "ä" * 32_768]
 
 
 @pytest.mark.parametrize("pattern", UNFIT, ids=range(len(UNFIT)))
 def test_topic_pattern_invalid_is_rejected_by_key(pattern: str) -> None:
     with pytest.raises(SettingsError, match=r"topics\.reading: .* is not a topic to publish on"):
         DeviceTopic.parse(KEY, pattern)
-    if "{gateway}" not in pattern:
-        with pytest.raises(SettingsError, match=r"topics\.status: .* is not a topic to publish on"):
-            gateway_topic("topics.status", pattern, "gw-1")
+    with pytest.raises(SettingsError, match=r"topics\.status: .* is not a topic to publish on"):
+        gateway_topic("topics.status", pattern, "gw-1")
+
+
+def test_topic_errors_quote_the_configured_pattern() -> None:
+    with pytest.raises(SettingsError, match=r"'a/\{gateway\}/\{device\}' must not contain \{gateway\}; only the gate"):
+        DeviceTopic.parse(KEY, "a/{gateway}/{device}")
+    with pytest.raises(SettingsError, match=r"'a/\+/\{device\}' is not a topic"):
+        DeviceTopic.parse(KEY, "a/+/{device}")
+    with pytest.raises(SettingsError, match=r"'a/\+/\{gateway\}' is not a topic"):
+        gateway_topic("topics.status", "a/+/{gateway}", "gw-1")
 
 
 def test_topic_of_a_gateway_contains_its_id() -> None:

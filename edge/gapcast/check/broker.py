@@ -54,7 +54,8 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
         check_topics(settings, options.gateway)
     except SettingsError as error:
         key, _, rest = str(error).partition(": ")
-        yield fail("broker", f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)
+        what = "topics" if key.startswith("topics.") else "broker"
+        yield fail(what, f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)
         return
     # The service's own id would take over its session, and a member of its group would take readings from it. Requests
     # are not subscribed to, so as not to answer them.

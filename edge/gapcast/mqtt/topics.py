@@ -9,6 +9,7 @@ from gapcast.core.readings.reading import device_id_problem, is_device_id
 
 _DEVICE = "{device}"
 _MAX_TOPIC_BYTES = 65_535
+_GATEWAY = "{gateway}"
 _RULE = "it must not be empty, nor contain +, # or NUL, nor braces except {device} or {gateway} where they are due"
 
 
@@ -23,7 +24,11 @@ class DeviceTopic:
     @classmethod
     def parse(cls, key: str, pattern: str) -> DeviceTopic:
         """Parse a configured pattern; raise :class:`SettingsError` naming ``key`` if it is invalid."""
-        _check(key, pattern.replace(_DEVICE, "device"))
+        if _GATEWAY in pattern:
+            only = "only the gateway's own topics may, such as topics.status: write its id instead"
+            msg = f"{key}: {pattern!r} must not contain {_GATEWAY}; {only}"
+            raise SettingsError(msg)
+        _check(key, pattern, pattern.replace(_DEVICE, "device"))
         if pattern.split("/").count(_DEVICE) != 1 or pattern.count(_DEVICE) != 1:
             msg = f"{key}: {pattern!r} must have {_DEVICE} as exactly one of its levels, as in gap/{_DEVICE}/reading"
             raise SettingsError(msg)
@@ -93,8 +98,8 @@ class Topics:
 
 def gateway_topic(key: str, pattern: str, gateway: str) -> str:
     """Return a gateway's own topic, with its id in place of ``{gateway}``; raise :class:`SettingsError`."""
-    topic = pattern.replace("{gateway}", gateway)
-    _check(key, topic)
+    topic = pattern.replace(_GATEWAY, gateway)
+    _check(key, pattern, topic)
     return topic
 
 
@@ -111,7 +116,8 @@ def answer_prefix(key: str, pattern: str, gateway: str) -> str:
     return prefix
 
 
-def _check(key: str, topic: str) -> None:
+def _check(key: str, pattern: str, topic: str) -> None:
+    """Raise :class:`SettingsError` that quotes ``pattern``, as configured, if its ``topic`` is none."""
     if not topic or any(character in topic for character in "+#\0{}") or len(topic.encode()) > _MAX_TOPIC_BYTES:
-        msg = f"{key}: {topic!r} is not a topic to publish on: {_RULE}"
+        msg = f"{key}: {pattern!r} is not a topic to publish on: {_RULE}"
         raise SettingsError(msg)
