@@ -236,7 +236,7 @@ def test_addon_offers_every_billing_window_and_limit() -> None:
 @pytest.mark.parametrize(
     ("options", "service", "words"),
     [
-        ({"limit_kw": "0"}, SERVICE, r"option limit_kw: must be a number of kW above 0"),
+        ({"limit_kw": "0"}, SERVICE, r"option limit_kw: must be a number of kW, at least 0.01"),
         ({"limit_kw": "2500"}, SERVICE, r"option limit_kw: 2500 kW is above .*: give it in kW"),
         ({"limit_kw": 2, "window_min": "7"}, SERVICE, r"option window_min: windows must divide the hour"),
         ({"limit_kw": 2, "limit_hours": "7-23"}, SERVICE, r"option limit_hours: '7-23' is not a range of times"),

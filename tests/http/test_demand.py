@@ -222,10 +222,13 @@ def test_house_above_its_limit_has_no_headroom(service: Service, link: MemoryLin
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("kw=0&minutes=45", "kw: 0 kW must be above 0 and at most 100 (limits.max_kw)"),
-        ("kw=-1&minutes=45", "kw: -1 kW must be above 0"),
-        ("kw=1000&minutes=45", "kw: 1000 kW must be above 0 and at most 100 (limits.max_kw): is it in watts?"),
-        ("kw=nan&minutes=45", "kw: nan kW must be above 0"),
+        ("kw=0&minutes=45", "kw: 0 kW must be at least 0.001 and at most 100 (limits.max_kw)"),
+        ("kw=-1&minutes=45", "kw: -1 kW must be at least 0.001"),
+        ("kw=1000&minutes=45", "kw: 1000 kW must be at least 0.001 and at most 100 (limits.max_kw): is it in watts?"),
+        ("kw=1e-9&minutes=45", "kw: 1e-09 kW must be at least 0.001"),
+        ("kw=1_0&minutes=45", "kw: must be a number without underscores, not '1_0'"),
+        ("kw=2&minutes=1_0", "minutes: must be a number without underscores, not '1_0'"),
+        ("kw=nan&minutes=45", "kw: nan kW must be at least 0.001"),
         ("kw=2&minutes=0", "minutes: must be 1 to 1440, which is a day, not 0"),
         ("kw=2&minutes=10000", "minutes: must be 1 to 1440, which is a day, not 10000"),
         ("kw=2&minutes=4.5", "minutes: "),
@@ -320,6 +323,7 @@ def test_month_peak_is_corrected(service: Service, link: MemoryLink) -> None:
     answer = ask(service, "PUT", "/demand/month_peak?device=home", json=peak)
     assert (answer.status_code, answer.json()) == (200, {"device": "home", **peak})
     assert ask(service, "PUT", "/demand/month_peak?device=home", json=2.9).json()["at"] is None
+    assert ask(service, "PUT", "/demand/month_peak?device=home", json={"kw": 2.9, "at": None}).json()["at"] is None
     run(service, link, "home", n=1, first=MONDAY + 18)
     assert link.demands[-1].month_peak_kw == 2.9
 
@@ -327,13 +331,20 @@ def test_month_peak_is_corrected(service: Service, link: MemoryLink) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "reason", "words"),
     [
-        ("limit?device=home", "0", "out_of_range", "the limit is 0 kW: a limit is above 0"),
+        (
+            "limit?device=home",
+            "0",
+            "out_of_range",
+            "the limit must be 0.01 to 100 kW (limits.max_kw), not 0 kW",
+        ),
         (
             "limit?device=home",
             "2500",
             "out_of_range",
-            "the limit: 2500 kW is outside -100 to 100 kW: if these are watts",
+            "the limit must be 0.01 to 100 kW (limits.max_kw), not 2500 kW: if these are watts, send kW (2.5)",
         ),
+        ("limit?device=home", "1e9", "out_of_range", "the limit must be 0.01 to 100 kW"),
+        ("limit?device=home", "1e-7", "out_of_range", "the limit must be 0.01 to 100 kW (limits.max_kw), not 1e-07 kW"),
         ("limit?device=home", '"2.5"', "not_a_number", "the limit: power must be a number in kW, not '2.5'"),
         ("limit?device=home", "{", "not_json", "the body is not JSON"),
         ("limit?device=home", "", "not_json", "the body is not JSON"),
@@ -346,7 +357,12 @@ def test_month_peak_is_corrected(service: Service, link: MemoryLink) -> None:
         ("limit?device=home", "NaN", "not_finite", "NaN and Infinity are not JSON"),
         ("limit?device=no%20device", "2", "bad_device", "'no device' cannot name a device"),
         ("limit?device=free", "2", "no_demand", "free has no demand: set demand.limit_kw"),
-        ("month_peak?device=home", "-1", "out_of_range", "the month's peak must be 0 kW or more, not -1 kW"),
+        (
+            "month_peak?device=home",
+            "-1",
+            "out_of_range",
+            "the month's peak must be 0 to 100 kW (limits.max_kw), not -1 kW",
+        ),
         ("month_peak?device=home", "NaN", "not_finite", "NaN and Infinity are not JSON"),
         ("month_peak?device=home", '{"kw": 1, "at": 5}', "bad_time", "at: 5 is before 2000"),
         ("month_peak?device=nobody", "1", "unknown_device", "nobody has no window yet"),
@@ -401,7 +417,7 @@ def test_change_from_another_machine_needs_a_right(service: Service, link: Memor
     ("body", "status", "words"),
     [
         (b'{"device": "home", "kw": 0.5, "minutes": 45}', None, ""),
-        (b'{"device": "home", "kw": 0, "minutes": 45}', 422, "kw: 0 kW must be above 0"),
+        (b'{"device": "home", "kw": 0, "minutes": 45}', 422, "kw: 0 kW must be at least 0.001"),
         (b'{"device": "nobody", "kw": 1, "minutes": 45}', 404, unknown_device("nobody")),
         (b'{"device": "home", "kw": 1}', 422, 'the request has no "minutes": send {"device"'),
         (b'{"device": 5, "kw": 1, "minutes": 45}', 422, "device: must be text"),

@@ -102,10 +102,10 @@ def test_limit_and_peak_survive_a_restart(
 def test_bad_changes_are_rejected_and_the_stream_continues(house: House) -> None:
     house.send(18)
     for topic, payload, reason, words in (
-        (LIMIT, b"0", "out_of_range", "the limit is 0 kW"),
+        (LIMIT, b"0", "out_of_range", "not 0 kW"),
         (LIMIT, b"lots", "not_json", "the payload is not JSON"),
         (PEAK, b'{"kw": 3, "at": "2099-01-01T00:00:00Z"}', "bad_time", "has not ended"),
-        (PEAK, b"-3", "out_of_range", "must be 0 kW or more"),
+        (PEAK, b"-3", "out_of_range", "must be 0 to 100 kW"),
         ("gap/no device/demand/limit", b"2", "bad_device", "'no device' cannot name a device"),
         (REGISTER_PEAK, b"9999", "out_of_range", "a register of 9999"),
         (REQUEST, b"{}", "bad_request", "the request has no response topic"),

@@ -16,7 +16,7 @@ from gapcast.app.broker.broker import sources_of
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
-from gapcast.core.documents.wording import counted
+from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import measured_name

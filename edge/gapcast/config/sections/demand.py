@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gapcast.config.sections.active_times import parse_hours, parse_months, parse_weekdays
 from gapcast.config.sections.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
+from gapcast.core.billing.changes import LEAST_LIMIT_KW
 from gapcast.core.billing.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.readings.reading import DEVICE_ID_RULE, is_device_id
 
@@ -71,8 +72,8 @@ class DemandKeys(RegisterKeys):
             limit_kw = float(limit) if isinstance(limit, (int, float, str)) and not isinstance(limit, bool) else 0.0
         except (ValueError, OverflowError):  # no number, or one of hundreds of digits
             limit_kw = 0.0
-        if not 0 < limit_kw < float("inf"):
-            msg = f'must be a number of kW above 0, "{MONTH_PEAK}" or "{NO_LIMIT}"'
+        if not LEAST_LIMIT_KW <= limit_kw < float("inf"):
+            msg = f'must be a number of kW, at least {LEAST_LIMIT_KW:g}, "{MONTH_PEAK}" or "{NO_LIMIT}"'
             raise ValueError(msg)
         return limit_kw
 

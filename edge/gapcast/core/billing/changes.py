@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from gapcast.core.documents.message_format import SHOWN_CHARS, unknown_key
+from gapcast.core.documents.message_format import SHOWN_CHARS, shown_value, unknown_key
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
 from gapcast.core.time_grid import minute_of
 
+_W_PER_KW = 1_000
+#: Lowest limit that can be set, kW.
+LEAST_LIMIT_KW = 0.01
 #: What may be sent as a limit, and as a month's peak, in errors.
 LIMIT_EXAMPLE = "2.5, or null for the configured one"
 PEAK_EXAMPLE = '3.2 for the running month, or {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'
@@ -53,26 +56,20 @@ def limit_kw_of(document: object, limits: Limits) -> float | None:
     value = _kw_in(document, "limit", ("kw",), LIMIT_EXAMPLE)
     if value is None:
         return None
-    limit_kw = _power("the limit", value, limits)
-    if limit_kw <= 0:
-        detail = f"the limit is {limit_kw:g} kW: a limit is above 0; send null for the configured one"
-        raise PayloadError("out_of_range", detail)
-    return limit_kw
+    return _power("the limit", value, LEAST_LIMIT_KW, limits.max_kw, ": send null for the configured one")
 
 
 def month_peak_of(document: object, limits: Limits) -> MonthPeak:
     """Return the month's peak in a decoded JSON ``document``: a number in kW, or an object with ``kw`` and ``at``.
 
-    Raises :class:`PayloadError` that names the value and the fix.
+    ``at`` may be null. Raises :class:`PayloadError` that names the value and the fix.
 
     >>> month_peak_of({"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}, Limits())
     MonthPeak(kw=3.2, minute=29895435)
     """
     value = _kw_in(document, "month's peak", ("kw", "at"), PEAK_EXAMPLE)
-    kw = _power("the month's peak", value, limits)
-    if kw < 0:
-        raise PayloadError("out_of_range", f"the month's peak must be 0 kW or more, not {kw:g} kW")
-    if not isinstance(document, dict) or "at" not in document:
+    kw = _power("the month's peak", value, 0.0, limits.max_kw, "")
+    if not isinstance(document, dict) or document.get("at") is None:
         return MonthPeak(kw, None)
     return MonthPeak(kw, minute_of(named_instant_of("at", document["at"])))
 
@@ -88,8 +85,15 @@ def _kw_in(document: object, what: str, keys: tuple[str, ...], example: str) -> 
     return document["kw"]
 
 
-def _power(what: str, value: object, limits: Limits) -> float:
+def _power(what: str, value: object, least_kw: float, max_kw: float, fix: str) -> float:
+    """Return the power ``value``; raise :class:`PayloadError` if it is none, or not ``least_kw`` to ``max_kw``."""
     try:
-        return power_of(value, limits)
+        return power_of(value, Limits(least_kw, max_kw))
     except PayloadError as error:
-        raise PayloadError(error.reason, f"{what}: {error.detail}") from error
+        if error.reason != "out_of_range":
+            raise PayloadError(error.reason, f"{what}: {error.detail}") from error
+        power_kw = cast("float", value)
+        if max_kw < power_kw <= max_kw * _W_PER_KW:
+            fix = f": if these are watts, send kW ({power_kw / _W_PER_KW:g})"
+        detail = f"{what} must be {least_kw:g} to {max_kw:g} kW (limits.max_kw), not {shown_value(value)} kW{fix}"
+        raise PayloadError("out_of_range", detail) from error

@@ -16,7 +16,7 @@ from gapcast.core.billing.infeasible_limit import LIMIT_WARNINGS
 from gapcast.core.demand.documents.document import demand_document, device_demand_document
 from gapcast.core.errors import NoDemandError
 from gapcast.http.errors import problems
-from gapcast.http.routes.route_inputs import N_PER_PAGE, After, PageSize, body_of, json_body
+from gapcast.http.routes.route_inputs import N_PER_PAGE, PLAIN, After, PageSize, body_of, json_body
 from gapcast.http.schemas.demand_schemas import (
     DemandList,
     DeviceDemandDocument,
@@ -59,7 +59,7 @@ _PEAK_BODY = json_body(
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["kw"],
-                "properties": {"kw": _KW, "at": {"type": ["string", "number"], "description": _AT}},
+                "properties": {"kw": _KW, "at": {"type": ["string", "number", "null"], "description": _AT}},
             },
         ],
     },
@@ -107,8 +107,8 @@ def demand_router(service: Service) -> APIRouter:
     )
     def headroom(
         device: str,
-        kw: Annotated[float, Query(description="Power of the load, kW: above 0, at most limits.max_kw")],
-        minutes: Annotated[int, Query(description="Duration of the load from now on, minutes: 1 to 1,440")],
+        kw: Annotated[float, PLAIN, Query(description="Power of the load, kW: 0.001 to limits.max_kw")],
+        minutes: Annotated[int, PLAIN, Query(description="Duration of the load from now on, minutes: 1 to 1,440")],
     ) -> Any:
         """Return whether a load may be drawn from now on, how much may be, and when it may start within the hour."""
         answer = handler.answer(device, kw, minutes)

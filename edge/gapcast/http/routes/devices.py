@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gapcast.api.devices import Devices
 from gapcast.api.predict_request import PLAN_SCHEMA
 from gapcast.http.errors import problems
-from gapcast.http.routes.route_inputs import N_PER_PAGE, After, PageSize, body_of, json_body
+from gapcast.http.routes.route_inputs import N_PER_PAGE, PLAIN, After, PageSize, body_of, json_body
 from gapcast.http.schemas.device_schemas import DeviceDocument, DevicePage, HistoryDocument, PlanDocument
 from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
@@ -75,7 +75,9 @@ def devices_router(service: Service) -> APIRouter:
     )
     def history(
         device: str,
-        minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES, description="Length of the history in minutes")] = 180,
+        minutes: Annotated[
+            int, PLAIN, Query(ge=1, le=MAX_MINUTES, description="Length of the history in minutes")
+        ] = 180,
     ) -> Any:
         """Return recent readings of a device, and forecasts with their actual values."""
         return _answer(device, devices.history(device, minutes))

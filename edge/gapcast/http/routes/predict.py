@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gapcast.api.predict_answer import JSON_TYPE, PredictHandler
 from gapcast.http.errors import problems
-from gapcast.http.routes.route_inputs import After, body_of
+from gapcast.http.routes.route_inputs import PLAIN, After, body_of
 from gapcast.http.schemas.forecast_schemas import ForecastDocument, ForecastList, PredictDocument
 from gapcast.service.queries.queries import ServiceQueries
 
@@ -37,7 +37,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
     )
     async def predict_latest(
         device: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_FORECASTS, description="Page size")] = _N_FORECASTS,
+        limit: Annotated[int, PLAIN, Query(ge=1, le=MAX_FORECASTS, description="Page size")] = _N_FORECASTS,
         after: After = "",
     ) -> Any:
         """Return the newest forecast of one device, or of all devices, sorted by id and paged."""

@@ -5,10 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Query, Request
+from pydantic import BeforeValidator
 
+from gapcast.core.documents.message_format import shown_value
+
+
+def _plain_number(text: object) -> object:
+    """Reject a number with underscores, as in Python's source, which pydantic accepts."""
+    if isinstance(text, str) and "_" in text:
+        msg = f"must be a number without underscores, not {shown_value(text)}"
+        raise ValueError(msg)
+    return text
+
+
+#: Part of the type of a number in a query.
+PLAIN = BeforeValidator(_plain_number)
 #: Page size: largest, and default.
 MAX_PAGE, N_PER_PAGE = 1_000, 100
-PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Page size")]
+PageSize = Annotated[int, PLAIN, Query(ge=1, le=MAX_PAGE, description="Page size")]
 After = Annotated[str, Query(description="Start after this device id: `next` of the previous page")]
 
 

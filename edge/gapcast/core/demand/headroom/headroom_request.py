@@ -8,6 +8,8 @@ from gapcast.core.documents.message_format import shown_value
 from gapcast.core.errors import RequestError
 from gapcast.core.time_grid import DAY_MIN
 
+#: Least power of a load, kW: a watt, in which the largest power is answered.
+LEAST_KW = 0.001
 #: Longest load that is answered, minutes. Nearly all of it lies beyond the outlook, and is approximate.
 MAX_MINUTES = DAY_MIN
 
@@ -31,10 +33,10 @@ def headroom_request(kw: object, minutes: object, highest_kw: float) -> Headroom
     if isinstance(kw, bool) or not isinstance(kw, int | float):
         msg = f"kw: must be a number of kW, not {shown_value(kw)}"
         raise RequestError(msg)
-    if not 0 < kw <= highest_kw:
+    if not LEAST_KW <= kw <= highest_kw:
         fix = f": is it in watts? {kw:g} W are {kw / 1_000:g} kW" if highest_kw < kw <= highest_kw * 1_000 else ""
         shown_kw = f"{kw:g}" if isinstance(kw, float) else shown_value(kw)
-        msg = f"kw: {shown_kw} kW must be above 0 and at most {highest_kw:g} (limits.max_kw){fix}"
+        msg = f"kw: {shown_kw} kW must be at least {LEAST_KW:g} and at most {highest_kw:g} (limits.max_kw){fix}"
         raise RequestError(msg)
     if isinstance(minutes, bool) or not isinstance(minutes, int):
         msg = f"minutes: must be a whole number, not {shown_value(minutes)}"
