@@ -155,7 +155,7 @@ def test_post_predict_limits_the_number_of_readings(rest: Rest) -> None:
 BAD_REQUESTS: dict[str, tuple[str, str]] = {
     "no JSON": ("nonsense", "JSON"),
     "half of it": ('{"readings": [1.0, ', "JSON"),
-    "nothing": ("", "the body: "),
+    "nothing": ("", "the body is not JSON"),
     "a list": ("[1.0, 1.1]", "the body: "),
     "a number": ("1.0", "the body: "),
     "null": ("null", "the body: "),
@@ -202,6 +202,36 @@ BAD_REQUESTS: dict[str, tuple[str, str]] = {
 def test_post_predict_invalid_is_a_422_with_a_reason(rest: Rest, what: str) -> None:
     text, words = BAD_REQUESTS[what]
     assert_problem(rest.client.post("/predict", content=text, headers=JSON), 422, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("nonsense", "not_json"),
+        ('{"readings": [1.0, NaN]}', "not_finite"),
+        ('{"readings": [1.0, 1e999]}', "not_finite"),
+        ('{"readings": [1200, 1300]}', "out_of_range"),
+        ('{"readings": [{"ts": "now", "gap_kw": 1}]}', "bad_time"),
+    ],
+)
+def test_post_predict_rejected_reading_has_the_reason_of_a_message(rest: Rest, text: str, reason: str) -> None:
+    answer = rest.client.post("/predict", content=text, headers=JSON)
+    assert (answer.status_code, answer.json()["reason"]) == (422, reason)
+    handler = PredictHandler(rest.service.queries, Limits(), max_body_bytes=1_000, max_readings=10)
+    document, _ = handler.answer_message(text.encode(), len(text.encode()))
+    assert json.loads(document)["reason"] == reason
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_compressed_body_is_rejected(rest: Rest, method: str) -> None:
+    path = "/predict" if method == "POST" else "/devices/home/plan"
+    for encoding in ("gzip", "br, identity"):
+        answer = rest.client.request(method, path, content=b"[]", headers={**JSON, "content-encoding": encoding})
+        assert_problem(answer, 415, f"content-encoding: '{encoding}' is not supported: send the body without")
+    assert (
+        rest.client.request(method, path, content=b"{", headers={**JSON, "content-encoding": "identity"}).status_code
+        == 422
+    )
 
 
 WRONG_ORDERS = {

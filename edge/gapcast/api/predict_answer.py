@@ -20,7 +20,7 @@ from gapcast.text.json_input import JsonError, decode_json
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
 #: A detail may quote input of any length.
 _MAX_DETAIL = 240
-_NO_JSON = "the body: JSON decode error: send the readings as a JSON object"
+_EXAMPLE = "send the readings as a JSON object"
 
 
 class Problem(BaseModel):
@@ -77,7 +77,8 @@ class PredictHandler:
         try:
             document = self.forecast(request_of(decode_json(body), self._max_readings))
         except JsonError as error:
-            return _problem_answer(Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
+            detail = f"{error.problem_of('the body')}; {_EXAMPLE}"
+            return _problem_answer(Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.reason))
         except ValidationError as error:
             return _problem_answer(validation_problem(error.errors(include_url=False)[0]))
         except (RequestError, PayloadError, ModelError) as error:

@@ -126,7 +126,7 @@ def requested_plan(request: PredictRequest, limits: Limits) -> LoadPlan:
 def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:
     """Return a request's readings; without timestamps, the last one is of the current minute.
 
-    Raises :class:`RequestError`, naming the reading, if one is invalid.
+    Raises :class:`PayloadError` or :class:`RequestError`, naming the reading, if one is invalid.
     """
     readings = request.readings
     first_minute = minute_of(time.time_ns() // 1_000_000) - len(readings) + 1
@@ -141,8 +141,7 @@ def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:
             else:
                 series.append(Reading("", first_minute + i, power_of(reading, limits)))
         except PayloadError as error:
-            msg = f"readings[{i}]: {error.detail}"
-            raise RequestError(msg) from error
+            raise PayloadError(error.reason, f"readings[{i}]: {error.detail}") from error
     return series
 
 

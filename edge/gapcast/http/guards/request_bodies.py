@@ -26,8 +26,9 @@ _RETRY_AFTER_S = "2"
 
 
 class BodyTypes:
-    """Rejects bodies of unsupported media types with 415, so that a form of another site cannot reach a route.
+    """Rejects compressed bodies, and those of unsupported media types, with 415.
 
+    The types are checked so that a form of another site cannot reach a route.
     Stock clients of the Open Inference Protocol send no media type; browsers without one still send their origin.
     """
 
@@ -36,9 +37,13 @@ class BodyTypes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests with a supported media type."""
-        path = scope["path"]
+        path, headers = scope["path"], Headers(scope=scope)
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if scope["method"] in _WITH_BODY and encoding not in {"", "identity"}:
+            detail = f"content-encoding: {encoding[:40]!r} is not supported: send the body without compression"
+            await problems.problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, path=path)(scope, receive, send)
+            return
         if scope["method"] == "POST" and is_computation(path):
-            headers = Headers(scope=scope)
             media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
             is_tensor = path.startswith(problems.TENSORS)
             supported = (JSON_TYPE, BINARY_TYPE) if is_tensor else (JSON_TYPE,)

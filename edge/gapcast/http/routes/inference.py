@@ -94,17 +94,12 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
         inference_header_content_length: Annotated[
             str | None, Header(description="Length of the JSON part of the body in bytes")
         ] = None,
-        content_encoding: Annotated[str | None, Header(description="identity, or absent")] = None,
     ) -> Any:
         """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card specifies.
 
         A model with a history takes that of each window as a second input.
         """
         predictor = _model(queries, model, version)
-        if content_encoding not in {None, "", "identity"}:
-            raise tensors.unusable(
-                f"content-encoding: {content_encoding!r} is not supported", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-            )
         return await run_in_threadpool(_infer, predictor, await body_of(request), inference_header_content_length)
 
     return router
