@@ -16,6 +16,7 @@ class Meter(BaseModel):
     port: int = Field(default=1, ge=1, le=9)
     names: tuple[str, ...] = Field(default=("a",), min_length=1, max_length=2)
     unit: str = Field(default="kW", max_length=8)
+    file: str = Field(default="a", pattern="^[a-z]+$")
     name: str = "meter"
 
     @field_validator("name")
@@ -44,6 +45,7 @@ def problem_with(**fields: Any) -> str:
         ({"names": ["a", "b", "c"]}, "names: must have at most 2 entries (it is ['a', 'b', 'c'])"),
         ({"unit": "kilowatt-hours"}, "unit: must have at most 8 characters (it is 'kilowatt-hours')"),
         ({"name": "my meter"}, "name: 'my meter' has blanks"),
+        ({"file": "../x"}, "file: must match ^[a-z]+$ (it is '../x')"),
         ({"post": "secret"}, "post: there is no such key"),
         ({"unit": "\x1b[31m\n" * 3}, r"unit: must have at most 8 characters (it is '\x1b[31m\n\x1b[31m\n\x1b[31m\n')"),
     ],

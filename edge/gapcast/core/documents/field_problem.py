@@ -31,6 +31,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda limits: f"must be at least {limits['ge']}",
     "less_than": lambda limits: f"must be less than {limits['lt']}",
     "less_than_equal": lambda limits: f"must be at most {limits['le']}",
+    "string_pattern_mismatch": lambda limits: f"must match {limits['pattern']}",
     "string_too_short": lambda limits: f"must have at least {limits['min_length']} characters",
     "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
 }
