@@ -67,6 +67,18 @@ def test_evaluate_command_option_without_effect_is_an_error(words: tuple[str, ..
     assert (found.exit_code, said in found.output) == (2, True), found.output
 
 
+@pytest.mark.parametrize(("name", "problem"), [("nowhere", "there is no such folder"), ("empty", "no folder with a")])
+@pytest.mark.parametrize("house", [(), ("--houses", "house.csv")])
+def test_evaluate_command_folder_without_models_is_an_error(
+    at_home: Path, name: str, problem: str, house: tuple[str, ...]
+) -> None:
+    (at_home / "empty").mkdir()
+    (at_home / "house.csv").touch()
+    found = CliRunner().invoke(main, ["evaluate", "--models", name, *house], prog_name="gapcast-trainer")
+    assert (found.exit_code, f"no models to score in {name}: " in found.output) == (2, True), found.output
+    assert problem in found.output
+
+
 def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models: Path) -> None:
     found = run(clean_path, models, "linear", "--from", "2020-01-06", "--until", "2020-01-06T03:00:00Z", "--brief")
     assert found.exit_code == 0

@@ -106,6 +106,17 @@ def own_models(models: Path | None) -> Path:
     return CLEAN.parent / MODELS if is_in_gapcast else MODELS
 
 
+def own_models_to_score(models: Path | None) -> Path:
+    """Return :func:`own_models`; raise :class:`click.BadParameter` if ``models`` is given and has no model."""
+    from gapcast.predictors.models_folder.store import model_names
+
+    if models is not None and not model_names(models):
+        problem = "it has no folder with a card.json" if models.is_dir() else "there is no such folder"
+        msg = f"no models to score in {models}: {problem}"
+        raise click.BadParameter(msg, param_hint="--models")
+    return own_models(models)
+
+
 def shows_progress() -> bool:
     """Return whether to show progress bars."""
     return sys.stderr.isatty()

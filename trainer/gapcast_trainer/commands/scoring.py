@@ -19,7 +19,7 @@ from gapcast_trainer.commands.options import (
     OUT,
     IsoTime,
     models_option,
-    own_models,
+    own_models_to_score,
     run_clean_option,
 )
 from gapcast_trainer.commands.scored_tables import score_file, score_houses
@@ -129,17 +129,18 @@ def evaluate(
             raise click.UsageError(msg)
         lead_times_min = None if horizons is None else _lead_times(horizons)
         options = EvaluationOptions(first, until, PeerOptions(peers_rows, n_sampled) if peers else None, brief=brief)
-        found = score_file(names, own_models(models), path, lead_times_min, options, written)
+        found = score_file(names, own_models_to_score(models), path, lead_times_min, options, written)
     else:
         if path or first or until or brief:
             msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
         houses = [first_house, *map(Path, files)]
-        check_apart(houses, written, (own_models(models), models_path()))
+        own = own_models_to_score(models)
+        check_apart(houses, written, (own, models_path()))
         found = score_houses(
             [word for word in names if word not in files],
-            own_models(models),
+            own,
             houses,
             file_format(cast("FileOptions", of_file)),
             None if horizons is None else _lead_times(horizons),
