@@ -26,6 +26,7 @@ from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.time_grid import MINUTE_MS, minute_label
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
+from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
 from gapcast.service import batch_pipeline
 from gapcast.service.ports.broker_link import IncomingMessage
@@ -220,6 +221,27 @@ def test_forget_offline_is_published_on_reconnect() -> None:
     link.put(Reading("home", NOON + 1, 1.0))
     service.run_once(0)
     assert (link.forgotten, link.announced) == (["home"], [("home", True), ("home", True)])
+
+
+def test_offline_devices_are_counted_until_they_return_or_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    def n_offline(service: Service) -> float | None:
+        return build_registry(service, ServiceInfo("", "gw")).get_sample_value("gapcast_devices_offline")
+
+    clock, link = ManualClock(), MemoryLink()
+    monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
+    link.put(*(Reading(device, NOON, 1.0) for device in ("attic", "cellar", "home")))
+    service.run_once(0)
+    assert n_offline(service) == 0
+    clock.now_s += 601
+    service.run_once(0)
+    assert n_offline(service) == 3
+    link.put(Reading("home", NOON + 11, 1.0))
+    service.run_once(0)
+    service.forget("attic")
+    service.run_once(0)
+    assert n_offline(service) == 1
+    assert n_offline(Service(MemoryLink(), Engine(Persistence()), {})) is None, "availability is not tracked"
 
 
 def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,9 @@ def _failures(statistics: Statistics) -> Iterator[Metric]:
 def _gateway(queries: ServiceQueries) -> Iterator[Metric]:
     yield GaugeMetricFamily("gapcast_queue_depth", "Messages waiting to be processed.", queries.n_queued)
     yield GaugeMetricFamily("gapcast_devices", "Known devices (at least one accepted reading).", queries.n_devices)
+    n_offline = queries.read(lambda _engine, availability: availability.n_offline)
+    if n_offline is not None:
+        yield GaugeMetricFamily("gapcast_devices_offline", "Known devices that are silent, and offline.", n_offline)
     yield GaugeMetricFamily(
         "gapcast_broker_connected",
         "1 if the service is connected to the broker and subscribed to readings, else 0.",

@@ -36,6 +36,8 @@ class OnlineTracker:
     >>> tracker.record_seen([1], now_s=500); tracker.mark_offline(n_rows=2, now_s=601); tracker.take_changes(10)
     [0]
     [(0, False)]
+    >>> tracker.n_offline
+    1
     >>> tracker.record_seen([0], now_s=602); tracker.take_returned()
     [0]
     """
@@ -116,6 +118,11 @@ class OnlineTracker:
         """Return whether ``row`` is online; None if that is not known yet."""
         state = self._state[row] if row < len(self._state) else OnlineState.UNKNOWN
         return None if state == OnlineState.UNKNOWN else bool(state == OnlineState.ONLINE)
+
+    @property
+    def n_offline(self) -> int:
+        """Number of offline devices."""
+        return int(np.count_nonzero(self._state == OnlineState.OFFLINE))
 
     def forget(self, row: int) -> None:
         """Reset ``row`` to unknown."""

@@ -76,6 +76,11 @@ class AvailabilityPublisher:
         """Return whether the device of that row is online; None if unknown. The caller holds the lock."""
         return None if self._online_tracker is None else self._online_tracker.is_online(row)
 
+    @property
+    def n_offline(self) -> int | None:
+        """Number of offline devices; None if availability is not tracked. The caller holds the lock."""
+        return None if self._online_tracker is None else self._online_tracker.n_offline
+
     def publish_changes(self) -> None:
         """Publish changes, unless the link is down or backlogged."""
         if not self._is_due():
