@@ -134,9 +134,15 @@ def test_backtest_command_does_not_replace_a_model(tmp_path: Path, monkeypatch: 
 @pytest.mark.usefixtures("restored_logs")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_backtest_command_ended_by_a_signal_leaves_no_file(
-    tmp_path: Path, number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """The signal comes with the second batch."""
+    before = signal.signal(number, signal.SIG_DFL)  # below nohup it would be ignored, as it is by the command
+    request.addfinalizer(lambda: signal.signal(number, before))
     house = tmp_path / "house.csv"
     rows = [f"2026-01-01T{i // 60:02d}:{i % 60:02d}Z,{i % 7}" for i in range(60)]
     house.write_text("\n".join(["time,kw", *rows]), encoding="utf-8")

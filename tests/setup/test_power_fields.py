@@ -20,7 +20,6 @@ TS011F = (
     '"power":96,"power_outage_memory":"restore","state":"ON","voltage":231}'
 )
 OPTICAL_HEAD = '{"Time":"2026-01-01T13:00:00","MT175":{"E_in":12345.6,"E_out":1,"P":420}}'
-AMS_READER = '{"id":"ams","up":8124,"t":1767268800,"vcc":3.1,"rssi":-60,"temp":21.5,"data":{"lv":"K","P":420,"PO":0}}'
 
 
 def only(recording: MessageRecording, meter: MeterAnswer) -> Candidate:
@@ -33,10 +32,9 @@ def only(recording: MessageRecording, meter: MeterAnswer) -> Candidate:
 @pytest.mark.parametrize(
     ("topic", "pattern", "payload", "value"),
     [
-        ("zigbee2mqtt/plug", "zigbee2mqtt/{device}", ZIGBEE, "power"),
-        ("zigbee2mqtt/plug", "zigbee2mqtt/plug", TS011F, "power"),
+        ("garage/plug", "garage/{device}", ZIGBEE, "power"),
+        ("garage/plug", "garage/plug", TS011F, "power"),
         ("tele/reader/SENSOR", "tele/reader/SENSOR", OPTICAL_HEAD, "MT175.P"),
-        ("amsleser", "amsleser", AMS_READER, "data.P"),
         ("a/b", "a/b", '{"x": 3, "total_power": 7, "energy": 12}', "total_power"),
         ("a/b", "a/b", '{"actual_power": "00.345", "voltage": "231"}', "actual_power"),
     ],
