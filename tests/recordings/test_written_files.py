@@ -43,12 +43,15 @@ def test_written_file_of_the_models_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_signal_ends_the_block_in_an_orderly_way(number: signal.Signals, code: int) -> None:
-    before = signal.getsignal(number)
+def test_signal_ends_the_block_in_an_orderly_way(
+    number: signal.Signals, code: int, request: pytest.FixtureRequest
+) -> None:
+    former = signal.signal(number, signal.SIG_DFL)  # below nohup it is ignored, and stays so
+    request.addfinalizer(lambda: signal.signal(number, former))
     with pytest.raises(SystemExit) as caught, exiting_on_signals():
         os.kill(os.getpid(), number)
     assert caught.value.code == code
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_signal_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from gapcast_trainer.peers.columns import HOUSE_COLUMNS, PeerColumns
 from gapcast_trainer.peers.house_trees import HouseTrees, TreeRows, house_columns, house_rows
 from gapcast_trainer.synthetic_houses.csv_file import as_csv
 from gapcast_trainer.synthetic_houses.families import simulate
+from tests.support.models import shipped_models
 from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
 
@@ -198,7 +199,7 @@ def run(*words: Any) -> Result:
 
 def test_evaluate_command_scores_houses(files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "scores.json", tmp_path / "scores.html"
-    found = run("evaluate", "linear", "--models", tmp_path, "--houses", *files, "--scored-rows", 300,
+    found = run("evaluate", "linear", "--models", shipped_models(), "--houses", *files, "--scored-rows", 300,
                 "--json", out[0], "--report", out[1])  # fmt: skip
     assert found.exit_code == 0
     assert "MSE skill of the mean" in found.output
@@ -212,8 +213,8 @@ def test_evaluate_command_reads_houses_of_any_meter(files: list[Path], tmp_path:
     meter = tmp_path / "meter.csv"
     text = files[0].read_text(encoding="utf-8")
     meter.write_text(text.replace("time,synthetic_power_kw", "When,Power", 1), encoding="utf-8")
-    found = run("evaluate", "linear", "--models", tmp_path, "--houses", meter, files[1], "--time-column", "When",
-                "--value-column", "Power", "--unit", "kW", "--scored-rows", 300,
+    found = run("evaluate", "linear", "--models", shipped_models(), "--houses", meter, files[1],
+                "--time-column", "When", "--value-column", "Power", "--unit", "kW", "--scored-rows", 300,
                 "--json", tmp_path / "s.json")  # fmt: skip
     assert found.exit_code == 0
     assert list(json.loads((tmp_path / "s.json").read_text())["houses"]) == ["meter", "window_units"]

@@ -196,7 +196,7 @@ def test_builtin_check_catches_other_operators() -> None:
         check_builtins(converter.convert())
 
 
-@pytest.mark.parametrize("check", ["export.check_parity", "export.check_batches", "exported.load_model"])
+@pytest.mark.parametrize("check", ["export.check_parity", "export.check_batches", "exported_folder.load_model"])
 def test_export_failed_check_changes_nothing(
     check: str, shipped: tuple[Path, Any], linear_run: Path, small: CleanFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

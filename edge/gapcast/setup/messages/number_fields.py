@@ -78,8 +78,10 @@ def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
 def power_paths(topic: str, payload: bytes) -> frozenset[str]:
     """Return the paths in a message that a preset reads, or else those that may be powers or energy counters.
 
+    >>> sorted(power_paths("plug", b'{"load_w": 96, "energy": 12.3, "voltage": 231}'))
+    ['energy', 'load_w']
     >>> sorted(power_paths("plug", b'{"power": 96, "energy": 12.3, "voltage": 231}'))
-    ['energy', 'power']
+    ['power']
     """
     known = preset_paths().intersection(path for path, value in leaves(document_of(payload)) if value is not None)
     named = (field.path for field in number_fields(topic, [payload]) if field.kind is not NumberKind.OTHER)
