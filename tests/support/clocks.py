@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 
+#: Demands of readings from a coming minute on expire no earlier than this, so that a busy machine has time for a test.
+_MARGIN_MIN = 30
+
 
 def coming_minute(multiple_of: int) -> int:
-    """Return the first minute to come, since the epoch, that is a multiple of so many: 60 for a full hour.
+    """Return a minute to come, since the epoch, that is a multiple of so many: 60 for a full hour.
 
-    Demands of readings from then on have not expired: they are as those of a meter whose clock is ahead.
+    It is the first one that is at least half an hour ahead. Demands of readings from then on have not expired: they are
+    as those of a meter whose clock is ahead.
     """
-    return (int(time.time()) // (60 * multiple_of) + 1) * multiple_of
+    return ((int(time.time()) // 60 + _MARGIN_MIN) // multiple_of + 1) * multiple_of
 
 
 class ManualClock:
