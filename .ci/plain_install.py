@@ -68,10 +68,10 @@ def load_page() -> int:
             port = probe.getsockname()[1]
         settings = {"http": {"host": "127.0.0.1", "port": port}, "mqtt": {"host": "127.0.0.1", "port": 1}}
         service = Application(Settings.model_validate({**settings, "state": {"path": state}}), {})
+        address = f"http://127.0.0.1:{service.http_port}/"  # binds the port: connections wait until it serves
         serving = Thread(target=service.run, args=(stopping,))
         serving.start()
         try:
-            address = f"http://127.0.0.1:{port}/"
             with urlopen(address) as page:
                 names = set(re.findall(r'(?:src|href)="(page/[^"]+)"', page.read().decode()))
             for name in names:
