@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from threading import Lock
 
 from gapcast.config.files.service_address import local_url
 from gapcast.config.sections.http import HttpSettings
@@ -82,12 +83,14 @@ class ListeningSocket:
         """Listen as ``http`` configures."""
         self._http = http
         self._socket: socket.socket | None = None
+        self._lock = Lock()
 
     def bind(self) -> socket.socket:
-        """Return the socket, which the first call binds; raises as :func:`bound_socket` does."""
-        if self._socket is None:
-            self._socket = bound_socket(self._http)
-        return self._socket
+        """Return the socket, which the first call binds, of any thread; raises as :func:`bound_socket` does."""
+        with self._lock:
+            if self._socket is None:
+                self._socket = bound_socket(self._http)
+            return self._socket
 
     @property
     def url(self) -> str:
