@@ -10,7 +10,7 @@ from statistics import median_low
 from gapcast.app.broker.broker import mosquitto_command
 from gapcast.check.finding import CheckInput, Finding, ok, warn
 from gapcast.check.registers import RegisterListener
-from gapcast.check.sample_listener import SampleListener
+from gapcast.check.sample_listener import NEEDS_SEVERAL, SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
 from gapcast.core.documents.message_format import counted, listed
@@ -114,10 +114,7 @@ def _last_powers(listener: SampleListener) -> Iterator[Finding]:
             fix = "check that the meter sends it, or wait longer (--wait); else remove it from value"
             yield warn("meter", f"{device}: no power yet ({n}): {samples.missing}", fix)
         elif samples.needs_several:
-            yield ok(
-                "meter",
-                f"{device}: no power yet ({n}): an energy counter needs two messages, a sum needs all of its values",
-            )
+            yield ok("meter", f"{device}: no power yet ({n}): {NEEDS_SEVERAL}")
     if len(devices) > _MAX_METERS:
         yield ok("meter", f"and {len(devices) - _MAX_METERS} more meters")
     with_power = {samples.pattern for _, samples in devices if samples.powers_kw}

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 #: Maximum number of characters of a topic shown.
 _SHOWN = 120
+#: Why messages of a device are no power yet, if it ``needs_several``.
+NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its values"
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import median_low
 from typing import Any, NamedTuple
 
-from gapcast.check.sample_listener import SampleListener
+from gapcast.check.sample_listener import NEEDS_SEVERAL, SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.documents.message_format import counted
 from gapcast.core.meters.plausibility import plausibility_warning
@@ -39,10 +39,7 @@ def preview(sections: dict[str, Any], recording: MessageRecording, show: Callabl
         if not samples.powers_kw:
             if samples.needs_several:
                 messages = counted(samples.n_messages, "message")
-                show(
-                    f"  {name}: no power yet ({messages}): "
-                    "an energy counter needs two messages, a sum needs all of its values"
-                )
+                show(f"  {name}: no power yet ({messages}): {NEEDS_SEVERAL}")
             continue
         show(f"  {name}: {samples.powers_kw[-1]:.3f} kW ({len(samples.powers_kw)} messages)")
         if warning := plausibility_warning(samples.powers_kw):
