@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from gapcast.core.learning.scores.drift import ErrorChange
+from gapcast.core.time_grid import minute_label
 from gapcast.service.reports.score_reports import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
@@ -96,7 +97,8 @@ def test_rights_documented_are_sufficient(
             peers["planner"].publish(topic, "lots")
         rejected = [message.document["topic"] for message in reader.wait_for(REJECTED, 3)[1:]]
         assert rejected == ["gap/home/demand/limit", "gap/home/demand/month_peak"]
-        peers["planner"].publish("gap/home/plan", '[{"kw": 7.4, "minutes": 60}]')
+        planned = {"kw": 7.4, "from": minute_label(first + 7), "minutes": 60}  # after the newest reading
+        peers["planner"].publish("gap/home/plan", json.dumps([planned]))
         plan = f"{gateway.url}/devices/home/plan"
         wait_until(lambda: httpx.get(plan).json()["plan"][:1], "the plan")
         event = event_document("home", ErrorChange(0, FIRST, "grew", 2.4, 4))
