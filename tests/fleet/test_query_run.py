@@ -37,5 +37,6 @@ def test_run_query_slow_python_worker_continues_from_checkpoint(
     readings = from_files(spark, tmp_path / "in", "json", 1)
     plan = Plan(tmp_path / "checkpoint", once=True, n_buckets=2)
     lines = run_to_end(lambda: start(settings(), readings, to_files(tmp_path / "out", "json"), plan))
-    assert lines == ["A Python worker did not start within Spark's 10 s; the stream continues from its checkpoint."]
+    slow_start = "A Python worker did not start within Spark's 10 s; the stream continues from its checkpoint."
+    assert set(lines) == {slow_start}  # several on a busy machine, whose workers may need more than Spark's 10 s
     assert furthest(of_the_fleet(tmp_path / "out"), of_the_edge(tmp_path / "edge", houses)) <= 1e-5
