@@ -34,7 +34,7 @@ def test_demand_keys_become_options() -> None:
     settings = load(
         None, {}, demand(window_min=30, limit_kw=4, fuse_kw=9.2, risk=0.1, hours="07:00-09:00, 22:00-06:30")
     )
-    options = settings.demand.site_options(PARIS).of("home")
+    options = settings.demand.site_options(PARIS).for_device("home")
     assert (options.window_min, options.limit_kw, options.by_month_peak) == (30, 4.0, False)
     assert (options.fuse_kw, options.risk) == (9.2, 0.1)
     assert options.active.hours == ((420, 540), (1320, 390))
@@ -85,11 +85,11 @@ def test_demand_of_a_device_replaces_single_keys() -> None:
     site = load(None, {}, demand(limit_kw="month_peak", peak_days=3, floor_kw=0, devices=devices)).demand.site_options(
         PARIS
     )
-    assert not site.of("car").is_limited
-    mill = site.of("mill")
+    assert not site.for_device("car").is_limited
+    mill = site.for_device("mill")
     assert (mill.by_month_peak, mill.n_peak_days, mill.floor_kw, mill.risk, mill.fuse_kw) == (True, 3, 0, 0.2, 20.0)
-    assert site.of("home").risk == 0.05
-    assert [site.of(name).imports_only for name in ("home", "mill")] == [False, True]
+    assert site.for_device("home").risk == 0.05
+    assert [site.for_device(name).imports_only for name in ("home", "mill")] == [False, True]
     assert site.any_imports_only
 
 

@@ -98,7 +98,7 @@ def _check_export(settings: Settings, listener: SampleListener) -> Iterator[Find
     """Check that no device with a limit exports power, unless only imported power counts."""
     site = settings.demand.site_options(settings.site.zone)
     for device, samples in sorted(listener.devices.items()):
-        text = export_warning(site.of(device), min(samples.powers_kw, default=0.0))
+        text = export_warning(site.for_device(device), min(samples.powers_kw, default=0.0))
         if text is not None and device not in listener.submeters:
             yield warn("demand", f"{device}: {text}", EXPORT_FIX)
 

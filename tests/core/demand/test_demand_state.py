@@ -144,7 +144,7 @@ def test_impossible_jump_is_left_out(name: str, value: int) -> None:
     snapshot.demand[name][0] = value
     assert restore_snapshot(after, snapshot) == ("", [])
     assert after.demands.forecaster is not None
-    restored = after.demands.forecaster.windows.of(0)
+    restored = after.demands.forecaster.windows.for_row(0)
     assert restored is not None
     assert restored.before_jump is None
 

@@ -271,14 +271,14 @@ def test_windows_are_of_the_first_devices_with_a_limit() -> None:
         for minute in (MONDAY, MONDAY + 1):
             buffers.accept(Reading(device, minute, 1.0))
     assert [windows.state(row) is None for row in range(3)] == [True, False, True]
-    assert [row for row in range(3) if windows.of(row) is not None] == [1]
+    assert [row for row in range(3) if windows.for_row(row) is not None] == [1]
     state = windows.state(1)
     assert state is not None
     assert (state.end_minute, state.limit_kw, state.fuse_kw, state.risk) == (MONDAY + 30, 1.0, 3.0, 0.2)
     for device in ("home", "mill"):
         row = buffers.forget(device)
         assert row is not None
-        assert windows.of(row) is None
+        assert windows.for_row(row) is None
 
 
 def test_limit_of_a_fuse_alone_is_none_until_it_is_set() -> None:

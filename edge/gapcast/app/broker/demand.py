@@ -33,7 +33,7 @@ def demand_check_of(
 ) -> Callable[[str], bool]:
     """Return a function that returns whether a device has a demand: a limit, and a model by ``outlook_model_of``."""
     site = settings.demand.site_options(settings.site.zone)
-    return lambda device: site.of(device).is_limited and outlook_model_of(device) is not None
+    return lambda device: site.for_device(device).is_limited and outlook_model_of(device) is not None
 
 
 def connect_demand(link: MqttLink, settings: Settings, service: Service, session: Session) -> None:

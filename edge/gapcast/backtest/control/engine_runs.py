@@ -31,7 +31,7 @@ def run_engine(
     window's and the next one's. A waiting dishwasher starts if the engine allows 2 kW for 45 minutes; the car waits for
     it. Without a demand (after a gap) the rule of the last reading applies.
     """
-    runs = {house.name: HouseRun(house, site.of(house.name)) for house in houses}
+    runs = {house.name: HouseRun(house, site.for_device(house.name)) for house in houses}
     waiting = {name: _before_loads(run) for name, run in runs.items()}
     with tqdm(total=sum(len(house.kw) for house in houses), unit=" min", disable=quiet or None) as progress:
         while waiting:

@@ -111,7 +111,7 @@ def run_control(
             msg = "has no night with readings to add loads to: they need most minutes from 18:00 to 07:00"
             raise SourceError(recordings[house.name].path, msg)
     site = settings.demand.site_options(zone)
-    bills = {house.name: _Bills(house, site.of(house.name), tariffs) for house in houses}
+    bills = {house.name: _Bills(house, site.for_device(house.name), tariffs) for house in houses}
     # Before the engine, which takes minutes: the highest peak is mostly that without control.
     for one in bills.values():
         one.add(ALONE, one.house.kw, None)

@@ -85,7 +85,7 @@ class DemandTally:
                 continue
             house = self._houses.get(reading.device)
             if house is None:
-                options = self._options.of(reading.device)
+                options = self._options.for_device(reading.device)
                 house = HouseDemands(reading.device, options, self._file, self._options.zone)
                 self._houses[reading.device] = house
             is_measured = status is ReadingStatus.READY and not reading.is_filled

@@ -41,7 +41,7 @@ def correct_month_peak(
     window that is not over or of another month.
     """
     _require_demand(windows, device)
-    one = None if row is None else windows.of(row)
+    one = None if row is None else windows.for_row(row)
     if one is None:
         raise PayloadError("unknown_device", f"{device} has no window yet: wait for its first reading")
     if not 0 <= peak_kw <= highest_kw:
@@ -62,5 +62,5 @@ def correct_month_peak(
 
 
 def _require_demand(windows: RunningWindows, device: str) -> None:
-    if not windows.site_options.of(device).is_limited:
+    if not windows.site_options.for_device(device).is_limited:
         raise no_demand(device, " for it")

@@ -26,7 +26,7 @@ class ReplacedPeak(NamedTuple):
     peak: DayPeak
 
     @classmethod
-    def of(cls, window: BillingWindow, peak: DayPeak) -> ReplacedPeak:
+    def from_window(cls, window: BillingWindow, peak: DayPeak) -> ReplacedPeak:
         """Return ``peak``, that of ``window``."""
         return cls(window.month, window.day, peak)
 
@@ -91,7 +91,7 @@ class MonthPeaks:
         """Make ``window`` of the running month the highest of its day."""
         known = self.by_day.get(window.day)
         if known is not None:
-            self.replaced = (*self.replaced, ReplacedPeak.of(window, known))[-N_REPLACED:]
+            self.replaced = (*self.replaced, ReplacedPeak.from_window(window, known))[-N_REPLACED:]
         self.by_day[window.day] = DayPeak(peak_kw, window.start_minute)
 
     def highest(self, n_days: int) -> list[DayPeak]:

@@ -79,7 +79,7 @@ class SiteDemandOptions:
     devices: Mapping[str, DemandOptions] = field(default_factory=dict)
     zone: tzinfo = UTC
 
-    def of(self, device: str) -> DemandOptions:
+    def for_device(self, device: str) -> DemandOptions:
         """Return the options of ``device``."""
         return self.devices.get(device, self.default)
 

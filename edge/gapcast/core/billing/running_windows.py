@@ -46,7 +46,7 @@ class RunningWindows:
 
     def begin(self, row: int, device: str) -> DeviceWindows | None:
         """Return new windows of ``device``, which has ``row``; None if it has no demand."""
-        options = self.site_options.of(device)
+        options = self.site_options.for_device(device)
         if row >= self.max_rows or not options.is_limited:
             self._devices[row] = None
             return None
@@ -122,7 +122,7 @@ class RunningWindows:
             one.set_limit_kw = limit_kw
             one.refresh()
 
-    def of(self, row: int) -> DeviceWindows | None:
+    def for_row(self, row: int) -> DeviceWindows | None:
         """Return the windows of the device of ``row``; None if it has no demand."""
         return self._devices.get(row)
 

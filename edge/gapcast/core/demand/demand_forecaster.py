@@ -67,7 +67,7 @@ class DemandForecaster:
             self.stored.live.close(accepted.closed)
         if outlooks is None or outlooks.model_means is None:
             return None
-        rows, minutes, devices, windows_of = accepted.rows, accepted.minutes, accepted.devices, self.windows.of
+        rows, minutes, devices, windows_of = accepted.rows, accepted.minutes, accepted.devices, self.windows.for_row
         # The windows with a demand. A device may have been forgotten since its reading was accepted.
         limited = [i for i in accepted.billing if windows_of(rows[i]) is not None]
         if not limited:
@@ -101,7 +101,7 @@ class DemandForecaster:
 
         ``mean_kw`` ``[N, K, 4]`` are the outlooks' means.
         """
-        windows_of = [self.windows.of(row) for row in batch.rows]
+        windows_of = [self.windows.for_row(row) for row in batch.rows]
         which = [i for i, one in enumerate(windows_of) if one is not None and one.options.imports_only]
         return count_imports(batch, mean_kw, which, self._leads_min)
 
@@ -115,7 +115,7 @@ class DemandForecaster:
 
     def record_running_register(self, row: int, register: RunningRegister) -> None:
         """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
-        if self.windows.of(row) is not None:
+        if self.windows.for_row(row) is not None:
             self._registers[row] = register
 
     def load_risks(
@@ -125,7 +125,7 @@ class DemandForecaster:
 
         See :func:`~gapcast.core.demand.headroom.outlook_risks.load_risks`.
         """
-        one = self.windows.of(row)
+        one = self.windows.for_row(row)
         if one is None:
             return None
         return load_risks(
@@ -139,7 +139,7 @@ class DemandForecaster:
     def devices(self, names: Sequence[str]) -> list[str]:
         """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""
         options, n_rows = self.windows.site_options, self.windows.max_rows
-        return [name for name in names[:n_rows] if name and options.of(name).is_limited]
+        return [name for name in names[:n_rows] if name and options.for_device(name).is_limited]
 
     def newest(self, row: int, device: str) -> Demand | None:
         """Return the newest demand of ``device``, which has ``row``; None without one."""
@@ -147,7 +147,7 @@ class DemandForecaster:
 
     def scores_of(self, row: int) -> DemandScores | None:
         """Return the live scores of the device of ``row``; None if it has no demand."""
-        one = self.windows.of(row)
+        one = self.windows.for_row(row)
         return None if one is None else self.live.of(row + 1, one.options.window_min)
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:

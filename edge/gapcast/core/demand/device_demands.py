@@ -159,7 +159,7 @@ class DeviceDemands:
 
     def _windows_of(self, device: str) -> DeviceWindows | None:
         row = self._row_of(device)
-        return None if self.forecaster is None or row is None else self.forecaster.windows.of(row)
+        return None if self.forecaster is None or row is None else self.forecaster.windows.for_row(row)
 
     def _required(self, device: str) -> DemandForecaster:
         """Return the forecaster; raise :class:`~gapcast.core.errors.PayloadError` if there is none."""

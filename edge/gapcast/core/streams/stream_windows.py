@@ -173,7 +173,7 @@ class StreamWindows:
         """Feed ``billing`` from now on; begin the windows of the devices that have none with their known minutes."""
         self.billing = billing
         for device, stream in self.streams.items():
-            if stream.n_seen and billing.of(stream.row) is None:
+            if stream.n_seen and billing.for_row(stream.row) is None:
                 n_known = stream.observed.bit_length()
                 known = stream.block[stream.at, stream.end - n_known : stream.end].reshape(n_known, -1)
                 billing.begin_after(stream.row, device, stream.last_minute, known[:, 0])

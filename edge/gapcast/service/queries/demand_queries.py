@@ -100,7 +100,7 @@ class DemandQueries:
             return NO_DEMANDS
         if not is_known:
             return unknown_device(device)
-        if not demands.windows.site_options.of(device).is_limited:
+        if not demands.windows.site_options.for_device(device).is_limited:
             fix = "set demand.limit_kw, or that of its [[demand.devices]]"
             return f"device {device!r} has no limit, so no demand is computed: {fix} (docs/demand.md)"
         if not is_tracked:

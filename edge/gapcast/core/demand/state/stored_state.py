@@ -55,7 +55,7 @@ def restored_limits(columns: Columns, windows: RunningWindows, highest_kw: float
     found = {
         device: limit_kw
         for device, limit_kw in zip(devices.tolist(), limits_kw.tolist(), strict=True)
-        if is_device_id(device) and windows.site_options.of(device).is_limited and 0 < limit_kw <= highest_kw
+        if is_device_id(device) and windows.site_options.for_device(device).is_limited and 0 < limit_kw <= highest_kw
     }
     return dict(list(found.items())[: windows.max_rows])
 
@@ -117,7 +117,7 @@ def state_columns(
     windows: RunningWindows, learned: Mapping[str, DeviceRows], signature: str, rows: Sequence[int]
 ) -> dict[str, NDArray[Any]]:
     """Return the columns of the devices of ``rows``; ``learned`` is valid for ``signature``, by its prefix."""
-    found = [(i, one) for i, one in enumerate(map(windows.of, rows)) if one is not None]
+    found = [(i, one) for i, one in enumerate(map(windows.for_row, rows)) if one is not None]
     tracked = np.array([i for i, _ in found], dtype=np.int64)
     state_rows = np.asarray(rows, dtype=np.int64)[tracked] + 1
     return {
@@ -146,7 +146,7 @@ def restore_state(
     bad = implausible_windows(columns)
     which = np.flatnonzero(~bad & (places < min(len(buffers), windows.max_rows)))
     for i, row in zip(which.tolist(), places[which].tolist(), strict=True):
-        one = windows.of(row)
+        one = windows.for_row(row)
         if one is not None:
             restore_windows(one, columns, i, buffers.stream(buffers.device(row)).last_minute)
     n_bad = int(bad.sum())

@@ -113,7 +113,7 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
         kw, starts = columns["replaced_kw"][i].tolist(), columns["replaced_start"][i].tolist()
         replaced = [DayPeak(*peak) for peak in zip(kw, starts, strict=True) if 0 <= peak[1] < start]
         window_at = one.calendar.window_at
-        one.peaks.replaced = tuple(ReplacedPeak.of(window_at(peak.start_minute), peak) for peak in replaced)
+        one.peaks.replaced = tuple(ReplacedPeak.from_window(window_at(peak.start_minute), peak) for peak in replaced)
     jump = WindowBeforeJump(*(columns[name][i].item() for name in _WITHOUT_JUMP))
     if _is_sound_jump(jump, one.calendar, last_minute):
         one.before_jump = jump._replace(sum_kw=one.options.counted_kw(jump.sum_kw))
