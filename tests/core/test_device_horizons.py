@@ -71,7 +71,7 @@ def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
         ("home", 5), ("pump", 15), ("barn", 5), ("car", 15),
     ]  # fmt: skip
     row = engine.buffers.row("pump")
-    forecasts = engine.history.of(row, 60, engine.forecaster_of("pump").horizon_min).forecasts()
+    forecasts = engine.history.columns_of(row, 60, engine.forecaster_of("pump").horizon_min).forecasts()
     assert (forecasts[-1]["observed_at"], forecasts[-1]["target_at"]) == (
         "2010-11-01T00:39:00Z",
         "2010-11-01T00:54:00Z",

@@ -89,7 +89,7 @@ def test_filled_minute_may_begin_a_history() -> None:
 def test_history_omits_filled_minutes() -> None:
     engine = Engine(Persistence(), history=History(N, 1))
     run(engine, house({20, 30}))
-    columns = engine.history.of(0, N, 5)
+    columns = engine.history.columns_of(0, N, 5)
     missing = {FIRST + 20, FIRST + 30}
     assert {*range(FIRST, FIRST + N)} - {*columns.read_minutes.tolist()} == missing
     without_outcome = columns.target_minutes[np.isnan(columns.actual_kw) & (columns.target_minutes < FIRST + N)]
@@ -102,7 +102,7 @@ def test_restored_engine_has_the_filled_minutes() -> None:
     after = Engine(Persistence(WindowSpec(8)), history=History(N, 1))
     restore_snapshot(after, capture_snapshot(engine))
     run(after, [Reading("home", FIRST + N, 1.0)])
-    read = after.history.of(0, N, 5).read_minutes - FIRST
+    read = after.history.columns_of(0, N, 5).read_minutes - FIRST
     assert read.tolist() == [N - 7, N - 6, N - 5, N - 4, N - 2, N]
 
 

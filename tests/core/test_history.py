@@ -30,7 +30,7 @@ def feed(engine: Engine, *readings: tuple[int, float], device: str = "home", at_
 
 
 def past(engine: Engine, n_minutes: int = 60, device: str = "home") -> HistoryColumns:
-    return engine.history.of(engine.buffers.row(device), n_minutes, HORIZON)
+    return engine.history.columns_of(engine.buffers.row(device), n_minutes, HORIZON)
 
 
 def read(engine: Engine, n_minutes: int = 60, device: str = "home") -> list[tuple[int, float]]:
@@ -120,7 +120,7 @@ def test_history_of_a_forgotten_device_is_empty() -> None:
     feed(engine, (0, 1.0), (1, 2.0))
     row = engine.buffers.row("home")
     engine.forget("home")
-    assert engine.history.of(row, 60, HORIZON).readings() == []
+    assert engine.history.columns_of(row, 60, HORIZON).readings() == []
     engine.history.forget(17)
     feed(engine, (5, 3.0), device="next")
     assert read(engine, device="next") == [(5, 3.0)]

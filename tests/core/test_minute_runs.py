@@ -112,7 +112,7 @@ def test_engine_with_more_than_power_accepts_runs_one_by_one() -> None:
     expected = document_of(Engine(Smooth()).accept(readings_of(runs)))
     with_history = Engine(Smooth(), history=History(60, 3))
     assert document_of(with_history.accept_runs(runs)) == expected
-    assert with_history.history.of(0, 10, 5).read_minutes.tolist() == [FIRST + i for i in range(20, 30)]
+    assert with_history.history.columns_of(0, 10, 5).read_minutes.tolist() == [FIRST + i for i in range(20, 30)]
     with_plan = Engine(Smooth())
     with_plan.replace_plan("home", LoadPlan(()))
     assert document_of(with_plan.accept_runs(runs)) == expected

@@ -163,7 +163,7 @@ def test_plan_whose_forecasts_have_no_outcome_stays_bounded() -> None:
 def test_history_and_last_reading_are_of_the_total() -> None:
     engine = Engine(MODEL, history=History(N_MINUTES, 1))
     run(flat(START, END)[: END - 1], {10: charger()}, engine)
-    columns = engine.history.of(engine.buffers.row("home"), 20, HORIZON_MIN)
+    columns = engine.history.columns_of(engine.buffers.row("home"), 20, HORIZON_MIN)
     assert columns.read_kw.tolist() == pytest.approx([7.9] * 20)
     assert columns.published_kw[:, 0].tolist() == pytest.approx([7.9] * 21 + [0.5] * 4)
     assert engine.buffers.newest("home")[1] == pytest.approx(7.9)

@@ -43,14 +43,18 @@ def test_library_computes_the_powers_of_numpy(data: st.DataObject, leads_min: tu
         shares = data.draw(st.lists(st.floats(0, 1), min_size=n_weights, max_size=n_weights))
         weights = np.array([shares] * len(kw)) if n_weights else None
         with np.errstate(all="ignore"):
-            assert bits(powers.of(kw, path, floor_kw, weights)) == bits(powers.by_numpy(kw, path, floor_kw, weights))
+            assert bits(powers.compute_numbers(kw, path, floor_kw, weights)) == bits(
+                powers.by_numpy(kw, path, floor_kw, weights)
+            )
 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_path_is_moved_by_the_correction_in_proportion(compiled: bool) -> None:
     powers = PublishedPowers((1, 2, 4), RANGE, compiled=compiled)
     path_kw = np.array([[1.0, 2.0, 3.0], [1.0, 119.9, 0.0]], dtype=np.float32)
-    found = powers.of(np.array([[4.0, 3.5, 3.0, 5.0], [1.23456789, 0.0, 0.0, 0.0]]), path_kw, LOW_KW.repeat(2))
+    found = powers.compute_numbers(
+        np.array([[4.0, 3.5, 3.0, 5.0], [1.23456789, 0.0, 0.0, 0.0]]), path_kw, LOW_KW.repeat(2)
+    )
     assert found[0].tolist() == [4.0, 3.5, 3.0, 5.0, 1.25, 2.5, 4.0]
     assert found[1, N_POWERS:].tolist() == [1.308642, 120.0, 1.234568]
 
@@ -60,7 +64,7 @@ def test_path_is_not_below_the_floor_of_its_window(compiled: bool) -> None:
     """The correction lowers it: in a house that never exported power to 0, in one that does as far as it goes."""
     powers = PublishedPowers((1, 2, 4), RANGE, compiled=compiled)
     kw, path_kw = np.array([[0.25, 0.25, 0.0, 1.0]] * 4), np.array([[0.25, 0.25, 2.25]] * 4, dtype=np.float32)
-    found = powers.of(kw, path_kw, np.array([0.0, -0.03, -100.0, -150.0]))
+    found = powers.compute_numbers(kw, path_kw, np.array([0.0, -0.03, -100.0, -150.0]))
     assert found[:, :N_POWERS].tolist() == kw.tolist()
     assert found[:, N_POWERS:].tolist() == [
         [0.0, 0.0, 0.25], [-0.03, -0.03, 0.25], [-0.25, -0.75, 0.25], [-0.25, -0.75, 0.25]
@@ -70,7 +74,7 @@ def test_path_is_not_below_the_floor_of_its_window(compiled: bool) -> None:
 @pytest.mark.parametrize("compiled", [True, False])
 def test_powers_without_a_path_are_rounded(compiled: bool) -> None:
     powers = PublishedPowers((), RANGE, compiled=compiled)
-    assert powers.of(np.array([[1.23456789, -0.0, 1e-9, 100.0]]), None, LOW_KW).tolist() == [
+    assert powers.compute_numbers(np.array([[1.23456789, -0.0, 1e-9, 100.0]]), None, LOW_KW).tolist() == [
         [1.234568, -0.0, 0.0, 100.0]
     ]
 
@@ -84,6 +88,6 @@ def test_rounded_is_numpys_round(values: list[float]) -> None:
 
 def test_powers_of_a_batch_stay_after_the_next() -> None:
     powers = PublishedPowers((1, 5), RANGE)
-    first = powers.of(np.ones((1, N_POWERS)), np.ones((1, 2), dtype=np.float32), LOW_KW)
-    powers.of(np.zeros((1, N_POWERS)), np.zeros((1, 2), dtype=np.float32), LOW_KW)
+    first = powers.compute_numbers(np.ones((1, N_POWERS)), np.ones((1, 2), dtype=np.float32), LOW_KW)
+    powers.compute_numbers(np.zeros((1, N_POWERS)), np.zeros((1, 2), dtype=np.float32), LOW_KW)
     assert first.tolist() == [[1.0] * 6]

@@ -163,4 +163,4 @@ def _history(
 ) -> HistoryColumns | None:
     if device not in engine.buffers:
         return None
-    return engine.history.of(engine.buffers.row(device), n_minutes, engine.forecaster_of(device).horizon_min)
+    return engine.history.columns_of(engine.buffers.row(device), n_minutes, engine.forecaster_of(device).horizon_min)

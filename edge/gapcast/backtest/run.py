@@ -161,5 +161,5 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
 
 def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:
     row = engine.buffers.row(name)
-    scored = tally.scores.of(row)[ALL_TIME].select(engine.forecaster_of(name).scores.members)
+    scored = tally.scores.for_row(row)[ALL_TIME].select(engine.forecaster_of(name).scores.members)
     return HouseResult(name, engine.scores_of(name), scored, tally.weeks.of(row))

@@ -82,7 +82,7 @@ class Engine:
 
     def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``, which may be unknown yet."""
-        return self.horizons.of(device)
+        return self.horizons.forecaster_of(device)
 
     @property
     def model(self) -> Predictor:
@@ -206,7 +206,7 @@ class Engine:
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
-        return self.forecaster_of(device).scores.of(self.buffers.row(device))
+        return self.forecaster_of(device).scores.for_row(self.buffers.row(device))
 
     def explain_incomplete(self, reading: Reading) -> str:
         """Return a sentence that names the features missing from an ``INCOMPLETE`` reading, and the fix."""

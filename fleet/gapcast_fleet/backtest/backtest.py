@@ -178,8 +178,8 @@ def join(results: Sequence[GroupResult], took_s: float, lead_times_min: tuple[in
     houses = [
         ScoredHouse(
             name,
-            {period: summary.select(members[row]) for period, summary in live.of(row).items()},
-            scored.of(row)[ALL_TIME].select(members[row]),
+            {period: summary.select(members[row]) for period, summary in live.for_row(row).items()},
+            scored.for_row(row)[ALL_TIME].select(members[row]),
             weeks[row],
         )
         for name, row in sorted((name, row) for row, name in enumerate(names))

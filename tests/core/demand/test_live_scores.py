@@ -50,7 +50,7 @@ def test_windows_are_scored_with_the_next_demand(at_once: int) -> None:
         batch = minutes[at : at + at_once]
         live.close(closed(minute - 4) for minute in batch if minute % WINDOW_MIN == 4 and minute > 99)
         record(live, batch)
-    found = live.of(1, WINDOW_MIN)
+    found = live.scores_of(1, WINDOW_MIN)
     assert (found.n_windows, found.n_events) == (2, 2)
     assert found.by_elapsed[0].brier == pytest.approx(0.3**2)
 
@@ -61,7 +61,7 @@ def test_window_of_a_forgotten_device_is_not_that_of_the_next() -> None:
     live.close([closed(100)])
     live.forget(1)
     record(live, [101, 105])  # of the device that has the row now: its window began at the same time
-    assert live.of(1, WINDOW_MIN).n_windows == 0
+    assert live.scores_of(1, WINDOW_MIN).n_windows == 0
 
 
 def test_incomplete_window_does_not_count() -> None:
@@ -69,7 +69,7 @@ def test_incomplete_window_does_not_count() -> None:
     record(live, [99, 100])
     live.close([closed(100, n_known=2)])
     record(live, [109])
-    assert live.of(1, WINDOW_MIN).n_windows == 0
+    assert live.scores_of(1, WINDOW_MIN).n_windows == 0
     assert np.isnan(live.state.arrays["waiting"][1, 1:]).all()
 
 
@@ -78,7 +78,7 @@ def test_window_that_demands_have_not_seen_does_not_count() -> None:
     live.close([closed(90)])
     record(live, [99])
     record(live, [104])
-    assert live.of(1, WINDOW_MIN).n_windows == 0
+    assert live.scores_of(1, WINDOW_MIN).n_windows == 0
 
 
 def test_window_closed_before_the_next_demand_counts() -> None:
@@ -87,7 +87,7 @@ def test_window_closed_before_the_next_demand_counts() -> None:
     live.close([closed(100)])
     live.record(np.array([2]), demands([120]).columns, np.array([1.0]))  # another device
     record(live, [130])
-    assert live.of(1, WINDOW_MIN).n_windows == 1
+    assert live.scores_of(1, WINDOW_MIN).n_windows == 1
 
 
 def test_forgotten_device_has_no_scores() -> None:
@@ -96,8 +96,8 @@ def test_forgotten_device_has_no_scores() -> None:
     live.close([closed(100)])
     live.forget(1)
     record(live, [104])
-    assert live.of(1, WINDOW_MIN).n_windows == 0
-    assert live.of(99, WINDOW_MIN).n_windows == 0
+    assert live.scores_of(1, WINDOW_MIN).n_windows == 0
+    assert live.scores_of(99, WINDOW_MIN).n_windows == 0
 
 
 def test_engine_scores_its_demands() -> None:

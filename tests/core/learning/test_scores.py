@@ -96,7 +96,7 @@ def test_scores_match_the_slow_reference(compiled: bool, batches: list[Outcomes]
         scores.add(batch)
         slow.add(batch)
         for row in range(FEW):
-            for period, found in scores.of(row).items():
+            for period, found in scores.for_row(row).items():
                 check(found, slow.of(row, period))
     for period, found in scores.overall().items():
         assert found.n == sum(len(slow.of(row, period)) for row in range(FEW))
@@ -108,7 +108,7 @@ def test_scores_are_finite_for_any_stream(compiled: bool, batches: list[Outcomes
     scores = Scores(MEMBERS, FEW, compiled=compiled)
     for batch in batches * 3:
         scores.add(batch)
-    for found in [*(scores.of(row) for row in range(FEW)), scores.overall()]:
+    for found in [*(scores.for_row(row) for row in range(FEW)), scores.overall()]:
         for summary in found.values():
             json.dumps(summary.document(), allow_nan=False)
 
@@ -142,7 +142,7 @@ def test_scores_restored_continue_exactly(compiled: bool, batches: list[Outcomes
 def test_scores_match_a_hand_calculation(compiled: bool) -> None:
     scores = Scores(MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([3], START, 2.0, (1.0, 1.5, 0.0, 1.8), 0.0, [[3.0, 2.5, 0.0], [2.0, NAN, 0.0]]))
-    found = scores.of(3)[LAST_DAY]
+    found = scores.for_row(3)[LAST_DAY]
     assert found.document() == {
         "n": 1, "enough": False, "mse_kw2": 1.0, "mae_kw": 0.5, "bias_kw": -1.0, "skill": 0.75, "mae_skill": 0.75,
         "coverage": 0.0, "width_kw": 1.8, "pinball_kw": round((0.25 + 0.1 + 0.19) / 3, 6),
@@ -153,14 +153,14 @@ def test_scores_match_a_hand_calculation(compiled: bool) -> None:
             "persistence": {"mse_kw2": 4.0, "mae_kw": 2.0, "skill": 0.0},
         },
     }  # fmt: skip
-    assert scores.of(3)[ALL_TIME].document() == found.document() == scores.overall()[LAST_WEEK].document()
+    assert scores.for_row(3)[ALL_TIME].document() == found.document() == scores.overall()[LAST_WEEK].document()
 
 
 def test_scores_of_an_unknown_device_are_empty(compiled: bool) -> None:
     scores = Scores(MEMBERS, 10, compiled=compiled)
     for row in (0, 5, 1_000, -1):
-        assert [found.n for found in scores.of(row).values()] == [0, 0, 0]
-        assert set(astuple(scores.of(row)[ALL_TIME])[1:-1]) == {None}
+        assert [found.n for found in scores.for_row(row).values()] == [0, 0, 0]
+        assert set(astuple(scores.for_row(row)[ALL_TIME])[1:-1]) == {None}
     scores.add(outcomes([], START, []))
     scores.add(outcomes([10, 11], START, 1.0))
     assert scores.overall()[ALL_TIME].n == 0
@@ -174,7 +174,7 @@ def test_skill_is_none_when_persistence_has_no_error(compiled: bool) -> None:
             batch.rows, batch.minutes, batch.actual_kw, batch.last_kw, batch.members_kw[:, :, :1], batch.published_kw
         )
     )
-    found = scores.of(0)[ALL_TIME]
+    found = scores.for_row(0)[ALL_TIME]
     assert (found.skill, found.mae_skill, found.members["lstm"].skill) == (None, None, None)
     assert (found.persistence_mse_kw2, list(found.members)) == (0.0, ["lstm"])
 
@@ -182,18 +182,18 @@ def test_skill_is_none_when_persistence_has_no_error(compiled: bool) -> None:
 def test_scores_need_half_a_day_of_outcomes(compiled: bool) -> None:
     scores = Scores(MEMBERS, 10, compiled=compiled)
     for minute in range(MIN_OUTCOMES):
-        assert not scores.of(0)[LAST_DAY].is_sufficient
+        assert not scores.for_row(0)[LAST_DAY].is_sufficient
         scores.add(outcomes([0], START + minute, 1.0))
-    assert scores.of(0)[LAST_DAY].is_sufficient
+    assert scores.for_row(0)[LAST_DAY].is_sufficient
 
 
 def test_scores_drop_later_buckets_when_time_goes_back(compiled: bool) -> None:
     scores = Scores(MEMBERS, 10, compiled=compiled)
     for minute in range(0, 20 * 1440, 60):
         scores.add(outcomes([0], START + minute, 1.0))
-    assert [found.n for found in scores.of(0).values()] == [27, 192, 480]
+    assert [found.n for found in scores.for_row(0).values()] == [27, 192, 480]
     scores.add(outcomes([0], START, 1.0))
-    assert [found.n for found in scores.of(0).values()] == [1, 1, 481]
+    assert [found.n for found in scores.for_row(0).values()] == [1, 1, 481]
 
 
 def test_scores_forget_resets_one_device(compiled: bool) -> None:
@@ -201,8 +201,8 @@ def test_scores_forget_resets_one_device(compiled: bool) -> None:
     scores.add(outcomes([0, 1], START, 1.5))
     scores.forget(1)
     scores.forget(1_000)
-    assert [scores.of(row)[LAST_DAY].n for row in (0, 1)] == [1, 0]
-    assert scores.of(1)[ALL_TIME].n == 0
+    assert [scores.for_row(row)[LAST_DAY].n for row in (0, 1)] == [1, 0]
+    assert scores.for_row(1)[ALL_TIME].n == 0
 
 
 def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> None:
@@ -213,7 +213,7 @@ def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> Non
         columns[f"{PUBLISHED} ever"][row, 1] = damage
         scores.restore_columns(columns)
     assert scores.overall()[ALL_TIME].n == 1
-    assert [scores.of(row)[LAST_DAY].n for row in range(3)] == [1, 0, 0]
+    assert [scores.for_row(row)[LAST_DAY].n for row in range(3)] == [1, 0, 0]
 
 
 def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
@@ -222,7 +222,7 @@ def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
     batch = outcomes(range(40), START, 1.5, members_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
     after.restore_columns(before.columns(range(40)))
-    old, new = before.of(39)[ALL_TIME], after.of(39)[ALL_TIME]
+    old, new = before.for_row(39)[ALL_TIME], after.for_row(39)[ALL_TIME]
     assert new.members["lstm"] == old.members["lstm"]
     assert new.members["new"].mse_kw2 is None
     assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
@@ -246,5 +246,5 @@ def test_scores_copy_does_not_change(compiled: bool) -> None:
     scores.add(outcomes([0], START, 1.5))
     copied, columns = scores.copy(), scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))
-    assert (copied.of(0)[ALL_TIME].n, scores.of(0)[ALL_TIME].n) == (1, 2)
+    assert (copied.for_row(0)[ALL_TIME].n, scores.for_row(0)[ALL_TIME].n) == (1, 2)
     assert columns[f"{PUBLISHED} ever"][0, 0] == 1

@@ -148,7 +148,7 @@ class DemandForecaster:
     def scores_of(self, row: int) -> DemandScores | None:
         """Return the live scores of the device of ``row``; None if it has no demand."""
         one = self.windows.for_row(row)
-        return None if one is None else self.live.of(row + 1, one.options.window_min)
+        return None if one is None else self.live.scores_of(row + 1, one.options.window_min)
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""

@@ -84,7 +84,7 @@ class EnsembleWeights:
     names: tuple[str, ...]
     weights: F32 | F64
 
-    def of(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
+    def by_member(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
         """Return the weights of the mean and of the median in the ``i``-th forecast, by member."""
         weights, n = self.weights[i].tolist(), len(self.names)
         rounded = [round(weight, SHARE_DECIMALS) for weight in weights]
@@ -146,7 +146,7 @@ class Forecasts:
         if self.parts is not None:
             part, at = self.parts.order[i]
             return self.parts.parts[part][1][at]
-        experts, median_experts = (None, None) if self.shares is None else self.shares.of(i)
+        experts, median_experts = (None, None) if self.shares is None else self.shares.by_member(i)
         return Forecast(
             device=self.devices[i],
             observed_minute=self.observed_minutes[i],

@@ -124,7 +124,7 @@ class NewestForecastColumns:
         median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
         path_kw = tuple(published_kw[_N_QUANTILES:])
         weights = EnsembleWeights(self._members, self._shares[row : row + 1])
-        experts, median_experts = weights.of(0) if self._members else (None, None)
+        experts, median_experts = weights.by_member(0) if self._members else (None, None)
         uncontrolled_kw, planned_kw = self.planned.get(row, (None, None))
         return Forecast(
             device=device,

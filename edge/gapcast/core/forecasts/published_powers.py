@@ -67,7 +67,7 @@ class PublishedPowers:
         self._allocate(1)
         self._resize(1)
 
-    def of(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
+    def compute_numbers(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
         """Return the numbers ``[N, 4 + K + W]`` of the ensemble's forecasts ``kw`` ``[N, 4]``: these, path and weights.
 
         ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None without a path). The ensemble's
@@ -90,7 +90,7 @@ class PublishedPowers:
         return numbers.copy()
 
     def by_numpy(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
-        """Return what :meth:`of` returns, without the library: the definition of the result."""
+        """Return what :meth:`compute_numbers` returns, without the library: the definition of the result."""
         powers_kw = kw
         if path_kw is not None:
             powers_kw = np.concatenate((kw, path_kw), axis=1)

@@ -156,7 +156,7 @@ class HorizonForecaster:
             published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self.has_path else None, published.replaced
             weights = published.shares.reshape(len(rows), -1) if self._published_powers.n_weights else None
-            numbers = self._published_powers.of(published.kw, path_kw, published.floor_kw, weights)
+            numbers = self._published_powers.compute_numbers(published.kw, path_kw, published.floor_kw, weights)
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, numbers)
         is_repaired = bool(unusable or replaced)
         self._last_trunk_outputs = None if trunk is None or is_repaired else (accepted.rows, accepted.minutes, trunk)

@@ -63,7 +63,7 @@ class Horizons:
             for one in self.all:
                 one.count_minutes(self.n_counted)
 
-    def of(self, device: str) -> HorizonForecaster:
+    def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``, which may be unknown yet."""
         return self.others[self.own_min[device]] if device in self.own_min else self.main
 
@@ -101,7 +101,7 @@ class Horizons:
 
     def create_plans(self) -> Plans:
         """Return the plans of devices, without any yet, with the lead times of each horizon."""
-        own = {device: self.of(device).published_model.lead_times_min for device in self.own_min}
+        own = {device: self.forecaster_of(device).published_model.lead_times_min for device in self.own_min}
         has_outcomes, outlooks = self.main.ensemble is not None, self.main.outlooks
         return Plans(
             self.main.published_model.lead_times_min,
@@ -169,7 +169,7 @@ class Horizons:
             return of_main.make(accepted, measured, forecasts, planned_kw, week, self.main.take_trunk_outputs(accepted))
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
-            places, one = [*indices], self.of(of_horizon.devices[0])
+            places, one = [*indices], self.forecaster_of(of_horizon.devices[0])
             part, of_part = accepted.select(places), measured[places]
             own, trunk = one.outlooks, one.take_trunk_outputs(part)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
@@ -201,7 +201,7 @@ class Horizons:
             self.main.stamp(rows, issued_at_ms)
         else:
             for row, at_ms in zip(rows, issued_at_ms, strict=True):
-                self.of(buffers.device(row)).stamp([row], [at_ms])
+                self.forecaster_of(buffers.device(row)).stamp([row], [at_ms])
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""
@@ -222,7 +222,9 @@ class Horizons:
 
     def score_columns(self, buffers: Buffers, rows: Sequence[int]) -> dict[str, Any]:
         """Return the columns of the scores of :attr:`members` for ``rows``, each device's at its own horizon."""
-        others = {buffers.row(device): self.of(device).scores for device in self.own_min if device in buffers}
+        others = {
+            buffers.row(device): self.forecaster_of(device).scores for device in self.own_min if device in buffers
+        }
         return score_columns(self.main.scores, others, rows, self.members)
 
     def overall_scores(self, buffers: Buffers) -> dict[Period, Summary]:

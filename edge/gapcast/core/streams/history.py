@@ -131,7 +131,7 @@ class History:
             self._newest[row] = _NEVER
             self._read_minutes[row] = self._target_minutes[row] = _NEVER
 
-    def of(self, row: int, n_minutes: int, horizon_min: int) -> HistoryColumns:
+    def columns_of(self, row: int, n_minutes: int, horizon_min: int) -> HistoryColumns:
         """Return a copy of the last ``n_minutes`` of ``row``, and of the forecasts up to ``horizon_min`` after them."""
         if row >= len(self._newest) or self._newest[row] == _NEVER:
             nothing, no_kw = np.empty(0, np.int32), np.empty(0, np.float32)

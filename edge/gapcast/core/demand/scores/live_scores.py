@@ -92,7 +92,7 @@ class LiveScores:
             score_sums.add(self.state.arrays["sums"][row : row + 1], windows)
         waiting[row] = np.nan
 
-    def of(self, row: int, window_min: int) -> scores.DemandScores:
+    def scores_of(self, row: int, window_min: int) -> scores.DemandScores:
         """Return the scores of the device of ``row``, whose windows have ``window_min`` minutes."""
         sums = self.state.arrays["sums"][row] if row < len(self.state) else scores.initial_sums()
         return scores.scores_of(sums, window_min)

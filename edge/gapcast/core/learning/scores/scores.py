@@ -47,7 +47,7 @@ class Scores:
         """Score outcomes, those of one device in order; outcomes of untracked rows are left out."""
         self._sums.add(outcomes)
 
-    def of(self, row: int) -> dict[Period, Summary]:
+    def for_row(self, row: int) -> dict[Period, Summary]:
         """Return the scores of ``row`` by period; n = 0 if it was never scored."""
         if not 0 <= row < len(self._sums):
             return self._summaries(slice(0, 0))
