@@ -1,9 +1,9 @@
 """Billing windows on the clock of a time zone: their minutes, their local day and month, and when a limit applies.
 
-A window begins where the local minute of the hour is divisible by its length. The windows partition time: where the
-offset from UTC changes by a part of a window (Lord Howe Island changes by half an hour), the window of the change ends
-early or begins late. A change by an hour moves no window, because every length divides the hour: a day of 23 or 25
-hours has that many hours of windows.
+A window begins where the local minute of the hour is divisible by the window length. The windows partition time: where
+the offset from UTC changes by a part of a window (Lord Howe Island changes by half an hour), the window of the change
+ends early or begins late. A change by an hour moves no window, because every length divides the hour: a day of 23 or 25
+hours has 23 or 25 hours of windows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gapcast.core.billing.options import ActiveTimes
 
-#: Windows of a calendar that are remembered: those of devices whose clocks differ.
+#: Number of windows that a calendar caches: the clocks of its devices may differ.
 _N_REMEMBERED = 512
 _MONTHS = 12
 
@@ -24,8 +24,8 @@ _MONTHS = 12
 class BillingWindow(NamedTuple):
     """The minutes from ``start_minute`` (inclusive) to ``end_minute`` (exclusive), since the epoch.
 
-    ``month`` is 12 times the local year plus the month of the year from 0, ``day`` the local day of the month, both at
-    its start. ``is_active``: whether the limit applies.
+    ``month`` is 12 times the local year plus the month of the year from 0, ``day`` the local day of the month; both are
+    taken at the start. ``is_active``: whether the limit applies.
     """
 
     start_minute: int
@@ -48,7 +48,7 @@ class BillingCalendar:
         self.window_min = window_min
         self._zone = zone
         self._active = active
-        #: Return the window that contains a minute.
+        #: Returns the window that contains a minute.
         self.window_at: Callable[[int], BillingWindow] = lru_cache(_N_REMEMBERED)(self._window_at)
 
     def _window_at(self, minute: int) -> BillingWindow:
@@ -78,7 +78,7 @@ class BillingCalendar:
 
 
 def _contains(hours: tuple[int, int], minute_of_day: int) -> bool:
-    """Return whether ``hours`` contain a minute of the day; they may pass midnight."""
+    """Return whether ``hours`` contain ``minute_of_day``; the hours may pass midnight."""
     start, end = hours
     if start < end:
         return start <= minute_of_day < end
@@ -87,5 +87,5 @@ def _contains(hours: tuple[int, int], minute_of_day: int) -> bool:
 
 @lru_cache(_N_REMEMBERED)
 def calendar_of(zone: tzinfo, window_min: int, active: ActiveTimes) -> BillingCalendar:
-    """Return the calendar of these windows: the same one for all devices that have the same."""
+    """Return the calendar with this zone, window length and active times; devices with the same ones share it."""
     return BillingCalendar(zone, window_min, active)

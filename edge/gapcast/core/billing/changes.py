@@ -12,15 +12,15 @@ from gapcast.core.time_grid import minute_of
 _W_PER_KW = 1_000
 #: Lowest limit that can be set, kW.
 LEAST_LIMIT_KW = 0.01
-#: What may be sent as a limit, and as a month's peak, in errors.
+#: Examples of a valid limit and of a valid month's peak, for error messages.
 LIMIT_EXAMPLE = "2.5, or null for the configured one"
 PEAK_EXAMPLE = '3.2 for the running month, or {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'
 
 
 class MonthPeak(NamedTuple):
-    """A month's highest window as the meter or the bill has it: its mean, kW, and a minute of it.
+    """The highest window of a month as the meter or the bill shows it: its mean, kW, and a minute of the window.
 
-    ``minute`` is None if only the month is known: the running one.
+    ``minute`` is None if only the month is known: the running month.
     """
 
     kw: float
@@ -28,27 +28,27 @@ class MonthPeak(NamedTuple):
 
 
 class LimitChange(NamedTuple):
-    """A limit that was set for a device while running, kW; None: back to the configured one."""
+    """A limit that was set for a device at run time, kW; None restores the configured limit."""
 
     device: str
     limit_kw: float | None
 
 
 class CorrectedMonthPeak(NamedTuple):
-    """A device's month's peak that was corrected."""
+    """A correction of the month's peak of a device."""
 
     device: str
     peak: MonthPeak
 
 
-#: A change of a device's demand.
+#: A change of the limit or the month's peak of a device.
 DemandChange = LimitChange | CorrectedMonthPeak
 
 
 def limit_kw_of(document: object, limits: Limits) -> float | None:
-    """Return the limit in a decoded JSON ``document``: a number in kW, or an object with it as ``kw``.
+    """Return the limit in a decoded JSON ``document``: a number in kW, or an object with the number as ``kw``.
 
-    None: back to the configured limit. Raises :class:`PayloadError` that names the value and the fix.
+    None restores the configured limit. Raises :class:`PayloadError` that names the value and the fix.
 
     >>> limit_kw_of({"kw": 2.5}, Limits()), limit_kw_of(None, Limits())
     (2.5, None)
@@ -86,7 +86,7 @@ def _kw_in(document: object, what: str, keys: tuple[str, ...], example: str) -> 
 
 
 def _power(what: str, value: object, least_kw: float, max_kw: float, fix: str) -> float:
-    """Return the power ``value``; raise :class:`PayloadError` if it is none, or not ``least_kw`` to ``max_kw``."""
+    """Return ``value`` as a power; raise :class:`PayloadError` if it is not a number in ``least_kw`` to ``max_kw``."""
     try:
         return power_of(value, Limits(least_kw, max_kw))
     except PayloadError as error:

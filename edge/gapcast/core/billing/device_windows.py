@@ -1,4 +1,4 @@
-"""The billing windows of one device: the running one, with its limit, and the peaks of the month."""
+"""The billing windows of one device: the running window with its limit, and the peaks of the month."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapcast.core.billing.window_demands import SOURCES
 #: A limit, kW (NaN: none), and the index of its source in :data:`.window_demands.SOURCES`.
 WindowLimit = tuple[float, float]
 _NO_LIMIT: Final[WindowLimit] = (math.nan, float(SOURCES.index(LimitSource.NONE)))
-#: Measured: the objects of a device, with the peaks of two months and replaced ones. Windows are shared.
+#: Measured size of the objects of a device, with the peaks of two months and replaced peaks. Devices share windows.
 BYTES_PER_DEVICE = 8_300
 _new_tuple = tuple.__new__
 
@@ -52,15 +52,15 @@ class ClosedWindow(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether at least half of its minutes are known."""
+        """Whether at least half of the minutes are known."""
         return 2 * self.n_known >= self.end_minute - self.start_minute
 
 
 class WindowState(NamedTuple):
-    """The running window after a reading, with its limits and the next window's. Power in kW; NaN for unknown.
+    """The running window after a reading, its limit, and the limit of the next window. Power in kW; NaN for unknown.
 
-    ``start_minute``, ``end_minute`` and ``next_end_minute`` bound it and the next one. ``sum_kw`` is that of the
-    ``n_known`` known minutes so far, in kW minutes. ``source`` and ``next_source`` are indices of
+    The running window is from ``start_minute`` to ``end_minute``, the next one ends at ``next_end_minute``. ``sum_kw``
+    is the sum of the ``n_known`` known minutes so far, in kW minutes. ``source`` and ``next_source`` are indices of
     :data:`gapcast.core.billing.window_demands.SOURCES`.
     """
 
@@ -79,9 +79,9 @@ class WindowState(NamedTuple):
 
 
 class WindowBeforeJump(NamedTuple):
-    """The running window before a reading that came after missing minutes: ``newest_minute`` was the newest until then.
+    """The running window before a reading that came after missing minutes; its newest minute was ``newest_minute``.
 
-    It has ``n_known`` minutes with the sum ``sum_kw``, kW minutes; ``next_minute`` is that of the reading.
+    It has ``n_known`` minutes with the sum ``sum_kw``, kW minutes; ``next_minute`` is the minute of the reading.
     """
 
     newest_minute: int
@@ -91,7 +91,7 @@ class WindowBeforeJump(NamedTuple):
 
 
 class DeviceWindows:
-    """The running window of one device, its month's peaks, and the limit that was set while running (None: not)."""
+    """The running window of one device, its month's peaks, and the limit that was set at run time (None: not set)."""
 
     __slots__ = (
         "_unchanging", "before_jump", "calendar", "following", "is_export_reported", "lowest", "n_known", "options",
@@ -99,13 +99,13 @@ class DeviceWindows:
     )  # fmt: skip
 
     def __init__(self, options: DemandOptions, calendar: BillingCalendar, set_limit_kw: float | None) -> None:
-        """Begin without a window: :meth:`open` one before reading :attr:`state`."""
+        """Create the object without a window: call :meth:`open` before reading :attr:`state`."""
         self.options = options
         self.calendar = calendar
         self.set_limit_kw = set_limit_kw
         self.peaks = MonthPeaks()
         self.lowest = LowestWindow()
-        #: Whether it was reported that the device exports power: not persisted.
+        #: Whether the export of the device was reported already: not persisted.
         self.is_export_reported = False
         self.sum_kw = 0.0
         self.n_known = 0
@@ -113,7 +113,7 @@ class DeviceWindows:
         self.before_jump: WindowBeforeJump | None = None
 
     def open(self, minute: int) -> None:
-        """Begin the window that contains ``minute``, without a known minute."""
+        """Begin the window that contains ``minute``, without known minutes."""
         self.window: BillingWindow = self.calendar.window_at(minute)
         self.following: BillingWindow = self.calendar.window_at(self.window.end_minute)
         self.sum_kw, self.n_known = 0.0, 0
@@ -121,9 +121,9 @@ class DeviceWindows:
         self.refresh()
 
     def begin_again(self, minute: int) -> None:
-        """Begin the window of ``minute`` again, which is not later than the newest one: the clock was set back.
+        """Begin the window of ``minute`` again after the clock was set back to it.
 
-        If only readings after missing minutes are discarded by that, the window before them goes on.
+        If this discards only readings after missing minutes, the window before the missing minutes continues.
         """
         before, self.before_jump = self.before_jump, None
         if before is None or not before.newest_minute < minute < before.next_minute:
@@ -134,7 +134,7 @@ class DeviceWindows:
         self.sum_kw, self.n_known = before.sum_kw, before.n_known
 
     def last_window_over(self) -> BillingWindow:
-        """Return the last window that is over: one before missing minutes if their reading may have a wrong time."""
+        """Return the last closed window, or the one before missing minutes if the next reading may be mistimed."""
         window_at, before, start = self.calendar.window_at, self.before_jump, self.window.start_minute
         if before is not None and before.next_minute >= start - 1:
             known = window_at(window_at(before.newest_minute + 1).start_minute - 1)
@@ -143,7 +143,7 @@ class DeviceWindows:
         return window_at(start - 1)
 
     def refresh(self) -> None:
-        """Update the limits and the month's peak in :attr:`state`, after one of them has changed."""
+        """Update the limits and the month's peak in :attr:`state` after a change of either."""
         options, window, following = self.options, self.window, self.following
         peak_kw = self.peaks.peak_kw(options.n_peak_days)
         #: The fields of :class:`WindowState` that do not change with a reading.
@@ -162,7 +162,7 @@ class DeviceWindows:
         return limit_of(window, self.options, self.peaks, self.set_limit_kw)
 
     def window_from(self, minute: int) -> tuple[int, float | None]:
-        """Return the end of the window that contains ``minute``, and its limit, kW, None without one."""
+        """Return the end of the window that contains ``minute``, and its limit, kW; None without a limit."""
         window = self.calendar.window_at(minute)
         limit_kw, _ = self._limit(window)
         return window.end_minute, None if math.isnan(limit_kw) else limit_kw
@@ -170,5 +170,5 @@ class DeviceWindows:
     @property
     def state(self) -> WindowState:
         """The running window after the newest minute."""
-        # As WindowState(...), in less time: there is one for each reading.
+        # Equal to WindowState(...), but faster: every reading creates one.
         return _new_tuple(WindowState, (self.sum_kw, self.n_known, *self._unchanging))

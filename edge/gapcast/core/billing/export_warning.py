@@ -1,10 +1,10 @@
-"""Exported power and a limit: it makes room in a window, which not every tariff grants."""
+"""The warning that exported power makes room under a limit, which not every tariff grants."""
 
 from __future__ import annotations
 
 from gapcast.core.billing.options import DemandOptions
 
-#: What to do if exported power counts.
+#: The fix for a device whose exported power counts.
 EXPORT_FIX = (
     'if the tariff bills imported energy alone, set demand.imports_only = true ("With photovoltaics" in '
     "docs/demand.md); otherwise nothing is to be done"
@@ -14,7 +14,7 @@ EXPORT_FIX = (
 def counts_exports(options: DemandOptions, set_limit_kw: float | None = None) -> bool:
     """Return whether exported power makes room in the windows of a device with these ``options``.
 
-    ``set_limit_kw`` is the limit that was set while running (None: none was).
+    ``set_limit_kw`` is the limit that was set at run time (None: not set).
 
     >>> counts_exports(DemandOptions(fuse_kw=9.2)), counts_exports(DemandOptions(fuse_kw=9.2), 4.0)
     (False, True)
@@ -24,9 +24,9 @@ def counts_exports(options: DemandOptions, set_limit_kw: float | None = None) ->
 
 
 def export_warning(options: DemandOptions, lowest_kw: float) -> str | None:
-    """Return what the exported power of a device with these ``options`` does; None if it exports none or has no limit.
+    """Return the effect of the exported power of a device with these ``options``; None without exports or a limit.
 
-    ``lowest_kw`` is its lowest power, kW.
+    ``lowest_kw`` is the lowest power of the device, kW.
 
     >>> export_warning(DemandOptions(limit_kw=4.0), -1.5)
     'exports power (-1.500 kW), which makes room in its billing windows'

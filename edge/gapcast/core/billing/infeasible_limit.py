@@ -1,4 +1,4 @@
-"""A limit below what a device always draws: each window of a day exceeded it, so every window will."""
+"""A limit below the base load of a device: every window of a day exceeded it, so every later window will, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gapcast.core.billing.options import DemandOptions
 from gapcast.core.readings.state_limits import MOST
 from gapcast.core.time_grid import DAY_MIN
 
-#: Fields of REST: the sentence, null if there is nothing to warn of; and the sentences of a page, by device.
+#: REST fields: the warning of a device (null without one), and the warnings of a page by device.
 LIMIT_WARNING, LIMIT_WARNINGS = "limit_warning", "limit_warnings"
 
 
@@ -22,7 +22,7 @@ class InfeasibleLimit(NamedTuple):
 
     @property
     def fix(self) -> str:
-        """What to do about it."""
+        """How to fix the limit."""
         return f"set a limit above {self.lowest_kw:.2f} kW"
 
     @property
@@ -37,16 +37,16 @@ class InfeasibleLimit(NamedTuple):
 
 
 def text_of(found: InfeasibleLimit | None) -> str | None:
-    """Return the warning of a limit that is too low; None if none is."""
+    """Return the warning ``found`` as a sentence; None without a warning."""
     return None if found is None else found.text
 
 
 @dataclass(slots=True)
 class LowestWindow:
-    """The lowest of the newest complete windows to which a limit applies: of a day of them at least, of two at most.
+    """The lowest of the newest complete windows to which a limit applies, over one to two days of such windows.
 
-    A day is 24 hours of windows with readings and a limit; others do not count. What is stored does not depend on the
-    limit, so that a new one can be compared at once.
+    A day is 24 hours of windows with readings and a limit; other windows do not count. The stored state does not depend
+    on the limit, so that a new limit can be compared at once.
 
     >>> lowest = LowestWindow()
     >>> for kw in (0.4, 0.3, *[0.5] * 22):
@@ -55,18 +55,18 @@ class LowestWindow:
     (True, False)
     """
 
-    #: Windows since the last full day.
+    #: Number of windows since the last full day.
     n: int = 0
-    #: The lowest of them, kW.
+    #: The lowest of these windows, kW.
     newest_kw: float = MOST
-    #: The lowest of the day before them, kW: :data:`MOST` below 0 until one is full.
+    #: The lowest window of the day before these windows, kW: minus :data:`MOST` until one day is full.
     before_kw: float = -MOST
-    #: The limit that was reported last as too low, kW: not persisted.
+    #: The limit that was last reported as too low, kW: not persisted.
     reported_kw: float = 0.0
 
     @property
     def kw(self) -> float:
-        """The lowest window, kW; far below any limit until there is a day of windows."""
+        """The lowest window, kW; far below any limit until a day of windows is recorded."""
         return min(self.before_kw, self.newest_kw)
 
     def is_above(self, limit_kw: float) -> bool:
@@ -81,7 +81,7 @@ class LowestWindow:
             self.n, self.before_kw, self.newest_kw = 0, self.newest_kw, MOST
 
     def report(self, found: InfeasibleLimit | None) -> bool:
-        """Return whether ``found``, the limit that is too low now, is another one than at the last call."""
+        """Return whether ``found``, the limit that is too low now, differs from the limit at the last call."""
         limit_kw = 0.0 if found is None else found.limit_kw
         is_new = limit_kw not in (0.0, self.reported_kw)
         self.reported_kw = limit_kw
@@ -91,9 +91,9 @@ class LowestWindow:
 def infeasible_limit_of(
     device: str, options: DemandOptions, set_limit_kw: float | None, lowest: LowestWindow
 ) -> InfeasibleLimit | None:
-    """Return the limit of ``device`` if it is too low; ``set_limit_kw`` was set while running (None: none was).
+    """Return the limit of ``device`` if it is too low; ``set_limit_kw`` was set at run time (None: not set).
 
-    A limit by the month's peak follows what is drawn, and is never too low.
+    A limit by the month's peak follows the measured power, and is never too low.
     """
     limit_kw = options.limit_kw if set_limit_kw is None else set_limit_kw
     if limit_kw is None or not lowest.is_above(limit_kw):

@@ -1,4 +1,4 @@
-"""Sets limits and corrects month's peaks while the stream runs, after checks of the new value."""
+"""Checks and sets limits, and checks and corrects month's peaks, while the stream runs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.errors import PayloadError
 from gapcast.core.time_grid import minute_label
 
-#: Reason of an error: the device has no demand.
+#: Reason code of the error for a device without a demand.
 NO_DEMAND = "no_demand"
 
 
 def no_demand(device: str, fix: str) -> PayloadError:
-    """Return the error that ``device`` has no demand; ``fix`` follows the keys to set."""
+    """Return the error for ``device`` without a demand; ``fix`` is appended to the keys to set."""
     return PayloadError(NO_DEMAND, f"{device} has no demand: set demand.limit_kw or demand.fuse_kw{fix}")
 
 
 def set_limit(windows: RunningWindows, highest_kw: float, row: int | None, device: str, limit_kw: float | None) -> None:
-    """Set the limit of ``device``, which has ``row`` (None: no readings yet); None: back to the configured one.
+    """Set the limit of ``device``, whose row is ``row`` (None: no readings yet); None restores the configured limit.
 
-    Raises :class:`PayloadError` if the device has no demand, for a limit that is not above 0 and at most
-    ``highest_kw``, and if too many devices have one.
+    Raises :class:`PayloadError` if the device has no demand, if the limit is not above 0 and at most ``highest_kw``, or
+    if too many devices have a set limit.
     """
     _require_demand(windows, device)
     if limit_kw is not None:
@@ -35,10 +35,10 @@ def set_limit(windows: RunningWindows, highest_kw: float, row: int | None, devic
 def correct_month_peak(
     windows: RunningWindows, highest_kw: float, row: int | None, device: str, peak_kw: float, minute: int | None
 ) -> None:
-    """Correct the highest window of the running month of ``device``, kW: the one of ``minute``, None: the last one.
+    """Correct the highest window of the running month of ``device``: the window of ``minute``, or the last if None.
 
-    Raises :class:`PayloadError` if the device has no demand, for a peak below 0 or above ``highest_kw``, and for a
-    window that is not over or of another month.
+    Raises :class:`PayloadError` if the device has no demand, if the peak is below 0 or above ``highest_kw``, or if the
+    window is not over or belongs to another month.
     """
     _require_demand(windows, device)
     one = None if row is None else windows.for_row(row)

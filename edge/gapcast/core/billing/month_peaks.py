@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gapcast.core.billing.billing_windows import BillingWindow
 
-#: Replaced peaks that are kept: a reading with a wrong time ends no more windows than two.
+#: Number of replaced peaks that are stored: a reading with a wrong time ends at most two windows.
 N_REPLACED = 8
 
 
@@ -19,7 +19,7 @@ class DayPeak(NamedTuple):
 
 
 class ReplacedPeak(NamedTuple):
-    """The highest window of a local day until a higher one; ``month`` and ``day`` as in :class:`BillingWindow`."""
+    """A former highest window of a local day; ``month`` and ``day`` as in :class:`BillingWindow`."""
 
     month: int
     day: int
@@ -27,7 +27,7 @@ class ReplacedPeak(NamedTuple):
 
     @classmethod
     def from_window(cls, window: BillingWindow, peak: DayPeak) -> ReplacedPeak:
-        """Return ``peak``, that of ``window``."""
+        """Return ``peak`` with the month and day of ``window``, its window."""
         return cls(window.month, window.day, peak)
 
 
@@ -48,12 +48,12 @@ class MonthPeaks:
         self.month = -1
         #: The highest window of each day that has one.
         self.by_day: dict[int, DayPeak] = {}
-        #: Peaks that higher ones replaced, the last ones: they are the highest again if those are discarded.
+        #: The newest peaks that higher ones replaced: they become the highest again if the higher ones are discarded.
         self.replaced: tuple[ReplacedPeak, ...] = ()
         self._before = self.month, self.by_day
 
     def begin_month(self, month: int) -> None:
-        """Begin ``month`` without a peak, unless it is the running one, or the one before: the clock was set back."""
+        """Begin ``month`` unless it runs; its peaks are known if the clock was set back to the month before."""
         if month != self.month:
             of_month = self._before[1] if month == self._before[0] else {}
             self._before = self.month, self.by_day
@@ -67,9 +67,9 @@ class MonthPeaks:
             self._replace(window, mean_kw)
 
     def correct(self, window: BillingWindow, peak_kw: float) -> None:
-        """Correct the month's highest window, one of the running month: it is ``window``, with the mean ``peak_kw``.
+        """Make ``window``, which is in the running month, the month's highest window with the mean ``peak_kw``.
 
-        The peaks of other days are lowered to it if they are higher.
+        Higher peaks of other days are lowered to ``peak_kw``.
         """
         self.by_day = {day: _lowered(one, peak_kw) for day, one in self.by_day.items()}
         self.replaced = tuple(
@@ -88,7 +88,7 @@ class MonthPeaks:
                     by_day.setdefault(day, peak)
 
     def _replace(self, window: BillingWindow, peak_kw: float) -> None:
-        """Make ``window`` of the running month the highest of its day."""
+        """Make ``window``, which is in the running month, the highest window of its day."""
         known = self.by_day.get(window.day)
         if known is not None:
             self.replaced = (*self.replaced, ReplacedPeak.from_window(window, known))[-N_REPLACED:]

@@ -1,4 +1,4 @@
-"""Options of billing windows: their length, the limit, and the times in which it applies."""
+"""Options of billing windows: their length, the limit, and the times when the limit applies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from enum import StrEnum
 
-#: Lengths of billing windows, minutes: those from 5 that divide the hour.
+#: Lengths of billing windows, minutes: the divisors of 60 from 5 on.
 WINDOW_MINUTES = (5, 6, 10, 12, 15, 20, 30, 60)
 
 
@@ -16,20 +16,20 @@ class LimitSource(StrEnum):
 
     #: ``demand.limit_kw`` is a number.
     FIXED = "fixed"
-    #: The month's highest window so far, or the mean of the highest of some days; at least the floor.
+    #: The highest window of the month so far, or the mean of the highest windows of some days; at least the floor.
     MONTH_PEAK = "month_peak"
-    #: Set while running, over MQTT or REST: it replaces the configured one.
+    #: Set at run time, over MQTT or REST: it replaces the configured limit.
     SET = "set"
-    #: No limit applies: the window is outside the active hours, weekdays or months, or none is configured.
+    #: No limit: the window is outside the active hours, weekdays or months, or no limit is configured.
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveTimes:
-    """When a limit applies, by local time: a window counts if it starts in it.
+    """When a limit applies, in local time: a window counts if it starts within these times.
 
-    ``hours`` are pairs of minutes of the day, from (inclusive) and to (exclusive; at most 1,440), where a pair whose
-    end is not after its start passes midnight; ``weekdays`` are 0 (Monday) to 6, ``months`` 1 to 12.
+    ``hours`` are pairs of minutes of the day, from (inclusive) and to (exclusive; at most 1,440). A pair whose end is
+    not after its start passes midnight. ``weekdays`` are 0 (Monday) to 6, ``months`` 1 to 12.
     """
 
     hours: tuple[tuple[int, int], ...] = ((0, 1_440),)
@@ -39,12 +39,12 @@ class ActiveTimes:
 
 @dataclass(frozen=True, slots=True)
 class DemandOptions:
-    """The demand of one device. Power in kW.
+    """The demand options of one device. Power in kW.
 
-    ``window_min`` is one of :data:`WINDOW_MINUTES`. ``limit_kw`` is a fixed limit; None: the month's peak, the mean of
-    the highest windows of the ``n_peak_days`` days with the highest ones, at least ``floor_kw``, or no limit unless
-    ``by_month_peak``. ``fuse_kw`` is a limit of each single minute (None: there is none). ``risk`` is the probability
-    of an exceedance that the headroom accepts. With ``imports_only`` exported power counts as 0.
+    ``window_min`` is one of :data:`WINDOW_MINUTES`. ``limit_kw`` is a fixed limit. If it is None, ``by_month_peak``
+    sets the limit to the mean of the month's ``n_peak_days`` highest daily peaks, at least ``floor_kw``; without
+    ``by_month_peak`` there is no limit. ``fuse_kw`` is a limit of each single minute (None: no fuse). ``risk`` is the
+    probability of an exceedance that the headroom accepts. With ``imports_only`` exported power counts as 0.
     """
 
     window_min: int = 15
@@ -59,11 +59,11 @@ class DemandOptions:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is any limit, and so any demand to publish."""
+        """Whether there is any limit, so that demands are published."""
         return self.limit_kw is not None or self.by_month_peak or self.fuse_kw is not None
 
     def counted_kw(self, kw: float) -> float:
-        """Return what the power ``kw`` of a minute counts in a window.
+        """Return the power that counts in a window for a minute with the power ``kw``.
 
         >>> DemandOptions().counted_kw(-2.0), DemandOptions(imports_only=True).counted_kw(-2.0)
         (-2.0, 0.0)
@@ -73,7 +73,7 @@ class DemandOptions:
 
 @dataclass(frozen=True, slots=True)
 class SiteDemandOptions:
-    """The options of all devices: ``default``, and those of single ``devices`` by name; windows use ``zone``."""
+    """The options of all devices: ``default``, or an entry of ``devices`` by name; windows use ``zone``."""
 
     default: DemandOptions = field(default_factory=DemandOptions)
     devices: Mapping[str, DemandOptions] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The meter's own registers: the demand of its running window, and the highest window of its month.
 
 The demand register (OBIS 1-0:1.4.0 of DSMR meters, the "current average value" of a DLMS demand register) holds the
-energy drawn since the window began divided by the whole window's length: it starts at 0 and is the window's mean at its
-end. The maximum demand register (1-0:1.6.0) holds the month's highest window.
+energy drawn since the window began divided by the length of the whole window: it starts at 0 and ends at the mean of
+the window. The maximum demand register (1-0:1.6.0) holds the month's highest window.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MAX_EARLY_MIN, _MAX_LATE_MIN = 0.5, 1.0
 
 
 class Register(Enum):
-    """What a register holds."""
+    """The kinds of register."""
 
     RUNNING = "running"
     MONTH_PEAK = "month_peak"
@@ -32,9 +32,9 @@ class RunningRegister(NamedTuple):
     def so_far_kw(self, start_minute: int, end_minute: int, observed_minute: int) -> float | None:
         """Return the mean of the window from its start until the register was received, kW; None if it is unusable.
 
-        The window's newest reading is that of ``observed_minute``. The register is usable if it was received in this
-        window, a minute or more after its start, and around the end of that minute: an earlier one lacks what was drawn
-        since, and one of a replay is not of the time of its readings.
+        ``observed_minute`` is the minute of the newest reading of the window. The register is usable if it was received
+        in this window, at least a minute after its start, and around the end of that minute: an earlier value lacks the
+        energy drawn since, and a value received during a replay does not belong to the time of the readings.
 
         >>> RunningRegister(0.5, 335 * 60_000).so_far_kw(330, 345, 334)
         1.5

@@ -1,15 +1,15 @@
 """The running windows of all devices: the sums of their known minutes, built reading by reading.
 
-The minutes are those that enter a device's window of readings (:class:`gapcast.core.streams.buffer.Buffers`), so the
-same rules hold: duplicates, late and held readings do not count, and minutes of a short gap count as interpolated
-there, as do minutes that a held value covers (``Reading.is_filled``). Power is the total, with announced loads; with
+The known minutes are those that enter a device's window of readings (:class:`gapcast.core.streams.buffer.Buffers`),
+under the same rules: duplicates, late and held readings do not count; minutes of a short gap count as interpolated, as
+do minutes that a held value covers (``Reading.is_filled``). Power is the total, with announced loads; with
 ``DemandOptions.imports_only``, exported power counts as 0. Minutes of a longer gap are unknown. If the clock is set
 back, the window of the new minute starts again, without the minutes before it, and the month's peaks from that window
-on are discarded; if it is set back into missing minutes, as after one reading with a wrong time, the window before
-them goes on, with the peaks until then.
+on are discarded. If it is set back into missing minutes, as after one reading with a wrong time, the window before the
+missing minutes continues, and the month's peaks until then stay.
 
 After a minute, the running window is the one that contains the next minute. A window is complete if at least half of
-its minutes are known. Only complete windows count as a peak of their month, and of these the ones in the active times.
+its minutes are known. Only complete windows in the active times count as a peak of their month.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class RunningWindows:
     def __init__(self, options: SiteDemandOptions, max_rows: int) -> None:
         self.site_options = options
         self.max_rows = max_rows
-        #: Limits that were set while running, kW, by device, which need not be known yet.
+        #: Limits that were set at run time, kW, by device; a device may be unknown yet.
         self.set_limits_kw: dict[str, float] = {}
         #: By row; None for a device without a limit.
         self._devices: dict[int, DeviceWindows | None] = {}
         self._closed: list[ClosedWindow] = []
 
     def begin(self, row: int, device: str) -> DeviceWindows | None:
-        """Return new windows of ``device``, which has ``row``; None if it has no demand."""
+        """Return new windows of ``device`` in ``row``; None if the device has no demand."""
         options = self.site_options.for_device(device)
         if row >= self.max_rows or not options.is_limited:
             self._devices[row] = None
@@ -57,7 +57,7 @@ class RunningWindows:
     def begin_after(self, row: int, device: str, last_minute: int, known_kw: F32) -> None:
         """Begin the window of ``device`` that follows ``last_minute``.
 
-        ``known_kw`` ``[n]`` are the known minutes up to then, oldest first: those of the window count.
+        ``known_kw`` ``[n]`` are the known minutes up to ``last_minute``, oldest first; the ones in the window count.
         """
         one = self.begin(row, device)
         if one is not None:
@@ -66,7 +66,7 @@ class RunningWindows:
             one.sum_kw = float(sum(map(one.options.counted_kw, known_kw[len(known_kw) - one.n_known :].tolist())))
 
     def add(self, row: int, device: str, minute: int, gap_kw: float) -> None:
-        """Add a known minute of ``device``, which has ``row``, kW: later than those before, but for discarded ones."""
+        """Add a known minute of ``device`` in ``row``, kW: later than all earlier minutes except discarded ones."""
         try:
             one = self._devices[row]
             if one is None:
@@ -76,7 +76,7 @@ class RunningWindows:
             if one is None:
                 return
             one.open(minute)
-        if minute >= one.window.end_minute:  # minutes are unknown: known ones end their window below
+        if minute >= one.window.end_minute:  # minutes are unknown: known minutes end their window below
             self._close(row, one)
             one.open(minute)
         one.sum_kw += one.options.counted_kw(gap_kw)
@@ -86,16 +86,16 @@ class RunningWindows:
             one.open(minute + 1)
 
     def prepare_jump(self, row: int, newest_minute: int, next_minute: int) -> None:
-        """Keep the running window of ``row`` at ``newest_minute``, before a reading of ``next_minute`` is added.
+        """Store the running window of ``row`` at ``newest_minute``, before a reading of ``next_minute`` is added.
 
-        The minutes between them are missing: the reading may have a wrong time.
+        The minutes between the two are missing: the reading may have a wrong time.
         """
         one = self._devices.get(row)
         if one is not None:
             one.before_jump = WindowBeforeJump(newest_minute, next_minute, one.sum_kw, one.n_known)
 
     def _close(self, row: int, one: DeviceWindows) -> None:
-        """Record the running window, which is over."""
+        """Close the running window, which is over, and record it."""
         if not one.n_known:
             return
         day = local_day_at(one.window.start_minute, self.site_options.zone)
@@ -106,13 +106,13 @@ class RunningWindows:
             one.lowest.record(closed.mean_kw, one.options.window_min)
 
     def discard_from(self, row: int, minute: int) -> None:
-        """Begin the window of ``minute`` again, which is not later than the newest one: the clock was set back."""
+        """Begin the window of ``minute`` again after the clock was set back to it."""
         one = self._devices.get(row)
         if one is not None:
             one.begin_again(minute)
 
     def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``, which has ``row`` (None: no readings yet), kW; None: the configured one."""
+        """Set the limit of ``device`` in ``row`` (None: no readings yet), kW; None restores the configured limit."""
         if limit_kw is None:
             self.set_limits_kw.pop(device, None)
         else:
@@ -123,16 +123,16 @@ class RunningWindows:
             one.refresh()
 
     def for_row(self, row: int) -> DeviceWindows | None:
-        """Return the windows of the device of ``row``; None if it has no demand."""
+        """Return the windows of the device in ``row``; None if it has no demand."""
         return self._devices.get(row)
 
     def month_peaks(self, row: int, n_days: int) -> list[DayPeak]:
-        """Return the highest windows of the running month of ``row``, of ``n_days`` days at most, highest first."""
+        """Return the highest windows of the running month of ``row``, at most ``n_days`` days, highest first."""
         one = self._devices.get(row)
         return [] if one is None else one.peaks.highest(n_days)
 
     def state(self, row: int) -> WindowState | None:
-        """Return the running window of the device of ``row`` after its newest minute; None if it has no demand."""
+        """Return the running window of the device in ``row`` after its newest minute; None if it has no demand."""
         one = self._devices.get(row)
         return None if one is None else one.state
 
@@ -142,9 +142,9 @@ class RunningWindows:
         return closed
 
     def adopt(self, before: RunningWindows) -> None:
-        """Continue with the windows of ``before``, which has the same rows, and with the limits set in it.
+        """Continue with the windows and the set limits of ``before``, which has the same rows.
 
-        With other options the windows begin again. ``before`` must not be used afterwards.
+        If the options differ, the windows begin again. ``before`` must not be used afterwards.
         """
         self.set_limits_kw = before.set_limits_kw
         if (self.site_options, self.max_rows) == (before.site_options, before.max_rows):

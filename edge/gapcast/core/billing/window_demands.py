@@ -1,4 +1,4 @@
-"""The values of a demand that belong to one billing window: for one device, and for many."""
+"""The values of a demand that belong to one billing window, for one device and for many."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ INTEGERS: Final = ("start_minutes", "end_minutes", "elapsed_min", "n_known", "so
 class WindowDemand:
     """One billing window: the minutes from ``start_minute`` (inclusive) to ``end_minute`` (exclusive). Power in kW.
 
-    ``elapsed_min`` minutes are over, ``n_known`` of them have a reading or an interpolated one; ``so_far_kw`` is their
-    mean, None without any. ``expected_kw``, ``median_kw`` and the bounds of the 90 % interval are of the mean of the
-    whole window. ``limit_kw`` is its limit (None: there is none, ``p_exceed`` is 0). ``headroom_kw`` is the constant
-    power that can be added from now (or from its start, if it has not begun) to its end so that it exceeds the limit
-    with the accepted risk; negative: that much must be switched off.
+    ``elapsed_min`` minutes are over, of which ``n_known`` have a measured or an interpolated reading; ``so_far_kw`` is
+    the mean of the known minutes, None without any. ``expected_kw``, ``median_kw`` and the bounds of the 90 % interval
+    describe the mean of the whole window. ``limit_kw`` is its limit (None: no limit, ``p_exceed`` is 0).
+    ``headroom_kw`` is the constant power that can be added from now (or from the window's start, if later) to its end
+    so that the window exceeds the limit with the accepted risk; if negative, that much power must be switched off.
     """
 
     start_minute: int
@@ -46,7 +46,8 @@ class WindowDemand:
 class WindowDemands:
     """The windows of N devices: the columns of :class:`WindowDemand`, each ``[N]``.
 
-    In ``so_far_kw`` and ``limit_kw`` NaN stands for None; ``sources`` are indices of :data:`SOURCES`.
+    ``so_far_kw`` and ``limit_kw`` are NaN where :class:`WindowDemand` has None; ``sources`` are indices of
+    :data:`SOURCES`.
     """
 
     start_minutes: I64
@@ -74,7 +75,7 @@ class WindowDemands:
         )
 
     def read_all(self) -> list[WindowDemand]:
-        """Return each as a :class:`WindowDemand`."""
+        """Return each window as a :class:`WindowDemand`."""
         integers = self.start_minutes, self.end_minutes, self.elapsed_min, self.n_known
         powers = self.expected_kw, self.lower_kw, self.median_kw, self.upper_kw
         return [
