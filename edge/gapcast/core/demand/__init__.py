@@ -1,1 +1,1 @@
-"""Demand: billing windows, the probability that one exceeds its limit, and the power that may still be drawn."""
+"""Demand: billing windows, the probability that a window exceeds its limit, and the power that may still be drawn."""

@@ -1,4 +1,4 @@
-"""The demand of a device: the running billing window and the next one. Of many devices, one row of numbers for each."""
+"""The demand of a device, for the running billing window and the next one, and the demands of many devices as rows."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.window_demands import WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
 from gapcast.core.models.predictor import ModelIdentity
 
-#: A demand is valid for this long after its newest reading, minutes, and not beyond the end of the running window.
+#: A demand is valid for this many minutes after its newest reading, but at most until the running window ends.
 VALID_MIN = 5
 _N: Final = len(WINDOW_COLUMNS)
-#: Columns of a demand: minute and time of issue (ms), those of both windows, and :data:`OTHERS`.
+#: Columns of a demand: observed minute, time of issue (ms), the columns of both windows, and :data:`OTHERS`.
 OBSERVED, ISSUED, FIRST = 0, 1, 2
 #: The columns of the running and of the next window.
 RUNNING, NEXT = slice(FIRST, FIRST + _N), slice(FIRST + _N, FIRST + 2 * _N)
-#: The columns after those of the windows.
+#: The columns after the columns of the windows.
 OTHERS: Final = ("risk", "month_peak_kw", "fuse_kw", "p_fuse")
 RISK, MONTH_PEAK, FUSE, P_FUSE = range(FIRST + 2 * _N, FIRST + 2 * _N + len(OTHERS))
-#: End and headroom of the running window.
+#: The columns with the end and the headroom of the running window.
 RUNNING_END, HEADROOM = (FIRST + WINDOW_COLUMNS.index(name) for name in ("end_minutes", "headroom_kw"))
-#: The number of columns, and their names.
+#: The number of columns, and the column names.
 N_COLUMNS: Final = P_FUSE + 1
 NAMES: Final = ("observed", "issued", *WINDOW_COLUMNS, *WINDOW_COLUMNS, *OTHERS)
 
 
 def is_late(left_min: float) -> bool:
-    """Return whether a demand that was valid for ``left_min`` minutes when it was issued is of a late reading.
+    """Return whether a demand belongs to a late reading; it was valid for ``left_min`` minutes when it was issued.
 
-    Its numbers are of a time that is over, and must not be used. Those of a replay of old readings are always late.
+    The numbers of a late demand describe a time that is over, and must not be used. A replay of old readings makes only
+    late demands.
 
     >>> is_late(0.5), is_late(0.0), is_late(-30.0), is_late(-2_000.0)
     (False, True, True, True)
@@ -44,11 +45,11 @@ def is_late(left_min: float) -> bool:
 class Demand:
     """The demand of one device at ``observed_minute``, its newest reading: the ``running`` window and the ``next``.
 
-    If the newest reading is a window's last minute, ``running`` is the one after it, with no minute elapsed.
-    ``month_peak_kw`` is the highest window of the running month so far (of several days: the mean of theirs), None
-    before the first. ``p_fuse`` is the probability that a minute of the rest of the running window is above
-    ``fuse_kw``, None without a fuse. The headroom of the running window respects the fuse. Consumers must not use it
-    after ``valid_until_minute``.
+    If the newest reading is a window's last minute, ``running`` is the window after it, with no minute elapsed.
+    ``month_peak_kw`` is the highest window of the running month so far, or the mean of the highest windows of several
+    days; None before the first. ``p_fuse`` is the probability that a remaining minute of the running window is above
+    ``fuse_kw``, None without a fuse. The headroom of the running window respects the fuse. Consumers must not use the
+    demand after ``valid_until_minute``.
     """
 
     device: str
@@ -67,10 +68,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """The demands of N readings: what :class:`Demand` holds, of many devices.
+    """The demands of N readings, of many devices: each row holds the fields of a :class:`Demand`.
 
-    ``devices`` has N entries. ``columns`` ``[N, 32]`` are named by :data:`NAMES`; in those of powers and probabilities
-    NaN stands for None.
+    ``devices`` has N entries. The columns of ``columns`` ``[N, 32]`` are named by :data:`NAMES`; in columns of powers
+    and probabilities NaN stands for None.
     """
 
     model: ModelIdentity
@@ -112,12 +113,12 @@ class Demands:
 
     @property
     def next(self) -> WindowDemands:
-        """The windows after them."""
+        """The next windows."""
         return WindowDemands.from_columns(self.columns[:, NEXT].T)
 
     @property
     def risk(self) -> F64:
-        """What the headroom accepts, ``[N]``."""
+        """The risks that the headrooms accept, ``[N]``."""
         return self.columns[:, RISK]
 
     @property
@@ -132,7 +133,7 @@ class Demands:
 
     @property
     def p_fuse(self) -> F64:
-        """The probabilities that a minute is above them, ``[N]``."""
+        """The probabilities that a minute is above ``fuse_kw``, ``[N]``."""
         return self.columns[:, P_FUSE]
 
     @property
@@ -145,7 +146,7 @@ class Demands:
         return len(self.devices)
 
     def __getitem__(self, i: int) -> Demand:
-        """Return the ``i``-th as a :class:`Demand`."""
+        """Return the ``i``-th demand as a :class:`Demand`."""
         at = range(len(self))[i]
         return self.select(np.array([at])).read_all()[0]
 
@@ -154,11 +155,11 @@ class Demands:
         return iter(self.read_all())
 
     def select(self, at: I64) -> Demands:
-        """Return the demands ``at`` these indices."""
+        """Return the demands at the indices ``at``."""
         return Demands(self.model, self.issued_at_ms, [self.devices[i] for i in at.tolist()], self.columns[at])
 
     def read_all(self) -> list[Demand]:
-        """Return each as a :class:`Demand`."""
+        """Return each demand as a :class:`Demand`."""
         model = self.model
         return [
             Demand(device, observed, self.issued_at_ms, model.name, model.version, *rest)

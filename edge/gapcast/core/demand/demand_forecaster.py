@@ -34,10 +34,10 @@ from gapcast.core.streams.buffer import Buffers
 
 
 class DemandForecaster:
-    """Makes the demands of the devices with a limit and an outlook, and stores the newest of each."""
+    """Makes the demands of the devices with a limit and an outlook, and stores the newest demand of each device."""
 
     def __init__(self, options: SiteDemandOptions, model: ModelIdentity, max_devices: int, highest_kw: float) -> None:
-        """Make demands by ``options`` of the first ``max_devices`` devices, from outlooks of ``model``.
+        """Make demands of the first ``max_devices`` devices with ``options``, from the outlooks of ``model``.
 
         ``highest_kw`` is the highest power of a reading.
         """
@@ -45,30 +45,31 @@ class DemandForecaster:
         self.highest_kw = highest_kw
         self._leads_min = model.lead_times_min
         self._any_imports_only = options.any_imports_only
-        #: The running windows, which the buffers add minutes to.
+        #: The running windows; the buffers add minutes to them.
         self.windows = RunningWindows(options, max_devices)
-        #: What is stored of the devices.
+        #: The stored state of the devices.
         self.stored = DemandState(RemainingPower(self._leads_min, model.quantile_levels or ()))
-        #: The risk of single minutes.
+        #: The risk that a single minute exceeds the fuse.
         self.fuse = FuseRisk(self._leads_min)
-        #: The arithmetic: compiled where the library is, else in numpy.
+        #: Computes batches: in C if the compiled library is available, else in numpy.
         self.arithmetic: CompiledDemands | NumpyDemands = CompiledDemands.create_if_available(
             self.stored, self.fuse, highest_kw
         ) or NumpyDemands(self.stored, self.fuse, highest_kw)
-        #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
+        #: The values of the meters' demand registers, by row. Not persisted: the next value arrives within seconds.
         self._registers: dict[int, RunningRegister] = {}
 
     def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
-        """Return the demands of the devices of ``accepted`` that have one; None if there are none.
+        """Return the demands of the devices of ``accepted`` that have a demand; None if there are none.
 
-        ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
+        ``windows`` ``[N, context]`` are the windows of ``accepted``, kW; ``outlooks`` are the outlooks of its tracked
+        devices.
         """
         if accepted.closed:
             self.stored.live.close(accepted.closed)
         if outlooks is None or outlooks.model_means is None:
             return None
         rows, minutes, devices, windows_of = accepted.rows, accepted.minutes, accepted.devices, self.windows.for_row
-        # The windows with a demand. A device may have been forgotten since its reading was accepted.
+        # The windows of devices with a demand. A device may have been forgotten since its reading was accepted.
         limited = [i for i in accepted.billing if windows_of(rows[i]) is not None]
         if not limited:
             return None
@@ -97,7 +98,7 @@ class DemandForecaster:
         return Demands(outlooks.model, outlooks.issued_at_ms, devices, columns)
 
     def _with_imports(self, batch: DemandBatch, mean_kw: F64) -> DemandBatch:
-        """Return ``batch`` with the imported power of the devices of which only that counts.
+        """Return ``batch`` with imported power for the devices whose windows count only imports.
 
         ``mean_kw`` ``[N, K, 4]`` are the outlooks' means.
         """
@@ -106,7 +107,7 @@ class DemandForecaster:
         return count_imports(batch, mean_kw, which, self._leads_min)
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
-        """Return ``state`` with the sum of the known minutes by the meter's register, if that is of use."""
+        """Return ``state`` with the sum of the known minutes from the meter's register if the register is usable."""
         register = self._registers.get(row)
         if register is None:
             return state
@@ -114,14 +115,14 @@ class DemandForecaster:
         return state if so_far_kw is None else state._replace(sum_kw=so_far_kw * state.n_known)
 
     def record_running_register(self, row: int, register: RunningRegister) -> None:
-        """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
+        """Use the meter's demand register in the next demand of ``row``, if it is usable at that time."""
         if self.windows.for_row(row) is not None:
             self._registers[row] = register
 
     def load_risks(
         self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
     ) -> LoadRisks | None:
-        """Return the risks of a load at the device of ``row``; None if it has a limit no more.
+        """Return the risks of a load at the device of ``row``; None if the device no longer has a limit.
 
         See :func:`~gapcast.core.demand.headroom.outlook_risks.load_risks`.
         """
@@ -133,16 +134,16 @@ class DemandForecaster:
         )
 
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last demands bring."""
+        """Learn from the outcomes in the readings of the last demands."""
         self.arithmetic.learn()
 
     def devices(self, names: Sequence[str]) -> list[str]:
-        """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""
+        """Return the devices of ``names``, by row, that have a demand or will have one at their second reading."""
         options, n_rows = self.windows.site_options, self.windows.max_rows
         return [name for name in names[:n_rows] if name and options.for_device(name).is_limited]
 
     def newest(self, row: int, device: str) -> Demand | None:
-        """Return the newest demand of ``device``, which has ``row``; None without one."""
+        """Return the newest demand of ``device`` in ``row``; None without one."""
         return read_newest(self.stored.newest, row + 1, device, self.model) if row < self.windows.max_rows else None
 
     def scores_of(self, row: int) -> DemandScores | None:
@@ -151,19 +152,19 @@ class DemandForecaster:
         return None if one is None else self.live.scores_of(row + 1, one.options.window_min)
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
-        """Set the time of issue of the newest demands of ``rows``, those that have one."""
+        """Set the time of issue of the newest demands of ``rows``; rows without a demand are skipped."""
         for row, at_ms in zip(rows, issued_at_ms, strict=True):
             if row < self.windows.max_rows:
                 stamp_newest(self.stored.newest, row + 1, at_ms)
 
     @property
     def signature(self) -> str:
-        """What must be equal for what was learned to be valid: the outlook's model, its lead times, the features."""
+        """The key of the learned state's validity: the outlook model, its lead times, and the features."""
         return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))} {WIDTH}"
 
     @property
     def power(self) -> RemainingPower:
-        """The distributions of what remains of windows."""
+        """The distributions of the remaining power of windows."""
         return self.stored.power
 
     @property
@@ -177,18 +178,18 @@ class DemandForecaster:
         return state_columns(self.windows, self.stored.by_prefix(), self.signature, rows)
 
     def restore_columns(self, buffers: Buffers, columns: Mapping[str, NDArray[Any]]) -> str:
-        """Restore the result of :meth:`columns`, whose devices now have the rows of ``buffers``, in their order.
+        """Restore the result of :meth:`columns`; its devices now have the rows of ``buffers``, in the same order.
 
-        Return what was left out because values are out of range, empty if nothing was. State of another outlook model
-        is left out. Devices without sound stored windows begin with the known minutes of ``buffers``. Raises
-        :class:`StateError` if the columns do not fit each other.
+        Return a description of the state that was discarded because values are out of range, empty if none was. The
+        state of another outlook model is discarded. Devices without sound stored windows begin with the known minutes
+        of ``buffers``. Raises :class:`StateError` if the columns do not fit each other.
         """
         self.windows.set_limits_kw = restored_limits(columns, self.windows, self.highest_kw)
         buffers.begin_billing(self.windows)
         return restore_state(self.windows, self.stored.by_prefix(), self.signature, buffers, columns)
 
     def adopt(self, before: DemandForecaster) -> None:
-        """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
+        """Continue with the state of ``before`` as far as it is valid here; ``before`` must not be used afterwards."""
         before.learn()
         self.windows.adopt(before.windows)
         if before.signature == self.signature:
@@ -196,12 +197,12 @@ class DemandForecaster:
 
     @property
     def n_bytes_per_device(self) -> int:
-        """Bytes of state per device with a demand, about."""
+        """Approximate bytes of state per device with a demand."""
         arrays = (array for state in self.stored.by_prefix().values() for array in state.arrays.values())
         return BYTES_PER_DEVICE + sum(int(array[0].nbytes) for array in arrays)
 
     def forget(self, row: int | None, device: str) -> None:
-        """Remove all state of ``device``, which has ``row`` (None: no readings), and the limit that was set for it."""
+        """Remove all state of ``device`` in ``row`` (None: no readings), and the limit that was set for the device."""
         self.learn()
         self.windows.set_limit(row, device, None)
         if row is not None:

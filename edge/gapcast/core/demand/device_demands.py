@@ -1,4 +1,4 @@
-"""The demands of an engine, which may have none: made with each batch, read and changed by the device's name."""
+"""The demands of an engine, if it has any: made with each batch, read and changed by device name."""
 
 from __future__ import annotations
 
@@ -28,38 +28,39 @@ from gapcast.core.streams.buffer import Buffers
 
 
 class DeviceDemands:
-    """The demands of the devices of ``buffers``; a device may be unknown, and without a limit there are no demands."""
+    """The demands of the devices of ``buffers``; devices may be unknown, and without a limit there are no demands."""
 
     def __init__(
         self, options: SiteDemandOptions | None, outlooks: OutlookForecaster | None, buffers: Buffers, highest_kw: float
     ) -> None:
-        """Make demands by ``options`` from the ``outlooks`` of devices; without either there are none.
+        """Make demands with ``options`` from ``outlooks``; if either is None there are no demands.
 
         ``highest_kw`` is the highest power of a reading. The ``buffers`` add their minutes to the running windows.
         """
         self._buffers = buffers
-        #: Makes the demands, by row of the buffers; None without a limit or outlook.
+        #: Makes the demands, by row of the buffers; None without a limit or outlooks.
         self.forecaster: DemandForecaster | None = None
         if options is not None and options.is_limited and outlooks is not None:
             self.forecaster = DemandForecaster(options, outlooks.model, outlooks.options.max_devices, highest_kw)
             buffers.billing = self.forecaster.windows
 
     def make(self, accepted: AcceptedBatch, measured: F32, outlooks: Outlooks | None) -> Demands | None:
-        """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.
+        """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each device.
 
-        ``measured`` ``[N, context, C]`` are the windows of ``accepted``, ``outlooks`` those of its tracked devices.
+        None without such devices. ``measured`` ``[N, context, C]`` are the windows of ``accepted``, ``outlooks`` the
+        outlooks of its tracked devices.
         """
         if self.forecaster is None:
             return None
         return self.forecaster.make(accepted, measured[:, :, 0], outlooks)
 
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last demands bring."""
+        """Learn from the outcomes in the readings of the last demands."""
         if self.forecaster is not None:
             self.forecaster.learn()
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
-        """Set the time of issue of the newest demands of ``rows``, those that have one."""
+        """Set the time of issue of the newest demands of ``rows``; rows without a demand are skipped."""
         if self.forecaster is not None:
             self.forecaster.stamp(rows, issued_at_ms)
 
@@ -76,16 +77,16 @@ class DeviceDemands:
             buffers.begin_billing(self.forecaster.windows)
 
     def has_set_limit(self, device: str) -> bool:
-        """Return whether a limit was set for ``device`` while running, even before its first reading."""
+        """Return whether a limit was set for ``device`` at run time, even before its first reading."""
         return self.forecaster is not None and device in self.forecaster.windows.set_limits_kw
 
     def forget(self, row: int | None, device: str) -> None:
-        """Remove all state of ``device``, which has ``row`` (None: no readings), and the limit that was set for it."""
+        """Remove all state of ``device`` in ``row`` (None: no readings), and the limit that was set for the device."""
         if self.forecaster is not None:
             self.forecaster.forget(row, device)
 
     def newest(self, device: str) -> Demand | None:
-        """Return the newest demand of ``device``, or None if the device is unknown or has none."""
+        """Return the newest demand of ``device``; None if the device is unknown or has no demand."""
         row = self._row_of(device)
         return None if self.forecaster is None or row is None else self.forecaster.newest(row, device)
 
@@ -97,7 +98,7 @@ class DeviceDemands:
     def load_risks(self, device: str, outlook: Outlook | None, request: HeadroomRequest) -> LoadRisks | None:
         """Return the risks of a load at ``device``, whose newest outlook is ``outlook``.
 
-        None if it has no demand or outlook of its newest reading.
+        None if the device has no demand, or no outlook of its newest reading.
         """
         demand = self.newest(device)
         if self.forecaster is None or demand is None or outlook is None:
@@ -110,22 +111,22 @@ class DeviceDemands:
             return self.forecaster.load_risks(row, demand, outlook, window_kw, request)
 
     def month_peaks(self, device: str, n_days: int) -> list[DayPeak]:
-        """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
+        """Return the highest windows of the running month of ``device``, at most ``n_days`` days, highest first."""
         row = self._row_of(device)
         return [] if self.forecaster is None or row is None else self.forecaster.windows.month_peaks(row, n_days)
 
     def infeasible_limit(self, device: str) -> InfeasibleLimit | None:
-        """Return the fixed limit of ``device`` if it is below what the device always draws."""
+        """Return the fixed limit of ``device`` if every window of a day exceeded it."""
         one = self._windows_of(device)
         return None if one is None else infeasible_limit_of(device, one.options, one.set_limit_kw, one.lowest)
 
     def new_infeasible_limit(self, device: str) -> InfeasibleLimit | None:
-        """Return the result of :meth:`infeasible_limit` if it is not that of the last call for ``device``."""
+        """Return :meth:`infeasible_limit` if it differs from the result at the last call for ``device``."""
         found, one = self.infeasible_limit(device), self._windows_of(device)
         return found if one is not None and one.lowest.report(found) else None
 
     def is_new_export(self, device: str) -> bool:
-        """Return whether exported power makes room in the windows of ``device``: once, and then False."""
+        """Return whether exported power makes room in the windows of ``device``: True once, and then False."""
         one = self._windows_of(device)
         if one is None or one.is_export_reported or not counts_exports(one.options, one.set_limit_kw):
             return False
@@ -133,24 +134,24 @@ class DeviceDemands:
         return True
 
     def set_limit(self, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.
+        """Set the limit of ``device``, kW; the device may be unknown yet. None restores the configured limit.
 
-        Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or for an impossible limit.
+        Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or if the limit is impossible.
         """
         forecaster = self._required(device)
         set_limit(forecaster.windows, forecaster.highest_kw, self._row_of(device), device, limit_kw)
 
     def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
-        """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.
+        """Correct the highest window of the running month of ``device``, kW: it is the window that contains ``minute``.
 
-        None: the last one that is over. Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand,
-        for an impossible power, and for a window that is not over or of another month.
+        None stands for the last window that is over. Raises :class:`~gapcast.core.errors.PayloadError` if the device
+        has no demand, if the power is impossible, or if the window is not over or of another month.
         """
         forecaster = self._required(device)
         correct_month_peak(forecaster.windows, forecaster.highest_kw, self._row_of(device), device, peak_kw, minute)
 
     def record_running_register(self, device: str, register: RunningRegister) -> None:
-        """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
+        """Use the meter's demand register of ``device`` for the next demand, if the device has demands."""
         if self.forecaster is not None and device in self._buffers:
             self.forecaster.record_running_register(self._buffers.row(device), register)
 

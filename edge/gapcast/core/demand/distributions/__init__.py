@@ -1,1 +1,1 @@
-"""Distributions of a billing window's mean power, and the probability that it exceeds its limit."""
+"""Distributions of the mean power of a billing window, and the probability that it exceeds its limit."""

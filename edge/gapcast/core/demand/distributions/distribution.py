@@ -1,9 +1,10 @@
 """Distributions of a mean power as tables of quantiles: probabilities above a limit, and the power at a level.
 
-Between two levels of the table, and beyond its outermost ones with the slope of the last two, the log-odds of being
-above a power run straight. So every power has a probability above zero and below one, and tails fall exponentially.
+The log-odds of being above a power are linear between two levels of the table; beyond the outermost levels they
+continue with the slope of the last two. So every power has a probability above zero and below one, and the tails decay
+exponentially.
 
-Powers are compared on a scale that is almost logarithmic above 0.1 kW, linear around zero, and odd: :func:`scaled`.
+Powers are compared on a scale that is nearly logarithmic above 0.1 kW, linear around zero, and odd: :func:`scaled`.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ _MOST_KW: Final = 1e4
 MOST: Final = float(np.arcsinh(_MOST_KW / _BEND_KW))
 #: The levels of a table, rising.
 LEVELS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.35, 0.5, 0.65, 0.75, 0.85, 0.9, 0.95, 0.975, 0.99, 0.995, 0.998, 0.999)
-#: The log-odds of being above the quantile of each level, falling, and how much they fall from one to the next.
+#: The log-odds of being above the quantile of each level, falling, and their decrease from one level to the next.
 LOG_ODDS = np.log((1.0 - np.array(LEVELS)) / np.array(LEVELS))
 _FALLS = -np.diff(LOG_ODDS)
-#: The largest log-odds, so that a probability is never 0 or 1.
+#: The largest absolute log-odds, so that a probability is never 0 or 1.
 _MOST_LOG_ODDS = 30.0
-#: Smallest distance of neighbouring quantiles, kW: a table of equal ones is a step of this width.
+#: Smallest distance of neighbouring quantiles, kW: a table of equal quantiles is a step of this width.
 _MIN_STEP_KW = 1e-6
 _STEPS_KW = np.arange(len(LEVELS)) * _MIN_STEP_KW
 
 
 def scaled(kw: F64) -> F64:
-    """Return ``kw`` on the scale: the inverse hyperbolic sine. Finite for any input; what is no number is the largest.
+    """Return ``kw`` on the scale: the inverse hyperbolic sine. Finite for any input; NaN becomes the largest value.
 
     >>> bool(abs(scaled(np.array([2.0])) - scaled(np.array([1.0])) - np.log(2)) < 0.01)
     True
@@ -62,7 +63,7 @@ class PowerDistributions:
 
     @classmethod
     def from_quantiles(cls, kw: F64) -> PowerDistributions:
-        """Return distributions with quantiles ``kw`` ``[N, J]``, made to rise."""
+        """Return distributions with the quantiles ``kw`` ``[N, J]``, made non-decreasing."""
         return cls(np.maximum.accumulate(kw, axis=1) + _STEPS_KW)
 
     def __len__(self) -> int:
@@ -84,7 +85,7 @@ class PowerDistributions:
         return found
 
     def quantile(self, level: float) -> F64:
-        """Return the power ``[N]`` at ``level``, between 0 and 1 exclusively."""
+        """Return the power ``[N]`` at ``level``, between 0 and 1 (both exclusive)."""
         part, share = _place_of(level)
         left_kw = self.kw[:, part]
         found: F64 = left_kw + share * (self.kw[:, part + 1] - left_kw)
@@ -93,7 +94,7 @@ class PowerDistributions:
 
 @lru_cache(maxsize=64)
 def _place_of(level: float) -> tuple[int, float]:
-    """Return the two quantiles, by the index of the first, that ``level`` is between, and how far from the first."""
+    """Return the index of the lower of the two quantiles around ``level``, and the relative distance from it."""
     log_odds = np.log((1.0 - level) / level)
     part = min(max(int((log_odds < LOG_ODDS).sum()) - 1, 0), len(LEVELS) - 2)
     return part, float((LOG_ODDS[part] - log_odds) / _FALLS[part])

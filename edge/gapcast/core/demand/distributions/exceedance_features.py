@@ -1,9 +1,9 @@
 """Inputs of the exceedance model besides the outlook's log-odds: recent powers, and the time of day.
 
-Features are a function of the power that may be exceeded. The first four make a monotone line of three parts of the
-model's log-odds. The fifth is a triangle around even odds: by it a device learns that the model is too sure of itself
-on both sides, or not sure enough. Each of the powers that a window shows is compared with the limit by two features:
-their distance on :mod:`the scale of powers <.distribution>`, and how far it is above :data:`_HINGE`.
+Features are a function of the power that may be exceeded. The first four form a monotone line of three parts of the
+model's log-odds. The fifth is a triangle around even odds: with it a device learns that the model is over- or
+underconfident on both sides. Two features compare each recent power of the window with the limit: the distance between
+them on :mod:`the scale of powers <.distribution>`, and how far that distance is above :data:`_HINGE`.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from gapcast.core.demand.distributions.distribution import scaled
 from gapcast.core.demand.distributions.model_quantiles import NODES
 from gapcast.core.time_grid import DAY_MIN
 
-#: Log-odds at which the line's outer parts begin.
+#: Log-odds at which the outer parts of the line begin.
 _MIDDLE: Final = 3.0
 #: Log-odds at which the triangle around even odds ends.
 _REACH: Final = 2.0
-#: Distances on the scale: the closest and the farthest that count, and where the second feature begins.
+#: Distances on the scale: the smallest and the largest that count, and the start of the second feature.
 _FARTHEST_BELOW, _FARTHEST_ABOVE, _HINGE = -2.0, 1.0, -0.3
 #: Spans of the means that are compared, minutes ago: from (exclusive) and to.
 _SPANS: Final = ((5, 0), (15, 0), (30, 15), (60, 0))
-#: The highest mean of this many minutes is compared, of the last :data:`_HIGHEST_OF_MIN` but the newest such span.
+#: The highest mean of spans of this length is compared, in the last :data:`_HIGHEST_OF_MIN` minutes except the newest.
 _SPAN_MIN, _HIGHEST_OF_MIN = 15, 180
-#: Place of the power two minutes before the newest one, from the end.
+#: Index from the end of the power two minutes before the newest one.
 _BEFORE_LAST_MIN: Final = 3
-#: Powers that are compared: the newest one, the one two minutes before, the spans, the highest, and the model's median.
+#: Number of compared powers: the newest, the one two minutes earlier, the spans, the highest, and the model's median.
 _N_POWERS: Final = 2 + len(_SPANS) + 2
-#: Features of the model's log-odds alone.
+#: Number of features of the model's log-odds alone.
 N_LINES: Final = 5
 _LINE, _TIME, _POWER = slice(0, N_LINES), slice(N_LINES, N_LINES + 2), slice(N_LINES + 2, N_LINES + 2 + _N_POWERS)
 _HINGED, _LIMIT = slice(_POWER.stop, _POWER.stop + _N_POWERS), _POWER.stop + _N_POWERS
 #: Number of features.
 WIDTH: Final = _LIMIT + 1
 ONE_KW: Final = float(scaled(np.array([1.0]))[0])
-#: Distances of the limit from 1 kW on the scale: the lowest and the highest that count.
+#: Distances of the limit from 1 kW on the scale: the smallest and the largest that count.
 _LIMIT_BELOW, _LIMIT_ABOVE = -2.0, 2.5
 _ANGLE: Final = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
 ON_CIRCLE: Final = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)
 
 
 class ReadingFeatures(NamedTuple):
-    """N readings: the sine and cosine of the time of day ``[N, 2]``, and powers to compare ``[N, P]``, on the scale."""
+    """N readings: sine and cosine of the time of day ``[N, 2]``, and the powers to compare ``[N, P]``, on the scale."""
 
     time: F64
     powers: F64
 
 
 class Spans(NamedTuple):
-    """Spans of minutes, ago: their bounds, from (exclusive) first and to then, and lengths; :data:`_SPANS` first."""
+    """Spans of past minutes: bounds in minutes ago, from (exclusive) and then to, and lengths; :data:`_SPANS` first."""
 
     bounds: I64
     lengths: I64
@@ -61,7 +61,7 @@ class Spans(NamedTuple):
 
 @cache
 def spans_of(context: int) -> Spans:
-    """Return the spans in windows of ``context`` minutes, at least one each."""
+    """Return the spans in windows of ``context`` minutes; each span has at least one minute."""
     found = [(min(start, context), min(end, context - 1)) for start, end in _SPANS]
     for end in range(min(_SPAN_MIN, context - 1), min(_HIGHEST_OF_MIN, context), _SPAN_MIN):
         found.append((min(end + _SPAN_MIN, context), end))
@@ -70,9 +70,9 @@ def spans_of(context: int) -> Spans:
 
 
 def reading_features_of(minutes: I64, windows: F32, median_z: F64) -> ReadingFeatures:
-    """Return the features of the readings that end ``windows`` ``[N, context]``, kW, that end at ``minutes`` ``[N]``.
+    """Return the features of readings whose ``windows`` ``[N, context]``, kW, end at ``minutes`` ``[N]``.
 
-    ``median_z`` ``[N]`` is the model's median of the power in question, on the scale of powers.
+    ``median_z`` ``[N]`` is the model's median of the forecast power, on the scale of powers.
     """
     n, context = windows.shape
     spans = spans_of(context)
@@ -92,7 +92,7 @@ def reading_features_of(minutes: I64, windows: F32, median_z: F64) -> ReadingFea
 
 
 def lines_of(log_odds: F64) -> F64:
-    """Return the line's parts and the triangle of ``log_odds`` ``[..., M]`` by the model, ``[..., N_LINES, M]``."""
+    """Return the line's parts and the triangle ``[..., N_LINES, M]`` of the model's ``log_odds`` ``[..., M]``."""
     found = np.empty((*log_odds.shape[:-1], N_LINES, log_odds.shape[-1]))
     found[..., 0, :] = 1.0
     found[..., 1, :] = np.minimum(np.maximum(log_odds, -_MIDDLE), _MIDDLE)
@@ -102,12 +102,12 @@ def lines_of(log_odds: F64) -> F64:
     return found
 
 
-#: The lines of the nodes of a distribution.
+#: The lines at the nodes of a distribution.
 NODE_LINES: Final = lines_of(np.array(NODES))
 
 
 def features_of(readings: ReadingFeatures, lines: F64, z: F64) -> F64:
-    """Return the features ``[N, D, M]`` of exceeding ``z`` ``[N, M]``, by ``lines`` ``[N, N_LINES, M]`` of log-odds."""
+    """Return the features ``[N, D, M]`` of exceeding ``z`` ``[N, M]``, from ``lines`` ``[N, N_LINES, M]``."""
     found = np.empty((z.shape[0], WIDTH, z.shape[1]))
     found[:, _LINE] = lines
     found[:, _TIME] = readings.time[:, :, np.newaxis]

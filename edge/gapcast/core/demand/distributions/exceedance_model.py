@@ -2,7 +2,8 @@
 
 Each outcome is a Newton step with the information matrix of all outcomes so far, which is the Laplace approximation of
 the posterior (S. L. Lauritzen and D. J. Spiegelhalter's sequential update, 1990; the extended Kalman filter of a
-logistic observation). Old outcomes fade, so that the model follows a house that changes, towards the prior.
+logistic observation). The weight of old outcomes decays towards the prior, so that the model follows a house that
+changes.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.demand.distributions.exceedance_features import WIDTH
 
-#: The prior: the model's own log-odds, less sure in the tails. The mean over six houses, rounded; the rest is unknown.
+#: The prior: the model's own log-odds, less confident in the tails. The mean over six houses, rounded; else 0.
 PRIOR: Final = np.concatenate(([-0.1, 0.9, 0.6, 0.75], np.zeros(WIDTH - 4)))
-#: Information in the prior about each coefficient: that of about as many outcomes at even odds, times four.
+#: Prior information of each coefficient: about as many outcomes at even odds, times four.
 _PRIOR_INFORMATION: Final = 15.0
-#: Factor by which the information of earlier outcomes decays with each one: it halves in 69,000 windows, two years.
+#: Decay factor of earlier outcomes' information at each outcome: it halves in 69,000 windows, two years.
 _KEPT: Final = 1.0 - 1e-5
-#: The diagonal is larger by this factor where equations are solved, so that a damaged matrix can be, too.
+#: Factor of the diagonal when equations are solved, so that a damaged matrix can be solved, too.
 _MARGIN: Final = 1.0 + 1e-7
-#: Largest coefficient, and the largest log-odds.
+#: Largest absolute coefficient, and largest absolute log-odds.
 _MOST_COEFFICIENT, _MOST_LOG_ODDS = 20.0, 30.0
 _UPPER = np.triu_indices(WIDTH)
 _DIAGONAL = np.arange(WIDTH)
@@ -37,7 +38,7 @@ def update(coefficients: F64, information: F32, features: F32, exceeded: F64, we
     """Learn from N outcomes at M limits each, in place.
 
     ``coefficients`` are ``[N, D]``, ``information`` ``[N, D (D + 1) / 2]``, ``features`` ``[N, M, D]``. ``exceeded``
-    ``[N, M]`` is 1 for a limit that was exceeded, else 0; ``weights`` ``[N, M]`` are how much the outcome counts.
+    ``[N, M]`` is 1 for a limit that was exceeded, else 0; ``weights`` ``[N, M]`` are the weights of the outcomes.
     """
     inputs = features.astype(np.float64)
     log_odds = (inputs @ coefficients[:, :, np.newaxis])[..., 0]

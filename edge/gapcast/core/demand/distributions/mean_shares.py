@@ -1,4 +1,4 @@
-"""The mean power between two minutes ahead, from the outlook's means until each lead time."""
+"""The mean power between two minutes ahead, from the outlook's means from now to each lead time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FARTHEST_MIN: Final = 120
 
 
 class MeanShares:
-    """Shares of the means until ``leads_min``, rising, in means over other minutes.
+    """Weights of the means up to ``leads_min``, rising, in means over other minutes.
 
-    Between lead times the energy rises evenly, after the last one the mean stays.
+    Energy grows linearly between lead times; after the last one the mean stays constant.
     """
 
     def __init__(self, leads_min: Sequence[int]) -> None:
@@ -24,15 +24,15 @@ class MeanShares:
         leads = np.asarray(leads_min, dtype=np.float64)
         ends = np.concatenate(([0.0], leads))
         energies = [np.interp(minutes, ends, one) for one in np.eye(len(ends))[1:]]
-        #: ``[M, K]``: the energy of the first M minutes is this times the means, in kW minutes.
+        #: ``[M, K]``: these weights times the means are the energy of the first M minutes, in kW minutes.
         self.energy: F64 = np.stack(energies, axis=1) * leads
         after = minutes > leads[-1]
         self.energy[after, -1] = minutes[after]
 
     def shares(self, ahead_from: I64, ahead_to: I64) -> F64:
-        """Return the shares ``[..., K]`` in the mean of the minutes from ``ahead_from`` + 1 to ``ahead_to``, ``[...]``.
+        """Return the weights ``[..., K]`` in the mean of minutes ``ahead_from`` + 1 to ``ahead_to``, ``[...]``.
 
-        Both are at most :data:`FARTHEST_MIN`: minutes after it count like it.
+        Both are at most :data:`FARTHEST_MIN`: later minutes count as that minute.
 
         >>> MeanShares((1, 3)).shares(np.array([0]), np.array([2])) @ np.array([2.0, 1.0])
         array([1.25])

@@ -1,7 +1,7 @@
-"""The outlook model's own quantiles of a mean power as a curve: log-odds of exceeding a power, over that power.
+"""The outlook model's quantiles of a mean power as a curve: the log-odds of exceeding a power, over that power.
 
-Between the quantiles the log-odds run straight on :mod:`the scale of powers <.distribution>`, beyond the outermost they
-go on with the slope of the last two.
+The log-odds are linear between the quantiles on :mod:`the scale of powers <.distribution>`; beyond the outermost
+quantiles they continue with the slope of the last two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.distributions.distribution import MOST, scaled
 
-#: The curve ends here, log-odds.
+#: Largest absolute log-odds: the curve ends here.
 FARTHEST: Final = 12.0
 #: Smallest distance of neighbouring points, on the scale of powers.
 _MIN_STEP: Final = 1e-3
@@ -43,7 +43,7 @@ NODES: Final = (
 
 
 class ModelQuantiles:
-    """Curves from quantiles at rising ``levels``, at least two."""
+    """Curves from quantiles at two or more rising ``levels``."""
 
     def __init__(self, levels: Sequence[float]) -> None:
         rising = np.asarray(levels)
@@ -56,7 +56,7 @@ class ModelQuantiles:
         self.to_nodes: F64 = np.stack(lines)
 
     def curves(self, quantiles_kw: F64) -> F64:
-        """Return the points ``[N, Q + 2]``, on the scale of powers, of ``quantiles_kw`` ``[N, Q]``, kW; they rise."""
+        """Return the points ``[N, Q + 2]``, rising, on the scale of powers, of ``quantiles_kw`` ``[N, Q]``, kW."""
         n, n_levels = quantiles_kw.shape
         points = np.empty((n, n_levels + 2))
         points[:, 1:-1] = np.maximum.accumulate(scaled(quantiles_kw), axis=1)
@@ -67,8 +67,8 @@ class ModelQuantiles:
         return points
 
     def nodes(self, curves: F64) -> F64:
-        """Return where ``curves`` ``[N, Q + 2]`` have the log-odds :data:`NODES`, ``[N, J]``, rising."""
-        found: F64 = (curves[:, np.newaxis] @ self.to_nodes)[:, 0]  # row by row: the same in any batch
+        """Return the points ``[N, J]``, rising, where ``curves`` ``[N, Q + 2]`` have the log-odds :data:`NODES`."""
+        found: F64 = (curves[:, np.newaxis] @ self.to_nodes)[:, 0]  # row by row: the same result in any batch
         return found
 
     def log_odds(self, curves: F64, z: F64) -> F64:

@@ -1,4 +1,4 @@
-"""The inputs of the distribution of the mean power over coming minutes."""
+"""The inputs of the distribution of the mean power over the coming minutes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from gapcast.core.arrays.device_rows import RowIndex
 
 
 class RemainingInputs(NamedTuple):
-    """N readings and the coming minutes whose mean is asked for. Power in kW, without planned loads.
+    """N readings and the coming minutes whose mean power is forecast. Power in kW, without planned loads.
 
-    ``rows`` ``[N]`` are those of the state, from 1 on, ``minutes`` ``[N]`` the newest ones, and ``windows``
-    ``[N, context]`` the readings until then. ``quantiles_kw`` ``[N, K, Q]`` are the outlook model's, of the means until
-    each lead time, ``added_kw`` ``[N, K]`` the means of planned loads, which the distributions include; without them no
-    power is below ``floor_kw`` ``[N]``.
+    ``rows`` ``[N]`` index the state, from 1 on; ``minutes`` ``[N]`` are the newest minutes, and ``windows``
+    ``[N, context]`` the readings until then. ``quantiles_kw`` ``[N, K, Q]`` are the outlook model's quantiles of the
+    mean up to each lead time. ``added_kw`` ``[N, K]`` are the means of planned loads, which the distributions include.
+    Without planned loads no power is below ``floor_kw`` ``[N]``.
 
-    The minutes are ``ahead_from`` + 1 to ``ahead_to`` ahead, both ``[N]``, or ``[S, N]`` for S means of each reading.
-    Those that begin with the next minute are the rest of a running window of ``window_min`` ``[N]``. It exceeds its
-    limit ``limit_kw`` ``[N]`` if their mean is above ``allowed_kw`` ``[N]``; both are NaN without one.
+    The coming minutes are ``ahead_from`` + 1 to ``ahead_to`` ahead, both ``[N]``, or ``[S, N]`` for S means of each
+    reading. Minutes that begin with the next one are the rest of a running window of ``window_min`` ``[N]``. The window
+    exceeds its limit ``limit_kw`` ``[N]`` if the mean of these minutes is above ``allowed_kw`` ``[N]``; both are NaN
+    without a limit.
     """
 
     rows: I64
@@ -34,7 +35,7 @@ class RemainingInputs(NamedTuple):
     limit_kw: F64
 
     def select(self, which: RowIndex) -> RemainingInputs:
-        """Return the inputs of the readings ``which``."""
+        """Return the inputs of the selected readings."""
         return RemainingInputs(
             self.rows[which],
             self.minutes[which],

@@ -1,9 +1,9 @@
 """The distribution of the mean power over coming minutes: the outlook model's, calibrated by the device's outcomes.
 
 The outlook model's quantiles of the mean give the log-odds of exceeding any power. A logistic regression per device
-(:mod:`.exceedance_model`) improves them from the last three hours and the time of day. It learns at the limit of the
-device, and a quarter of it below and above, how often its windows exceeded it with so much drawn so far. Means that do
-not begin with the next minute have the regression's prior.
+(:mod:`.exceedance_model`) improves the log-odds with the last three hours and the time of day. It learns at the limit
+of the device, and at limits a factor of 1.25 below and above it: how often the windows exceeded them after the same
+energy drawn so far. Means that do not begin with the next minute use the regression's prior.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.windows.window import MAX_FILL_MIN
 
-#: Parts of a window, each with a regression of its own: the first, the second and the last third of its minutes.
+#: Parts of a window, each with its own regression: the first, second and last third of its minutes.
 _N_PARTS: Final = 3
-#: Limits at which is learned, in units of the device's, and how much each counts.
+#: Limits at which the regression learns, in units of the device's limit, and the weight of each.
 _LIMITS, _WEIGHTS = np.array([1.0, 0.8, 1.25]), np.array([0.6, 0.3, 0.3, 0.1])
-#: Below these no outcome counts: a window with its limit behind it exceeds it, while a quantile may have any sign.
+#: Outcomes count at limits above these: a window over its limit already exceeds it; a quantile may have any sign.
 _LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf])
-#: The level of the quantile at which is learned beside them.
+#: The level of the quantile at which the regression learns besides the limits.
 _LEVEL: Final = 0.95
 AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
-#: Smallest fall of the log-odds from node to node.
+#: Smallest decrease of the log-odds from node to node.
 _MIN_FALL: Final = 1e-6
 _FALLS: Final = np.arange(len(NODES)) * _MIN_FALL
 
 
 class RemainingPower:
-    """Makes the distributions. ``leads_min`` are the outlook's lead times, rising, ``levels`` its model's quantiles."""
+    """Makes the distributions; ``leads_min`` are the outlook's lead times, rising, ``levels`` its quantile levels."""
 
     def __init__(self, leads_min: Sequence[int], levels: Sequence[float]) -> None:
-        #: The shares of the outlook's means in those of other minutes.
+        #: The weights of the outlook's means in means over other minutes.
         self.means = MeanShares(leads_min)
         self.model = ModelQuantiles(levels)
         # With the prior, the log-odds are the same at the same nodes of any curve.
         nodes = self.model.nodes(np.eye(len(levels) + 2))
         of_nodes = np.tile(exceedance_model.PRIOR[: len(NODE_LINES)] @ NODE_LINES, (len(nodes), 1))
-        #: ``[Q + 2, J]``: a curve times this are its quantiles, on the scale of powers, with the prior.
+        #: ``[Q + 2, J]``: a curve times this matrix gives its quantiles with the prior, on the scale of powers.
         self.of_prior = _quantiles(of_nodes, nodes, LOG_ODDS)
         self.median = 1 + int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
         n, m = _N_PARTS, len(_WEIGHTS)
-        #: What is learned of each device, and the limits that wait for their outcome.
+        #: The learned state of each device, and the limits that wait for their outcome.
         self.state = DeviceRows(
             {
                 "coefficients": np.tile(exceedance_model.PRIOR, (n, 1)),
@@ -88,17 +88,17 @@ class RemainingPower:
     def of_windows(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
         """Return the distributions of the remaining power of running windows and of later windows, ``[S * N]``.
 
-        The first of the S means of ``inputs`` belong to the running windows. ``shares`` ``[S, N, K]`` are those of
+        The first of the S means of ``inputs`` belong to the running windows. ``shares`` ``[S, N, K]`` are the result of
         :attr:`means`.
         """
         running = slice(len(inputs.rows))
         return self._distributions(inputs, shares, running, running)
 
     def _distributions(self, inputs: RemainingInputs, shares: F64, at: RowIndex, of: RowIndex) -> PowerDistributions:
-        """Return the distributions of ``inputs``; those ``at`` are of running windows, of the readings ``of``."""
+        """Return the distributions of ``inputs``; the entries ``at`` are running windows, of the readings ``of``."""
         self.state.index(inputs.rows)
         points = self._points(inputs, shares)
-        z = (points[:, np.newaxis] @ self.of_prior)[:, 0]  # row by row: the same in any batch
+        z = (points[:, np.newaxis] @ self.of_prior)[:, 0]  # row by row: the same result in any batch
         rows, points_at = inputs.rows[of], points[at]
         if rows.size:
             part = _part(inputs.window_min[of], inputs.ahead_to.reshape(-1)[at])
@@ -115,16 +115,16 @@ class RemainingPower:
         return self.model.curves(quantiles_kw.reshape(-1, quantiles_kw.shape[-1]))
 
     def _calibrated(self, rows: I64, part: I64, readings: ReadingFeatures, points: F64, log_odds: F64) -> F64:
-        """Return the calibrated quantiles ``[N, L]``, on the scale of powers, with ``log_odds`` ``[L]``, falling.
+        """Return the calibrated quantiles ``[N, L]`` at ``log_odds`` ``[L]``, falling, on the scale of powers.
 
-        They are of the rests of running windows that begin in ``part`` ``[N]`` of them.
+        They describe the rests of running windows; each rest begins in ``part`` ``[N]`` of its window.
         """
         nodes = self.model.nodes(points)
         features = features_of(readings, NODE_LINES, nodes)
         return _quantiles(log_odds_of(features, self.state.arrays["coefficients"][rows, part]), nodes, log_odds)
 
     def store_newest(self, rows: I64, means: ModelMeans) -> None:
-        """Store ``means`` as the newest of ``rows``, distinct ones."""
+        """Store ``means`` as the newest means of ``rows``, which are distinct."""
         self.state.index(rows)
         arrays = self.state.arrays
         arrays["quantiles_kw"][rows], arrays["added_kw"][rows] = means.quantiles_kw, means.added_kw
@@ -141,16 +141,16 @@ class RemainingPower:
         return ModelMeans(quantiles_kw, added_kw, floor_kw[:, 0])
 
     def copy_of(self, row: int) -> RemainingPower:
-        """Return one with a copy of what was learned of ``row``, as its row 0: any thread may use it."""
+        """Return an object with a copy of the learned state of ``row`` as its row 0: any thread may use it."""
         self.state.index(np.array([row]))
         copied = copy(self)
         copied.state = DeviceRows({name: array[row].copy() for name, array in self.state.arrays.items()}, n_rows=1)
         return copied
 
     def learn(self, inputs: RemainingInputs) -> None:
-        """Learn from the outcomes that the readings of ``inputs`` bring; rows are distinct.
+        """Learn from the outcomes in the readings of ``inputs``; rows are distinct.
 
-        ``inputs`` are those of the rest of the running windows. Their limits wait for their outcome, one in each part.
+        ``inputs`` describe the rest of the running windows. Their limits wait for their outcome, one in each part.
         """
         self.state.index(inputs.rows)
         arrays, rows, minutes = self.state.arrays, inputs.rows, inputs.minutes
@@ -204,7 +204,7 @@ class RemainingPower:
 
 
 def _quantiles(of_nodes: F64, nodes: F64, log_odds: F64) -> F64:
-    """Return the powers ``[N, L]`` with ``log_odds`` ``[L]``, of curves with ``of_nodes`` at ``nodes``, ``[N, J]``."""
+    """Return the powers ``[N, L]`` at ``log_odds`` ``[L]`` of curves with the log-odds ``of_nodes`` at ``nodes``."""
     falling: F64 = np.minimum.accumulate(of_nodes, axis=1)
     return _interpolated(-log_odds, _FALLS - falling, nodes)
 
@@ -212,7 +212,7 @@ def _quantiles(of_nodes: F64, nodes: F64, log_odds: F64) -> F64:
 def _interpolated(at: F64, rising: F64, values: F64) -> F64:
     """Return the values ``[N, L]`` at ``at`` ``[L]`` of N lines through ``values`` at ``rising``, both ``[N, J]``.
 
-    It is :func:`numpy.interp` for all lines at once: beyond the ends the values are those at the ends.
+    Equals :func:`numpy.interp` for all lines at once: beyond the ends the value is that of the end.
     """
     n, n_points = rising.shape
     part = np.add.reduce(rising[:, :, np.newaxis] <= at, axis=1) - 1
@@ -225,6 +225,6 @@ def _interpolated(at: F64, rising: F64, values: F64) -> F64:
 
 
 def _part(window_min: I64, ahead_to: I64) -> I64:
-    """Return the part ``[N]`` of the windows that the minutes begin in."""
+    """Return the part ``[N]`` of each window in which the coming minutes begin."""
     found: I64 = np.minimum(np.maximum((window_min - ahead_to) * _N_PARTS // window_min, 0), _N_PARTS - 1)
     return found

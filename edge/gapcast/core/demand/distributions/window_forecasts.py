@@ -1,4 +1,4 @@
-"""The mean of billing windows, from what was drawn so far and the distribution of the rest, and what may be added."""
+"""The mean of billing windows, from the power drawn so far and the distribution of the rest, and the headroom."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.billing.device_windows import WindowState
 from gapcast.core.billing.window_demands import WindowDemands
 from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
 
-#: The levels of lower bound, median and upper bound.
+#: The indices of the levels of lower bound, median and upper bound.
 _BOUNDS: Final = np.array([LEVELS.index(level) for level in (0.05, 0.5, 0.95)])
 #: Columns of states: the fields of :class:`WindowState`.
 SUM, N_KNOWN, START, END, _NEXT_END, _LIMIT, _SOURCE, _NEXT_LIMIT, _NEXT_SOURCE, PEAK, FUSE, _RISK = range(
@@ -26,13 +26,14 @@ _INTEGERS: Final = np.array([_STARTS, _ENDS, _ELAPSED, _KNOWN, _SOURCES])
 
 
 class WindowColumns(NamedTuple):
-    """N running windows and the N after them: their minutes, what is known of them, and their limits.
+    """N running windows and their N next windows: minutes, known values and limits.
 
-    ``values`` ``[2, 13, N]`` are the columns of :class:`WindowDemands`, in which those of forecasts are not written
-    yet; at least one minute of each window is left. ``integers`` ``[2, 5, N]`` are those of minutes and sources.
-    ``length_min`` ``[2, N]`` are the minutes of the windows. ``drawn_kw`` ``[2, N]`` is the sum of the minutes that are
-    over, in kW minutes: unknown ones count with the mean of the known ones. With more than ``allowed_kw`` ``[2, N]`` in
-    the minutes that are left the limit is exceeded; NaN without one. ``risk`` ``[N]`` is what the headroom accepts.
+    ``values`` ``[2, 13, N]`` are the columns of :class:`WindowDemands`; the columns of forecasts are not written yet.
+    At least one minute of each window is left. ``integers`` ``[2, 5, N]`` are the columns of minutes and sources.
+    ``length_min`` ``[2, N]`` are the lengths of the windows. ``drawn_kw`` ``[2, N]`` is the sum of the minutes that are
+    over, in kW minutes: unknown minutes count with the mean of the known ones. The limit is exceeded if the minutes
+    that are left have a mean above ``allowed_kw`` ``[2, N]``; NaN without a limit. ``risk`` ``[N]`` is accepted by the
+    headroom.
     """
 
     values: F64
@@ -44,7 +45,7 @@ class WindowColumns(NamedTuple):
 
     @property
     def limit_kw(self) -> F64:
-        """The limits of the running windows ``[N]``, NaN without one."""
+        """The limits of the running windows ``[N]``, NaN without a limit."""
         limit_kw: F64 = self.values[0, _LIMITS]
         return limit_kw
 
@@ -72,7 +73,7 @@ def columns_of(states: F64, observed: I64) -> WindowColumns:
 
 
 def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
-    """Return how far ahead of the newest minutes ``observed`` the rests of ``windows`` begin and end, ``[2, N]``."""
+    """Return the minutes from ``observed`` ``[N]`` to the begin and the end of the rests of ``windows``, ``[2, N]``."""
     starts, ends = windows.integers[:, 0], windows.integers[:, 1]
     return np.maximum(starts - (observed + 1), 0), ends - (observed + 1)
 

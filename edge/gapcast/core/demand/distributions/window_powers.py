@@ -1,4 +1,4 @@
-"""Distributions of the remaining power of the running windows and of the next ones, and their learning."""
+"""Distributions of the remaining power of the running windows and of the next ones, and learning from outcomes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.distributions.window_forecasts import WindowColumns, minutes_ahead
 from gapcast.core.outlook.outlook import ModelMeans
 
-#: No quantile of a sound state is further from 0, kW.
+#: Largest absolute quantile of a sound state, kW.
 _MOST_KW = 1e9
 
 
 def remaining_of(rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns) -> RemainingInputs:
-    """Return the inputs for the rests of the windows ``of``: of the running ones first, then of the next.
+    """Return the inputs for the rests of the windows ``of``: first the running windows, then the next ones.
 
-    ``rows`` are those of the state, ``observed`` the newest minutes of ``windows`` ``[N, context]``.
+    ``rows`` index the state, ``observed`` are the newest minutes of ``windows`` ``[N, context]``.
     """
     return RemainingInputs(
         rows,
@@ -37,14 +37,14 @@ def remaining_of(rows: I64, observed: I64, windows: F32, means: ModelMeans, of: 
 
 
 class WindowPowers:
-    """Makes the distributions by ``power``; a reading is learned before the next one of its device is used."""
+    """Makes the distributions with ``power``; a reading is learned before the next reading of its device is used."""
 
     def __init__(self, power: RemainingPower) -> None:
         self._power = power
         self._unlearned: RemainingInputs | None = None
 
     def distributions(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
-        """Return the distributions of the rests of the N running windows, and of the N next ones."""
+        """Return the distributions of the rests of the N running windows, then of the N next windows."""
         n = len(inputs.rows)
         kw = np.empty((2, n, len(LEVELS)))
         for at in rounds_of(inputs.rows):
@@ -55,7 +55,7 @@ class WindowPowers:
         return PowerDistributions(kw.reshape(2 * n, -1))
 
     def _sound_quantiles(self, inputs: RemainingInputs, shares: F64) -> F64:
-        """Return the quantiles ``[2, N, J]`` of the rests; what was learned is reset where it gives none."""
+        """Return the quantiles ``[2, N, J]`` of the rests; learned state that makes them non-finite is reset."""
         kw = self._power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
         if not is_every(np.abs(kw) <= _MOST_KW):
             bad = np.flatnonzero(~(np.abs(kw) <= _MOST_KW).all(axis=(0, 2)))
@@ -64,7 +64,7 @@ class WindowPowers:
         return kw
 
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last distributions bring."""
+        """Learn from the outcomes in the readings of the last distributions."""
         unlearned, self._unlearned = self._unlearned, None
         if unlearned is not None:
             self._power.learn(unlearned)

@@ -1,1 +1,1 @@
-"""JSON documents of demands, of headrooms and of their scores."""
+"""JSON documents of demands, headrooms and demand scores."""

@@ -1,4 +1,4 @@
-"""The form of a demand's JSON: what all documents of a model have in common, and the slots of their values."""
+"""The form of a demand's JSON: the constant parts of all documents of a model, and the slots of their values."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from gapcast.core.demand.documents.document import DEMAND_FIELDS, DEMAND_SCHEMA,
 from gapcast.core.demand.documents.document import NEXT as NEXT_FIELD
 from gapcast.core.documents.document_field import FieldType
 
-#: What a document has for the index of a limit's source.
+#: The text in a document for each index of a limit's source.
 SOURCE_NAMES: Final = [source.value for source in SOURCES]
 
 
 class DemandSlot(IntEnum):
-    """What a value is; the same in the compiled library.
+    """The kind of a value; the codes are the same in the compiled library.
 
-    The device's name; an integer; a number, rounded; one that may be null; one that is not rounded; a power in whole
-    W, of a column in kW; a minute; the time of issue; the source of a limit; the minute until which a demand is valid.
+    In order: the device name; an integer; a rounded number; a rounded number that may be null; a number that is not
+    rounded; a power in whole W, from a column in kW; a minute; the time of issue; the source of a limit; the minute
+    until which a demand is valid.
     """
 
     NAME = 0
@@ -38,14 +39,14 @@ class DemandSlot(IntEnum):
 
 
 class DemandForm(NamedTuple):
-    """``constants`` before each slot and at the end, and each slot's kind and column of a demand (0: none)."""
+    """The ``constants`` before each slot and at the end, and each slot's kind and column of a demand (0: no column)."""
 
     constants: tuple[str, ...]
     kinds: tuple[DemandSlot, ...]
     columns: tuple[int, ...]
 
 
-#: The slots that are not of the type of their field, and the columns of fields that have another name.
+#: The slots whose kind does not follow from the type of their field, and the columns of fields with another name.
 _SLOTS: Final = {
     "device": DemandSlot.NAME, "issued_at": DemandSlot.ISSUED, "valid_until": DemandSlot.UNTIL,
     "limit_source": DemandSlot.SOURCE, "risk": DemandSlot.EXACT, "headroom_w": DemandSlot.WATTS,
@@ -54,7 +55,7 @@ _COLUMNS: Final = {
     "window_start": "start_minutes", "window_end": "end_minutes", "limit_source": "sources",
     "headroom_w": "headroom_kw",
 }  # fmt: skip
-#: Values that are texts in quotes.
+#: Kinds of values that are quoted strings.
 _IN_QUOTES: Final = (DemandSlot.NAME, DemandSlot.MINUTE, DemandSlot.ISSUED, DemandSlot.SOURCE, DemandSlot.UNTIL)
 
 
@@ -79,7 +80,7 @@ def demand_form(model: str, version: str) -> DemandForm:
 
 
 def _placed_fields() -> Iterator[tuple[str, DemandField | WindowField, slice]]:
-    """Yield what stands before each field of a document, the field, and the columns of its window."""
+    """Yield the text before each field of a document, the field, and the columns of its window."""
     for i, field in enumerate(DEMAND_FIELDS):
         yield "," if i else "{", field, RUNNING
     for i, of_next in enumerate(WINDOW_FIELDS):
@@ -87,7 +88,7 @@ def _placed_fields() -> Iterator[tuple[str, DemandField | WindowField, slice]]:
 
 
 def slot_of(field: DemandField | WindowField) -> DemandSlot:
-    """Return what the value of ``field`` is."""
+    """Return the kind of the value of ``field``."""
     if field.name in _SLOTS:
         return _SLOTS[field.name]
     if field.type is FieldType.NUMBER:
@@ -96,7 +97,7 @@ def slot_of(field: DemandField | WindowField) -> DemandSlot:
 
 
 def column_of(field: DemandField | WindowField, window: slice) -> int:
-    """Return the column of a demand that has the value of ``field``; 0 if none has."""
+    """Return the column of a demand with the value of ``field``; 0 if there is none."""
     name = _COLUMNS.get(field.name, field.name)
     if isinstance(field, WindowField):
         return int(window.start) + WINDOW_COLUMNS.index(name)

@@ -1,4 +1,4 @@
-"""Demands as JSON, a batch at a time: the values of :func:`gapcast.core.demand.documents.document.demand_document`."""
+"""Encodes batches of demands as JSON, equal to :func:`gapcast.core.demand.documents.document.demand_document`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gapcast.core.demand.documents.document import W_PER_KW
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.time_grid import instant_label, minute_label
 
-#: How Python writes a value; the others are texts.
+#: The Python conversion of each kind of value; the other kinds are texts.
 _CONVERSIONS: Final = {
     DemandSlot.INTEGER: "%d", DemandSlot.NUMBER: "%r", DemandSlot.EXACT: "%r", DemandSlot.WATTS: "%d",
 }  # fmt: skip
 
 
 class DemandEncoder:
-    """Writes batches of demands. Device ids need no escapes."""
+    """Encodes batches of demands. Device ids need no escapes."""
 
     def __init__(self, *, compiled: bool = True) -> None:
-        """``compiled``: write them in C where that is possible; the bytes are the same."""
+        """``compiled``: encode in C where that is possible; the bytes are the same."""
         self._messages = DemandMessages.create_if_available() if compiled else None
 
     def encode(self, demands: Demands) -> list[bytes]:
@@ -40,7 +40,7 @@ class DemandEncoder:
 
 
 def _encoded(demands: Demands) -> list[bytes]:
-    """Return the JSON of each of ``demands``, as Python writes it."""
+    """Return the JSON of each of ``demands``, encoded in Python."""
     form = demand_form(demands.model.name, demands.model.version)
     constants = [constant.replace("%", "%%") for constant in form.constants]
     parts = [before + _CONVERSIONS.get(kind, "%s") for before, kind in zip(constants, form.kinds, strict=False)]
@@ -50,7 +50,7 @@ def _encoded(demands: Demands) -> list[bytes]:
 
 
 def _values_of(demands: Demands, kind: DemandSlot, column: int) -> list[Any]:
-    """Return the values of a slot of each of ``demands``."""
+    """Return the values of a slot in each of ``demands``."""
     if kind is DemandSlot.NAME:
         return list(demands.devices)
     if kind is DemandSlot.ISSUED:
@@ -80,7 +80,7 @@ def _watts(values: F64) -> list[float]:
     return list(np.floor(values * W_PER_KW).tolist())
 
 
-#: What the numbers of a column are in a document, by slot.
+#: Converts the numbers of a column to the values in a document, by kind of slot.
 _OF_COLUMN: Final[dict[DemandSlot, Callable[[F64], list[Any]]]] = {
     DemandSlot.INTEGER: list,
     DemandSlot.NUMBER: _rounded,

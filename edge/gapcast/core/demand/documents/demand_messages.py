@@ -1,6 +1,6 @@
-"""The messages of a batch of demands in C: documents alone, or all that is published of each demand in MQTT packets.
+"""Writes the messages of a batch of demands in C: documents alone, or all MQTT packets of each demand.
 
-``edge/native/demand_messages.c`` has the code. Without the compiled library, or if it cannot write a value,
+The code is in ``edge/native/demand_messages.c``. Without the compiled library, or if it cannot write a value,
 :class:`~gapcast.core.demand.documents.demand_json.DemandEncoder` and :mod:`~gapcast.core.demand.documents.max_power`
 return the same bytes.
 """
@@ -19,9 +19,9 @@ from gapcast.core.demand.demand import N_COLUMNS, Demands
 from gapcast.core.demand.documents.demand_form import SOURCE_NAMES, DemandForm, demand_form
 from gapcast.core.models.predictor import ModelIdentity
 
-#: The messages of a demand: document, headroom and allowed power.
+#: Number of messages of a demand: document, headroom and allowed power.
 N_MESSAGES: Final = 3
-#: Bytes of a value that is no text, at most, and of a packet beside its topic and its payload.
+#: Most bytes of a value that is not a text, and of a packet besides its topic and payload.
 _VALUE_BYTES, _PACKET_BYTES = 24, 32
 _SIZES = ("n_slots", "n_name_bytes", "capacity", "head", "number_head", "has_properties", "issued_at_ms")
 _ARRAYS: Final = {
@@ -31,10 +31,10 @@ _ARRAYS: Final = {
 
 
 class DemandPackets(NamedTuple):
-    """How demands are published: each on the topics ``before``, its device's name, ``after``.
+    """How demands are published: each message on the topic ``before`` + device name + ``after``.
 
-    ``topics`` are those of the document, of the headroom and of the allowed power. ``head`` is the first byte of a
-    document's packet at QoS 0, ``number_head`` that of the others.
+    ``topics`` are the topics of the document, the headroom and the allowed power. ``head`` is the first byte of a
+    document's packet at QoS 0, ``number_head`` the first byte of the other packets.
     """
 
     topics: Sequence[tuple[bytes, bytes]]
@@ -43,9 +43,9 @@ class DemandPackets(NamedTuple):
 
 
 class WrittenDemands(NamedTuple):
-    """The bytes of a batch, valid until the next one, and where the payload of each message begins and ends in them.
+    """The bytes of a batch, valid until the next batch, and the bounds of each message's payload in them.
 
-    ``bounds`` is ``[N, N_MESSAGES, 2]``, zero where a message is not sent.
+    ``bounds`` is ``[N, N_MESSAGES, 2]``, zero for messages that are not sent.
     """
 
     content: memoryview
@@ -63,10 +63,10 @@ class DemandMessagesStruct(ctypes.Structure):
 
 
 class DemandMessages:
-    """Writes batches of demands. Names of devices need no escapes."""
+    """Writes batches of demands. Device names need no escapes."""
 
     def __init__(self, function: Function, packets: DemandPackets | None = None) -> None:
-        """Write documents with ``function``, or ``packets``, which publish demands; see :meth:`create_if_available`."""
+        """Write documents with ``function``, or MQTT packets by ``packets``; see :meth:`create_if_available`."""
         self._function, self._struct = function, DemandMessagesStruct()
         self._address = ctypes.addressof(self._struct)
         self._model: tuple[str, str] | None = None
@@ -89,7 +89,7 @@ class DemandMessages:
 
     @classmethod
     def create_if_available(cls, packets: DemandPackets | None = None) -> DemandMessages | None:
-        """Return what writes documents, or ``packets``; None without a compiled library."""
+        """Return a writer of documents, or of ``packets``; None without a compiled library."""
         function = load_function("gapcast_demand_messages")
         return None if function is None else cls(function, packets)
 
@@ -98,8 +98,9 @@ class DemandMessages:
     ) -> WrittenDemands | None:
         """Return the messages of ``demands``.
 
-        ``has_properties``: packets of MQTT 5, else of 3.1.1. ``packet_ids`` (none: QoS 0) are at least as many as
-        messages, and used in order. None if a value has another form than its kind: then Python must write them.
+        ``has_properties``: packets of MQTT 5, else of 3.1.1. ``packet_ids`` (empty: QoS 0) are at least as many as the
+        messages, and are used in order. None if a value has another form than its kind: then Python must write the
+        messages.
         """
         devices, struct, model = demands.devices, self._struct, demands.model
         n = len(devices)
@@ -135,7 +136,7 @@ class DemandMessages:
         )
         n_values = len(form.kinds) + N_MESSAGES - 1
         of_packets = self._n_topic_bytes + N_MESSAGES * _PACKET_BYTES
-        #: Bytes of a demand's messages, at most, beside its device's name.
+        #: Most bytes of a demand's messages, besides its device name.
         self._n_fixed = sum(map(len, constants)) + n_values * _VALUE_BYTES + of_packets
 
     def _allocate(self, capacity: int) -> None:
@@ -146,7 +147,7 @@ class DemandMessages:
         self._set(demands=self._demands, packet_ids=self._packet_ids, bounds=self._bounds)
 
     def _set(self, **arrays: NDArray[Any]) -> None:
-        """Pass ``arrays`` to the library, and hold them."""
+        """Pass ``arrays`` to the library, and hold references to them."""
         self._arrays |= arrays
         set_pointers(self._struct, **arrays)
         if "out" in arrays:
@@ -155,7 +156,7 @@ class DemandMessages:
 
 
 def _bytes_of(content: bytes) -> NDArray[np.uint8]:
-    """Return ``content`` as an array of the caller's own."""
+    """Return a copy of ``content`` as an array."""
     return np.frombuffer(content, dtype=np.uint8).copy()
 
 

@@ -1,6 +1,6 @@
-"""The fields of a published demand: the one declaration that its JSON document and all schemas follow.
+"""The fields of a published demand: the only declaration of its JSON document and of all schemas.
 
-From :data:`DEMAND_FIELDS` follow the document on the demand topic and in REST, the REST schema
+:data:`DEMAND_FIELDS` defines the document on the demand topic and in REST, the REST schema
 (:mod:`gapcast.http.schemas.demand_schemas`), and the generated parts of the AsyncAPI document and of
 docs/mqtt-and-http.md. The field ``next`` is an object with :data:`WINDOW_FIELDS`.
 """
@@ -26,23 +26,23 @@ DEMAND_SCHEMA = 1
 NEXT = "next"
 W_PER_KW = 1_000
 _SCALE = 10.0**DECIMALS
-#: The field with the month's highest windows, and of how many days it has one.
+#: The field with the month's highest windows, and the largest number of its entries, one a day.
 MONTH_PEAKS, N_MONTH_PEAKS = "month_peaks", 5
 
 
 @dataclass(frozen=True, slots=True)
 class WindowField(DocumentField[WindowDemand]):
-    """One field of a window. ``is_of_next``: the next window, of which nothing is over, has it too."""
+    """One field of a window. ``is_of_next``: the next window, of which no minute is over, has the field, too."""
 
     is_of_next: bool = True
 
 
 class DemandField(DocumentField[Demand]):
-    """One field of a demand that is not of its running window."""
+    """One field of a demand that does not belong to its running window."""
 
 
 def demand_document(demand: Demand) -> dict[str, Any]:
-    """Return the published JSON object of ``demand``: its fields are those of :data:`DEMAND_FIELDS`, and ``next``."""
+    """Return the published JSON object of ``demand``, with :data:`DEMAND_FIELDS` and ``next``."""
     document = {field.name: field.value(demand) for field in _BEFORE}
     running, following = demand.running, demand.next
     document.update([(field.name, field.value(running)) for field in RUNNING_FIELDS])
@@ -61,7 +61,7 @@ def headroom_w(headroom_kw: float) -> int:
 
 
 def _rounded(value: float) -> float:
-    """Return ``value`` rounded as numpy rounds, so that columns are rounded alike."""
+    """Return ``value`` rounded as numpy rounds, so that single values are rounded like columns."""
     return round(value * _SCALE) / _SCALE
 
 
@@ -191,16 +191,17 @@ _AFTER: tuple[DemandField, ...] = (
     ),
 )
 
-#: The fields of the document in their order, but for the last one, the object :data:`NEXT`.
+#: The fields of the document in order, without the last one, the object :data:`NEXT`.
 DEMAND_FIELDS: tuple[DemandField | WindowField, ...] = (*_BEFORE, *RUNNING_FIELDS, *_AFTER)
 
 
 def device_demand_document(
     demand: Demand, peaks: Sequence[DayPeak], infeasible_limit: InfeasibleLimit | None
 ) -> dict[str, Any]:
-    """Return the JSON object of ``demand`` in REST: with ``peaks``, those of its device's running month, highest first.
+    """Return the JSON object of ``demand`` in REST.
 
-    ``infeasible_limit`` is the device's limit if it is too low.
+    ``peaks`` are the peaks of the device's running month, highest first. ``infeasible_limit`` is the device's limit if
+    it is too low.
     """
     highest = [{"start": minute_label(one.start_minute), "kw": round(one.kw, DECIMALS)} for one in peaks]
     return {**demand_document(demand), MONTH_PEAKS: highest, LIMIT_WARNING: text_of(infeasible_limit)}

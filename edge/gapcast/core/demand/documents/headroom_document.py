@@ -1,8 +1,8 @@
-"""The fields of an answer to a headroom request: the one declaration that its JSON document and all schemas follow.
+"""The fields of an answer to a headroom request: the only declaration of its JSON document and of all schemas.
 
-From :data:`HEADROOM_FIELDS` and :data:`HEADROOM_WINDOW_FIELDS`, those of each item of its list ``windows``, follow the
-answer in REST and MQTT, the REST schema (:mod:`gapcast.http.schemas.demand_schemas`), and the generated parts of the
-AsyncAPI document and of docs/mqtt-and-http.md.
+:data:`HEADROOM_FIELDS`, and :data:`HEADROOM_WINDOW_FIELDS` for each item of the list ``windows``, define the answer in
+REST and MQTT, the REST schema (:mod:`gapcast.http.schemas.demand_schemas`), and the generated parts of the AsyncAPI
+document and of docs/mqtt-and-http.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WINDOWS = "windows"
 
 
 def headroom_document(headroom: Headroom) -> dict[str, Any]:
-    """Return the JSON object of ``headroom``: its fields are those of :data:`HEADROOM_FIELDS`, and ``windows``."""
+    """Return the JSON object of ``headroom``, with :data:`HEADROOM_FIELDS` and ``windows``."""
     document = {field.name: field.value(headroom) for field in HEADROOM_FIELDS}
     document[WINDOWS] = [
         {field.name: field.value(window) for field in HEADROOM_WINDOW_FIELDS} for window in headroom.windows

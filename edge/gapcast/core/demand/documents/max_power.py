@@ -1,8 +1,8 @@
-"""The powers that are published as numbers, in whole W: the headroom, and the power that a whole house may draw.
+"""The powers that are published as plain numbers, in whole W: the headroom, and the power a whole house may draw.
 
-The second is for controllers that measure the house themselves, such as evcc. Such a controller adds to its load what
-the number leaves above the measured power, several times between two readings. With the headroom alone it would count
-its own load twice: what it has switched on is part of the house's power.
+The second is for controllers that measure the house themselves, such as evcc. Such a controller adds to its load the
+difference between the number and the measured power, several times between two readings. With the headroom alone it
+would count its own load twice: the load that it has switched on is part of the house's power.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from gapcast.core.billing.window_demands import WINDOW_COLUMNS
 from gapcast.core.demand.demand import HEADROOM, NEXT, RUNNING, Demands
 from gapcast.core.demand.documents.document import W_PER_KW, headroom_w
 
-#: Controllers apply a number with a delay, and until it is outdated: for so many minutes it may reach the next window.
+#: Controllers apply a number with a delay and until it is outdated: for these minutes it may reach the next window.
 HOLD_MIN = 2
-#: In evcc, 0 is no limit, and so is a negative number in places.
+#: In evcc, 0 means no limit, and in places a negative number does, too.
 LOWEST_W = 1
 _OF_WINDOW: Final = ("start_minutes", "end_minutes", "elapsed_min", "so_far_kw", "expected_kw", "headroom_kw")
 _COLUMNS: Final = np.array(
@@ -34,9 +34,10 @@ def headrooms_w(demands: Demands) -> list[int]:
 def max_powers_w(demands: Demands) -> list[int]:
     """Return the mean power that each house may draw until its running window ends, whole W, at least 1.
 
-    It is the expected mean of the window's other minutes plus the headroom: what the limit leaves for them, less the
-    distance of their upper quantile, at the accepted risk, from their mean. With :data:`HOLD_MIN` minutes or fewer
-    left it is not above that of the next window, in which controllers may still apply it.
+    It is the expected mean of the window's remaining minutes plus the headroom: the power that the limit leaves for
+    these minutes, less the distance of their upper quantile, at the accepted risk, from their mean. With
+    :data:`HOLD_MIN` minutes or fewer left, it is at most the value of the next window, in which controllers may still
+    apply it.
     """
     powers_w = []
     for row in demands.columns.take(
@@ -54,7 +55,7 @@ def max_powers_w(demands: Demands) -> list[int]:
 def _allowed_kw(
     start_minute: float, end_minute: float, elapsed_min: float, so_far_kw: float, expected_kw: float, headroom_kw: float
 ) -> float:
-    """Return what may be drawn in the rest of a window; without a known minute, as if none had elapsed."""
+    """Return the power that may be drawn in the rest of a window; without a known minute, as if none had elapsed."""
     n_minutes = end_minute - start_minute
     known_min = 0.0 if math.isnan(so_far_kw) else elapsed_min
     elapsed_kw = so_far_kw * known_min if known_min else 0.0

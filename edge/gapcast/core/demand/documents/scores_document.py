@@ -1,4 +1,4 @@
-"""The scores of demands as a document."""
+"""The JSON document of demand scores."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The probability that a single minute is above a fuse's limit, from the outlook of single minutes.
 
-The distribution of a minute consists of two halves of normal ones, one on each side of the median, with the outlook's
-bounds; between lead times they lie on a line. Beyond the upper bound it decays exponentially, far more slowly than a
-normal one: a kettle is several intervals away from a house at rest. How the minutes of a house belong together is
-described in :mod:`gapcast.core.demand.distributions.exceedances`.
+The distribution of a minute consists of two half-normal distributions, one on each side of the median, that match the
+outlook's bounds; between lead times the bounds are interpolated linearly. Beyond the upper bound it decays
+exponentially, far more slowly than a normal distribution: a kettle is several intervals away from a house at rest.
+:mod:`gapcast.core.demand.distributions.exceedances` describes the dependence between the minutes of a house.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.demand.distributions.exceedances import EXTREMAL_INDEX, any_minute
 from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
 
-#: The probability above the upper bound, and how far it is from the median in units of the normal distribution.
+#: The probability above the upper bound, and the distance of the bound from the median in standard deviations.
 _BEYOND, Z_BOUND = 0.05, NormalDist().inv_cdf(0.95)
-#: Decay beyond it in these units (a normal one: above 2). With it the log score of "a minute of the next ten is above a
-#: limit" falls from 0.147 to 0.101 in the UCI household (3 to 6 kW), from 0.37 to 0.18 in REFIT house 2 (2.5 to 5 kW).
+#: Decay beyond the bound per standard deviation (a normal distribution: above 2). With it the log score of "a minute of
+#: the next ten is above a limit" falls from 0.147 to 0.101 in the UCI household (3 to 6 kW), and from 0.37 to 0.18 in
+#: REFIT house 2 (2.5 to 5 kW).
 _DECAY = 0.45
-#: Narrowest interval between median and bound, kW.
+#: Narrowest distance between median and bound, kW.
 _MIN_WIDTH_KW = 1e-6
-#: M. Abramowitz and I. Stegun, *Handbook of Mathematical Functions*, 26.2.17: the tail of the normal distribution.
+#: The tail of the normal distribution: M. Abramowitz and I. Stegun, *Handbook of Mathematical Functions*, 26.2.17.
 _TAIL_P, _TAIL = 0.2316419, (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
 _FARTHEST_Z = 37.0
 
 
 class FuseRisk:
-    """The minutes of an outlook with lead times ``leads_min``, rising, and the risk that one is above a limit."""
+    """The minutes of an outlook with lead times ``leads_min``, rising, and the risk that a minute is above a limit."""
 
     def __init__(self, leads_min: Sequence[int]) -> None:
         minutes = np.arange(1, leads_min[-1] + 1)
         lines = [np.interp(minutes, leads_min, one) for one in np.eye(len(leads_min))]
         self._minutes: I64 = minutes
-        #: The shares ``[M, K]`` of the lead times in each of the next minutes.
+        #: The weights ``[M, K]`` of the lead times in each of the next M minutes.
         self.weights: F64 = np.stack(lines, axis=1)
 
     def p_above(self, point_kw: F64, left_min: I64, fuse_kw: F64) -> F64:
-        """Return the probability that one of the next ``left_min`` minutes is above ``fuse_kw``, all ``[N]``.
+        """Return the probability that any of the next ``left_min`` minutes is above ``fuse_kw``, all ``[N]``.
 
-        ``point_kw`` ``[N, K, 4]`` are the single minutes at the lead times.
+        ``point_kw`` ``[N, K, 4]`` are the forecasts of single minutes at the lead times.
         """
         above = self.minutes_above(point_kw, fuse_kw)
         return any_minute(np.where(self._minutes <= left_min[:, np.newaxis], above, 0.0))
@@ -52,7 +53,8 @@ class FuseRisk:
     def minutes_above(self, point_kw: F64, fuse_kw: F64) -> F64:
         """Return the probability ``[N, M]`` that each of the next minutes, up to the last lead time, is above a limit.
 
-        ``point_kw`` ``[N, K, 4]`` are the single minutes at the lead times, ``fuse_kw`` ``[N]`` the limits.
+        ``point_kw`` ``[N, K, 4]`` are the forecasts of single minutes at the lead times, ``fuse_kw`` ``[N]`` the
+        limits.
         """
         kw = self.weights @ point_kw
         median_kw = kw[:, :, MEDIAN]
@@ -66,7 +68,7 @@ class FuseRisk:
     def headroom_kw(self, point_kw: F64, left_min: I64, fuse_kw: F64, risk: F64) -> F64:
         """Return the power ``[N]`` that can be added to each of the next ``left_min`` minutes at ``risk`` ``[N]``.
 
-        With it, :meth:`p_above` is at most ``risk``, because it is if each minute has an equal part of it.
+        With this power, :meth:`p_above` is at most ``risk``, because each minute has an equal part of the risk.
         """
         n_minutes = np.minimum(left_min, self._minutes[-1])
         z = list(map(z_of, risk.tolist(), n_minutes.tolist()))
@@ -79,13 +81,13 @@ class FuseRisk:
 
 @lru_cache(maxsize=1_024)
 def z_of(risk: float, n_minutes: int) -> float:
-    """Return how far above the median, in units of the normal distribution, a minute is with its part of ``risk``."""
+    """Return the distance from the median, in standard deviations, at which a minute has its part of ``risk``."""
     part = min(risk, 1.0 - (1.0 - risk) ** (1.0 / (EXTREMAL_INDEX * n_minutes)))
     return NormalDist().inv_cdf(1.0 - part) if part > _BEYOND else Z_BOUND + math.log(_BEYOND / part) / _DECAY
 
 
 def _upper_tail(z: F64) -> F64:
-    """Return the probability that a standard normal value is above ``z``, to 1e-7."""
+    """Return the probability that a standard normal value is above ``z``, accurate to 1e-7."""
     size = np.minimum(np.abs(z), _FARTHEST_Z)
     t = 1.0 / (1.0 + _TAIL_P * size)
     series = np.zeros_like(t)

@@ -1,12 +1,13 @@
 """The headroom for a load of some kW and minutes: its risk, the largest power that fits, the earliest start.
 
 A load of ``kw`` adds ``kw * overlap / W`` to the mean of a window of ``W`` minutes of which it covers ``overlap``. The
-probability that a window then exceeds its limit follows from the distribution of its remaining minutes, and that of any
-window touched by :func:`gapcast.core.demand.distributions.exceedances.any_window`. The largest power is found by
-bisection on the same function, in whole watts, so that asking for it again gives the same answer.
+probability that the window then exceeds its limit follows from the distribution of its remaining minutes. The
+probability that any touched window does follows from :func:`gapcast.core.demand.distributions.exceedances.any_window`.
+A bisection on the same function, in whole watts, finds the largest power, so that a request for that power gets the
+same answer.
 
-The outlook ends an hour after the newest reading. Windows after the demand's two that end beyond the hour have the
-distribution of its last window, as if the end of the hour lasted: they are marked as approximate.
+The outlook ends an hour after the newest reading. Windows after the demand's two windows that end beyond the hour have
+the distribution of the hour's last window, as if the end of the hour lasted: they are marked as approximate.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ HORIZON_MIN = 60
 _W_PER_KW = 1_000
 #: Returns the distributions of the means of the minutes ``ahead_from + 1`` to ``ahead_to`` ahead, both ``[N]``.
 MeanPowers = Callable[[I64, I64], PowerDistributions]
-#: Returns the probability ``[M]`` that each of the next minutes that the outlook covers is above a power, kW.
+#: Returns the probability ``[M]`` that each of the next M minutes of the outlook is above a power, kW.
 MinutesAbove = Callable[[float], F64]
-#: Returns the end of the window that starts at a minute, and its limit, kW, None without one.
+#: Returns the end of the window that starts at a minute, and its limit, kW; None without a limit.
 WindowFrom = Callable[[int], tuple[int, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class HeadroomWindow:
-    """One window that the load touches, for ``load_min`` minutes. Power in kW, of the mean with the load.
+    """One window that the load touches, for ``load_min`` minutes. Power in kW, for the mean with the load.
 
     ``is_approximate``: the window ends after the outlook.
     """
@@ -54,11 +55,12 @@ class HeadroomWindow:
 class Headroom:
     """The answer to a request, from the newest ``demand``: the load runs from ``start_minute`` on. Power in kW.
 
-    ``p_exceed`` is the probability that any window touched exceeds its limit, ``p_exceed_without`` the same without the
-    load, and ``p_fuse`` that any minute while it runs is above the fuse (None: there is none). ``is_allowed``: with the
-    load neither is above the accepted risk. ``max_kw`` is the largest power that would be allowed for so long from now
-    on, in whole watts, 0 if none; ``earliest_start_minute`` is the first within an hour at which the requested power is
-    allowed, None if there is none.
+    ``p_exceed`` is the probability that any touched window exceeds its limit, ``p_exceed_without`` the same without the
+    load. ``p_fuse`` is the probability that any minute while the load runs is above the fuse (None: no fuse).
+    ``is_allowed``: with the load neither ``p_exceed`` nor ``p_fuse`` is above the accepted risk. ``max_kw`` is the
+    largest power that would be allowed for the same time from now on, in whole watts, 0 if none;
+    ``earliest_start_minute`` is the first minute within an hour at which the requested power is allowed, None if there
+    is none.
     """
 
     demand: Demand
@@ -74,9 +76,9 @@ class Headroom:
 
 
 class LoadRisks:
-    """The risks of loads that run as long as in ``request``, by power and start: S starts, in minutes after the first.
+    """The risks of loads with the duration of ``request``, by power and start: S starts, in minutes after the first.
 
-    Nothing of it depends on the state of the engine any more, so that :meth:`answer` may be called by any thread.
+    The object is independent of the engine's state, so that any thread may call :meth:`answer`.
     """
 
     def __init__(
@@ -87,10 +89,10 @@ class LoadRisks:
         minutes_above: MinutesAbove,
         window_from: WindowFrom,
     ) -> None:
-        """Prepare the windows that may be touched.
+        """Prepare the windows that the load may touch.
 
-        ``powers`` and ``minutes_above`` are of the outlook of ``demand``, ``window_from`` returns the windows after the
-        demand's.
+        ``powers`` and ``minutes_above`` belong to the outlook of ``demand``; ``window_from`` returns the windows after
+        the two of the demand.
         """
         self._demand, self._request, self._minutes = demand, request, request.minutes
         self._minutes_above = minutes_above
@@ -114,7 +116,7 @@ class LoadRisks:
         self._powers_kw = _quantiles(ahead_from, ahead_to, powers)
 
     def answer(self, highest_kw: float) -> Headroom:
-        """Return the answer to the request; no power above ``highest_kw`` is returned."""
+        """Return the answer to the request; its largest power is at most ``highest_kw``."""
         kw = self._request.kw
         now, starts = np.zeros(1, dtype=np.int64), np.arange(HORIZON_MIN + 1)
         allowed = np.flatnonzero(self.are_allowed(kw, starts))
@@ -133,7 +135,7 @@ class LoadRisks:
         )
 
     def _largest_w(self, highest_w: int) -> int:
-        """Return the largest power that is allowed from now on, W, at most ``highest_w``; 0 if none is."""
+        """Return the largest power that is allowed from now on, W, at most ``highest_w``; 0 if no power is."""
         now = np.zeros(1, dtype=np.int64)
         allowed_w, refused_w = 0, highest_w + 1
         while refused_w - allowed_w > 1:
@@ -145,7 +147,7 @@ class LoadRisks:
         return allowed_w
 
     def _overlaps(self, starts: I64) -> I64:
-        """Return the minutes ``[S, N]`` of each window in which the load runs."""
+        """Return the number of minutes ``[S, N]`` that the load runs in each window."""
         from_minute = self._first_minute + starts[:, np.newaxis]
         ends = np.minimum(self._ends, from_minute + self._minutes)
         overlaps: I64 = np.maximum(ends - np.maximum(self._starts, from_minute), 0)
@@ -162,7 +164,7 @@ class LoadRisks:
         return p_exceed
 
     def fuse(self, kw: float, starts: I64) -> F64 | None:
-        """Return the probability ``[S]`` that any minute while the load runs is above the fuse; None without one."""
+        """Return the probability ``[S]`` that any minute while the load runs is above the fuse; None without a fuse."""
         fuse_kw = self._demand.fuse_kw
         if fuse_kw is None:
             return None
@@ -199,7 +201,7 @@ class LoadRisks:
 def _quantiles(ahead_from: I64, ahead_to: I64, powers: MeanPowers) -> F64:
     """Return the quantiles ``[N, J]`` of the mean of each window's minutes.
 
-    Those after the second window, the demand's next one, are the last ones of the hour if they end beyond it.
+    Windows after the second one, the demand's next window, use the last minutes of the hour if they end beyond it.
     """
     until = ahead_to.copy()
     until[2:] = np.minimum(until[2:], HORIZON_MIN)

@@ -1,4 +1,4 @@
-"""A request for the headroom: how much power, for how long."""
+"""A request for the headroom of a load: its power and duration."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from gapcast.core.documents.message_format import shown_value
 from gapcast.core.errors import RequestError
 from gapcast.core.time_grid import DAY_MIN
 
-#: Least power of a load, kW: a watt, in which the largest power is answered.
+#: Least power of a load, kW: a watt, the resolution of the largest power in the answer.
 LEAST_KW = 0.001
-#: Longest load that is answered, minutes. Nearly all of it lies beyond the outlook, and is approximate.
+#: Longest load in a request, minutes. Nearly all of it lies beyond the outlook, and is approximate.
 MAX_MINUTES = DAY_MIN
 
 
 @dataclass(frozen=True, slots=True)
 class HeadroomRequest:
-    """May ``kw`` be drawn for ``minutes`` from now on?"""
+    """A request whether ``kw`` may be drawn for ``minutes`` from now on."""
 
     kw: float
     minutes: int
 
 
 def headroom_request(kw: object, minutes: object, highest_kw: float) -> HeadroomRequest:
-    """Return the request; raise :class:`RequestError` that names the value and the range if one is unusable.
+    """Return the request; raise :class:`RequestError`, with the value and the valid range, if a value is invalid.
 
     ``highest_kw`` is the highest power of a reading (``limits.max_kw``).
 

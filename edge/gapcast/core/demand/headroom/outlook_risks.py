@@ -31,9 +31,9 @@ def load_risks(  # noqa: PLR0913 - what the risks depend on
 ) -> LoadRisks:
     """Return the risks of the load of ``request`` at the device with the newest ``demand`` and ``outlook``.
 
-    ``row`` is that of the state of ``power``; ``window`` ``[context]`` are the newest readings, kW, up to that of the
-    outlook. What was learned is copied, so that the risks may be used by any thread. All ``windows`` have their present
-    limits, also those of a demand that is older than a change of them.
+    ``row`` indexes the state of ``power``; ``window`` ``[context]`` are the newest readings, kW, up to the reading of
+    the outlook. The learned state is copied, so that any thread may use the risks. All ``windows`` have their present
+    limits, including the windows of a demand that is older than a change of its limit.
     """
     running, following = (
         replace(one, limit_kw=windows.window_from(one.start_minute)[1]) for one in (demand.running, demand.next)

@@ -1,1 +1,1 @@
-"""Scores of demands: how well probabilities and alarms agree with the windows that followed."""
+"""Scores of demands: how well probabilities and alarms agree with the outcomes of the windows."""

@@ -1,4 +1,4 @@
-"""Live scores of the demands of devices: they wait for the mean of their window, minute by minute."""
+"""Live scores of the demands of devices: demands wait, by minute elapsed, for the mean of their window."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NONE = -1
 class LiveScores:
     """Adds the demands of each window to the sums of its device once the window is over.
 
-    The device's next demand adds them, so that a batch may have several windows of a device. Windows that are not
-    complete, and those that a device's demands have not seen, do not count.
+    They are added at the device's next demand, so that a batch may have several windows of a device. Incomplete windows
+    do not count, nor do windows without a demand.
     """
 
     def __init__(self) -> None:
-        #: By the rows of the demands, from 1 on: what waits, the start of its window, and the sums.
+        #: By the rows of the demands, from 1 on: the waiting demands, the start of their window, and the sums.
         self.state = DeviceRows(
             {"waiting": scores.initial_demands(), "start": np.array(_NONE), "sums": scores.initial_sums()}
         )
@@ -34,20 +34,20 @@ class LiveScores:
         self._closed: dict[int, dict[int, ClosedWindow]] = {}
 
     def close(self, windows: Iterable[ClosedWindow]) -> None:
-        """Remember ``windows``, which are over, until the next demands of their devices."""
+        """Store ``windows``, which are over, until the next demands of their devices."""
         complete = [one for one in windows if one.is_complete]
         self.drop_closed(one.row + 1 for one in complete)
         for one in complete:
             self._closed.setdefault(one.row + 1, {})[one.start_minute] = one
 
     def closed_of(self, rows: Sequence[int]) -> Sequence[ClosedWindow]:
-        """Return the windows that are over, of the devices of ``rows`` of the buffers."""
+        """Return the windows that are over, for the devices with the buffer rows ``rows``."""
         if not self._closed:
             return ()
         return [one for row in dict.fromkeys(rows) for one in self._closed.get(row + 1, {}).values()]
 
     def drop_closed(self, rows: Iterable[int]) -> None:
-        """Forget windows of ``rows`` that are over, but for those that their demands are of."""
+        """Remove the windows of ``rows`` that are over, except the windows of waiting demands."""
         for row in self._closed.keys() & set(rows) if self._closed else ():
             start = self._start_of(row)
             of_row = self._closed[row] = {key: one for key, one in self._closed[row].items() if key == start}
@@ -55,9 +55,9 @@ class LiveScores:
                 del self._closed[row]
 
     def record(self, rows: I64, demands: F64, last_kw: F64) -> None:
-        """Add the running windows of ``demands`` ``[N, 32]``, of the devices of ``rows``, at the readings ``last_kw``.
+        """Store the running windows of ``demands`` ``[N, 32]`` until they are over.
 
-        The latter are ``[N]``.
+        ``rows`` ``[N]`` are the rows of their devices, ``last_kw`` ``[N]`` their readings.
         """
         running = WindowDemands.from_columns(demands[:, RUNNING].T)
         window_min = running.end_minutes - running.start_minutes
@@ -77,11 +77,11 @@ class LiveScores:
         self.drop_closed(rows.tolist())
 
     def _start_of(self, row: int) -> int:
-        """Return the start of the window that the demands of ``row`` are of."""
+        """Return the start of the window of the waiting demands of ``row``."""
         return int(self.state.arrays["start"][row]) if row < len(self.state) else _NONE
 
     def _score(self, row: int) -> None:
-        """Add the window of ``row`` to its sums, if it is over and complete; nothing waits then."""
+        """Add the window of ``row`` to its sums if it is over and complete; clear the waiting demands."""
         waiting = self.state.arrays["waiting"]
         closed = self._closed.get(row, {}).get(self._start_of(row))
         if closed is not None:
@@ -93,7 +93,7 @@ class LiveScores:
         waiting[row] = np.nan
 
     def scores_of(self, row: int, window_min: int) -> scores.DemandScores:
-        """Return the scores of the device of ``row``, whose windows have ``window_min`` minutes."""
+        """Return the scores of the device in ``row``, whose windows have ``window_min`` minutes."""
         sums = self.state.arrays["sums"][row] if row < len(self.state) else scores.initial_sums()
         return scores.scores_of(sums, window_min)
 

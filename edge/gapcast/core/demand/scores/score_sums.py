@@ -1,6 +1,6 @@
-"""Sums of the scores of demands: what a closed window adds to them, and what waits until it is closed.
+"""Sums of the scores of demands: the contribution of a closed window, and the demands that wait until it is closed.
 
-The scores and the layout of their sums are described in :mod:`gapcast.core.demand.scores.scores`.
+:mod:`gapcast.core.demand.scores.scores` describes the scores and the layout of their sums.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _LEAST_P = 1e-6
 class ClosedWindows(NamedTuple):
     """N windows that are over, of distinct devices.
 
-    ``local_days`` ``[N]`` of the local clock at their start, since 1970-01-01, ``window_min`` ``[N]``, ``actual_kw``
-    ``[N]`` (NaN: unknown), and ``demands`` ``[N, 60, 4]``: what was published by minutes elapsed, as :func:`record`
-    stored it.
+    ``local_days`` ``[N]`` are the days of the local clock at the start, since 1970-01-01, ``window_min`` ``[N]`` the
+    lengths, and ``actual_kw`` ``[N]`` the means (NaN: unknown). ``demands`` ``[N, 60, 4]`` are the published demands by
+    minutes elapsed, as stored by :func:`record`.
     """
 
     local_days: I64
@@ -50,7 +50,7 @@ class ClosedWindows(NamedTuple):
 
 
 def record(demands: F64, elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> None:
-    """Store the demands of N running windows in ``demands`` ``[N, 60, 4]``, in place; all others as :func:`waiting`."""
+    """Store N demands of running windows in ``demands`` ``[N, 60, 4]``, in place; arguments as :func:`waiting`."""
     rows = waiting(elapsed_min, window_min, p_exceed, limit_kw, power_kw)
     demands[np.arange(len(demands)), elapsed_min] = rows
 
@@ -58,8 +58,8 @@ def record(demands: F64, elapsed_min: I64, window_min: I64, p_exceed: F64, limit
 def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> F64:
     """Return the values of N demands that are scored when their windows end, ``[N, 4]``.
 
-    The first four are ``[N]``; ``limit_kw`` is NaN without a limit. ``power_kw`` ``[N, 2]`` are the mean so far (NaN at
-    the start) and the last reading.
+    The first four arguments are ``[N]``; ``limit_kw`` is NaN without a limit. ``power_kw`` ``[N, 2]`` are the mean so
+    far (NaN at the start) and the last reading.
     """
     so_far_kw, last_kw = power_kw.T
     drawn_kw = np.where(np.isnan(so_far_kw), 0.0, elapsed_min * so_far_kw)
@@ -70,7 +70,7 @@ def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, pow
 
 
 def add(sums: F64, closed: ClosedWindows) -> None:
-    """Add windows that are over to ``sums`` ``[N, N_SUMS]``, in place; those without limit or outcome do not count."""
+    """Add closed windows to ``sums`` ``[N, N_SUMS]``, in place; windows without a limit or an outcome do not count."""
     for one, local_day, window_min, actual_kw, demands in zip(sums, *closed, strict=True):
         waiting = demands[:window_min].tolist()
         if not math.isnan(actual_kw) and _limited(waiting):
@@ -80,7 +80,7 @@ def add(sums: F64, closed: ClosedWindows) -> None:
 
 
 def _add_window(sums: list[float], local_day: int, actual_kw: float, demands: list[list[float]]) -> None:
-    """Add a window with the ``demands`` by minutes elapsed, of which one at least has a limit."""
+    """Add a window with the ``demands`` by minutes elapsed, of which at least one has a limit."""
     window_min, limited = len(demands), _limited(demands)
     for third, elapsed_min in enumerate(elapsed_times_of(window_min)):
         if elapsed_min in limited:
@@ -100,7 +100,7 @@ def _add_window(sums: list[float], local_day: int, actual_kw: float, demands: li
                 sums[at + 2 + k] += is_above and window_min - first >= least
 
 
-#: Whether what waits of a demand is an alarm, by :data:`SOURCES`.
+#: Whether a waiting demand is an alarm, by :data:`SOURCES`.
 _WARNS: tuple[Callable[[list[float]], bool], ...] = (
     lambda demand: demand[P_EXCEED] >= ALARM_FROM,
     lambda demand: demand[HELD] > demand[LIMIT],
@@ -114,7 +114,7 @@ def _limited(demands: list[list[float]]) -> list[int]:
 
 
 def _add_elapsed(sums: list[float], at: int, demand: list[float], actual_kw: float) -> None:
-    """Add a ``demand`` to the sums of a third, from index ``at`` on."""
+    """Add a ``demand`` to the sums of a third; they begin at index ``at``."""
     p, limit_kw, held_kw, so_far_kw = demand
     event = float(actual_kw > limit_kw)
     likely = max(p if event else 1 - p, _LEAST_P)

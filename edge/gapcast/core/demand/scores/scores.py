@@ -1,11 +1,11 @@
-"""Scores of demands: probabilities and alarms of billing windows that are over, against two simple rules.
+"""Scores of demands: probabilities and alarms of closed billing windows, compared with two simple rules.
 
-A window is scored if a limit applied and its mean is known. The probability is scored once a window at each of three
-times: its start, and after one and two thirds of it. The rules forecast 0 or 1: `held` extrapolates the mean so far
-with the last reading, `so_far` takes the mean so far for that of the window. An alarm is the first minute of a window
-at which the probability is at least one half. Only sums are stored.
+A window is scored if a limit applied and its mean is known. Its probability is scored at three times: the start, and
+after one and two thirds of the window. The rules forecast 0 or 1: `held` extrapolates the mean so far with the last
+reading, `so_far` assumes that the mean so far is the mean of the window. An alarm is the first minute of a window at
+which the probability is at least one half. Only sums are stored.
 
-The Brier score is the mean squared difference of probability and outcome (Brier 1950), the log score the mean of
+The Brier score is the mean squared difference of probability and outcome (Brier 1950). The log score is the mean of
 ``-ln`` of the probability of the outcome.
 """
 
@@ -18,15 +18,15 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.figures import ratio_or_none
 
-#: Minutes of the longest window: demands wait for their outcome by minutes elapsed.
+#: Minutes of the longest window: waiting demands are indexed by minutes elapsed.
 LONGEST_MIN = 60
-#: What waits of a demand: its probability, its limit, and the forecasts of the two rules. Power in kW.
+#: Values of a waiting demand: its probability, its limit, and the forecasts of the two rules. Power in kW.
 P_EXCEED, LIMIT, HELD, SO_FAR = range(4)
-#: Who raises alarms: the demand, and the rules.
+#: Sources of alarms: the demand, and the rules.
 SOURCES = ("gapcast", "held", "so_far")
-#: Probability from which there is an alarm.
+#: An alarm is raised from this probability on.
 ALARM_FROM = 0.5
-#: An alarm announces a window above its limit if at least so many minutes of it are left.
+#: An alarm announces a window above its limit if at least this many minutes of the window are left.
 ANNOUNCED_MIN = (3, 5)
 #: Bins of the reliability: tenths of the probability.
 N_BINS = 10
@@ -34,21 +34,21 @@ N_BINS = 10
 MONTH_DAYS = 30
 N_THIRDS = 3
 
-# Sums of each third: number, events, Brier score, log score, and those of the rules; the bins follow.
+# Sums of each third: number, events, Brier score, log score, and the scores of the rules; the bins follow.
 N, EVENTS, BRIER, LOG, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER = range(7)
 BINS = 7
 N_OF_THIRD = BINS + 3 * N_BINS  # number, sum of probabilities and events of each bin
-# Sums of windows, and of the alarms of each source: number, false ones, and windows announced in time.
+# Sums of windows, and of the alarms of each source: number, false alarms, and windows announced in time.
 WINDOWS, ABOVE, DAYS, LAST_DAY = (N_THIRDS * N_OF_THIRD + i for i in range(4))
 ALARMS = LAST_DAY + 1
 N_OF_ALARMS = 2 + len(ANNOUNCED_MIN)
-#: Number of sums of a device.
+#: Number of sums per device.
 N_SUMS = ALARMS + len(SOURCES) * N_OF_ALARMS
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """The ``n`` cases with a probability in a tenth: its mean ``mean_p``, and the ``share`` above the limit."""
+    """The ``n`` cases with a probability in one tenth: the mean ``mean_p``, and the ``share`` above the limit."""
 
     n: int
     mean_p: float | None
@@ -74,10 +74,11 @@ class ElapsedScore:
 
 @dataclass(frozen=True, slots=True)
 class AlarmScore:
-    """The alarms of one source. ``announced`` are the shares of windows above the limit announced in time.
+    """The alarms of one source.
 
-    They belong to :data:`ANNOUNCED_MIN`; None without such a window. ``per_month`` is by 30 days on which a limit
-    applied, by the local clock.
+    ``announced`` are the shares of the windows above the limit that were announced in time, for each of
+    :data:`ANNOUNCED_MIN`; None without such a window. ``per_month`` is per 30 days on which a limit applied, by the
+    local clock.
     """
 
     n: int
@@ -90,7 +91,7 @@ class AlarmScore:
 class DemandScores:
     """The scores of a device's demands: ``n_windows`` scored windows on ``n_days`` days, ``n_events`` above the limit.
 
-    ``by_elapsed`` are by minutes elapsed, ``alarms`` by source.
+    ``by_elapsed`` has a score for each number of minutes elapsed, ``alarms`` one for each source.
     """
 
     n_windows: int
@@ -101,14 +102,14 @@ class DemandScores:
 
 
 def initial_sums() -> F64:
-    """Return the first sums of a device, ``[N_SUMS]``."""
+    """Return the initial sums of a device, ``[N_SUMS]``."""
     sums = np.zeros(N_SUMS)
     sums[LAST_DAY] = -1.0
     return sums
 
 
 def initial_demands() -> F64:
-    """Return the demands that wait in a window that has none yet, ``[60, 4]``."""
+    """Return the waiting demands of a window without demands, ``[60, 4]``."""
     return np.full((LONGEST_MIN, 4), np.nan)
 
 
@@ -136,7 +137,7 @@ def scores_of(sums: F64, window_min: int) -> DemandScores:
 
 
 def join_sums(parts: list[F64]) -> F64:
-    """Return the sums over several devices; days of different devices count as different ones."""
+    """Return the sums over several devices; days of different devices count separately."""
     total = np.zeros(N_SUMS)
     for part in parts:
         total += part

@@ -1,1 +1,1 @@
-"""State of demands by device: the newest demand, what was learned, and what a checkpoint stores."""
+"""State of demands by device: the newest demand, the learned state, and the columns in a checkpoint."""

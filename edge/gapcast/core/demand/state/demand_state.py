@@ -1,4 +1,4 @@
-"""The stored state of the demands of devices: the newest one, what was learned, and the live scores."""
+"""The stored state of the demands of devices: the newest demand, the learned state, and the live scores."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from gapcast.core.readings.state_limits import LAST_MINUTE
 from gapcast.core.time_grid import LATEST_MS
 
 NEWEST = "newest"
-#: Those that may be NaN, of windows and beside them.
+#: The columns that may be NaN, in and outside of windows.
 _NULLABLE = ("so_far_kw", "limit_kw", "month_peak_kw", "fuse_kw", "p_fuse")
 _SOURCE_COLUMNS = [i for i, name in enumerate(NAMES) if name == "sources"]
 _INTEGER_COLUMNS = [OBSERVED, ISSUED, *(i for i, name in enumerate(NAMES) if name in INTEGERS)]
 _REQUIRED_COLUMNS = [i for i, name in enumerate(NAMES) if name not in _NULLABLE]
-#: The value of the minute of a device without a demand.
+#: The observed minute of a device without a demand.
 _NO_MINUTE = -1.0
 
 
@@ -35,13 +35,13 @@ def initial_newest() -> F64:
 
 
 def stamp_newest(state: DeviceRows, row: int, issued_at_ms: int) -> None:
-    """Set the time of issue of the newest demand of ``row``."""
+    """Set the time of issue of the newest demand in ``row``."""
     state.index(np.array([row]))
     state.arrays[NEWEST][row, ISSUED] = issued_at_ms
 
 
 def read_newest(state: DeviceRows, row: int, device: str, model: ModelIdentity) -> Demand | None:
-    """Return the newest demand of ``device``, which has ``row``; None without one."""
+    """Return the newest demand of ``device`` in ``row``; None without one."""
     if row >= len(state) or state.arrays[NEWEST][row, OBSERVED] < 0:
         return None
     columns = state.arrays[NEWEST][row : row + 1].copy()
@@ -49,7 +49,7 @@ def read_newest(state: DeviceRows, row: int, device: str, model: ModelIdentity) 
 
 
 def is_sound_newest(rows: NDArray[Any] | None, n_rows: int) -> NDArray[np.bool_]:
-    """Return which of the stored ``rows``, which should be ``[n_rows, N_COLUMNS]``, can be read.
+    """Return which of the stored ``rows``, expected to be ``[n_rows, N_COLUMNS]``, are valid.
 
     Rows of another shape are not checked here: restoring them raises an error.
     """
@@ -68,10 +68,10 @@ def is_sound_newest(rows: NDArray[Any] | None, n_rows: int) -> NDArray[np.bool_]
 
 
 class DemandState:
-    """The state of each device, in the rows from 1 on, like those of the outlooks."""
+    """The state of each device, in the rows from 1 on, as in the state of the outlooks."""
 
     def __init__(self, power: RemainingPower) -> None:
-        #: The distributions of what remains, with what was learned of them.
+        #: The distributions of the remaining power, with their learned state.
         self.power = power
         #: The newest demands.
         self.newest = DeviceRows({NEWEST: initial_newest()})
@@ -79,7 +79,7 @@ class DemandState:
         self.live = LiveScores()
 
     def by_prefix(self) -> dict[str, DeviceRows]:
-        """Return the state that is valid for one outlook model, by the prefix of its columns."""
+        """Return the parts of the state that are valid for one outlook model, by the prefix of their columns."""
         return {"": self.newest, "power/": self.power.state, "live/": self.live.state}
 
     def adopt(self, before: DemandState) -> None:
@@ -87,7 +87,7 @@ class DemandState:
         self.newest, self.power.state, self.live = before.newest, before.power.state, before.live
 
     def forget(self, row: int) -> None:
-        """Remove all state of the device of ``row`` of the buffers."""
+        """Remove all state of the device with the buffer row ``row``."""
         self.newest.forget(row + 1)
         self.power.state.forget(row + 1)
         self.live.forget(row + 1)

@@ -1,7 +1,7 @@
 """The state of demands as columns: captured for a snapshot, checked and restored.
 
-Windows and month's peaks are valid for windows of the same length; the newest demands, and what was learned about the
-outlook, for the same outlook model.
+Windows and month's peaks are valid for windows of the same length. The newest demands, and the state learned from the
+outlook, are valid for the same outlook model.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from gapcast.core.errors import StateError
 from gapcast.core.readings.reading import is_device_id
 from gapcast.core.streams.buffer import Buffers
 
-#: Stored beside the columns: what the learned state is valid for ``[1]``, and the places of devices with a demand.
+#: Columns besides the state: the key ``[1]`` of the learned state's validity, and the places of devices with a demand.
 SIGNATURE, TRACKED = "signature", "tracked"
-#: The limits that were set while running, by device, which need not be one of the snapshot.
+#: The limits that were set at run time, by device; a device need not be in the snapshot.
 LIMIT_DEVICE, LIMIT_KW = "limit_device", "limit_kw"
-#: Learned columns must not be larger.
+#: Largest absolute value in a learned column.
 _MOST_LEARNED = 1e15
 
 
 def limit_columns(windows: RunningWindows) -> dict[str, NDArray[Any]]:
-    """Return the limits that were set while running."""
+    """Return the limits that were set at run time, as columns."""
     limits_kw = windows.set_limits_kw
     return {LIMIT_DEVICE: np.array(list(limits_kw), dtype=np.str_), LIMIT_KW: np.array(list(limits_kw.values()))}
 
 
 def restored_limits(columns: Columns, windows: RunningWindows, highest_kw: float) -> dict[str, float]:
-    """Return the stored limits of devices that still have a demand, at most ``highest_kw``, as many as are possible.
+    """Return the stored limits up to ``highest_kw`` of devices that still have a demand, as many as are possible.
 
     Raises :class:`StateError` if the columns do not fit each other.
     """
@@ -63,8 +63,8 @@ def restored_limits(columns: Columns, windows: RunningWindows, highest_kw: float
 def check_columns(columns: Columns) -> I64:
     """Return the places of devices in ``columns``.
 
-    Raises :class:`StateError` if a column of the windows is missing or has another shape or type, or if a device is
-    named twice.
+    Raises :class:`StateError` if a column of the windows is missing or has another shape or type, or if a device occurs
+    twice.
     """
     tracked = columns.get(TRACKED)
     if tracked is None or tracked.ndim != 1 or tracked.dtype.kind != "i" or not are_distinct(tracked):
@@ -80,7 +80,7 @@ def check_columns(columns: Columns) -> I64:
 
 
 def implausible_windows(columns: Columns) -> NDArray[np.bool_]:
-    """Return which of the devices of ``columns``, which :func:`check_columns` accepts, have values out of range."""
+    """Return which devices of ``columns`` have values out of range; :func:`check_columns` accepts ``columns``."""
     bad = columns[TRACKED] < 0
     for name, (_, _, low, high) in STORED_COLUMNS.items():
         values = columns[name]
@@ -92,9 +92,9 @@ def implausible_windows(columns: Columns) -> NDArray[np.bool_]:
 
 
 def restore_rows(state: DeviceRows, columns: Columns, prefix: str, which: I64, rows: I64) -> int:
-    """Restore the places ``which`` of the columns named with ``prefix`` into ``rows`` of ``state``.
+    """Restore the places ``which`` of the columns with ``prefix`` into ``rows`` of ``state``.
 
-    Return the number of rows that were left out, because a value is out of range. Raises :class:`StateError` if a
+    Return the number of rows that were discarded because a value is out of range. Raises :class:`StateError` if a
     column is missing or has another shape or type.
     """
     found = {name: columns.get(f"{prefix}{name}") for name in state.arrays}
@@ -116,7 +116,7 @@ def restore_rows(state: DeviceRows, columns: Columns, prefix: str, which: I64, r
 def state_columns(
     windows: RunningWindows, learned: Mapping[str, DeviceRows], signature: str, rows: Sequence[int]
 ) -> dict[str, NDArray[Any]]:
-    """Return the columns of the devices of ``rows``; ``learned`` is valid for ``signature``, by its prefix."""
+    """Return the columns of the devices of ``rows``; ``learned``, by prefix, is valid for ``signature``."""
     found = [(i, one) for i, one in enumerate(map(windows.for_row, rows)) if one is not None]
     tracked = np.array([i for i, _ in found], dtype=np.int64)
     state_rows = np.asarray(rows, dtype=np.int64)[tracked] + 1
@@ -138,7 +138,8 @@ def restore_state(
 ) -> str:
     """Restore the result of :func:`state_columns` into the begun ``windows`` of the devices in ``buffers``.
 
-    Return what was left out, empty if nothing was. Raises :class:`StateError` if the columns do not fit each other.
+    Return a description of the discarded state, empty if there is none. Raises :class:`StateError` if the columns do
+    not fit each other.
     """
     if TRACKED in columns:
         columns = with_later_columns(columns, len(columns[TRACKED]))

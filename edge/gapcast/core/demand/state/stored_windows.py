@@ -1,4 +1,4 @@
-"""The running windows and month's peaks of devices as columns of the stored state, and restored from them."""
+"""Converts the running windows and month's peaks of devices to columns of the stored state, and restores them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gapcast.core.time_grid import DAY_MIN
 _DAYS = 31
 _LONGEST_MIN = WINDOW_MINUTES[-1]
 _LAST_MONTH = 2_200 * 12
-#: Kind, shape after the device, minimum and maximum of the columns of windows. NaN is allowed in those of peaks.
+#: Kind, shape after the device, minimum and maximum of the columns of windows. Columns of peaks may have NaN.
 STORED_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
     "start": ("i", (), 0, LAST_MINUTE + _LONGEST_MIN),
     "sum_kw": ("f", (), -MOST * _LONGEST_MIN, MOST * _LONGEST_MIN),
@@ -38,9 +38,9 @@ STORED_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
     "replaced_kw": ("f", (N_REPLACED,), -MOST, MOST),
     "replaced_start": ("i", (N_REPLACED,), -1, LAST_MINUTE),
 }
-#: Columns of peaks, with those of their windows: NaN and -1 without one.
+#: Columns of peaks, and the columns of their windows: NaN and -1 without a peak.
 STORED_PEAKS = {"peak_kw": "peak_start", "replaced_kw": "replaced_start"}
-#: State of a version without lowest windows begins with the first of these, and of one without jumps with the others.
+#: Initial columns for state of versions without lowest windows (the first), and without jumps (the others).
 _WITHOUT_LOWEST: Mapping[str, ArrayLike] = {"lowest_n": 0, "lowest_kw": MOST, "lowest_before_kw": -MOST}
 _WITHOUT_JUMP: Mapping[str, ArrayLike] = {"jump_from": -1, "jump_to": -1, "jump_sum_kw": 0.0, "jump_n_known": 0}
 _WITHOUT_REPLACED: Mapping[str, ArrayLike] = {
@@ -52,7 +52,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 def with_later_columns(columns: Columns, n: int) -> Columns:
-    """Return ``columns`` of ``n`` devices with those that the version that stored them did not have yet."""
+    """Return ``columns`` of ``n`` devices, with initial values for the columns that an older version did not store."""
     for later in (_WITHOUT_LOWEST, {**_WITHOUT_JUMP, **_WITHOUT_REPLACED}):
         if not later.keys() & columns.keys():
             columns = {**columns, **{name: np.full((n, *np.shape(value)), value) for name, value in later.items()}}
@@ -93,7 +93,7 @@ def window_columns(windows: Sequence[DeviceWindows]) -> dict[str, NDArray[Any]]:
 def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: int) -> None:
     """Restore the ``i``-th of ``columns`` into ``one``, whose running window follows ``last_minute``.
 
-    A window that is not the running one, and peaks of another month or of windows of another length, are left out.
+    A stored window other than the running one is discarded, and so are peaks of another month or window length.
     """
     if columns["window_min"][i] != one.options.window_min:
         return
@@ -121,7 +121,7 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
 
 
 def _is_sound_jump(jump: WindowBeforeJump, calendar: BillingCalendar, last_minute: int) -> bool:
-    """Return whether ``jump`` is of before ``last_minute``, and its window has no more known minutes than minutes."""
+    """Return whether ``jump`` is before ``last_minute``, and its window has no more known minutes than minutes."""
     first = jump.newest_minute + 1
     if not 0 < first < jump.next_minute <= last_minute:
         return False

@@ -1,1 +1,1 @@
-"""The arithmetic of one batch of demands, in numpy and in C: distributions, learning and scores."""
+"""The computation of one batch of demands, in numpy and in C: distributions, learning and scores."""

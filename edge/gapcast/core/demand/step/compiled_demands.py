@@ -1,7 +1,7 @@
-"""The arithmetic of demands in C: distributions, learning and live scores of a batch in one call each.
+"""The computation of demands in C: distributions, learning and live scores of a batch in one call each.
 
-``edge/native/demand*.c`` has the code, with the results of the numpy modules of this package, which are the reference
-(:class:`~gapcast.core.demand.step.numpy_demands.NumpyDemands`) and are used without a library for the machine.
+The code is in ``edge/native/demand*.c``. Its results equal those of the numpy modules of this package, which are the
+reference (:class:`~gapcast.core.demand.step.numpy_demands.NumpyDemands`) and replace it where no library is available.
 Several readings of one device are computed in order within one call.
 """
 
@@ -46,12 +46,12 @@ _Arrays = Mapping[str, NDArray[Any]]
 
 
 class CompiledDemands:
-    """Makes demands from a state, stores the newest ones there, and learns."""
+    """Makes demands from a state, stores the newest demands in it, and learns."""
 
     def __init__(
         self, functions: tuple[Function, Function], state: DemandState, fuse: FuseRisk, highest_kw: float
     ) -> None:
-        """Work on ``state`` with the ``functions`` that make demands and learn; see :meth:`create_if_available`."""
+        """Use ``state`` with the ``functions`` that make demands and learn; see :meth:`create_if_available`."""
         self._make, self._learn = functions
         self._state, self._fuse = state, fuse
         self._step = step = DemandStruct(highest_kw=highest_kw, most_z=MOST, one_kw_z=ONE_KW, z_bound=Z_BOUND)
@@ -66,12 +66,12 @@ class CompiledDemands:
         self._state_pointers = StatePointers(step, *names)
         self._capacity = self._n = self._context = 0
         self._closed = np.zeros((0, N_CLOSED))
-        #: Whether the last batch may have readings that were not learned from.
+        #: Whether the last batch may have readings whose outcomes are not learned yet.
         self._is_pending = False
 
     @classmethod
     def create_if_available(cls, state: DemandState, fuse: FuseRisk, highest_kw: float) -> CompiledDemands | None:
-        """Return the arithmetic on ``state`` with ``fuse``, or None if numpy is to be used.
+        """Return the computation on ``state`` with ``fuse``; None if numpy must be used.
 
         ``highest_kw`` is the highest power of a reading.
         """
@@ -114,7 +114,7 @@ class CompiledDemands:
         return made
 
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last demands bring."""
+        """Learn from the outcomes in the readings of the last demands."""
         if self._is_pending:
             self._bind(0)
             self._is_pending = False
@@ -127,7 +127,7 @@ class CompiledDemands:
     # --- arguments --------------------------------------------------------------------------------
 
     def _resize(self, n: int, context: int) -> None:
-        """Take batches of ``n`` windows of ``context`` minutes from now on."""
+        """Accept batches of ``n`` windows of ``context`` minutes from now on."""
         step = self._step
         if context != self._context:
             self._context = step.context = context
@@ -169,7 +169,7 @@ class CompiledDemands:
         }
 
     def _bind(self, row: int) -> None:
-        """Allocate the rows up to ``row`` in the state, and pass its arrays if they have changed."""
+        """Allocate the rows up to ``row`` in the state, and pass its arrays to the library if they have changed."""
         state = self._state
         parts = state.power.state, state.newest, state.live.state
         for part in parts:
@@ -178,7 +178,7 @@ class CompiledDemands:
         self._state_pointers.update(*parts)
 
     def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:
-        """Pass the windows that are over."""
+        """Pass the closed windows to the library."""
         n = self._step.n_closed = len(closed)
         if n > len(self._closed):
             self._closed = np.zeros((n, N_CLOSED))

@@ -19,12 +19,12 @@ _QUANTILES: Final = np.array([LOWER, MEDIAN, UPPER])
 
 
 class DemandBatch(NamedTuple):
-    """N readings, those of one device in order. Power in kW.
+    """N readings; readings of one device are in order. Power in kW.
 
-    ``rows`` are those of the buffers, ``minutes`` the newest ones, ``last_kw`` the readings with planned loads, and
+    ``rows`` are the buffer rows, ``minutes`` the newest minutes, ``last_kw`` the readings with planned loads, and
     ``states`` the running windows after them. ``windows`` ``[N, context]`` are the readings until then, without planned
-    loads, and ``means`` the outlook model's. ``mean_kw`` ``[N, K]`` are the outlooks' means, ``point_kw`` ``[N, K, 4]``
-    their single minutes.
+    loads, and ``means`` the means of the outlook model. ``mean_kw`` ``[N, K]`` are the outlooks' means, ``point_kw``
+    ``[N, K, 4]`` their single minutes.
     """
 
     rows: Sequence[int]
@@ -41,11 +41,11 @@ class DemandBatch(NamedTuple):
 def count_imports(batch: DemandBatch, mean_kw: F64, which: Sequence[int], lead_times_min: Sequence[int]) -> DemandBatch:
     """Return ``batch`` with imported instead of net power in the readings ``which``, if their house ever exported.
 
-    ``mean_kw`` ``[N, K, 4]`` are the outlooks' means until ``lead_times_min``, with their bounds. The mean between two
-    lead times becomes that of the imported power, which is above the positive part of the net mean where the interval
-    contains 0; planned loads count in full. Quantiles stay net, and what follows from them is at least 0: so the means
-    of different windows follow from the same quantiles, and outcomes calibrate them. Single minutes stay net, because a
-    fuse's limit is above 0. The sums of the windows in ``batch.states`` are imported power already.
+    ``mean_kw`` ``[N, K, 4]`` are the outlooks' means up to ``lead_times_min``, with their bounds. The mean between two
+    lead times becomes the mean of the imported power, which is above the positive part of the net mean where the
+    interval contains 0; planned loads count in full. Quantiles stay net, and powers computed from them are at least 0:
+    so the means of different windows follow from the same quantiles, and outcomes calibrate them. Single minutes stay
+    net, because a fuse's limit is above 0. The sums of the windows in ``batch.states`` are imported power already.
     """
     means = batch.means
     exporting = [i for i in which if means.floor_kw[i] < 0]

@@ -1,4 +1,4 @@
-"""The structure that the compiled demands take: ``struct demand_step`` of ``edge/native/demand.h``."""
+"""The argument of the compiled demands: ``struct demand_step`` of ``edge/native/demand.h``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gapcast.core.billing.device_windows import WindowState
 from gapcast.core.demand.demand import N_COLUMNS
 from gapcast.core.outlook.outlook import N_COLUMNS as POINT_COLUMNS
 
-#: Largest numbers of lead times and of the model's quantiles that the library takes.
+#: Largest numbers of lead times and of model quantiles that the library accepts.
 MAX_LEADS, MAX_QUANTILES = 64, 32
-#: Numbers of an entry: row, minute, last reading (kW), :func:`~gapcast.core.demand.headroom.fuse.z_of` and
-#: :class:`WindowState`; and of a window that is over: row, start, end, mean (kW) and local day.
+#: Number of values of an entry: row, minute, last reading (kW), :func:`~gapcast.core.demand.headroom.fuse.z_of` and
+#: :class:`WindowState`; and of a closed window: row, start, end, mean (kW) and local day.
 N_ENTRY, N_CLOSED = 4 + len(WindowState._fields), 5
 SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "level_of_learning", "n_sums", "n_minutes_ahead")
 OPTIONS = ("highest_kw", "first_tail", "last_tail", "most_z", "one_kw_z", "z_bound")
-#: Tables and arrays of the state, with the types of their values; the latter by their name in the state's rows.
+#: Tables and arrays of the state, with the types of their values; arrays by their name in the state's rows.
 TABLES = {
     "steps": "f8", "curve_log_odds": "f8", "to_nodes": "f8", "of_prior": "f8", "energy": "f8", "on_circle": "f8",
     "node_log_odds": "f8", "log_odds": "f8", "prior": "f8", "minute_weights": "f8", "spans": "i8",
@@ -30,7 +30,7 @@ POWER = {
 }  # fmt: skip
 NEWEST = {"newest": ("newest", "f8")}
 LIVE = {"waiting": ("waiting", "f8"), "start": ("start", "i8"), "sums": ("sums", "f8")}
-#: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
+#: The batch's arrays: the type of their values, and the shape of an entry as numbers or names of sizes.
 BATCH: Final[dict[str, tuple[str, tuple[int | str, ...]]]] = {
     "entries": ("f8", (N_ENTRY,)),
     "windows": ("f4", ("context",)),

@@ -1,4 +1,4 @@
-"""The arithmetic of demands in numpy: it defines the results, and is used where there is no compiled library."""
+"""The computation of demands in numpy: it defines the results, and is used without a compiled library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gapcast.core.demand.step.demand_batch import DemandBatch
 
 
 class NumpyDemands:
-    """Makes demands from ``state``, stores the newest ones there, and learns."""
+    """Makes demands from ``state``, stores the newest demands in it, and learns."""
 
     def __init__(self, state: DemandState, fuse: FuseRisk, highest_kw: float) -> None:
         """``highest_kw`` is the highest power of a reading."""
@@ -62,7 +62,7 @@ class NumpyDemands:
         return columns
 
     def _add_fuse(self, columns: F64, point_kw: F64) -> None:
-        """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
+        """Write the exceedance probabilities of fuses and limit the running windows' headroom by the fuse, in place."""
         fused = np.flatnonzero(~np.isnan(columns[:, FUSE_COLUMN]))
         if fused.size:
             made = columns[fused]
@@ -73,5 +73,5 @@ class NumpyDemands:
 
     @np.errstate(**DAMAGED)
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last demands bring."""
+        """Learn from the outcomes in the readings of the last demands."""
         self._powers.learn()
