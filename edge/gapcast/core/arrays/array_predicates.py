@@ -1,4 +1,4 @@
-"""Tests of small arrays that cost less than those of numpy: are values distinct, are any or all flags set.
+"""Tests of small arrays that are cheaper than those of numpy: whether values are distinct, and flags any or all set.
 
 ``np.unique`` imports ``numpy.ma``, 1.1 MB of code and objects that nothing else needs. The tests of flags take a tenth
 of the time of numpy's reductions.

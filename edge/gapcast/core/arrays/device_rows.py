@@ -1,6 +1,6 @@
 """State of many devices in columns: one row per device, read and written many rows at a time.
 
-State is saved as :data:`Columns`, which are checked before any of them is restored. It may be damaged nevertheless.
+State is saved as :data:`Columns`, which are checked before any column is restored. It may be damaged nevertheless.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_predicates import are_distinct, is_any
 from gapcast.core.arrays.array_types import I64
 
-#: State as saved: arrays by name, with one row per device.
+#: Saved state: arrays by name, with one row per device.
 Columns = Mapping[str, NDArray[np.generic]]
-#: Row 0 holds the initial state. It is read for untracked devices, which are beyond the limit, and never written.
+#: Row 0 holds the initial state. It is read for untracked devices, those beyond the limit, and never written.
 UNTRACKED = 0
-#: Rows at first: of the initial state, and of a household's few meters.
+#: Initial number of rows: the initial state, and the few meters of a household.
 _FIRST_ROWS = 4
-#: Each further allocation is larger by this share of the rows, and at most so much of the memory is unused. The rows of
-#: a growing fleet are copied seventeen times in all. Those that are extended in place grow more often: a row may have
+#: Each further allocation adds this share of the rows, so that at most this share of the memory is unused. The rows of
+#: a growing fleet are copied seventeen times in all. Arrays that are extended in place grow more often: a row may have
 #: tens of kilobytes.
 _GROWTH, _GROWTH_IN_PLACE = 1 / 16, 1 / 64
 
-#: References to an array that a dictionary alone has, with the argument of the function that counts them.
+#: Reference count of an array that only a dictionary holds, including the argument of the function that counts.
 _IN_DICTIONARY = 2
 
-#: The index of all entries; it makes views.
+#: The index of all entries; it gives views.
 ALL = slice(None)
 
 #: Index of one device, or of several distinct ones.
@@ -48,14 +48,14 @@ class ErrstateOptions(TypedDict):
     invalid: Literal["ignore"]
 
 
-#: For arithmetic with state that may be damaged and overflow: the results are detected and replaced.
+#: For arithmetic with state that may be damaged and overflow: bad results are detected and replaced.
 DAMAGED: ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
 
 
 def check_columns(columns: Columns, own: Columns, needed: tuple[str, ...]) -> int:
-    """Return the number of rows of ``columns``, which are to be restored into ``own``.
+    """Return the number of rows of ``columns``, which are restored into ``own``.
 
-    Raises :class:`ValueError` if one of ``needed`` is missing, or a column does not have the shape of its own.
+    Raises :class:`ValueError` if a column of ``needed`` is missing, or if a column has another shape than in ``own``.
     """
     for name in needed:
         if name not in columns:
@@ -71,7 +71,7 @@ def check_columns(columns: Columns, own: Columns, needed: tuple[str, ...]) -> in
 
 
 def grown_size(n_rows: int, n_wanted: int, *, in_place: bool = False) -> int:
-    """Return the number of rows to allocate where there are ``n_rows`` and at least ``n_wanted`` are needed.
+    """Return the number of rows to allocate if there are ``n_rows`` and at least ``n_wanted`` are needed.
 
     >>> grown_size(4, 5), grown_size(1_600, 1_601), grown_size(1_600, 1_601, in_place=True)
     (5, 1700, 1625)
@@ -80,24 +80,24 @@ def grown_size(n_rows: int, n_wanted: int, *, in_place: bool = False) -> int:
 
 
 def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray[Any]:
-    """Remove an array from ``arrays`` and return it with ``n_rows``, which are usually more; new rows are undefined.
+    """Remove the array ``name`` from ``arrays`` and return it with ``n_rows``, usually more; new rows are undefined.
 
-    It is extended by the C library, which moves a large block to other addresses without a copy (``mremap``). An array
-    that has views is copied, so that these remain valid. If memory is too short, ``arrays`` stay as they are.
+    The C library extends it, and moves a large block to other addresses without a copy (``mremap``). An array with
+    views is copied, so that the views remain valid. If memory is too short, ``arrays`` stay unchanged.
     """
     shape = (n_rows, *arrays[name].shape[1:])
-    # numpy would check the references too, but it counts that of a tracer, such as one that measures coverage.
+    # numpy would check the references too, but it counts the reference of a tracer, such as a coverage tool.
     if sys.getrefcount(arrays[name]) <= _IN_DICTIONARY and arrays[name].flags.owndata:
         arrays[name].resize(shape, refcheck=False)
         return arrays.pop(name)
     array = np.empty(shape, arrays[name].dtype)
     before = arrays.pop(name)
-    array[: len(before)] = before[:n_rows]  # fewer, after an attempt for which memory was too short
+    array[: len(before)] = before[:n_rows]  # fewer rows after an attempt for which memory was too short
     return array
 
 
 def rounds_of(rows: I64) -> Iterator[slice | I64]:
-    """Yield indices of ``rows`` ``[N]``, N >= 1, in rounds: no row twice in a round, and each row's in order."""
+    """Yield indices of ``rows`` ``[N]``, N >= 1, in rounds: no row occurs twice in a round, and each stays in order."""
     n = len(rows)
     if n == 1 or are_distinct(rows):
         yield ALL
@@ -115,15 +115,15 @@ def rounds_of(rows: I64) -> Iterator[slice | I64]:
 
 
 def _consecutive(rows: I64) -> RowIndex:
-    """Return ``rows`` as a slice, if they are consecutive."""
+    """Return ``rows`` as a slice if they are consecutive."""
     is_range = rows.size > 0 and bool((rows == np.arange(rows[0], rows[0] + rows.size)).all())
     return slice(int(rows[0]), int(rows[-1]) + 1) if is_range else rows
 
 
 class DeviceRows:
-    """Arrays with one row per device. A new device's row is the initial state.
+    """Arrays with one row per device. The row of a new device is the initial state.
 
-    Indexing a single device gives a view, so that changes are in place; indexing several gives copies that
+    Indexing a single device gives a view, so that changes are in place; indexing several devices gives copies, which
     :meth:`write_back` stores.
     """
 
@@ -145,12 +145,12 @@ class DeviceRows:
         return slice(n_wanted - 1, n_wanted) if len(rows) == 1 else rows
 
     def write_back(self, name: str, at: RowIndex, values: NDArray[Any]) -> None:
-        """Store the values read at index ``at``, if they are a copy."""
+        """Store ``values``, read at index ``at``, if they are a copy."""
         if not isinstance(at, slice):
             self.arrays[name][at] = values
 
     def initial(self, name: str) -> NDArray[Any]:
-        """Return the initial state of a device for the array ``name``."""
+        """Return the initial state of a device in the array ``name``."""
         return self._initial[name]
 
     def forget(self, row: int) -> None:
@@ -166,7 +166,7 @@ class DeviceRows:
     def columns(self, rows: I64, *, without: str = "", copies: bool = True) -> dict[str, NDArray[Any]]:
         """Return a copy of ``rows``, ``without`` an array that is derived from the others.
 
-        Unless ``copies``, consecutive rows are views, which later changes of the state change.
+        Unless ``copies``, consecutive rows are views of the state, and change with it.
         """
         if rows.size:
             self.index(rows)
@@ -176,7 +176,7 @@ class DeviceRows:
     def restore_columns(self, rows: I64, columns: dict[str, NDArray[Any]], which: RowIndex | Mask = ALL) -> None:
         """Restore ``which`` of the result of :meth:`columns` into ``rows``, and remove the arrays from ``columns``.
 
-        Each array is allocated, restored and removed before the next: the others are in memory once.
+        Each array is allocated, restored and removed before the next one, so that the others are in memory once.
         """
 
         def restore(name: str, array: NDArray[Any]) -> None:
@@ -192,10 +192,10 @@ class DeviceRows:
                 restore(name, array)
 
     def _grow(self, n_rows: int, fill: Callable[[str, NDArray[Any]], None] | None = None) -> None:
-        """Allocate ``n_rows`` at least; if memory is too short, the rows that there are remain.
+        """Allocate at least ``n_rows``; if memory is too short, the existing rows remain.
 
-        ``arrays`` is another dictionary afterwards, also then: the arrays may be at other addresses. ``fill`` is called
-        with each array as soon as it has the rows.
+        ``arrays`` is a new dictionary afterwards, also after a failure, because arrays may be at other addresses.
+        ``fill`` is called with each array as soon as it has the rows.
         """
         n_rows, n_before, before = grown_size(len(self), n_rows, in_place=True), len(self), self.arrays
         grown: dict[str, NDArray[Any]] = {}
@@ -211,7 +211,7 @@ class DeviceRows:
 
 
 def doubled(rows: NDArray[Number]) -> NDArray[Number]:
-    """Return a copy of ``rows`` ``[N, *]`` with as many zeros after them, which take no memory until written to.
+    """Return a copy of ``rows`` ``[N, *]`` followed by N rows of zeros, which take no memory until written to.
 
     An array that doubles as devices arrive copies each row about once.
 
@@ -224,9 +224,9 @@ def doubled(rows: NDArray[Number]) -> NDArray[Number]:
 
 
 def row_index(rows: I64) -> RowIndex:
-    """Return the index of ``rows`` ``[N]``: a slice if they follow each other, as those of a batch mostly do.
+    """Return the index of ``rows`` ``[N]``: a slice if they are consecutive, as they mostly are in a batch.
 
-    A slice reads a view instead of a copy. Without rows it is an empty one.
+    A slice reads a view instead of a copy. The index of no rows is an empty slice.
 
     >>> import numpy as np
     >>> row_index(np.array([3, 4, 5])), row_index(np.array([4, 3])).tolist()

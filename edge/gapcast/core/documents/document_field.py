@@ -1,4 +1,4 @@
-"""A field of a JSON document: the declaration that the document and all schemas follow."""
+"""A field of a JSON document: the declaration behind the document and all schemas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Owner = TypeVar("Owner")
 
 
 class FieldType(Enum):
-    """JSON types of fields, by the minutes, instants and maps that they hold."""
+    """JSON types of fields, subdivided by their content: minutes, instants and maps."""
 
     INTEGER = "integer"
     NUMBER = "number"
@@ -27,7 +27,7 @@ class FieldType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DocumentField(Generic[Owner]):
-    """One field: its name (with its unit), type and description, and how its ``value`` follows from the owner.
+    """One field: its name (with its unit), type and description, and the function from the owner to its ``value``.
 
     ``is_nullable``: the value may be null.
     """

@@ -1,4 +1,4 @@
-"""Error messages about a field of a file or a request, as plain sentences in place of pydantic's."""
+"""Error messages about a field of a file or a request, as plain sentences instead of pydantic's messages."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_too_short": lambda limits: f"must have at least {limits['min_length']} characters",
     "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
 }
-#: Type of an error that gapcast's own validator raised.
+#: Type of an error raised by a validator of gapcast.
 _OWN = "value_error"
 #: Types of errors that have no value to show.
 _WITHOUT_VALUE = frozenset({"missing", "extra_forbidden"})
-#: Largest integer that is shown with its digits, in bits. Python refuses to write one of more than 4,300 digits.
+#: Largest integer shown with its digits, in bits. Python refuses to format one of more than 4,300 digits.
 _MAX_SHOWN_BITS = 1_024
 
 
@@ -62,7 +62,7 @@ _TOO_SHORT, _TOO_LONG = "too_short", "too_long"
 
 
 def field_problem(error: Error, whole: str = "the file") -> str:
-    """Return the field of ``error``, what is wrong with its value, and the value; ``whole`` is what has the fields.
+    """Return the field of ``error``, the problem, and the value; ``whole`` names the object that has the fields.
 
     >>> field_problem({"type": "int_parsing", "loc": ("window", "context"), "msg": "", "input": "much"})
     "window.context: must be a whole number (it is 'much')"
@@ -73,21 +73,21 @@ def field_problem(error: Error, whole: str = "the file") -> str:
 
 
 def problem_and_value(error: Error) -> str:
-    """Return what is wrong with the value of ``error``, and the value, unless the problem is one of gapcast's own.
+    """Return the problem of ``error``, and the value unless a validator of gapcast raised the error.
 
-    Those name the value where that helps.
+    Messages of gapcast's validators name the value where that helps.
     """
     return f"{value_problem(error)}{'' if error['type'] == _OWN else value_in_parentheses(error)}"
 
 
 def value_in_parentheses(error: Error) -> str:
-    """Return the value of ``error`` in parentheses; empty if it has keys of its own, or if there is none."""
+    """Return the value of ``error`` in parentheses; empty if the value has keys, or if there is none."""
     value = error["input"]
     return "" if error["type"] in _WITHOUT_VALUE or isinstance(value, Mapping) else f" (it is {_SHORT.repr(value)})"
 
 
 def value_problem(error: Error) -> str:
-    """Return what is wrong with the value of ``error``.
+    """Return the problem of the value of ``error``.
 
     >>> value_problem({"type": "less_than_equal", "loc": ("mqtt", "qos"), "msg": "", "input": 3, "ctx": {"le": 1}})
     'must be at most 1'

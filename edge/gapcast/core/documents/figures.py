@@ -1,4 +1,4 @@
-"""Figures of scores: ratios, skills and rounded numbers, which are None without data."""
+"""Figures of scores: ratios, skills and rounded numbers; a figure without data is None."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 #: Decimals of a figure in a document.
 _DECIMALS = 6
-#: Mean error of a baseline, kW or kW^2, below which there is no skill: constant power.
+#: Mean error of a baseline, kW or kW^2, below which there is no skill: the power is constant.
 _LEAST_ERROR = 1e-9
 
 
@@ -21,7 +21,7 @@ def ratio_or_none(total: float, n: float) -> float | None:
 
 
 def skill_or_none(error: float | None, baseline_error: float | None) -> float | None:
-    """Return 1 - ``error`` / ``baseline_error``, of mean errors; None without one, or next to zero of the baseline.
+    """Return 1 - ``error`` / ``baseline_error``, of mean errors; None without both, or for a baseline error near zero.
 
     >>> skill_or_none(0.5, 2.0), skill_or_none(0.5, 1e-10), skill_or_none(None, 2.0), skill_or_none(1.0, None)
     (0.75, None, None, None)

@@ -1,16 +1,16 @@
-"""Numbers, names and values in sentences for people."""
+"""Numbers, names and values in messages for people."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
 
-#: Characters of a value of a message that an error shows, at most.
+#: Most characters of a value that an error message shows.
 SHOWN_CHARS = 40
 
 
 def counted(n: int, noun: str) -> str:
-    """Return a number and its noun, in the plural if need be.
+    """Return a number and its noun, in the plural if needed.
 
     >>> counted(1, "gap"), counted(2_000, "row")
     ('1 gap', '2,000 rows')
@@ -19,7 +19,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def listed(names: Sequence[str], n_most: int) -> str:
-    """Return the first ``n_most`` of ``names``, and how many more there are.
+    """Return the first ``n_most`` of ``names``, and the number of the others.
 
     >>> listed(["a", "b", "c"], 2), listed(["a", "b"], 2)
     ('a, b and 1 more', 'a, b')
@@ -38,7 +38,7 @@ def unknown_key(document: Iterable[str], keys: Collection[str]) -> str | None:
 
 
 def shown_value(value: object) -> str:
-    """Return a value of a message as an error shows it: its beginning, if it is long; literals as in JSON.
+    """Return a value of a message as an error shows it: long values shortened, literals as in JSON.
 
     >>> shown_value("on"), shown_value(None), shown_value(True), shown_value(False)
     ("'on'", 'null', 'true', 'false')
@@ -47,7 +47,7 @@ def shown_value(value: object) -> str:
 
 
 def shown_argument(value: object) -> str:
-    """Return a value of a Python program as an error shows it: its beginning, if it is long.
+    """Return a value of a Python program as an error shows it: long values shortened.
 
     >>> shown_argument("x" * 50) == "'" + "x" * 39 + "…", shown_argument(10**60), shown_argument(None)
     (True, 'a number of many digits', 'None')
