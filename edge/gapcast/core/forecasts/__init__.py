@@ -1,1 +1,1 @@
-"""Forecasts: their fields, range and JSON, the newest of each device, and their outcomes."""
+"""Forecasts: their fields, range and JSON, the newest forecast of each device, and the outcomes."""

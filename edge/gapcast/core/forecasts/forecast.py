@@ -1,4 +1,4 @@
-"""Forecasts: one, and many at once."""
+"""A single forecast, and the forecasts of a batch as columns."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gapcast.core.forecasts.forecast_fields import FIELDS
 from gapcast.core.forecasts.forecast_range import ForecastReplacements
 from gapcast.core.models.predictor import ModelIdentity
 
-#: Level of the interval that forecasts carry, and the quantiles that bound it.
+#: Level of the interval of a forecast, and the quantiles that bound it.
 LEVEL = 0.9
 LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
-#: Columns of :class:`Forecasts`, as :func:`joined` puts them one after the other.
+#: Columns of :class:`Forecasts` that :func:`join_forecasts` concatenates.
 _COLUMNS = (
     "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw",
 )  # fmt: skip
@@ -33,10 +33,11 @@ class Forecast:
     """The forecast of one device for ``target_minute``. Power in kW, minutes since the epoch.
 
     ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the model has no
-    quantiles. ``path_kw`` holds the mean for each lead time of a model with several, else None; its last is ``gap_kw``.
-    ``n_observed`` counts measured readings among the ``context`` minutes. ``experts`` and ``median_experts`` are the
-    ensemble weights of the mean and of the median; None for the forecast of a single model. ``planned_kw`` is the
-    planned power at the target that all powers contain, ``uncontrolled_kw`` the mean without it; None without a plan.
+    quantiles. ``path_kw`` holds the mean for each lead time of a model with several, else None; its last value is
+    ``gap_kw``. ``n_observed`` counts measured readings among the ``context`` minutes. ``experts`` and
+    ``median_experts`` are the ensemble weights of the mean and of the median; None in the forecast of a single model.
+    ``planned_kw`` is the planned power at the target, which all powers contain, ``uncontrolled_kw`` the mean without
+    it; None without a plan.
     """
 
     device: str | None
@@ -59,12 +60,12 @@ class Forecast:
 
     @property
     def target_minute(self) -> int:
-        """The minute that the forecast is for."""
+        """The minute that is forecast."""
         return self.observed_minute + self.horizon_min
 
     @property
     def level(self) -> float | None:
-        """Level of the interval, or None without one."""
+        """Level of the interval; None without an interval."""
         return None if self.lower_kw is None or self.upper_kw is None else LEVEL
 
     def document(self) -> dict[str, Any]:
@@ -77,8 +78,8 @@ class Forecast:
 class EnsembleWeights:
     """Ensemble weights in the forecasts of a batch, of E members called ``names``.
 
-    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``. Not to be
-    changed; it is not frozen for the reason of :class:`Forecasts`.
+    ``weights`` ``[N, 2 E]`` holds, for each forecast, the weights of the mean followed by the weights of the median.
+    Treat as immutable; it is not frozen for the reason given at :class:`Forecasts`.
     """
 
     names: tuple[str, ...]
@@ -93,9 +94,9 @@ class EnsembleWeights:
 
 @dataclass(frozen=True, slots=True)
 class HorizonParts:
-    """The forecasts of each horizon in a batch with several, with their indices in the batch, rising.
+    """The forecasts of each horizon in a batch with several horizons, with their indices in the batch, rising.
 
-    ``order`` has, for each forecast of the batch, the index of its part, and its index there.
+    ``order`` holds, for each forecast of the batch, the index of its part and its index in the part.
     """
 
     parts: tuple[tuple[tuple[int, ...], Forecasts], ...]
@@ -104,16 +105,16 @@ class HorizonParts:
 
 @dataclass(slots=True)
 class Forecasts:
-    """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
+    """The forecasts of a batch, as columns of equal length that hold the fields of :class:`Forecast`.
 
-    ``numbers`` ``[N, 4 + K + 2 E]`` are the mean, median, lower and upper bound, path and weights again, in the order
-    of the document, where forecasts have all of them (a path only if the model has one); None where they do not. All
-    forecasts of one ``model``, the same object, have the same members and lead times then.
-    ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``replacements``
-    if nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their
-    values of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several:
-    then ``model`` is that of the first, and ``path_kw`` and ``shares`` are None. Not to be changed; it is not frozen
-    because that doubles the time to create it, and there is one for each reading that arrives alone.
+    ``numbers`` ``[N, 4 + K + 2 E]`` repeats mean, median, lower and upper bound, path and weights in the order of the
+    document, if the forecasts have all of them (a path only if the model has one); else it is None. With ``numbers``,
+    all forecasts with the same ``model`` object have the same members and lead times. ``path_kw`` ``[N, K]`` is None
+    for a model with one lead time, ``shares`` for a single model, and ``replacements`` if nothing was replaced.
+    ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan; so are the values of a device without a
+    plan. ``parts`` are the forecasts by horizon if the devices of the batch have several horizons: then ``model`` is
+    the model of the first, and ``path_kw`` and ``shares`` are None. Treat as immutable; it is not frozen because that
+    doubles the time to create it, and every reading that arrives alone creates one.
     """
 
     model: ModelIdentity
@@ -138,11 +139,11 @@ class Forecasts:
         return len(self.devices)
 
     def by_horizon(self) -> Sequence[tuple[Sequence[int], Forecasts]]:
-        """Return the forecasts of each horizon, with their indices: all of them, unless there are several horizons."""
+        """Return the forecasts of each horizon, with their indices; a single entry for a single horizon."""
         return ((range(len(self)), self),) if self.parts is None else self.parts.parts
 
     def __getitem__(self, i: int) -> Forecast:
-        """Return the ``i``-th as a :class:`Forecast`."""
+        """Return the ``i``-th forecast as a :class:`Forecast`."""
         if self.parts is not None:
             part, at = self.parts.order[i]
             return self.parts.parts[part][1][at]
@@ -173,7 +174,7 @@ class Forecasts:
 
 
 def join_forecasts(parts: Sequence[Forecasts]) -> Forecasts:
-    """Return the forecasts of all ``parts``, at least one, in their order; all have one model and one time of issue."""
+    """Return the forecasts of all ``parts``, at least one, in order; all have one model and one time of issue."""
     first = parts[0]
 
     def column(name: str) -> Any:

@@ -1,7 +1,7 @@
-"""The fields of a published forecast: the one declaration that all its forms follow.
+"""The fields of a published forecast: the only declaration behind all its forms.
 
-From :data:`FIELDS` follow the JSON document (:meth:`gapcast.core.forecasts.forecast.Forecast.document`), the batch
-writer of MQTT and Spark (:mod:`gapcast.core.forecasts.forecast_json`), the REST schema
+:data:`FIELDS` defines the JSON document (:meth:`gapcast.core.forecasts.forecast.Forecast.document`), the batch encoder
+of MQTT and Spark (:mod:`gapcast.core.forecasts.forecast_json`), the REST schema
 (:mod:`gapcast.http.schemas.forecast_schemas`), Spark's columns, and the generated parts of the AsyncAPI document and of
 docs/mqtt-and-http.md (``scripts/generate``).
 """
@@ -27,12 +27,12 @@ FORECAST_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class ForecastField(DocumentField["Forecast"]):
-    """One field of a forecast; a batch of forecasts has it as a column.
+    """One field of a forecast, and a column of a batch of forecasts.
 
-    ``column`` takes it from a batch, ``[N]``; of lists and maps an array ``[N, K]``. A field without ``column``, or
-    whose ``column`` returns None, is the same in all forecasts of one model. Lists and maps stand after all other
-    fields. ``is_optional``: the field is absent if its value is None, in all forecasts of a batch or in none.
-    ``is_sparse``: it may be absent in some forecasts of a batch only; such fields are optional numbers, and the last
+    ``column`` returns the values of a batch, ``[N]``, or an array ``[N, K]`` for lists and maps. A field without
+    ``column``, or whose ``column`` returns None, is the same in all forecasts of one model. Lists and maps come after
+    all other fields. ``is_optional``: the field is absent if its value is None, in all forecasts of a batch or in none.
+    ``is_sparse``: it may be absent in only some forecasts of a batch; such fields are optional numbers, and the last
     ones.
     """
 
@@ -42,7 +42,7 @@ class ForecastField(DocumentField["Forecast"]):
 
 
 def _labels(forecasts: Forecasts, ahead_min: int) -> list[str]:
-    """Return the times of ``ahead_min`` minutes after those of the newest readings; in a stream most are equal."""
+    """Return the times ``ahead_min`` minutes after the newest readings; in a stream most of them are equal."""
     minutes = forecasts.observed_minutes
     if len(minutes) == 1:
         return [minute_label(minutes[0] + ahead_min)]
@@ -51,7 +51,7 @@ def _labels(forecasts: Forecasts, ahead_min: int) -> list[str]:
 
 
 def _weights(forecasts: Forecasts, *, of_median: bool) -> F32 | F64 | None:
-    """Return the weights of the mean or of the median of each forecast, ``[N, E]``."""
+    """Return the weights of the mean, or of the median, in each forecast, ``[N, E]``."""
     shares = forecasts.shares
     if shares is None:
         return None

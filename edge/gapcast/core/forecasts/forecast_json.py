@@ -1,4 +1,4 @@
-"""Forecasts as JSON, a batch at a time: the bytes of :meth:`gapcast.core.forecasts.forecast.Forecast.document`."""
+"""Encodes batches of forecasts as JSON, equal to :meth:`gapcast.core.forecasts.forecast.Forecast.document`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from gapcast.core.forecasts.forecast_layout import ForecastLayout, form_of, layo
 from gapcast.core.forecasts.json_rows import JsonRows, Packets, WrittenRows
 from gapcast.core.models.predictor import ModelIdentity
 
-#: Forms whose layouts an encoder holds.
+#: Number of forms whose layouts an encoder caches.
 _N_FORMS = 16
 
 
 class ForecastEncoder:
-    """Writes batches of forecasts. Device ids need no escapes, and ``repr`` of a finite float is JSON.
+    """Encodes batches of forecasts. Device ids need no escapes, and ``repr`` of a finite float is JSON.
 
-    So one form serves all forecasts of one model, and is filled by the compiled library, or else by Python in a fifth
+    Therefore one form serves all forecasts of one model. The compiled library fills it, or else Python does in a fifth
     of the time of a JSON encoder.
     """
 
     def __init__(self, packets: Packets | None = None, *, compiled: bool = True) -> None:
-        """``packets`` are those that :meth:`write_packets` writes.
+        """``packets`` describes the packets that :meth:`write_packets` writes.
 
         ``compiled``: write in C where that is possible; the bytes are the same.
         """
         self._packets = packets
         self._function = load_function("gapcast_json_rows") if compiled else None
-        #: The last form, its layout, and the writers of documents alone (False) and of packets (True).
+        #: The last form, its layout, and the writers of documents (False) and of packets (True).
         self._form: tuple[object, ...] = ()
         self._layout: ForecastLayout | None = None
         self._rows: dict[bool, JsonRows] = {}
-        #: The model of the last forecasts if they had :attr:`.Forecasts.numbers`: then it has one form.
+        #: The model of the last forecasts if they had :attr:`.Forecasts.numbers`: then the model has one form.
         self._model: ModelIdentity | None = None
-        #: These two of the last forms: those of several horizons alternate.
+        #: Layout and writers of recent forms: the forms of several horizons alternate.
         self._of_forms: dict[tuple[object, ...], tuple[ForecastLayout, dict[bool, JsonRows]]] = {}
 
     def encode(self, forecasts: Forecasts) -> Iterator[bytes]:
@@ -63,7 +63,7 @@ class ForecastEncoder:
             yield ((layout.template % row)[:-1] + end).encode()
 
     def _encode_horizons(self, parts: HorizonParts) -> Iterator[bytes]:
-        """Yield the JSON of each forecast of a batch with several horizons, each of which has a form of its own."""
+        """Yield the JSON of each forecast of a batch with several horizons; each horizon has its own form."""
         encoded = [self.encode(forecasts) for _, forecasts in parts.parts]
         for part, _ in parts.order:
             yield next(encoded[part])
@@ -73,7 +73,7 @@ class ForecastEncoder:
     ) -> WrittenRows | None:
         """Return the packets that publish ``forecasts``, at least one: see :meth:`.JsonRows.write`.
 
-        ``forecasts`` have one horizon. None without the compiled library, and if it cannot write one of them.
+        ``forecasts`` have one horizon. None without the compiled library, or if it cannot write one of the forecasts.
         """
         return self._written(self._layout_of(forecasts), forecasts, expiry_s, packet_ids, are_packets=True)
 
@@ -100,7 +100,7 @@ class ForecastEncoder:
         *,
         are_packets: bool,
     ) -> WrittenRows | None:
-        """Return ``forecasts`` as the compiled library writes them; None if there is none, or if it cannot."""
+        """Return ``forecasts`` written by the compiled library; None without it, or if it cannot write them."""
         at = None if forecasts.numbers is None else layout.n_observed_at
         if self._function is None or (at is None and not layout.is_dense(forecasts)):
             return None
@@ -114,7 +114,7 @@ class ForecastEncoder:
             texts += column(forecasts)
         values = rows.values(n)
         if forecasts.numbers is not None and at is not None:
-            if n == 1:  # one assignment takes less time than three
+            if n == 1:  # one assignment is faster than three
                 numbers: list[float] = forecasts.numbers[0].tolist()
                 numbers.insert(at, forecasts.n_observed[0])
                 values[0] = numbers
@@ -135,7 +135,7 @@ class ForecastEncoder:
 
 
 def _ends(layout: ForecastLayout, forecasts: Forecasts) -> Iterator[str]:
-    """Yield the end of each forecast: the fields that not all of them have, and the brace."""
+    """Yield the end of each forecast: the sparse fields that it has, and the closing brace."""
     columns = [(name, column(forecasts)) for name, column in layout.sparse]
     for i in range(len(forecasts)):
         values = ((name, None if values is None else values[i]) for name, values in columns)

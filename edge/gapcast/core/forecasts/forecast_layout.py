@@ -1,4 +1,4 @@
-"""The form that the JSON of all forecasts of one model shares, and the columns that fill it."""
+"""The form of the JSON of all forecasts of one model, and the columns that fill it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
 from gapcast.core.forecasts.json_rows import JsonForm, SlotKind
 
-#: Returns a column of a batch that has it: a list, or an array of the values of a list or map.
+#: Returns a column of a batch: a list, or an array with the values of a list or map.
 Column = Callable[[Forecasts], Any]
-#: What :attr:`.Forecasts.numbers` are, in order; the path is missing for a model with one lead time.
+#: The content of :attr:`.Forecasts.numbers`, in order; the path is missing for a model with one lead time.
 _NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "path", "experts", "median_experts")
 #: Fields whose value is a list or a map of several numbers.
 _COMPOUND = (FieldType.NUMBERS, FieldType.WEIGHTS)
@@ -26,12 +26,12 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class ForecastLayout:
-    """A form, the same as a template for Python, and the columns that fill both.
+    """A form, the same form as a Python template, and the columns that fill both.
 
-    ``scalars`` have one value in each forecast; they are ``texts`` and ``numbers``. ``compounds``, which follow, have
-    several. ``sparse`` are fields that follow in some of the forecasts, by name. ``n_observed_at`` is the place of the
-    number of readings among :attr:`.Forecasts.numbers`, which are the others in their order; None if the forecasts have
-    other numbers too, so that these do not fill the form.
+    ``scalars`` have one value in each forecast; they are the ``texts`` and ``numbers``. ``compounds``, which follow,
+    have several. ``sparse`` are fields, by name, that follow in some of the forecasts. ``n_observed_at`` is the place
+    of the number of readings among the numbers of the form; the others are :attr:`.Forecasts.numbers` in order. It is
+    None if the form has further numbers, so that :attr:`.Forecasts.numbers` do not fill it.
     """
 
     form: JsonForm
@@ -44,15 +44,15 @@ class ForecastLayout:
     n_observed_at: int | None
 
     def is_dense(self, forecasts: Forecasts) -> bool:
-        """Return whether none of ``forecasts`` has a field that others of this form lack."""
-        for _, column in self.sparse:  # noqa: SIM110 - called for each reading, and a generator takes longer
+        """Return whether none of ``forecasts`` has a sparse field."""
+        for _, column in self.sparse:  # noqa: SIM110 - called for each reading, and a generator is slower
             if column(forecasts) is not None:
                 return False
         return True
 
 
 def form_of(forecasts: Forecasts) -> tuple[object, ...]:
-    """Return what two batches must have in common to share a layout."""
+    """Return the key that two batches must share to have the same layout."""
     model, shares = forecasts.model, forecasts.shares
     names = None if shares is None else shares.names
     return (
@@ -71,7 +71,7 @@ def layout_of(forecasts: Forecasts) -> ForecastLayout:
         if field.is_sparse or (value is None and field.is_optional):
             continue
         constants[-1] += f'{"" if constants == ["{"] else ","}"{field.name}":'
-        if field.column is None or field.column(forecasts) is None:  # the same in each forecast of this form
+        if field.column is None or field.column(forecasts) is None:  # the same value in each forecast of this form
             constants[-1] += json.dumps(value)
             continue
         begin, *between = _constants_of(field, value)
@@ -97,7 +97,7 @@ def layout_of(forecasts: Forecasts) -> ForecastLayout:
 
 
 def _constants_of(field: ForecastField, value: Any) -> list[str]:
-    """Return what stands before, between and after the values of a field like ``value``."""
+    """Return the constant text before, between and after the values of a field like ``value``."""
     if field.type is FieldType.WEIGHTS:
         first, *others = (f'"{name}":' for name in value)
         return ["{" + first, *("," + other for other in others), "}"]

@@ -1,8 +1,8 @@
 """The range of forecasts, and the replacement for a forecast outside it.
 
-A forecast may lie outside ``limits.min_kw`` to ``limits.max_kw`` by :data:`MARGIN` of their span on each side. A value
-further out, infinite or NaN comes from a faulty model or damaged state. Such a forecast is replaced by persistence: the
-last reading for mean and median, with an interval of :data:`INTERVAL_KW` around it.
+A forecast may exceed ``limits.min_kw`` to ``limits.max_kw`` by :data:`MARGIN` of their span on each side. A value
+further out, infinite or NaN comes from a faulty model or damaged state. Such a forecast is replaced by persistence:
+mean and median are the last reading, with an interval of :data:`INTERVAL_KW` on each side.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from gapcast.core.arrays.array_types import F32, F64, Flags
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.readings.reading import Limits
 
-#: Why a forecast was replaced.
+#: The cause of a replaced forecast.
 Cause = Literal["model", "state"]
 #: Margin of the range on each side, as a part of the limits' span.
 MARGIN = 0.1
-#: Half the width of the interval around persistence, kW: that of a new device without a model interval.
+#: Half the width of the interval around persistence, kW: the half-width of a new device without a model interval.
 INTERVAL_KW = 0.4
-#: A device without a reading below this does not feed in, kW, and its lower bound is not below 0: a meter's zero
+#: A device without a reading below this power does not export, kW, and its lower bound is not below 0: a meter's zero
 #: fluctuates a little. For persistence the last reading decides.
 FEEDS_IN_KW = -0.05
 #: The widest limits that can be configured, kW.
@@ -50,14 +50,14 @@ class Replacement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ForecastReplacements:
-    """The replacements of a batch of forecasts: models that returned unusable values, and the replaced forecasts."""
+    """The replacements in a batch of forecasts: models that returned unusable values, and the replaced forecasts."""
 
     models: tuple[str, ...]
     replaced: tuple[Replacement, ...]
 
     @classmethod
     def joined(cls, parts: Sequence[ForecastReplacements]) -> ForecastReplacements | None:
-        """Return the replacements of all ``parts`` of a batch, each model once; None if there are none."""
+        """Return the replacements of all ``parts`` of a batch, each model once; None without replacements."""
         if not parts:
             return None
         models = dict.fromkeys(model for part in parts for model in part.models)
@@ -82,7 +82,7 @@ class ForecastRange:
         return cls(limits.min_kw - margin_kw, limits.max_kw + margin_kw)
 
     def unusable(self, prediction: Prediction) -> Flags | None:
-        """Return which of N windows have a value that is not finite or out of range, ``[N]``; None if none has."""
+        """Return which of N windows have a value that is not finite or out of range, ``[N]``; None if no window has."""
         safe_kw = min(-self.low_kw, self.high_kw)  # one comparison is enough for most batches
         unusable: Flags | None = None
         for values in (prediction.mean, prediction.quantiles):
@@ -108,7 +108,7 @@ class ForecastRange:
             if bounded and not low_kw <= lower_kw <= median_kw <= upper_kw <= high_kw:
                 return False
         weights = shares.ravel().tolist()
-        # min and max may ignore NaN, a sum does not.
+        # min and max may ignore NaN; a sum does not.
         return bool(min(weights) >= 0.0 and max(weights) <= _LARGEST_SHARE and sum(weights) >= 0.0)
 
     def impossible(self, kw: F64, shares: F64, *, bounded: bool) -> Flags:

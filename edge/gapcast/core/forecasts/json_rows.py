@@ -1,7 +1,7 @@
 """JSON documents of one form, a batch at a time, in C: ``struct json_rows`` of ``edge/native/json_rows.c``.
 
-The form is what all documents of a batch have in common: constant text, and between it a value of each document.
-Without the compiled library, or if it cannot write a value, :meth:`JsonForm.fill` returns the same bytes.
+The form is the common part of all documents of a batch: constant texts, and slots for the values of each document
+between them. Without the compiled library, or if it cannot write a value, :meth:`JsonForm.fill` returns the same bytes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gapcast.compiled.functions import Function, load_function, set_pointers
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.forecasts.forecast import SHARE_DECIMALS
 
-#: Texts of a document, at most.
+#: Most texts of a document.
 MAX_TEXTS = 16
-#: Bytes of a value that is no text, at most, and of a packet beside its topic and its document.
+#: Most bytes of a value that is not a text, and of a packet besides its topic and document.
 _VALUE_BYTES, _PACKET_BYTES = 24, 32
 _SIZES = (
     "n_slots", "n_texts", "n_values", "n_text_bytes", "capacity", "head", "has_properties", "n_before", "n_topic",
@@ -34,7 +34,7 @@ _POINTERS: dict[str, Any] = {
 
 
 class SlotKind(IntEnum):
-    """What a value is: text without escapes, an integer, a number as ``repr`` or as ``%.3f`` writes it."""
+    """The kind of a value: text without escapes, an integer, or a number formatted by ``repr`` or ``%.3f``."""
 
     TEXT = 0
     INTEGER = 1
@@ -42,14 +42,14 @@ class SlotKind(IntEnum):
     WEIGHT = 3
 
 
-#: How Python writes a value of a kind.
+#: The Python conversion of a value of each kind.
 _CONVERSIONS = {
     SlotKind.TEXT: "%s", SlotKind.INTEGER: "%d", SlotKind.NUMBER: "%r", SlotKind.WEIGHT: f"%.{SHARE_DECIMALS}f",
 }  # fmt: skip
 
 
 class JsonForm(NamedTuple):
-    """What stands before each value and at the end, one more than values, and the ``kinds`` of the values."""
+    """The constant text before each value and at the end (one more than values), and the ``kinds`` of the values."""
 
     constants: tuple[str, ...]
     kinds: tuple[SlotKind, ...]
@@ -72,16 +72,16 @@ class JsonForm(NamedTuple):
 
     @property
     def n_values(self) -> int:
-        """The number of values that are no text."""
+        """The number of values that are not texts."""
         return len(self.kinds) - self.kinds.count(SlotKind.TEXT)
 
     @property
     def template(self) -> str:
-        """The form with a placeholder for each value, as the operator ``%`` takes it."""
+        """The form with a placeholder for each value, for the operator ``%``."""
         return _template_of(self)
 
     def fill(self, texts: Sequence[str], values: NDArray[np.float64]) -> list[bytes]:
-        """Return documents with the ``texts``, the first one of each, then the second, and ``values`` ``[N, V]``."""
+        """Return N documents with ``values`` ``[N, V]`` and ``texts``: all first texts, then all second texts."""
         n, template = len(values), self.template
         of_texts = iter([texts[begin : begin + n] for begin in range(0, len(texts), n)] if n else ())
         of_values = iter(values.T.tolist())
@@ -97,7 +97,7 @@ def _template_of(form: JsonForm) -> str:
 
 
 class Packets(NamedTuple):
-    """How documents are published, each on the topic ``before``, its first text, ``after``.
+    """How documents are published: each on the topic ``before`` + its first text + ``after``.
 
     ``head`` is the first byte of a packet at QoS 0.
     """
@@ -108,7 +108,7 @@ class Packets(NamedTuple):
 
 
 class WrittenRows(NamedTuple):
-    """The bytes of a batch, valid until the next one, and where each document begins and ends in them ``[N, 2]``."""
+    """The bytes of a batch, valid until the next batch, and the bounds of each document in them ``[N, 2]``."""
 
     content: memoryview
     bounds: I64
@@ -125,7 +125,7 @@ class JsonRowsStruct(ctypes.Structure):
 
 
 class JsonRows:
-    """Writes documents of one ``form``, alone or each in the MQTT packet that publishes it."""
+    """Writes documents of one ``form``, alone or each in an MQTT packet that publishes it."""
 
     def __init__(self, function: Function, form: JsonForm, packets: Packets | None = None) -> None:
         """Write with ``function``, the library's ``gapcast_json_rows``."""
@@ -153,7 +153,7 @@ class JsonRows:
         self._allocate(1)
 
     def values(self, n: int) -> NDArray[np.float64]:
-        """Return the values of ``n`` documents ``[n, V]``, to be written to; those of the form that are no text."""
+        """Return a writable array for the values of ``n`` documents ``[n, V]`` that are not texts."""
         if n > self._capacity:
             self._allocate(n)
         return self._values[:n]
@@ -161,10 +161,10 @@ class JsonRows:
     def write(
         self, texts: Sequence[str], n: int, expiry_s: Sequence[int] = (), packet_ids: Sequence[int] = ()
     ) -> WrittenRows | None:
-        """Return ``n`` documents with the ``texts``, the first one of each, then the second, and the :meth:`values`.
+        """Return ``n`` documents with the :meth:`values` and ``texts``: all first texts, then all second texts.
 
-        ``expiry_s`` (none: MQTT 3.1.1) and ``packet_ids`` (none: QoS 0) are those of packets. None if a value has
-        another form than its kind: then Python must write it.
+        ``expiry_s`` (empty: MQTT 3.1.1) and ``packet_ids`` (empty: QoS 0) are for packets. None if a value has another
+        form than its kind: then Python must write it.
         """
         content = ("\0".join(texts) + "\0").encode() if texts else b""
         n_bytes, struct = len(content), self._struct
@@ -196,25 +196,25 @@ class JsonRows:
 
 
 def _bytes_of(content: bytes) -> NDArray[np.uint8]:
-    """Return ``content`` as an array of the caller's own."""
+    """Return a copy of ``content`` as an array."""
     return np.frombuffer(content, dtype=np.uint8).copy()
 
 
 class JsonDocuments:
-    """Writes documents of one ``form``, a batch at a time: in C, or else in Python with the same bytes."""
+    """Writes documents of one ``form``, a batch at a time: in C if possible, else in Python with the same bytes."""
 
     def __init__(self, form: JsonForm, *, compiled: bool = True) -> None:
-        """``compiled``: write with the library where there is one for this machine."""
+        """``compiled``: use the library if there is one for this machine."""
         function = load_function("gapcast_json_rows") if compiled else None
         self._form = form
         self._rows = None if function is None else JsonRows(function, form)
 
     def values(self, n: int) -> NDArray[np.float64]:
-        """Return the values of ``n`` documents ``[n, V]``, to be written to; those of the form that are no text."""
+        """Return a writable array for the values of ``n`` documents ``[n, V]`` that are not texts."""
         return np.empty((n, self._form.n_values)) if self._rows is None else self._rows.values(n)
 
     def write(self, texts: list[str], values: NDArray[np.float64]) -> list[bytes]:
-        """Return documents with the ``texts``, the first one of each, then the second, and the :meth:`values`."""
+        """Return documents with ``values`` of :meth:`values` and ``texts``: all first ones, then all second ones."""
         n = len(values)
         written = None if self._rows is None else self._rows.write(texts, n)
         if written is None:

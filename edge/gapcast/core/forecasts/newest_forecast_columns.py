@@ -22,7 +22,7 @@ _FIRST_ROWS = 16
 _N_QUANTILES = 3
 _WIDEST_RANGE = ForecastRange.from_limits(WIDEST)
 _FIRST_MINUTE, _LAST_MINUTE = EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS
-#: Part of the range by which a float32 may lie beyond it.
+#: Part of the range by which a float32 may exceed the range.
 _ROUNDING = 1e-6
 I32 = NDArray[np.int32]
 
@@ -35,24 +35,24 @@ class NewestForecastColumns:
     ) -> None:
         """Store forecasts for ``n_leads`` lead times, and the weights of the ensemble ``members``.
 
-        Forecasts outside ``forecast_range``, as after damage, are not returned.
+        Stored forecasts outside ``forecast_range``, as after damage, are not returned.
         """
         self._members = members
         self._forecast_range = forecast_range
         slack_kw = _ROUNDING * (forecast_range.high_kw - forecast_range.low_kw)
         self._low_kw, self._high_kw = forecast_range.low_kw - slack_kw, forecast_range.high_kw + slack_kw
-        #: Incremented before and after each change of several arrays: odd during one, or after one that failed.
+        #: Incremented before and after each change of several arrays: odd during a change, or after one that failed.
         self.n_steps = 0
         # Median, lower, upper, then the means, as float32: rounded, they are the published values.
         self._kw = np.zeros((_FIRST_ROWS, _N_QUANTILES + n_leads), dtype=np.float32)
         self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
         self._shares = np.zeros((_FIRST_ROWS, 2 * len(members)), dtype=np.float32)
-        #: Of rows whose forecast contains planned power: the mean without it, and the planned power, kW.
+        #: For rows whose forecast contains planned power: the mean without it, and the planned power, kW.
         self.planned: dict[int, tuple[float, float]] = {}
 
     def store_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
-        """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
+        """Store ``forecasts``, at least one, the i-th in row ``rows[i]``; the last forecast of a row counts."""
         self.n_steps |= 1
         self._grow(max(rows) + 1)
         numbers = None if forecasts.path_kw is None else forecasts.numbers
@@ -65,7 +65,7 @@ class NewestForecastColumns:
         self.n_steps += 1
 
     def _store_one(self, row: int, forecasts: Forecasts, numbers: F64) -> None:
-        """Store the only one of ``forecasts``, whose ``numbers`` have a path, which ends with the mean before it."""
+        """Store the single forecast of ``forecasts``; ``numbers`` end with a path, and the path ends with the mean."""
         n_powers = 1 + self._kw.shape[1]
         self._kw[row], self._shares[row] = numbers[1:n_powers], numbers[n_powers:]
         self._when[row] = forecasts.observed_minutes[0], forecasts.issued_at_ms
@@ -108,7 +108,7 @@ class NewestForecastColumns:
         self.n_steps += 1
 
     def read(self, row: int, device: str, model: ModelIdentity) -> Forecast | None:
-        """Return the newest forecast for ``row``, which is the row of ``device``, by ``model``.
+        """Return the newest forecast, by ``model``, of ``device`` in ``row``.
 
         None if there is none, or if the stored values are outside their possible ranges.
         """
@@ -147,13 +147,13 @@ class NewestForecastColumns:
         )
 
     def rows(self, devices: list[str]) -> list[int]:
-        """Return the rows that have a forecast, of ``devices`` by row."""
+        """Return the rows of ``devices``, which are ordered by row, that have a forecast."""
         n_rows = min(len(devices), len(self._when))
         held = np.flatnonzero(self._when[:n_rows, 0] != _NO_FORECAST)
         return [row for row in held.tolist() if devices[row]]
 
     def _is_possible(self, minute: int, issued_at_ms: int, stored_kw: list[float], shares: list[float]) -> bool:
-        """Return whether stored values are those of a forecast, but for rounding."""
+        """Return whether the stored values are possible in a forecast, apart from rounding."""
         if not _FIRST_MINUTE <= minute < _LAST_MINUTE or not 0 <= issued_at_ms < LATEST_MS:
             return False
         low_kw, high_kw = self._low_kw, self._high_kw

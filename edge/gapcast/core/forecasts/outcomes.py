@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import F64, I64
 
-#: The last member of every ensemble; before it the RLS model, if the ensemble learns, the forest of the nightly refit,
-#: if there is one, and the model of devices with submeters, if any are configured.
+#: Names of ensemble members. Persistence is the last member of every ensemble. Before it come the RLS model if the
+#: ensemble learns, the forest of the nightly refit if there is one, and the model of devices with submeters if any are
+#: configured.
 PERSISTENCE, LEARNED, REFIT, SUBMETERED = "persistence", "learned", "refit", "submetered"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """N forecasts whose target minute was observed, those of one device in order. Power in kW, minutes since the epoch.
+    """N forecasts whose target minute was observed, in order for each device. Power in kW, minutes since the epoch.
 
     ``rows`` ``[N]`` are the devices' rows in :class:`gapcast.core.streams.buffer.Buffers`, ``minutes`` ``[N]`` the
     target minutes, ``actual_kw`` ``[N]`` their readings, and ``last_kw`` ``[N]`` the last readings when the forecasts
-    were made, which persistence forecasts. ``members_kw`` is ``[N, 2, E]``, mean and median of each member;
-    ``published_kw`` ``[N, 4]`` the published mean, median, lower and upper bound (NaN if there was none).
+    were made, which persistence forecasts. ``members_kw`` ``[N, 2, E]`` are the mean and the median of each member,
+    ``published_kw`` ``[N, 4]`` the published mean, median, lower and upper bound (NaN if not published).
     """
 
     rows: I64
@@ -50,7 +51,7 @@ class Outcomes:
 
 
 def tracked_outcomes(outcomes: Outcomes, max_devices: int) -> tuple[Outcomes, int]:
-    """Return those of ``outcomes`` with a row below ``max_devices``, and the number of rows that they need."""
+    """Return the outcomes with a row below ``max_devices``, and the number of rows that they need."""
     n_rows = int(outcomes.rows.max(initial=-1)) + 1
     if n_rows <= max_devices:
         return outcomes, n_rows
@@ -59,7 +60,7 @@ def tracked_outcomes(outcomes: Outcomes, max_devices: int) -> tuple[Outcomes, in
 
 
 def groups_in_order(rows: I64, keys: I64) -> list[NDArray[np.intp]] | None:
-    """Return the indices of outcomes in groups to be handled one after the other; None if no row occurs twice.
+    """Return the indices of outcomes in groups to handle one after the other; None if no row occurs twice.
 
     ``rows`` and ``keys`` are ``[N]``. In a group, each row has one key, and the outcomes are in order.
     """

@@ -1,6 +1,6 @@
-"""The numbers of an ensemble's forecasts as they are published: its path follows its mean, and all are rounded.
+"""The published numbers of an ensemble's forecasts: the path follows the mean, and all numbers are rounded.
 
-By the compiled library where there is one: ``edge/native/published.c``.
+The compiled library computes them if there is one: ``edge/native/published.c``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gapcast.core.forecasts.forecast_range import ForecastRange
 
 #: Columns of the ensemble's forecasts: mean, median, lower and upper bound.
 N_POWERS = 4
-#: Steps of the last published decimal in one kW.
+#: Units of the last published decimal per kW.
 STEPS_PER_KW = 10.0**DECIMALS
 
 
@@ -51,8 +51,8 @@ class PublishedPowers:
     ) -> None:
         """The path has these lead times, at least one, or there is none; its powers are in ``forecast_range``.
 
-        A forecast has ``n_weights`` beside its powers. ``compiled``: compute in C where that is possible; the results
-        are the same.
+        A forecast has ``n_weights`` weights besides its powers. ``compiled``: compute in C where that is possible; the
+        results are the same.
         """
         self.n_weights = n_weights
         self._range = forecast_range
@@ -68,12 +68,12 @@ class PublishedPowers:
         self._resize(1)
 
     def compute_numbers(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
-        """Return the numbers ``[N, 4 + K + W]`` of the ensemble's forecasts ``kw`` ``[N, 4]``: these, path and weights.
+        """Return the numbers ``[N, 4 + K + W]`` of the forecasts ``kw`` ``[N, 4]``: powers, path and weights.
 
         ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None without a path). The ensemble's
-        correction at the horizon is applied to it in proportion to the lead time, and it is at least ``floor_kw``
-        ``[N]``, which the mean must be too. All are rounded from float32, and the ``weights`` ``[N, W]``, which must be
-        there if W is not 0, are rounded to it.
+        correction at the horizon is applied to the path in proportion to the lead time. The path is at least
+        ``floor_kw`` ``[N]``, as the mean must be. All powers are rounded from float32, and the ``weights`` ``[N, W]``,
+        required if W is not 0, are rounded to float32.
         """
         if self._function is None:
             return self.by_numpy(kw, path_kw, floor_kw, weights)
@@ -90,7 +90,7 @@ class PublishedPowers:
         return numbers.copy()
 
     def by_numpy(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
-        """Return what :meth:`compute_numbers` returns, without the library: the definition of the result."""
+        """Return the result of :meth:`compute_numbers`, computed without the library: the definition of the result."""
         powers_kw = kw
         if path_kw is not None:
             powers_kw = np.concatenate((kw, path_kw), axis=1)
@@ -106,7 +106,7 @@ class PublishedPowers:
         return np.concatenate((powers_kw, weights.astype(np.float32)), axis=1)
 
     def _resize(self, n: int) -> None:
-        """Take batches of ``n`` from now on."""
+        """Accept batches of ``n`` forecasts from now on."""
         if n > len(self._kw):
             self._allocate(n)
         path = self._path_kw[:n], self._floor_kw[:n]
@@ -124,7 +124,7 @@ class PublishedPowers:
 
 
 def rounded(power_kw: F32) -> F64:
-    """Return ``power_kw`` with :data:`DECIMALS`, by the steps of numpy's ``round``, which takes longer for a few."""
+    """Return ``power_kw`` rounded to :data:`DECIMALS`, by the steps of numpy's ``round``, which is slower for a few."""
     rounded_kw = power_kw.astype(np.float64)
     rounded_kw *= STEPS_PER_KW
     np.rint(rounded_kw, out=rounded_kw)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class ScoreAccumulator:
-    """Sums the errors of forecasts with a known outcome, and those of persistence.
+    """Sums the errors of forecasts with a known outcome, and the errors of persistence.
 
     >>> score = ScoreAccumulator()
     >>> score.add(actual_kw=2.0, forecast_kw=1.5, last_kw=1.0)
@@ -24,7 +24,8 @@ class ScoreAccumulator:
     def add(self, actual_kw: float, forecast_kw: float, last_kw: float, median_kw: float | None = None) -> None:
         """Score a forecast made when the last reading was ``last_kw`` against the outcome ``actual_kw``.
 
-        The squared error is that of the mean, ``forecast_kw``; the absolute error that of the median, if given.
+        The squared error is the error of the mean ``forecast_kw``; the absolute error is the error of the median, if
+        given.
         """
         error, persistence_error = forecast_kw - actual_kw, last_kw - actual_kw
         self.n += 1

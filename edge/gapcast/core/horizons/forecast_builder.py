@@ -14,7 +14,7 @@ from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.models.predictor import ModelIdentity, Prediction, PublishedModel
 from gapcast.core.windows.window import WindowSpec
 
-#: The model name of the ensemble's forecasts.
+#: The model name in the ensemble's forecasts.
 BLEND = "blend"
 
 
@@ -27,9 +27,9 @@ class BatchKeys(NamedTuple):
 
 
 def published_model_of(ensemble: Ensemble, context: int) -> PublishedModel:
-    """Return the model identity of ``ensemble``'s forecasts: the ensemble, or its first model with calibrated bounds.
+    """Return the identity of ``ensemble``'s forecasts: the ensemble, or its first model with calibrated bounds.
 
-    ``context`` is the longest context of its models, minutes.
+    ``context`` is the longest context of the ensemble's models, minutes.
     """
     model, options = ensemble.models[0], ensemble.options
     levels = {*(model.quantile_levels or ())}
@@ -70,7 +70,7 @@ def from_ensemble(
 ) -> Forecasts:
     """Return the forecasts of ``ensemble`` under the identity of ``published_model``.
 
-    ``numbers`` ``[N, 4 + K + W]`` are what is published: see :class:`.PublishedPowers`.
+    ``numbers`` ``[N, 4 + K + W]`` are the published numbers: see :class:`.PublishedPowers`.
     """
     levels, options = published_model.quantile_levels or (), ensemble.options
     mean_kw, median_kw, lower_kw, upper_kw = numbers[:, :N_POWERS].T.tolist()
@@ -91,7 +91,7 @@ def from_ensemble(
 
 
 def _quantiles(model: ModelIdentity, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
-    """Return the quantiles at the horizon for each of the levels ``wanted``, None for a level that the model lacks.
+    """Return the quantiles at the horizon for each of the levels ``wanted``; None for a level that the model lacks.
 
     Crossing quantiles are sorted (V. Chernozhukov, I. Fernandez-Val and A. Galichon, *Quantile and probability
     curves without crossing*, Econometrica 78, 2010).

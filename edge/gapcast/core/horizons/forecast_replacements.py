@@ -1,4 +1,4 @@
-"""The replacements of a batch of forecasts: what was replaced, and the windows whose values no reading can have."""
+"""The replacements in a batch of forecasts, and the windows with values that no reading can have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers
 
-#: Forecasts that were replaced because of learning state: the index of the window, and the value, kW.
+#: Forecasts replaced because of the learning state: the index of the window, and the value, kW.
 ReplacedValues = Sequence[tuple[int, float]]
 
 
@@ -27,7 +27,7 @@ def replacements_of(
 ) -> ForecastReplacements:
     """Return the replacements of a batch with ``unusable`` predictions, by index of the model.
 
-    ``combines``: whether the published forecasts combine several models; else they are those of the first one.
+    ``combines``: whether the published forecasts combine several models; else they come from the first model.
     """
     found: list[Replacement] = []
     if 0 in unusable and not combines:

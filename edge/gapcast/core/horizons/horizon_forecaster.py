@@ -1,7 +1,7 @@
-"""The forecaster of one horizon: its models and ensemble, what they learn, and the newest forecasts.
+"""The forecaster of one horizon: its models and ensemble, their learning, and the newest forecasts.
 
-A gateway has one for all devices, and one more for each further horizon that single devices are configured with. They
-share the engine's buffers: each stores the state of its own devices, in the rows that these have there.
+A gateway has one forecaster for all devices, and another for each further horizon that single devices are configured
+with. They share the engine's buffers: each stores the state of its own devices in the devices' buffer rows.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from gapcast.core.windows.window import WindowSpec
 
 
 class HorizonModels(NamedTuple):
-    """The models of one horizon: the primary one, and the ensemble that it is the first model of, if there is one."""
+    """The models of one horizon: the primary model, and the ensemble (None: none), whose first model it is."""
 
     model: Predictor
     ensemble: Ensemble | None = None
 
     @property
     def horizon_min(self) -> int:
-        """Minutes ahead of the forecasts."""
+        """The horizon of the forecasts, minutes."""
         return self.model.lead_times_min[-1]
 
 
 class DeviceHorizons(NamedTuple):
-    """The horizons of devices that have one of their own, minutes, and the models of each of them."""
+    """The horizons of devices with a horizon of their own, minutes, and the models of each horizon."""
 
     of_devices: Mapping[str, int]
     models: Sequence[HorizonModels]
@@ -63,16 +63,16 @@ class HorizonForecaster:
     def __init__(
         self, models: HorizonModels, zone: tzinfo, limits: Limits, outlook: OutlookConfig | None, *, includes_path: bool
     ) -> None:
-        """Forecast with ``models`` and the time of day in ``zone``, within the range that follows from ``limits``.
+        """Forecast with ``models`` and the time of day in ``zone``, within the range derived from ``limits``.
 
-        ``outlook`` makes the outlooks (None: there are none). ``includes_path``: whether forecasts have a path.
+        ``outlook`` makes the outlooks (None: no outlooks). ``includes_path``: whether forecasts have a path.
         """
         self.model, self.ensemble = model, ensemble = models
         self.horizon_min = models.horizon_min
         self._zone = zone
         self._range = ForecastRange.from_limits(limits)
         self.model_set = model_set = ModelSet((model,) if ensemble is None else ensemble.models, zone, self._range)
-        #: The identity that forecasts are published under.
+        #: The model identity of the published forecasts.
         self.published_model: ModelIdentity = (
             model if ensemble is None else published_model_of(ensemble, model_set.context)
         )
@@ -81,7 +81,7 @@ class HorizonForecaster:
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
         self._has_submeters = ensemble is not None and ensemble.submetered is not None
         self._published_powers = PublishedPowers(leads_min, self._range, 2 * len(members))
-        #: The outlook; None without one.
+        #: The outlook forecaster; None without outlooks.
         self.outlooks: OutlookForecaster | None = None
         if outlook is not None:
             published_min = model.lead_times_min if self.has_path else model.lead_times_min[-1:]
@@ -93,22 +93,22 @@ class HorizonForecaster:
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
-        #: The trees of the nightly refit, by device.
+        #: The forests of the nightly refit, by device.
         self.forests = HouseForests(model_set.context, self.horizon_min, zone)
         #: The newest forecasts, by row of the buffers.
         self.newest = NewestForecastColumns(len(model.lead_times_min) if self.has_path else 1, members, self._range)
 
     @property
     def context(self) -> int:
-        """Minutes that windows must have."""
+        """Minutes that a window must have."""
         return self.model_set.context if self.outlooks is None else max(self.model_set.context, self.outlooks.context)
 
     def use_submeters(self, submeters: Submeters) -> None:
-        """Fit forests to the ``submeters`` of the devices too; to be called before there are any."""
+        """Fit forests to the ``submeters`` of the devices, too; call it before there are any forests."""
         self.forests = HouseForests(self.model_set.context, self.horizon_min, self._zone, submeters)
 
     def count_minutes(self, n_minutes: int) -> None:
-        """Set the window length that is published with forecasts to ``n_minutes``, the same for all horizons."""
+        """Set the published window length of forecasts to ``n_minutes``, which is the same for all horizons."""
         model = self.published_model
         self.published_model = PublishedModel(
             model.name, model.version, WindowSpec(n_minutes, model.spec.padding), model.lead_times_min,
@@ -134,7 +134,7 @@ class HorizonForecaster:
         issued_at_ms: int,
         plans: Plans,
     ) -> Forecasts:
-        """Forecast ``measured`` ``[N, context, C]``, the windows of ``accepted``; store the newest of each device.
+        """Forecast ``measured`` ``[N, context, C]``, the windows of ``accepted``, and store the newest forecasts.
 
         ``predicted`` is the result of :meth:`predict`. Announced loads of ``plans`` are added.
         """
@@ -172,9 +172,9 @@ class HorizonForecaster:
         return forecasts
 
     def take_trunk_outputs(self, accepted: AcceptedBatch) -> TrunkOutputs | None:
-        """Return what the primary model's trunk computed of ``accepted``, whose windows were the last to be forecast.
+        """Return the output of the primary model's trunk for ``accepted``, whose windows were the last to be forecast.
 
-        None if there is none: then the outlook's model computes it. It is returned once.
+        None if there is no output: then the outlook model computes it. The output is returned once.
         """
         last, self._last_trunk_outputs = self._last_trunk_outputs, None
         if last is None or last[0] != accepted.rows or last[1] != accepted.minutes:
@@ -183,7 +183,7 @@ class HorizonForecaster:
 
     @staticmethod
     def _powers(measured: F32, n_required: int) -> F32:
-        """Return mains and submeters in ``measured`` ``[N, context, C]``, without the models' other features."""
+        """Return mains and submeter powers in ``measured`` ``[N, context, C]``, without other model features."""
         return measured if n_required == 1 else np.delete(measured, np.s_[1:n_required], axis=2)
 
     def learn(self, plans: Plans, device_of: Callable[[int], str]) -> tuple[Outcomes | None, list[ErrorChange]]:
@@ -200,11 +200,11 @@ class HorizonForecaster:
         return outcomes, self.drift.add(outcomes)
 
     def latest_of(self, row: int, device: str) -> Forecast | None:
-        """Return the newest forecast of ``device``, which has ``row``; None if there is none."""
+        """Return the newest forecast of ``device`` in ``row``; None without a forecast."""
         return self.newest.read(row, device, self.published_model)
 
     def outlook_of(self, row: int, device: str) -> Outlook | None:
-        """Return the newest outlook of ``device``, which has ``row``; None if there is none."""
+        """Return the newest outlook of ``device`` in ``row``; None without an outlook."""
         return None if self.outlooks is None else self.outlooks.newest(row, device)
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
@@ -214,21 +214,21 @@ class HorizonForecaster:
             self.outlooks.stamp(rows, issued_at_ms)
 
     def forget_learning(self, row: int) -> None:
-        """Reset the learning state of the device of ``row``."""
+        """Reset the learning state of the device in ``row``."""
         if self.ensemble is not None:
             self.ensemble.forget(row)
         if self.outlooks is not None:
             self.outlooks.forget(row)
 
     def discard_pending(self, row: int) -> None:
-        """Discard what waits for an outcome of the device of ``row``: nothing is learned from it."""
+        """Discard the pending forecasts of the device in ``row``: nothing is learned from their outcomes."""
         if self.ensemble is not None:
             self.ensemble.discard_pending(row)
         if self.outlooks is not None:
             self.outlooks.discard_pending(row)
 
     def forget(self, row: int) -> None:
-        """Remove all state of the device of ``row``, but for its forest."""
+        """Remove all state of the device in ``row`` except its forest."""
         self.newest.forget(row)
         self.scores.forget(row)
         self.drift.forget(row)

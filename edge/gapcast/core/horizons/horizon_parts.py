@@ -1,4 +1,4 @@
-"""A batch of devices with different horizons: its parts by horizon, and what is made of them in the batch's order."""
+"""A batch of devices with different horizons: its parts by horizon, and their results joined in the batch's order."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.outlook.outlook import ModelMeans, Outlooks
 
-#: Indices of windows, rising, and what was made of them.
+#: Indices of windows, rising, and the result for these windows.
 Part = TypeVar("Part")
 Placed = Sequence[tuple[list[int], Part]]
 
 
 def mixed_forecasts(parts: Placed[Forecasts]) -> Forecasts:
-    """Return the forecasts of all ``parts`` of a batch in its order.
+    """Return the forecasts of all ``parts`` of a batch in the order of the batch.
 
-    With several horizons the ensemble weights and paths, which have other members and lead times, are those of
+    With several horizons the ensemble weights and paths, whose members and lead times differ, are only in
     :attr:`Forecasts.parts`.
     """
     if len(parts) == 1:
@@ -54,7 +54,7 @@ def mixed_forecasts(parts: Placed[Forecasts]) -> Forecasts:
 
 
 def join_batches(batches: Sequence[Forecasts]) -> Forecasts:
-    """Return the forecasts of all ``batches``, at least one, of one time of issue, in their order."""
+    """Return the forecasts of all ``batches``, at least one, in order; all have the same time of issue."""
     by_horizon: dict[int, list[tuple[list[int], Forecasts]]] = {}
     n_before = 0
     for batch in batches:
@@ -71,8 +71,8 @@ def join_batches(batches: Sequence[Forecasts]) -> Forecasts:
 
 
 def join_outlooks(parts: Placed[Outlooks]) -> Outlooks | None:
-    """Return the outlooks of all ``parts`` in the order of their places in the batch; None without any."""
-    if len(parts) < 2:  # noqa: PLR2004 - one part has all
+    """Return the outlooks of all ``parts`` in the order of their places in the batch; None without outlooks."""
+    if len(parts) < 2:  # noqa: PLR2004 - a single part has all outlooks
         return parts[0][1] if parts else None
     order = np.argsort([place for places, _ in parts for place in places])
     made = [outlooks for _, outlooks in parts]
@@ -93,7 +93,7 @@ def join_outlooks(parts: Placed[Outlooks]) -> Outlooks | None:
 
 
 def members_of_all(ensembles: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """Return the members of any of ``ensembles``, each once, persistence last if it is one.
+    """Return the members of all ``ensembles``, each once; persistence, if it is a member, comes last.
 
     >>> members_of_all([("lstm", "learned", "persistence"), ("outlook", "learned", "persistence")])
     ('lstm', 'learned', 'outlook', 'persistence')
@@ -103,9 +103,9 @@ def members_of_all(ensembles: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 
 def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) -> Outcomes:
-    """Return ``outcomes`` of the ensemble members ``own`` as those of the members ``wanted``, NaN for missing ones.
+    """Return ``outcomes`` of the ensemble members ``own`` with the members ``wanted`` instead, NaN for missing ones.
 
-    They are ``outcomes`` themselves, or a copy if the members differ.
+    The result is ``outcomes`` itself, or a copy if the members differ.
     """
     if tuple(own) == tuple(wanted):
         return outcomes
@@ -126,7 +126,7 @@ def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) ->
 def score_columns(
     main: Scores, others: Mapping[int, Scores], rows: Sequence[int], members: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the columns of the scores of ``members`` for ``rows``: those of ``others`` by row, else of ``main``."""
+    """Return the columns of the scores of ``members`` for ``rows``, from ``others`` by row, else from ``main``."""
     columns = Scores(members, 0).columns(rows)
     columns.update(main.columns(rows))
     for at, row in enumerate(rows):

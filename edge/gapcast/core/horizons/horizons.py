@@ -1,4 +1,4 @@
-"""The forecasters of all horizons: the main one, and those of devices with a horizon of their own."""
+"""The forecasters of all horizons: the main forecaster, and those of devices with a horizon of their own."""
 
 from __future__ import annotations
 
@@ -33,47 +33,47 @@ from gapcast.core.windows.window import WindowSpec
 
 
 class Horizons:
-    """Which forecaster each device has. Batches are split by horizon only if there are several."""
+    """The forecaster of each device. Batches are split by horizon only if there are several horizons."""
 
     def __init__(
         self, models: HorizonModels, own: DeviceHorizons, forecaster: Callable[[HorizonModels], HorizonForecaster]
     ) -> None:
         """Forecast devices at the horizons and by the models of ``own``, all others by ``models``.
 
-        ``forecaster`` returns the forecaster with given models. Horizons that are the main one, and models of horizons
-        that no device has, are left out.
+        ``forecaster`` returns the forecaster for given models. Entries of ``own`` with the main horizon, and models of
+        horizons that no device has, are ignored.
         """
-        #: The forecaster of all devices but those with a horizon of their own.
+        #: The forecaster of all devices without a horizon of their own.
         self.main = main = forecaster(models)
-        #: Horizons of devices that have one of their own, minutes.
+        #: Horizons of the devices with a horizon of their own, minutes.
         self.own_min = {
             device: horizon_min for device, horizon_min in own.of_devices.items() if horizon_min != main.horizon_min
         }
-        #: The forecasters of these, by horizon.
+        #: The forecasters of these devices, by horizon.
         self.others = {
             one.horizon_min: forecaster(one) for one in own.models if one.horizon_min in self.own_min.values()
         }
         #: All forecasters, the main one first.
         self.all = (main, *self.others.values())
-        #: The ensemble members of any horizon, those of the main one first, but persistence last.
+        #: The ensemble members of all horizons, first the members of the main one, but persistence last.
         self.members = members_of_all(one.scores.members for one in self.all)
-        #: Minutes in which measured readings are counted, for all horizons alike.
+        #: Number of minutes in which measured readings are counted, the same for all horizons.
         self.n_counted = max(one.published_model.spec.context for one in self.all)
         if self.others:
             for one in self.all:
                 one.count_minutes(self.n_counted)
 
     def forecaster_of(self, device: str) -> HorizonForecaster:
-        """Return the forecaster of ``device``, which may be unknown yet."""
+        """Return the forecaster of ``device``; the device may be unknown yet."""
         return self.others[self.own_min[device]] if device in self.own_min else self.main
 
     @property
     def outlook_forecasters(self) -> list[OutlookForecaster]:
-        """The outlook forecasters of all horizons, the main one's first; empty without outlooks."""
+        """The outlook forecasters of all horizons, the main forecaster's first; empty without outlooks."""
         return [one.outlooks for one in self.all if one.outlooks is not None]
 
     def create_buffers(self, max_devices: int, submeters: Submeters | None) -> Buffers:
-        """Return buffers for at most ``max_devices`` devices, without any yet, with windows for all models.
+        """Return empty buffers for at most ``max_devices`` devices, with windows for all models.
 
         The forecasters use the ``submeters`` of the devices from now on.
         """
@@ -91,7 +91,7 @@ class Horizons:
         return buffers
 
     def _rows_with_history(self, max_devices: int) -> int:
-        """Return for how many devices a model takes a week of quarter-hours as its second input."""
+        """Return the number of devices for which a model takes a week of quarter-hours as its second input."""
         n_rows, main = 0, self.main
         if any(one.model_set.takes_history for one in self.all):
             n_rows = max_devices if main.ensemble is None else main.ensemble.options.max_devices
@@ -100,7 +100,7 @@ class Horizons:
         return n_rows
 
     def create_plans(self) -> Plans:
-        """Return the plans of devices, without any yet, with the lead times of each horizon."""
+        """Return empty plans of the devices, with the lead times of each horizon."""
         own = {device: self.forecaster_of(device).published_model.lead_times_min for device in self.own_min}
         has_outcomes, outlooks = self.main.ensemble is not None, self.main.outlooks
         return Plans(
@@ -129,7 +129,7 @@ class Horizons:
             history.record_forecasts(accepted.rows, forecasts)
             return forecasts
         parts = [(one, places, accepted.select(places), measured[places]) for one, places in self._parts(accepted)]
-        # All models run before anything is stored: if one cannot, the whole batch has no forecast.
+        # All models run before anything is stored: if one fails, the whole batch has no forecast.
         predictions = [one.predict(part, of_part, buffers) for one, _, part, of_part in parts]
         made = []
         for (one, places, part, of_part), predicted in zip(parts, predictions, strict=True):
@@ -139,14 +139,14 @@ class Horizons:
         return mixed_forecasts(made)
 
     def _parts(self, accepted: AcceptedBatch) -> list[tuple[HorizonForecaster, list[int]]]:
-        """Return the forecasters of the windows of ``accepted``, and the indices of each one's windows."""
+        """Return the forecasters of the windows of ``accepted``, each with the indices of its windows."""
         places: dict[int, list[int]] = {}
         for i, device in enumerate(accepted.devices):
             places.setdefault(self.own_min.get(device, self.main.horizon_min), []).append(i)
         return [(self.others.get(horizon_min, self.main), found) for horizon_min, found in places.items()]
 
     def have_outlooks(self, rows: Sequence[int]) -> bool:
-        """Return whether one of the devices of ``rows``, at least one, has an outlook."""
+        """Return whether any device of ``rows``, at least one row, has an outlook."""
         outlooks = self.main.outlooks
         return outlooks is not None and outlooks.has_any(rows)
 
@@ -159,7 +159,7 @@ class Horizons:
     ) -> Outlooks | None:
         """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookForecaster`.
 
-        One of the devices has an outlook. Announced loads are added.
+        At least one of the devices has an outlook. Announced loads are added.
         """
         of_main = self.outlook_forecasters[0]
         planned_kw: dict[int, F64] = {}
@@ -204,31 +204,31 @@ class Horizons:
                 self.forecaster_of(buffers.device(row)).stamp([row], [at_ms])
 
     def forget_learning(self, row: int) -> None:
-        """Reset the learning state of the device of ``row``; its readings stay."""
+        """Reset the learning state of the device in ``row``; its readings stay."""
         for one in self.all:
             one.forget_learning(row)
 
     def forget(self, row: int) -> None:
-        """Remove the state of the device of ``row`` at all horizons, but for its forests."""
+        """Remove the state of the device in ``row`` at all horizons, except its forests."""
         for one in self.all:
             one.forget(row)
 
     def forget_device(self, row: int | None, device: str) -> None:
-        """Remove all state of ``device``, which has ``row`` (None: no readings), and its forests."""
+        """Remove all state of ``device`` in ``row`` (None: no readings), and its forests."""
         for one in self.all:
             one.forests.forget(device)
         if row is not None:
             self.forget(row)
 
     def score_columns(self, buffers: Buffers, rows: Sequence[int]) -> dict[str, Any]:
-        """Return the columns of the scores of :attr:`members` for ``rows``, each device's at its own horizon."""
+        """Return the columns of the scores of :attr:`members` for ``rows``, each device at its own horizon."""
         others = {
             buffers.row(device): self.forecaster_of(device).scores for device in self.own_min if device in buffers
         }
         return score_columns(self.main.scores, others, rows, self.members)
 
     def overall_scores(self, buffers: Buffers) -> dict[Period, Summary]:
-        """Return the live scores over all devices, each at its own horizon."""
+        """Return the live scores over all devices; each device is scored at its own horizon."""
         if not self.others:
             return self.main.scores.overall()
         scores = Scores(self.members, buffers.n_rows)

@@ -1,4 +1,4 @@
-"""A model at one of its lead times, so that the main forecast can be of any horizon that a model has."""
+"""A view of a model at one of its lead times, so that any lead time of a model can be the main horizon."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gapcast.core.windows.window import WindowSpec
 class LeadTimeView:
     """Implements :class:`gapcast.core.models.predictor.Predictor`: ``model`` with its lead times up to ``horizon_min``.
 
-    If the first is one minute, it forecasts every minute up to the horizon, by interpolation between the model's lead
-    times, so that the path of a forecast has no holes. Its name, version and inputs are those of the model; it
-    forecasts single minutes only. Raises :class:`ModelError` that lists the possible horizons if the model does not
-    have this lead time.
+    If the first lead time is one minute, the view forecasts every minute up to the horizon, by interpolation between
+    the model's lead times, so that the path of a forecast has no gaps. Name, version and inputs are the model's; the
+    view forecasts single minutes only. Raises :class:`ModelError` with the possible horizons if the model does not have
+    this lead time.
     """
 
     model: Predictor
@@ -67,11 +67,11 @@ class LeadTimeView:
 
     @property
     def history_steps(self) -> int:
-        """Steps of the history that the model takes; 0 if it takes none."""
+        """Number of steps of the history that the model takes; 0 without a history."""
         return history_steps_of(self.model)
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
-        """Forecast ``windows`` ``[N, context, features]``, with ``history`` ``[N, steps]`` if the model takes one."""
+        """Forecast ``windows`` ``[N, context, features]``, with ``history`` ``[N, steps]`` if the model takes it."""
         whole = run_model(self.model, windows, history)
         quantiles = None if whole.quantiles is None else self._minutes_of(whole.quantiles)
         return Prediction(self._minutes_of(whole.mean[:, :, np.newaxis])[:, :, 0], quantiles)
@@ -80,12 +80,12 @@ class LeadTimeView:
         """Return ``kw`` ``[N, K, C]`` at the lead times of this view."""
         if len(self.lead_times_min) == self._n_leads:
             return kw[:, : self._n_leads]
-        with np.errstate(all="ignore"):  # values that are not finite are replaced later
+        with np.errstate(all="ignore"):  # non-finite values are replaced later
             minutes = interpolate(self.model.lead_times_min, kw.astype(np.float64), self.lead_times_min)
             return minutes.astype(np.float32)
 
 
 def at_horizon(model: Predictor, horizon_min: int) -> Predictor:
-    """Return ``model`` itself if its lead times are those of its view :class:`LeadTimeView`, else the view."""
+    """Return ``model`` itself if its view :class:`LeadTimeView` has the same lead times, else the view."""
     view = LeadTimeView(model, horizon_min)
     return model if view.lead_times_min == model.lead_times_min else view

@@ -1,4 +1,4 @@
-"""The models that forecast each window: their inputs are computed once for all of them."""
+"""The models that forecast each window; their inputs are computed once for all models."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gapcast.core.windows.features import DERIVED, assemble, measured_in
 
 
 class UnusablePredictions(NamedTuple):
-    """Unusable predictions of a model: ``which`` of N windows, and its means ``[N]`` at the horizon, kW."""
+    """Unusable predictions of a model: ``which`` of N windows, and the model's means ``[N]`` at the horizon, kW."""
 
     which: Flags
     mean_kw: F32
 
 
 class ModelPredictions(NamedTuple):
-    """The predictions of each model, all usable, and by index of the model the ``unusable`` ones that were replaced.
+    """The usable predictions of each model, and the replaced ``unusable`` predictions by index of the model.
 
-    ``trunk`` is that of the first model if it was asked for.
+    ``trunk`` is the trunk output of the first model if it was requested.
     """
 
     predictions: list[Prediction]
@@ -42,9 +42,9 @@ class ModelSet:
         self._zone = zone
         self._forecast_range = forecast_range
         self.channels = measured_in(models[0].features)
-        #: The longest context among them.
+        #: The longest context of the models.
         self.context = max(model.spec.context for model in models)
-        #: Whether one of them takes a history.
+        #: Whether any model takes a history.
         self.takes_history = any(map(history_steps_of, models))
         used = {name for model in models for name in model.features}
         self._features = (*self.channels, *(name for name in DERIVED if name in used))
@@ -61,10 +61,10 @@ class ModelSet:
     ) -> ModelPredictions:
         """Return each model's prediction for windows ``[N, context, channels]``, kW and so on, that end at ``minutes``.
 
-        Models with a history get that of ``rows`` ``[N]`` in ``week``; without one, all of it is unknown.
-        If a model returns a value for a window that is not finite or out of range, its whole prediction for that
-        window is replaced by persistence. ``with_trunk``: the first model is a :class:`TrunkModel` without history, and
-        returns its trunk too.
+        Models with a history get the history of ``rows`` ``[N]`` in ``week``; without ``week``, all of it is unknown.
+        If a model returns a value for a window that is not finite or out of range, its whole prediction for that window
+        is replaced by persistence. ``with_trunk``: also return the trunk output of the first model, which is a
+        :class:`TrunkModel` without history.
         """
         inputs = assemble(measured, minutes, self._features, self._zone)
         trunk, models, predictions = None, self._models, []
@@ -89,7 +89,7 @@ class ModelSet:
         return ModelPredictions(predictions, unusable, trunk)
 
     def _columns(self, model: Predictor) -> slice | list[int]:
-        """Return the model's columns, as a slice if they are adjacent, which avoids a copy."""
+        """Return the columns of the model's features, as a slice if they are adjacent, which avoids a copy."""
         places = [self._features.index(name) for name in model.features]
         adjacent = [*range(places[0], places[0] + len(places))]
         return slice(adjacent[0], adjacent[-1] + 1) if places == adjacent else places

@@ -1,4 +1,4 @@
-"""A copy of the newest forecasts of all devices, to read while the stream goes on."""
+"""A copy of the newest forecasts of all devices, to read while the stream continues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.models.predictor import ModelIdentity
 
 @dataclass(frozen=True, slots=True)
 class NewestForecasts:
-    """The devices by row ("": forgotten), and for each horizon the newest forecasts and their model."""
+    """The devices by row ("": forgotten), and for each horizon the newest forecasts and the model."""
 
     devices: list[str]
     by_horizon: tuple[tuple[NewestForecastColumns, ModelIdentity], ...]
@@ -24,11 +24,11 @@ class NewestForecasts:
         return cls(devices, tuple((one.newest.copy(), one.published_model) for one in forecasters))
 
     def rows(self) -> list[int]:
-        """Return the rows of devices that have a forecast."""
+        """Return the rows of the devices that have a forecast."""
         found = [columns.rows(self.devices) for columns, _ in self.by_horizon]
         return found[0] if len(found) == 1 else sorted({row for rows in found for row in rows})
 
     def read(self, row: int) -> Forecast | None:
-        """Return the forecast of ``row``; None if there is none, or if its stored values are impossible."""
+        """Return the forecast in ``row``; None if there is none, or if its stored values are impossible."""
         found = (columns.read(row, self.devices[row], model) for columns, model in self.by_horizon)
         return next((forecast for forecast in found if forecast is not None), None)
