@@ -12,7 +12,7 @@ from gapcast.core.learning.scores.summary import Period, Summary
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """A device's newest reading (kW), newest forecast (None: none yet) and live scores by period."""
+    """The newest reading (kW), newest forecast (None: none yet) and live scores by period of a device."""
 
     device: str
     minute: int
@@ -22,7 +22,7 @@ class DeviceStatus:
 
 
 def status_of(engine: Engine, device: str) -> DeviceStatus | None:
-    """Return the status of ``device``, or None if it is unknown."""
+    """Return the status of ``device``; None if it is unknown."""
     if device not in engine.buffers:
         return None
     minute, gap_kw = engine.buffers.newest(device)

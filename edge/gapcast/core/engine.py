@@ -1,4 +1,4 @@
-"""The engine: readings in, forecasts out, for any number of devices at once."""
+"""The engine: turns readings into forecasts, for any number of devices at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from gapcast.core.streams.minute_runs import MinuteRun, accept_runs, accepts_run
 
 
 class Engine:
-    """Buffers of many devices and the models that forecast them. Pure: no clock, no I/O, one caller."""
+    """Buffers of many devices and the models that forecast them. Pure: no clock, no I/O; for one caller."""
 
     def __init__(  # noqa: PLR0913 - each has a default
         self,
@@ -52,22 +52,22 @@ class Engine:
         demand: SiteDemandOptions | None = None,
         horizons: DeviceHorizons | None = None,
     ) -> None:
-        """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.
+        """Forecast at most ``max_devices`` devices with ``model``; the time of day is in ``zone``.
 
         ``includes_path``: whether forecasts hold the mean of each lead time, if the model has several. ``ensemble``,
         whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
-        ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
-        determine the range of forecasts (None: those of the ``ensemble``, or the widest). ``outlook`` holds the model
-        of the outlooks and their options (None: there are none). ``demand`` has the limits of billing windows (None:
-        there are none), which need outlooks. ``horizons`` are those that single devices have of their own, with their
-        models (None: all devices have that of ``model``).
+        ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are the limits of readings, and
+        determine the range of forecasts (None: the limits of the ``ensemble``, or the widest). ``outlook`` holds the
+        model and the options of the outlooks (None: no outlooks). ``demand`` has the limits of billing windows, and
+        needs outlooks (None: no demands). ``horizons`` has the horizons of single devices with their models (None: all
+        devices have the horizon of ``model``).
 
         Raises :class:`ValueError` if the options of the ``ensemble`` have other limits.
         """
         if ensemble is not None and limits not in (None, ensemble.limits):
             raise ValueError(f"limits: {limits}, but the ensemble has {ensemble.limits}: set them in its options only")
         self.zone = zone
-        #: Limits of readings, and the range of forecasts.
+        #: Limits of readings, from which the range of forecasts is derived.
         self.limits = limits = ensemble.limits if ensemble is not None else limits or WIDEST
         self.includes_path = includes_path
         forecaster = partial(HorizonForecaster, zone=zone, limits=limits, outlook=outlook, includes_path=includes_path)
@@ -81,7 +81,7 @@ class Engine:
         self.plans = self.horizons.create_plans()
 
     def forecaster_of(self, device: str) -> HorizonForecaster:
-        """Return the forecaster of ``device``, which may be unknown yet."""
+        """Return the forecaster of ``device``; the device may be unknown yet."""
         return self.horizons.forecaster_of(device)
 
     @property
@@ -91,17 +91,17 @@ class Engine:
 
     @property
     def ensemble(self) -> Ensemble | None:
-        """The ensemble of the main forecaster, None without one."""
+        """The ensemble of the main forecaster; None without an ensemble."""
         return self.horizons.main.ensemble
 
     @property
     def published_model(self) -> ModelIdentity:
-        """The model identity that forecasts of the main horizon are published under."""
+        """The model identity of the published forecasts of the main horizon."""
         return self.horizons.main.published_model
 
     @property
     def outlooks(self) -> OutlookForecaster | None:
-        """The outlook of the main forecaster; None without one, and then no device has one."""
+        """The outlook forecaster of the main horizon; None if no device has outlooks."""
         return self.horizons.main.outlooks
 
     # --- the stream -------------------------------------------------------------------------------
@@ -109,13 +109,13 @@ class Engine:
     def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
         """Accept ``readings`` in order; several readings of one device in a batch are handled as if one by one.
 
-        A reading that raises an unexpected exception does not prevent the others from being accepted. Later readings
-        of its device in the batch fail too, because the state of the device may be damaged.
+        A reading that raises an unexpected exception does not prevent the others from being accepted. Later readings of
+        the same device in the batch fail, too, because the state of the device may be damaged.
         """
         return accept_readings(readings, self.buffers, self.history, self.plans)
 
     def accept_runs(self, runs: Sequence[MinuteRun]) -> AcceptedBatch:
-        """Accept many minutes of each device at once, as :meth:`accept` does their readings, one after the other."""
+        """Accept many minutes of each device at once, as if :meth:`accept` got the readings one after the other."""
         if accepts_runs(self.buffers) and not self.history.max_devices and not self.plans.trackers:
             return accept_runs(runs, self.buffers)
         return self.accept([reading for run in runs for reading in run.readings()])
@@ -132,11 +132,11 @@ class Engine:
         return self.horizons.forecast(accepted, measured, self.buffers, issued_at_ms, self.plans, self.history)
 
     def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
-        """Return the outlooks of the tracked devices of ``accepted``, and store the newest of each.
+        """Return the outlooks of the tracked devices of ``accepted``, and store the newest outlook of each.
 
         Call it after :meth:`forecast`, which returned ``forecasts``, and before :meth:`learn`. The outlooks agree with
-        the forecasts and do not change them. None without an outlook model, or if none of the devices has an outlook.
-        Raises :class:`ModelError` if the model cannot be run.
+        the forecasts and do not change them. None without an outlook model, or if no device of the batch has an
+        outlook. Raises :class:`ModelError` if the model cannot be run.
         """
         if not accepted.devices or not self.horizons.have_outlooks(accepted.rows):
             return None
@@ -144,7 +144,7 @@ class Engine:
         return self.horizons.outlook(accepted, measured, forecasts, self.buffers.week)
 
     def demand(self, accepted: AcceptedBatch, outlooks: Outlooks | None) -> Demands | None:
-        """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.
+        """Return the demands of the devices of ``accepted`` with a limit, and store the newest; None without any.
 
         Call it after :meth:`outlook`, which returned ``outlooks``, and before :meth:`learn`.
         """
@@ -157,7 +157,7 @@ class Engine:
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning.
 
-        The models are those of the first device.
+        The models are the models of the first device.
         """
         forecaster = self.forecaster_of(accepted.devices[0])
         return forecaster.predict(accepted, self._measured_in(accepted), self.buffers).predictions
@@ -165,8 +165,8 @@ class Engine:
     def learn(self, *, copied: bool = True) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
-        Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
-        outcomes are of the ensemble members of all horizons, NaN for those that a device's horizon does not have.
+        Return the outcomes of earlier forecasts (None without any), and lasting changes of devices' errors. The
+        outcomes are of the ensemble members of all horizons, NaN for members that a device's horizon does not have.
         Unless they are ``copied``, the next :meth:`forecast` overwrites them.
         """
         self.horizons.learn_outlooks()
@@ -177,9 +177,9 @@ class Engine:
     # --- single devices ---------------------------------------------------------------------------
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
-        """Replace the announced loads of ``device``, which may be unknown yet.
+        """Replace the announced loads of ``device``; the device may be unknown yet.
 
-        Raises :class:`~gapcast.core.errors.PayloadError` if there are too many loads in all plans.
+        Raises :class:`~gapcast.core.errors.PayloadError` if all plans together have too many loads.
         """
         if device not in self.buffers:
             self.plans.replace_plan(device, plan, None, None)
@@ -189,23 +189,23 @@ class Engine:
             self.forecaster_of(device).discard_pending(row)
 
     def plan_of(self, device: str) -> LoadPlan:
-        """Return the announced loads of ``device`` that have not ended; none if there is no plan."""
+        """Return the announced loads of ``device`` that have not ended; an empty plan if there are none."""
         minute = self.buffers.stream(device).last_minute if device in self.buffers else None
         return self.plans.plan_of(device, minute)
 
     def outlook_of(self, device: str) -> Outlook | None:
-        """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
+        """Return the newest outlook of ``device``; None if the device is unknown or has no outlook."""
         if device not in self.buffers:
             return None
         return self.forecaster_of(device).outlook_of(self.buffers.row(device), device)
 
     def outlook_scores_of(self, device: str) -> dict[Period, OutlookScores]:
-        """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
+        """Return the live scores of the outlooks of ``device`` by period; empty without outlooks."""
         outlooks = self.forecaster_of(device).outlooks
         return {} if outlooks is None else outlooks.scores_of(self.buffers.row(device))
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
-        """Return the live scores of ``device``."""
+        """Return the live scores of ``device`` by period."""
         return self.forecaster_of(device).scores.for_row(self.buffers.row(device))
 
     def explain_incomplete(self, reading: Reading) -> str:
@@ -216,7 +216,7 @@ class Engine:
         return f"the reading has no {names}, which model {self.model.name} needs: {fix}"
 
     def latest(self) -> list[Forecast]:
-        """Return the newest forecast of every device that has one."""
+        """Return the newest forecast of every device that has a forecast."""
         found = (self.latest_of(device) for device in self.buffers.names() if device)
         return [forecast for forecast in found if forecast is not None]
 
@@ -225,7 +225,7 @@ class Engine:
         return NewestForecasts.copied(self.buffers.names(), self.horizons.all)
 
     def latest_of(self, device: str) -> Forecast | None:
-        """Return the device's newest forecast, or None if the device is unknown or has none yet."""
+        """Return the newest forecast of ``device``; None if the device is unknown or has no forecast yet."""
         if device not in self.buffers:
             return None
         return self.forecaster_of(device).latest_of(self.buffers.row(device), device)
@@ -236,11 +236,11 @@ class Engine:
         self.demands.stamp(rows, issued_at_ms)
 
     def is_changed(self, device: str) -> bool:
-        """Return whether a plan or a limit was set for ``device``, which may be unknown otherwise."""
+        """Return whether a plan or a limit was set for ``device``, even if it is unknown otherwise."""
         return self.demands.has_set_limit(device) or device in self.plans.trackers
 
     def forget(self, device: str) -> int | None:
-        """Remove all state of ``device``; return the row it had, or None if it is unknown."""
+        """Remove all state of ``device``; return the row it had, None if it is unknown."""
         row = self.buffers.forget(device)
         self.plans.forget(device)
         self.horizons.forget_device(row, device)

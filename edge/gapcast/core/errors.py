@@ -10,14 +10,14 @@
     ├── SourceError         an unusable file of readings (path, problem, line)
     ├── BrokerError         a broker that cannot be reached or refuses the connection
     ├── ModelError          a model file or card that is missing, altered or incompatible
-    │   ├── UnknownModelError   a setting that names a model that is not there
-    │   └── ModelChoiceError    a setting that the models cannot meet
+    │   ├── UnknownModelError   a setting that names a model that does not exist
+    │   └── ModelChoiceError    a setting that the models do not support
     ├── StateError          persisted state that cannot be used (what, problem)
     ├── StateInUseError     persisted state that another gapcast process uses
     ├── ShardError          a shard that another worker holds, or whose state this worker cannot use
     ├── StatusError         a running service whose status cannot be queried
     └── SettingsError       an invalid configuration (key, problem)
-        └── AddressError    an address to listen on that this machine does not have, or not yet
+        └── AddressError    a listen address that this machine does not have, or not yet
 
 They are independent of HTTP and MQTT: the adapters translate them.
 """
@@ -32,8 +32,8 @@ class GapcastError(Exception):
 class PayloadError(GapcastError):
     """A message that is not a usable reading.
 
-    ``reason`` is one of a fixed set of identifiers (a metric label, a key for scripts);
-    ``detail`` is a sentence for people that names the value and the fix.
+    ``reason`` is one of a fixed set of identifiers (a metric label, a key for scripts); ``detail`` is a sentence for
+    people that names the value and the fix.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -68,7 +68,7 @@ class SourceError(GapcastError):
 
 
 class BrokerError(GapcastError):
-    """A broker that cannot be reached or refuses the connection; the message names it and the fix."""
+    """A broker that cannot be reached or refuses the connection; the message names the broker and the fix."""
 
 
 class ModelError(GapcastError):
@@ -76,15 +76,15 @@ class ModelError(GapcastError):
 
 
 class UnknownModelError(ModelError):
-    """A setting that names a model that is not there; the message has the names of those that are."""
+    """A setting that names a model that does not exist; the message lists the existing models."""
 
 
 class ModelChoiceError(ModelError):
-    """A setting that the models cannot meet; the message names the key and says what they can."""
+    """A setting that the models do not support; the message names the key and what they support."""
 
 
 class StateError(GapcastError):
-    """Persisted state that cannot be used; the message says what is wrong with it."""
+    """Persisted state that cannot be used; the message names the problem."""
 
 
 class StateInUseError(GapcastError):
@@ -96,7 +96,7 @@ class ShardError(GapcastError):
 
 
 class StatusError(GapcastError):
-    """A running service whose status cannot be queried; the message names it and the fix."""
+    """A running service whose status cannot be queried; the message names the service and the fix."""
 
 
 class SettingsError(GapcastError):
@@ -104,4 +104,4 @@ class SettingsError(GapcastError):
 
 
 class AddressError(SettingsError):
-    """An address to listen on that this machine does not have: it is wrong, or the network is not up yet."""
+    """A listen address that this machine does not have: it is wrong, or the network is not up yet."""

@@ -1,4 +1,4 @@
-"""Forecasts of a batch that fails in one call: isolates the windows that raise, and forecasts the others."""
+"""Forecasts of a batch that fails in one call: isolates the windows that raise, and forecasts the other windows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.horizons.horizon_parts import join_batches
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
 
-#: Failing windows after which the remaining ones are not tried: if every call raises, the windows are not the cause.
+#: Number of failing windows after which bisection stops: if every call raises, the windows are not the cause.
 MAX_FAILURES = 16
 _NOT_TRIED = "not tried: too many forecasts of the same batch failed"
 
@@ -26,9 +26,9 @@ def forecast_with_bisection(
 ) -> tuple[AcceptedBatch, Forecasts]:
     """Forecast ``accepted``, at least one window, by bisection until the windows that raise are isolated.
 
-    Return the forecasts of the others, and ``accepted`` adapted to them: readings without a forecast are
-    :attr:`ReadingStatus.FAILED`, not accepted, and are among the ``failures``; they stay in the device's window. If
-    the learning state of a device raises, it is reset and the device is forecast without it.
+    Return ``accepted`` without the failed windows, and the forecasts of the others. Readings without a forecast are
+    :attr:`ReadingStatus.FAILED`, not accepted, and listed in ``failures``; they stay in the device's window. If the
+    learning state of a device raises, it is reset and the device is forecast without it.
     """
     failed: dict[int, Exception] = {}
     parts = list(_forecast(engine, accepted, range(len(accepted.devices)), issued_at_ms, failed))

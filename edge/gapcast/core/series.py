@@ -1,4 +1,4 @@
-"""Forecast of a series of readings that belongs to no device, by the rules of the stream."""
+"""Forecasts a series of readings that belongs to no device, by the rules of the stream."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
 
-#: A single outlook, of which nothing is learned.
+#: A single outlook, without learning.
 _OUTLOOK = OutlookOptions(max_devices=1, learns=False, calibrates=False)
-#: What to do about a reading that does not follow the one before.
+#: The fix for a reading that does not follow the previous one.
 _FIXES = {
     ReadingStatus.DUPLICATE: "send one reading per minute",
     ReadingStatus.LATE: "send the oldest reading first",
@@ -37,7 +37,7 @@ def forecast_series(
     *,
     limits: Limits = WIDEST,
 ) -> Forecast:
-    """Forecast a series that belongs to no device: :func:`forecast_series_with_outlook` without one, and no plan."""
+    """Forecast a series that belongs to no device: :func:`forecast_series_with_outlook` without outlook and plan."""
     return forecast_series_with_outlook(model, None, readings, issued_at_ms, zone, limits=limits)[0]
 
 
@@ -54,9 +54,9 @@ def forecast_series_with_outlook(  # noqa: PLR0913 - each has a default
 ) -> tuple[Forecast, Outlook | None]:
     """Forecast a series that belongs to no device, oldest first, and its ``plan``, by the rules of the stream.
 
-    The outlook is None without ``outlook_model``. Of a week's history it has what the series holds.
+    The outlook is None without ``outlook_model``. Its week of history contains only the series.
 
-    If the model returns a value that is not finite or outside the range that follows from ``limits``, the forecast is
+    If the model returns a value that is not finite or outside the range derived from ``limits``, the forecast is
     persistence. Raises :class:`RequestError` that names the reading if nothing can be forecast by these rules.
     """
     if len(readings) < MIN_OBSERVED:

@@ -11,9 +11,9 @@ WEEK_MIN = 7 * DAY_MIN
 #: The weekday of 1970-01-01, a Thursday: weeks begin on Monday.
 EPOCH_WEEKDAY = 3
 
-#: The earliest time of a reading: an earlier one comes from a clock that was never set.
+#: The earliest time of a reading: an earlier time comes from a clock that was never set.
 EARLIEST_MS = 946_684_800_000  # 2000-01-01T00:00:00Z
-#: The latest time of a reading: a later one comes from a broken clock.
+#: The latest time of a reading: a later time comes from a broken clock.
 LATEST_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z
 
 
@@ -58,7 +58,7 @@ def instant_label(instant_ms: int) -> str:
 
 
 def local_label(minute: int, zone: tzinfo) -> str:
-    """Return a minute's start by the clock of ``zone``, for people.
+    """Return the start of a minute in the local time of ``zone``, for people.
 
     >>> local_label(21_474_749, UTC)
     '2010-10-31 00:29'
