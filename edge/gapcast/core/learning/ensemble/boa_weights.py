@@ -3,13 +3,13 @@
 O. Wintenberger, *Optimal learning with Bernstein Online Aggregation*, Machine Learning 106 (2017), with one learning
 rate per expert and the gradient of the loss: squared error for the mean, pinball for the median. The experts are
 *specialists* (Y. Freund, R. Schapire, Y. Singer and M. Warmuth, *Using and combining predictors that specialize*, STOC
-1997): each is one ensemble member in one of the :mod:`~gapcast.core.learning.ensemble.situations`, and counts only as
-far as a forecast belongs to it (P. Gaillard, G. Stoltz and T. van Erven, *A second-order bound with excess losses*,
-COLT 2014, for such confidences). So the regret is bounded against the best member of each situation, and, by the
-situation *any*, against the best member and the best fixed mixture of members overall: of the order of sqrt(T log E),
-and smaller for curved losses. Past regrets decay with a half-life, and a small share of the weight is distributed
-evenly (Herbster and Warmuth's fixed share, 1998), so that no member is excluded for good and the weights adapt when a
-house changes.
+1997): each is one ensemble member in one of the :mod:`~gapcast.core.learning.ensemble.situations`, and counts in
+proportion to the membership of a forecast in the situation (P. Gaillard, G. Stoltz and T. van Erven, *A second-order
+bound with excess losses*, COLT 2014, for such confidences). So the regret is bounded against the best member of each
+situation, and, by the situation *any*, against the best member and the best fixed mixture of members overall: of the
+order of sqrt(T log E), and smaller for curved losses. Past regrets decay with a half-life, and a small share of the
+weight is distributed evenly (Herbster and Warmuth's fixed share, 1998), so that no member is excluded permanently and
+the weights adapt when a house changes.
 
 All values are in units of the device's scale, so that learning does not depend on the power of a household.
 """
@@ -28,36 +28,37 @@ from gapcast.core.learning.ensemble.situations import N_SITUATIONS
 HALF_LIFE_MIN = 14 * 1_440
 #: Part of the total weight that is distributed evenly.
 SHARE = 0.001
-#: Initial weights of the primary model and of persistence, which is the safe choice in an unknown house, at horizons of
-#: up to :data:`NEAR_MIN`. Further ahead the share of persistence is smaller, and that of the primary model larger.
+#: Initial weights of the primary model and of persistence, the safe choice in an unknown house, at horizons up to
+#: :data:`NEAR_MIN`. At longer horizons the weight of persistence is smaller, and that of the primary model larger.
 PRIMARY_PRIOR, PERSISTENCE_PRIOR = 0.25, 0.5
-#: Horizon, minutes, up to which regrets of successive outcomes count as independent. Further ahead they overlap: the
-#: variance of their sum counts as the sum of their squares times the ratio of the horizon to this one.
+#: Horizon, minutes, up to which regrets of successive outcomes count as independent. At longer horizons they overlap:
+#: the variance of their sum counts as the sum of their squares times the ratio of the horizon to this one.
 NEAR_MIN = 5
-#: Errors are clipped to this many scales of the device. A tighter limit hides what the members differ in: half of the
-#: squared error of a house can be in errors beyond fifteen scales.
+#: Errors are clipped to this many scales of the device. A tighter limit hides the differences between the members: half
+#: of the squared error of a house can come from errors beyond fifteen scales.
 LIMIT = 50.0
-#: Errors beyond this many times the limit are ignored: one absurd reading does not outweigh a month.
+#: Errors beyond this many times the limit are ignored, so that one absurd reading does not outweigh a month.
 _ABSURD = 4.0
 #: Learning rate before the first outcomes, and the largest one.
 _FIRST_RATE = 0.3
 _DECAY = np.float32(0.5 ** (1 / HALF_LIFE_MIN))
 _TINY = 1e-12
-#: Largest logarithm of a weight, above that of the best member in any situation.
+#: Largest logarithm of a weight, relative to the best member in any situation.
 _MAX_LOG = 60.0
 #: Indices into a specialist's memory.
 _REGRET, _VARIANCE, _LARGEST = range(3)
 
 
 def initial_state(n_members: int) -> F32:
-    """Return a device's initial state ``[3, 2, S, E]``: regret, its variance, and its largest magnitude."""
+    """Return a device's initial state ``[3, 2, S, E]``: the regret, its variance, and its largest magnitude."""
     return np.zeros((3, 2, N_SITUATIONS, n_members), dtype=np.float32)
 
 
 def new_member_state(memory: F32) -> F32:
-    """Return ``[N, 3, 2, S, 1]``: the memory of a new ensemble member, equal to that of the worst one.
+    """Return ``[N, 3, 2, S, 1]``: the memory of a new ensemble member, equal to the memory of the worst member.
 
-    It gains weight only by being better. With the large learning rate of an initial state it would gain weight at once.
+    A new member gains weight only by being better. The large learning rate of an initial state would give it weight at
+    once.
     """
     state = memory[..., :1].copy()
     for i, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max)):
@@ -66,10 +67,10 @@ def new_member_state(memory: F32) -> F32:
 
 
 def state_before_situations(memory: F64, scale_kw: F64) -> F32:
-    """Return the memory ``[N, 3, 2, S, E]`` for one that was saved without situations.
+    """Return the memory ``[N, 3, 2, S, E]`` for a memory that was saved without situations.
 
     Such a ``memory`` is ``[N, 4, 2, E]``: regret, kW^2 and kW, its variance, its largest magnitude and learning rate.
-    ``scale_kw`` is ``[N]``. Every situation begins with it.
+    ``scale_kw`` is ``[N]``. Every situation begins with the saved values.
     """
     scale_kw = np.maximum(scale_kw, MIN_KW)
     unit = np.stack((scale_kw**2, scale_kw), axis=-1)[:, np.newaxis, :, np.newaxis]
@@ -79,9 +80,9 @@ def state_before_situations(memory: F64, scale_kw: F64) -> F32:
 
 
 def prior_weights(n_members: int, horizon_min: int) -> F64:
-    """Return the weights before the first outcome, ``[E]``: mostly the primary model, the first, and persistence.
+    """Return the weights before the first outcome, ``[E]``: mostly on the primary model, the first, and persistence.
 
-    Persistence gets worse with the horizon, so its weight is smaller at longer horizons.
+    The error of persistence grows with the horizon, so its weight is smaller at longer horizons.
 
     >>> prior_weights(4, horizon_min=5).round(3).tolist()
     [0.25, 0.125, 0.125, 0.5]
@@ -89,7 +90,7 @@ def prior_weights(n_members: int, horizon_min: int) -> F64:
     [0.667, 0.125, 0.125, 0.083]
     """
     persistence = PERSISTENCE_PRIOR * min(NEAR_MIN / horizon_min, 1.0)
-    if n_members <= 2:  # noqa: PLR2004 - no member but the two, or one that is both
+    if n_members <= 2:  # noqa: PLR2004 - only these two members, or one that is both
         return np.array([1 - persistence, persistence] if n_members > 1 else [1.0])
     weights = np.full(n_members, (1 - PRIMARY_PRIOR - PERSISTENCE_PRIOR) / (n_members - 2))
     weights[0], weights[-1] = PRIMARY_PRIOR + PERSISTENCE_PRIOR - persistence, persistence
@@ -97,16 +98,16 @@ def prior_weights(n_members: int, horizon_min: int) -> F64:
 
 
 class BoaWeights:
-    """The rule by which the weights of members follow from the outcomes of their forecasts."""
+    """The update rule of the members' weights from the outcomes of their forecasts."""
 
     def __init__(self, n_members: int, horizon_min: int) -> None:
-        """The forecasts of ``n_members`` are for ``horizon_min`` ahead."""
+        """The ``n_members`` members forecast ``horizon_min`` minutes ahead."""
         #: The logarithms of the :func:`prior_weights` ``[E]``.
         self.log_prior: F64 = np.log(prior_weights(n_members, horizon_min))
         self._log_n = np.float32(math.log(max(n_members, 2)) * min(NEAR_MIN / horizon_min, 1.0))
 
     def specialists_of(self, memory: F32) -> F32:
-        """Return the weights of the specialists for ``memory`` ``[N, 3, 2, S, E]``: ``[N, 2, S, E]``, in no unit."""
+        """Return the specialists' weights ``[N, 2, S, E]``, not normalized, for ``memory`` ``[N, 3, 2, S, E]``."""
         rate = self._rate(memory).astype(np.float64)
         score = rate * memory[:, _REGRET] + self.log_prior
         score -= score[..., -1:, :].max(-1, keepdims=True)
@@ -120,7 +121,8 @@ class BoaWeights:
         """Update ``memory`` in place with the outcomes ``actual_kw`` ``[N]``.
 
         ``members_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast, ``memberships`` ``[N, S]``
-        those it was made with. Errors are clipped to :data:`LIMIT` times ``scale_kw`` ``[N]``, and absurd ones ignored.
+        the memberships of the forecast. Errors are clipped to :data:`LIMIT` times ``scale_kw`` ``[N]``; absurd ones are
+        ignored.
         """
         scale = scale_kw[:, np.newaxis]
         apart = _clip((published_kw[..., np.newaxis] - members_kw) / scale[..., np.newaxis])
@@ -150,7 +152,7 @@ class BoaWeights:
 
 
 def weights_of(specialists: F32, memberships: F64) -> F64:
-    """Return the weights of the members ``[N, 2, E]``, summing to 1, where ``memberships`` ``[N, S]`` apply."""
+    """Return the weights of the members ``[N, 2, E]``, summing to 1, for ``memberships`` ``[N, S]``."""
     weights: F64 = np.add.reduce(memberships[:, np.newaxis, :, np.newaxis] * specialists, axis=-2)
     weights *= (1 - SHARE) / weights.sum(-1, keepdims=True)
     weights += SHARE / weights.shape[-1]

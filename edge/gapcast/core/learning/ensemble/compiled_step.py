@@ -1,9 +1,9 @@
 """The compiled step of the ensemble: forecasts and learning of a batch in C, with the results of the numpy modules.
 
 ``edge/native`` has the C code, one function for each formula of this package. A step is used for an ensemble that
-combines, learns and calibrates, without submeters, where the library was built for the machine; otherwise, and as the
-reference, numpy computes the same. A batch of one needs no hundred small numpy calls then, and several readings of one
-device are computed in order within one call.
+combines, learns and calibrates, without submeters, if the library was built for the machine; otherwise, and as the
+reference, numpy computes the same results. The step saves a hundred small numpy calls for a batch of one, and computes
+several readings of one device in order within one call.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class CompiledStep:
         state: EnsembleState,
         combination: MemberCombination,
     ) -> None:
-        """Work on ``state`` with the ``functions`` that forecast and learn; ``combination`` replaces forecasts."""
+        """Use ``state`` and the ``functions`` that forecast and learn; ``combination`` replaces forecasts."""
         self._inputs, self._state, self._combination = inputs, state, combination
         self._forecast, self._learn = functions
         self._max_devices = state.options.max_devices
         self._step = step = StepStruct()
         self._address = ctypes.addressof(step)
-        #: Where the mean of each model is among the outputs, and its quantiles; None if it has none.
+        #: Index of each model's mean in the outputs, and of its quantiles; None without quantiles.
         self._means_at: list[int] = []
         self._quantiles_at: list[slice | None] = []
         for n_quantiles in inputs.n_quantiles:
@@ -67,12 +67,12 @@ class CompiledStep:
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
         self._batch = ResizableArrays(step, BATCH)
-        #: The outcomes of a batch, in its arrays.
+        #: The outcomes of a batch, which are views of its arrays.
         self._outcomes: StepOutcomes
-        #: Whether ``is_measured`` is unset for any window of the last batch, and for all of new arrays.
+        #: Whether ``is_measured`` is unset for any window of the last batch; True for new arrays.
         self._was_filled: bool
         self._use_new_arrays()
-        #: Whether the last batch may have windows that were not learned from.
+        #: Whether the last batch may have windows whose outcomes are not learned yet.
         self._is_pending = False
         #: The last minute of a batch of one, with the half hours of the local day and the target's minute of the day.
         self._local: tuple[int | None, tuple[int, int, int]] = (None, (0, 0, 0))
@@ -81,7 +81,7 @@ class CompiledStep:
     def create_if_available(
         cls, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination
     ) -> CompiledStep | None:
-        """Return the step for an ensemble, or None if numpy is to be used."""
+        """Return the step for an ensemble; None if numpy must be used."""
         functions, options = (load_function("gapcast_forecast"), load_function("gapcast_learn")), state.options
         is_default = options.combines and options.learns and options.calibrates and state.submetered is None
         fits = len(inputs.members) <= MAX_MEMBERS and inputs.rls_features.width <= MAX_WIDTH and inputs.context > 1
@@ -101,7 +101,7 @@ class CompiledStep:
     ) -> EnsembleForecasts:
         """Forecast each of ``windows`` ``[N, context]``; see :meth:`.Ensemble.forecast`.
 
-        ``rows`` are at least 0. :meth:`learn` must have been called since the last batch.
+        ``rows`` are 0 or more. :meth:`learn` must have been called since the last batch.
         """
         n = len(rows)
         if n != self._batch.n and self._batch.resize(n):
@@ -133,10 +133,10 @@ class CompiledStep:
         return EnsembleForecasts(batch["kw"].copy(), batch["shares"].copy(), batch["floor_kw"].copy(), replaced)
 
     def learn(self) -> StepOutcomes | None:
-        """Learn from the readings of the last batch; return the outcomes since then, None if there are none.
+        """Learn from the readings of the last batch; return the outcomes since then, None without outcomes.
 
-        They are valid until the next :meth:`forecast`. Those of one device are in order. Those of different devices
-        are in another order than numpy's.
+        They are valid until the next :meth:`forecast`. Outcomes of one device are in order. Outcomes of different
+        devices are in another order than in numpy.
         """
         if not self._is_pending:
             return None
@@ -197,13 +197,13 @@ class CompiledStep:
         return dict(zip(TABLES, map(_own, tables), strict=True))
 
     def _use_new_arrays(self) -> None:
-        """Take outcomes from the batch's arrays, which are new."""
+        """Create the outcomes as views of the batch's arrays, which are new."""
         self._was_filled = True
         self._outcome_arrays = {name: self._batch.arrays[field] for name, field in OUTCOMES.items()}
         self._outcomes = StepOutcomes.from_arrays(self._outcome_arrays, 0)
 
     def _bind(self) -> None:
-        """Allocate the rows of the batch in the state, and pass its arrays if they have changed."""
+        """Allocate the rows of the batch in the state, and pass its arrays to the library if they have changed."""
         state = self._state.rows
         state.index(self._batch.views["rows"])
         self._state_pointers.update(state)
@@ -227,7 +227,7 @@ class CompiledStep:
         """Write the models' predictions at the horizon to ``outputs`` ``[N, n_outputs]``: means and quantiles."""
         for mean_at, quantiles_at, prediction in zip(self._means_at, self._quantiles_at, predictions, strict=True):
             outputs[:, mean_at] = prediction.mean[:, -1]
-            if quantiles_at is not None:  # a model that left them out: its mean is in place of the median
+            if quantiles_at is not None:  # without quantiles in a prediction, its mean replaces the median
                 quantiles = prediction.quantiles
                 outputs[:, quantiles_at] = prediction.mean[:, -1:] if quantiles is None else quantiles[:, -1]
 

@@ -1,12 +1,12 @@
-"""Calibrated prediction intervals by online conformal prediction: one number per device, moved by its hits and misses.
+"""Calibrated prediction intervals by online conformal prediction: one width per device, moved by hits and misses.
 
-The interval reaches from the median down and up by ``width x sqrt(spread)``, where the spreads are the distances
-from the model's own median to its outer quantiles. ``log(width)`` is a quantile tracker (A. Angelopoulos, E. Candes and
-R. Tibshirani, *Conformal PID control for time series prediction*, NeurIPS 2023, the P term; in the logarithm, so that
-no width is below zero and powers of any size adapt alike): a miss widens, a hit narrows, in the ratio that balances
-at one miss in ten. Its steps shrink like 1/n to a floor (A. Angelopoulos, R. Barber and S. Bates,
-*Online conformal prediction with decaying step sizes*, ICML 2024), so that a new device adapts fast.
-Over any T outcomes the miss rate deviates by at most the range of log(width) / (step T), whatever the house does.
+The interval reaches from the median down and up by ``width x sqrt(spread)``, where the spreads are the distances from
+the model's own median to its outer quantiles. ``log(width)`` is a quantile tracker (A. Angelopoulos, E. Candes and R.
+Tibshirani, *Conformal PID control for time series prediction*, NeurIPS 2023, the P term; in the logarithm, so that no
+width is below zero and powers of any size adapt alike): a miss widens the interval, a hit narrows it, in the ratio that
+balances at one miss in ten. The steps shrink like 1/n to a floor (A. Angelopoulos, R. Barber and S. Bates, *Online
+conformal prediction with decaying step sizes*, ICML 2024), so that a new device adapts fast. Over any T outcomes the
+miss rate deviates by at most the range of log(width) / (step T), whatever the house does.
 
 Why the square root: of all powers of the spread between 0 (constant width) and 1 (the model's own shape), it
 gives nearly the smallest mean width at the same coverage on houses that the model was not trained on.
@@ -22,7 +22,7 @@ from gapcast.core.forecasts.forecast import LEVEL
 _MISSES = 1 - LEVEL
 #: Smallest step of log(width); the first steps are of the order of 2 / (1 + _SOFT).
 _STEP, _FIRST_STEP, _SOFT = 0.01, 2.0, 20.0
-#: Range of log(width): a house with constant power has narrow intervals, not none.
+#: Range of log(width): a house with constant power has narrow intervals, not empty ones.
 LOG_WIDTH_RANGE = (-4.0, 5.0)
 #: Minimum spread, kW.
 MIN_SPREAD_KW = 0.001
@@ -35,7 +35,7 @@ def roots(spread_kw: F64) -> F64:
 
 
 def first_log_width(roots_down_up: F64) -> F64:
-    """Return the initial log(width) ``[N]``, which gives the interval the model's own width."""
+    """Return the initial log(width) ``[N]``, at which the interval has the model's own width."""
     down, up = roots_down_up.T
     first: F64 = np.log((down * down + up * up) / (down + up))
     return first
@@ -44,7 +44,7 @@ def first_log_width(roots_down_up: F64) -> F64:
 def bounds(log_width: F64, median_kw: F64, roots_down_up: F64, floor_kw: F64) -> tuple[F64, F64]:
     """Return lower and upper bound ``[N]``, kW, around ``median_kw`` ``[N]``.
 
-    The lower bound is at least ``floor_kw`` ``[N]``, or the median if that is below the floor.
+    The lower bound is at least ``floor_kw`` ``[N]``, or the median if the median is below the floor.
     """
     distance_kw = np.exp(log_width)[:, np.newaxis] * roots_down_up
     lower_kw = np.maximum(median_kw - distance_kw[:, 0], np.minimum(floor_kw, median_kw))

@@ -4,7 +4,7 @@ The members are the models, an RLS model that learns online, the trees of the ni
 model that also learns from submeters if there are any, and persistence. Their weighted mean and median form the
 forecast, each with a learned offset, and a calibrated interval around the median. When the reading of the target minute
 arrives, the RLS models, weights, offsets and interval learn from it, separately for each device. The devices of a batch
-are computed together, in C where it is compiled (:mod:`.compiled_step`), else in numpy; several readings of one
+are computed together, in C if the library is available (:mod:`.compiled_step`), else in numpy. Several readings of one
 device are processed in order, so that a batch gives the same result as its readings one by one.
 """
 
@@ -41,7 +41,7 @@ from gapcast.core.readings.reading import Limits
 
 
 class Ensemble:
-    """Forecasts with all members, and learns from outcomes. Pure; one caller."""
+    """Forecasts with all members, and learns from outcomes. Pure; for one caller."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Ensemble:
         prior: LearningPrior | None = None,
         compiled: bool = True,
     ) -> None:
-        """Combine ``models``, the first of which is the primary one.
+        """Combine ``models``; the first one is the primary model.
 
         If ``prior`` has the columns and the horizon of the RLS model, the learning state starts from it; otherwise the
-        RLS model starts as the primary model, and the tables with zeros.
-        ``compiled``: use the compiled step where it can be used; the results are the same.
+        RLS model starts as the primary model, and the tables with zeros. ``compiled``: use the compiled step where
+        possible; the results are the same.
         """
         self.options = options
-        #: Limits of readings, and the range of forecasts.
+        #: Limits of readings, from which the range of forecasts is derived.
         self.limits = Limits(options.min_kw, options.max_kw)
         self.forecast_range = ForecastRange.from_limits(self.limits)
         self.models = tuple(models)
@@ -68,12 +68,12 @@ class Ensemble:
             models, zone, learns=options.learns, refits=options.refits, has_submeters=has_submeters
         )
         self.members = inputs.members
-        #: Minutes ahead that all members forecast.
+        #: The horizon of all members, minutes.
         self.horizon_min = inputs.horizon_min
         self._state = EnsembleState(inputs, options, prior)
         self._combination = MemberCombination(inputs, self._state, options, self.forecast_range)
         self._update = EnsembleUpdate(self._state)
-        #: The compiled step; None: numpy is used.
+        #: The compiled step; None if numpy is used.
         self.compiled_step = (
             CompiledStep.create_if_available(inputs, self._state, self._combination) if compiled else None
         )
@@ -87,7 +87,7 @@ class Ensemble:
 
     @property
     def submetered(self) -> SubmeteredModel | None:
-        """The model of devices with submeters; None without them."""
+        """The model of devices with submeters; None without submeters."""
         return self._state.submetered
 
     @property
@@ -109,14 +109,14 @@ class Ensemble:
         """Forecast each of ``windows`` ``[N, context]``, kW, N >= 1, in order.
 
         ``rows`` ``[N]`` are the devices' rows in :class:`~gapcast.core.streams.buffer.Buffers`, ``minutes`` ``[N]`` the
-        minutes of the newest readings, and ``predictions`` those of each model for the windows. Nothing is learned
-        from the newest readings of the windows ``filled``. ``forests_kw`` ``[N, 4]`` are mean, median and bounds of
-        the devices' own forests, NaN for a device without one (None: for all). With ``options.n_submeters`` K the
-        windows are ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
+        minutes of the newest readings, and ``predictions`` the predictions of each model for the windows. Nothing is
+        learned from the newest readings of the windows ``filled``. ``forests_kw`` ``[N, 4]`` are mean, median and
+        bounds of the devices' own forests, NaN for a device without one (None: no device has one). With
+        ``options.n_submeters`` K the windows are ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
         """
         if self.compiled_step is not None:
             self._learn_pending()
-            if self._outcomes:  # of several batches: the step writes the next ones over its own
+            if self._outcomes:  # of several batches: the step overwrites its own outcomes
                 self._outcomes = [one.copied() if isinstance(one, StepOutcomes) else one for one in self._outcomes]
             return self.compiled_step.forecast(rows, minutes, windows, predictions, filled, forests_kw)
         return self._forecast_by_numpy(rows, minutes, windows, predictions, filled, forests_kw)
@@ -131,7 +131,7 @@ class Ensemble:
         filled: Sequence[int],
         forests_kw: F64 | None,
     ) -> EnsembleForecasts:
-        """Return what :meth:`forecast` does, without the compiled step: the definition of its results."""
+        """Return the result of :meth:`forecast` without the compiled step: the definition of its results."""
         if self.submetered is None:
             inputs = self._inputs.collect(rows, minutes, windows, predictions, forests_kw)
         else:
@@ -156,19 +156,19 @@ class Ensemble:
     def learn(self) -> list[Outcomes]:
         """Learn from the outcomes of the newest readings; return all outcomes since the last call.
 
-        They are valid until the next forecast, like :class:`StepOutcomes`.
+        The outcomes are valid until the next forecast, like :class:`StepOutcomes`.
         """
         self._learn_pending()
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
     def forget(self, row: int) -> None:
-        """Reset the state of the device of ``row``."""
+        """Reset the state of the device in ``row``."""
         self._learn_pending()
         self._state.forget(row)
 
     def discard_pending(self, row: int) -> None:
-        """Discard the pending forecasts of the device of ``row``: nothing is learned from their outcomes."""
+        """Discard the pending forecasts of the device in ``row``: nothing is learned from their outcomes."""
         self._learn_pending()
         self._state.discard_pending(row)
 
@@ -182,7 +182,7 @@ class Ensemble:
         self._state.restore_columns(n_devices, columns, releases=releases)
 
     def adopt(self, before: Ensemble) -> None:
-        """Continue with what ``before``, of the same members and options, learned; it must not be used afterwards."""
+        """Continue with the learned state of ``before``, of the same members and options; do not use it afterwards."""
         before._learn_pending()
         self._state.rows, self._state.submetered = before._state.rows, before._state.submetered
 
@@ -199,8 +199,8 @@ class Ensemble:
     def _learn_pending(self) -> None:
         """Learn from the readings of the last round.
 
-        This runs only before the next round, after the forecasts of the last one were published. The compiled step
-        does so for the rounds of a batch, and leaves the last one of each device.
+        This runs only before the next round, after the forecasts of the last round were published. The compiled step
+        learns from all rounds of a batch except the last reading of each device.
         """
         if self.compiled_step is not None:
             outcomes: Outcomes | None = self.compiled_step.learn()

@@ -23,13 +23,13 @@ from gapcast.core.models.predictor import Prediction, Predictor
 class MemberPredictions:
     """The members' predictions for N windows. Power in kW, minutes since the epoch.
 
-    ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
-    the target; ``windows`` ``[N, context]`` the newest readings, ``columns`` ``[N, D]`` the features of the RLS model
-    that need no learned state; ``members_kw`` ``[N, 2, E]`` mean and median of each member (those of the RLS model are
-    filled in later; those of the forest are NaN for a device without one); ``bounds_kw`` and ``spread_roots``
-    ``[N, 2]`` the first model's own bounds and the roots of their distances from its median, None if it has none.
-    ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled, which is no outcome; None: all are set.
-    ``loads`` are the submeters' features, None if there are no submeters.
+    ``rows``, ``minutes`` and ``last_kw`` are ``[N]``. ``bins`` ``[2, N]`` are the half hours of the local day, now and
+    at the target; ``windows`` ``[N, context]`` the newest readings; ``columns`` ``[N, D]`` the features of the RLS
+    model that need no learned state. ``members_kw`` ``[N, 2, E]`` are mean and median of each member: the values of the
+    RLS model are filled in later, the values of the forest are NaN for a device without one. ``bounds_kw`` ``[N, 2]``
+    are the first model's own bounds, ``spread_roots`` ``[N, 2]`` the roots of their distances from its median; None
+    without bounds. ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled and is no outcome; None:
+    all are set. ``loads`` are the submeters' features, None without submeters.
     """
 
     rows: I64
@@ -45,7 +45,7 @@ class MemberPredictions:
     loads: LoadFeatures | None = None
 
     def select(self, which: I64 | slice) -> MemberPredictions:
-        """Return the predictions of the windows ``which``."""
+        """Return the predictions of the selected windows."""
         if which is ALL:
             return self
         return MemberPredictions(
@@ -69,7 +69,7 @@ class MemberPredictions:
         return replace(self, is_measured=is_measured)
 
     def rounds(self) -> Iterator[slice | I64]:
-        """Yield indices of the N windows in rounds: no device twice in a round, and its windows in order."""
+        """Yield indices of the N windows in rounds: no device occurs twice in a round, and its windows are in order."""
         return rounds_of(self.rows)
 
 
@@ -90,11 +90,11 @@ class EnsembleInputs:
         refits: bool = False,
         has_submeters: bool = False,
     ) -> None:
-        """The members are ``models``, the learned ones, and persistence, in this order.
+        """The members are ``models``, the learned members, and persistence, in this order.
 
-        Learned are the RLS model if the ensemble ``learns``, the forest of a refit if it ``refits`` too, and with
-        ``has_submeters`` the model of devices with submeters.
-        Raises :class:`ValueError` if the models have different horizons.
+        The learned members are the RLS model if the ensemble ``learns``, the forest of a refit if it also ``refits``,
+        and with ``has_submeters`` the model of devices with submeters. Raises :class:`ValueError` if the models have
+        different horizons.
         """
         horizons_min = {model.name: model.lead_times_min[-1] for model in models}
         if len(set(horizons_min.values())) > 1:
@@ -103,16 +103,17 @@ class EnsembleInputs:
         self.horizon_min = models[0].lead_times_min[-1]
         self._now_and_target = np.array([[0], [self.horizon_min]])
         levels = [tuple(model.quantile_levels or ()) for model in models]
-        #: How many quantiles each model has.
+        #: Number of quantiles of each model.
         self.n_quantiles = [len(own) for own in levels]
-        #: Index of each model's median among its quantiles, None if it has none; and of the first one's outer two.
+        #: Index of each model's median among its quantiles (None without a median), and of the first model's outer
+        #: quantiles.
         self.medians = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
         self.outer = _pair_slice(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
-        #: Whether the first model has bounds of its own.
+        #: Whether the first model has its own bounds.
         self.has_bounds = self.outer is not None
         with_median = [i for i, median in enumerate(self.medians) if median is not None]
         self._learns = learns
-        #: Index of the RLS model among the members, and of the forest; None without one.
+        #: Index among the members of the RLS model, and of the forest; None without it.
         self.learned = len(models) if learns else None
         self.refit = len(models) + 1 if learns and refits else None
         #: The names of the members, in the order of the columns.
@@ -123,11 +124,11 @@ class EnsembleInputs:
             *((SUBMETERED,) if has_submeters else ()),
             PERSISTENCE,
         )
-        #: Minutes of a window: the longest context of a model.
+        #: Minutes of a window: the longest context of all models.
         self.context = max(model.spec.context for model in models)
         member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
         self.rls_features = RlsFeatures(self.context, member_columns, zone, self.horizon_min)
-        #: The feature columns with the first model's mean, and with its median or, if it has none, its mean.
+        #: The feature columns with the first model's mean, and with its median (without a median: its mean).
         self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
 
     def collect(
@@ -140,7 +141,8 @@ class EnsembleInputs:
     ) -> MemberPredictions:
         """Collect ``predictions``, one per model, for ``windows`` ``[N, context]``, kW, that end at ``minutes``.
 
-        ``forests_kw`` ``[N, 4]`` are those of the devices' forests, NaN for a device without one (None: for all).
+        ``forests_kw`` ``[N, 4]`` are the forecasts of the devices' forests, NaN for a device without one (None: no
+        forests).
         """
         members_kw = np.empty((len(rows), 2, len(self.members)))
         last_kw = windows[:, -1].astype(np.float64)

@@ -26,21 +26,21 @@ from gapcast.core.learning.ensemble.pending_forecasts import PendingForecasts
 from gapcast.core.learning.online_model import daily_profile, phase_table, rls_model
 from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
 
-#: The weights by situation, derived from the memory and kept with it: computed after an outcome.
+#: The weights by situation, derived from the memory after each outcome and stored with it.
 SPECIALISTS = "specialists"
 #: Indices into ``seen``.
 SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST = range(4)
 
 
 class EnsembleState:
-    """What the ensemble learned. Row 0 of ``rows`` is the initial state, the device in row ``i`` has ``i + 1``."""
+    """The learned state of the ensemble. Row 0 of ``rows`` is the initial state; device ``i`` has row ``i + 1``."""
 
     def __init__(self, inputs: EnsembleInputs, options: EnsembleOptions, prior: LearningPrior | None) -> None:
         """Create the state for the members of ``inputs``."""
         self.options = options
         self._inputs = inputs
         n_members = len(inputs.members)
-        #: The rule of the members' weights.
+        #: The update rule of the members' weights.
         self.boa_weights = BoaWeights(n_members, inputs.horizon_min)
         #: The forecasts that wait for their outcomes.
         self.pending = PendingForecasts(inputs.rls_features, n_members, inputs.horizon_min)
@@ -62,7 +62,7 @@ class EnsembleState:
             if prior is not None:
                 initial = prior.apply(initial, names, inputs.horizon_min)
         self.rows = DeviceRows(initial)
-        #: The model of devices with submeters; None without them.
+        #: The model of devices with submeters; None without submeters.
         self.submetered: SubmeteredModel | None = None
         if options.learns and options.n_submeters > 0:
             at, rls = (inputs.mean_column, inputs.median_column), None if prior is None else prior.rls
@@ -74,14 +74,14 @@ class EnsembleState:
         return sum(array[0].nbytes for array in self.rows.arrays.values())
 
     def forget(self, row: int) -> None:
-        """Reset the state of the device of ``row``."""
+        """Reset the state of the device in ``row``."""
         if row < self.options.max_devices:
             self.rows.forget(row + 1)
             if self.submetered is not None:
                 self.submetered.forget(row)
 
     def discard_pending(self, row: int) -> None:
-        """Discard the pending forecasts of the device of ``row``: nothing is learned from their outcomes."""
+        """Discard the pending forecasts of the device in ``row``: nothing is learned from their outcomes."""
         if row < self.options.max_devices:
             self.pending.discard(self.rows, row + 1)
             if self.submetered is not None:
@@ -90,7 +90,7 @@ class EnsembleState:
     def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[Any]]:
         """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`.
 
-        Unless ``copies``, columns may be views, which later changes of the state change.
+        Unless ``copies``, columns may be views of the state, and change with it.
         """
         tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
@@ -105,10 +105,10 @@ class EnsembleState:
     def restore_columns(self, n_devices: int, columns: dict[str, NDArray[Any]], *, releases: bool = False) -> None:
         """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
 
-        ``releases``: the arrays of devices are removed from ``columns``, each as soon as it is restored.
+        ``releases``: remove the arrays of devices from ``columns``, each as soon as it is restored.
 
         The state of members that both ensembles have is restored; other members start from their initial state. Raises
-        :class:`~gapcast.core.errors.StateError` if the columns do not fit each other, or are for another horizon.
+        :class:`~gapcast.core.errors.StateError` if the columns do not fit each other, or belong to another horizon.
         """
         if columns and (horizon_min := learning_state.horizon_of(columns)) != self._inputs.horizon_min:
             possible_min = self._inputs.horizon_min
@@ -120,7 +120,7 @@ class EnsembleState:
             known[SPECIALISTS] = self.boa_weights.specialists_of(known["memory"])
             tracked = columns[learning_state.TRACKED]
             which = tracked < min(n_devices, self.options.max_devices)
-            at = ALL if which.all() else which  # without a copy, if possible: these are tens of megabytes
+            at = ALL if which.all() else which  # without a copy, if possible: the arrays have tens of megabytes
             if releases:
                 for name in known:
                     columns.pop(name, None)

@@ -28,12 +28,12 @@ from gapcast.core.learning.ensemble.member_combination import ForecastsBeforeUpd
 from gapcast.core.learning.ensemble.pending_forecasts import IssuedForecasts
 from gapcast.core.learning.online_model import daily_profile, phase_table, rls_model
 
-#: Devices whose RLS models are updated at a time, so that their covariances stay in the processor's cache.
+#: Number of devices whose RLS models are updated together, so that their covariances stay in the processor's cache.
 _CHUNK = 32
 
 
 class EnsembleUpdate:
-    """Stores the forecasts of a round until their outcomes, and learns from the outcomes that its readings bring."""
+    """Stores the forecasts of a round until their outcomes, and learns from the outcomes in its readings."""
 
     def __init__(self, state: EnsembleState) -> None:
         self._state = state
@@ -41,9 +41,9 @@ class EnsembleUpdate:
 
     @np.errstate(**DAMAGED)
     def learn(self, unlearned: ForecastsBeforeUpdate) -> Outcomes | None:
-        """Store the forecasts ``unlearned``, and learn from what their newest readings are the outcomes of.
+        """Store the forecasts ``unlearned``, and learn from the outcomes in their newest readings.
 
-        Return these outcomes, None if there are none.
+        Return these outcomes; None without outcomes.
         """
         one, published, log_width, loads = unlearned
         state, submetered = self._state, self._state.submetered
@@ -53,7 +53,7 @@ class EnsembleUpdate:
             submetered.store(loads, one.minutes, published.last_kw, published.scale_kw)
         measured = one if one.is_measured is None else one.select(np.flatnonzero(one.is_measured))
         outcomes = self._learn_measured(measured)
-        state.pending.store(state.rows, rows, one, published)  # last: it takes the slots of those that were due
+        state.pending.store(state.rows, rows, one, published)  # last: it reuses the slots of the due forecasts
         return outcomes
 
     def _learn_measured(self, one: MemberPredictions) -> Outcomes | None:
@@ -71,7 +71,7 @@ class EnsembleUpdate:
         return self._learn_from(one.select(which)) if which.size else None
 
     def _learn_from(self, one: MemberPredictions) -> Outcomes:
-        """Learn from the newest readings of ``one``, for each of which a forecast is pending."""
+        """Learn from the newest readings of ``one``; each of them is the outcome of a pending forecast."""
         rows, minutes, actual_kw, state = one.rows, one.minutes, one.last_kw, self._state.rows
         at, arrays = state.index(rows + 1), state.arrays
         due = self._state.pending.pop(state, rows + 1, minutes)
@@ -97,10 +97,10 @@ class EnsembleUpdate:
         return Outcomes(rows, minutes, actual_kw, last_kw, members_kw, published_kw)
 
     def _update_phases(self, one: MemberPredictions, columns: F32, change_kw: F64) -> None:
-        """Learn from the changes after the forecasts with ``columns``, whose windows end the horizon before ``one``."""
+        """Learn from ``change_kw`` after the forecasts with ``columns``, whose windows end a horizon before ``one``."""
         features, horizon_min = self._state.pending.features, self._state.pending.horizon_min
         if features.n_phases:
-            taught = np.flatnonzero(columns[:, features.n_kw])  # a replaced forecast teaches nothing
+            taught = np.flatnonzero(columns[:, features.n_kw])  # nothing is learned from a replaced forecast
             phases = phase_table.find_phases(one.windows[taught, :-horizon_min])
             phase_table.update(self._state.rows.arrays, one.rows[taught] + 1, phases, change_kw[taught])
 
@@ -122,7 +122,7 @@ class EnsembleUpdate:
         state.write_back(median_threshold.STATE, at, threshold)
 
     def update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
-        """Update the RLS model in ``rows`` ``[N]`` of the state; reset those whose recursion has broken down."""
+        """Update the RLS model in ``rows`` ``[N]`` of the state; reset rows whose recursion is numerically unsound."""
         state = self._state.rows
         for first in range(0, len(rows), _CHUNK):
             part = slice(first, first + _CHUNK)

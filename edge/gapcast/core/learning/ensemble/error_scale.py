@@ -12,13 +12,14 @@ FIRST_KW, _FIRST_N = 0.2, 600
 MIN_KW = 0.005
 #: The mean is over about this many outcomes, each clipped to this many scales.
 _N, _LIMIT = 100_000.0, 12.0
-#: Below this scale, kW, changes are clipped to the limit of a new device. With a limit of its own scale, a plug or a
-#: submeter whose load is rarely on would end with the noise between its loads as its scale, and these clipped to it.
+#: Below this scale, kW, changes are clipped to the limit of a new device. If they were clipped to its own scale, a plug
+#: or a submeter whose load is rarely on would get the noise between its loads as its scale, and the loads clipped to
+#: it.
 _SMALL_KW = 0.06
 
 
 def updated_scale(scale_kw: F64, change_kw: F64, n_outcomes: F64) -> F64:
-    """Return the scale ``[N]`` after one more change, ``n_outcomes`` ``[N]`` outcomes after the first.
+    """Return the scale ``[N]`` after one more change; there were ``n_outcomes`` ``[N]`` outcomes before it.
 
     A change of exactly 0 is ignored, so that a stuck meter or a house with constant power keeps its scale.
     """

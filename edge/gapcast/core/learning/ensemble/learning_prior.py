@@ -1,8 +1,8 @@
-"""The prior of a new device's learning state, fitted to many houses: its online model, and the tables beside that.
+"""The prior of a new device's learning state, fitted to many houses: its online model, and the learned tables.
 
-A table that a device learns entry by entry starts from the mean of many houses, where houses have something in common:
-how soon a load's step is undone, and which offsets of mean and median are left when an appliance cycles. The entries
-count as if they had seen no outcome, so that a device's own first ones move them as much as ever (an empirical Bayes
+A table that a device learns entry by entry starts from the mean of many houses, if houses have something in common: how
+soon a load's step is undone, and which offsets of mean and median remain when an appliance cycles. The entries start
+with an outcome count of zero, so that a device's own first outcomes move them as without a prior (an empirical Bayes
 prior, as :mod:`~gapcast.core.learning.online_model.rls_prior` is for coefficients).
 """
 
@@ -20,7 +20,7 @@ from gapcast.core.learning.ensemble import mean_correction, median_calibration
 from gapcast.core.learning.online_model import phase_table
 from gapcast.core.learning.online_model.rls_prior import RlsPrior
 
-#: Tables of offsets, which the state has with the number of outcomes of each.
+#: Tables of offsets, stored with the number of outcomes of each entry.
 CORRECTIONS = (mean_correction.STATE, median_calibration.STATE)
 #: The tables of a prior.
 TABLES = (phase_table.SHARES, *CORRECTIONS)
@@ -30,9 +30,9 @@ TABLES = (phase_table.SHARES, *CORRECTIONS)
 class LearningPrior:
     """The prior ``rls`` of the online model, and ``tables`` by the names of :data:`TABLES`.
 
-    They are shares of the phase table ``[cells]``, and offsets of the mean ``[knots, L, L]`` and of the median
-    ``[knots]``, in units of the device's scale. Raises :class:`~gapcast.core.errors.StateError` if one is missing, or
-    has another shape, a value that is not finite, or a share that is none.
+    The tables are shares of the phase table ``[cells]``, and offsets of the mean ``[knots, L, L]`` and of the median
+    ``[knots]``, in units of the device's scale. Raises :class:`~gapcast.core.errors.StateError` if a table is missing,
+    has another shape or a value that is not finite, or if a share is out of range.
     """
 
     rls: RlsPrior
@@ -55,8 +55,8 @@ class LearningPrior:
     ) -> dict[str, NDArray[Any]]:
         """Return the state ``initial`` of a new device, changed to start from the prior.
 
-        Its online model has the columns ``names``. Returns ``initial`` unchanged if they lack a column of the prior, or
-        the horizon differs.
+        The online model of the device has the columns ``names``. Returns ``initial`` unchanged if ``names`` lack a
+        column of the prior, or the horizon differs.
         """
         state = dict(initial)
         if not self.rls.fits(names, horizon_min):
@@ -70,7 +70,7 @@ class LearningPrior:
 
 
 def no_tables() -> dict[str, NDArray[Any]]:
-    """Return tables that change nothing."""
+    """Return tables without effect."""
     return {
         phase_table.SHARES: phase_table.initial_state()[phase_table.SHARES],
         mean_correction.STATE: mean_correction.initial_state()[0],

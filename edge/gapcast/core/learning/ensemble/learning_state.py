@@ -1,7 +1,7 @@
 """The learned state of many devices as saved columns, and its restoration for another set of ensemble members.
 
 Members that both ensembles have keep their weights and coefficients; the others start fresh. State learned for another
-horizon is of no use: its outcomes are other minutes.
+horizon is useless: its outcomes are other minutes.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from gapcast.core.learning.online_model.removed_columns import without_columns
 
 Places = NDArray[np.int64]
 Saved = Mapping[str, NDArray[Any]]
-#: Saved beside the arrays of :class:`DeviceRows`: the places of tracked devices, the names of the ensemble members and
+#: Saved besides the arrays of :class:`DeviceRows`: the places of tracked devices, the names of the ensemble members and
 #: of the online model's features, and the horizon, minutes ``[1]``. The strings are stored names.
 TRACKED, MEMBERS, COLUMNS, HORIZON = "followed", "experts", "columns", "horizon_min"
-#: Those of them that do not have a row for each device.
+#: The columns without a row per device.
 OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
-#: State without a horizon was saved when all models had this one.
+#: The horizon of all models when state was still saved without a horizon.
 _HORIZON_BEFORE_MIN = 5
-#: What is learned about mean and median together.
+#: Arrays learned for mean and median together.
 _OFFSETS = (mean_correction.STATE, median_calibration.STATE, median_threshold.STATE)
-#: Arrays in which every value is finite.
+#: Arrays in which every value must be finite.
 _FINITE = ("memory", *_OFFSETS, *rls_model.STATE, "usual")
-#: Dimensions of the memory of the weights of earlier versions, which had no situations.
+#: Number of dimensions of the weights' memory in earlier versions, without situations.
 _NDIM_BEFORE_SITUATIONS = 4
-#: Dimensions of the covariance of earlier versions: upper triangles, one for the mean and one for the median; blocks.
+#: Dimensions of the covariance in earlier versions: upper triangles, one for mean and median each; blocks.
 _N_DIM_OF_TRIANGLES, _N_DIM_OF_BLOCKS = 3, 4
-#: Devices whose covariances are converted at once.
+#: Number of devices whose covariances are converted at once.
 _CHUNK = 64
 
 
@@ -53,7 +53,7 @@ def horizon_of(saved: Saved) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Common:
-    """Where the names that two sequences share are in the ``new`` and in the ``old`` one."""
+    """The indices of the names that two sequences share, in the ``new`` and in the ``old`` sequence."""
 
     new: Places
     old: Places
@@ -72,7 +72,7 @@ def restore_for_members(
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of ``state`` for the devices of ``saved``, with the saved values of common members.
 
-    ``members`` are the names of the ensemble's members, ``columns`` those of the online model's features. Empty if
+    ``members`` are the names of the ensemble's members, ``columns`` the names of the online model's features. Empty if
     nothing was saved. Raises :class:`StateError` if the saved arrays do not fit each other.
     """
     if not saved:
@@ -96,7 +96,7 @@ def restore_for_members(
                     msg = f"{name} has values of another type or number: {saved[name].dtype} {saved[name].shape[1:]}"
                     raise StateError(msg)
                 if is_same and fits:
-                    restored[name] = saved[name]  # without a copy: these are tens of megabytes
+                    restored[name] = saved[name]  # without a copy: the arrays have tens of megabytes
                     continue
             restored[name] = np.repeat(initial[np.newaxis], n_devices, axis=0)
             if name in saved:
@@ -108,7 +108,7 @@ def restore_for_members(
 
 
 def _check_header(saved: Saved) -> int:
-    """Return the number of devices of ``saved``; raise :class:`StateError` if it does not name each of them once."""
+    """Return the number of devices of ``saved``; raise :class:`StateError` if it does not name each device once."""
     missing = [name for name in (TRACKED, MEMBERS, COLUMNS) if name not in saved or saved[name].ndim != 1]
     if missing:
         msg = f"the learned state has no list of its {missing[0]}"
@@ -138,7 +138,7 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
         target[...] = boa_weights.new_member_state(array)
         target[..., members.new] = array[..., members.old]
     elif name == "coefficients":
-        target[...] = 0.0  # the learned coefficients together are the forecast: new columns add nothing to it yet
+        target[...] = 0.0  # the learned coefficients together are the forecast: new columns do not contribute yet
         target[..., features.new] = array[..., features.old]
     elif name == "covariance":
         _restore_covariance(target, array, len(saved[COLUMNS]), features)
@@ -148,9 +148,9 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
 
 
 def _restore_covariance(target: NDArray[Any], array: NDArray[Any], n_columns: int, features: _Common) -> None:
-    """Write the covariances of the common features, which were saved with ``n_columns``, to ``target``, in place.
+    """Write the covariances of the common features, saved with ``n_columns``, to ``target``, in place.
 
-    The other columns start without a prior, whose variances are those of its coefficients: these start at zero.
+    The other columns start with the variances that coefficients have without a prior; their coefficients start at zero.
     """
     unknown = np.eye(packed_covariance.columns_of(target), dtype=np.float32) * np.float32(rls_model.PRIOR)
     for some in _chunks(len(array)):
@@ -164,7 +164,7 @@ def _restore_covariance(target: NDArray[Any], array: NDArray[Any], n_columns: in
 
 
 def _without_removed(saved: Saved, n_devices: int, kept: Places) -> dict[str, NDArray[Any]]:
-    """Return the coefficients and covariance of ``saved`` for the columns ``kept`` alone, the others eliminated."""
+    """Return the coefficients and covariance of ``saved`` for only the columns ``kept``, the others eliminated."""
     coefficients, covariance = saved["coefficients"].copy(), saved["covariance"]
     for name, array in (("coefficients", coefficients), ("covariance", covariance)):
         _check_array(name, array, n_devices)
@@ -180,7 +180,7 @@ def _without_removed(saved: Saved, n_devices: int, kept: Places) -> dict[str, ND
 
 
 def _chunks(n_devices: int) -> Iterator[slice]:
-    """Yield slices of some devices, whose matrices are in memory at once: those of all are ten times their state."""
+    """Yield slices of devices whose matrices fit in memory at once: all are ten times as large as the state."""
     for first in range(0, n_devices, _CHUNK):
         yield slice(first, first + _CHUNK)
 
@@ -198,7 +198,7 @@ def _matrices_of(covariance: NDArray[Any], n_columns: int) -> NDArray[np.floatin
 def packed_of(covariance: NDArray[Any], n_columns: int) -> NDArray[np.float32]:
     """Return a saved ``covariance`` of N devices, packed or in the blocks of earlier versions, in packed form.
 
-    Raises ValueError if it is of another number of columns.
+    Raises ValueError if it has another number of columns.
     """
     shape = covariance.shape[1:]
     if covariance.ndim == _N_DIM_OF_BLOCKS and shape == packed_covariance.blocks_shape(n_columns):

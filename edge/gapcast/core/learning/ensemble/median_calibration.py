@@ -1,16 +1,16 @@
 """Calibration of the median: an offset that depends on the predicted change, learned from the signs of its errors.
 
 While an appliance cycles, the outcome has two modes: it stays on, or it is switched off. The mean moves gradually with
-the probability of a switch, but the median jumps from one mode to the other where that exceeds one half, which no
-weighted sum of medians that change gradually can follow. So each device has offsets of the median at fixed values of
-the predicted change of the mean (*knots*), with linear interpolation between them.
+the probability of a switch. The median, however, jumps from one mode to the other where the probability exceeds one
+half; no weighted sum of gradually changing medians can follow it. So each device has offsets of the median at fixed
+values of the predicted change of the mean (*knots*), with linear interpolation between them.
 
-Each offset is a quantile tracker for the quantile 0.5, as :mod:`.conformal_interval` is for the interval: an outcome
-above the published median raises the offsets of the two knots beside its prediction, an outcome below it lowers them,
-in proportion to the knot's share and to the size of the predicted change. This is gradient descent on the absolute
-error (R. Koenker and G. Bassett, *Regression quantiles*, Econometrica 1978), with steps that shrink with the number of
-outcomes at the knot, to a floor, because houses change; they are smaller further ahead, where successive outcomes
-overlap (:data:`.boa_weights.NEAR_MIN`). Changes and offsets are in units of the device's error scale.
+Each offset is a quantile tracker for the quantile 0.5, like the width in :mod:`.conformal_interval`: an outcome above
+the published median raises the offsets of the two knots beside its prediction, an outcome below it lowers them, in
+proportion to the knot's share and to the size of the predicted change. This is gradient descent on the absolute error
+(R. Koenker and G. Bassett, *Regression quantiles*, Econometrica 1978). The steps shrink with the number of outcomes at
+the knot, to a floor, because houses change; they are smaller at longer horizons, where successive outcomes overlap
+(:data:`.boa_weights.NEAR_MIN`). Changes and offsets are in units of the device's error scale.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.ensemble.boa_weights import NEAR_MIN
 
-#: The array of a device's state.
+#: The name of the array in a device's state.
 STATE = "median_calibration"
 #: The middle knot is for changes up to this size, in scales; the next ones are a factor of the root of 2 apart.
 _FIRST, _PER_OCTAVE = 0.25, 2.0
@@ -39,7 +39,7 @@ def initial_state() -> F32:
 
 
 def offsets(state: F32, change: F64) -> F64:
-    """Return what to add to the medians ``[N]``, in scales, with the ``state`` ``[N, 2, N_KNOTS]`` of their devices.
+    """Return the offsets of the medians ``[N]``, in scales, for the ``state`` ``[N, 2, N_KNOTS]`` of their devices.
 
     ``change`` ``[N]`` is the mean forecast minus the last reading, in scales; NaN counts as no change.
     """
@@ -52,7 +52,7 @@ def offsets(state: F32, change: F64) -> F64:
 def update(state: F32, change: F64, error: F64, horizon_min: int) -> None:
     """Learn from outcomes ``horizon_min`` ahead: update ``state`` ``[N, 2, N_KNOTS]`` in place.
 
-    ``change`` ``[N]`` is that of :func:`offsets`, ``error`` ``[N]`` the outcome minus the published median.
+    ``change`` ``[N]`` is as in :func:`offsets`, ``error`` ``[N]`` the outcome minus the published median.
     """
     entries, (lower, share) = np.arange(len(state)), _places(change)
     direction = np.where(np.isnan(error), 0.0, np.sign(error)) * _sizes(change)
@@ -66,7 +66,7 @@ def update(state: F32, change: F64, error: F64, horizon_min: int) -> None:
 
 
 def _sizes(change: F64) -> F64:
-    """Return the sizes of ``change`` ``[N]`` within the range of the knots; NaN is no change."""
+    """Return the sizes of ``change`` ``[N]`` within the range of the knots; NaN counts as no change."""
     size: F64 = np.fmin(np.fmax(np.abs(change), _FIRST), _LARGEST)
     return size
 

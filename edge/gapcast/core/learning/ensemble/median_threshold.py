@@ -1,16 +1,16 @@
-"""The threshold of the median: a small change from the last reading is published as none.
+"""The threshold of the median: small changes from the last reading are published as no change.
 
-Where nothing is switched, the median of the ensemble differs from the last reading by less than the noise of a meter,
-in a direction that is as often wrong as right, and is worse than persistence. So each device has a threshold. The
-change that is published is that of the ensemble, reduced by the threshold in size, and zero below it: *soft
-thresholding* (D. L. Donoho, *De-noising by soft-thresholding*, IEEE Transactions on Information Theory 41, 1995).
+When nothing is switched, the median of the ensemble differs from the last reading by less than the noise of a meter, in
+a direction that is as often wrong as right, and is worse than persistence. So each device has a threshold. The
+published change is the ensemble's change reduced by the threshold in size, and zero below it: *soft thresholding* (D.
+L. Donoho, *De-noising by soft-thresholding*, IEEE Transactions on Information Theory 41, 1995).
 
-The threshold is learned from the signs of the errors, as the offsets of :mod:`.median_calibration` are: where a
-published change goes further than the outcome, it rises by a step; where it does not go far enough, it falls. This is
-gradient descent on the absolute error of the published median. Forecasts without a change teach nothing about it. The
-steps shrink with the number of outcomes, to a floor, and are smaller further ahead, where successive outcomes overlap
-(:data:`.boa_weights.NEAR_MIN`). The weights and the offsets learn from the median before the threshold: otherwise they
-would make up for it. Changes and thresholds are in units of the device's error scale.
+The threshold is learned from the signs of the errors, like the offsets of :mod:`.median_calibration`: if a published
+change goes further than the outcome, the threshold rises by a step; if it does not go far enough, it falls. This is
+gradient descent on the absolute error of the published median. Nothing is learned from forecasts without a change. The
+steps shrink with the number of outcomes, to a floor, and are smaller at longer horizons, where successive outcomes
+overlap (:data:`.boa_weights.NEAR_MIN`). Weights and offsets learn from the median before the threshold, since they
+would compensate for the threshold otherwise. Changes and thresholds are in units of the device's error scale.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.ensemble.boa_weights import NEAR_MIN
 
-#: The array of a device's state.
+#: The name of the array in a device's state.
 STATE = "median_threshold"
 #: The threshold of a new device, and the largest one.
 _FIRST, _LARGEST = 0.05, 0.3
@@ -34,9 +34,9 @@ def initial_state() -> F32:
 
 
 def reduced(state: F32, change: F64) -> F64:
-    """Return the changes ``[N]`` to publish for those of the ensemble, ``change`` ``[N]``; NaN remains NaN.
+    """Return the changes ``[N]`` to publish for the ensemble's changes ``change`` ``[N]``; NaN remains NaN.
 
-    ``state`` ``[N, 2]`` is that of their devices.
+    ``state`` ``[N, 2]`` is the state of the devices.
     """
     threshold = np.minimum(state[:, 0].astype(np.float64), _LARGEST)  # damaged state may have a larger one
     beyond = np.maximum(np.abs(change) - threshold, 0.0)

@@ -39,8 +39,8 @@ class EnsembleForecasts:
     """Forecasts of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN if there is none).
 
     ``shares`` ``[N, 2, E]`` are the weights of the members, for the mean and for the median. No power of the path is
-    below ``floor_kw`` ``[N]``. ``replaced`` are the indices of impossible forecasts that were replaced by persistence,
-    each with its impossible value. Not to be changed; it is not frozen for the reason of
+    below ``floor_kw`` ``[N]``. ``replaced`` lists the impossible forecasts that were replaced by persistence: the index
+    and the impossible value. Treat as immutable; it is not frozen for the reason given at
     :class:`~gapcast.core.forecasts.forecast.Forecasts`.
     """
 
@@ -51,10 +51,10 @@ class EnsembleForecasts:
 
 
 class ForecastsBeforeUpdate(NamedTuple):
-    """The forecasts of a round whose readings nothing was learned from yet.
+    """The forecasts of a round whose readings have not been learned from.
 
-    ``inputs`` are what they were made from, ``issued`` what is stored until their outcomes, ``log_width`` ``[N]`` the
-    log(width) of their intervals, ``loads`` the forecasts of devices with submeters (None: there are none).
+    ``inputs`` are the inputs of the forecasts, ``issued`` the values stored until the outcomes, ``log_width`` ``[N]``
+    the log(width) of the intervals, ``loads`` the forecasts of devices with submeters (None: no submeters).
     """
 
     inputs: MemberPredictions
@@ -64,12 +64,12 @@ class ForecastsBeforeUpdate(NamedTuple):
 
 
 class MemberCombination:
-    """Combines the members' predictions of a round of windows, each device once."""
+    """Combines the members' predictions of a round of windows; each device occurs once."""
 
     def __init__(
         self, inputs: EnsembleInputs, state: EnsembleState, options: EnsembleOptions, forecast_range: ForecastRange
     ) -> None:
-        """Combine the members of ``inputs`` by what is in ``state``; forecasts are within ``forecast_range``."""
+        """Combine the members of ``inputs`` with the learned ``state``; forecasts are within ``forecast_range``."""
         self._inputs = inputs
         self._state = state
         self._options = options
@@ -82,12 +82,12 @@ class MemberCombination:
     ) -> ForecastsBeforeUpdate:
         """Write the forecasts of ``one`` to ``places`` of ``published``, with the learning state in ``rows``.
 
-        The feature columns of ``one`` are scaled in place. Return what is to be stored until the outcome.
+        The feature columns of ``one`` are scaled in place. Return the values to store until the outcome.
         """
         at = self._state.rows.index(rows)
         arrays = self._state.rows.arrays
         seen, members_kw = arrays["seen"][at], one.members_kw
-        scale_kw = seen[:, SCALE].copy()  # it is stored after the state has learned from the newest reading
+        scale_kw = seen[:, SCALE].copy()  # used after the state has learned from the newest reading
         log_width = seen[:, LOG_WIDTH]
         lowest_kw = np.minimum(seen[:, LOWEST], one.last_kw)
         floor_kw = np.where(lowest_kw < FEEDS_IN_KW, self._options.min_kw, np.minimum(lowest_kw, 0.0))
@@ -160,14 +160,14 @@ class MemberCombination:
         made.combined_median_kw[...] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
         change = (made.combined_median_kw - made.last_kw) / scale_kw
         reduced_kw = median_threshold.reduced(arrays[median_threshold.STATE][at], change) * scale_kw
-        kw[:, 1] = np.maximum(made.last_kw + reduced_kw, floor_kw)  # again: the sum is rounded
+        kw[:, 1] = np.maximum(made.last_kw + reduced_kw, floor_kw)  # again, because the sum is rounded
 
     def _forecast_submetered(
         self, one: MemberPredictions, members_kw: F64, scale_kw: F64, floor_kw: F64, *, is_tracked: bool
     ) -> SubmeteredForecasts | None:
-        """Write the forecasts of devices with submeters to ``members_kw``; for others, those of the RLS model.
+        """Write the forecasts of devices with submeters to ``members_kw``, and the RLS forecasts of the other devices.
 
-        Return those of devices with submeters, None if there are none.
+        Return the forecasts of devices with submeters; None without such devices.
         """
         at = self._inputs.members.index(SUBMETERED)
         members_kw[:, :, at] = members_kw[:, :, self._inputs.learned]
@@ -194,8 +194,9 @@ class MemberCombination:
     ) -> list[tuple[int, float]]:
         """Replace impossible forecasts by persistence and reset the learning state of their devices, in place.
 
-        Bounds that alone are out of range are clipped. The stored state of a replaced forecast teaches nothing: all
-        members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible value.
+        Bounds that alone are out of range are clipped. Nothing is learned from the stored state of a replaced forecast:
+        all members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible
+        value.
         """
         forecast_range, is_bounded, kw = self.forecast_range, self._is_bounded, made.kw
         forecast_range.cut_bounds(kw)

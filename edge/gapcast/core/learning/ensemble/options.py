@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EnsembleOptions:
-    """How to combine and learn.
+    """How the ensemble combines and learns.
 
-    ``combines``: publish the weighted combination of all members, else the first model alone. ``learns``: include an
-    RLS model per device; ``refits``: and, if it learns, the forest of each device that the nightly refit fitted.
-    ``calibrates``: calibrate the bounds by the device's own hits and misses. ``max_devices`` are
-    tracked; untracked devices get the forecasts of a new device. ``forgetting`` is the factor by which an outcome's
-    weight decays per outcome. No bound is below ``min_kw``, nor below 0 if a house has never fed in. Readings are
-    within ``min_kw`` to ``max_kw``. ``n_submeters`` is the largest number of submeters of any device; with them, and if
-    the ensemble learns, the member ``submetered`` learns from them.
+    ``combines``: publish the weighted combination of all members, else only the first model. ``learns``: include an RLS
+    model per device. ``refits``: if it learns, also include the forest of each device from the nightly refit.
+    ``calibrates``: calibrate the bounds with the device's own hits and misses. ``max_devices`` is the number of tracked
+    devices; untracked devices get the forecasts of a new device. ``forgetting`` is the factor by which an outcome's
+    weight decays per outcome. No bound is below ``min_kw``, nor below 0 for a house that has never exported. Readings
+    are within ``min_kw`` to ``max_kw``. ``n_submeters`` is the largest number of submeters of any device; if it is not
+    0 and the ensemble learns, the member ``submetered`` learns from the submeters.
     """
 
     combines: bool = True

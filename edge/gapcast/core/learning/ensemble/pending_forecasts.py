@@ -1,4 +1,4 @@
-"""Forecasts that wait for the reading of their target minute, with the inputs they were made from."""
+"""Forecasts that wait for the reading of their target minute, with their inputs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PENDING = (_MINUTE, _COLUMNS, _VALUES, _LEVELS)
 
 
 class IssuedForecasts(NamedTuple):
-    """N forecasts, and the inputs they were made from.
+    """N forecasts, and their inputs.
 
-    ``columns`` ``[N, D]`` are the features of the RLS model, ``members_kw`` ``[N, 2, E]`` mean and median of
-    each member, ``kw`` ``[N, 4]`` the published values, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
+    ``columns`` ``[N, D]`` are the features of the RLS model, ``members_kw`` ``[N, 2, E]`` mean and median of each
+    member, ``kw`` ``[N, 4]`` the published values, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
     device's scale, ``levels`` ``[N, 3]`` the situation, ``combined_median_kw`` ``[N]`` the median before its threshold.
     """
 
@@ -41,12 +41,12 @@ class IssuedForecasts(NamedTuple):
 
     @property
     def combined_kw(self) -> F64:
-        """Mean and median ``[N, 2]`` that weights and offsets learn from: those before the median's threshold."""
+        """Mean and median ``[N, 2]``, before the median's threshold, from which weights and offsets learn."""
         return np.stack((self.kw[:, 0], self.combined_median_kw), axis=1)
 
     @property
     def predicted_kw(self) -> F64:
-        """The change ``[N]`` that the last member before persistence predicts, kW; the only member, if it is alone."""
+        """The change ``[N]`` predicted by the last member before persistence (or by the only member), kW."""
         change_kw: F64 = self.members_kw[:, 0, max(self.members_kw.shape[-1] - 2, 0)] - self.last_kw
         return change_kw
 
@@ -54,15 +54,15 @@ class IssuedForecasts(NamedTuple):
 class PendingForecasts:
     """Stores :class:`IssuedForecasts` in :class:`~.device_rows.DeviceRows`, one slot per minute up to the horizon.
 
-    Hidden features are not stored: they are computed again from the other columns.
+    Hidden features are not stored: they are recomputed from the other columns.
     """
 
     def __init__(self, features: RlsFeatures, n_members: int, horizon_min: int) -> None:
         """Store forecasts of ``n_members`` members; the RLS model has ``features``."""
-        #: Minutes ahead.
+        #: The horizon, minutes.
         self.horizon_min = horizon_min
-        #: Slots of a device.
-        self.n_slots = horizon_min  # the forecast that is due is read before the next one is stored
+        #: Number of slots of a device.
+        self.n_slots = horizon_min  # the due forecast is read before the next one is stored
         #: The features of the RLS model.
         self.features = features
         self._to_members = 2 * n_members
@@ -93,7 +93,7 @@ class PendingForecasts:
         state.arrays[_LEVELS][rows, slot] = published.levels
 
     def discard(self, state: DeviceRows, row: int) -> None:
-        """Remove the forecasts of ``row`` of ``state``, if it is allocated."""
+        """Remove the forecasts in ``row`` of ``state``, if it is allocated."""
         if row < len(state):
             state.arrays[_MINUTE][row] = _NONE
 
@@ -102,7 +102,7 @@ class PendingForecasts:
         return np.flatnonzero(state.arrays[_MINUTE][rows, minutes % self.n_slots] == minutes)
 
     def pop(self, state: DeviceRows, rows: I64, minutes: I64) -> IssuedForecasts:
-        """Return and remove the forecasts for ``minutes``, those found by :meth:`due`."""
+        """Return and remove the forecasts for ``minutes`` that :meth:`due` found."""
         slot = minutes % self.n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
         columns = self.features.with_hidden(state.arrays[_COLUMNS][rows, slot])
@@ -115,10 +115,11 @@ class PendingForecasts:
 
 
 def in_layout_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the pending forecasts of ``saved`` in the layout of ``state``; empty if they are in it already.
+    """Return the pending forecasts of ``saved`` in the layout of ``state``; empty if they have this layout already.
 
-    Earlier versions stored a slot more, the hidden features, and no median before the threshold: they had none, so that
-    it was the published one. Raises ValueError, IndexError or TypeError if the arrays do not fit each other.
+    Earlier versions stored one slot more, the hidden features, and no median before the threshold: they had no
+    threshold, so the median was the published one. Raises ValueError, IndexError or TypeError if the arrays do not fit
+    each other.
     """
     found: dict[str, NDArray[Any]] = {}
     values = saved.get(_VALUES)
@@ -129,7 +130,7 @@ def in_layout_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[s
 
 
 def _in_slots_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the pending forecasts of ``saved`` in the slots of ``state``; empty if they are in these already."""
+    """Return the pending forecasts of ``saved`` in the slots of ``state``; empty if they are in these slots already."""
     minutes, n_slots = saved.get(_MINUTE), len(state.initial(_MINUTE))
     if minutes is None or minutes.shape[1:] == (n_slots,):
         return {}

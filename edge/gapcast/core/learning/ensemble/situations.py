@@ -1,14 +1,14 @@
-"""Situations: what a house is doing when a forecast is made, in a few numbers, each between two of four levels.
+"""Situations: the state of a house when a forecast is made, as a few numbers, each between two of four levels.
 
-Which member is best depends on the situation: persistence while nothing moves, the online model where an appliance
+Which member is best depends on the situation: persistence while power is constant, the online model while an appliance
 cycles. So the ensemble has weights for each level of three quantities, in units of the device's error scale:
 
 - the activity: the mean change from minute to minute, weighted towards the last minutes (half-life 7 minutes),
-- the rise: how far the last reading is above the lowest of the last three hours, which is what is switched on,
-- the predicted change: how far the last member before persistence, one that learns, is from the last reading.
+- the rise: how far the last reading is above the lowest of the last three hours, a measure of the load switched on,
+- the predicted change: the difference of the last member before persistence, one that learns, from the last reading.
 
-Levels are equidistant in the logarithm. A value between two levels belongs to both, by its distance (triangular
-membership), so that weights do not jump. One more situation is always present: *any*.
+Levels are equidistant in the logarithm. A value between two levels belongs to both, according to its distance
+(triangular membership), so that weights do not jump. One more situation is always present: *any*.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ N_QUANTITIES, N_LEVELS = 3, 4
 ACTIVITY, RISE = range(2)
 #: Number of situations: each level of each quantity, then *any*.
 N_SITUATIONS = N_QUANTITIES * N_LEVELS + 1
-#: The lowest level of each quantity, in units of the device's scale; each further level is this many times the last.
+#: The lowest level of each quantity, in units of the device's scale; each further level is this many times the last
+#: one.
 _LOWEST = np.array([0.05, 0.3, 0.1])
 _STEP = 4.0
-#: The activity is over this many minutes, with this half-life; the rise over this many.
+#: Minutes of the activity, its half-life, and minutes of the rise.
 _N_ACTIVE_MIN, _HALF_LIFE_MIN = 60, 7.0
 _N_RISE_MIN = 180
 _TINY = 1e-9
@@ -49,7 +50,7 @@ def of_windows(windows: F32) -> F64:
 
 
 def levels(window_kw: F64, predicted_change_kw: F64, scale_kw: F64) -> F64:
-    """Return the situations as numbers of levels ``[N, 3]``, each from 0 to 3.
+    """Return the situations as positions between the levels ``[N, 3]``, each from 0 to 3.
 
     ``window_kw`` ``[N, 2]`` is the result of :func:`of_windows`, ``predicted_change_kw`` and ``scale_kw`` are ``[N]``.
     """
@@ -62,7 +63,7 @@ def levels(window_kw: F64, predicted_change_kw: F64, scale_kw: F64) -> F64:
 
 
 def memberships(level: F64) -> F64:
-    """Return how far the situations ``level`` ``[N, 3]`` belong to each one ``[N, S]``, 0 to 1; to *any*, the last, 1.
+    """Return the membership of ``level`` ``[N, 3]`` in each situation ``[N, S]``, 0 to 1; in *any*, the last, it is 1.
 
     >>> memberships(np.array([[0.0, 1.25, 3.0]]))[0].tolist()
     [1.0, 0.0, 0.0, 0.0, 0.0, 0.75, 0.25, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]

@@ -1,4 +1,4 @@
-"""Outcomes in the arrays of a compiled step, which other compiled functions read where they are."""
+"""Outcomes in the arrays of a compiled step, which other compiled functions read in place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gapcast.compiled.functions import POINTERS, set_pointers
 from gapcast.core.forecasts.outcomes import Outcomes
 
-#: The arrays of outcomes in their order, with the types of their values.
+#: The arrays of outcomes in order, with the types of their values.
 KINDS = {
     "rows": "i8", "minutes": "i8", "actual_kw": "f8", "last_kw": "f8", "members_kw": "f8", "published_kw": "f8",
 }  # fmt: skip
@@ -24,9 +24,9 @@ class OutcomesStruct(ctypes.Structure):
 
 
 class StepOutcomes(Outcomes):
-    """Outcomes that are valid until the next forecasts of their step: :meth:`copied` ones are for longer.
+    """Outcomes that are valid until the next forecasts of their step; :meth:`copied` returns permanent ones.
 
-    ``address`` is that of their :class:`OutcomesStruct`.
+    ``address`` is the address of their :class:`OutcomesStruct`.
     """
 
     __slots__ = ("_struct", "address")
@@ -44,5 +44,5 @@ class StepOutcomes(Outcomes):
         return made
 
     def copied(self) -> Outcomes:
-        """Return a copy, which stays valid."""
+        """Return a copy that stays valid."""
         return Outcomes(*(getattr(self, name).copy() for name in KINDS))

@@ -1,4 +1,4 @@
-"""The structure that the compiled step takes: ``struct step`` of ``edge/native/ensemble.h``."""
+"""The argument of the compiled step: ``struct step`` of ``edge/native/ensemble.h``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes
 from gapcast.compiled.functions import POINTERS
 from gapcast.core.learning.ensemble.situations import N_QUANTITIES
 
-#: Largest numbers of members and of feature columns that the library takes.
+#: Largest numbers of members and of feature columns that the library accepts.
 MAX_MEMBERS, MAX_WIDTH = 64, 320
 SIZES = (
     "context", "n_models", "n_medians", "n_members", "n_outputs", "refit", "has_bounds",
@@ -27,7 +27,7 @@ STATE = {
     "phase_shares": "i2", "phase_outcomes": "u1", "due_minute": "i8", "due_columns": "f4", "due": "f8",
     "due_levels": "f4",
 }  # fmt: skip
-#: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
+#: The batch's arrays: the type of their values, and the shape of an entry as numbers or names of sizes.
 BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "rows": ("i8", ()),
     "minutes": ("i8", ()),
@@ -52,7 +52,7 @@ BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "outcome_members_kw": ("f8", (2, "n_members")),
     "published_kw": ("f8", (4,)),
 }
-#: Those of the outcomes, by their names in :class:`~gapcast.core.forecasts.outcomes.Outcomes`.
+#: The arrays of the outcomes, by their names in :class:`~gapcast.core.forecasts.outcomes.Outcomes`.
 OUTCOMES = {
     "rows": "outcome_rows", "minutes": "outcome_minutes", "actual_kw": "actual_kw", "last_kw": "last_kw",
     "members_kw": "outcome_members_kw", "published_kw": "published_kw",

@@ -1,8 +1,8 @@
-"""Columns of the nightly refit for loads that cycle: their phases, and what followed earlier moments like the newest.
+"""Columns of the nightly refit for loads that cycle: their phases, and the changes after similar earlier moments.
 
-Compressors of air conditioning, heat pumps, refrigerators and freezers switch on and off all day. When the next switch
-is due shows in the lengths of the phases before, and in what followed earlier moments with a similar course of power
-(:mod:`gapcast.core.learning.online_model.analog_features`). The gain is in docs/decisions/0036-trees-see-cycles.md.
+Compressors of air conditioning, heat pumps, refrigerators and freezers switch on and off all day. The lengths of the
+earlier phases show when the next switch is due, and so do the changes after earlier moments with a similar course of
+power (:mod:`gapcast.core.learning.online_model.analog_features`). docs/decisions/0036-trees-see-cycles.md has the gain.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.online_model.analog_features import MEAN_CHANGE_NAMES, WIDTHS, EarlierMoments
 
-#: Changes after an analog, kW, that count as a rise or a fall.
+#: A change after an analog of at least this, kW, counts as a rise or a fall.
 _RISE_KW = 0.15
-#: The spread of analogs is the mean absolute deviation of the window plus so much, kW.
+#: The spread of analogs is the mean absolute deviation of the window plus this, kW.
 _LEAST_SPREAD_KW = 0.05
 #: Index of the width whose analogs have more columns than the mean change.
 _DETAILED = 1
@@ -23,7 +23,7 @@ ANALOG_NAMES = (*MEAN_CHANGE_NAMES, "analogs absolute", "analogs rising", "analo
 
 #: A step of a cycle is a change within a minute of at least this, kW, and of this part of the window's second largest.
 _LEAST_STEP_KW, _STEP_PART = 0.15, 0.5
-#: The newest steps, whose distances are the lengths of phases; so many of the lengths are columns.
+#: Number of the newest steps, whose distances are the lengths of phases, and number of lengths that are columns.
 _N_STEPS, _N_PHASES = 9, 5
 CYCLE_NAMES = (
     "phase direction",
@@ -37,9 +37,8 @@ CYCLE_NAMES = (
 def analog_columns(windows: F32, horizon_min: int) -> F32:
     """Return the columns ``[N, 7]`` of :data:`ANALOG_NAMES` for ``windows`` ``[N, context]``, kW.
 
-    They are the mean change over ``horizon_min`` minutes that followed the analogs, with three widths of the kernel,
-    kW; and with the middle one the mean absolute change, kW, the shares of rises and falls, and how many analogs there
-    are.
+    They are the mean change over ``horizon_min`` minutes after the analogs, with three widths of the kernel, kW; and
+    with the middle width the mean absolute change, kW, the shares of rises and falls, and the number of analogs.
     """
     moments = EarlierMoments(windows, _LEAST_SPREAD_KW, horizon_min)
     columns = np.empty((len(windows), len(ANALOG_NAMES)), dtype=np.float32)
@@ -61,15 +60,16 @@ def cycle_columns(change: F32) -> F32:
 
     ``change`` is ``[N, context - 1]``, kW, the newest first. The columns are the direction of the last step (1, -1, or
     0 without one), the minutes since then, the lengths of the five phases before, and how much longer the present phase
-    is than the mean of the second, fourth, sixth and eighth phase before it, and than the second: if a load switches on
-    and off, they are of its kind. A length that the window does not show counts as ``context - 1`` minutes.
+    is than the mean of the second, fourth, sixth and eighth phase before it, and than the second: these phases are of
+    the same kind if a load switches on and off. A length that the window does not show counts as ``context - 1``
+    minutes.
     """
     n_rows, longest = change.shape
     heights = np.abs(change)
     largest = heights if longest == 1 else np.partition(heights, longest - 2, axis=1)[:, -2:]
     smallest = np.maximum(_LEAST_STEP_KW, _STEP_PART * largest[:, :1])
     direction = np.sign(change) * (heights >= smallest)
-    # Steps in adjacent minutes in the same direction are one, which begins with the oldest of them.
+    # Steps in adjacent minutes in the same direction are one step, which begins with the oldest of them.
     is_step = direction != 0
     is_step[:, :-1] &= direction[:, :-1] != direction[:, 1:]
     ages = _newest(is_step)
@@ -85,11 +85,11 @@ def cycle_columns(change: F32) -> F32:
 
 
 def _newest(is_step: NDArray[np.bool_]) -> I64:
-    """Return how many minutes back the newest steps are ``[N, 9]``, or the number of minutes if there are fewer."""
+    """Return the ages of the newest steps ``[N, 9]`` in minutes, or the number of minutes if there are fewer steps."""
     n_rows, longest = is_step.shape
     rows, minutes = np.nonzero(is_step)
     n_steps = np.bincount(rows, minlength=n_rows)
-    place = np.arange(len(rows)) - np.repeat(np.cumsum(n_steps) - n_steps, n_steps)  # 0 for a row's newest
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(n_steps) - n_steps, n_steps)  # 0 for a row's newest step
     ages = np.full((n_rows, _N_STEPS), longest, dtype=np.int64)
     kept = place < _N_STEPS
     ages[rows[kept], place[kept]] = minutes[kept]

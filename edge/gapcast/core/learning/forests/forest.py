@@ -1,7 +1,7 @@
 """Evaluates ensembles of regression trees (gradient boosting) in numpy: the forecasts of the nightly refit.
 
 The trees are fitted elsewhere (:mod:`gapcast.refit`, with LightGBM); here they are flat arrays, so that the running
-gateway needs no tree library. The result equals that of the library that fitted them, up to the order of summation.
+gateway needs no tree library. The result equals the result of LightGBM, up to the order of summation.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.errors import StateError
 
-#: The outputs of a forest, in this order: quantiles are those of the 90 % interval.
+#: The outputs of a forest, in this order: the bounds are those of the 90 % interval.
 OUTPUTS = ("mean", "median", "lower", "upper")
-#: Nodes of all trees together, and their depth: larger ones are damaged state.
+#: Largest number of nodes of all trees together, and largest depth: larger values are damaged state.
 MAX_NODES, MAX_DEPTH = 200_000, 64
-#: Pairs of row and tree that are evaluated at a time, so that intermediate arrays stay in the processor's cache.
+#: Number of pairs of row and tree evaluated at a time, so that intermediate arrays stay in the processor's cache.
 _PAIRS = 1 << 16
 _ARRAYS = ("feature", "threshold", "left", "nan_left", "value", "roots", "first_trees")
 
@@ -31,9 +31,9 @@ class Forest:
 
     A window goes from a node to ``left`` if the value of its ``feature`` is at most ``threshold``, or is NaN and
     ``nan_left`` is set, else to the node after ``left``. A leaf leads to itself and has a ``value``, kW. ``roots``
-    ``[T]`` are the trees' first nodes, ``first_trees`` ``[outputs]`` the index of the first tree of each output, whose
-    value is the sum of its trees. ``depth`` is the largest number of steps to a leaf. ``features`` names the columns
-    that ``feature`` refers to.
+    ``[T]`` are the trees' first nodes, ``first_trees`` ``[outputs]`` the index of the first tree of each output; the
+    value of an output is the sum of its trees. ``depth`` is the largest number of steps to a leaf. ``features`` names
+    the columns that ``feature`` refers to.
     """
 
     features: tuple[str, ...]
@@ -66,7 +66,7 @@ class Forest:
         return values
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that :meth:`of_arrays` restores."""
+        """Return the arrays that :meth:`from_arrays` restores."""
         return {
             "features": np.array(self.features),
             **{name: getattr(self, name) for name in _ARRAYS},
@@ -75,7 +75,7 @@ class Forest:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Forest:
-        """Return the forest of ``arrays``; raise :class:`StateError` if they are not those of a forest."""
+        """Return the forest of ``arrays``; raise :class:`StateError` if they are not the arrays of a forest."""
         missing = [name for name in ("features", *_ARRAYS) if name not in arrays or arrays[name].ndim != 1]
         if missing:
             msg = f"the forest has no list of its {missing[0]}"
@@ -126,7 +126,7 @@ class ForestBuilder:
         self._first_trees: list[int] = []
 
     def begin_output(self) -> None:
-        """Begin the next output; the trees that follow belong to it."""
+        """Begin the next output; the following trees belong to it."""
         self._first_trees.append(len(self._roots))
 
     def begin_tree(self) -> int:
@@ -167,12 +167,12 @@ class ForestBuilder:
 
 
 def _is_within(indices: NDArray[Any], end: int) -> bool:
-    """Return whether there are ``indices``, each from 0 to before ``end``."""
+    """Return whether ``indices`` is not empty and each index is from 0 to below ``end``."""
     return indices.size > 0 and bool(indices.min() >= 0) and bool(indices.max() < end)
 
 
 def _depth_of(left: NDArray[Any]) -> int | None:
-    """Return the largest number of steps to a leaf; None if children are not behind their parents, or too deep."""
+    """Return the largest number of steps to a leaf; None if children do not follow their parents, or if too deep."""
     nodes = np.arange(len(left))
     inner = left != nodes
     if (left[inner] <= nodes[inner]).any() or (left[inner] + 1 >= len(left)).any():

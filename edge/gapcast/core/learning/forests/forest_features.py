@@ -1,9 +1,9 @@
 """The inputs of the nightly refit (:mod:`.forest`): shape of the window, its steps and cycles, time of day, submeters.
 
 All powers are changes from the last reading, kW, except the last reading itself. The last twenty minutes are separate
-features, older ones five-minute means: trees cut a day into kinds of situation, and need the exact minute only of what
-happened just now. Steps are what appliances do: the minutes since the last one up and down, its height, and the time
-between it and the one before. Loads that cycle have columns of their own (:mod:`.cycle_features`).
+features, older minutes are five-minute means: trees divide a day into kinds of situation, and need exact minutes only
+for the most recent events. Steps come from appliances: the minutes since the last step up and down, its height, and the
+time between it and the previous step. Loads that cycle have their own columns (:mod:`.cycle_features`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.learning.online_model import analog_features
 from gapcast.core.learning.submeters.submeter_features import powers_of_loads
 
-#: The window that features are computed from, at most, minutes.
+#: Largest window that features are computed from, minutes.
 CONTEXT_MIN = 180
 _N_LAGS = 20
 _MEAN_MIN, _MEANS_UNTIL = 5, 120
@@ -29,7 +29,7 @@ _DEVIATION_MIN = 30
 _STEPS_KW = (0.15, 0.8)
 _STEP_FEATURES = ("since", "height", "before", "between")
 #: Features of a load, a submeter or the rest of the mains: its power and changes, kW; the minutes since its last step;
-#: its mean, highest and lowest power of so many minutes, beside the last.
+#: its mean, highest and lowest power over these minutes, besides the last power.
 _LOAD_LAGS, _LOAD_STEP_KW = (1, 5, 10), 0.05
 _LOAD_MEANS_MIN, _LOAD_HIGHEST_MIN, _LOAD_LOWEST_MIN = (
     (5, 10, 30, 60, CONTEXT_MIN),
@@ -76,7 +76,7 @@ class ForestFeatures:
             *cycle_features.CYCLE_NAMES,
             *(cycle_features.ANALOG_NAMES if self._has_analogs else ()),
         )
-        self._n_of_mains = len(of_mains)  # the columns that need no submeter, which come first
+        self._n_of_mains = len(of_mains)  # number of columns without submeters, which come first
         loads = (*self.submeters, _REST) if self.submeters else ()
         self.names = (
             *of_mains,
@@ -95,10 +95,10 @@ class ForestFeatures:
         )
 
     def adapted(self, forest: Forest) -> Forest | None:
-        """Return ``forest`` over these columns; None if it needs others.
+        """Return ``forest`` over these columns; None if it needs other columns.
 
-        A forest of an earlier version may lack the last columns of the mains, those after the hour. One that was fitted
-        with submeters needs the same ones in the same order; one without needs none.
+        A forest of an earlier version may lack the last columns of the mains, those after the hour. A forest fitted
+        with submeters needs the same submeters in the same order; a forest fitted without submeters needs none.
         """
         mains, loads = self.names[: self._n_of_mains], self.names[self._n_of_mains :]
         n_of_mains = len(forest.features) - (len(loads) if forest.features[-len(loads) :] == loads else 0)
@@ -112,9 +112,9 @@ class ForestFeatures:
         """Return the feature columns ``[N, F]`` in the order of :attr:`names`.
 
         ``windows`` is ``[N, context]`` or longer (kW, oldest first), ``local_target`` ``[N]`` the minute of the local
-        day of the target, and ``submeters_kw`` ``[N, context, K]`` the channels of the submeters in their order, NaN
-        where a value is missing (None: all are missing). A submeter whose last value is missing is unknown: its columns
-        are NaN, and its power is in the rest.
+        day of the target, and ``submeters_kw`` ``[N, context, K]`` the channels of the submeters in order, NaN where a
+        value is missing (None: all are missing). A submeter whose last value is missing is unknown: its columns are
+        NaN, and its power is part of the rest.
         """
         windows = np.asarray(windows[:, -self.context :], dtype=np.float32)
         last = windows[:, -1:]
@@ -130,7 +130,7 @@ class ForestFeatures:
             newest = relative[:, -length:]
             parts += [newest.max(axis=1, keepdims=True), newest.min(axis=1, keepdims=True)]
         parts.append(relative[:, -_DEVIATION_MIN:].std(axis=1, keepdims=True))
-        change = np.diff(relative, axis=1)[:, ::-1]  # the newest first
+        change = np.diff(relative, axis=1)[:, ::-1]  # newest first
         for step_kw in _STEPS_KW:
             parts += [_steps(relative, change, step_kw), _steps(relative, -change, step_kw, sign=-1)]
         parts.append((np.asarray(local_target, dtype=np.float32) / 60)[:, np.newaxis])
@@ -147,8 +147,8 @@ class ForestFeatures:
 def _steps(relative: F32, change: F32, step_kw: float, sign: int = 1) -> F32:
     """Return the features ``[N, 4]`` of the last step of at least ``step_kw``.
 
-    They are the minutes since then, its height, the power before it, and the minutes between it and the step before,
-    where steps in adjacent minutes are one. ``change`` ``[N, context - 1]`` is the newest first, times ``sign``.
+    They are the minutes since then, its height, the power before it, and the minutes between it and the previous step;
+    steps in adjacent minutes are one step. ``change`` ``[N, context - 1]`` is newest first, times ``sign``.
     """
     n_rows, n_changes = change.shape
     rows, minutes = np.arange(n_rows), np.arange(n_changes)

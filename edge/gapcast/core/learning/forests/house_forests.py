@@ -1,4 +1,4 @@
-"""The forests of the nightly refit in use, by device: each predicts the windows of its own house."""
+"""The forests of the nightly refit in use, by device: each forest predicts the windows of its own house."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gapcast.core.windows.features import minute_of_day
 
 
 class HouseForests:
-    """Predicts the change over the horizon for the devices that have a forest. Pure; one caller."""
+    """Predicts the change over the horizon for the devices that have a forest. Pure; for one caller."""
 
     def __init__(self, context: int, horizon_min: int, zone: tzinfo, submeters: Submeters | None = None) -> None:
         """Predict from windows of ``context`` minutes, ``horizon_min`` ahead, with the time of day in ``zone``.
 
-        ``submeters`` are those of the devices.
+        ``submeters`` are the submeters of the devices.
         """
-        #: Those of devices without submeters.
+        #: The features of devices without submeters.
         self.features = ForestFeatures(context, horizon_min)
         self._submetered = {
             device: ForestFeatures(context, horizon_min, names) for device, names in (submeters or {}).items() if names
@@ -42,17 +42,17 @@ class HouseForests:
         return device in self._by_device
 
     def get(self, device: str) -> Forest | None:
-        """Return the forest of ``device``, None if it has none."""
+        """Return the forest of ``device``; None without one."""
         return self._by_device.get(device)
 
     def features_of(self, device: str) -> ForestFeatures:
-        """Return the features of the windows of ``device``."""
+        """Return the feature definition for the windows of ``device``."""
         return self._submetered.get(device, self.features)
 
     def use(self, device: str, forest: Forest) -> None:
-        """Predict ``device`` with ``forest``; raise :class:`StateError` if it takes other features than these.
+        """Predict ``device`` with ``forest``; raise :class:`StateError` if it takes other features than the device has.
 
-        A forest that was fitted with submeters needs those of the device; one without them needs none.
+        A forest fitted with submeters needs the submeters of the device; a forest fitted without submeters needs none.
         """
         adapted = self._adapted(device, forest)
         if adapted is None:
@@ -68,13 +68,13 @@ class HouseForests:
         self._by_device.pop(device, None)
 
     def adopt(self, other: HouseForests) -> None:
-        """Use the forests of ``other`` that fit: those of the same features and horizon."""
+        """Use the forests of ``other`` that fit: with the same features and horizon."""
         if other.horizon_min == self.horizon_min:
             adapted = {device: self._adapted(device, forest) for device, forest in other._by_device.items()}
             self._by_device = {device: forest for device, forest in adapted.items() if forest is not None}
 
     def _adapted(self, device: str, forest: Forest) -> Forest | None:
-        """Return ``forest`` over the columns of ``device``; None if it needs others."""
+        """Return ``forest`` over the columns of ``device``; None if it needs other columns."""
         return self.features_of(device).adapted(forest) if len(forest.first_trees) == len(OUTPUTS) else None
 
     @np.errstate(**DAMAGED)
@@ -83,9 +83,9 @@ class HouseForests:
     ) -> F64 | None:
         """Return mean, median, lower and upper bound ``[N, 4]``, kW, NaN for devices without a forest.
 
-        ``windows`` is ``[N, context]``, kW, of ``devices``, and ends at ``minutes`` ``[N]``; ``submeters_kw``
-        ``[N, context, K]`` are the channels of each device's submeters and then others, NaN where missing (None: there
-        are none). None if no device of them has a forest.
+        ``windows`` ``[N, context]``, kW, belong to ``devices`` and end at ``minutes`` ``[N]``. ``submeters_kw``
+        ``[N, context, K]`` are the channels of each device's submeters and then others, NaN where missing (None: no
+        submeters). None if no device of the batch has a forest.
         """
         which: dict[str, list[int]] = {}
         if self._by_device:

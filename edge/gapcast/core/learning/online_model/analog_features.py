@@ -1,11 +1,11 @@
-"""Features of loads that cycle: what followed earlier moments of the window that resemble the newest one.
+"""Features of loads that cycle: the changes after earlier moments of the window that resemble the newest one.
 
 A moment is compared with the newest one by the course of the power in the 48 minutes before it, as means of six minutes
-relative to its own power. The changes that followed the earlier moments are averaged with weights that decay with the
+relative to its own power. The changes after the earlier moments are averaged with weights that decay with the
 difference of both courses (a kernel regression: E. Nadaraya, *On estimating regression*, 1964; analogs: E. Lorenz,
-*Atmospheric predictability as revealed by naturally occurring analogues*, 1969). A compressor is so expected to stop
-when it stopped in its last cycles, whatever its power and its times. The kernel is that of Student's t distribution
-with seven degrees of freedom, which needs no exponential.
+*Atmospheric predictability as revealed by naturally occurring analogues*, 1969). So a compressor is expected to stop at
+the point where it stopped in its last cycles, whatever its power and its times. The kernel is the density of Student's
+t distribution with seven degrees of freedom, which needs no exponential.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64
 
-#: Minutes of the window that are used: the newest.
+#: Number of the newest minutes of the window that are used.
 _LONGEST_MIN: Final = 180
-#: Means of a course, their minutes, and the weight of a mean relative to that of the next newer one.
+#: Number of means of a course, minutes of each, and the weight of a mean relative to the next newer one.
 _N_MEANS, _STEP_MIN, _DECAY = 8, 6, 0.8
-#: Minutes before a moment in its course.
+#: Number of minutes before a moment in its course.
 _COURSE_MIN = _N_MEANS * _STEP_MIN - 1
 #: Widths of the kernel, in units of the window's spread; a column for each.
 WIDTHS = (0.1, 0.25, 0.6)
@@ -30,7 +30,7 @@ _LEAST_SCALES = 0.5
 _LIMIT = 8.0
 #: Weight of the assumption that nothing changes.
 _NO_CHANGE = 0.05
-#: Earlier moments without which there are no analogs.
+#: Minimum number of earlier moments for analogs.
 _LEAST_MOMENTS = 60
 #: Mean changes, kW, from the narrowest kernel to the widest.
 MEAN_CHANGE_NAMES = ("close analogs", "analogs", "distant analogs")
@@ -43,9 +43,9 @@ def has_analogs(context: int, horizon_min: int) -> bool:
 
 
 def write_analogs(windows: F32, scale_kw: F32, horizon_min: int, kw: F32) -> None:
-    """Write the mean change that followed the analogs of ``windows`` ``[N, context]``, kW, to ``kw`` ``[N, 3]``.
+    """Write the mean change after the analogs of ``windows`` ``[N, context]``, kW, to ``kw`` ``[N, 3]``.
 
-    ``scale_kw`` ``[N]`` are the devices' scales. The change is that over ``horizon_min`` minutes.
+    ``scale_kw`` ``[N]`` are the devices' scales. The change is over ``horizon_min`` minutes.
     """
     moments = EarlierMoments(windows, scale_kw.astype(np.float64) * _LEAST_SCALES, horizon_min)
     for column, width in enumerate(WIDTHS):
@@ -53,7 +53,7 @@ def write_analogs(windows: F32, scale_kw: F32, horizon_min: int, kw: F32) -> Non
 
 
 class EarlierMoments:
-    """The earlier moments of windows, how much each differs from the newest one, and the change that followed it."""
+    """The earlier moments of windows, their differences from the newest moment, and the change after each."""
 
     def __init__(self, windows: F32, least_kw: F64 | float, horizon_min: int) -> None:
         """Compare the moments of ``windows`` ``[N, context]``, kW, long enough for :func:`has_analogs`.
@@ -61,7 +61,7 @@ class EarlierMoments:
         The spread is the mean absolute deviation of a window plus ``least_kw`` (a number, or ``[N]``).
         """
         minutes_kw = windows[:, -_LONGEST_MIN:].astype(np.float64)
-        first, end = _COURSE_MIN, minutes_kw.shape[1] - horizon_min  # the moments whose changes are known
+        first, end = _COURSE_MIN, minutes_kw.shape[1] - horizon_min  # the moments whose later changes are known
         moments_kw, last_kw = minutes_kw[:, first:end], minutes_kw[:, -1:]
         n_means = minutes_kw.shape[1] - _STEP_MIN + 1
         means_kw = minutes_kw[:, :n_means].copy()
@@ -89,7 +89,7 @@ class EarlierMoments:
         self._difference = difference
 
     def resemblance(self, width: float) -> F64:
-        """Return the weight of each moment ``[N, M]``, 1 if its course is that of the newest one."""
+        """Return the weight of each moment ``[N, M]``, 1 if its course equals the newest one."""
         kernel: F64 = 1 / (1 + self._difference * (1 / (8 * width * width)))
         kernel *= kernel
         kernel *= kernel

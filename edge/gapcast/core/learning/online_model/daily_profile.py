@@ -7,7 +7,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.online_model.rls_features import N_BINS
 
-#: The mean is over about this many readings of a half hour: twenty days.
+#: The mean is over about this many readings per half hour: twenty days.
 _N = 600.0
 
 

@@ -1,9 +1,10 @@
-"""Covariances of the online model as they are stored: each pair of columns once.
+"""The stored form of the online model's covariances: each pair of columns once.
 
-A symmetric matrix of D columns is cut into 5 x 5 blocks of ``[b, b]``, with zeros as padding to a multiple of five, and
-row I of ``[5, b, 3 b]`` holds the blocks I to I + 2, counted in a circle: each pair of different blocks once, so that
-every row is computed alike. :mod:`.rls_model` computes with these *blocks*. Stored are, row by row, the values of them
-that are not padding, of the blocks on the diagonal the upper triangle: D (D + 1) / 2 numbers, the *packed* form.
+A symmetric matrix of D columns is divided into 5 x 5 blocks of ``[b, b]``, padded with zeros to a multiple of five. Row
+I of ``[5, b, 3 b]`` holds the blocks I to I + 2, counted in a circle: each pair of different blocks once, so that the
+same computation applies to every row. :mod:`.rls_model` computes with these *blocks*. The *packed* form stores, row by
+row, their values that are not padding, and only the upper triangle of the blocks on the diagonal: D (D + 1) / 2
+numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32
 
-#: Blocks in a row of the matrix, and those of them that a row of the blocks holds.
+#: Number of blocks in a row of the matrix, and in a row of the blocks.
 N_BLOCKS, N_STORED = 5, 3
 #: The block columns that each row of blocks holds.
 CIRCLE = (np.arange(N_BLOCKS)[:, np.newaxis] + np.arange(N_STORED)) % N_BLOCKS

@@ -1,8 +1,8 @@
-"""Removes columns from learned coefficients, as if they had never been there.
+"""Removes columns from learned coefficients, as if they had never existed.
 
-Least squares without some columns is least squares with their coefficients fixed at zero: the others take over the
-effect of the removed ones, as far as they vary together (conditioning of a normal distribution; C. Bishop, *Pattern
-recognition and machine learning*, section 2.3.1).
+Least squares without some columns is least squares with their coefficients fixed at zero: the other coefficients take
+over the effect of the removed ones as far as the columns are correlated (conditioning of a normal distribution; C.
+Bishop, *Pattern recognition and machine learning*, section 2.3.1).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F32
 
 Places = NDArray[np.int64]
-#: Directions of the removed columns whose variance is below this part of the largest are no information.
+#: Directions of the removed columns whose variance is below this part of the largest carry no information.
 _TOLERANCE = 1e-9
 
 
 def without_columns(coefficients: F32, covariance: F32, kept: Places) -> tuple[F32, F32]:
     """Return coefficients ``[N, C, K]`` and covariances ``[N, K, K]`` of the columns ``kept`` ``[K]``.
 
-    ``coefficients`` are ``[N, C, D]`` (kW per kW, or per 1), ``covariance`` ``[N, D, D]``. A device whose values do not
-    allow it, such as damaged ones, keeps the values of the columns as they are.
+    ``coefficients`` are ``[N, C, D]`` (kW per kW, or per 1), ``covariance`` ``[N, D, D]``. If a device's values, such
+    as damaged ones, cannot be conditioned, the values of its columns stay unchanged.
     """
     removed = np.setdiff1d(np.arange(covariance.shape[-1]), kept)
     new_coefficients, new_covariance = coefficients[..., kept].copy(), covariance[:, kept[:, np.newaxis], kept]

@@ -1,8 +1,8 @@
 """The features of the RLS model: the window relative to its last reading, steps, time of day, the models' predictions.
 
 Everything in kW is a change from the last reading, so that the same habits at another level have the same features.
-Older minutes are averaged over ever longer stretches, because their exact minute does not matter. Steps
-(:mod:`.step_features`), what followed similar moments (:mod:`.analog_features`), what becomes of a step
+Older minutes are averaged over ever longer stretches, because their exact time does not matter. Steps
+(:mod:`.step_features`), the changes after similar moments (:mod:`.analog_features`), the expected end of a phase
 (:mod:`.phase_table`) and fixed random functions (:mod:`.random_features`) let the model learn when a compressor stops,
 which is not linear in the minutes.
 """
@@ -20,9 +20,9 @@ from gapcast.core.learning.online_model.random_features import N_HIDDEN, UNITS, 
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import minute_of_day
 
-#: Most recent minutes with one feature each.
+#: Number of recent minutes with one feature each.
 _N_LAGS = 5
-#: Older stretches with their mean as a feature: from the first to before the second minute back.
+#: Older stretches with their mean as a feature, in minutes back: from the first (inclusive) to the second (exclusive).
 _STRETCHES = ((6, 10), (10, 15), (15, 20), (20, 30), (30, 60), (60, 120), (120, 180))
 #: The daily profile has one bin per half hour of the local day.
 BIN_MIN = 30
@@ -87,14 +87,14 @@ class RlsFeatures:
         columns |= {f"minutes from {begin}": in_kw.index(f"minutes {begin} to {end}") for begin, end in backwards}
         #: The random functions of the other columns.
         self.hidden = RandomFeatures(_INPUTS, columns)
-        #: Number of columns of a matrix of features: those with names, and zeros.
+        #: Number of columns of a matrix of features: the named columns, and zeros.
         self.width = packed_covariance.padded(len(self.names))
 
     def columns_kw(self, windows: F32, members_kw: Sequence[F32], local_target: I64) -> F32:
         """Return ``[N, width]``: the columns that need no learned state, in kW; the others are zero.
 
         ``windows`` is ``[N, context]`` (kW, oldest first), ``members_kw`` the models' predictions, ``[N]`` each, and
-        ``local_target`` ``[N]`` the minutes of the local day that they are for.
+        ``local_target`` ``[N]`` the minutes of the local day that are forecast.
         """
         columns = np.zeros((len(windows), self.width), dtype=np.float32)
         for i, member_kw in enumerate(members_kw):
@@ -115,8 +115,8 @@ class RlsFeatures:
     def complete(self, columns: F32, windows: F32, typical_kw: F64, phase_kw: F64, scale_kw: F64, limit: float) -> None:
         """Add the columns that need learned state and scale to units of ``scale_kw``, clipped, in place.
 
-        ``columns`` ``[N, width]`` are those of :meth:`columns_kw` for ``windows`` ``[N, context]``; ``typical_kw``,
-        ``phase_kw`` (the change that the phase table expects) and ``scale_kw`` are ``[N]``.
+        ``columns`` ``[N, width]`` are the result of :meth:`columns_kw` for ``windows`` ``[N, context]``;
+        ``typical_kw``, ``phase_kw`` (the change that the phase table expects) and ``scale_kw`` are ``[N]``.
         """
         columns[:, self.typical] = typical_kw - windows[:, -1]
         columns[:, self.typical + 1 : self.typical + 1 + self.n_phases] = phase_kw[:, np.newaxis]
@@ -136,9 +136,10 @@ class RlsFeatures:
         self.hidden.write(columns, columns[:, first_hidden : first_hidden + N_HIDDEN])
 
     def with_hidden(self, visible: F32) -> F32:
-        """Return all columns ``[N, width]`` of the ``visible`` ones before the hidden features, ``[N, first_hidden]``.
+        """Return all columns ``[N, width]`` for the ``visible`` ones before the hidden features, ``[N, first_hidden]``.
 
-        The hidden features follow from those. They are 0 if all others are: a replaced forecast teaches nothing.
+        The hidden features are functions of the visible columns. They are 0 if all of these are: nothing is learned
+        from a replaced forecast.
         """
         columns = np.zeros((len(visible), self.width), dtype=np.float32)
         columns[:, : self.first_hidden] = visible

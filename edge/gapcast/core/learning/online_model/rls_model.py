@@ -2,18 +2,18 @@
 
 The mean uses recursive least squares with exponential forgetting (Haykin, *Adaptive Filter Theory*, chapter 10). The
 median has the same inputs and uses the same covariance: its coefficients move along the same gain, by the error clipped
-to :data:`_SMALL_ERROR` (Huber's score function, *Robust Statistics*, chapter 7) over the share of errors below that
-size, which is the curvature of its loss. So one covariance serves both.
+to :data:`_SMALL_ERROR` (Huber's score function, *Robust Statistics*, chapter 7) divided by the share of errors below
+that size, which is the curvature of its loss. So both share one covariance.
 
-The covariance is symmetric, and each pair of columns is stored once (:mod:`.packed_covariance`). The arithmetic is on
-its blocks, so that each row is computed alike; columns are padded with zeros to a multiple of five.
+The covariance is symmetric, and each pair of columns is stored once (:mod:`.packed_covariance`). The arithmetic uses
+its blocks, so that the same computation applies to each row; columns are padded with zeros to a multiple of five.
 
-The state is stored in single precision, and sums over columns are in double, in numpy's order of addition: the stored
-digits do not depend on the machine, nor on whether numpy or the compiled step
+The state is stored in single precision, and sums over columns are computed in double, in numpy's order of addition: the
+stored digits do not depend on the machine, nor on whether numpy or the compiled step
 (:mod:`gapcast.core.learning.ensemble.compiled_step`) computes them.
 
 All values are in units of the device's scale, the mean absolute change over the horizon, so that a flat and a farm
-learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading weighs no more than a large one.
+learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading has no more weight than a large one.
 """
 
 from __future__ import annotations
@@ -36,33 +36,34 @@ from gapcast.core.learning.online_model.packed_covariance import (
     unpack,
 )
 
-#: The arrays of a device's state.
+#: The names of the arrays of a device's state.
 STATE = ("coefficients", "covariance", "inside")
 #: Largest value of a column and of an outcome, in units of the device's scale: an electric shower in a house that
-#: hardly changes otherwise is at a hundred. At twice this, single precision does not keep the covariance positive.
+#: hardly changes otherwise reaches a hundred. At twice this value, the covariance does not stay positive in single
+#: precision.
 LIMIT = 100.0
 #: Variance of the coefficients before the first outcome, in units of an error's variance: the strength of the prior.
 PRIOR = 0.002
 #: Errors of the median below this size count in full, in units of the scale.
 _SMALL_ERROR = 0.3
-#: The share of small errors is over about this many outcomes, and at least :data:`_MIN_SHARE`.
+#: The share of small errors is averaged over about this many outcomes, and is at least :data:`_MIN_SHARE`.
 _SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
-#: The median's gain grows from 1 to this, half of the way after so many outcomes: where power changes much, its loss is
-#: flatter than the share of small errors suggests.
+#: The median's gain grows from 1 to this value, half of it after this many outcomes: where power changes much, the loss
+#: is flatter than the share of small errors suggests.
 _MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
-#: What is added to all variances of a covariance that is not positive definite; doubled until it is.
+#: Added to all variances of a covariance that is not positive definite; doubled until it is.
 _RIDGE = PRIOR / 1_000
-#: Outcomes, about three days of them, after which a covariance is checked: a factorization costs more than an update.
+#: Number of outcomes, about three days, between checks of a covariance: a factorization costs more than an update.
 _N_CHECKED = 4_096
-#: Variances are limited to :data:`PRIOR` when they exceed it by this factor: once in a thousand outcomes at most.
+#: Variances are limited to :data:`PRIOR` if they exceed it by this factor: at most once in a thousand outcomes.
 _TOLERANCE = 1.01
 
 
 def initial_state(n_columns: int, mean_column: int, median_column: int) -> dict[str, F32]:
     """Return a device's initial state by the names of :data:`STATE`.
 
-    The ``coefficients`` ``[2, padded D]`` copy these two columns. ``covariance`` is packed, and ``inside`` ``[]`` the
-    share of the median's errors that are small.
+    The ``coefficients`` ``[2, padded D]`` select these two columns. ``covariance`` is packed, and ``inside`` ``[]`` is
+    the share of small errors of the median.
     """
     coefficients = np.zeros((2, padded(n_columns)), dtype=np.float32)
     coefficients[0, mean_column] = coefficients[1, median_column] = 1.0
@@ -80,10 +81,10 @@ def update(
 ) -> NDArray[np.bool_] | None:
     """Learn from outcomes, in place.
 
-    ``state`` has the arrays of :data:`STATE`, those of :func:`initial_state` for N devices. ``columns`` ``[N, D]`` are
-    the features when the forecast was made, ``actual`` ``[N]`` the observed change, in units of the scale, and
+    ``state`` has the arrays of :data:`STATE` as in :func:`initial_state`, for N devices. ``columns`` ``[N, D]`` are the
+    features when the forecast was made, ``actual`` ``[N]`` the observed change, in units of the scale, and
     ``n_outcomes`` ``[N]`` the number of outcomes before. ``forgetting`` is the factor by which an outcome's weight
-    decays per outcome. Return None if all N updates are numerically sound, else which are: the others are to be reset.
+    decays per outcome. Return None if all N updates are numerically sound, else which are: the others must be reset.
     """
     coefficients, covariance, inside = (state[name] for name in STATE)
     error = _within_limit(actual, LIMIT)[:, np.newaxis] - _product(coefficients, columns)
@@ -114,7 +115,7 @@ def update(
 
 
 def keep_positive(covariance: F32) -> None:
-    """Add to all variances of each ``covariance`` ``[N, packed]`` that is not positive definite, in place.
+    """Increase all variances of each ``covariance`` ``[N, packed]`` that is not positive definite, in place.
 
     Single precision rounds each update. With many columns, or if power repeats itself exactly, the errors add up within
     a year to a direction of negative variance, which forgetting then amplifies (Haykin, chapter 10, on numerical
@@ -141,7 +142,7 @@ def _is_positive(matrix: F64) -> bool:
 def _times(blocks: F32, columns: F32) -> F64:
     """Return the product of each matrix of ``blocks`` with its columns ``[N, D]``.
 
-    No matrix product: its last digits depend on the machine.
+    It uses no matrix product, whose last digits depend on the machine.
     """
     n, _, size, _ = blocks.shape
     parts = columns.astype(np.float64).reshape(n, N_BLOCKS, size)
@@ -162,8 +163,8 @@ def _reduce(blocks: F32, direction: F32) -> None:
 def _limit(blocks: F32) -> None:
     """Scale columns whose variance exceeds :data:`PRIOR` back to it, in place.
 
-    The variance of a column without information (constant power, a load that the house does not have) would grow
-    without bound by forgetting (covariance windup). Scaling rows and columns alike leaves the matrix positive definite.
+    Forgetting would let the variance of a column without information (constant power, a load that the house does not
+    have) grow without bound (covariance windup). Scaling rows and columns alike leaves the matrix positive definite.
     """
     n, _, size, width = blocks.shape
     variance = blocks.reshape(n, N_BLOCKS, -1)[..., :: width + 1][..., :size]

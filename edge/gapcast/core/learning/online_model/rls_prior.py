@@ -1,10 +1,10 @@
 """The prior fitted to many houses: the coefficients and covariance that a new device's online model starts with.
 
-The forecast starts as a mixture of the primary model's and that of a linear model fitted to many houses at once. The
-covariance is that of a device which has already seen some thousand minutes of the average house, but for the phase
-table's column, which has the variance without a prior: so the first outcomes change most what differs between houses
-(an empirical Bayes prior: H. Robbins 1956; for regressions D. Lindley and A. Smith, *Bayes estimates for the linear
-model*, JRSS B 34, 1972).
+The initial forecast is a mixture of the primary model's forecast and that of a linear model fitted to many houses. The
+covariance is that of a device after some thousand minutes of the average house, except for the phase table's column,
+which has the variance without a prior. So the first outcomes change most what differs between houses (an empirical
+Bayes prior: H. Robbins 1956; for regressions D. Lindley and A. Smith, *Bayes estimates for the linear model*, JRSS B
+34, 1972).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MANY_HOUSES_SHARES = (0.5, 0.4)
 class RlsPrior:
     """The prior of the columns ``names``, for forecasts ``horizon_min`` minutes ahead.
 
-    ``coefficients`` ``[2, D]`` are those of mean and median, ``covariance`` is ``[D, D]``. Raises
-    :class:`~gapcast.core.errors.StateError` if they do not fit each other, or hold a value that is not finite.
+    ``coefficients`` ``[2, D]`` are for mean and median, ``covariance`` is ``[D, D]``. Raises
+    :class:`~gapcast.core.errors.StateError` if they do not fit each other, or contain a value that is not finite.
     """
 
     names: tuple[str, ...]
@@ -45,13 +45,13 @@ class RlsPrior:
             raise StateError(msg)
 
     def fits(self, names: Sequence[str], horizon_min: int) -> bool:
-        """Return whether a model of the columns ``names`` has all of the prior's, and its horizon."""
+        """Return whether a model with the columns ``names`` has all columns of the prior, and the same horizon."""
         return horizon_min == self.horizon_min and {*self.names} <= {*names}
 
     def apply(self, state: dict[str, F32], names: Sequence[str], horizon_min: int) -> dict[str, F32]:
         """Return the initial ``state`` of a model with the columns ``names``, changed to start from the prior.
 
-        If the model has another horizon or not all columns of the prior, its ``state`` is returned unchanged.
+        If the model has another horizon or lacks a column of the prior, its ``state`` is returned unchanged.
         """
         if not self.fits(names, horizon_min):
             return state

@@ -1,8 +1,8 @@
-"""Features of loads that switch: when power last stepped up and down, how far, and how long phases last.
+"""Features of loads that switch: when and how far power last stepped up and down, and how long phases last.
 
 A step is a change from one minute to the next of more than three quarters of the device's scale, so that the same house
-at another scale has the same steps. The features are those that a person would read from the curve of a compressor, a
-kettle or a dryer: a linear model of the newest minutes has none of them.
+at another scale has the same steps. A person would read these features from the curve of a compressor, a kettle or a
+dryer; a linear model of the newest minutes has none of them.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 
 #: Smallest step, in units of the device's scale.
 _STEP_SCALES = 0.75
-#: Minutes after which a step's height counts for 1/e in the features that fade.
+#: Minutes after which a step's height counts for 1/e in the decaying features.
 _FADE_MIN = 5.0
-#: Minutes by which a phase is longer or shorter than the last one, in units of 10, and their limit.
+#: Unit of the minutes by which a phase is longer or shorter than the last one, and their limit in this unit.
 _LONGER_UNIT_MIN, _LONGER_LIMIT = 10.0, 5.0
 #: A step takes up to this many minutes, because a load switches within a minute.
 _STEP_MIN = 2
 
-#: Columns in kW: the last step up and down, the height above the level before the last step up, and the same, fading.
+#: Columns in kW: the last step up and down, the height above the level before the last step up, and the same, decaying.
 KW_NAMES = ("step up", "step down", "above", "fresh step up", "fresh step down", "fresh above")
-#: Columns without a unit: logarithms of the minutes since the last steps and of the last phases, how much longer than
-#: the last phase this one is, and whether the last step was up.
+#: Columns without a unit: logarithms of the minutes since the last steps and of the lengths of the last phases, how
+#: much longer than the last phase the present one is, and whether the last step was up.
 TIME_NAMES = ("since up", "since down", "last on", "last off", "longer on", "longer off", "is on")
 N_KW, N_TIMES = len(KW_NAMES), len(TIME_NAMES)
 
@@ -62,7 +62,7 @@ def write_steps(windows: F32, scale_kw: F32, kw: F32, times: F32) -> None:
 
 
 def _newest(steps: NDArray[np.bool_], at: I64) -> tuple[I64, NDArray[np.bool_]]:
-    """Return how far back each row's newest step is ``[N]``, or the length of the row, and whether there is one."""
+    """Return the age of each row's newest step ``[N]``, or the row length without one, and whether there is one."""
     place = steps.argmax(1)
     found = steps[at, place]
     return np.where(found, place, steps.shape[1]), found

@@ -1,7 +1,7 @@
-"""The sums of scores and drift, added by the compiled library: the same digits in a tenth of the time.
+"""The sums of scores and drift, computed by the compiled library: the same digits in a tenth of the time.
 
-Outcomes of a compiled step are read where they are. Others are copied to arrays that stay at their addresses: numpy
-takes ten times as long to return an address as to copy a few numbers. The copy converts types and strides, too.
+Outcomes of a compiled step are read in place. Other outcomes are copied to arrays with fixed addresses: numpy takes ten
+times as long to return an address as to copy a few numbers. The copy also converts types and strides.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ class _DriftStateStruct(ctypes.Structure):
 
 
 def new_score_sums(members: tuple[str, ...], max_devices: int, *, compiled: bool) -> ScoreSums:
-    """Return empty sums: compiled ones if they are wanted and there is a library for this machine."""
+    """Return empty sums; they are compiled if ``compiled`` and there is a library for this machine."""
     add = load_function("gapcast_add_to_scores") if compiled else None
     return ScoreSums(members, max_devices) if add is None else CompiledScoreSums(members, max_devices, add)
 
 
 def new_drift_state(max_devices: int, min_outcomes: int, *, compiled: bool) -> DriftState:
-    """Return the state of new devices: a compiled one if it is wanted and there is a library for this machine."""
+    """Return the state of new devices; it is compiled if ``compiled`` and there is a library for this machine."""
     add = load_function("gapcast_add_to_days") if compiled else None
     return DriftState(max_devices, min_outcomes) if add is None else CompiledDriftState(max_devices, min_outcomes, add)
 
 
 class CompiledScoreSums(ScoreSums):
-    """Score sums that ``gapcast_add_to_scores`` adds."""
+    """Score sums computed by ``gapcast_add_to_scores``."""
 
     def __init__(self, members: tuple[str, ...], max_devices: int, add: Function) -> None:
-        """Add by the function ``add``."""
+        """Add outcomes with the function ``add``."""
         super().__init__(members, max_devices)
         self._batch = _BatchCopy(
             rows=(), minutes=(), actual_kw=(), last_kw=(), members_kw=(2, len(members)), published_kw=(4,)
@@ -73,7 +73,7 @@ class CompiledScoreSums(ScoreSums):
         self._set_pointers()
 
     def add(self, outcomes: Outcomes) -> None:
-        """Add outcomes, those of one device in order; those of untracked rows are left out."""
+        """Add outcomes, in order for each device; outcomes of untracked rows are ignored."""
         n = len(outcomes.rows)
         self._struct.outcomes = self._batch.address_of(outcomes)
         n_rows = self._function(self._address, n)
@@ -82,7 +82,7 @@ class CompiledScoreSums(ScoreSums):
             self._function(self._address, n)
 
     def grow(self, n_rows: int) -> None:
-        """Allocate ``n_rows`` at least."""
+        """Allocate at least ``n_rows``."""
         super().grow(n_rows)
         self._set_pointers()
 
@@ -94,10 +94,10 @@ class CompiledScoreSums(ScoreSums):
 
 
 class CompiledDriftState(DriftState):
-    """State to which ``gapcast_add_to_days`` adds the outcomes of the days in progress."""
+    """State of drift; ``gapcast_add_to_days`` adds the outcomes of the days in progress."""
 
     def __init__(self, max_devices: int, min_outcomes: int, add: Function) -> None:
-        """Add by the function ``add``."""
+        """Add outcomes with the function ``add``."""
         super().__init__(max_devices, min_outcomes)
         self._batch = _BatchCopy(rows=(), minutes=(), actual_kw=(), published_kw=(4,))
         self._struct = _DriftStateStruct(max_devices=max_devices, min_outcomes=min_outcomes)
@@ -106,9 +106,9 @@ class CompiledDriftState(DriftState):
         self._set_pointers()
 
     def add(self, outcomes: Outcomes) -> EndedDays | None:
-        """Add outcomes, those of one device in order; return the complete days that ended, None if there are none.
+        """Add outcomes, in order for each device; return the complete days that ended, None without any.
 
-        Outcomes of untracked rows are left out.
+        Outcomes of untracked rows are ignored.
         """
         n = len(outcomes.rows)
         self._struct.outcomes = self._batch.address_of(outcomes)
@@ -122,7 +122,7 @@ class CompiledDriftState(DriftState):
         return self._ended(outcomes, self._ended_at[:n_ended], self._totals[:n_ended]) if n_ended else None
 
     def grow(self, n_rows: int) -> None:
-        """Allocate ``n_rows`` at least."""
+        """Allocate at least ``n_rows``."""
         super().grow(n_rows)
         self._set_pointers()
 
@@ -132,10 +132,10 @@ class CompiledDriftState(DriftState):
 
 
 class _BatchCopy:
-    """Arrays of outcomes, copied to places that only change when a batch is larger than all before."""
+    """Copies of the arrays of outcomes, at addresses that change only when a batch is larger than all earlier ones."""
 
     def __init__(self, **shapes: tuple[int, ...]) -> None:
-        """Copy the arrays of ``shapes``, which are without the number of outcomes."""
+        """Copy arrays with these ``shapes``, given without the number of outcomes."""
         self._struct = OutcomesStruct()
         self._address = ctypes.addressof(self._struct)
         self._shapes: Mapping[str, tuple[int, ...]] = shapes
@@ -143,7 +143,7 @@ class _BatchCopy:
         self._allocate(_FIRST_SIZE)
 
     def address_of(self, outcomes: Outcomes) -> int:
-        """Return the address of the structure of ``outcomes``, or of their copy.
+        """Return the address of the structure of ``outcomes``, or of a copy.
 
         Raises :class:`ValueError` if an array has another shape.
         """

@@ -2,7 +2,7 @@
 
 A two-sided tabular CUSUM (Page 1954, "Continuous inspection schemes"; NIST/SEMATECH e-Handbook 6.3.2.3) on the
 logarithm of each day's mean absolute error. Errors that grow threefold are reported after 3 days (median, three
-houses); a quiet house of 121 days had no change reported: docs/decisions/0011-drift.md has the figures and reasons.
+houses); no change was reported for a quiet house in 121 days: docs/decisions/0011-drift.md has the figures and reasons.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gapcast.core.learning.scores.drift_state import DOWN, MEAN, N_DAYS, UP, VAR
 K, H = 0.75, 5.0
 #: Days for the baseline of a device before any change is reported, and again after each change.
 QUIET_DAYS = 7
-#: Outcomes that a day needs: with fewer they may all be from the night.
+#: Minimum number of outcomes in a day: fewer may all be from the night.
 MIN_OUTCOMES_PER_DAY = 600
-#: Minimum error: with constant power the logarithm would be minus infinity.
+#: Minimum error: at constant power the logarithm would be minus infinity.
 _SMALLEST_KW = 0.005
 #: The baseline averages this many days, and one day moves it by at most this many deviations.
 _MEMORY_DAYS, _FARTHEST = 60, 3.0
-#: The prior deviation of a house's days has the weight of this many days: seven days alone are too few to estimate it.
+#: The prior deviation of a house's days has the weight of this many days: seven days are too few to estimate it.
 _PRIOR_DAYS = 7
 #: Minimum deviation: if all days were alike, every small difference would count as a change.
 _MIN_DEVIATION = 0.15
@@ -44,7 +44,7 @@ _LARGEST_SUM = 1e4
 class ErrorChange:
     """Over the last ``n_days`` days, a device's errors ``grew`` or ``shrank`` to ``factor`` times the baseline.
 
-    ``minute`` is that of the outcome that ended the day of the detection.
+    ``minute`` is the minute of the outcome that ended the day of the detection.
     """
 
     row: int
@@ -60,13 +60,13 @@ class Drift:
     def __init__(self, max_devices: int, min_outcomes: int = MIN_OUTCOMES_PER_DAY, *, compiled: bool = True) -> None:
         """Track ``max_devices``; a day needs ``min_outcomes``.
 
-        ``compiled``: add outcomes by the compiled library, if there is one for this machine.
+        ``compiled``: add outcomes with the compiled library if there is one for this machine.
         """
         self._max_devices, self._min_outcomes, self._compiled = max_devices, min_outcomes, compiled
         self._state = new_drift_state(max_devices, min_outcomes, compiled=compiled)
 
     def add(self, outcomes: Outcomes) -> list[ErrorChange]:
-        """Add outcomes, those of one device in order; return the changes detected at the end of days."""
+        """Add outcomes, in order for each device; return the changes detected at the end of days."""
         ended = self._state.add(outcomes)
         if ended is None:
             return []
@@ -121,7 +121,7 @@ class Drift:
         self._state.forget(row)
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
-        """Return a copy of ``rows`` as columns with stable names; an untracked row looks like a new one."""
+        """Return a copy of ``rows`` as columns with stable names; an untracked row equals a new one."""
         cusum, day, today = self._state.at(np.asarray(rows, dtype=np.int64))
         return {"state": cusum, "day": day, "today": today}
 

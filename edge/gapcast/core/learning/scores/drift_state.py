@@ -28,7 +28,8 @@ _FIRST_ROWS = 16
 class EndedDays(NamedTuple):
     """Complete days that ended: ``rows`` ``[N]``, and mean absolute errors ``mean_kw`` ``[N]``.
 
-    ``minutes`` ``[N]`` are those of the outcomes that ended them. They are in the order of these outcomes.
+    ``minutes`` ``[N]`` are the minutes of the outcomes that ended the days. The days are in the order of these
+    outcomes.
     """
 
     rows: I64
@@ -36,7 +37,7 @@ class EndedDays(NamedTuple):
     mean_kw: F64
 
     def select(self, which: Places) -> EndedDays:
-        """Return the days with the indices ``which``."""
+        """Return the selected days."""
         return EndedDays(self.rows[which], self.minutes[which], self.mean_kw[which])
 
 
@@ -44,7 +45,7 @@ class DriftState:
     """State of each row below ``max_devices``. If time goes back, the day in progress is dropped.
 
     ``cusum`` ``[rows, 9]`` has the columns above; ``day`` ``[rows]`` is the day in progress, and ``today``
-    ``[rows, 2]`` the number of its outcomes and the sum of their absolute errors, kW, added one after the other.
+    ``[rows, 2]`` the number of its outcomes and the sum of their absolute errors, kW, added sequentially.
     """
 
     def __init__(self, max_devices: int, min_outcomes: int) -> None:
@@ -60,9 +61,9 @@ class DriftState:
 
     @np.errstate(**DAMAGED)
     def add(self, outcomes: Outcomes) -> EndedDays | None:
-        """Add outcomes, those of one device in order; return the complete days that ended, None if there are none.
+        """Add outcomes, in order for each device; return the complete days that ended, None without any.
 
-        Outcomes of untracked rows are left out.
+        Outcomes of untracked rows are ignored.
         """
         outcomes, n_rows = tracked_outcomes(outcomes, self.max_devices)
         if not n_rows:
@@ -88,9 +89,9 @@ class DriftState:
         return self._ended(outcomes, at, totals) if at.size else None
 
     def _begin_days(self, first: Places, rows: I64, days: I64) -> tuple[Places, F64]:
-        """Begin the days of the outcomes ``first``, each of another row.
+        """Begin the days of the outcomes ``first``, each in another row.
 
-        Returns those that ended a complete day, and the sums of these days, ``[N, 2]``.
+        Return the outcomes that ended a complete day, and the sums of these days, ``[N, 2]``.
         """
         if not first.size:
             return first, np.empty((0, 2))
@@ -111,7 +112,7 @@ class DriftState:
             self.day[row], self.today[row] = _NO_DAY, 0
 
     def at(self, rows: I64) -> tuple[F64, I64, F64]:
-        """Return copies of ``cusum``, ``day`` and ``today`` in ``rows``; an untracked row looks like a new one."""
+        """Return copies of ``cusum``, ``day`` and ``today`` in ``rows``; an untracked row equals a new one."""
         unknown = rows >= min(len(self), self.max_devices)
         known = np.where(unknown, 0, rows)
         cusum, day, today = self.cusum[known], self.day[known], self.today[known]
@@ -124,7 +125,7 @@ class DriftState:
         self.cusum[:], self.day[:], self.today[:] = other.cusum, other.day, other.today
 
     def grow(self, n_rows: int) -> None:
-        """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
+        """Allocate at least ``n_rows``: all arrays, or none if memory is too short."""
         if n_rows > len(self):
             n_more = grown_size(len(self), n_rows) - len(self)
             cusum = np.concatenate([self.cusum, initial_cusum(n_more)])

@@ -1,7 +1,7 @@
-"""The sums of the live scores of every tracked device: what numpy adds here, and its compiled twin in one call.
+"""The sums of the live scores of every tracked device, computed in numpy; a compiled class computes the same sums.
 
-Outcomes are added one after the other: each sum is a float64, added to float32 buckets and to float64 sums of all
-time. So the sums do not depend on how outcomes were distributed over batches.
+Outcomes are added sequentially: each sum is a float64, added to float32 buckets and to float64 sums of all time. So the
+sums do not depend on how outcomes were distributed over batches.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes, groups_in_ord
 
 #: The published forecast as a source; the name is part of the names of stored columns, and cannot change.
 PUBLISHED = "told"
-#: Sums over the published mean and interval; they come before those of each source.
+#: Sums over the published mean and interval; they come before the sums of each source.
 PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
 SOURCE_SUMS = ("n", "squared", "absolute")
-#: Buckets of a device: those of the last day, then those of the last week.
+#: Number of buckets of a device: first the last day, then the last week.
 N_BUCKETS = 17
 DAY, WEEK = slice(0, 9), slice(9, 17)
-#: The id of an empty bucket; others have the number of their time range since the epoch.
+#: The id of an empty bucket; the id of another bucket is the number of its time range since the epoch.
 NEVER = -1_000
-#: Lengths of the buckets of a day and of a week, and their numbers, with one for the time range in progress.
+#: Lengths of the buckets of a day and of a week, and their numbers, including the time range in progress.
 _LENGTHS_MIN = np.array([180, 1440])
 _N_BUCKETS_OF = np.array([9, 8])
 _FIRST_BUCKET = np.array([0, 9])
-#: Errors are clipped to this range: the squares, summed over a day, still fit a float32.
+#: Errors are clipped to this range, so that squares summed over a day still fit a float32.
 _LARGEST_KW, _SMALLEST_KW = np.array(1e9), np.array(-1e9)
 #: The levels of the published quantiles: median, lower and upper bound.
 _LEVELS = np.array([0.5, 0.05, 0.95])
@@ -38,9 +38,9 @@ _FIRST_ROWS = 16
 class ScoreSums:
     """Sums of published forecasts, persistence and E ensemble members, per row below ``max_devices``.
 
-    ``buckets`` ``[rows * 17, sums]`` and their ``ids`` ``[rows * 17]`` are of a time range each, ``all_time``
-    ``[rows, sums]`` of all outcomes, and ``newest_minute`` ``[rows]`` is that of the last outcome. A bucket that is
-    needed for another time range starts at zero.
+    Each row of ``buckets`` ``[rows * 17, sums]``, with its id in ``ids`` ``[rows * 17]``, covers a time range;
+    ``all_time`` ``[rows, sums]`` covers all outcomes, and ``newest_minute`` ``[rows]`` is the minute of the last
+    outcome. A bucket that is needed for another time range starts at zero.
     """
 
     def __init__(self, members: tuple[str, ...], max_devices: int) -> None:
@@ -63,7 +63,7 @@ class ScoreSums:
 
     @np.errstate(**DAMAGED)
     def add(self, outcomes: Outcomes) -> None:
-        """Add outcomes, those of one device in order; those of untracked rows are left out."""
+        """Add outcomes, in order for each device; outcomes of untracked rows are ignored."""
         outcomes, n_rows = tracked_outcomes(outcomes, self.max_devices)
         if not n_rows:
             return
@@ -85,9 +85,9 @@ class ScoreSums:
         self.newest_minute[ending] = minutes[::-1][first_from_end]
 
     def _open_buckets(self, rows: I64, minutes: I64) -> I64:
-        """Return the indices ``[N, 2]`` of the buckets of ``minutes``; those of another time range are set to 0.
+        """Return the indices ``[N, 2]`` of the buckets of ``minutes``; buckets of another time range are reset to 0.
 
-        Outcomes of one row are of one bucket.
+        All outcomes of a row belong to the same bucket.
         """
         ids = minutes[:, None] // _LENGTHS_MIN
         at: I64 = ids % _N_BUCKETS_OF + _FIRST_BUCKET + (rows * N_BUCKETS)[:, None]
@@ -98,7 +98,7 @@ class ScoreSums:
         return at
 
     def _sums(self, outcomes: Outcomes) -> F64:
-        """Return what each outcome adds to the sums, ``[N, sums]``."""
+        """Return the contribution of each outcome to the sums, ``[N, sums]``."""
         n, n_sources = len(outcomes), len(self.sources)
         errors = np.empty((n, 2, n_sources + 1))  # of mean and median by source; then of lower and upper bound
         errors[:, :, 0] = outcomes.published_kw[:, :2]
@@ -131,13 +131,13 @@ class ScoreSums:
             self.newest_minute[row] = 0
 
     def assign(self, other: ScoreSums) -> None:
-        """Copy the sums of ``other``, which are of the same members and at least as many rows."""
+        """Copy the sums of ``other``, which has the same members and at least as many rows."""
         self.grow(len(other))
         self.buckets[:], self.ids[:] = other.buckets, other.ids
         self.all_time[:], self.newest_minute[:] = other.all_time, other.newest_minute
 
     def grow(self, n_rows: int) -> None:
-        """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
+        """Allocate at least ``n_rows``: all arrays, or none if memory is too short."""
         n_now = len(self)
         if n_rows > n_now:
             n_new = grown_size(n_now, n_rows) - n_now

@@ -1,7 +1,7 @@
 """Live scores of every tracked device over the last day, the last week and all time: 2 kB per device with six members.
 
-Only sums are stored. Those of a period are in a ring of buckets per device; a bucket is identified by its time range,
-so that an expired one no longer counts, whatever it still contains.
+Only sums are stored. The sums of a period are in a ring of buckets per device; each bucket is identified by its time
+range, so that an expired bucket no longer counts, whatever it still contains.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from gapcast.core.learning.scores.compiled_scores import new_score_sums
 from gapcast.core.learning.scores.score_sums import DAY, N_BUCKETS, NEVER, PUBLISHED, PUBLISHED_SUMS, SOURCE_SUMS, WEEK
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, LAST_WEEK, Period, Summary, summarize
 
-#: A century of the largest squared errors stays below this.
+#: The sum of a century of the largest squared errors stays below this.
 _LARGEST_SUM = 1e30
-#: Stored column names: the prefix of a member.
+#: Prefix of a member in stored column names.
 _MEMBER_PREFIX = "expert"
 
 
@@ -28,33 +28,33 @@ class Scores:
     """Scores the published forecasts, persistence and each of E ensemble members, per row below ``max_devices``.
 
     Without a published median, the mean is scored in its place, as in
-    :class:`gapcast.core.forecasts.score.ScoreAccumulator`. Minutes for which a member returned NaN are left out of its
-    score, and the skill of a member over several devices is against persistence for those that it has predictions for
-    in the period. When time goes back, as in a restarted replay, a period ends at the newest outcome: buckets after it
-    are ignored and overwritten, and those of the same time continue.
+    :class:`gapcast.core.forecasts.score.ScoreAccumulator`. Minutes for which a member returned NaN do not count in its
+    score. The skill of a member over several devices is relative to persistence for the devices that the member
+    predicted in the period. When time goes back, as in a restarted replay, a period ends at the newest outcome: later
+    buckets are ignored and overwritten, and buckets of the same time continue.
     """
 
     def __init__(self, members: Sequence[str], max_devices: int, *, compiled: bool = True) -> None:
         """Score ``members`` in the order of the outcomes; persistence, if it is a member, is the last.
 
-        ``compiled``: add outcomes by the compiled library, if there is one for this machine.
+        ``compiled``: add outcomes with the compiled library if there is one for this machine.
         """
         self.members = tuple(members)
         self._max_devices, self._compiled = max_devices, compiled
         self._sums = new_score_sums(self.members, max_devices, compiled=compiled)
 
     def add(self, outcomes: Outcomes) -> None:
-        """Score outcomes, those of one device in order; outcomes of untracked rows are left out."""
+        """Score outcomes, in order for each device; outcomes of untracked rows are ignored."""
         self._sums.add(outcomes)
 
     def for_row(self, row: int) -> dict[Period, Summary]:
-        """Return the scores of ``row`` by period; n = 0 if it was never scored."""
+        """Return the scores of ``row`` by period; n is 0 if it was never scored."""
         if not 0 <= row < len(self._sums):
             return self._summaries(slice(0, 0))
         return self._summaries(slice(row, row + 1))
 
     def overall(self) -> dict[Period, Summary]:
-        """Return the scores summed over all devices, each over the periods that end at its own newest minute."""
+        """Return the scores summed over all devices; a device's periods end at its own newest minute."""
         return self._summaries(slice(0, len(self._sums)))
 
     def _summaries(self, rows: slice) -> dict[Period, Summary]:
@@ -83,7 +83,7 @@ class Scores:
         by_source = dict(zip(self._sums.sources[1:], zip(n[1:], squared[1:], absolute[1:], strict=True), strict=True))
         of_rows = by_row[:, len(PUBLISHED_SUMS) :].reshape(len(by_row), len(SOURCE_SUMS), len(n))
         at = self._sums.sources.index(PERSISTENCE)
-        # Those of persistence, [rows, sources, sums], where the source has predictions.
+        # The sums of persistence, [rows, sources, sums], where the source has predictions.
         comparable = np.where(of_rows[:, 0, 1:, None] > 0, of_rows[:, None, :, at], 0.0).sum(axis=0)
         base = dict(zip(self._sums.sources[1:], comparable.tolist(), strict=True))
         return summarize(
@@ -108,7 +108,7 @@ class Scores:
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
         """Return a copy of ``rows`` as columns with stable names, which include the names of the ensemble members.
 
-        Untracked rows look as if they were never scored.
+        An untracked row equals a row that was never scored.
         """
         at = np.asarray(rows, dtype=np.int64)
         unknown = at >= min(len(self._sums), self._max_devices)

@@ -29,7 +29,7 @@ class MemberSummary:
     """The errors of one ensemble member, and its skill against persistence; None without predictions.
 
     ``persistence_mse_kw2`` and ``persistence_mae_kw`` are the errors of persistence for the devices that the member
-    has predictions for, which are fewer than all if devices have other horizons, or no submeters.
+    predicts: fewer than all devices if some have other horizons, or no submeters.
     """
 
     mse_kw2: float | None
@@ -51,10 +51,11 @@ class MemberSummary:
 class Summary:
     """The scores of one period; None for a metric without data.
 
-    ``mse_kw2`` and ``bias_kw`` (forecast minus actual) are those of the mean, ``mae_kw`` that of the median. ``skill``
-    is 1 - MSE / MSE of persistence, None if the error of persistence is next to zero; ``mae_skill`` the same for
-    absolute errors. ``pinball_kw`` is the mean of the losses of lower bound, median and upper bound. It, ``coverage``
-    (share of outcomes within the interval, 0 to 1) and ``width_kw`` are over the forecasts with an interval.
+    ``mse_kw2`` and ``bias_kw`` (forecast minus actual) are metrics of the mean, ``mae_kw`` of the median. ``skill`` is
+    1 - MSE / MSE of persistence, None if the error of persistence is near zero; ``mae_skill`` the same for absolute
+    errors. ``pinball_kw`` is the mean of the losses of lower bound, median and upper bound. ``pinball_kw``,
+    ``coverage`` (share of outcomes within the interval, 0 to 1) and ``width_kw`` are over the forecasts with an
+    interval.
     """
 
     n: int
@@ -76,7 +77,7 @@ class Summary:
         return self.n >= MIN_OUTCOMES
 
     def select(self, names: Iterable[str]) -> Summary:
-        """Return the summary with the members ``names`` alone, in this order."""
+        """Return the summary with only the members ``names``, in this order."""
         return replace(self, members={name: self.members[name] for name in names})
 
     def document(self) -> dict[str, object]:
@@ -97,9 +98,9 @@ class Summary:
 def summarize(
     interval: Mapping[str, float], published: Sums, persistence: Sums, members: Mapping[str, tuple[Sums, Sums]]
 ) -> Summary:
-    """Return the summary of sums; those of ``interval`` are bias, bounds_n, pinball, hits and width.
+    """Return the summary of sums; the sums of ``interval`` are bias, bounds_n, pinball, hits and width.
 
-    ``members`` are the sums of each member, and those of persistence for the same devices.
+    ``members`` are the sums of each member, and the sums of persistence for the same devices.
     """
     n, squared, absolute = published
     n_bounds = interval["bounds_n"]

@@ -1,9 +1,9 @@
 """Tables of the mean change of each load over the horizon, by the state of the load.
 
 For each load, three tables have cells by power and minutes since the last edges, by mean powers of ever longer
-stretches, and by recent maxima. Each table learns what those before it missed (tile coding: R. Sutton and A. Barto,
-*Reinforcement Learning*, section 9.5.4). The functions take ``tables`` ``[rows, C, cells, 2]`` of C loads, sums (kW)
-and numbers of outcomes, and ``cells`` ``[N, C, 3]``, those of each load's three tables.
+stretches, and by recent maxima. Each table learns the residual of the tables before it (tile coding: R. Sutton and A.
+Barto, *Reinforcement Learning*, section 9.5.4). The functions take ``tables`` ``[rows, C, cells, 2]`` of C loads, sums
+(kW) and numbers of outcomes, and ``cells`` ``[N, C, 3]``, the cells of each load's three tables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.submeters.submeter_features import N_CELLS
 
-#: Outcomes of no change that each cell begins with, and the number of outcomes that its mean is over.
+#: Number of outcomes without a change that each cell begins with, and number of outcomes that its mean is over.
 _PRIOR_N, _MOST_N = 5.0, 3_000.0
 _FIRST_CELL = np.cumsum((0, *N_CELLS[:-1]))
 
@@ -31,7 +31,7 @@ def expected_changes(tables: F32, rows: I64, cells: I64) -> F64:
 
 
 def learn_changes(tables: F32, rows: I64, cells: I64, change_kw: F64) -> None:
-    """Move each table towards what the tables before it missed of ``change_kw`` ``[N, C]``; NaN teaches nothing."""
+    """Move each table towards the residual of ``change_kw`` ``[N, C]`` after the tables before it; NaN is ignored."""
     known = ~np.isnan(change_kw)
     index = _index(rows, cells)
     values = tables[index]

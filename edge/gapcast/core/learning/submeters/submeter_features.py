@@ -1,8 +1,8 @@
 """Features of the submeters of a device: powers, changes, edges, and cells of the load tables.
 
-A submeter measures one load of the device: a smart plug, a charger, a heat pump. The loads here are the submeters, and
-after them the remainder, the mains minus all known submeters. A submeter without a value in the newest minute is not
-known: its columns are zero, a column marks it as missing, and its power stays in the remainder.
+A submeter measures one load of the device: a smart plug, a charger, a heat pump. The loads here are the submeters,
+followed by the remainder, the mains minus all known submeters. A submeter without a value in the newest minute is
+unknown: its columns are zero, a column marks it as missing, and its power stays in the remainder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _POWER_KW = np.array([0.03, 0.1, 0.25, 0.5, 0.9, 1.4, 2.2], dtype=np.float32)
 #: Bins of the minutes since an edge.
 _SINCE_MIN = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 19, 25, 35, 60, 120])
 _N_POWERS, _N_SINCE = len(_POWER_KW) + 1, len(_SINCE_MIN) + 1
-#: Stretches of minutes whose mean is part of a key, and those whose maximum is: from the first to before the second.
+#: Stretches of minutes whose mean, and whose maximum, is part of a key: from the first to before the second.
 _MEANS, _MAXIMA = (10, 30, 90), ((1, 6), (6, 20))
 #: Cells of each table.
 N_CELLS = (
@@ -37,11 +37,11 @@ N_KW, N_UNITLESS = 1 + len(_LAGS), 3
 
 
 class LoadFeatures(NamedTuple):
-    """The loads of N windows, C of them, the last of which is the remainder.
+    """The loads of N windows, C of them; the last load is the remainder.
 
-    ``columns_kw`` ``[N, C, 5]`` are the power and its changes, ``unitless`` ``[N, C, 3]`` the logarithms of the
-    minutes since the last edge up and down (0 to 1) and whether the load is not known, ``cells`` ``[N, C, 3]`` the
-    cells of the tables, and ``change_kw`` ``[N, C]`` the change of power over the horizon until now (NaN: not known).
+    ``columns_kw`` ``[N, C, 5]`` are the power and its changes, ``unitless`` ``[N, C, 3]`` the logarithms of the minutes
+    since the last edge up and down (0 to 1) and whether the load is unknown, ``cells`` ``[N, C, 3]`` the cells of the
+    tables, and ``change_kw`` ``[N, C]`` the change of power over the last horizon (NaN: unknown).
     """
 
     columns_kw: F64
@@ -50,7 +50,7 @@ class LoadFeatures(NamedTuple):
     change_kw: F64
 
     def select(self, which: I64 | slice | NDArray[np.bool_]) -> LoadFeatures:
-        """Return the loads of the windows ``which``."""
+        """Return the loads of the selected windows."""
         return LoadFeatures(self.columns_kw[which], self.unitless[which], self.cells[which], self.change_kw[which])
 
 
@@ -94,7 +94,7 @@ def powers_of_loads(mains: F32, values: F32, known: NDArray[np.bool_]) -> F32:
 
 
 def _hold(values: F32, missing: NDArray[np.bool_]) -> None:
-    """Replace the ``missing`` of ``values`` ``[N, K, context]``, in place, by the next value after them."""
+    """Replace the ``missing`` entries of ``values`` ``[N, K, context]``, in place, by the next value after them."""
     context = values.shape[-1]
     after = np.where(missing, context, np.arange(context))
     after = np.minimum.accumulate(after[..., ::-1], axis=-1)[..., ::-1]

@@ -1,12 +1,12 @@
-"""The online model of devices with submeters: tables of what each load does next, and recursive least squares on them.
+"""The online model of devices with submeters: tables of the expected change of each load, and RLS on top of them.
 
-A load that cycles or runs a programme changes by its own state: a kettle that has been on for three minutes goes off
-within five: :mod:`.load_tables`. An RLS model of its own (:mod:`gapcast.core.learning.online_model.rls_model`) combines
-the changes that the tables expect with the features of the mains, powers and changes of the loads, and fixed random
-ReLU features of these (W. Schmidt, M. Kraaijveld and R. Duin, *Feedforward neural networks with random weights*, ICPR
-1992).
+A load that cycles or runs a programme changes by its own state: a kettle that has been on for three minutes switches
+off within five (:mod:`.load_tables`). A separate RLS model (:mod:`gapcast.core.learning.online_model.rls_model`)
+combines the changes that the tables expect with the features of the mains, powers and changes of the loads, and fixed
+random ReLU features of these (W. Schmidt, M. Kraaijveld and R. Duin, *Feedforward neural networks with random weights*,
+ICPR 1992).
 
-The state belongs to devices that have had a submeter's value; other devices cost nothing.
+Only devices that have had a submeter's value have state; other devices cost nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gapcast.core.learning.online_model.rls_prior import RlsPrior
 from gapcast.core.learning.submeters import load_tables, submetered_state
 from gapcast.core.learning.submeters.submeter_features import N_KW, N_TABLES, N_UNITLESS, LoadFeatures
 
-#: Random ReLU features, and how many inputs each has.
+#: Number of random ReLU features, and number of inputs of each.
 _N_RELU, _N_INPUTS = 24, 4
 #: Seed of their weights, which are not stored.
 _SEED = 1
@@ -32,11 +32,11 @@ _NONE = -1
 
 
 class SubmeteredForecasts(NamedTuple):
-    """Forecasts of N devices with submeters, and what they were made from.
+    """Forecasts of N devices with submeters, and their inputs.
 
     ``places`` ``[N]`` are the indices in the batch, ``rows`` ``[N]`` the rows of the state, and ``change`` ``[N, 2]``
-    the expected change of mean and median, in units of the scale. ``columns`` ``[N, D]`` are the features and
-    ``cells`` ``[N, C, 3]`` the cells.
+    the expected change of mean and median, in units of the scale. ``columns`` ``[N, D]`` are the features and ``cells``
+    ``[N, C, 3]`` the cells of the tables.
     """
 
     places: I64
@@ -47,7 +47,7 @@ class SubmeteredForecasts(NamedTuple):
 
 
 class SubmeteredModel:
-    """The state and the arithmetic of devices with submeters, by the rows of their buffers."""
+    """The state and the computation of devices with submeters, by their buffer rows."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class SubmeteredModel:
         at: tuple[int, int],
         prior: RlsPrior | None = None,
     ) -> None:
-        """Use ``base_columns`` of the mains, and at most ``n_submeters`` a device.
+        """Use ``base_columns`` of the mains, and at most ``n_submeters`` per device.
 
-        ``at`` are the columns of the primary model's mean and median, which the forecasts begin with, or
-        from ``prior``.
+        ``at`` are the columns of the primary model's mean and median; the initial forecasts equal these, or follow
+        ``prior``.
         """
         self._n_loads = n_loads = n_submeters + 1
         self._base_columns, self._n_base = tuple(base_columns), len(base_columns)
@@ -84,7 +84,7 @@ class SubmeteredModel:
             },
             n_rows=1,
         )
-        self._rows: dict[int, int] = {}  # of the state, by row of the buffers
+        self._rows: dict[int, int] = {}  # rows of the state, by row of the buffers
         self._free: list[int] = []
 
     # --- forecasts --------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class SubmeteredModel:
     def forecast(
         self, buffer_rows: I64, columns: F32, loads: LoadFeatures, scale_kw: F64
     ) -> SubmeteredForecasts | None:
-        """Forecast those of ``buffer_rows`` ``[N]`` that have or had submeters; return None if none has.
+        """Forecast the devices among ``buffer_rows`` ``[N]`` that have or had submeters; return None without any.
 
         ``columns`` ``[N, D]`` are the base columns in units of ``scale_kw`` ``[N]``. A device whose state is damaged
         starts again, and has no forecast.
@@ -152,7 +152,7 @@ class SubmeteredModel:
     # --- outcomes ---------------------------------------------------------------------------------
 
     def store(self, made: SubmeteredForecasts, minutes: I64, last_kw: F64, scale_kw: F64) -> None:
-        """Store forecasts, made at ``minutes``, until their outcome; all arguments are of the whole batch."""
+        """Store forecasts made at ``minutes`` until their outcome; all arguments cover the whole batch."""
         target = minutes[made.places] + self._horizon_min
         at, arrays = (made.rows, target % self._n_slots), self.state.arrays
         arrays["due_minute"][at] = target
@@ -211,7 +211,7 @@ class SubmeteredModel:
     def restore_columns(self, columns: Mapping[str, NDArray[Any]], n_devices: int) -> None:
         """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
 
-        State of other columns, or with a value that is not finite or absurd, is left out: these devices start again.
+        Devices whose state has other columns, or a value that is not finite or absurd, start again.
         """
         tracked, restored = submetered_state.restorable_rows(columns, self.state, self.column_names, n_devices)
         self.state.restore_columns(np.array([self._row_of(row) for row in tracked], dtype=np.int64), restored)

@@ -15,7 +15,7 @@ from gapcast.core.learning.submeters.submeter_features import N_CELLS
 
 #: Prefix of all names.
 PREFIX = "submetered "
-#: Saved beside the arrays: the places of devices with submeters, and the names of the columns.
+#: Saved besides the arrays: the places of devices with submeters, and the names of the columns.
 TRACKED, COLUMNS = f"{PREFIX}followed", f"{PREFIX}columns"
 #: Largest magnitude of a stored value.
 _MOST = 1e9
@@ -39,7 +39,8 @@ def restorable_rows(
 ) -> tuple[list[int], dict[str, NDArray[Any]]]:
     """Return the places below ``n_devices`` whose state in ``columns`` fits, and their arrays for ``state``.
 
-    No place if the columns have other ``names``, shapes or types; the covariance may be in earlier versions' blocks.
+    Return no place if the columns have other ``names``, shapes or types; the covariance may have the blocks of earlier
+    versions.
     """
     nothing: tuple[list[int], dict[str, NDArray[Any]]] = [], {}
     if TRACKED not in columns or columns.get(COLUMNS, np.empty(0)).tolist() != list(names):
