@@ -1,1 +1,1 @@
-"""The outlook: each lead time up to an hour, for single minutes and for the mean of all minutes until then."""
+"""The outlook: forecasts for lead times up to an hour, of single minutes and of the mean of all minutes until then."""

@@ -2,8 +2,8 @@
 
 The curve through the lead times is piecewise cubic with the slopes of F. Fritsch and J. Butland (*A method for
 constructing local monotone piecewise cubic interpolants*, SIAM J. Sci. Stat. Comput. 5, 1984), known as PCHIP: it does
-not overshoot, and is monotone where its values are. Columns that do not cross at the lead times are kept in their order
-between them.
+not overshoot, and is monotone where its values are. Columns that do not cross at the lead times do not cross between
+them either.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
 
 
 def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:
-    """Return ``[N, M, C]``, the values of ``minutes`` from those at the K lead times, ``kw`` ``[N, K, C]``.
+    """Return ``[N, M, C]``, the values of ``minutes`` from the values at the K lead times, ``kw`` ``[N, K, C]``.
 
-    Minutes before the first lead time have its value, and so do those after the last. At a lead time the values are
-    exactly the given ones.
+    Minutes before the first lead time have its value, and minutes after the last lead time have the last value. At a
+    lead time the values are exactly the given ones.
 
     >>> interpolate((1, 3, 5), np.array([[[0.0], [2.0], [2.0]]]), [1, 2, 3, 4])[0, :, 0].tolist()
     [0.0, 1.375, 2.0, 2.0]
@@ -42,7 +42,7 @@ def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F6
 
 
 def interpolate_outlook(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:
-    """Return ``[N, M, 4]``, an outlook's columns at ``minutes``, from those at its lead times, ``kw`` ``[N, K, 4]``.
+    """Return ``[N, M, 4]``, an outlook's columns at ``minutes``, from the values at its lead times ``[N, K, 4]``.
 
     The bounds enclose the median at every minute, as they do at the lead times.
     """
@@ -53,7 +53,7 @@ def interpolate_outlook(leads_min: Sequence[int], kw: F64, minutes: Sequence[int
 
 
 def _slopes(leads: F64, kw: F64) -> F64:
-    """Return the slope at each lead time, ``[N, K, C]``: the weighted harmonic mean of those beside it."""
+    """Return the slope at each lead time, ``[N, K, C]``: the weighted harmonic mean of the adjacent slopes."""
     step = np.diff(leads)[:, np.newaxis]
     secant = np.diff(kw, axis=1) / step
     slopes = np.zeros_like(kw)
@@ -71,7 +71,7 @@ def _slopes(leads: F64, kw: F64) -> F64:
 
 
 def _end_slope(step: F64, next_step: F64, secant: F64, next_secant: F64) -> F64:
-    """Return the slope at an end: that of a parabola through three points, limited so that the curve is monotone."""
+    """Return the slope at an end: the slope of a parabola through three points, limited to keep the curve monotone."""
     slope = ((2 * step + next_step) * secant - step * next_secant) / (step + next_step)
     slope = np.where(slope * secant <= 0, 0.0, slope)
     limited: F64 = np.where((secant * next_secant <= 0) & (np.abs(slope) > 3 * np.abs(secant)), 3 * secant, slope)

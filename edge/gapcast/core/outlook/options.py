@@ -1,4 +1,4 @@
-"""The configuration of the outlook: its model, the devices that have one, and what it learns."""
+"""The configuration of the outlook: its model, the devices that have one, and its learning."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gapcast.core.models.predictor import Predictor
 
 @dataclass(frozen=True, slots=True)
 class OutlookOptions:
-    """For which devices to make an outlook, and what it learns.
+    """The devices that have outlooks, and how these learn.
 
-    Devices in the first ``max_devices`` rows have one. ``learns``: correct the model by the device's own outcomes;
-    ``calibrates``: calibrate the bounds by the device's own hits and misses.
+    Devices in the first ``max_devices`` rows have outlooks. ``learns``: correct the model with the device's own
+    outcomes; ``calibrates``: calibrate the bounds with the device's own hits and misses.
     """
 
     max_devices: int = 100

@@ -1,4 +1,4 @@
-"""Outlooks: one, and many at once."""
+"""A single outlook, and the outlooks of a batch as columns."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.arrays.device_rows import RowIndex
 from gapcast.core.models.predictor import ModelIdentity
 
-#: Columns of the powers of an outlook, in their order.
+#: Number of columns of the powers of an outlook.
 N_COLUMNS = 4
 MEAN, LOWER, MEDIAN, UPPER = range(N_COLUMNS)
-#: The columns of mean and median, and those of the bounds.
+#: The columns of mean and median, and the columns of the bounds.
 CENTRES, BOUNDS = slice(MEAN, UPPER, MEDIAN - MEAN), slice(LOWER, None, UPPER - LOWER)
 
 
@@ -20,7 +20,7 @@ CENTRES, BOUNDS = slice(MEAN, UPPER, MEDIAN - MEAN), slice(LOWER, None, UPPER - 
 class Outlook:
     """The outlook of one device from ``observed_minute`` on. Power in kW, minutes since the epoch.
 
-    ``point_kw`` ``[K, 4]`` is of the single minute at each of the K ``lead_times_min``, ``mean_kw`` ``[K, 4]`` of the
+    ``point_kw`` ``[K, 4]`` forecasts the single minute at each of the K ``lead_times_min``, ``mean_kw`` ``[K, 4]`` the
     mean of all minutes from the next one to that lead time. The four columns are the mean, the lower bound, the median
     and the upper bound of the 90 % interval: :data:`MEAN`, :data:`LOWER`, :data:`MEDIAN` and :data:`UPPER`.
     """
@@ -37,10 +37,10 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class ModelMeans:
-    """What the model alone forecasts of N means from the next minute to each of K lead times, kW.
+    """The model's own forecasts of N means from the next minute to each of K lead times, kW.
 
     ``quantiles_kw`` ``[N, K, Q]`` are at the levels of the model, without planned loads; ``added_kw`` ``[N, K]`` are
-    the means of those. No power is below ``floor_kw`` ``[N]``.
+    the means of the planned loads. No power is below ``floor_kw`` ``[N]``.
     """
 
     quantiles_kw: F64
@@ -48,16 +48,16 @@ class ModelMeans:
     floor_kw: F64
 
     def select(self, which: RowIndex) -> ModelMeans:
-        """Return those of the windows ``which``."""
+        """Return the means of the selected windows."""
         return ModelMeans(self.quantiles_kw[which], self.added_kw[which], self.floor_kw[which])
 
 
 @dataclass(frozen=True, slots=True)
 class Outlooks:
-    """The outlooks of N windows: what :class:`Outlook` holds, of many devices.
+    """The outlooks of N windows, of many devices: each row holds the fields of an :class:`Outlook`.
 
     ``point_kw`` and ``mean_kw`` are ``[N, K, 4]``; ``devices`` and ``observed_minutes`` have N entries. ``model_means``
-    are what they were made of, None if that is not known.
+    are the model's means behind the outlooks, None if unknown.
     """
 
     model: ModelIdentity
@@ -78,7 +78,7 @@ class Outlooks:
         return len(self.devices)
 
     def __getitem__(self, i: int) -> Outlook:
-        """Return the ``i``-th as an :class:`Outlook`."""
+        """Return the ``i``-th outlook as an :class:`Outlook`."""
         return Outlook(
             device=self.devices[i],
             observed_minute=self.observed_minutes[i],

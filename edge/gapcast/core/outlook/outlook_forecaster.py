@@ -1,4 +1,4 @@
-"""Makes outlooks: runs their model, corrects its predictions, and makes them agree with the published forecasts."""
+"""Makes outlooks: runs their model, corrects its predictions, and aligns them with the published forecasts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.model_history import history_of
 from gapcast.core.streams.week import WeekHistory
 
-#: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
+#: The planned power of each minute up to the last lead time, kW, for windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]
 
 
 class OutlookForecaster:
-    """Makes the outlooks of the devices in the first rows, and stores the newest of each."""
+    """Makes the outlooks of the devices in the first rows, and stores the newest outlook of each."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class OutlookForecaster:
         *,
         compiled: bool = True,
     ) -> None:
-        """Make outlooks by ``config``; the published forecasts have the lead times ``published_min``.
+        """Make outlooks with ``config``; the published forecasts have the lead times ``published_min``.
 
-        Windows have the measured ``channels``. ``compiled``: use the compiled step where it can be used; the results
-        are the same. Raises :class:`ValueError` if the model takes other channels, or has no bounds.
+        Windows have the measured ``channels``. ``compiled``: use the compiled step where possible; the results are the
+        same. Raises :class:`ValueError` if the model takes other channels, or has no bounds.
         """
         self.model, self.options = model, options = config
         self._predictions = ModelOutlooks(model, zone, channels)
@@ -61,13 +61,13 @@ class OutlookForecaster:
         self._alignment = ForecastAlignment(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
         parts = self._predictions, self._alignment, self.online
-        #: The compiled step; None: numpy is used.
+        #: The compiled step; None if numpy is used.
         self.compiled_step = CompiledOutlooks.create_if_available(*parts, self.context) if compiled else None
         self._step: OutlookStep = self.compiled_step or NumpyOutlooks(*parts)
 
     @property
     def context(self) -> int:
-        """Minutes that windows must have."""
+        """Minutes that a window must have."""
         return max(self.model.spec.context, 2 * self._leads_min[-1])
 
     def make(
@@ -79,10 +79,10 @@ class OutlookForecaster:
         week: WeekHistory | None,
         trunk: TrunkOutputs | None = None,
     ) -> Outlooks | None:
-        """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None if there are none.
+        """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None without any.
 
         ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices, and
-        ``trunk`` what the forecasts' model has computed of these windows for the outlook's, None if it has not.
+        ``trunk`` the trunk outputs of the forecasts' model for these windows; None: the outlook model computes them.
         """
         n_tracked = self.options.max_devices
         tracked: Sequence[int] = range(len(accepted.rows))
@@ -116,9 +116,9 @@ class OutlookForecaster:
         )
 
     def _added(self, tracked: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:
-        """Return the planned power ``[N, K, 2]``, kW, of the windows ``tracked``; None if none has any.
+        """Return the planned power ``[N, K, 2]``, kW, of the windows ``tracked``; None without planned power.
 
-        It is that of the minute at each of K lead times, and the mean of all minutes until then.
+        The last axis holds the power of the minute at the lead time, and the mean of all minutes until then.
         """
         if planned_kw.keys().isdisjoint(tracked):
             return None
@@ -132,10 +132,10 @@ class OutlookForecaster:
         return added_kw
 
     def has_any(self, rows: Sequence[int]) -> bool:
-        """Return whether one of the devices of ``rows``, at least one, has an outlook."""
+        """Return whether any device of ``rows``, at least one row, has an outlook."""
         return min(rows) < self.options.max_devices
 
-    def _batch_of(  # noqa: PLR0913, PLR0917 - what a batch is made from
+    def _batch_of(  # noqa: PLR0913, PLR0917 - the inputs of a batch
         self,
         accepted: AcceptedBatch,
         windows: F32,
@@ -145,7 +145,7 @@ class OutlookForecaster:
         issued_at_ms: int,
         trunk: TrunkOutputs | None,
     ) -> OutlookBatch:
-        """Run the model for ``windows``, those ``at`` this index of the batch; return what their outlooks need."""
+        """Run the model for ``windows``, ``at`` this index of the batch; return the inputs of the outlooks."""
         minutes, rows = (np.array(column, dtype=np.int64)[at] for column in (accepted.minutes, accepted.rows))
         is_measured = np.ones(len(accepted.devices), dtype=np.bool_)
         if accepted.filled:
@@ -157,11 +157,11 @@ class OutlookForecaster:
         return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[at], history, prediction, published, issued_at_ms)
 
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last outlooks bring."""
+        """Learn from the outcomes in the readings of the last outlooks."""
         self._step.learn()
 
     def newest(self, row: int, device: str) -> Outlook | None:
-        """Return the newest outlook of ``device``, which has ``row``; None without one."""
+        """Return the newest outlook of ``device`` in ``row``; None without one."""
         found = self.online.newest(row + 1) if row < self.options.max_devices else None
         if found is None:
             return None
@@ -171,13 +171,13 @@ class OutlookForecaster:
         )
 
     def scores_of(self, row: int) -> dict[Period, scores.OutlookScores]:
-        """Return the live scores of the device of ``row``; empty if it has no outlook."""
+        """Return the live scores of the device in ``row`` by period; empty if it has no outlook."""
         if row >= self.options.max_devices:
             return {}
         return scores.scores_of(self.online.sums(row + 1), self._leads_min)
 
     def overall_scores(self, others: Sequence[OutlookForecaster] = ()) -> dict[Period, scores.OutlookScores]:
-        """Return the live scores over all devices, also those of ``others``, which have the same model."""
+        """Return the live scores over all devices, including the devices of ``others``, which have the same model."""
         sums = [one.online.state.arrays["sums"].sum(axis=0) for one in (self, *others)]
         return scores.scores_of(np.add.reduce(sums), self._leads_min)
 
@@ -187,26 +187,26 @@ class OutlookForecaster:
         return sum(array[0].nbytes for array in self.online.state.arrays.values())
 
     def forget(self, row: int) -> None:
-        """Remove all state of the device of ``row``."""
+        """Remove all state of the device in ``row``."""
         self.learn()
         self.online.state.forget(row + 1)
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
-        """Set the time of issue of the newest outlooks of ``rows``, those that have one."""
+        """Set the time of issue of the newest outlooks of ``rows``; rows without an outlook are skipped."""
         for row, at_ms in zip(rows, issued_at_ms, strict=True):
             if row < self.options.max_devices:
                 self.online.stamp(row + 1, at_ms)
 
     @property
     def signature(self) -> str:
-        """What must be equal for what was learned to be valid: the model, and the lead times of both kinds."""
+        """The key of the learned state's validity: the model, and the lead times of both kinds."""
         leads_min, published_min = (",".join(map(str, leads)) for leads in (self._leads_min, self._published_min))
         return f"{self.model.name} {self.model.version} {leads_min} with {published_min}"
 
     def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[Any]]:
         """Return a copy of the state of ``rows``, for :meth:`restore_columns`.
 
-        Unless ``copies``, columns may be views, which later changes of the state change.
+        Unless ``copies``, columns may be views of the state, and change with it.
         """
         self.learn()
         tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
@@ -219,26 +219,26 @@ class OutlookForecaster:
     def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
         """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
 
-        State of another model or other lead times is left out. Raises :class:`StateError` if the columns do not fit.
+        State of another model or other lead times is discarded. Raises :class:`StateError` if the columns do not fit.
         """
         if SIGNATURE not in columns or columns[SIGNATURE].tolist() != [self.signature]:
             return
         columns = self.online.pending.in_places(columns)
         tracked = check_columns(columns, self.online.state)
         which = tracked < min(n_devices, self.options.max_devices)
-        at = ALL if which.all() else which  # without a copy, if possible: these are megabytes
+        at = ALL if which.all() else which  # without a copy, if possible: the arrays have megabytes
         found = {name: columns[name] for name in self.online.state.arrays}
         found["covariance"] = correction_model.symmetric(found["covariance"])
         self.online.state.restore_columns(tracked[at] + 1, found, at)
 
     def adopt(self, before: OutlookForecaster) -> None:
-        """Continue with what ``before`` learned, if that is valid here; ``before`` must not be used afterwards."""
+        """Continue with the learned state of ``before`` if it is valid here; ``before`` must not be used afterwards."""
         before.learn()
         if before.signature == self.signature:
             self.online.state = before.online.state
 
     def discard_pending(self, row: int) -> None:
-        """Discard the pending outlooks of the device of ``row``: nothing is learned from their outcomes."""
+        """Discard the pending outlooks of the device in ``row``: nothing is learned from their outcomes."""
         self.learn()
         if row < self.options.max_devices:
             self.online.discard_pending(np.array([row + 1]))

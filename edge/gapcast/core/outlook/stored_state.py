@@ -15,9 +15,9 @@ from gapcast.core.errors import StateError
 from gapcast.core.readings.state_limits import LAST_MINUTE, MOST
 from gapcast.core.time_grid import LATEST_MS
 
-#: Stored beside the arrays: what the state is valid for ``[1]``, and the places of tracked devices.
+#: Stored besides the arrays: the key ``[1]`` of the state's validity, and the places of tracked devices.
 SIGNATURE, TRACKED = "signature", "tracked"
-#: Minimum and maximum of the arrays, and whether NaN is allowed for "not known".
+#: Minimum and maximum of the arrays, and whether NaN is allowed for "unknown".
 _LIMITS: Mapping[str, tuple[float, float, bool]] = {
     "log_width": (-20.0, 20.0, True),
     "n_outcomes": (0.0, 1e12, False),
@@ -39,10 +39,10 @@ _SEEN_MIN, _SEEN_MAX = np.array([1e-3, 0.0, -MOST, -1.0]), np.array([1e7, 1e12, 
 
 
 def check_columns(columns: Mapping[str, NDArray[Any]], state: DeviceRows) -> I64:
-    """Return the places of tracked devices in ``columns``, stored state that is to be restored into ``state``.
+    """Return the places of tracked devices in ``columns``, stored state to be restored into ``state``.
 
-    Raises :class:`StateError` if an array is missing or does not have the shape and type of that in ``state``, or if a
-    device is named twice.
+    Raises :class:`StateError` if an array is missing, has another shape or type than in ``state``, or if a device
+    occurs twice.
     """
     missing = [name for name in (TRACKED, *state.arrays) if name not in columns]
     if missing:
@@ -62,7 +62,7 @@ def check_columns(columns: Mapping[str, NDArray[Any]], state: DeviceRows) -> I64
 
 
 def implausible_outlooks(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
-    """Return which rows of the stored state of outlooks are out of range, ``[F]`` in the order of the tracked devices.
+    """Return which rows of the stored state of outlooks are out of range, ``[F]`` in the order of tracked devices.
 
     An array with another number of rows is not checked here: restoring it raises an error.
     """

@@ -12,13 +12,13 @@ from gapcast.core.arrays.device_rows import RowIndex
 
 
 class OutlookInputs(NamedTuple):
-    """The windows of N outlooks, each device once.
+    """The windows of N outlooks; each device occurs once.
 
     ``rows`` and ``minutes`` are ``[N]``; ``windows`` ``[N, context]``, kW; ``is_measured`` ``[N]``: the newest minute
     is a reading. ``model_kw`` ``[N, K, 2, 4]`` is the model's outlook, ``quantiles_kw`` ``[N, K, Q]`` all its quantiles
-    of the means, ``base_kw`` ``[N, K, 2, 2]`` its mean and median as the published forecast shifts them,
-    ``published_kw`` ``[N, 2]`` how far that is from the model, and ``history`` ``[N, 672]`` the week's quarter-hours
-    (None: not known).
+    of the means, ``base_kw`` ``[N, K, 2, 2]`` its mean and median shifted by the published forecast, ``published_kw``
+    ``[N, 2]`` the difference of the published forecast from the model, and ``history`` ``[N, 672]`` the week's
+    quarter-hours (None: unknown).
     """
 
     rows: I64
@@ -32,7 +32,7 @@ class OutlookInputs(NamedTuple):
     history: F32 | None
 
     def select(self, which: RowIndex) -> OutlookInputs:
-        """Return the inputs of the windows ``which``."""
+        """Return the inputs of the selected windows."""
         return OutlookInputs(
             self.rows[which],
             self.minutes[which],
@@ -47,10 +47,11 @@ class OutlookInputs(NamedTuple):
 
 
 class CorrectedOutlooks(NamedTuple):
-    """Corrected outlooks of N windows: ``kw`` ``[N, K, 2, 4]``, the lower limit of bounds ``[N]``, and what they use.
+    """Corrected outlooks of N windows: ``kw`` ``[N, K, 2, 4]``, the lower limit of bounds ``[N]``, and their inputs.
 
-    ``columns`` ``[N, D]`` are the inputs of the correction, ``change`` ``[N, K, 2, 2]`` the whole correction in units
-    of the scale, and ``log_width`` ``[N, K, 2]`` that of the bounds. ``local`` ``[N]`` is the local minute of the day.
+    ``columns`` ``[N, D]`` are the inputs of the correction, ``change`` ``[N, K, 2, 2]`` is the whole correction in
+    units of the scale, and ``log_width`` ``[N, K, 2]`` the log(width) of the bounds. ``local`` ``[N]`` is the local
+    minute of the day.
     """
 
     kw: F64

@@ -20,22 +20,22 @@ from gapcast.core.time_grid import DAY_MIN
 LIMIT = 50.0
 #: Stretches of the window with their mean as a column: each from one of these minutes back to before the next one.
 _STRETCHES = (1, 3, 6, 10, 15, 30, 60, 120)
-#: Minutes of power that the columns need.
+#: Number of past minutes of power that the columns need.
 REACH_MIN = _STRETCHES[-1]
 _BEGINS, _LENGTHS = np.array(_STRETCHES[:-1]), np.diff(_STRETCHES)
-#: Lead times at which the model's own outlook is a column: minutes, and means up to them.
+#: Lead times, minutes, at which the model's own outlook is a column: of single minutes, and of means.
 _POINTS_MIN, _MEANS_MIN = (5, 15, 30, 60), (15, 60)
 #: Minutes ahead at which the daily profile is a column.
 USUAL_MIN = (0, 15, 30, 60)
-#: Columns of the published forecast's difference from the model's: mean and median.
+#: Number of columns of the published forecast's difference from the model: mean and median.
 _N_PUBLISHED = 2
 #: Lead times whose newest errors are columns.
 RECENT_MIN = (15, 60)
-#: Value of the column for the bias of a house: as large as the others, so that it is learned as fast.
+#: Value of the column for the bias of a house: as large as other values, so that it is learned equally fast.
 _BIAS = 3.0
-#: Quarters of an hour in a day and in a week.
+#: Number of quarter-hours in a day, a week and an hour.
 _DAY, _WEEK, _HOUR = 96, 672, 4
-#: Of the history, oldest quarter first: the same hour yesterday and a week ago.
+#: Slices of the history, oldest quarter first: the same hour yesterday and a week ago.
 HISTORY_HOURS = slice(-_DAY, -_DAY + _HOUR), slice(-_WEEK, -_WEEK + _HOUR)
 _ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
 #: Sine and cosine of each minute of the day, and of half a day, ``[1440, 4]``.
@@ -55,10 +55,10 @@ class CorrectionFeatures:
     """Turns windows and the model's outlooks into columns."""
 
     def __init__(self, leads_min: Sequence[int]) -> None:
-        """Take outlooks with the lead times ``leads_min``."""
+        """Use outlooks with the lead times ``leads_min``."""
         points, means = nearest(leads_min, _POINTS_MIN), nearest(leads_min, _MEANS_MIN)
-        #: The places in a flat outlook of the columns from the model: means of minutes, means of the means, and what
-        #: the means and the medians of minutes are at the lead times of the latter.
+        #: The places of the model's columns in a flat outlook: means of single minutes, means up to lead times, and the
+        #: means and the medians of single minutes at the latter lead times.
         places = [(one, 0, MEAN) for one in points] + [(one, 1, MEAN) for one in means]
         places += [(one, 0, column) for column in (MEAN, MEDIAN) for one in means]
         self.places = np.array([(lead * 2 + kind) * N_COLUMNS + column for lead, kind, column in places])

@@ -1,13 +1,13 @@
 """The online correction of an outlook: a linear model per lead time, kind and statistic, by recursive least squares.
 
 Mean and median of every lead time have the same inputs, so that one covariance serves them all (Haykin, *Adaptive
-Filter Theory*, chapter 10): it and the gain follow from the inputs alone, when the outlook is made. Each outcome later
-moves the coefficients of its own lead time along the gain of the outlook that it belongs to, which is the same
-recursion, delayed by the lead time. The median moves by its error clipped to a small size, as in
+Filter Theory*, chapter 10): the covariance and the gain depend only on the inputs when the outlook is made. Each later
+outcome moves the coefficients of its own lead time along the gain of its outlook, which is the same recursion, delayed
+by the lead time. The median moves by its error clipped to a small size, as in
 :mod:`gapcast.core.learning.online_model.rls_model`.
 
-What is learned is the deviation of the outcomes from the model's outlook, in units of the device's scale: a new device
-starts at the model.
+The model learns the deviation of the outcomes from the outlook model, in units of the device's scale: a new device
+starts at the outlook model.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from gapcast.core.outlook.correction.correction_features import LIMIT
 from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks
 
 #: Variance of the coefficients before the first outcome, in units of an error's variance. Outcomes an hour ahead
-#: overlap, and each adds little information to the last.
+#: overlap, and each adds little information.
 PRIOR = 0.00005
 #: Factor by which an outcome's weight decays per outcome.
 FORGETTING = 0.99999
 #: Errors of the median below this size count in full, in units of the scale.
 _SMALL_ERROR = 0.3
-#: The share of small errors is over about this many outcomes, and at least :data:`_MIN_SHARE`.
+#: The share of small errors is averaged over about this many outcomes, and is at least :data:`_MIN_SHARE`.
 _SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
-#: The median's gain grows from 1 to this, half of the way after so many outcomes.
+#: The median's gain grows from 1 to this value, half of it after this many outcomes.
 _MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
 _TOLERANCE = 1.01
 
@@ -40,7 +40,7 @@ def initial_covariance(n_columns: int) -> F64:
 
 
 def symmetric(covariance: F64) -> F64:
-    """Return stored covariances ``[N, D, D]`` without a difference between (i, j) and (j, i)."""
+    """Return stored covariances ``[N, D, D]``, made exactly symmetric."""
     transposed = covariance.swapaxes(-1, -2)
     return covariance if np.array_equal(covariance, transposed) else (covariance + transposed) / 2
 
@@ -62,13 +62,13 @@ def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
     spread = np.maximum(_sums_of_products(direction, inputs), 0.0)
     noise = (FORGETTING + spread)[:, np.newaxis]
     gain = direction / noise
-    # The same for (i, j) and (j, i): a difference would grow by forgetting, and exceed the covariance after years.
+    # The same for (i, j) and (j, i): forgetting would amplify a difference until it exceeds the covariance after years.
     covariance -= direction[:, :, np.newaxis] * direction[:, np.newaxis] * (1 / noise)[:, :, np.newaxis]
     covariance *= 1 / FORGETTING
     variance = covariance.reshape(len(covariance), -1)[:, :: covariance.shape[-1] + 1]
     excessive = variance > PRIOR * _TOLERANCE
     if is_any(excessive):
-        # The variance of a constant column would grow without bound by forgetting (covariance windup).
+        # Forgetting would let the variance of a constant column grow without bound (covariance windup).
         factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR))
         covariance *= factor[:, :, np.newaxis] * factor[:, np.newaxis]
     return gain.astype(np.float32), spread.astype(np.float32)
@@ -78,8 +78,8 @@ def update(coefficients: F32, inside: F32, due: DueOutlooks, actual: F64, n_outc
     """Learn from outcomes of the outlooks ``due``, in place.
 
     ``coefficients`` are ``[N, K, 2, 2, D]``, by lead time, kind and mean or median; ``inside`` ``[N, K, 2]`` is the
-    share of the median's errors that are small. ``actual`` ``[N, K, 2, 2]`` are the deviations of the outcomes, in
-    units of the scale, and ``n_outcomes`` ``[N, K]`` the number of outcomes before.
+    share of small errors of the median. ``actual`` ``[N, K, 2, 2]`` are the deviations of the outcomes, in units of the
+    scale, and ``n_outcomes`` ``[N, K]`` the number of outcomes before.
     """
     n, k = coefficients.shape[:2]
     predicted = _sums_of_products(coefficients, due.columns[:, :, np.newaxis, np.newaxis])

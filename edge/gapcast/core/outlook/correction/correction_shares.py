@@ -1,11 +1,11 @@
-"""The share of the learned correction that is applied: the best one so far, by lead time and kind.
+"""The share of the learned correction that is applied: the best share so far, by lead time and kind.
 
-For a few shares from nothing to all, the gain over applying nothing is summed up, squared error for the mean and
-absolute error for the median, with discounted weights. A share counts with the lower end of its gain: the gain less
-its standard deviation. Outcomes of a lead time of L minutes overlap, so that only one in L is new: the variance is L
-times that of independent outcomes. So a correction that does not help a device is not applied, and one that ceases to
-help is not applied for long. This is follow the leader (N. Cesa-Bianchi and G. Lugosi, *Prediction, Learning, and
-Games*, 2006, chapter 2) with a confidence bound.
+For a few shares from zero to one, the gain over share zero is summed up, squared error for the mean and absolute error
+for the median, with discounted weights. A share is rated by the lower end of its gain: the gain minus its standard
+deviation. Outcomes of a lead time of L minutes overlap, so that only one in L is new: the variance is L times the
+variance of independent outcomes. So a correction that does not help a device is not applied, and a correction that
+ceases to help is soon no longer applied. This is follow the leader (N. Cesa-Bianchi and G. Lugosi, *Prediction,
+Learning, and Games*, 2006, chapter 2) with a confidence bound.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 #: Half-life of gains, in outcomes: two weeks of minutes.
 HALF_LIFE_MIN = 14 * 1_440
 _DECAY = np.float32(0.5 ** (1 / HALF_LIFE_MIN))
-#: Standard deviations by which a gain must exceed zero.
+#: Number of standard deviations by which a gain must exceed zero.
 _DEVIATIONS = 1.0
 
 
@@ -30,14 +30,14 @@ def initial_gains(n_leads: int) -> F32:
 
 
 def best_shares(gains: F32, leads: I64) -> F64:
-    """Return the share with the largest sure gain, ``[N, K, 2, 2]``, for ``gains`` ``[N, 2, K, 2, 2, shares]``."""
+    """Return the share with the best lower gain, ``[N, K, 2, 2]``, for ``gains`` ``[N, 2, K, 2, 2, shares]``."""
     deviation = np.sqrt(np.maximum(gains[:, 1], 0) * leads[:, np.newaxis, np.newaxis, np.newaxis])
     best: F64 = SHARES.take((gains[:, 0] - _DEVIATIONS * deviation).argmax(axis=-1))
     return best
 
 
 def update(gains: F32, errors: F64, change: F64, is_due: NDArray[np.bool_]) -> None:
-    """Update ``gains`` ``[N, 2, K, 2, 2, shares]`` by outcomes, in place.
+    """Update ``gains`` ``[N, 2, K, 2, 2, shares]`` with outcomes, in place.
 
     ``errors`` ``[N, K, 2, 2]`` are the deviations of the outcomes from the model's mean and median, and ``change`` the
     corrections, in units of the scale. Only the entries with ``is_due`` ``[N, K]`` count.

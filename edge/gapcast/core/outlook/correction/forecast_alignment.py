@@ -1,4 +1,4 @@
-"""Makes outlooks agree with the published forecasts: equal where both have a minute, closer in the minutes after."""
+"""Aligns outlooks with the published forecasts: equal at common minutes, close in the minutes after."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from gapcast.core.outlook.outlook import CENTRES, LOWER, MEAN, MEDIAN, UPPER
 #: Minutes after the published horizon in which the adjustment towards the published forecast falls to a third.
 _DECAY_MIN = 7.0
 _NONE = np.empty(0, dtype=np.int64)
-#: The columns of an outlook in the order of those of a persistence forecast.
+#: The columns of an outlook in the order of the columns of a persistence forecast.
 _OF_PERSISTENCE = [0, 2, 1, 3]
 
 
 class PublishedValues(NamedTuple):
-    """What N forecasts published, kW.
+    """The published values of N forecasts, kW.
 
-    ``path_kw`` ``[N, P]`` are the means at the lead times that both have. ``horizon_kw`` ``[N, 3]`` are lower bound,
-    median and upper bound at the horizon, NaN where the forecast has none.
+    ``path_kw`` ``[N, P]`` are the means at the lead times that forecast and outlook share. ``horizon_kw`` ``[N, 3]``
+    are lower bound, median and upper bound at the horizon, NaN where the forecast has none.
     """
 
     path_kw: F64
     horizon_kw: F64
 
     def select(self, which: RowIndex) -> PublishedValues:
-        """Return the values of the forecasts ``which``."""
+        """Return the values of the selected forecasts."""
         return PublishedValues(self.path_kw[which], self.horizon_kw[which])
 
 
 class ShiftedOutlooks(NamedTuple):
-    """``kw`` ``[N, K, 2, 2]``: mean and median of outlooks, by lead time and kind, shifted by the published forecast.
+    """Mean and median of outlooks ``kw`` ``[N, K, 2, 2]``, by lead time and kind, shifted by the published forecast.
 
-    ``away_kw`` ``[N, 2]`` is how far its mean and median at the horizon are from the model's.
+    ``away_kw`` ``[N, 2]`` is the difference between published and model values (mean and median) at the horizon.
     """
 
     kw: F64
@@ -48,7 +48,7 @@ class ShiftedOutlooks(NamedTuple):
 
 
 class ForecastAlignment:
-    """Makes outlooks of K lead times agree with published forecasts of other lead times."""
+    """Aligns outlooks of K lead times with published forecasts of other lead times."""
 
     def __init__(self, leads_min: Sequence[int], published_min: Sequence[int], forecast_range: ForecastRange) -> None:
         """Outlooks have ``leads_min``, forecasts ``published_min``; all powers are within ``forecast_range``."""
@@ -59,24 +59,25 @@ class ForecastAlignment:
         self._n_fixed = len(reconciliation.fixed)
         published_at = [list(published_min).index(leads_min[i]) for i in reconciliation.fixed.tolist()]
         self._published_at = row_index(np.array(published_at, dtype=np.int64))
-        #: Index of the published horizon among the lead times, None if it is not one of them.
+        #: Index of the published horizon among the lead times; None if it is not one of them.
         self.horizon = list(leads_min).index(published_min[-1]) if published_min[-1] in leads_min else None
         self.has_one = leads_min[0] == 1
         horizon_min, leads, k = published_min[-1], np.asarray(leads_min), len(leads_min)
-        # Like the path, a correction grows with the lead time to the horizon; after it, it decays. That of the median
-        # grows with its square: a switch that is likely at the horizon is unlikely in the first minutes.
+        # Like the path, the shift of the mean grows with the lead time to the horizon and decays after it. The shift of
+        # the median grows with its square: a switch that is likely at the horizon is unlikely in the first minutes.
         growth, decay = leads / horizon_min, np.exp(np.minimum(horizon_min - leads, 0) / _DECAY_MIN)
-        #: The shift of means and medians of minutes ``[K, 2]``, by what is published: at the fixed lead times, and the
-        #: mean and the median at the horizon. That of the means of minutes follows from it.
+        #: The shift of means and medians of minutes ``[K, 2]`` per unit of each published value: at the fixed lead
+        #: times, and of the mean and the median at the horizon. The shift of the means up to lead times follows from
+        #: it.
         shift = np.zeros((self._n_fixed + 2, k, 2))
         shift[-2, :, 0], shift[-1, :, 1] = np.minimum(growth, decay), np.minimum(growth**2, decay)
         shift[:, fixed, 0] = np.eye(self._n_fixed + 2, self._n_fixed)
         of_means = np.einsum("jk,pkc->pjc", means_of_leads(leads_min), shift)
-        #: Both, ``[4 K, fixed + 2]``: by lead time, kind, and mean or median.
+        #: Both shifts, ``[4 K, fixed + 2]``: by lead time, kind, and mean or median.
         self.shift: F64 = np.ascontiguousarray(np.stack((shift, of_means), axis=2).reshape(len(shift), -1).T)
 
     def published(self, forecasts: Forecasts, which: RowIndex) -> PublishedValues:
-        """Return what the forecasts ``which`` published."""
+        """Return the published values of the forecasts ``which``."""
         paths = forecasts.path_kw if forecasts.path_kw is not None else [[kw] for kw in forecasts.gap_kw]
         path_kw = np.array(paths, dtype=np.float64)[which][:, self._published_at]
         horizon_kw = np.empty((len(paths), 3))
@@ -85,12 +86,12 @@ class ForecastAlignment:
         return PublishedValues(path_kw, horizon_kw[which])
 
     def base(self, model_kw: F64, published: PublishedValues) -> ShiftedOutlooks:
-        """Return the base for the model's outlooks ``model_kw`` ``[N, K, 2, 4]``."""
+        """Return the shifted outlooks for the model's outlooks ``model_kw`` ``[N, K, 2, 4]``."""
         n, k = model_kw.shape[:2]
         away_kw = np.zeros((n, self._n_fixed + 2))
         away_kw[:, : self._n_fixed] = published.path_kw - model_kw[:, self._fixed, 0, MEAN]
         if self.horizon is not None:
-            # The horizon is the last of the lead times that are published.
+            # The horizon is the last of the published lead times.
             away_kw[:, -2] = away_kw[:, self._n_fixed - 1]
             median_kw = published.horizon_kw[:, 1] - model_kw[:, self.horizon, 0, MEDIAN]
             away_kw[:, -1] = np.where(np.isnan(median_kw), away_kw[:, -2], median_kw)
@@ -105,7 +106,7 @@ class ForecastAlignment:
         return PublishedValues(published.path_kw - added_kw[:, self._fixed, 0], horizon_kw)
 
     def restore_published(self, kw: F64, published: PublishedValues) -> None:
-        """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: with planned power, the rest is rounded."""
+        """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: planned power rounds other values."""
         kw[:, self._fixed, 0, MEAN] = published.path_kw
         if self.horizon is not None:
             bounds_kw, unknown = kw[:, self.horizon, 0, LOWER:], np.isnan(published.horizon_kw)
@@ -120,7 +121,7 @@ class ForecastAlignment:
     def align(self, kw: F64, published: PublishedValues, floor_kw: F64) -> None:
         """Make outlooks ``kw`` ``[N, K, 2, 4]`` consistent, in place.
 
-        Bounds are at least ``floor_kw`` ``[N]``, but for that at the horizon, which is published.
+        Bounds are at least ``floor_kw`` ``[N]``, except the published bound at the horizon.
         """
         point, mean = kw[:, :, 0], kw[:, :, 1]
         high_kw, floors_kw = self.range.high_kw, floor_kw[:, np.newaxis, np.newaxis]
@@ -142,6 +143,6 @@ class ForecastAlignment:
         return np.flatnonzero(~np.all(possible.all(axis=-1) & ordered, axis=(1, 2)))
 
     def persistence(self, last_kw: F64, n_leads: int) -> F64:
-        """Return persistence ``[N, K, 2, 4]`` for the last readings ``last_kw`` ``[N]``, not made to agree."""
+        """Return persistence ``[N, K, 2, 4]`` for the last readings ``last_kw`` ``[N]``, without alignment."""
         kw = self.range.persistence(last_kw)[:, _OF_PERSISTENCE]
         return np.broadcast_to(kw[:, np.newaxis, np.newaxis], (len(kw), n_leads, 2, 4)).copy()

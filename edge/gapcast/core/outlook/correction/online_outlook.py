@@ -30,28 +30,28 @@ from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: Indices into ``seen``: scale (kW), readings, lowest power (kW), newest minute.
 _SCALE, _N_READINGS, _LOWEST, _NEWEST = range(4)
-#: Minutes over which the device's scale is the mean absolute change.
+#: Lead of the changes whose mean absolute value is the device's scale, minutes.
 _SCALE_MIN = 15
 _RECENT_MIN = np.asarray(RECENT_MIN)
-#: Largest of the newest errors, in units of the scale.
+#: Largest absolute value of the newest errors, in units of the scale.
 _MOST_RECENT = 10.0
 #: The half hours ``[1440, B]`` of the daily profile that are columns, by the local minute.
 _USUAL_BINS: I64 = (np.arange(DAY_MIN)[:, np.newaxis] + np.array(USUAL_MIN)) % DAY_MIN // BIN_MIN
 
 
 class OnlineOutlook:
-    """Corrects and calibrates outlooks per device. Pure; one caller. ``rows`` are those of the state: from 1 on."""
+    """Corrects and calibrates outlooks per device. Pure; for one caller. ``rows`` index the state, from 1 on."""
 
     def __init__(self, leads_min: Sequence[int], options: OutlookOptions, zone: tzinfo, min_kw: float) -> None:
-        """Learn outlooks of ``leads_min``; no bound is below ``min_kw``."""
+        """Learn outlooks with the lead times ``leads_min``; no bound is below ``min_kw``."""
         self.leads = leads = np.asarray(leads_min, dtype=np.int64)
-        #: Places, going back from the newest minute, of the last minutes of the lead times and of those before them.
+        #: Places, counted back from the newest minute, of the last minute of each lead time and of the span before it.
         self._ends = np.concatenate((leads, 2 * leads)) - 1
         self._before = -1 - leads
         self.options = options
         self._zone = zone
         self.min_kw = min_kw
-        #: The inputs of the correction, and the indices of the lead times whose newest errors are among them.
+        #: The inputs of the correction, and the indices of the lead times whose newest errors are inputs.
         self.features = CorrectionFeatures(leads_min)
         self.recent = nearest(leads_min, RECENT_MIN)
         self.pending = PendingOutlooks(leads_min, self.features.width)
@@ -144,7 +144,7 @@ class OnlineOutlook:
         return sums
 
     def reset(self, rows: I64) -> None:
-        """Reset what ``rows`` learned."""
+        """Reset the learned state of ``rows``."""
         self.state.reset(rows)
 
     def learn(self, inputs: OutlookInputs, made: CorrectedOutlooks) -> None:
@@ -198,7 +198,7 @@ class OnlineOutlook:
             daily_profile.update(arrays["usual"], rows, local // BIN_MIN, last_kw)
 
     def _score(self, at: RowIndex, windows: F32, due: DueOutlooks) -> F64:
-        """Add the outcomes of ``due`` to the scores, and return them, ``[N, K, 2]``, kW."""
+        """Add the outcomes of ``due`` to the scores, and return the outcomes, ``[N, K, 2]``, kW."""
         leads, k = self.leads, len(self.leads)
         back = windows[:, : -2 * leads[-1] - 1 : -1].cumsum(axis=1, dtype=np.float64).take(self._ends, axis=1)
         actual_kw = np.empty((len(windows), k, 2))

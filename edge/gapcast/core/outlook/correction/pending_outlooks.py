@@ -1,7 +1,7 @@
 """Outlooks of the last hour that wait for their outcomes, in the columns of a device.
 
-What an outlook was made from has a slot for each minute. Its values have as many places at each lead time as that has
-minutes: the values that a reading is the outcome of are in the place that those of the next outlook take.
+The inputs of an outlook have a slot for each minute. Its values have, at each lead time, as many places as the lead
+time has minutes: the values whose outcome is the newest reading are in the place that the next outlook takes.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import DeviceRows
 
 _ISSUED, _INPUTS, _VALUES = "issued_minute", "inputs", "values"
-#: In ``inputs``, columns, gains and spread follow each other; in ``values``, base, change and published values.
+#: Layout: ``inputs`` holds columns, gains and spread; ``values`` holds base, change and published values.
 _BASE, _CHANGE, _KW = np.s_[..., :2], np.s_[..., 2:4], np.s_[..., 4:]
 _N_VALUES = 8
 _NONE = -1
 
 
 class IssuedOutlooks(NamedTuple):
-    """The outlooks of N devices, and what they were made from.
+    """The outlooks of N devices, and their inputs.
 
-    ``columns`` and ``gains`` ``[N, D]`` and ``spread`` ``[N]`` are those of the correction; ``base`` and ``change``
-    ``[N, K, 2, 2]`` mean and median before the correction, kW, and the whole correction, in units of the scale, by
-    lead time and kind; ``kw`` ``[N, K, 2, 4]`` the published values.
+    ``columns`` and ``gains`` ``[N, D]`` and ``spread`` ``[N]`` belong to the correction. ``base`` ``[N, K, 2, 2]`` are
+    mean and median before the correction, kW, and ``change`` ``[N, K, 2, 2]`` the whole correction, in units of the
+    scale, by lead time and kind; ``kw`` ``[N, K, 2, 4]`` are the published values.
     """
 
     columns: F32
@@ -39,7 +39,7 @@ class IssuedOutlooks(NamedTuple):
 
 
 class DueOutlooks(NamedTuple):
-    """What N readings are outcomes of: the arrays of :class:`IssuedOutlooks` for each of the K lead times.
+    """The outlooks whose outcomes are N readings: the arrays of :class:`IssuedOutlooks` for each of the K lead times.
 
     ``columns`` and ``gains`` are ``[N, K, D]``, ``spread`` ``[N, K]``, ``base`` and ``change`` ``[N, K, 2, 2]``, and
     ``kw`` ``[N, K, 2, 4]``. ``is_due`` ``[N, K]`` is unset where there was no outlook.
@@ -58,13 +58,13 @@ class PendingOutlooks:
     """Stores :class:`IssuedOutlooks` in :class:`~gapcast.core.arrays.device_rows.DeviceRows`."""
 
     def __init__(self, leads_min: Sequence[int], n_columns: int) -> None:
-        """Store outlooks of ``leads_min``, made from ``n_columns``."""
+        """Store outlooks with the lead times ``leads_min`` and ``n_columns`` input columns."""
         self._leads = np.asarray(leads_min, dtype=np.int64)
         #: The first place of each lead time.
         self._first_places = np.cumsum(self._leads) - self._leads
-        #: Minutes in which an outlook may wait.
+        #: Number of minutes in which an outlook may wait.
         self.n_slots = leads_min[-1] + 1
-        #: Places of values.
+        #: Number of places of values.
         self.n_places = sum(leads_min)
         self._n_columns = n_columns
 
@@ -77,7 +77,7 @@ class PendingOutlooks:
         }
 
     def store(self, state: DeviceRows, rows: I64, minutes: I64, issued: IssuedOutlooks) -> None:
-        """Store ``issued`` outlooks, of ``minutes`` ``[N]``, in ``rows`` of ``state``."""
+        """Store the ``issued`` outlooks of ``minutes`` ``[N]`` in ``rows`` of ``state``."""
         slots = minutes % self.n_slots
         state.arrays[_ISSUED][rows, slots] = minutes
         inputs = np.concatenate((issued.columns, issued.gains, issued.spread[:, np.newaxis]), axis=1)
@@ -86,11 +86,11 @@ class PendingOutlooks:
         state.arrays[_VALUES][rows[:, np.newaxis], self._places(minutes)] = values
 
     def discard(self, state: DeviceRows, rows: I64) -> None:
-        """Remove the outlooks of ``rows`` of ``state``."""
+        """Remove the outlooks in ``rows`` of ``state``."""
         state.arrays[_ISSUED][rows] = _NONE
 
     def due(self, state: DeviceRows, rows: I64, minutes: I64) -> DueOutlooks:
-        """Return the outlooks that the readings of ``minutes`` ``[N]`` are outcomes of."""
+        """Return the outlooks whose outcomes are the readings of ``minutes`` ``[N]``."""
         issued = minutes[:, np.newaxis] - self._leads
         slots, at = issued % self.n_slots, rows[:, np.newaxis]
         is_due = state.arrays[_ISSUED][at, slots] == issued

@@ -4,7 +4,7 @@ A model estimates the mean of each single minute and the mean of all minutes up 
 forecast is more accurate in the first minutes. The reconciled means are one path of minutes, linear between the lead
 times: they minimise the weighted squared distance from all estimates, with the published minutes fixed (as in the
 reconciliation of hierarchical forecasts: S. Wickramasuriya, G. Athanasopoulos and R. Hyndman, *Optimal forecast
-reconciliation through trace minimization*, JASA 114, 2019). For given lead times that is a fixed matrix.
+reconciliation through trace minimization*, JASA 114, 2019). For given lead times this is a fixed matrix.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.arrays.device_rows import row_index
 
-#: Weight of an estimated mean up to a lead time, that of an estimated minute being 1: it varies less.
+#: Weight of an estimated mean up to a lead time, relative to an estimated minute: it varies less.
 _WEIGHT_TO = 3.0
 
 
 def minutes_of_leads(leads_min: Sequence[int]) -> F64:
-    """Return the matrix ``[minutes, K]`` from the values at K lead times to those of each minute up to the last.
+    """Return the matrix ``[minutes, K]`` from the values at K lead times to the values of each minute up to the last.
 
-    Between lead times minutes are interpolated linearly; those before the first equal it.
+    Minutes between lead times are interpolated linearly; minutes before the first lead time have its value.
 
     >>> minutes_of_leads((1, 3)).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
@@ -47,17 +47,17 @@ def means_of_leads(leads_min: Sequence[int]) -> F64:
 def times(values: F64, matrix: F64) -> F64:
     """Return the product ``[N, J]`` of ``values`` ``[N, K]`` and ``matrix`` ``[J, K]``, contiguous.
 
-    It is the same in any batch and on any machine: the order of a matrix product's sums is that of a BLAS library.
+    The result is the same in any batch and on any machine; the order of sums in a matrix product depends on the BLAS.
     """
     product: F64 = np.add.reduce(values[:, np.newaxis, :] * matrix, axis=2)
     return product
 
 
 class Reconciliation:
-    """Reconciles estimates for K lead times, some of which are published already."""
+    """Reconciles estimates for K lead times, some of which are already published."""
 
     def __init__(self, leads_min: Sequence[int], published_min: Sequence[int]) -> None:
-        """Reconcile ``leads_min``; those among ``published_min`` are fixed."""
+        """Reconcile ``leads_min``; the lead times that are also in ``published_min`` are fixed."""
         #: The means of all minutes up to each lead time, from the minutes at the lead times, ``[K, K]``.
         self.means_of = means_of = means_of_leads(leads_min)
         is_fixed, n_leads = np.isin(leads_min, published_min), len(leads_min)
@@ -67,8 +67,8 @@ class Reconciliation:
         of_free = means_of[:, self.free]
         of_minutes = np.linalg.inv(np.eye(len(self.free)) + _WEIGHT_TO * of_free.T @ of_free)
         of_means = _WEIGHT_TO * of_minutes @ of_free.T
-        #: The minutes that are free, from all minutes and all means; what the fixed ones explain of the means is taken
-        #: off them.
+        #: The matrix from all minutes and all means to the free minutes; it subtracts the contribution of the fixed
+        #: minutes to the means.
         self.free_of: F64 = np.empty((len(self.free), 2 * n_leads))
         self.free_of[:, self.fixed] = -of_means @ means_of[:, self.fixed]
         self.free_of[:, self.free] = of_minutes
@@ -77,8 +77,8 @@ class Reconciliation:
     def reconcile(self, point_kw: F64, mean_kw: F64, published_kw: F64, floor_kw: F64, high_kw: float) -> None:
         """Reconcile the means ``point_kw`` of single minutes and ``mean_kw`` up to them, ``[N, K]`` kW, in place.
 
-        ``published_kw`` ``[N, fixed]`` are those of the fixed lead times. The other minutes are between ``floor_kw``
-        ``[N]`` and ``high_kw``.
+        ``published_kw`` ``[N, fixed]`` are the means at the fixed lead times. The other minutes are between
+        ``floor_kw`` ``[N]`` and ``high_kw``.
         """
         point_kw[:, self._fixed_at] = published_kw
         if self.free.size:

@@ -1,8 +1,8 @@
 """JSON documents of outlooks and of their live scores.
 
-The fields of a published outlook are the one declaration that its JSON document and all schemas follow.
+The fields of a published outlook are the only declaration of its JSON document and of all schemas.
 
-From :data:`OUTLOOK_FIELDS` follow the document on the outlook topic and in REST, the REST schema
+:data:`OUTLOOK_FIELDS` defines the document on the outlook topic and in REST, the REST schema
 (:mod:`gapcast.http.schemas.forecast_schemas`), and the generated parts of the AsyncAPI document and of
 docs/mqtt-and-http.md.
 """
@@ -37,7 +37,7 @@ FIGURES = (
 
 
 def outlook_document(outlook: Outlook) -> dict[str, Any]:
-    """Return the published JSON object of ``outlook``: its fields are those of :data:`OUTLOOK_FIELDS`."""
+    """Return the published JSON object of ``outlook``, with :data:`OUTLOOK_FIELDS`."""
     return {field.name: field.value(outlook) for field in OUTLOOK_FIELDS}
 
 
@@ -50,7 +50,7 @@ def _rounded(column_kw: F64) -> list[float]:
     return values_kw
 
 
-#: Lists have one value for each of the lead times.
+#: Lists have one value for each lead time.
 OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
     DocumentField("v", FieldType.INTEGER, "version of this schema", lambda one: OUTLOOK_SCHEMA),
     DocumentField(
@@ -130,9 +130,9 @@ OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
 
 
 def outlook_documents(outlooks: Outlooks) -> list[dict[str, Any]]:
-    """Return the published JSON object of each of ``outlooks``, in a quarter of the time of one by one.
+    """Return the published JSON object of each of ``outlooks``, in a quarter of the time of single calls.
 
-    Documents share lists: they must not be changed.
+    Documents share lists: do not change them.
     """
     leads_min, minutes, model = list(outlooks.lead_times_min), outlooks.observed_minutes, outlooks.model
     issued_at = instant_label(outlooks.issued_at_ms)
@@ -158,9 +158,9 @@ def outlook_documents(outlooks: Outlooks) -> list[dict[str, Any]]:
 
 
 def outlook_scores_document(scores: Mapping[Period, OutlookScores]) -> dict[str, dict[str, dict[str, list[Any]]]]:
-    """Return the document of ``scores`` by period, of ``point`` and of ``mean``.
+    """Return the document of ``scores`` by period, and by ``point`` and ``mean``.
 
-    Each figure is a list with a value for each lead time; one without data is None.
+    Each figure is a list with a value for each lead time; a figure without data is None.
     """
     return {
         str(period): {"point": _columns(of_period.point), "mean": _columns(of_period.mean)}

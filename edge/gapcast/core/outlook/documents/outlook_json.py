@@ -1,6 +1,6 @@
-"""Batches of outlooks as JSON, or in MQTT packets: the values of :func:`.outlook_document.outlook_document`.
+"""Encodes batches of outlooks as JSON, alone or in MQTT packets, equal to :func:`.outlook_document.outlook_document`.
 
-Outlooks of one model have one form, and those of a minute the same labels.
+Outlooks of one model have one form, and outlooks of one minute have the same labels.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _SEPARATORS = (",", ":")
 
 
 class OutlookEncoder:
-    """Writes batches of outlooks, alone or each in the MQTT packet that publishes it."""
+    """Encodes batches of outlooks, alone or each in an MQTT packet that publishes it."""
 
     def __init__(self, packets: Packets | None = None, *, compiled: bool = True) -> None:
-        """``packets`` are how they are published; ``compiled``: write in C where that is possible, the same bytes."""
+        """``packets`` describes their packets; ``compiled``: encode in C where possible, with the same bytes."""
         self._compiled, self._packets = compiled, packets
         self._function = load_function("gapcast_json_rows") if compiled and packets is not None else None
         self._model: tuple[str, str, tuple[int, ...]] | None = None
@@ -50,7 +50,7 @@ class OutlookEncoder:
     ) -> WrittenRows | None:
         """Return the packets that publish ``outlooks``, at least one: see :meth:`.JsonRows.write`.
 
-        None without the compiled library, and if it cannot write one of them.
+        None without the compiled library, or if it cannot write one of the outlooks.
         """
         if self._function is None:
             return None
@@ -83,7 +83,7 @@ def _fill(values: F64, outlooks: Outlooks) -> None:
 
 
 def _texts_of(outlooks: Outlooks) -> list[str]:
-    """Return the texts of the documents: the first one of each, then the second."""
+    """Return the texts of the documents: all first texts, then all second texts."""
     minutes, leads_min = outlooks.observed_minutes, outlooks.lead_times_min
     texts = [*outlooks.devices, *map(minute_label, minutes)]
     texts += [instant_label(outlooks.issued_at_ms)] * len(outlooks)
@@ -91,9 +91,9 @@ def _texts_of(outlooks: Outlooks) -> list[str]:
     return texts
 
 
-@functools.lru_cache(maxsize=16)  # the minutes of one batch are few
+@functools.lru_cache(maxsize=16)  # a batch has few different minutes
 def _target_labels(minute: int, leads_min: tuple[int, ...]) -> str:
-    """Return the list of the lead times' labels after ``minute``."""
+    """Return the list of the labels of the lead times after ``minute``."""
     return '["' + '","'.join([minute_label(minute + lead_min) for lead_min in leads_min]) + '"]'
 
 

@@ -1,4 +1,4 @@
-"""Outcomes of outlooks, and the forecasts that they are compared with: those that need readings alone, no model."""
+"""Outcomes of outlooks, and reference forecasts, which need only readings and no model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.time_grid import DAY_MIN, WEEK_MIN
 
-#: The two kinds of an outlook's forecasts, and of their outcomes: a single minute, the mean of all minutes until then.
+#: The two kinds of forecasts of an outlook, and of their outcomes: a single minute, the mean of all minutes until then.
 KINDS = ("point", "mean")
 POINT, MEAN_TO = range(2)
-#: The reference forecasts, in order: the newest reading, the mean of the last minutes, as many as the lead time, and
-#: the readings of the same minutes a day and a week before.
+#: The reference forecasts, in order: the newest reading, the mean of as many past minutes as the lead time, and the
+#: readings of the same minutes a day and a week before.
 REFERENCES = ("persistence", "last_window", "yesterday", "last_week")
-#: Minutes of power before the observed minute that the reference forecasts need.
+#: Number of minutes of power before the observed minute that the reference forecasts need.
 REACH_MIN = WEEK_MIN
 _BACK_MIN = (DAY_MIN, WEEK_MIN)
 
@@ -23,9 +23,9 @@ class MinutePower:
     """The power of one device by minute, and sums of it."""
 
     def __init__(self, first_minute: int, known_kw: NDArray[np.floating], measured_kw: NDArray[np.floating]) -> None:
-        """Take power ``[M]``, kW, from ``first_minute`` on, NaN where there is none.
+        """Use power ``[M]``, kW, from ``first_minute`` on, NaN where it is missing.
 
-        ``known_kw`` is what forecasts may use, ``measured_kw`` what can be an outcome: without filled minutes.
+        ``known_kw`` is the input of forecasts, ``measured_kw`` the source of outcomes: without filled minutes.
         """
         self._first_minute = first_minute
         self._known, self._measured = _Summed(known_kw), _Summed(measured_kw)
@@ -33,7 +33,7 @@ class MinutePower:
     def outcomes_kw(self, observed_minutes: I64, lead_min: int) -> F64:
         """Return the outcomes ``lead_min`` after ``observed_minutes`` ``[N]``, ``[N, 2]`` by :data:`KINDS`.
 
-        NaN where not every minute that counts was measured: that at the lead time, and all until then.
+        NaN if the minute at the lead time, or for the mean any minute until then, was not measured.
         """
         at = observed_minutes - self._first_minute
         outcomes = np.empty((len(at), len(KINDS)))
@@ -44,8 +44,8 @@ class MinutePower:
     def references_kw(self, observed_minutes: I64, lead_min: int) -> F64:
         """Return the reference forecasts made at ``observed_minutes`` ``[N]``, ``[N, 2, 4]``, by kind and reference.
 
-        NaN where the power that a reference takes is not known: for means of a day and a week before, that of more than
-        half of the minutes. The mean of the last minutes is over those known; it is for both kinds.
+        NaN where a reference's power is unknown; a mean of a day or a week before needs at least half of its minutes.
+        The mean of the last minutes is over the known minutes; it serves both kinds.
         """
         at = observed_minutes - self._first_minute
         references = np.empty((len(at), len(KINDS), len(REFERENCES)))
@@ -72,7 +72,7 @@ class _Summed:
         return np.where((places >= 0) & (places < n), self._values.take(places, mode="clip"), np.nan)
 
     def mean(self, first: I64, n_values: int, n_required: int) -> F64:
-        """Return the mean of the ``n_values`` from ``first`` ``[N]`` on; NaN where fewer than required are known."""
+        """Return the mean of the ``n_values`` from ``first`` ``[N]`` on; NaN if fewer than ``n_required`` are known."""
         n = len(self._values)
         begin, end = np.clip(first, 0, n), np.clip(first + n_values, 0, n)
         counts = self._counts[end] - self._counts[begin]

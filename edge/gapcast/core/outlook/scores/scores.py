@@ -1,4 +1,4 @@
-"""Live scores of outlooks, by lead time and kind, against persistence and the mean of the last window of equal length.
+"""Live scores of outlooks, by lead time and kind, compared with persistence and the mean of a window of equal length.
 
 Only sums are stored, for all time and, exponentially weighted, for about the last day.
 """
@@ -26,7 +26,7 @@ SUMS = ("n", "squared", "absolute", "bias", "persistence squared", "persistence 
         "window absolute", "pinball", "hits", "width")  # fmt: skip
 _N, _HITS = SUMS.index("n"), SUMS.index("hits")
 _KEPT = 1 - 1 / DAY_MIN
-#: Errors are clipped to this magnitude, so that one absurd reading does not spoil the sums for good.
+#: Errors are clipped to this magnitude, so that one absurd reading does not distort the sums permanently.
 _LARGEST_KW = 1e6
 
 
@@ -34,9 +34,9 @@ _LARGEST_KW = 1e6
 class LeadScore:
     """The scores of one lead time and kind over a period; None without an outcome.
 
-    ``mse_kw2`` and ``bias_kw`` (outlook minus actual) are those of the mean, ``mae_kw`` that of the median.
-    ``pinball_kw`` is the mean of the losses of lower bound, median and upper bound, ``coverage`` the share of outcomes
-    within the bounds. ``window_`` is the mean of the last minutes, as many as the lead time.
+    ``mse_kw2`` and ``bias_kw`` (outlook minus actual) are metrics of the mean, ``mae_kw`` of the median. ``pinball_kw``
+    is the mean of the losses of lower bound, median and upper bound, ``coverage`` the share of outcomes within the
+    bounds. ``window_`` marks the mean of as many past minutes as the lead time.
     """
 
     lead_min: int
@@ -54,12 +54,12 @@ class LeadScore:
 
     @property
     def skill(self) -> float | None:
-        """1 - MSE / MSE of persistence; None if that is next to zero."""
+        """1 - MSE / MSE of persistence; None if the latter is near zero."""
         return skill_or_none(self.mse_kw2, self.persistence_mse_kw2)
 
     @property
     def window_skill(self) -> float | None:
-        """1 - MSE / MSE of the mean of the last window; None if that is next to zero."""
+        """1 - MSE / MSE of the mean of the last window; None if the latter is near zero."""
         return skill_or_none(self.mse_kw2, self.window_mse_kw2)
 
 
@@ -72,10 +72,10 @@ class OutlookScores:
 
 
 class Baselines(NamedTuple):
-    """What N outlooks are compared with, by lead time, kW.
+    """The baselines of N outlooks, by lead time, kW.
 
-    ``last_kw`` ``[N, K]`` are the last readings when they were made, ``window_kw`` ``[N, K]`` the means of the last
-    minutes, as many as the lead time.
+    ``last_kw`` ``[N, K]`` are the last readings when the outlooks were made, ``window_kw`` ``[N, K]`` the means of as
+    many past minutes as the lead time.
     """
 
     last_kw: F64
@@ -83,10 +83,10 @@ class Baselines(NamedTuple):
 
 
 def _of_errors() -> F64:
-    """Return the matrix from the errors of an outlook's columns and of the baselines, their sizes and their squares.
+    """Return the matrix that maps errors, absolute errors and squared errors (outlook columns and baselines) to sums.
 
-    It gives all sums but the number and the hits. The loss of a quantile is ``(1 / 2 - level)`` times its error plus
-    half of its size.
+    It gives all sums except the number and the hits. The loss of a quantile is ``(1 / 2 - level)`` times its error plus
+    half of its absolute error.
     """
     last, window = N_COLUMNS, N_COLUMNS + 1
     error, size, square = np.eye(3 * (N_COLUMNS + 2)).reshape(3, N_COLUMNS + 2, -1)
@@ -108,7 +108,7 @@ _OF_ERRORS: F64 = _of_errors()
 
 
 def initial_sums(n_leads: int) -> F64:
-    """Return the first sums, ``[2, K, 2, sums]``: of all time and of a day, by lead time and kind."""
+    """Return the initial sums, ``[2, K, 2, sums]``: of all time and of a day, by lead time and kind."""
     return np.zeros((2, n_leads, 2, len(SUMS)))
 
 
@@ -128,7 +128,7 @@ def add(sums: F64, kw: F64, actual_kw: F64, before: Baselines, is_due: NDArray[n
     np.minimum(errors, _LARGEST_KW, out=errors)
     np.abs(errors, out=of_errors[n_errors : 2 * n_errors])
     np.multiply(errors, errors, out=of_errors[2 * n_errors :])
-    # Device by device: the same in any batch, and too small for a BLAS library to start threads.
+    # Device by device: the same result in any batch, and too small for a BLAS library to start threads.
     new = (of_errors.reshape(len(_OF_ERRORS), shape[0], -1).transpose(1, 2, 0) @ _OF_ERRORS).reshape(*shape, -1)
     new[..., _N] = 1.0
     new[..., _HITS] = ((errors[LOWER] <= 0) & (errors[UPPER] >= 0)).reshape(shape)

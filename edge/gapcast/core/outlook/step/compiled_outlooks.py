@@ -1,9 +1,9 @@
-"""The compiled step of outlooks: those of a batch in C, with the results of the numpy modules.
+"""The compiled step of outlooks: computes a batch in C, with the results of the numpy modules.
 
 ``edge/native/outlook*.c`` has the C code, one function for each formula of this package. The step is used for outlooks
-that learn and are calibrated, where the library was built for the machine; otherwise, and as the reference, numpy
-computes the same. The model runs before, in its own runtime. A batch of one needs no hundreds of small numpy calls
-then, and several readings of one device are computed in order within one call.
+that learn and are calibrated, if the library was built for the machine; otherwise, and as the reference, numpy computes
+the same results. The model runs before, in its own runtime. The step saves hundreds of small numpy calls for a batch of
+one, and computes several readings of one device in order within one call.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class CompiledOutlooks:
         alignment: ForecastAlignment,
         online: OnlineOutlook,
     ) -> None:
-        """Work on the state of ``online`` with the ``functions`` that make outlooks and learn."""
+        """Use the state of ``online`` with the ``functions`` that make outlooks and learn."""
         self._make, self._learn = functions
         self._online = online
         self._step = step = OutlookStruct()
@@ -53,16 +53,16 @@ class CompiledOutlooks:
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
         self._batch = ResizableArrays(step, BATCH)
-        #: Whether the last batch has windows that were not learned from.
+        #: Whether the last batch may have windows whose outcomes are not learned yet.
         self._is_pending = False
-        #: The last minute of a batch, and its minute of the local day.
+        #: The last minute of a batch, and its local minute of the day.
         self._local = (-1, 0)
 
     @classmethod
     def create_if_available(
         cls, predictions: ModelOutlooks, alignment: ForecastAlignment, online: OnlineOutlook, context: int
     ) -> CompiledOutlooks | None:
-        """Return the step for outlooks of windows of at least ``context`` minutes, or None if numpy is to be used."""
+        """Return the step for outlooks of windows of at least ``context`` minutes; None if numpy must be used."""
         make, learn = load_function("gapcast_outlook"), load_function("gapcast_outlook_learn")
         is_default = online.options.learns and online.options.calibrates
         fits = len(online.leads) <= MAX_LEADS and predictions.n_levels <= MAX_LEVELS and context >= _reach_of(online)
@@ -130,7 +130,7 @@ class CompiledOutlooks:
         return {name: np.array(table, TABLES[name], order="C") for name, table in zip(TABLES, tables, strict=True)}
 
     def _local_minutes(self, minutes: I64) -> I64 | int:
-        """Return the local minutes of ``minutes``: in a stream nearly all are the last one or the next."""
+        """Return the local minutes of ``minutes``; in a stream nearly all are the last minute or the next."""
         if len(minutes) > 1:
             return self._online.local_minutes(minutes)
         minute = int(minutes[0])
@@ -140,5 +140,5 @@ class CompiledOutlooks:
 
 
 def _reach_of(online: OnlineOutlook) -> int:
-    """Return how many minutes of power the step needs: twice the last lead time, and those of the columns."""
+    """Return the number of minutes of power that the step needs, for twice the last lead time and for the columns."""
     return max(2 * int(online.leads[-1]), REACH_MIN)

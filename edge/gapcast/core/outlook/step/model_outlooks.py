@@ -1,4 +1,4 @@
-"""The outlooks of a model alone, for windows of any number."""
+"""The model's own outlooks, for any number of windows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gapcast.core.models.predictor import Prediction, Predictor, TrunkModel, Tru
 from gapcast.core.outlook.outlook import LOWER, MEAN, N_COLUMNS
 from gapcast.core.windows.features import assemble, measured_in
 
-#: Windows that the model takes at a time: outlooks are of few devices, and an interpreter for 32 takes 7 MB.
+#: Number of windows that the model takes at a time: few devices have outlooks, and an interpreter for 32 takes 7 MB.
 _N_ROWS = 8
-#: So few windows run one by one: that takes less time than eight at once.
+#: Up to this many windows run one by one, which is faster than eight at once.
 _FEW = 2
-#: Windows that it takes at a time after another's trunk, which takes 4 MB, and the least number to do so: for fewer,
-#: eight at a time take less time.
+#: Number of windows at a time that continue from another model's trunk, which takes 4 MB, and the least number for
+#: that: fewer windows are faster eight at a time.
 _N_CONTINUED, _LEAST_CONTINUED = 32, 25
 
 
@@ -46,18 +46,18 @@ class ModelOutlooks:
         self._model = model
         self._zone = zone
         self._n_measured = len(measured)
-        #: Steps of the history that the model takes; 0: none.
+        #: Number of steps of the history that the model takes; 0 without a history.
         self.history_steps = history_steps_of(model)
         #: Number of quantile levels, and the indices of lower bound, median and upper bound among them.
         self.n_levels = len(levels)
         self.levels = np.array([levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)])
 
     def predict(self, windows: F32, minutes: I64, history: F32 | None, trunk: TrunkOutputs | None = None) -> Prediction:
-        """Return what the model forecasts for ``windows`` ``[N, context, channels]`` that end at ``minutes`` ``[N]``.
+        """Return the model's forecasts for ``windows`` ``[N, context, channels]`` that end at ``minutes`` ``[N]``.
 
-        ``history`` ``[N, steps]`` is the model's second input, None if it has none. ``trunk`` is what
-        another model has computed of the windows; None: it computes all of them. Raises :class:`ModelError` if it
-        does not forecast single minutes and means, both with quantiles.
+        ``history`` ``[N, steps]`` is the model's second input, None if it takes none. ``trunk`` are the outputs of
+        another model's trunk for the windows; None: this model computes its own. Raises :class:`ModelError` if it does
+        not forecast single minutes and means, both with quantiles.
         """
         model, n = self._model, len(windows)
         if trunk is None:
@@ -91,7 +91,7 @@ class ModelOutlooks:
     def columns_of(self, prediction: Prediction) -> tuple[F64, F64]:
         """Return the outlooks ``[N, K, 2, 4]`` of a ``prediction``, and its quantiles of means ``[N, K, Q]``, rising.
 
-        ``prediction`` is one of :meth:`predict`.
+        ``prediction`` is a result of :meth:`predict`.
         """
         means = [cast("F32", values) for values in prediction[::2]]
         all_quantiles_kw = np.array(prediction[1::2], dtype=np.float64)
@@ -103,7 +103,7 @@ class ModelOutlooks:
 
 
 def _parts_of(n: int, *, continues: bool) -> Iterator[slice]:
-    """Yield the parts in which ``n`` windows run; ``continues``: after the trunk of another model."""
+    """Yield the parts in which ``n`` windows run; ``continues``: from the trunk of another model."""
     first = 0
     while first < n:
         n_left = n - first

@@ -1,4 +1,4 @@
-"""Outlooks of a batch with numpy: the reference of the compiled step, and what is used without a library."""
+"""Outlooks of a batch in numpy: the reference of the compiled step, used where no library is available."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
 
 
 class NumpyOutlooks:
-    """Makes outlooks round by round: the readings of a device are learned from one after the other."""
+    """Makes outlooks round by round: the readings of a device are learned one after the other."""
 
     def __init__(self, predictions: ModelOutlooks, alignment: ForecastAlignment, online: OnlineOutlook) -> None:
-        """Correct the model's ``predictions`` by the state of ``online``; by ``alignment`` they equal the forecasts."""
+        """Correct the model's ``predictions`` with ``online``, and align them with the forecasts by ``alignment``."""
         self._predictions, self._alignment, self._online = predictions, alignment, online
         self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
 
@@ -38,7 +38,7 @@ class NumpyOutlooks:
 
     @np.errstate(**DAMAGED)
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last round bring."""
+        """Learn from the outcomes in the readings of the last round."""
         unlearned, self._unlearned = self._unlearned, None
         if unlearned is not None:
             self._online.learn(*unlearned)
@@ -75,7 +75,7 @@ class NumpyOutlooks:
     def _predict(self, batch: OutlookBatch) -> tuple[F64, F64]:
         """Return the model's outlooks ``[N, K, 2, 4]``, and all its quantiles of the means ``[N, K, Q]``.
 
-        Those of windows with an impossible value are persistence.
+        Windows with an impossible value have persistence as outlook.
         """
         kw, quantiles_to_kw = self._predictions.columns_of(batch.prediction)
         bad = self._alignment.impossible(kw)

@@ -15,9 +15,9 @@ from gapcast.core.outlook.correction.forecast_alignment import PublishedValues
 class OutlookBatch(NamedTuple):
     """N windows in order; a device may have several.
 
-    ``rows`` (those of the state) and ``minutes`` are ``[N]``; ``windows`` ``[N, context]``, kW; ``is_measured``
-    ``[N]``: the newest minute is a reading. ``history`` ``[N, steps]`` has the week's quarter-hours (None: not known),
-    ``prediction`` the model's forecasts, and ``published`` what the outlooks are to agree with.
+    ``rows``, which index the state, and ``minutes`` are ``[N]``; ``windows`` ``[N, context]``, kW; ``is_measured``
+    ``[N]``: the newest minute is a reading. ``history`` ``[N, steps]`` has the week's quarter-hours (None: unknown),
+    ``prediction`` the model's forecasts, and ``published`` the published values to align with.
     """
 
     rows: I64
@@ -33,7 +33,7 @@ class OutlookBatch(NamedTuple):
 class MadeOutlooks(NamedTuple):
     """The outlooks ``kw`` ``[N, K, 2, 4]`` of a batch, with the lowest power ``floor_kw`` ``[N]`` of their bounds.
 
-    ``quantiles_kw`` ``[N, K, Q]`` are all quantiles of means that the model has forecast, rising.
+    ``quantiles_kw`` ``[N, K, Q]`` are all quantiles of means forecast by the model, rising.
     """
 
     kw: F64
@@ -49,5 +49,5 @@ class OutlookStep(Protocol):
         ...
 
     def learn(self) -> None:
-        """Learn from the outcomes that the readings of the last batch bring."""
+        """Learn from the outcomes in the readings of the last batch."""
         ...

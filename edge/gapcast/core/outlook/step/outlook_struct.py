@@ -1,4 +1,4 @@
-"""The structure that the compiled outlooks take: ``struct outlook_step`` of ``edge/native/outlook.h``."""
+"""The argument of the compiled outlooks: ``struct outlook_step`` of ``edge/native/outlook.h``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 
 from gapcast.compiled.functions import POINTERS
 
-#: Largest numbers of lead times and of quantile levels that the library takes, and columns of the correction.
+#: Largest numbers of lead times and of quantile levels that the library accepts, and of columns of the correction.
 MAX_LEADS, MAX_LEVELS, N_INPUTS = 32, 16, 31
 SIZES = (
     "context", "n_leads", "n_levels", "n_fixed", "n_free", "horizon", "has_one", "has_history", "n_slots",
@@ -23,7 +23,7 @@ STATE = {
     "inside": "f4", "share_gains": "f4", "usual": "f4", "sums": "f8", "newest_kw": "f8", "newest_when": "i8",
     "issued_minute": "i8", "inputs": "f4", "values": "f4",
 }  # fmt: skip
-#: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
+#: The batch's arrays: the type of their values, and the shape of an entry as numbers or names of sizes.
 BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "rows": ("i8", ()),
     "minutes": ("i8", ()),
