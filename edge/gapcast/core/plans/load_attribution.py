@@ -1,15 +1,15 @@
-"""Attributes a part of each reading to the announced loads that are on, by what readings show of them.
+"""Attributes a part of each reading to the announced loads that are on, as far as the reading shows them.
 
-Announced and real loads differ: a load starts a minute late, draws less, never starts, or is cancelled. So a reading is
-not reduced by the planned power, but by what of it the reading shows:
+Announced and real loads differ: a load starts a minute late, draws less, never starts, or is cancelled. So the part
+that is subtracted from a reading is not the planned power, but the part of it that the reading shows:
 
-* Loads are taken as planned if that leaves the uncontrolled part about as close to a value that it had in the last half
-  hour as anything else does.
-* Else each load by itself, the largest first: in the minutes around its planned start or end (:data:`EDGE_MIN`) with
-  the power that leaves the uncontrolled part as it was; in between on, on as in the minute before, or off, whichever
-  brings the uncontrolled part closest to those values.
+* Loads have their planned power if that leaves the uncontrolled part about as close to one of its values in the last
+  half hour as any alternative does.
+* Otherwise each load is attributed separately, the largest first. In the minutes around its planned start or end
+  (:data:`EDGE_MIN`) it has the power that leaves the uncontrolled part unchanged. In between it is on, on as in the
+  minute before, or off, whichever brings the uncontrolled part closest to those values.
 * The uncontrolled part never falls below the lowest value of the window because of a load, and never rises above the
-  highest because of a planned generation.
+  highest because of planned generation.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from gapcast.core.time_grid import MINUTE_MS
 
 #: Minutes before and after a planned start or end in which a load may start or end.
 EDGE_MIN = 2
-#: Minutes for which a load that does not show counts with its announced power.
+#: Minutes for which a load that readings do not show counts with its announced power.
 GRACE_MIN = 5
-#: Minutes of the uncontrolled part that a reading is compared with.
+#: Number of minutes of the uncontrolled part that a reading is compared with.
 _RECENT_MIN = 30
-#: Part of a load's power by which "on" is preferred: then the forecast continues the reading.
+#: Part of a load's power by which "on" is preferred: with it the forecast continues the reading.
 _PREFERENCE = 0.1
 _SHARE_DECIMALS = 4
 
 
 class SeenLoad(NamedTuple):
-    """What readings show of a load that is on: its name and power, and shares of the power, 0 to 1.
+    """A load that is on, as seen in readings: its name and power, and shares of the power, 0 to 1.
 
-    ``last`` is that of the last minute; ``inner`` are those of the last minutes away from its start and end.
+    ``last`` is the share in the last minute; ``inner`` are the shares in the last minutes away from its start and end.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ActiveLoad(NamedTuple):
 
 
 def active_loads(loads: Iterable[PlannedLoad], minute: int) -> Iterator[ActiveLoad]:
-    """Yield those of ``loads`` that may be on in ``minute``."""
+    """Yield the loads that may be on in ``minute``."""
     first_ms, edge_ms = minute * MINUTE_MS, EDGE_MIN * MINUTE_MS
     last_ms = first_ms + MINUTE_MS
     for load in loads:
@@ -64,13 +64,13 @@ def active_loads(loads: Iterable[PlannedLoad], minute: int) -> Iterator[ActiveLo
 
 
 class SeenLoads:
-    """What readings show of the loads that are on, by name and power."""
+    """The loads that are on, as seen in readings, by name and power."""
 
     def __init__(self, seen: Iterable[SeenLoad] = ()) -> None:
         self._seen = {(one.name, one.kw): one for one in seen}
 
     def __contains__(self, load: PlannedLoad) -> bool:
-        """Return whether ``load`` was on in the last reading, seen or not."""
+        """Return whether ``load`` was on in the last reading, whether or not it was visible."""
         return (load.name, load.kw) in self._seen
 
     def __iter__(self) -> Iterator[SeenLoad]:
@@ -82,20 +82,20 @@ class SeenLoads:
         self._seen.clear()
 
     def add(self, loads: Iterable[PlannedLoad], share: float) -> None:
-        """Add ``loads`` of whose power the reading shows about ``share``."""
+        """Add ``loads``; the reading shows about ``share`` of their power."""
         share = min(round(share, _SHARE_DECIMALS), 1.0)
         self._seen |= {(load.name, load.kw): SeenLoad(load.name, load.kw, share) for load in loads}
 
     def counted_share(self, load: PlannedLoad) -> float:
-        """Return the share of the power of ``load`` that its forecast counts with."""
+        """Return the share of the power of ``load`` that counts in forecasts."""
         seen = self._seen.get((load.name, load.kw))
         return 1.0 if seen is None or len(seen.inner) < GRACE_MIN else max(seen.inner)
 
     def attribute(self, active: Sequence[ActiveLoad], minute: int, total_kw: float, past_kw: F64) -> float:
-        """Return which part of the reading ``total_kw`` of ``minute`` belongs to the ``active`` loads, kW.
+        """Return the part of the reading ``total_kw`` of ``minute`` that belongs to the ``active`` loads, kW.
 
-        Loads are considered in their order. ``past_kw`` ``[T]``, kW, oldest first, is the uncontrolled part before the
-        reading. Updates what is seen of the loads.
+        Loads are considered in order. ``past_kw`` ``[T]``, kW, oldest first, is the uncontrolled part before the
+        reading. Updates the shares seen of the loads.
         """
         recent, level_kw = past_kw[-_RECENT_MIN:], float(past_kw[-1])
         parts_kw = [0.0] * len(active)
@@ -127,7 +127,7 @@ class SeenLoads:
         before, self._seen = self._seen, {}
         for (load, is_edge), part_kw in zip(active, parts_kw, strict=True):
             key = load.name, load.kw
-            if key in self._seen:  # one that stopped, or another of the same name
+            if key in self._seen:  # a load that stopped, or another one with the same name
                 continue
             last = min(max(round(part_kw / load.kw, _SHARE_DECIMALS), 0.0), 1.0)
             inner = before[key].inner if key in before else ()
@@ -139,7 +139,7 @@ def _distance(value_kw: float, recent_kw: F64) -> float:
 
 
 def _closest(total_kw: float, candidates_kw: Sequence[float], recent_kw: F64, load_kw: float) -> float:
-    """Return the first of ``candidates_kw`` that leaves a value about as close to ``recent_kw`` as any does."""
+    """Return the first of ``candidates_kw`` that leaves a value about as close to ``recent_kw`` as any other does."""
     distances = [_distance(total_kw - part_kw, recent_kw) for part_kw in candidates_kw]
     limit_kw = min(distances) + _PREFERENCE * abs(load_kw)
     return next(part for part, distance in zip(candidates_kw, distances, strict=True) if distance <= limit_kw)

@@ -1,8 +1,8 @@
 """Announced loads: a device's plan, its planned power minute by minute, and the checks of its JSON document.
 
-A plan is a list of loads that something else controls (a charger, a dishwasher, a battery), each with its power and its
-end. It is replaced as a whole. The forecast of a device with a plan is that of the uncontrolled part of its power, plus
-the planned power (:mod:`gapcast.core.plans.plan_tracker`).
+A plan is a list of loads under external control (a charger, a dishwasher, a battery), each with its power and its end.
+It is replaced as a whole. The forecast of a device with a plan is the forecast of the uncontrolled part of its power
+plus the planned power (:mod:`gapcast.core.plans.plan_tracker`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ MAX_LOADS = 192
 MAX_DURATION_MIN = 10_080
 #: Largest number of characters of a load's name.
 MAX_NAME_CHARS = 64
-#: Start of a load that is on already: before any reading.
+#: Start of a load that is already on: before any reading.
 ON_ALREADY_MS = 0
 _KEYS = ("kw", "from", "until", "minutes", "name")
-#: A plan with one load, in errors.
+#: Example of a plan with one load, for error messages.
 LOAD_EXAMPLE = '[{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}]'
 
 
 class PlannedLoad(NamedTuple):
     """A load of constant power ``kw`` from ``start_ms`` to ``end_ms`` (epoch ms); negative for generation.
 
-    A start of :data:`ON_ALREADY_MS` means that the load is on already, since an unknown time.
+    A start of :data:`ON_ALREADY_MS` means that the load is already on, since an unknown time.
     """
 
     kw: float
@@ -51,7 +51,7 @@ class PlannedLoad(NamedTuple):
         return max(covered_ms, 0) / MINUTE_MS
 
     def document(self) -> dict[str, Any]:
-        """Return the load as in a plan's document; ``from`` is absent if it is on already."""
+        """Return the load as in a plan's document; ``from`` is absent if the load is already on."""
         start = {} if self.start_ms == ON_ALREADY_MS else {"from": _label(self.start_ms)}
         return {"kw": self.kw, **start, "until": _label(self.end_ms), **({"name": self.name} if self.name else {})}
 
@@ -64,7 +64,7 @@ class LoadPlan:
 
     @classmethod
     def from_loads(cls, loads: Iterable[PlannedLoad]) -> LoadPlan:
-        """Return the plan of ``loads``; loads of equal power and name that follow each other become one.
+        """Return the plan of ``loads``; consecutive loads of equal power and name become one.
 
         >>> LoadPlan.from_loads([PlannedLoad(2.0, 900_000, 1_800_000), PlannedLoad(2.0, 60_000, 900_000)]).loads
         (PlannedLoad(kw=2.0, start_ms=60000, end_ms=1800000, name=''),)
@@ -100,7 +100,7 @@ class LoadPlan:
         return LoadPlan(tuple(load for load in self.loads if load.end_ms > instant_ms))
 
     def document(self) -> list[dict[str, Any]]:
-        """Return the plan as JSON, as :func:`plan_of` reads it."""
+        """Return the plan as a JSON document, which :func:`plan_of` reads."""
         return [load.document() for load in self.loads]
 
 
@@ -111,8 +111,8 @@ NO_LOADS = LoadPlan()
 def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
     """Return the plan in a decoded JSON ``document``: a list of loads.
 
-    ``now_ms`` is the time of arrival, from which ``minutes`` without ``from`` count; None for a
-    retained or redelivered message, whose age is unknown. Powers must be within ``limits``.
+    ``now_ms`` is the time of arrival, from which ``minutes`` without ``from`` count; None for a retained or redelivered
+    message, whose age is unknown. Powers must be within ``limits``.
 
     Raises :class:`PayloadError` that names the load, the value and the fix.
 

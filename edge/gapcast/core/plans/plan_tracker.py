@@ -1,8 +1,9 @@
-"""One device's plan, reading by reading: which power its announced loads had, and have in the minutes to come.
+"""One device's plan, reading by reading: the power of its announced loads so far and in the coming minutes.
 
-:mod:`gapcast.core.plans.load_attribution` decides which part of each reading belongs to them. A load that was on before
-it was announced is subtracted from the window as far back as it shows. A load that draws less than announced, or none,
-for :data:`~gapcast.core.plans.load_attribution.GRACE_MIN` minutes counts with the power that it shows from then on.
+:mod:`gapcast.core.plans.load_attribution` determines the part of each reading that belongs to the announced loads. A
+load that was on before it was announced is subtracted from the window as far back as it is visible. A load that draws
+less than announced, or nothing, for :data:`~gapcast.core.plans.load_attribution.GRACE_MIN` minutes counts with the
+observed power from then on.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from gapcast.core.readings.state_limits import MOST
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN
 
-#: A load is seen in a past minute if at least this part of its power shows.
+#: A load is seen in a past minute if at least this part of its power is visible.
 _VISIBLE = 0.5
-#: Stopped loads that may still be on for :data:`EDGE_MIN` minutes.
+#: Largest number of stopped loads that may still be on for :data:`EDGE_MIN` minutes.
 _MAX_STOPPED = 16
 
 
 class TrackerState(NamedTuple):
-    """The state of a :class:`PlanTracker`: what a restart needs.
+    """The state of a :class:`PlanTracker` that a restart needs.
 
-    ``attributed`` are minutes with the power in kW that was subtracted from their readings; ``issued`` the minutes of
-    readings whose forecasts wait for their outcome, each with the power that was subtracted and the power added.
+    ``attributed`` are minutes with the power in kW that was subtracted from their readings. ``issued`` are the minutes
+    of readings whose forecasts wait for their outcome, each with the subtracted and the added power.
     """
 
     device: str
@@ -45,13 +46,13 @@ class TrackerState(NamedTuple):
 
 
 class PlanTracker:
-    """The plan of one device, and the part of its readings that belongs to it."""
+    """The plan of one device, and the part of its readings that belongs to the plan."""
 
     def __init__(self) -> None:
         self.plan = LoadPlan()
         #: The power subtracted from the readings of the window, by minute, kW.
         self.attributed_kw: dict[int, float] = {}
-        #: By minute of a reading: the power subtracted from it, and that added to its forecast.
+        #: By minute of a reading: the power subtracted from the reading, and the power added to its forecast.
         self.issued: dict[int, tuple[float, float]] = {}
         self._last_minute: int | None = None
         self._stopped: tuple[PlannedLoad, ...] = ()
@@ -59,17 +60,17 @@ class PlanTracker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is neither a plan nor a trace of one in the window or in pending forecasts."""
+        """Whether there is no plan, and no trace of one in the window or in pending forecasts."""
         return not (self.plan.loads or self._stopped or self.attributed_kw or self.issued)
 
     def replace_plan(self, plan: LoadPlan, minute: int | None, totals_kw: F32 | None) -> bool:
         """Replace the plan; ``totals_kw`` ``[context]`` is the window that ends at ``minute`` (None: no reading yet).
 
-        Return whether a load was subtracted from minutes of the window that earlier forecasts were made from.
+        Return whether a load was subtracted from minutes of the window that earlier forecasts used.
         """
         before, self.plan = self.plan, plan
         if minute is None or totals_kw is None or self._last_minute not in {None, minute}:
-            return False  # its next reading begins a history
+            return False  # the next reading begins a history
         self._last_minute = minute
         self.plan = plan.without_ended((minute + 1 - EDGE_MIN) * MINUTE_MS)
         kept = {(load.name, load.kw) for load in self.plan.loads if load.share_of(minute)}
@@ -85,7 +86,7 @@ class PlanTracker:
     def observe(self, minute: int, totals_kw: F32) -> float:
         """Record the reading of ``minute``, the newest of the window ``totals_kw`` ``[context]``.
 
-        Return the part of it that belongs to planned loads, kW.
+        Return the part of the reading that belongs to planned loads, kW.
         """
         ahead_min = 0 if self._last_minute is None else minute - self._last_minute
         if 0 < ahead_min <= MAX_FILL_MIN + 1:
@@ -97,7 +98,7 @@ class PlanTracker:
         else:  # the history starts again
             self.attributed_kw.clear()
             self._seen.clear()
-            if ahead_min <= 0:  # and so does time
+            if ahead_min <= 0:  # time starts again, too
                 self.issued.clear()
             self._subtract_past(minute, totals_kw)
         self._last_minute = minute
@@ -114,7 +115,7 @@ class PlanTracker:
         window_kw[at[inside]] -= np.fromiter(parts_kw.values(), np.float64, len(parts_kw))[inside]
 
     def expected_kw(self, minute: int, loads: Iterable[PlannedLoad]) -> float:
-        """Return the power of planned ``loads`` in a ``minute`` to come, kW; what shows less counts with what shows."""
+        """Return the power of planned ``loads`` in a future ``minute``, kW, reduced for loads that show less."""
         total_kw, last = 0.0, self._last_minute
         for load in loads:
             if share := load.share_of(minute):
@@ -123,7 +124,7 @@ class PlanTracker:
         return total_kw
 
     def state(self, device: str) -> TrackerState:
-        """Return the state, for :meth:`of_state`."""
+        """Return the state, for :meth:`from_state`."""
         return TrackerState(
             device,
             self.plan.loads,
@@ -136,7 +137,7 @@ class PlanTracker:
 
     @classmethod
     def from_state(cls, state: TrackerState) -> PlanTracker:
-        """Return a tracker with the ``state`` of an earlier one."""
+        """Return a tracker with the ``state`` of an earlier tracker."""
         tracker = cls()
         tracker.plan, tracker._stopped = LoadPlan(tuple(state.loads)), tuple(state.stopped)
         tracker._last_minute = state.last_minute
@@ -146,7 +147,7 @@ class PlanTracker:
         return tracker
 
     def _attribute(self, minute: int, totals_kw: F32, ahead_min: int) -> float:
-        """Return which part of the reading of ``minute`` belongs to planned loads; update what is seen of them."""
+        """Return the part of the reading of ``minute`` that belongs to planned loads; update their seen shares."""
         planned = sorted(self.plan.loads, key=lambda load: -abs(load.kw))
         active = list(active_loads((*planned, *self._stopped), minute))
         if not active:
@@ -158,9 +159,9 @@ class PlanTracker:
         return self._seen.attribute(active, minute, float(totals_kw[-1]), past)
 
     def _subtract_past(self, minute: int, totals_kw: F32) -> bool:
-        """Subtract loads that are on in ``minute``, and new, from the window as far back as they show.
+        """Subtract new loads that are on in ``minute`` from the window as far back as they are visible.
 
-        Return whether they show.
+        Return whether they are visible.
         """
         new = [load for load in self.plan.loads if load.share_of(minute) and load not in self._seen]
         plan = LoadPlan(tuple(new))
@@ -183,7 +184,7 @@ class PlanTracker:
         return True
 
     def _discard_past(self, minute: int, context: int) -> None:
-        """Discard what the window that ends at ``minute`` does not need any more."""
+        """Discard the state that the window that ends at ``minute`` no longer needs."""
         ended_ms = (minute + 1 - EDGE_MIN) * MINUTE_MS
         self.plan = self.plan.without_ended(ended_ms)
         self._stopped = tuple(load for load in self._stopped if load.end_ms > ended_ms)
@@ -192,7 +193,7 @@ class PlanTracker:
 
 
 def is_plausible_load(load: PlannedLoad) -> bool:
-    """Return whether a stored load could have been announced; one that could not is from a damaged file."""
+    """Return whether a stored load could have been announced; else it comes from a damaged file."""
     return math.isfinite(load.kw) and abs(load.kw) <= MOST and 0 <= load.start_ms < load.end_ms
 
 

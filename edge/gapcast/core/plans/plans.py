@@ -1,7 +1,7 @@
-"""The plans of all devices: windows without planned loads, forecasts with them, outcomes of the total.
+"""The plans of all devices: subtract planned loads from windows, add them to forecasts, and restore total outcomes.
 
-The models and the ensemble see, forecast and learn the uncontrolled part of a device's power alone. What is published,
-stored and scored is the total.
+The models and the ensemble see, forecast and learn only the uncontrolled part of a device's power. The published,
+stored and scored power is the total.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from gapcast.core.time_grid import MINUTE_MS
 
 #: Largest number of loads in the plans of all devices: about 20 MB.
 MAX_TOTAL_LOADS = 100_000
-#: Minutes after which the outcome of a forecast is not awaited any more.
+#: Minutes after which a forecast no longer waits for its outcome.
 _OUTCOME_MIN = 1_024
 
 
 class PlannedPart(NamedTuple):
     """The planned power of a forecast, kW.
 
-    ``subtracted_kw`` is that in the newest reading, ``added_kw`` that of the minute of each lead time. ``is_on``: by
-    the plan a load is on between the two; else one stopped late. ``minutes_kw`` is the planned power of each minute of
-    the outlook, None if there is no outlook, or no load is on until its end.
+    ``subtracted_kw`` is the power in the newest reading, ``added_kw`` the power in the minute of each lead time.
+    ``is_on``: by the plan a load is on between the two; if unset, a load stopped late. ``minutes_kw`` is the planned
+    power of each minute of the outlook, None without an outlook, or if no load is on until its end.
     """
 
     subtracted_kw: float
@@ -43,12 +43,12 @@ class PlannedPart(NamedTuple):
 
     @property
     def is_in_forecast(self) -> bool:
-        """Whether the forecast differs from one without a plan."""
+        """Whether the forecast differs from a forecast without a plan."""
         return self.is_on or self.subtracted_kw != 0
 
 
 class Plans:
-    """The plans of devices, by name; a device needs no reading to have one."""
+    """The plans of devices, by name; a device without a reading may have a plan."""
 
     def __init__(
         self,
@@ -62,20 +62,20 @@ class Plans:
         """Hold at most ``max_loads`` loads; forecasts have the lead times ``leads_min``, the last is the horizon.
 
         ``has_outcomes``: whether the outcomes of forecasts will be known. ``own_leads_min`` are the lead times of
-        devices with a horizon of their own, ``outlook_min`` the last minute ahead of outlooks (0: there are none).
+        devices with a horizon of their own, ``outlook_min`` the last minute ahead of outlooks (0: no outlooks).
         """
         self._leads_min = tuple(leads_min)
         self._own_leads_min = {device: tuple(leads) for device, leads in (own_leads_min or {}).items()}
         self._has_outcomes = has_outcomes
         self._outlook_min = outlook_min
         self._max_loads = max_loads
-        #: Devices with a plan, or a trace of one. Empty without plans: nothing else costs time then.
+        #: Devices with a plan, or a trace of one. Empty without plans, which then cost no time elsewhere.
         self.trackers: dict[str, PlanTracker] = {}
 
     def replace_plan(self, device: str, plan: LoadPlan, minute: int | None, totals_kw: F32 | None) -> bool:
         """Replace the plan of ``device``; see :meth:`PlanTracker.replace_plan`.
 
-        Raises :class:`PayloadError` if there are too many loads in all plans.
+        Raises :class:`PayloadError` if all plans together have too many loads.
         """
         others = sum(len(one.plan.loads) for name, one in self.trackers.items() if name != device)
         if others + len(plan.loads) > self._max_loads:
@@ -93,7 +93,7 @@ class Plans:
         return shows
 
     def plan_of(self, device: str, minute: int | None) -> LoadPlan:
-        """Return the plan of ``device`` without the loads that have ended at its newest reading, of ``minute``."""
+        """Return the plan of ``device`` without the loads that have ended at ``minute``, its newest reading."""
         tracker = self.trackers.get(device)
         if tracker is None:
             return LoadPlan()
@@ -102,7 +102,7 @@ class Plans:
     def observe(self, device: str, minute: int, window_kw: F32) -> PlannedPart | None:
         """Subtract planned loads from the window ``window_kw`` ``[context]`` that ends at ``minute``, in place.
 
-        Return the planned part of its forecast, which is stored until the outcome; None if it has none.
+        Return the planned part of the forecast, which is stored until the outcome; None without one.
         """
         tracker = self.trackers[device]
         subtracted_kw = tracker.observe(minute, window_kw)
@@ -113,7 +113,7 @@ class Plans:
             del self.trackers[device]
             return None
         leads_min = self._leads_of(device)
-        # The plan of now: later readings of the batch may end it before forecasts and outlooks are made.
+        # The current plan: later readings of the batch may end it before forecasts and outlooks are made.
         loads = tracker.plan.loads_between(minute, minute + leads_min[-1])
         minutes_kw = self._outlook_minutes(tracker, minute)
         if not subtracted_kw and not loads and minutes_kw is None:
@@ -139,7 +139,7 @@ class Plans:
     def add_to(
         self, forecasts: Forecasts, planned: Mapping[int, PlannedPart], forecast_range: ForecastRange
     ) -> Forecasts:
-        """Return ``forecasts`` of the uncontrolled parts with the ``planned`` power, by index of the forecast, added.
+        """Return ``forecasts`` of the uncontrolled parts plus the ``planned`` power, by index of the forecast.
 
         Powers stay within ``forecast_range``.
         """
@@ -175,8 +175,8 @@ class Plans:
     def totals_of(self, outcomes: Outcomes, device_of: Callable[[int], str], forecast_range: ForecastRange) -> Outcomes:
         """Return ``outcomes`` of uncontrolled parts as outcomes of the total; ``device_of`` maps rows to devices.
 
-        The published forecast and those of all members have the plan that they were published with; persistence is the
-        last reading.
+        The published forecast and the forecasts of all members include the plan at the time of publication; persistence
+        is the last reading.
         """
         copied = None
         for i, (row, minute) in enumerate(zip(outcomes.rows.tolist(), outcomes.minutes.tolist(), strict=True)):
@@ -217,5 +217,5 @@ class Plans:
         return [tracker.state(device) for device, tracker in self.trackers.items()]
 
     def restore(self, states: Sequence[TrackerState]) -> None:
-        """Restore the result of :meth:`states`; implausible ones are left out."""
+        """Restore the result of :meth:`states`; implausible states are ignored."""
         self.trackers = {one.device: PlanTracker.from_state(one) for one in states if is_plausible_tracker(one)}
