@@ -28,7 +28,7 @@ class EnergyCounter:
         self._counts_kwh: tuple[float, ...] | None = None
         #: Mean power between the last two counts, kW; None if unknown.
         self.mean_kw: float | None = None
-        #: Number of counter resets: the count fell, and the energy in between is unknown.
+        #: Number of counter resets: the count fell, and the energy between the two counts is unknown.
         self.n_resets = 0
 
     def capture_state(self) -> tuple[int, tuple[float, ...]] | None:
@@ -41,7 +41,7 @@ class EnergyCounter:
             self._at_ms, self._counts_kwh = at_ms, counts_kwh
 
     def add(self, at_ms: int, counts_kwh: tuple[float, ...]) -> SampleResult:
-        """Add counts; a gap longer than ``hold_ms``, forward or back in time, starts again."""
+        """Add counts; after a gap longer than ``hold_ms``, or if time goes back by more, start again."""
         before_kwh, since_ms = self._counts_kwh, at_ms - self._at_ms
         if before_kwh is not None and -self._hold_ms <= since_ms <= 0:
             return SampleResult.LATE if since_ms else SampleResult.DUPLICATE

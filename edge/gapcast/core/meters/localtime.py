@@ -1,4 +1,4 @@
-"""Local times without an offset, as some meters send them."""
+"""Local times without an offset, as sent by some meters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gapcast.core.errors import PayloadError
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-#: A meter whose clock is within this of the gateway's is live: an ambiguous time is the instant nearer to arrival.
+#: A meter whose clock is within this of the gateway's is live: an ambiguous time is the instant closer to arrival.
 _LIVE_MS = 6 * 3_600_000
 
 
@@ -27,11 +27,11 @@ def is_local_time(value: object) -> bool:
 def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int | None) -> int:
     """Return the instant (epoch ms) of a local time such as ``2023-10-29T02:30:00`` in ``zone``.
 
-    In the hour that occurs twice when daylight saving time ends, it is the instant nearer to ``arrived_ms``; for
-    old readings the first one that is not before the device's last reading, ``before_ms``. A time that is skipped when
-    daylight saving time begins uses the offset before the change, as a meter that has not been set yet.
+    In the hour that occurs twice when daylight saving time ends, it is the instant closer to ``arrived_ms``; for old
+    readings it is the first instant that is not before the device's last reading, ``before_ms``. A time that is skipped
+    when daylight saving time begins uses the offset before the change, like a meter that has not been set yet.
 
-    Raises :class:`PayloadError` if it is not such a time.
+    Raises :class:`PayloadError` if ``text`` is not such a time.
 
     >>> from zoneinfo import ZoneInfo
     >>> local_instant_of("2023-05-19T20:52:56", ZoneInfo("Europe/Paris"), 0, None)
@@ -53,7 +53,7 @@ def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int
 
 @lru_cache(maxsize=1_024)
 def _candidates(text: str, zone: tzinfo) -> tuple[int, int]:
-    """Return the first and the second instant with the local time ``text``: usually the same."""
+    """Return the first and the second instant with the local time ``text``; they are usually equal."""
     try:
         local = datetime.fromisoformat(text).replace(tzinfo=zone)
         first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)

@@ -1,7 +1,7 @@
 """Sums of the open minute: each channel's value times the time for which it is known, closed as a minute's means.
 
-A minute has a mean if values cover at least :data:`MIN_COVERED` of it. It is filled if more than :data:`MOST_FILLED`
-of its covered time is of a held value, with nothing measured: windows need its mean, but it is no outcome.
+A minute has a mean if values cover at least :data:`MIN_COVERED` of it. It is filled if a held value, with nothing
+measured, accounts for more than :data:`MOST_FILLED` of its covered time: windows need its mean, but it is no outcome.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_FILLED = 0.5
 class MinuteMean(NamedTuple):
     """A minute (since the epoch), its mean power, and the means of the other channels, None if not covered enough.
 
-    ``is_filled``: for most of it, the power is that of a held sample.
+    ``is_filled``: for most of it, the power comes from a held sample.
     """
 
     minute: int
@@ -30,7 +30,7 @@ class MinuteMean(NamedTuple):
 
 
 class MinuteSums:
-    """The open minute of ``n_channels`` channels, power first, and the minutes that were closed.
+    """The open minute of ``n_channels`` channels, power first, and the closed minutes.
 
     >>> sums = MinuteSums(n_channels=1)
     >>> sums.restart(0)
@@ -49,9 +49,9 @@ class MinuteSums:
         #: Value times ms of each channel in the open minute, and the ms for which the value is known.
         self.sums = [0.0] * n_channels
         self.covered_ms = [0] * n_channels
-        #: Of the time that power covers, ms with nothing measured.
+        #: Milliseconds of the time covered by power in which nothing was measured.
         self.filled_ms = 0
-        #: The minutes closed since :meth:`take_closed`, in order.
+        #: The minutes closed since the last :meth:`take_closed`, in order.
         self.closed: list[MinuteMean] = []
 
     @property
@@ -60,7 +60,7 @@ class MinuteSums:
         return (self.minute + 1) * MINUTE_MS
 
     def restart(self, at_ms: int) -> None:
-        """Open the minute of ``at_ms``, with nothing known before; the open one is discarded."""
+        """Open the minute of ``at_ms``, with nothing known before; discard the minute open until now."""
         self.through_ms = at_ms
         self._open(at_ms // MINUTE_MS)
 

@@ -1,8 +1,8 @@
-"""Minute means of samples at any rate: time-weighted means, sample by sample.
+"""Time-weighted minute means of samples at any rate, computed sample by sample.
 
 A sample holds until the next one. If that is more than ``hold_ms`` later, or missing, the sample holds for ``every_ms``
-only, and the rest is a gap. Nothing was measured more than ``every_ms`` after a sample, unless the meter sends on every
-change. :mod:`.minute_sums` defines when a minute has a mean, and when it is filled.
+only, and the rest is a gap. Unless the meter sends on every change, the time more than ``every_ms`` after a sample
+counts as not measured. :mod:`.minute_sums` defines when a minute has a mean, and when it is filled.
 ``gapcast.recordings.minutes.minute_means`` implements the same for whole arrays, and a property test checks that both
 agree.
 
@@ -30,9 +30,9 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class HeldValue:
-    """How samples are held: their usual interval, how long one may hold, and how much lateness is tolerated.
+    """How samples are held: their usual interval, how long a sample may hold, and the tolerated lateness.
 
-    ``on_change``: the meter sends whenever its value changes, so that a held value is known as if it were measured.
+    ``on_change``: the meter sends whenever its value changes, so that a held value counts as measured.
     """
 
     every_ms: int = 60_000
@@ -42,7 +42,7 @@ class HeldValue:
 
     @property
     def measured_ms(self) -> int:
-        """For how long a held sample counts as measured."""
+        """The time for which a held sample counts as measured."""
         return self.hold_ms if self.on_change else self.every_ms
 
 
@@ -50,7 +50,7 @@ class SampleResult(Enum):
     """The result of adding a sample."""
 
     TAKEN = "taken"
-    DUPLICATE = "duplicate"  # same time as an earlier one
+    DUPLICATE = "duplicate"  # same time as an earlier sample
     LATE = "late"  # later than the tolerated lateness
 
 
@@ -71,7 +71,7 @@ class MinuteMeans:
         self._measured_ms = holding.measured_ms
         self._open = MinuteSums(n_channels)
         self._current: SampleValues | None = None  # the sample that holds now
-        self._pending: list[SampleValues] = []  # newer ones, in order; a late sample may still be sorted in before them
+        self._pending: list[SampleValues] = []  # newer samples, in order; late samples may be inserted before them
         self._late_run: list[SampleValues] = []
         #: Time of the newest sample; None before the first.
         self.newest_ms: int | None = None
@@ -79,7 +79,7 @@ class MinuteMeans:
     def add(self, at_ms: int, values: tuple[float | None, ...], *, redelivered: bool = False) -> SampleResult:
         """Add a sample, None for a channel without a value.
 
-        A ``redelivered`` late sample is a duplicate and never restarts the stream.
+        A late sample that was ``redelivered`` is a duplicate and never restarts the stream.
         """
         sample = SampleValues(at_ms, values)
         newest_ms, current = self.newest_ms, self._current
@@ -108,7 +108,7 @@ class MinuteMeans:
     def close(self, now_ms: int) -> bool:
         """Close the minutes that are due at ``now_ms``, by the device's clock; the current sample keeps holding.
 
-        Return whether one of them had no mean: no reading records its end.
+        Return whether a closed minute had no mean: no reading records its end.
         """
         minute, n_closed = self._open.minute, len(self._open.closed)
         self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
@@ -128,14 +128,14 @@ class MinuteMeans:
 
     @property
     def due_ms(self) -> float:
-        """When, by the device's clock, the timer must close the open minute; infinity for never."""
+        """The time, by the device's clock, at which the timer must close the open minute; infinity for never."""
         if self.newest_ms is None or self._open.through_ms - self.newest_ms > self._holding.hold_ms:
             return _NEVER
         return self._open.end_ms + self._wait_ms
 
     @property
     def next_mean_due_ms(self) -> float:
-        """When, by the device's clock, the next mean is due at the latest if the samples continue; infinity for never.
+        """The latest time, by the device's clock, of the next mean if the samples continue; infinity for never.
 
         >>> means = MinuteMeans(HeldValue(every_ms=10_000, hold_ms=60_000), n_channels=1)
         >>> _ = means.add(40_000, (1.0,))  # 20 s of the first minute are not enough for a mean
@@ -146,7 +146,7 @@ class MinuteMeans:
 
     @property
     def _wait_ms(self) -> int:
-        """How long after a minute's end a sample may still cover it; a counter's next count covers all time before."""
+        """The time after a minute's end in which a sample may still cover it; a counter's next count covers it all."""
         wait_ms = max(GRACE_MS, self._holding.lateness_ms)
         return wait_ms if self._current is not None else wait_ms + self._holding.hold_ms
 
@@ -179,7 +179,7 @@ class MinuteMeans:
         self.newest_ms = sample.at_ms
 
     def _handle_late(self, sample: SampleValues) -> SampleResult:
-        """Restart after three late samples in a row, each after the one before: a replay, a clock set back."""
+        """Restart after three late samples in a row, each after the previous one: a replay, or a clock set back."""
         run = self._late_run
         if run and sample.at_ms == run[-1].at_ms:
             return SampleResult.DUPLICATE
@@ -203,7 +203,7 @@ class MinuteMeans:
             current = self._current = following
         next_ms = self._pending[0].at_ms if self._pending else until_ms
         if next_ms - current.at_ms > holding.hold_ms >= until_ms - current.at_ms:
-            until_ms = min(until_ms, current.at_ms + holding.every_ms)  # a late sample in between may extend it
+            until_ms = min(until_ms, current.at_ms + holding.every_ms)  # a late sample between the two may extend it
         self._add_span(current, until_ms, next_ms)
 
     def _add_span(self, current: SampleValues, until_ms: int, next_ms: int) -> None:

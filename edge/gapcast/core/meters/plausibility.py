@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-#: A house with three phases of 63 A can draw 43 kW; a median of half of that is very unlikely.
+#: A house with three phases of 63 A can draw 43 kW; a median of half that power is very unlikely.
 _LARGE_KW = 20.0
-#: A meter and a router alone draw more than this.
+#: A meter and a router alone draw more than this power.
 _SMALL_KW = 0.005
 _CHECK = "check that this is the right channel or field"
 
 
 def plausibility_warning(powers_kw: Sequence[float], *, is_house: bool = True) -> str:
-    """Return why the unit of a device's powers (kW) may be wrong, and the fix; empty if they are plausible.
+    """Return why the unit of a device's powers (kW) may be wrong, and the fix; empty if the powers are plausible.
 
-    A single load, which is no house, may draw next to nothing.
+    A single load (``is_house`` unset) may draw almost nothing.
 
     >>> plausibility_warning([0.3, 2.1]), plausibility_warning([0.0, 0.0])
     ('', '')

@@ -28,7 +28,7 @@ _MS_PER_S = 1_000
 
 
 class FeaturePath(NamedTuple):
-    """The path of a measured feature in a message, and its factor to the feature's unit."""
+    """The path of a measured feature in a message, and the factor to the feature's unit."""
 
     name: str
     path: str
@@ -40,11 +40,11 @@ class FeaturePath(NamedTuple):
 class Source:
     """How the messages of one kind of meter are interpreted.
 
-    ``value`` holds sums in order of preference: the first one that has a term in the message is used.
-    ``name`` is for people. Times are those of the meter in the format ``time_form``, in ``zone`` if local;
-    without a path ``time`` the time of arrival is used. If several topics are the terms of ``value``, ``part_value``
-    holds the sums in each JSON message; empty if a message is a number. ``in_one_message``: the terms of a sum are not
-    combined over several messages.
+    ``value`` holds sums in order of preference: the first sum with a term in the message is used. ``name`` is for
+    people. Times are the meter's, in the format ``time_form``, in ``zone`` if local; without a path ``time`` the time
+    of arrival is used. If several topics are the terms of ``value``, ``part_value`` holds the sums in each JSON
+    message; empty if a message is a number. ``in_one_message``: the terms of a sum are not combined over several
+    messages.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Source:
 
     @property
     def local_zone(self) -> tzinfo | None:
-        """The zone in which its times are read; None if they have an offset, or are those of the arrival."""
+        """The zone in which the meter's times are read; None if they have an offset, or are times of arrival."""
         return self.zone if self.time is not None and self.time_form == "local" else None
 
     def instant_ms(self, document: object, arrived_ms: int, before_ms: int | None) -> int:
-        """Return a message's time, epoch ms; ``before_ms`` is that of the device's previous message.
+        """Return the time of a message, epoch ms; ``before_ms`` is the time of the device's previous message.
 
         Raises :class:`PayloadError` if the message has no valid time.
         """
@@ -90,7 +90,7 @@ class Source:
             raise PayloadError(error.reason, f'{error.detail}: set it, or time_form = "arrival"') from error
 
     def _instant_of(self, ts: object, arrived_ms: int, before_ms: int | None) -> int:
-        """Return the instant that ``ts``, the time in a message, is in the format ``time_form``."""
+        """Return the instant of ``ts``, the time in a message, in the format ``time_form``."""
         if self.time_form == "local":
             return in_range(local_instant_of(ts, self.zone, arrived_ms, before_ms), ts)
         if self.time_form in {"epoch_s", "epoch_ms"}:
@@ -112,7 +112,7 @@ class Source:
         return instant_of(ts)
 
     def power_kw(self, value: float, limits: Limits) -> float:
-        """Convert a power of the source's unit to kW; raise :class:`PayloadError` if it is outside ``limits``."""
+        """Convert a power from the source's unit to kW; raise :class:`PayloadError` if it is outside ``limits``."""
         power_kw = self.sign * value * PER_UNIT[self.unit]
         if limits.min_kw <= power_kw <= limits.max_kw:
             return power_kw
@@ -126,9 +126,9 @@ class Source:
         raise PayloadError("out_of_range", detail)
 
     def measured(self, document: object) -> tuple[dict[str, float], str]:
-        """Return the measured features of a message, in their units, and what is wrong with others.
+        """Return the measured features of a message, in their units, and the problems of the others.
 
-        A feature whose value cannot be used is left out: the power beside it is valid.
+        A feature with an unusable value is left out: the power in the same message is valid.
         """
         found, problems = {}, []
         for feature in self.features:
@@ -142,9 +142,9 @@ class Source:
 
 
 def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str, float]]:
-    """Return the index of the sum that a message has terms of, at most ``best``, and these terms.
+    """Return the index, at most ``best``, of the first sum with terms in a message, and these terms.
 
-    Return ``best`` and no terms if it has none. Raises :class:`PayloadError` for a value that is not a number.
+    Return ``best`` and no terms if the message has none. Raises :class:`PayloadError` for a value that is not a number.
     """
     for i, terms in enumerate(source.value[: best + 1]):
         found = {}
@@ -158,7 +158,7 @@ def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str
 
 
 def part_of(source: Source, document: object) -> float | None:
-    """Return the first of ``part_value`` that a message of one part has completely; None if it has none.
+    """Return the first sum of ``part_value`` whose terms are all in a message of one part; None if there is none.
 
     Raises :class:`PayloadError` for a value that is not a number.
     """

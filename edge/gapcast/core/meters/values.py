@@ -1,8 +1,8 @@
 """Paths to values in a meter's message, and sums of them.
 
-A path is keys separated by dots (``ENERGY.Power``, ``params.em:0.total_act_power``); a key of digits
-is an index into a list (``ENERGY.Power.0``). A sum is paths separated by `` + `` or `` - ``, for values
-by phase, or for consumption and feed-in.
+A path is keys separated by dots (``ENERGY.Power``, ``params.em:0.total_act_power``); a key of digits is an index into a
+list (``ENERGY.Power.0``). A sum is paths separated by `` + `` or `` - ``, for values by phase, or for consumption and
+export.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def parse_sum(text: str) -> Sum:
 
 
 def look_up(document: object, keys: tuple[str, ...]) -> object:
-    """Return the value at ``keys`` of a decoded JSON document, None if there is none.
+    """Return the value at ``keys`` of a decoded JSON document; None if there is no such value.
 
     >>> look_up({"ENERGY": {"Power": [52, 5]}}, ("ENERGY", "Power", "1"))
     5
@@ -89,9 +89,9 @@ def look_up(document: object, keys: tuple[str, ...]) -> object:
 
 
 def number_of(value: object, what: str) -> float | None:
-    """Return a message's number, which may be text; None if the message marks it as unknown.
+    """Return the number ``value`` of a message, which may be text; None if the message marks it as unknown.
 
-    Raises :class:`PayloadError` that names ``what`` if it is something else, or not finite.
+    Raises :class:`PayloadError` that names ``what`` for any other value, or one that is not finite.
 
     >>> number_of("00.250", "power"), number_of("unavailable", "power"), number_of(None, "power")
     (0.25, None, None)
