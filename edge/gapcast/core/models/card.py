@@ -42,7 +42,7 @@ class CompactHistory(CardPart):
 
 
 class ModelCard(CardPart):
-    """All that the runtime needs to know about a model, and its provenance."""
+    """Everything that the runtime needs to know about a model, and its provenance."""
 
     schema_version: Literal[1] = 1
     name: Name
@@ -111,16 +111,16 @@ class ModelCard(CardPart):
 
     @property
     def history_steps(self) -> int:
-        """Steps of the history that the model takes; 0 if it takes none."""
+        """Number of steps of the history that the model takes; 0 without a history."""
         return 0 if self.history is None else self.history.steps
 
     @property
     def forecasts_means(self) -> bool:
-        """Whether the model forecasts the mean of all minutes until each lead time too."""
+        """Whether the model also forecasts the mean of all minutes until each lead time."""
         return self.golden.mean_to is not None
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of the file's outputs, which are those of the golden example."""
+        """The names of the file's outputs, equal to the outputs of the golden example."""
         names = ("mean", "quantiles", "mean_to", "quantiles_to")
         return tuple(name for name in names if getattr(self.golden, name) is not None)

@@ -10,7 +10,7 @@ from gapcast.core.models.card_types import MAX_COUNT, MAX_ITEMS, MAX_KW, CardPar
 
 
 class TrainedOnHouse(CardPart):
-    """A further house of the training data: source with authors and licence, hash, first and last minute, weight."""
+    """An additional house of the training data: source, authors and licence, hash, first and last minute, weight."""
 
     name: Name
     source: Text
@@ -21,7 +21,7 @@ class TrainedOnHouse(CardPart):
 
 
 class TrainedOn(CardPart):
-    """The training data: source, hash, first and last minute; and further houses, if there are any."""
+    """The training data: source, hash, first and last minute; and additional houses, if there are any."""
 
     source: Text
     sha256: Sha256
@@ -42,8 +42,8 @@ class DateSplit(CardPart):
 class ModelScore(CardPart):
     """Errors at the horizon over the test windows, kW^2 and kW: ``mse_kw2`` and ``mae_kw`` of the mean.
 
-    Of a model with quantiles also ``mae_median_kw``, of the median, and ``coverage``, the share of
-    outcomes within its 90 % interval.
+    A model with quantiles also has ``mae_median_kw``, the error of the median, and ``coverage``, the share of outcomes
+    within its 90 % interval.
     """
 
     n: int = Field(gt=0, le=MAX_COUNT)
@@ -54,7 +54,7 @@ class ModelScore(CardPart):
 
 
 class ModelScores(CardPart):
-    """The model's score, and that of persistence on the same windows; skill = 1 - MSE / MSE."""
+    """The scores of the model and of persistence on the same windows; skill = 1 - MSE / MSE of persistence."""
 
     model: ModelScore
     persistence: ModelScore

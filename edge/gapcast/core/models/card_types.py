@@ -1,6 +1,6 @@
 """Types and bounds of the values of a model's card.
 
-The bounds are wide of any real model: a card is read before its model has been tried.
+The bounds are wider than any real model needs: a card is read before its model has been run.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ MAX_CONTEXT_MIN = 100_000
 #: Longest horizon, minutes. Pending forecasts take memory for each minute of it.
 MAX_HORIZON_MIN = 60
 MAX_MODEL_BYTES = 64 << 20
-#: Items of a list at most: examples, houses.
+#: Largest number of items of a list: examples, houses.
 MAX_ITEMS = 1_000
 MAX_KW, MAX_LEVELS, MAX_COUNT, _MAX_TEXT = 1e9, 99, 10**12, 1_000
 
-#: A power of an example, or a measured value beside it.
+#: A power of an example, or another measured value.
 Value = Annotated[float, Field(ge=-MAX_KW, le=MAX_KW)]
 #: A mean error, kW, or its square.
 MeanError = Annotated[float, Field(ge=0, le=MAX_KW**2)]

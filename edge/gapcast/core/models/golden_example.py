@@ -1,4 +1,4 @@
-"""The golden example of a model's card: inputs, and the outputs that the model must give for them."""
+"""The golden example of a model's card: inputs, and the outputs that the model must return for them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gapcast.core.models.card_types import MAX_ITEMS, MAX_TOLERANCE_KW, CardPart
 
 
 class Golden(CardPart):
-    """Whole inputs ``[n, context, features]``, derived ones too, and the outputs they must give; replayed at start.
+    """Complete inputs ``[n, context, features]``, including derived features, and required outputs; replayed at start.
 
     ``history`` ``[n, steps]`` is the input of a model with a history. ``mean_to`` and ``quantiles_to`` are outputs of a
-    model that forecasts the mean of all minutes until each lead time as well.
+    model that also forecasts the mean of all minutes until each lead time.
     """
 
     window: list[list[list[Value]]] = Field(min_length=1, max_length=MAX_ITEMS)
@@ -25,7 +25,7 @@ class Golden(CardPart):
     tolerance_kw: float = Field(default=1e-4, gt=0, le=MAX_TOLERANCE_KW)
 
     def check(self, context: int, n_features: int, n_history: int, n_leads: int, n_levels: int) -> None:
-        """Raise :class:`ValueError` if this lacks an input or output of the described model, or has another shape.
+        """Raise :class:`ValueError` if an input or output of the described model is missing, or has another shape.
 
         ``n_history`` and ``n_levels`` are 0 for a model without history and without quantiles.
         """

@@ -1,4 +1,4 @@
-"""The interface between the engine and a model: the whole contract of a forecaster."""
+"""The interface between the engine and a model: the complete contract of a forecaster."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gapcast.core.windows.window import WindowSpec
 class Prediction(NamedTuple):
     """Forecasts of N windows: ``mean`` ``[N, K]`` and, if the model has any, ``quantiles`` ``[N, K, Q]``, kW.
 
-    They are of the single minute at each of the K lead times. ``mean_to`` and ``quantiles_to``, of the same shapes, are
-    of the mean of all minutes from the next one to that lead time, if the model forecasts it.
+    They describe the single minute at each of the K lead times. ``mean_to`` and ``quantiles_to``, of the same shapes,
+    describe the mean of all minutes from the next one to that lead time, if the model forecasts it.
     """
 
     mean: NDArray[np.float32]
@@ -27,16 +27,16 @@ class Prediction(NamedTuple):
 
 
 class TrunkOutputs(NamedTuple):
-    """What the layers that two models share, their trunk, have computed of N windows.
+    """The outputs of the layers that two models share, their trunk, for N windows.
 
-    ``inputs`` ``[N, context, features]`` are those of both models; the ``values``, by name, are each ``[N, ...]``.
+    ``inputs`` ``[N, context, features]`` are the inputs of both models; the ``values``, by name, are each ``[N, ...]``.
     """
 
     inputs: F32
     values: Mapping[str, F32]
 
     def select(self, which: NDArray[np.int64] | slice) -> TrunkOutputs:
-        """Return that of the windows ``which``."""
+        """Return the outputs for the selected windows."""
         return TrunkOutputs(self.inputs[which], {name: values[which] for name, values in self.values.items()})
 
 
@@ -55,7 +55,7 @@ class ModelIdentity(Protocol):
 
     @property
     def spec(self) -> WindowSpec:
-        """The window it takes."""
+        """The window that the model takes."""
         ...
 
     @property
@@ -65,13 +65,13 @@ class ModelIdentity(Protocol):
 
     @property
     def quantile_levels(self) -> tuple[float, ...] | None:
-        """Levels of its quantiles, rising, or None if it has the mean only."""
+        """Quantile levels, rising; None if the model has only the mean."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedModel:
-    """Implements :class:`ModelIdentity` for forecasts that are not those of a single model."""
+    """Implements :class:`ModelIdentity` for forecasts that do not come from a single model."""
 
     name: str
     version: str
@@ -88,7 +88,7 @@ class Predictor(ModelIdentity, Protocol):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The columns of its input, by their names in :mod:`gapcast.core.windows.features`: ``gap_kw`` first."""
+        """The columns of the input, by their names in :mod:`gapcast.core.windows.features`: ``gap_kw`` first."""
         ...
 
     def predict(self, windows: F32) -> Prediction:
@@ -97,11 +97,11 @@ class Predictor(ModelIdentity, Protocol):
 
 
 class HistoryPredictor(Predictor, Protocol):
-    """A predictor that may take a compact history beside the windows."""
+    """A predictor that may take a compact history besides the windows."""
 
     @property
     def history_steps(self) -> int:
-        """Steps of the history that it takes; 0 if it takes none."""
+        """Number of steps of the history that the model takes; 0 without a history."""
         ...
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
@@ -110,7 +110,7 @@ class HistoryPredictor(Predictor, Protocol):
 
 
 class TrunkModel(HistoryPredictor, Protocol):
-    """A predictor whose first layers, its trunk, may be those of another one: their values are computed once then."""
+    """A predictor whose first layers, its trunk, may equal those of another one: then they are computed once."""
 
     @property
     def trunk_digest(self) -> str | None:
@@ -118,16 +118,16 @@ class TrunkModel(HistoryPredictor, Protocol):
         ...
 
     def predict_with_trunk(self, windows: F32) -> tuple[Prediction, TrunkOutputs]:
-        """Forecast ``windows`` as :meth:`predict`, and return what the trunk computed of them too."""
+        """Forecast ``windows`` as :meth:`predict` does, and also return the outputs of the trunk."""
         ...
 
     def predict_from_trunk(self, trunk: TrunkOutputs, history: F32 | None = None) -> Prediction:
-        """Forecast the at most 32 windows of a ``trunk`` that another model computed, as :meth:`predict`."""
+        """Forecast the windows, at most 32, of a ``trunk`` that another model computed, as :meth:`predict` does."""
         ...
 
 
 def trunk_digest_of(model: Predictor) -> str | None:
-    """Return the digest of the trunk that ``model`` may share; None if it has none."""
+    """Return the digest of the trunk that ``model`` may share; None without one."""
     digest: str | None = getattr(model, "trunk_digest", None)
     return digest
 
@@ -140,19 +140,19 @@ def shares_trunk_with(model: Predictor, first: Predictor) -> bool:
 
 
 def history_steps_of(model: Predictor) -> int:
-    """Return the steps of the history that ``model`` takes; 0 if it takes none."""
+    """Return the number of steps of the history that ``model`` takes; 0 without a history."""
     return int(getattr(model, "history_steps", 0))
 
 
 def forecasts_means(model: Predictor) -> bool:
-    """Return whether ``model`` forecasts the mean of all minutes until each lead time too."""
+    """Return whether ``model`` also forecasts the mean of all minutes until each lead time."""
     return bool(getattr(model, "forecasts_means", False))
 
 
 def run_model(model: Predictor, windows: F32, history: F32 | None) -> Prediction:
     """Forecast ``windows`` ``[N, context, features]`` with ``model``.
 
-    ``history`` ``[N, steps]``, oldest step first, must be given to a model that takes one, which gets its newest steps.
+    A model with a history needs ``history`` ``[N, steps]``, oldest step first, and takes its newest steps.
     """
     steps = history_steps_of(model)
     if not steps:

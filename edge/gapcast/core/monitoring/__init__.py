@@ -1,1 +1,1 @@
-"""Statistics of the running service: online devices, clocks that are wrong, counters, rate limits."""
+"""Statistics of the running service: online devices, wrong clocks, counters, rate limits."""

@@ -1,4 +1,4 @@
-"""Detects meters whose clocks are off against the gateway's. It only warns: a replay of old readings is legitimate."""
+"""Detects meters whose clocks differ from the gateway's. It only warns: a replay of old readings is legitimate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import NamedTuple
 
-#: A reading has the time of the last full or of the current minute; beyond that, this much is delivery delay.
+#: A reading has the time of the last full or of the current minute; an offset beyond that is delivery delay up to this.
 MAX_BEHIND_MIN, MAX_AHEAD_MIN = 6, 1
 #: Readings with the same offset, this far apart, mean a wrong clock; messages queued by a broker arrive all at once.
 _STEADY_S = 45.0
@@ -17,7 +17,7 @@ _LARGEST_OFFSET_MIN = 14 * 60
 
 
 class ClockChange(Enum):
-    """A change of a device's clock: it is off, or right again."""
+    """A change of the state of a device's clock: wrong, or right again."""
 
     OFF = "off"
     RIGHT = "right"
@@ -30,7 +30,7 @@ class _Offset(NamedTuple):
 
 
 class ClockMonitor:
-    """Tracks devices whose timestamps differ from the gateway's time, at most ``max_devices`` of them.
+    """Tracks devices whose timestamps differ from the gateway's time, at most ``max_devices`` devices.
 
     >>> clocks = ClockMonitor(max_devices=10)
     >>> clocks.check("home", 60, 0.0), clocks.check("home", 60, 60.0), clocks.n_with_offset
@@ -73,7 +73,7 @@ class ClockMonitor:
         return ClockChange.OFF
 
     def forget(self, device: str) -> None:
-        """Discard what is known about the clock of ``device``."""
+        """Discard the clock state of ``device``."""
         before = self._offsets.pop(device, None)
         if before is not None:
             self.n_with_offset -= before.published
@@ -83,7 +83,7 @@ def clock_fix(ahead_min: int, local_zone: tzinfo | None = None, now_ms: int | No
     """Return the likely cause and fix for a clock that is ``ahead_min`` minutes ahead.
 
     ``local_zone`` is the zone in which the meter's local times are read; None: its times have an offset. ``now_ms``,
-    the gateway's time since the epoch, shows whether daylight saving time applies there.
+    the gateway's time since the epoch, determines whether daylight saving time applies in the zone.
 
     >>> clock_fix(120)[:35], clock_fix(-17)[:25]
     ('the offset is whole hours: if the m', "correct the meter's clock")
@@ -116,10 +116,10 @@ def clock_fix(ahead_min: int, local_zone: tzinfo | None = None, now_ms: int | No
 
 
 def _daylight_saving(zone: tzinfo, now_ms: int) -> tuple[int, int]:
-    """Return the minutes by which daylight saving time shifts ``zone`` now, and its standard offset from UTC, minutes.
+    """Return the current daylight saving shift of ``zone`` and its standard offset from UTC, both in minutes.
 
-    The standard offset is the smaller one of January and July. ``tzinfo.dst()`` is no help in Dublin, whose winter time
-    is by law the shifted one.
+    The standard offset is the smaller one of January and July. ``tzinfo.dst()`` does not help in Dublin, whose winter
+    time is by law the shifted one.
     """
     now = datetime.fromtimestamp(now_ms / 1_000, UTC)
     offset_min, *others_min = (

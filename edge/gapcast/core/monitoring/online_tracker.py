@@ -21,12 +21,12 @@ class OnlineState(IntEnum):
     OFFLINE = 2
 
 
-#: Faster than the enumeration's member in a comparison with numpy's numbers.
+#: An int, because comparing an enumeration's member with numpy's numbers is slower.
 _ONLINE = int(OnlineState.ONLINE)
 
 
 class OnlineTracker:
-    """Tracks when each row of :class:`~gapcast.core.streams.buffer.Buffers` was last seen, and what is to be published.
+    """Tracks when each row of :class:`~gapcast.core.streams.buffer.Buffers` was last seen, and unpublished changes.
 
     Time is the caller's monotonic clock, in seconds, so that a replay of old readings counts as online.
 
@@ -49,17 +49,17 @@ class OnlineTracker:
         self._state = np.zeros(_FIRST_ROWS, dtype=np.int8)
         self._published = np.zeros(_FIRST_ROWS, dtype=np.int8)
         self._to_publish: deque[int] = deque()
-        self._returned: dict[int, None] = {}  # as an ordered set
+        self._returned: dict[int, None] = {}  # used as an ordered set
 
     @property
     def has_changes(self) -> bool:
-        """Whether :meth:`take_changes` may return any."""
+        """Whether :meth:`take_changes` may return a change."""
         return bool(self._to_publish)
 
     def record_seen(self, rows: Sequence[int], now_s: float) -> None:
-        """Record a reading of each of ``rows``, at least one."""
+        """Record a reading in each of ``rows``, at least one row."""
         self._grow(max(rows) + 1)
-        if len(rows) == 1:  # with scalars, which is faster for one
+        if len(rows) == 1:  # with scalars, which are faster for one row
             row = rows[0]
             self._seen_s[row] = now_s
             if self._state[row] != _ONLINE:
@@ -77,16 +77,16 @@ class OnlineTracker:
         self._to_publish.extend(rows)
 
     def take_returned(self) -> list[int]:
-        """Return the rows that were offline and have been seen since the last call."""
+        """Return the rows that were offline and have been seen again since the last call."""
         returned, self._returned = list(self._returned), {}
         return returned
 
     def postpone(self, s: float) -> None:
-        """Let no row become stale by the last ``s`` seconds, in which no reading could arrive."""
+        """Exclude the last ``s`` seconds, in which no reading could arrive, from the age of all rows."""
         self._seen_s += s
 
     def mark_offline(self, n_rows: int, now_s: float) -> list[int]:
-        """Mark those of the first ``n_rows`` offline that are stale, and return them.
+        """Mark stale rows among the first ``n_rows`` as offline, and return the newly marked ones.
 
         A row never seen before counts as seen now.
         """
@@ -110,12 +110,12 @@ class OnlineTracker:
         return changes
 
     def republish_all(self) -> None:
-        """Mark every known state as unpublished, because the subscriber has lost them."""
+        """Mark every known state as unpublished, because the subscriber has lost the states."""
         self._published[:] = OnlineState.UNKNOWN
         self._to_publish = deque(np.flatnonzero(self._state).tolist())
 
     def is_online(self, row: int) -> bool | None:
-        """Return whether ``row`` is online; None if that is not known yet."""
+        """Return whether ``row`` is online; None if its state is unknown."""
         state = self._state[row] if row < len(self._state) else OnlineState.UNKNOWN
         return None if state == OnlineState.UNKNOWN else bool(state == OnlineState.ONLINE)
 

@@ -43,7 +43,7 @@ class Histogram:
 
 @dataclass(slots=True)
 class Statistics:
-    """What a running service has counted since it started."""
+    """The counters of a running service since its start."""
 
     readings: dict[Result, int] = field(
         default_factory=lambda: {"accepted": 0, "duplicate": 0, "late": 0, "rejected": 0}
@@ -58,10 +58,10 @@ class Statistics:
     batch_size: Histogram = field(default_factory=lambda: Histogram(READINGS))
     #: Samples of sources, which are averaged to minutes, by result.
     samples: dict[str, int] = field(default_factory=lambda: {"taken": 0, "duplicate": 0, "late": 0})
-    #: Messages of sources without power, such as partial updates.
+    #: Messages of sources without a power, such as partial updates.
     n_not_readings: int = 0
     n_counter_resets: int = 0
-    #: Minutes of meters for most of which a held sample stands: nothing was measured.
+    #: Minutes of meters that are mostly filled by a held sample: nothing was measured.
     n_filled_minutes: int = 0
     n_slow_meters: int = 0
     n_clocks_off: int = 0
@@ -73,9 +73,9 @@ class Statistics:
     internal_errors: dict[str, int] = field(default_factory=dict)
     #: Rejections that were counted but not published because of the rate limit.
     n_rejections_omitted: int = 0
-    #: Rejected commands and requests, which ``readings`` counts as rejected too.
+    #: Rejected commands and requests; ``readings`` counts them as rejected, too.
     n_commands_rejected: int = 0
-    #: Why the newest rejected reading could not be used; empty: none was rejected.
+    #: The reason of the newest rejected reading; empty without rejections.
     last_rejection: str = ""
-    #: Model changes while the service ran, by whether they were applied or refused.
+    #: Model changes at run time, by whether they were applied or refused.
     model_reloads: dict[str, int] = field(default_factory=lambda: {"swapped": 0, "refused": 0})

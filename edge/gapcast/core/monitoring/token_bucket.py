@@ -1,13 +1,13 @@
-"""A rate limit (token bucket): a flooding source must not flood logs or subscribers in turn."""
+"""A rate limit (token bucket), so that a flooding source does not flood logs or subscribers."""
 
 from __future__ import annotations
 
-#: Default burst after a quiet time, in seconds' worth of the rate.
+#: Default burst after a quiet time, as seconds at the full rate.
 _BURST_S = 10.0
 
 
 class TokenBucket:
-    """Allows ``per_s`` events a second, and a burst of ``at_once`` after a quiet time (None: ten seconds' worth).
+    """Allows ``per_s`` events per second, and a burst of ``at_once`` after a quiet time (None: ten seconds' worth).
 
     >>> bucket = TokenBucket(per_s=2, now_s=0.0)
     >>> [bucket.try_consume(0.0) for _ in range(22)].count(True), bucket.try_consume(0.5), bucket.try_consume(0.75)
@@ -35,6 +35,6 @@ class TokenBucket:
         return True
 
     def pop_suppressed_count(self) -> int:
-        """Return how many events were not allowed since the last call."""
+        """Return the number of events that were not allowed since the last call."""
         n_suppressed, self._n_suppressed = self._n_suppressed, 0
         return n_suppressed
