@@ -1,1 +1,1 @@
-"""The stream of readings of each device: which are accepted, and the windows and histories built from them."""
+"""The stream of readings of each device: which readings are accepted, and the windows and histories built from them."""

@@ -16,7 +16,7 @@ from gapcast.core.streams.history import History
 
 
 def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: History, plans: Plans) -> AcceptedBatch:
-    """Accept ``readings`` in order into ``buffers`` and ``history``; windows are without the loads of ``plans``.
+    """Accept ``readings`` in order into ``buffers`` and ``history``; subtract the loads of ``plans`` from windows.
 
     See :meth:`gapcast.core.engine.Engine.accept`.
     """
@@ -33,7 +33,7 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
     planned: dict[int, PlannedPart] = {}
     billing: dict[int, WindowState] = {}
     trackers, billed, n_kept = plans.trackers, buffers.billing, history.max_devices
-    # Looked up once: in Python 3.11 a member of an enumeration takes as long as a small call.
+    # Looked up once: in Python 3.11 access to an enumeration's member takes as long as a small call.
     ready, first, failed = ReadingStatus.READY, ReadingStatus.FIRST, ReadingStatus.FAILED
     accept, count_observed, streams = buffers.accept, buffers.count_observed, buffers.streams
     for reading in readings:
@@ -56,7 +56,7 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
                     )
                     state = None if billed is None else billed.state(row)
                     n_observed.append(count_observed(stream))
-                    # From here on nothing raises: after an error the next window has this index.
+                    # Nothing raises from here on: after an error the next window has this index.
                     if reading.is_filled:
                         filled.append(index)
                     if part is not None:

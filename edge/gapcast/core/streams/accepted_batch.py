@@ -1,4 +1,4 @@
-"""The results of a batch of readings: what the engine's other calls continue from."""
+"""The results of a batch of readings, from which the engine's other calls continue."""
 
 from __future__ import annotations
 
@@ -40,17 +40,16 @@ class AcceptedBatch:
     """The results of a batch of readings, and the windows to forecast.
 
     ``statuses[i]`` is the status of reading ``i``, ``forecast_indices[i]`` the index of its window and forecast, or -1.
-    ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` if the model takes C measured features;
-    ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` are those of the windows;
-    ``first_rows`` are the rows of readings that were the first of a history and have no window.
-    ``disproved`` are held readings that turned out to be clock errors. ``failures`` has the index of each
-    reading that raised an unexpected exception, and the exception: the state of its device may be damaged.
-    ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
-    ``planned`` is the planned power of windows with announced loads, by index: the windows are without it.
-    ``billing`` is the running billing window after the newest reading of windows of devices with a demand, by index;
-    ``closed`` are the billing windows that the batch closed, ``restarted_streams`` the streams that it restarted. Not
-    to be changed; it is not frozen because that doubles the time to create it, and there is one for each reading that
-    arrives alone.
+    ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` if the model takes C measured features; ``devices``,
+    ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` describe the windows; ``first_rows`` are the rows of
+    readings that were the first of a history and have no window. ``disproved`` are held readings that turned out to be
+    clock errors. ``failures`` has the index of each reading that raised an unexpected exception, and the exception: the
+    state of its device may be damaged. ``filled`` are the indices of the windows whose newest reading is a filled
+    minute and so no outcome. ``planned`` is the planned power of windows with announced loads, by index; it is
+    subtracted from the windows. ``billing`` is the running billing window after the newest reading of windows of
+    devices with a demand, by index; ``closed`` are the billing windows that the batch closed, ``restarted_streams`` the
+    streams that it restarted. Treat as immutable; it is not frozen because that doubles the time to create it, and
+    every reading that arrives alone creates one.
     """
 
     statuses: list[ReadingStatus]
@@ -71,7 +70,7 @@ class AcceptedBatch:
     restarted_streams: list[RestartedStream] = field(default_factory=list)
 
     def select(self, indices: Sequence[int]) -> AcceptedBatch:
-        """Return the windows with these rising ``indices`` alone: without the results of readings."""
+        """Return only the windows with these rising ``indices``, without the results of readings."""
         new_index = {old: new for new, old in enumerate(indices)}
         return AcceptedBatch(
             [],
@@ -90,7 +89,7 @@ class AcceptedBatch:
         )
 
     def uncontrolled_readings(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return :meth:`window_readings` without the planned loads in each reading's power: what is learned from."""
+        """Return :meth:`window_readings` minus the planned loads in each reading's power, as used for learning."""
         if not self.planned:
             return self.window_readings(readings)
         found = []
@@ -106,20 +105,20 @@ class AcceptedBatch:
             raise error
 
     def state_changing_readings(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return those of the batch's ``readings`` that changed anything: the ones that a journal needs."""
+        """Return the batch's ``readings`` that changed the state, which a journal needs."""
         if "duplicate" not in self.counts and "rejected" not in self.counts:
             return readings
         return [one for one, status in zip(readings, self.statuses, strict=True) if status not in _NO_EFFECT]
 
     def window_readings(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return those of the batch's ``readings`` that entered a window: each was the newest of its device."""
+        """Return the batch's ``readings`` that entered a window; each was the newest of its device."""
         if self.counts.get("accepted", 0) == len(readings):
             return readings
         return [one for one, status in zip(readings, self.statuses, strict=True) if status in _IN_WINDOW]
 
 
 def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
-    """Return the result for ``readings`` of which none could be accepted: all failed, and there is no window."""
+    """Return the result for ``readings`` none of which could be accepted: all failed, and there is no window."""
     statuses, forecast_indices = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
     windows = np.empty((0, 0), dtype=np.float32)
     return AcceptedBatch(
@@ -132,7 +131,7 @@ def count_results(statuses: Sequence[ReadingStatus], buffers: Buffers) -> tuple[
     counts: dict[Result, int] = {}
     if n_ready := statuses.count(ReadingStatus.READY):
         counts["accepted"] = n_ready
-    if n_ready < len(statuses):  # in most batches all are
+    if n_ready < len(statuses):  # in most batches all are READY
         for status in set(statuses) - {ReadingStatus.READY, ReadingStatus.HELD}:  # counted once confirmed or disproved
             result = _RESULT[status]
             counts[result] = counts.get(result, 0) + statuses.count(status)

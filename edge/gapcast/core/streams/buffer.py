@@ -7,13 +7,14 @@ Only the readings' own timestamps count, not the wall clock, so that a replay of
 * Same minute again: a duplicate, no effect.
 * Older than the newest: late, no effect. Three late readings in a row, one minute apart, restart the history
   there (a replay, a clock set back).
-* Older than the newest, while that is the last of imported minutes: a duplicate, because the broker may have queued
-  minutes that were imported too. The next newer reading ends this.
+* Older than the newest minute, while that is the last of imported minutes: a duplicate, because the broker may have
+  queued minutes that were also imported. The next newer reading ends this.
 * Filled (``Reading.is_filled``): accepted, but not counted as a measured reading.
 * More than a day ahead: held until the device's next reading confirms it or shows that it was a clock error.
 
-If the model takes more than power, a reading without a value for every channel is rejected. Submeters are channels too,
-after those of the model, but a reading need not have them: they are NaN then, and filled minutes next to it as well.
+If the model takes more than power, a reading without a value for every channel is rejected. Submeters are also
+channels, after the channels of the model, but optional in a reading: a missing value is NaN, as are filled minutes next
+to it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from gapcast.core.streams.stream_windows import RestartedStream, StreamWindows
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED, bridge
 
-#: Late readings in a row, one minute apart, that restart a history.
+#: Number of late readings in a row, one minute apart, that restart a history.
 RESTART_RUN = 3
 
 
@@ -35,7 +36,7 @@ class ReadingStatus(Enum):
     """The result of accepting a reading."""
 
     READY = "ready"  # accepted, a forecast can be made
-    FIRST = "first"  # accepted; one more is needed before a forecast
+    FIRST = "first"  # accepted; one more reading is needed before a forecast
     DUPLICATE = "duplicate"
     LATE = "late"
     HELD = "unconfirmed"  # more than a day ahead: held until the next reading; the value is public
@@ -44,12 +45,12 @@ class ReadingStatus(Enum):
     FAILED = "failed"  # raised an error; see AcceptedBatch.failures
 
 
-#: Looked up once: in Python 3.11 a member of an enumeration takes as long as a small call.
+#: Looked up once: in Python 3.11 access to an enumeration's member takes as long as a small call.
 _READY, _FIRST = ReadingStatus.READY, ReadingStatus.FIRST
 
 
 class Buffers(StreamWindows):
-    """The windows of many devices, which readings are accepted into; see :class:`StreamWindows` for the arguments.
+    """The windows of many devices, into which readings are accepted; see :class:`StreamWindows` for the arguments.
 
     >>> from gapcast.core.windows.window import WindowSpec
     >>> buffers = Buffers(WindowSpec(context=4), max_devices=10)
@@ -63,7 +64,7 @@ class Buffers(StreamWindows):
         """Apply the rules above to a reading; return the result."""
         if self._extra and reading.missing_features(self._extra):
             return ReadingStatus.INCOMPLETE
-        stream = self.streams.get(reading[0])  # by index, which takes half the time of a name
+        stream = self.streams.get(reading[0])  # by index, which takes half the time of access by name
         if stream is None:
             return self._start_device(reading)
         ahead_min = reading[1] - stream.last_minute
@@ -78,7 +79,7 @@ class Buffers(StreamWindows):
         self.streams[device].late_run = []
 
     def is_imported(self, device: str) -> bool:
-        """Return whether the newest minute of ``device`` is the last of imported ones."""
+        """Return whether the newest minute of ``device`` is the last of imported minutes."""
         return self.streams[device].late_run == []
 
     def _start_device(self, reading: Reading) -> ReadingStatus:
@@ -130,7 +131,7 @@ class Buffers(StreamWindows):
         return _READY if stream.n_seen >= MIN_OBSERVED else _FIRST
 
     def _fill(self, stream: Stream, device: str, values: float | tuple[float, ...], n_missing: int) -> None:
-        """Fill the ``n_missing`` minutes between the newest one and a reading with these ``values``."""
+        """Fill the ``n_missing`` minutes between the newest minute and a reading with these ``values``."""
         end = stream.end
         filled = stream.block[stream.at, end : end + n_missing]
         if self.billing is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.readings.reading import Reading
 
-#: Bytes of a block, about: a growing fleet copies nothing and allocates no more than it fills.
+#: Approximate bytes of a block: a growing fleet copies nothing and allocates no more than it fills.
 _BLOCK_BYTES = 1 << 17
 
 
@@ -26,8 +26,8 @@ class Stream:
         self.last_minute = 0
         self.n_seen = 0  # readings since the history began
         self.observed = 0  # bit k: whether the value k minutes back was a reading, not a filled minute
-        self.filled = 0  # bit k: whether that reading was of a filled minute, in which nothing was measured
-        #: Late readings in a row; the empty list: the minutes until the newest one are imported, and none may begin.
+        self.filled = 0  # bit k: whether that reading was a filled minute, in which nothing was measured
+        #: Late readings in a row. An empty list: the minutes until the newest one are imported, and no run may begin.
         self.late_run: list[Reading] | None = None
         self.held: Reading | None = None
 
@@ -38,18 +38,19 @@ class DeviceStreams:
     def __init__(self, max_devices: int, shape: tuple[int, ...]) -> None:
         """Allocate rows of ``shape``."""
         self.max_devices = max_devices
-        #: By device, in the order of their first readings.
+        #: Streams by device, in the order of their first readings.
         self.streams: dict[str, Stream] = {}
-        #: By row; "" for the row of a forgotten device.
+        #: Device names by row; "" for the row of a forgotten device.
         self.names: list[str] = []
-        #: Rows of forgotten devices, a heap. The lowest is reused first: learning state is of the first rows alone.
+        #: Rows of forgotten devices, a heap. The lowest is reused first, because only the first rows have learning
+        #: state.
         self._free: list[int] = []
         self._shape = shape
         self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (int(np.prod(shape)) * 4)))  # per block
         self._blocks: list[F32] = []
 
     def add(self, device: str) -> Stream | None:
-        """Allocate a row for a new device, without a reading; return None if there are ``max_devices`` already."""
+        """Allocate a row for a new device, without a reading; return None if there are already ``max_devices``."""
         if len(self.streams) >= self.max_devices:
             return None
         if self._free:
@@ -65,7 +66,7 @@ class DeviceStreams:
         return stream
 
     def forget(self, device: str) -> int | None:
-        """Free the device's row; return it, or None if the device is unknown."""
+        """Free the device's row; return the row, or None if the device is unknown."""
         stream = self.streams.pop(device, None)
         if stream is None:
             return None

@@ -1,8 +1,8 @@
-"""Recent readings and forecasts by minute, as REST shows them: a ring buffer per device, for the first devices.
+"""Recent readings and forecasts by minute, as shown by REST: a ring buffer per device, for the first devices.
 
-28 bytes a minute. The ring is filled from the device's window, so that it also holds minutes that a later reading
-confirmed and minutes that the window restored after a restart. If time goes back, as in a restarted replay, the
-device's ring is cleared, so that two runs are never mixed.
+28 bytes per minute. The ring is filled from the device's window, so that it also holds minutes that a later reading
+confirmed and minutes of the window restored after a restart. If time goes back, as in a restarted replay, the device's
+ring is cleared, so that two runs are never mixed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gapcast.core.forecasts.forecast import DECIMALS, Forecasts
 from gapcast.core.streams.device_streams import Stream
 from gapcast.core.time_grid import minute_label
 
-#: Minutes of the ring beyond the stored past: the targets of the newest forecasts.
+#: Minutes of the ring beyond the stored past, for the targets of the newest forecasts.
 AHEAD_MIN = 60
 _NEVER = -1_000_000
 _PUBLISHED = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
@@ -42,12 +42,12 @@ class HistoryColumns:
     actual_kw: F32
 
     def readings(self) -> list[dict[str, str | float | None]]:
-        """Return the readings as REST publishes them."""
+        """Return the readings in the form of the REST document."""
         readings = zip(self.read_minutes.tolist(), _rounded(self.read_kw), strict=True)
         return [{"ts": minute_label(minute), "gap_kw": kw} for minute, kw in readings]
 
     def forecasts(self) -> list[dict[str, str | float | None]]:
-        """Return the forecasts with their outcomes as REST publishes them."""
+        """Return the forecasts with their outcomes in the form of the REST document."""
         columns = [_rounded(column) for column in (*self.published_kw.T, self.actual_kw)]
         return [
             {
@@ -60,12 +60,12 @@ class HistoryColumns:
 
 
 class History:
-    """Stores the last ``n_minutes`` of the first ``max_devices`` rows of the buffers."""
+    """Stores the last ``n_minutes`` of the devices in the first ``max_devices`` rows of the buffers."""
 
     def __init__(self, n_minutes: int = 0, max_devices: int = 0) -> None:
         """Store nothing if either argument is 0."""
         self.n_minutes = n_minutes
-        #: Rows from this one on are not stored.
+        #: Rows from this index on are not stored.
         self.max_devices = max_devices if n_minutes else 0
         self._width = n_minutes + AHEAD_MIN
         self._newest: I32 = np.empty(0, np.int32)  # the minute of the last reading
@@ -76,13 +76,13 @@ class History:
 
     @property
     def n_bytes_per_device(self) -> int:
-        """Bytes of one device's history; 0 if none is stored."""
+        """Bytes of one device's history; 0 without history."""
         return self._width * 4 * (3 + len(_PUBLISHED)) if self.max_devices else 0
 
     def record_reading(self, stream: Stream) -> None:
         """Store the newest reading of ``stream``, and the readings in its window that are not stored yet.
 
-        A filled minute is not stored: nothing was measured, and it is no outcome.
+        A filled minute is not stored, because nothing was measured and it is no outcome.
         """
         row, minute = stream.row, stream.last_minute
         if row >= len(self._newest):
@@ -103,12 +103,12 @@ class History:
         self._newest[row] = minute
 
     def record_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
-        """Store ``forecasts``, the i-th for ``rows[i]``, unless the run that a forecast belongs to is over."""
+        """Store ``forecasts``, the i-th in ``rows[i]``, unless the run of a forecast is over."""
         if not self.max_devices or min(rows) >= self.max_devices:
             return
         horizon_min = forecasts.model.lead_times_min[-1]
         columns = (forecasts.gap_kw, forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
-        if len(rows) == 1:  # with scalars, which is faster for one
+        if len(rows) == 1:  # with scalars, which are faster for one row
             one, minute = rows[0], forecasts.observed_minutes[0]
             if minute <= self._newest[one]:
                 slot = (minute + horizon_min) % self._width
@@ -118,7 +118,7 @@ class History:
         observed = np.asarray(forecasts.observed_minutes, dtype=np.int32)
         every_row = np.asarray(rows)
         stored = np.flatnonzero(every_row < self.max_devices)
-        stored = stored[observed[stored] <= self._newest[every_row[stored]]]  # else its run is over
+        stored = stored[observed[stored] <= self._newest[every_row[stored]]]  # else the run is over
         row, target = every_row[stored], observed[stored] + horizon_min
         at = target % self._width
         self._target_minutes[row, at] = target

@@ -1,7 +1,7 @@
 """Accepts many minutes of one device at once: recordings are fed in runs of consecutive minutes.
 
-The windows of a run are a sliding view of its values. The first minute of each run, minutes after a gap, and all that
-is not power alone are accepted one by one, by the rules of :class:`~gapcast.core.streams.buffer.Buffers`.
+The windows of a run are a sliding view of its values. The first minute of each run, minutes after a gap, and windows of
+more than power are accepted one by one, by the rules of :class:`~gapcast.core.streams.buffer.Buffers`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class MinuteRun(NamedTuple):
     is_filled: Flags
 
     def part(self, first: int, end: int) -> MinuteRun:
-        """Return the readings from index ``first`` to ``end``, which is left out."""
+        """Return the readings from index ``first`` (inclusive) to ``end`` (exclusive)."""
         minutes, gap_kw, is_filled = self.minutes[first:end], self.gap_kw[first:end], self.is_filled[first:end]
         return MinuteRun(self.device, minutes, gap_kw, is_filled)
 
@@ -40,14 +40,14 @@ class MinuteRun(NamedTuple):
 
 
 def accepts_runs(buffers: Buffers) -> bool:
-    """Return whether the windows of ``buffers`` are of power alone, and nothing else is fed minute by minute."""
+    """Return whether the windows of ``buffers`` hold only power, and nothing else is fed minute by minute."""
     return len(buffers.channels) == 1 and buffers.week is None and buffers.billing is None
 
 
 def accept_runs(runs: Sequence[MinuteRun], buffers: Buffers) -> AcceptedBatch:
-    """Accept ``runs``, those of one device in order: the result is that of their readings one by one.
+    """Accept ``runs``, in order for each device: the result equals that of their readings one by one.
 
-    ``buffers`` are some that :func:`accepts_runs` holds for. An unexpected exception is raised at once.
+    :func:`accepts_runs` must hold for ``buffers``. An unexpected exception is raised at once.
     """
     accepted = _Accepted(buffers, sum(len(run.minutes) for run in runs))
     for run in runs:
@@ -64,7 +64,7 @@ def accept_runs(runs: Sequence[MinuteRun], buffers: Buffers) -> AcceptedBatch:
 
 
 class _Accepted:
-    """The readings that are accepted so far, and their windows."""
+    """The readings accepted so far, and their windows."""
 
     def __init__(self, buffers: Buffers, n: int) -> None:
         """Accept at most ``n`` readings into ``buffers``."""
@@ -80,7 +80,7 @@ class _Accepted:
         self._filled: list[int] = []
 
     def add_one(self, run: MinuteRun) -> bool:
-        """Accept a reading by all rules; return whether one of the next minute only continues its window."""
+        """Accept a reading by all rules; return whether a reading of the next minute only continues its window."""
         (reading,) = run.readings()
         status = self._buffers.accept(reading)
         if status is ReadingStatus.READY:
@@ -95,7 +95,7 @@ class _Accepted:
         return True
 
     def add_following(self, run: MinuteRun) -> None:
-        """Accept the minutes of ``run``, which follow the newest one of its device without a gap."""
+        """Accept the minutes of ``run``, which follow the newest minute of its device without a gap."""
         n, stream, context = len(run.minutes), self._buffers.stream(run.device), self._buffers.spec.context
         before = stream.block[stream.at, stream.end - context : stream.end]
         values = np.concatenate((before, run.gap_kw.astype(np.float32)))
@@ -113,7 +113,7 @@ class _Accepted:
         stream.filled = (stream.filled << n | _bits(run.is_filled[-context:])) & in_window
 
     def _add_windows(self, run: MinuteRun) -> F32:
-        """Add the readings of ``run``, all with a window; return where these are to be written."""
+        """Add the readings of ``run``, which all have a window; return the array to write the windows to."""
         first, n = len(self._devices), len(run.minutes)
         self._filled += (np.flatnonzero(run.is_filled) + first).tolist()
         self._statuses += [ReadingStatus.READY] * n
@@ -134,7 +134,7 @@ class _Accepted:
 
 
 def _ends(minutes: I64) -> I64:
-    """Return the index after the run of consecutive minutes that each of ``minutes`` ``[N]`` is in, ``[N]``."""
+    """Return the index after the run of consecutive minutes that contains each of ``minutes`` ``[N]``, ``[N]``."""
     breaks = np.flatnonzero(np.diff(minutes) != 1) + 1
     ends = np.append(breaks, len(minutes))
     return ends[np.searchsorted(breaks, np.arange(len(minutes)), side="right")]
@@ -146,5 +146,5 @@ def _flags(bits: int, n: int) -> Flags:
 
 
 def _bits(flags: Flags) -> int:
-    """Return ``flags`` as bits, the last one the lowest."""
+    """Return ``flags`` as bits, the last flag as the lowest bit."""
     return int("".join(map(str, flags.astype(np.int8).tolist())), 2)

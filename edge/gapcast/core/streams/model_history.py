@@ -1,4 +1,4 @@
-"""Collects the history of quarter-hours of each window, for models that take one beside the window."""
+"""Collects the history of quarter-hours of each window, for models that take a history besides the window."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gapcast.core.streams.week import WeekHistory, stacked
 def history_of(
     model: Predictor, week: WeekHistory | None, rows: Sequence[int], minutes: Iterable[int], kw: F32
 ) -> F32 | None:
-    """Return the history that ``model`` takes, ``[N, steps]``, which must not be changed; None if it takes none.
+    """Return the history for ``model``, ``[N, steps]``, which must not be changed; None if the model takes none.
 
-    ``rows`` and the observed ``minutes`` are those of N windows with the power ``kw`` ``[N, context]``. Without a
-    ``week`` all quarters are unknown.
+    ``rows`` and the observed ``minutes`` belong to N windows with the power ``kw`` ``[N, context]``. Without a ``week``
+    all quarters are unknown.
     """
     steps = history_steps_of(model)
     if not steps:

@@ -1,11 +1,11 @@
-"""Means of quarter-hours: the compact history that a model may take beside its window.
+"""Means of quarter-hours: the compact history that a model may take besides its window.
 
-A quarter-hour is the minutes ``m`` with the same ``m // 15`` since the epoch, on the UTC clock. Its mean is that of its
-known minutes, at least one: readings, and minutes of a short gap, which the window contract fills by a straight line.
-The history of a window is the newest complete quarters at its observed minute, oldest first. Unknown quarters (a new
-device, holes) are replaced by the mean of the known ones, or by the mean of the window's power if none is known.
+A quarter-hour is the minutes ``m`` with the same ``m // 15`` since the epoch, on the UTC clock. Its mean is the mean of
+its known minutes, at least one: readings, and minutes of a short gap, which the window contract fills by a straight
+line. The history of a window is the newest complete quarters at its observed minute, oldest first. Unknown quarters (a
+new device, gaps) are replaced by the mean of the known ones, or by the mean of the window's power if none is known.
 
-Elapsed time counts, not local time: after a clock change, the same time yesterday is an hour earlier or later.
+Elapsed time counts, not local time: after a clock change, the same local time yesterday is an hour earlier or later.
 
 :func:`history_windows` applies this to a whole series at once (training, back-tests),
 :class:`gapcast.core.streams.week.WeekHistory` reading by reading. A property test checks that both agree.
@@ -24,7 +24,7 @@ from gapcast.core.windows.window import fill_short_gaps
 
 #: Minutes of a step of the history.
 STEP_MIN = 15
-#: Steps of a week.
+#: Number of steps in a week.
 STEPS = 7 * 24 * 60 // STEP_MIN
 
 
@@ -71,7 +71,7 @@ def history_windows(quarters: QuarterMeans, minutes: I64, fill_kw: NDArray[np.fl
 
 
 def fill_unknown(history: F32, fill_kw: NDArray[np.floating]) -> F32:
-    """Return ``history`` ``[N, steps]`` with the mean of a row's known values instead of NaN; ``fill_kw`` if all are.
+    """Return ``history`` ``[N, steps]`` with NaN replaced by the mean of the row's known values, or by ``fill_kw``.
 
     ``history`` is overwritten.
     """

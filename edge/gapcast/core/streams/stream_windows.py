@@ -1,4 +1,4 @@
-"""The windows of many devices: their rows, their newest minutes, and what is fed with these minutes."""
+"""The windows of many devices: their rows, their newest minutes, and the consumers of these minutes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SLACK = 8
 
 
 class RestartedStream(NamedTuple):
-    """The stream of ``device`` after late readings set it back: from its newest minute to that of the first of them."""
+    """The stream of ``device`` set back by late readings: from its newest minute to the minute of the first of them."""
 
     device: str
     from_minute: int
@@ -33,10 +33,9 @@ class RestartedStream(NamedTuple):
 class StreamWindows:
     """Windows of ``spec.context`` minutes, one per device, for at most ``max_devices``.
 
-    ``channels`` are the measured features that they hold, power first. With power alone a window is
-    ``[context]``, with C channels ``[context, C]``. Real readings are counted in the newest ``n_counted``
-    minutes (None: in the whole window). With ``submeters``, their channels follow those of ``channels``.
-    With ``week``, it is fed all known minutes.
+    ``channels`` are the measured features in the windows, power first. With power alone a window is ``[context]``, with
+    C channels ``[context, C]``. Measured readings are counted in the newest ``n_counted`` minutes (None: in the whole
+    window). With ``submeters``, their channels follow ``channels``. ``week``, if given, receives all known minutes.
     """
 
     def __init__(
@@ -49,14 +48,14 @@ class StreamWindows:
         week: WeekHistory | None = None,
     ) -> None:
         self.spec = spec
-        #: Quarter-hours of a week, of the first devices; None if no model takes them.
+        #: Quarter-hours of a week, for the first devices; None if no model takes them.
         self.week = week
-        #: Running billing windows, of the first devices; None without a limit.
+        #: Running billing windows, for the first devices; None without a limit.
         self.billing: RunningWindows | None = None
         self.set_counted_minutes(n_counted or spec.context)
         self.submeters: Submeters = submeters or {}
         of_submeters = channels_of(self.submeters)
-        #: Number of channels that each reading has; those of submeters follow.
+        #: Number of channels that each reading must have; the submeters' channels follow.
         self.n_required = len(channels)
         self.channels = (*channels, *of_submeters)
         #: Shape of a window.
@@ -69,7 +68,7 @@ class StreamWindows:
         self._restarted_streams: list[RestartedStream] = []
         self._width = spec.context + _SLACK
         self._devices = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
-        #: The devices' streams, in the order of their first readings; to be changed by this class alone.
+        #: The devices' streams, in the order of their first readings; only this class changes them.
         self.streams = self._devices.streams
         self._window_bits = (1 << spec.context) - 1
         self._extra = tuple(channels[1:])
@@ -80,7 +79,7 @@ class StreamWindows:
         }
 
     def take_restarted_streams(self) -> list[RestartedStream]:
-        """Return the streams that late readings set back since the last call."""
+        """Return the streams that late readings have set back since the last call."""
         found, self._restarted_streams = self._restarted_streams, []
         return found
 
@@ -154,7 +153,7 @@ class StreamWindows:
         return (stream.observed & ~stream.filled & self._counted_bits).bit_count()
 
     def replace_impossible_values(self, device: str, forecast_range: ForecastRange) -> None:
-        """Replace values that no reading can have by the device's newest reading."""
+        """Replace values that no reading can have by the power of the device's newest reading."""
         stream = self.streams[device]
         values = stream.block[stream.at].reshape(self._width, -1)
         usable = forecast_range.usable_windows(values)
@@ -163,14 +162,14 @@ class StreamWindows:
         np.copyto(values[:, self.n_required :], np.nan, where=~usable[:, self.n_required :])
 
     def add_windows_to_week(self) -> None:
-        """Begin the quarter-hours of the devices that have none with the readings of their windows."""
+        """Begin the quarter-hours of the devices without any with the readings of their windows."""
         if self.week is not None:
             for stream in self.streams.values():
                 if stream.n_seen and not self.week.has(stream.row):
                     self.week.add_window(stream, self.spec.context)
 
     def begin_billing(self, billing: RunningWindows) -> None:
-        """Feed ``billing`` from now on; begin the windows of the devices that have none with their known minutes."""
+        """Feed ``billing`` from now on; devices without billing windows begin with their windows' known minutes."""
         self.billing = billing
         for device, stream in self.streams.items():
             if stream.n_seen and billing.for_row(stream.row) is None:
@@ -180,12 +179,12 @@ class StreamWindows:
 
     @property
     def row_width(self) -> int:
-        """Minutes in a device's row: the context and some columns beyond it."""
+        """Number of minutes in a device's row: the context and some columns beyond it."""
         return self._width
 
     @property
     def n_rows(self) -> int:
-        """Number of rows allocated so far, rows of forgotten devices included."""
+        """Number of rows allocated so far, including the rows of forgotten devices."""
         return len(self._devices.names)
 
     def names(self) -> list[str]:
@@ -193,7 +192,7 @@ class StreamWindows:
         return list(self._devices.names)
 
     def forget(self, device: str) -> int | None:
-        """Remove ``device``; return the row it had, or None if it is unknown."""
+        """Remove ``device``; return the row it had, None if it is unknown."""
         row = self._devices.forget(device)
         if row is not None and self.week is not None:
             self.week.forget(row)
@@ -202,5 +201,5 @@ class StreamWindows:
         return row
 
     def add_device(self, device: str) -> Stream | None:
-        """Allocate a row for a new device, without a reading; return None if there are ``max_devices`` already."""
+        """Allocate a row for a new device, without a reading; return None if there are already ``max_devices``."""
         return self._devices.add(device)

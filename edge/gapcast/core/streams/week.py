@@ -1,9 +1,9 @@
 """The last week of each device as means of quarter-hours: the second input of a model, built reading by reading.
 
-The rules are those of :mod:`gapcast.core.streams.quarters`. A ring per device holds two days more than a week, so that
-a batch with many minutes of one device is forecast as if its readings had come one by one: a window never sees a
-quarter that was not complete at its observed minute. If the clock is set back, the quarters from the new minute on are
-discarded, that of the new minute itself included.
+The rules are defined in :mod:`gapcast.core.streams.quarters`. A ring per device holds two days more than a week, so
+that a batch with many minutes of one device is forecast as if its readings had come one by one: a window never sees a
+quarter that was not complete at its observed minute. If the clock is set back, the quarters from the quarter of the new
+minute on are discarded.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from gapcast.core.readings.state_limits import MOST
 from gapcast.core.streams.device_streams import Stream
 from gapcast.core.streams.quarters import STEP_MIN, STEPS
 
-#: Quarters of a ring: a week, and two days for batches.
+#: Number of quarters of a ring: a week, and two days for batches.
 WIDTH = STEPS + 2 * 24 * 60 // STEP_MIN
 _EMPTY: F32 = np.empty(0, dtype=np.float32)
-#: Memory of the objects of a device beside the values of its ring and of its last history. Measured.
+#: Measured bytes of the objects of a device, besides the values of its ring and of its last history.
 _OBJECT_BYTES = 400
 #: Columns of the state, with their kinds and numbers of dimensions: index of the device, quarters before the open one
 #: (oldest first, kW, NaN if unknown), the open quarter, its sum (kW) and number of known minutes.
@@ -35,7 +35,7 @@ _COLUMNS: Mapping[str, tuple[str, int]] = {
 class _DeviceWeek:
     """The quarters of one device: quarter ``q`` is at ``q % WIDTH`` of the ring, the newest one is still open.
 
-    The history that windows have is kept: it changes with a quarter, not with a minute.
+    The history of the windows is cached: it changes with each quarter, not with each minute.
     """
 
     __slots__ = ("end", "history", "kw", "n_known", "step", "sum_kw")
@@ -56,21 +56,21 @@ class _DeviceWeek:
             self.kw[self.step % WIDTH] = self.sum_kw / self.n_known
 
     def open_step(self, step: int) -> None:
-        """Close the open quarter, and open the later quarter ``step``; those in between are unknown."""
+        """Close the open quarter, and open the later quarter ``step``; the quarters between them are unknown."""
         self.store_open()
         for skipped in range(max(self.step + 1, step - WIDTH), step):
             self.kw[skipped % WIDTH] = np.nan
         self.step, self.sum_kw, self.n_known = step, 0.0, 0
 
     def reopen_step(self, step: int) -> None:
-        """Discard the quarters from ``step`` on, which is not later than the open one, and open it again."""
+        """Discard the quarters from ``step`` on, which is not later than the open quarter, and open ``step`` again."""
         for discarded in range(max(step, self.step - WIDTH + 1), self.step + 1):
             self.kw[discarded % WIDTH] = np.nan
         self.end = None
         self.step, self.sum_kw, self.n_known = step, 0.0, 0
 
     def history_before(self, end: int, n_steps: int) -> F32 | None:
-        """Return the ``n_steps`` quarters before ``end``, the mean of the known ones for others; None if none is.
+        """Return the ``n_steps`` quarters before ``end``, unknown ones as the mean of the others; None without any.
 
         The caller must not change it.
         """
@@ -81,7 +81,7 @@ class _DeviceWeek:
             n_known = n_steps - int(np.count_nonzero(unknown))
             if not n_known:
                 return None
-            if n_known < n_steps:  # as fill_unknown, for one device
+            if n_known < n_steps:  # as in fill_unknown, for one device
                 found[unknown] = 0.0
                 found[unknown] = np.add.reduce(found, dtype=np.float64) / n_known
             self.end, self.history = end, found
@@ -115,16 +115,16 @@ class WeekHistory:
 
     @property
     def n_bytes_per_device(self) -> int:
-        """Bytes of one device's quarters, about."""
+        """Approximate bytes of one device's quarters."""
         return 4 * WIDTH + _OBJECT_BYTES
 
     @property
     def n_prepared_bytes_per_device(self) -> int:
-        """Bytes of what is prepared from one device's quarters for a model until the next one; not persisted."""
+        """Bytes of the history prepared for a model from one device's quarters until the next one; not persisted."""
         return 4 * STEPS
 
     def add(self, row: int, minute: int, gap_kw: float) -> None:
-        """Add a known minute of ``row``, kW: later than those before, unless they were discarded."""
+        """Add a known minute of ``row``, kW: later than all earlier minutes except discarded ones."""
         step = minute // STEP_MIN
         week = self._weeks.get(row)
         if week is None:
@@ -149,7 +149,7 @@ class WeekHistory:
     ) -> F32:
         """Return the histories ``[N, steps]``, kW, of windows of ``rows`` observed at ``minutes`` (since the epoch).
 
-        ``fill_kw`` ``[N]`` is the mean power of each window, for devices of which no quarter is known.
+        ``fill_kw`` ``[N]`` is the mean power of each window, for devices without a known quarter.
         """
         histories, unknown = self.known_windows(rows, minutes, steps)
         for i in unknown:
@@ -157,9 +157,9 @@ class WeekHistory:
         return stacked(histories)
 
     def known_windows(self, rows: Sequence[int], minutes: Iterable[int], steps: int) -> tuple[list[F32], list[int]]:
-        """Return the histories ``[steps]`` of :meth:`windows`, and the indices of those without a known quarter.
+        """Return the histories ``[steps]`` of :meth:`windows`, and the indices of devices without a known quarter.
 
-        These are empty. The caller must not change the others.
+        The histories of the latter are empty. The caller must not change the others.
         """
         histories, unknown = [], []
         weeks = self._weeks
@@ -208,7 +208,7 @@ class WeekHistory:
     def restore_columns(self, columns: Mapping[str, NDArray[Any]], last_minute: I64) -> None:
         """Restore the state of the devices in the rows of ``last_minute`` ``[N]``, their newest minutes.
 
-        Rows with implausible values, or of another time than the device's window, are left out. Raises
+        Rows with implausible values, or with another time than the device's window, are discarded. Raises
         :class:`StateError` if the columns do not fit each other.
         """
         n = len(columns["device"]) if "device" in columns else -1
@@ -240,5 +240,5 @@ class WeekHistory:
 
 
 def stacked(histories: Sequence[F32]) -> F32:
-    """Return ``histories``, each ``[steps]``, as ``[N, steps]``; that of a single one is a view."""
+    """Return ``histories``, each ``[steps]``, as ``[N, steps]``; a view if there is only one."""
     return histories[0][np.newaxis] if len(histories) == 1 else np.concatenate(histories).reshape(len(histories), -1)

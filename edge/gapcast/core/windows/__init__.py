@@ -1,1 +1,1 @@
-"""The window that a model takes: its contract, its input columns, and windows to train on."""
+"""The window that a model takes: its contract, its input columns, and windows for training."""

@@ -1,8 +1,8 @@
-"""Training examples: windows with observed targets, by the same rule for a whole series and for one in pieces.
+"""Training examples: windows with observed targets, by the same rule for a whole series and for a series in pieces.
 
 An example is a window of :func:`gapcast.core.windows.window.cut` with a measured reading at each lead time after its
-newest minute. :func:`examples_in` finds those of a series that does not fit into memory, piece by piece; a property
-test checks that the result equals that of the whole series, bit for bit.
+newest minute. :func:`examples_in` finds the examples of a series that does not fit into memory, piece by piece; a
+property test checks that the result equals that of the whole series, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.windows.window import MAX_FILL_MIN, Windows, WindowSpec, cut
 
-#: Consecutive measured readings that a scored window ends with, whatever the model's context: all models are scored on
-#: the same minutes.
+#: Number of consecutive measured readings at the end of a scored window, whatever the model's context: all models are
+#: scored on the same minutes.
 WHOLE_MIN = 30
 
 
 def with_targets(
     windows: Windows, rows: I64, gap_kw: NDArray[np.floating], lead_times_min: Sequence[int]
 ) -> tuple[I64, F32]:
-    """Return those of ``rows`` (indices into ``windows``) with all targets observed, and the targets ``[n, K]``, kW.
+    """Return the ``rows`` (indices into ``windows``) with all targets observed, and the targets ``[n, K]``, kW.
 
     ``gap_kw`` ``[T]`` is the power that ``windows`` were cut from, NaN for a missing minute.
     """
@@ -37,7 +37,7 @@ def with_targets(
 
 
 def count_recent(gap_kw: NDArray[np.floating]) -> I64:
-    """Return, for each minute ``[T]``, how many of the newest :data:`WHOLE_MIN` minutes have a reading."""
+    """Return, for each minute ``[T]``, the number of readings in the newest :data:`WHOLE_MIN` minutes."""
     n_read = np.concatenate((np.zeros(WHOLE_MIN, dtype=np.int64), np.cumsum(~np.isnan(gap_kw))))
     return np.asarray(n_read[WHOLE_MIN:] - n_read[:-WHOLE_MIN], dtype=np.int64)
 
@@ -47,7 +47,7 @@ class HouseExamples:
     """Examples of one house, in order of time.
 
     ``observed_minute`` ``[N]`` is since the epoch, ``n_observed`` ``[N]`` counts measured readings in the window,
-    ``n_recent`` ``[N]`` those in its newest :data:`WHOLE_MIN` minutes; ``target_kw`` is ``[N, K]``.
+    ``n_recent`` ``[N]`` in its newest :data:`WHOLE_MIN` minutes; ``target_kw`` is ``[N, K]``.
     """
 
     observed_minute: I64
@@ -75,7 +75,7 @@ def examples_in(
 ) -> Iterator[HouseExamples]:
     """Yield the examples of one house.
 
-    Minutes rise strictly, also from piece to piece. Only the minutes that windows look back on are carried over to the
+    Minutes rise strictly, also from piece to piece. Only the minutes needed by later windows are carried over to the
     next piece, so that memory does not grow with the length of the series or of its gaps.
     """
     horizon_min = lead_times_min[-1]
@@ -100,7 +100,7 @@ def _found(
 
     ``columns`` are the power and the outcomes of ``minute`` ``[n]``, kW.
     """
-    # A gap of this many minutes ends histories, targets and counts just as any longer gap does.
+    # A gap of this many minutes ends histories, targets and counts like any longer gap.
     longest_gap_min = max(MAX_FILL_MIN + 2, WHOLE_MIN, lead_times_min[-1] + 1)
     at = np.cumsum(np.minimum(np.diff(minute, prepend=minute[:1]), longest_gap_min))
     grid, outcomes = np.full((2, int(at[-1]) + 1), np.nan)

@@ -1,7 +1,7 @@
 """The columns of a model's input: measured features, and features derived from the local time.
 
-A model's card names its features. Measured features are part of each reading; derived ones are computed
-here from the minutes alone, for edge and trainer alike.
+A model's card names its features. Measured features are part of each reading; derived features are computed here from
+the minutes alone, for edge and trainer alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gapcast.core.time_grid import DAY_MIN, EPOCH_WEEKDAY, WEEK_MIN
 GAP = "gap_kw"
 #: Measured features with their units. The first is always present.
 MEASURED = MappingProxyType({GAP: "kW", "reactive_kvar": "kvar", "voltage_v": "V", "current_a": "A"})
-#: No time zone of the IANA database changes its offset twice within this: equal offsets at both ends hold in between.
+#: No time zone of the IANA database changes its offset twice within this time: equal offsets at both ends hold between.
 _STEADY_MIN = 3 * DAY_MIN
 
 
@@ -51,7 +51,7 @@ def measured_in(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def problem_with(names: Sequence[str]) -> str | None:
-    """Return why ``names`` cannot be a model's features, or None if they can.
+    """Return why ``names`` cannot be a model's features, None if they can.
 
     The order is :data:`GAP`, other measured features, derived features, each once.
 
@@ -75,8 +75,8 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
     """Return a model's input ``[N, context, F]``: the measured columns followed by the derived ones.
 
     ``measured`` is ``[N, context, M]``, oldest first; ``newest_minute`` ``[N]`` (since the epoch) is
-    each window's last minute, and ``zone`` the local time zone. Padded minutes have the time of their position
-    in the window.
+    each window's last minute, and ``zone`` the local time zone. Padded minutes have the time of their position in the
+    window.
     """
     derived = _derived_in(tuple(names))
     if not derived:
@@ -165,7 +165,7 @@ def minute_of_day(minutes: I64, zone: tzinfo) -> I64:
 
 
 def minute_of_day_at(minute: int, zone: tzinfo) -> int:
-    """Return the minute of the day in ``zone`` at ``minute`` (since the epoch): :func:`minute_of_day` of one.
+    """Return the minute of the day in ``zone`` at ``minute`` (since the epoch): :func:`minute_of_day` of one minute.
 
     >>> minute_of_day_at(21_474_749, UTC)
     29

@@ -1,7 +1,7 @@
 """The format of a training set: windows of many houses in chunks, and a manifest that describes them.
 
 ``gapcast-fleet prepare`` writes it and ``gapcast-trainer train --from`` reads it. A chunk is a ``.npy`` file with rows
-of :func:`row_type`; the manifest is JSON and is written last: a folder without one is incomplete.
+of :func:`row_type`; the manifest is JSON and is written last: a folder without it is incomplete.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gapcast.core.windows.features import GAP
 from gapcast.core.windows.window import Padding
 
 MANIFEST_FILE = "manifest.json"
-#: Version of the format; a reader rejects any other.
+#: Version of the format; a reader rejects any other version.
 FORMAT = 1
 #: The parts of a set: earlier and later minutes of the training houses, and houses left out entirely.
 TRAIN, VALIDATE, TEST = PARTS = ("train", "validate", "test")
@@ -47,7 +47,7 @@ def row_type(context: int, n_leads: int) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The windows of a set: as in :class:`~gapcast.core.windows.window.WindowSpec`, with lead times and features."""
+    """The windows of a set, as in :class:`~gapcast.core.windows.window.WindowSpec`, with lead times and features."""
 
     context: int = 30
     padding: Padding = "oldest"
@@ -56,7 +56,7 @@ class Contract:
 
     @property
     def embargo_min(self) -> int:
-        """Minutes before a validation part without examples, so that no window or target is in both parts."""
+        """Minutes without examples before a validation part, so that no window or target is in both parts."""
         return self.context - 1 + self.lead_times_min[-1]
 
 
@@ -64,9 +64,10 @@ class Contract:
 class Draw:
     """How windows were sampled.
 
-    At most ``windows_a_house`` windows per house, by ``seed``, for training, or for testing if the house is left out
-    (None: as many per house as the house with the fewest has). Validation has ``validate_share`` of that number. It
-    begins at ``validate_from`` (RFC 3339), or with the last days of each house that hold that share of its readings.
+    At most ``windows_a_house`` windows per house, drawn with ``seed``, for training, or for testing if the house is
+    left out (None: as many per house as the house with the fewest has). Validation has ``validate_share`` of that
+    number. It begins at ``validate_from`` (RFC 3339), or with the last days of each house that hold that share of its
+    readings.
     """
 
     seed: int = 1
@@ -79,7 +80,7 @@ class Draw:
 class TrainingSetHouse:
     """A house of a set. Times are RFC 3339 in UTC; ``validate_from`` is None if the house is left out entirely.
 
-    ``n_found`` is the number of its windows for each part, ``n_taken`` of those in the set. ``mean_kw`` and
+    ``n_found`` is the number of its windows for each part, ``n_taken`` the number of these in the set. ``mean_kw`` and
     ``mean_square_kw2`` are over the training minutes, 0 if the house is left out.
     """
 

@@ -27,9 +27,9 @@ from gapcast.core.arrays.array_types import F32, I64
 Padding = Literal["oldest", "zero"]
 Values = TypeVar("Values")
 
-#: Longest run of missing minutes that is filled by a straight line.
+#: Longest run of missing minutes that is filled by linear interpolation.
 MAX_FILL_MIN = 5
-#: Readings of a device that a forecast needs.
+#: Number of readings of a device that a forecast needs.
 MIN_OBSERVED = 2
 
 
@@ -68,7 +68,7 @@ def bridge(before: ArrayLike, after: ArrayLike, n_missing: int) -> F32:
 
 
 def fill_short_gaps(series: F32) -> F32:
-    """Return ``series`` ``[T]``, one value per minute, NaN for a missing one, with its short gaps filled.
+    """Return ``series`` ``[T]``, one value per minute, NaN for a missing minute, with its short gaps filled.
 
     >>> fill_short_gaps(np.array([1.0, np.nan, 2.0, np.nan], dtype=np.float32)).tolist()
     [1.0, 1.5, 2.0, nan]
@@ -78,7 +78,7 @@ def fill_short_gaps(series: F32) -> F32:
 
 
 def _steps_between(at: I64) -> I64:
-    """Return the minutes from the reading before to each of the readings ``at``; the first one starts a history."""
+    """Return the minutes from the previous reading to each of the readings ``at``; the first one starts a history."""
     return np.diff(at, prepend=at[:1] - (MAX_FILL_MIN + 2))
 
 
@@ -95,7 +95,7 @@ def _fill(values: F32, at: I64, step: I64) -> F32:
 
 
 def pad(readings: NDArray[np.floating], spec: WindowSpec) -> F32:
-    """Return one window ``[context]`` of the newest of ``readings`` ``[n]`` (oldest first, n >= 1).
+    """Return one window ``[context]`` of the newest ``readings`` ``[n]`` (oldest first, n >= 1).
 
     For ``readings`` ``[n, C]`` it is ``[context, C]``.
     """
@@ -133,11 +133,11 @@ class Windows:
 
 
 def cut(series: NDArray[np.floating], spec: WindowSpec, n_required: int | None = None) -> Windows:
-    """Cut every window that a stream of ``series`` would forecast from.
+    """Cut every window from which a stream of ``series`` would make a forecast.
 
-    ``series`` ``[T]`` holds one value per minute (kW), NaN for a missing minute; with C channels it is
-    ``[T, C]``, and a minute is missing if any of the first ``n_required`` is NaN (None: any of all). There is one
-    window for each reading that is at least the second since its history (re)started.
+    ``series`` ``[T]`` holds one value per minute (kW), NaN for a missing minute; with C channels it is ``[T, C]``, and
+    a minute is missing if any of the first ``n_required`` channels is NaN (None: of all channels). There is one window
+    for each reading that is at least the second since its history (re)started.
     """
     values = np.asarray(series, dtype=np.float32)
     missing = np.isnan(values) if values.ndim == 1 else np.isnan(values[:, :n_required]).any(axis=1)
@@ -145,11 +145,11 @@ def cut(series: NDArray[np.floating], spec: WindowSpec, n_required: int | None =
     step = _steps_between(at)
     filled = _fill(values, at, step)
     starts = step > MAX_FILL_MIN + 1
-    history = np.cumsum(starts) - 1  # which history each reading belongs to
+    history = np.cumsum(starts) - 1  # the history that each reading belongs to
     first, last = at[starts], at[np.append(np.flatnonzero(starts)[1:] - 1, at.size - 1)] if at.size else at
     n_pad = spec.context - 1
     lengths = last - first + 1
-    offset = np.cumsum(lengths + n_pad) - lengths - n_pad  # where each padded history begins
+    offset = np.cumsum(lengths + n_pad) - lengths - n_pad  # the begin of each padded history
     n_padded = max(int(np.sum(lengths + n_pad)), spec.context)  # at least one window, even without a reading
     padded = np.empty((n_padded, *values.shape[1:]), dtype=np.float32)
     for begin, length, source in zip(offset, lengths, first, strict=True):
