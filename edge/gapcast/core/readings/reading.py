@@ -15,18 +15,18 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS
 from gapcast.core.windows.features import GAP, UNITS
 
-#: Numbers from this one on are epoch milliseconds, smaller ones epoch seconds.
+#: Numbers from this value on are epoch milliseconds, smaller numbers epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _W_PER_KW = 1_000
-#: Maximum of any measured feature of a house; a model's float32 holds it and its square.
+#: Maximum of any measured feature of a house; float32 holds it and its square.
 _MAX_MEASURED = 1e6
-#: Neither ``.`` nor ``..``: in the path of a URL they would name another resource.
+#: Excludes ``.`` and ``..``, which would refer to another resource in the path of a URL.
 _DEVICE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
-#: The rule of :func:`is_device_id`, to end an error message.
+#: The rule of :func:`is_device_id`, for the end of an error message.
 DEVICE_ID_RULE = "use 1 to 64 of A-Z a-z 0-9 _ - ."
-#: Characters of a wrong device name that an error message shows.
+#: Number of characters of a wrong device name that an error message shows.
 _SHOWN_NAME_CHARS = 80
 
 
@@ -45,7 +45,7 @@ def device_id_problem(name: str) -> str:
     >>> device_id_problem("my meter")
     "'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
     """
-    shown = repr(name)  # which writes a character such as NUL with several
+    shown = repr(name)  # writes a character such as NUL as several characters
     if len(shown) > _SHOWN_NAME_CHARS + 2:
         shown = f"{shown[: _SHOWN_NAME_CHARS + 1]}…{shown[0]}"
     return f"{shown} cannot name a device: {DEVICE_ID_RULE}"
@@ -55,11 +55,11 @@ class Reading(NamedTuple):
     """One minute-averaged Global Active Power value of one device.
 
     ``minute`` is the number of the minute since the epoch (:mod:`gapcast.core.time_grid`), ``gap_kw`` the power in kW.
-    ``redelivered`` means that the broker sent this message before without a confirmation: an old minute then is a
+    ``redelivered`` means that the broker sent this message before without a confirmation: then an old minute is a
     duplicate and never restarts the history. ``measured`` holds the other measured features of that minute, by their
     names in :data:`gapcast.core.windows.features.MEASURED`; None if there are none. ``is_filled`` means that a held
-    value covers most of the minute, in which nothing was measured: it is part of windows, but never the outcome of a
-    forecast.
+    value covers most of the minute, in which nothing was measured: the minute is part of windows, but never the outcome
+    of a forecast.
     """
 
     device: str
@@ -70,7 +70,7 @@ class Reading(NamedTuple):
     is_filled: bool = False
 
     def missing_features(self, features: Sequence[str]) -> list[str]:
-        """Return those of ``features``, all measured ones, that the reading does not have.
+        """Return the measured features among ``features`` that the reading does not have.
 
         >>> Reading("home", 0, 1.2, measured={"voltage_v": 239}).missing_features(["gap_kw", "voltage_v", "current_a"])
         ['current_a']
@@ -88,7 +88,7 @@ class Limits:
 
 
 def power_of(value: object, limits: Limits) -> float:
-    """Return a message's power, kW; raise :class:`PayloadError` if it is not a number or outside ``limits``.
+    """Return ``value`` of a message as power, kW; raise :class:`PayloadError` if it is no number or out of ``limits``.
 
     >>> power_of(1230, Limits())
     Traceback (most recent call last):
@@ -109,7 +109,7 @@ def power_of(value: object, limits: Limits) -> float:
 
 
 def measured_of(name: str, value: object) -> float:
-    """Return a message's value of the measured feature ``name``, in its unit.
+    """Return ``value`` of a message as the measured feature ``name``, in its unit.
 
     Raises :class:`PayloadError` if it is not a number, not finite, or beyond a million.
 
@@ -129,7 +129,7 @@ def measured_of(name: str, value: object) -> float:
 
 
 def instant_of(ts: object) -> int:
-    """Return a message's time, epoch ms, from RFC 3339 or an epoch number in seconds or milliseconds.
+    """Return the time ``ts`` of a message, epoch ms, from RFC 3339 or an epoch number in seconds or milliseconds.
 
     Raises :class:`PayloadError` for anything else, and for a time before 2000 or after 2099.
 
@@ -146,9 +146,9 @@ def instant_of(ts: object) -> int:
 
 
 def named_instant_of(name: str, value: object) -> int:
-    """Return what :func:`instant_of` does, of a field ``name`` that is not the time of a meter's reading.
+    """Return the result of :func:`instant_of` for a field ``name`` that is not the time of a meter's reading.
 
-    Raises :class:`PayloadError` (``bad_time``) that names it.
+    Raises :class:`PayloadError` (``bad_time``) that names the field.
 
     >>> named_instant_of("at", "1999-12-31T00:00:00Z")
     Traceback (most recent call last):

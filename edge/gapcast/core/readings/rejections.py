@@ -1,4 +1,4 @@
-"""Why a reading that could be decoded is rejected: the same words on a gateway and in a fleet."""
+"""Errors for readings that are decoded but rejected: with the same words on a gateway and in a fleet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gapcast.core.errors import PayloadError
 
 
 def too_many_devices(n_devices: int, where: str = "") -> PayloadError:
-    """Return the problem of a reading of a new device while ``n_devices`` are known ``where``.
+    """Return the error for a reading of a new device while ``n_devices`` devices are known ``where``.
 
     >>> too_many_devices(100, " in this bucket").detail
     '100 devices are known in this bucket, the maximum: raise devices.max, within the memory limit'
@@ -18,6 +18,6 @@ def too_many_devices(n_devices: int, where: str = "") -> PayloadError:
 
 
 def time_jump() -> PayloadError:
-    """Return the problem of a reading that was accepted, and that later ones have disproved."""
+    """Return the error for a reading that was accepted and later disproved by other readings."""
     detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
     return PayloadError("time_jump", detail)

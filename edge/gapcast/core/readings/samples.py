@@ -14,7 +14,7 @@ class SampleValues(NamedTuple):
 
 
 class OpenMinute(NamedTuple):
-    """The state of :class:`~gapcast.core.meters.minutes.MinuteMeans` and its sums: their fields, by the same names."""
+    """The state of :class:`~gapcast.core.meters.minutes.MinuteMeans` and its sums, in fields of the same names."""
 
     minute: int
     through_ms: int
@@ -30,9 +30,9 @@ class OpenMinute(NamedTuple):
 class Sample(NamedTuple):
     """One message of a meter during its open minute.
 
-    ``at_ms`` is by the meter's clock, None if the message had terms of a sum but no complete value. ``terms`` are in
-    the meter's unit, by path, None for a term that is no longer known; ``measured`` are the other features, in their
-    units. Without terms, it records that the clock closed a minute without a mean at ``at_ms``.
+    ``at_ms`` is the time by the meter's clock, None if the message had terms of a sum but no complete value. ``terms``
+    are in the meter's unit, by path, None for a term that is no longer known; ``measured`` are the other features, in
+    their units. A sample without terms records that the clock closed a minute without a mean at ``at_ms``.
     """
 
     topic: str
@@ -54,9 +54,9 @@ class MeterState(NamedTuple):
 
 
 class SampleCount(NamedTuple):
-    """The messages with a usable value of a meter since the start.
+    """The number of a meter's messages with a usable value since the start.
 
-    ``next_mean_ms`` is when its next minute mean is due, by the gateway's clock; None if it is unknown.
+    ``next_mean_ms`` is the time by the gateway's clock at which the next minute mean is due; None if unknown.
     """
 
     device: str

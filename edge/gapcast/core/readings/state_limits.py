@@ -1,7 +1,7 @@
-"""Limits of stored state: finite values within a range, whatever the digest of the file.
+"""Limits of stored state: finite values within a range, even if the digest of the file is valid.
 
-A file with a valid digest can still be crafted, or written by a faulty version. The limits are far beyond what a
-running gateway stores, so that they reject no real state, and narrow enough that no arithmetic or loop runs away:
+A file with a valid digest can still be crafted, or written by a faulty version. The limits are far beyond the values of
+a running gateway, so that they reject no real state, and narrow enough that no arithmetic or loop runs away:
 
 - times between 2000 and 2100 for readings; between 1970 and 2100 for clocks of the gateway and of meters
 - power and other measured values up to a million, the maximum of a reading
@@ -27,17 +27,17 @@ _MAX_APART_MS = DAY_MIN * MINUTE_MS
 
 
 def is_plausible_instant(instant_ms: object) -> bool:
-    """Return whether it is an instant between 1970 and 2100, epoch ms."""
+    """Return whether ``instant_ms`` is an instant between 1970 and 2100, epoch ms."""
     return type(instant_ms) is int and 0 <= instant_ms <= LATEST_MS
 
 
 def is_plausible_minute(minute: object) -> bool:
-    """Return whether it is a minute that a reading can have."""
+    """Return whether ``minute`` is a possible minute of a reading."""
     return type(minute) is int and FIRST_MINUTE <= minute <= LAST_MINUTE
 
 
 def is_plausible_power(kw: object) -> bool:
-    """Return whether it is a power that a reading can have, kW."""
+    """Return whether ``kw`` is a possible power of a reading, kW."""
     return _is_within(kw, MOST)
 
 
@@ -53,7 +53,7 @@ def is_plausible_reading(reading: Reading) -> bool:
 
 
 def is_plausible_run(run: list[Reading]) -> bool:
-    """Return whether these can be the late readings of one device."""
+    """Return whether ``run`` can be the late readings of one device."""
     return 0 < len(run) <= _MAX_LATE and len({r.device for r in run}) == 1 and all(map(is_plausible_reading, run))
 
 

@@ -1,7 +1,7 @@
 """Submeters: meters of single loads of a device, such as smart plugs, whose powers are inputs of the learning.
 
-A reading holds their minutes in ``measured``, by :func:`measured_name`. In windows they are channels after the mains
-and the models' other measured features, as many as any device has; NaN where nothing is known.
+A reading holds their powers in ``measured``, by :func:`measured_name`. In windows they are channels after the mains and
+the models' other measured features, as many as any device has; NaN for unknown values.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def name_of(measured: str) -> str:
 
 
 def is_submeter(measured: str) -> bool:
-    """Return whether ``measured`` is the result of :func:`measured_name`, or one of :func:`channels_of`."""
+    """Return whether ``measured`` is a result of :func:`measured_name`, or an item of :func:`channels_of`."""
     return measured.startswith(_PREFIX)
 
 

@@ -1,6 +1,6 @@
 """The state of devices with a horizon of their own as columns: captured from one engine, restored into another.
 
-The names of columns begin with the horizon: ``15/learnt/memory``. They hold the devices of that horizon only;
+The names of columns begin with the horizon: ``15/learnt/memory``. Such columns hold only the devices of that horizon;
 ``15/places`` holds their indices among all devices of the snapshot.
 """
 
@@ -23,9 +23,9 @@ from gapcast.core.outlook import stored_state
 #: The horizon of each device, minutes ``[N]``.
 OF_DEVICES = "of_devices"
 _PLACES, _SIGNATURE = "places", "signature"
-#: What the names of columns with learning state begin with; it is stored, and cannot change.
+#: Prefix of the names of columns with learning state; it is stored, and cannot change.
 LEARNING_PREFIX = "learnt"
-#: Columns of indices of devices, among those that were captured together.
+#: Columns with indices of devices, among the devices captured together.
 _TRACKED = {
     LEARNING_PREFIX: (learning_state.TRACKED, submetered_state.TRACKED),
     "outlook": (stored_state.TRACKED,),
@@ -36,7 +36,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 class ForecasterColumns(NamedTuple):
-    """The state of one forecaster, as columns of N devices: the newest forecasts, and what was learned.
+    """The state of one forecaster, as columns of N devices: the newest forecasts, and the learned state.
 
     ``learning_state``, ``scores``, ``drift`` and ``outlook`` are the ``columns`` of its parts, empty without them.
     """
@@ -62,7 +62,7 @@ class ForecasterColumns(NamedTuple):
         )
 
 
-#: What the names of the columns of each field begin with.
+#: Prefixes of the names of each field's columns.
 _PARTS = tuple(LEARNING_PREFIX if field == "learning_state" else field for field in ForecasterColumns._fields)
 
 
@@ -76,7 +76,7 @@ class StoredHorizon(NamedTuple):
 
 
 def forecaster_signature(forecaster: HorizonForecaster) -> str:
-    """Return what must be equal for stored forecasts to be valid: the model, its lead times and ensemble members."""
+    """Return the key of the stored forecasts' validity: the model, its lead times and ensemble members."""
     model = forecaster.published_model
     lead_times_published = model.lead_times_min if forecaster.has_path else model.lead_times_min[-1:]
     members = "" if forecaster.ensemble is None else f" of {','.join(forecaster.ensemble.members)}"
@@ -84,7 +84,7 @@ def forecaster_signature(forecaster: HorizonForecaster) -> str:
 
 
 def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return a copy of the state of those of ``devices`` that have a horizon of their own, and of all horizons."""
+    """Return a copy of the state of the ``devices`` that have a horizon of their own, and the horizons of all."""
     horizons_min = [engine.forecaster_of(device).horizon_min for device in devices]
     columns: dict[str, NDArray[Any]] = {OF_DEVICES: np.array(horizons_min, dtype=np.int64)}
     for horizon_min, one in engine.horizons.others.items():
@@ -121,15 +121,15 @@ def stored_horizons(columns: Columns, n_devices: int) -> Iterator[StoredHorizon]
 
 
 def horizons_of_devices(columns: Columns, n_devices: int) -> list[int] | None:
-    """Return the horizon of each of ``n_devices``, minutes; None if ``columns`` do not hold them."""
+    """Return the horizon of each of ``n_devices``, minutes; None if ``columns`` do not contain it."""
     found = columns.get(OF_DEVICES)
     return None if found is None or found.shape != (n_devices,) or found.dtype.kind != "i" else found.tolist()
 
 
 def expanded(initial: Columns, columns: Columns, places: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Return the columns ``initial`` of all devices with ``columns``, those of the devices at ``places``.
+    """Return the columns ``initial`` of all devices, with ``columns`` written to the devices at ``places``.
 
-    A column that ``initial`` does not have, or that is of another shape or type, is left out.
+    A column that ``initial`` does not have, or that has another shape or type, is ignored.
     """
     whole = dict(initial)
     for name, column in columns.items():
@@ -147,7 +147,7 @@ def restore_newest(
 ) -> None:
     """Restore the newest forecasts of one horizon, if they are valid for ``forecaster``.
 
-    ``planned`` are the powers of devices of all horizons, as in
+    ``planned`` are the planned powers of devices of all horizons, as in
     :attr:`~gapcast.core.forecasts.newest_forecast_columns.NewestForecastColumns.planned`.
     """
     if stored.signature != forecaster_signature(forecaster) or stored.columns.latest.keys() != {*_LATEST}:

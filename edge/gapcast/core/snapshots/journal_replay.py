@@ -19,19 +19,19 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.time_grid import DAY_MIN
 
-#: Windows forecast at a time when forecasts are repeated.
+#: Number of windows per call when forecasts are repeated.
 _BATCH = 256
 
 
 class JournalReplay:
-    """Advances an engine from a snapshot through the batches of readings after it."""
+    """Advances an engine from a snapshot through the later batches of readings."""
 
     def __init__(self, engine: Engine) -> None:
         """Continue from the current state of ``engine``."""
         self._engine = engine
         #: Window, minute, n_observed, time of issue (ms) and planned power of the last forecast of each device.
         self._due: dict[str, tuple[F32, int, int, int, PlannedPart | None]] = {}
-        self._waiting: list[tuple[Sequence[Reading], int]] = []  # batches, and when their forecasts were issued
+        self._waiting: list[tuple[Sequence[Reading], int]] = []  # batches, and the issue times of their forecasts
         self._n_waiting = 0
         self.n_readings = 0
         self.n_forgotten = 0
@@ -39,8 +39,8 @@ class JournalReplay:
     def replay_batch(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Accept a batch that was forecast at ``issued_at_ms``.
 
-        With an ensemble or outlooks all forecasts are repeated, several batches at a time, because they learn; without
-        either only the last forecast of each device, at the end.
+        With an ensemble or outlooks all forecasts are repeated, several batches at a time, because they learn. Without
+        either, only the last forecast of each device is repeated, at the end.
         """
         self.n_readings += len(readings)
         if self._engine.ensemble is not None or self._engine.outlooks is not None:
@@ -55,7 +55,7 @@ class JournalReplay:
             self._due[device] = (window.copy(), minute, n_observed, issued_at_ms, accepted.planned.get(i))
 
     def _repeat_forecasts(self) -> None:
-        """Forecast the waiting batches, in few calls: what is before a jump of a device's time is forecast first."""
+        """Forecast the waiting batches in few calls: batches before a jump of a device's time are forecast first."""
         waiting, self._waiting, self._n_waiting = self._waiting, [], 0
         accepted: list[tuple[AcceptedBatch, int]] = []
         for readings, issued_at_ms in waiting:
@@ -67,16 +67,16 @@ class JournalReplay:
             self._forecast_together(accepted)
 
     def _has_jump(self, readings: Sequence[Reading]) -> bool:
-        """Return whether one of ``readings`` is older than its device's newest one, or more than half a day newer.
+        """Return whether a reading is older than its device's newest one, or more than half a day newer.
 
-        It may restart the history, and with it what forecasts before it need, such as the plan of a device.
+        It may restart the history, and change the inputs of earlier forecasts, such as the plan of a device.
         """
         streams = self._engine.buffers.streams
         ahead_min = (one.minute - streams[one.device].last_minute for one in readings if one.device in streams)
         return any(not 0 <= ahead <= DAY_MIN // 2 for ahead in ahead_min)
 
     def _forecast_together(self, accepted: Sequence[tuple[AcceptedBatch, int]]) -> None:
-        """Forecast batches in one call; if a model cannot be run, batch by batch, as the first time."""
+        """Forecast batches in one call; if a model cannot be run, batch by batch, as originally."""
         engine = self._engine
         joined = _join_windows([one for one, _ in accepted])
         try:
@@ -88,26 +88,26 @@ class JournalReplay:
                 engine.learn()
             return
         engine.learn()
-        # Of a row that comes several times, the last one stays.
+        # If a row occurs several times, its last entry counts.
         engine.stamp(joined.rows, [issued_at_ms for one, issued_at_ms in accepted for _ in one.rows])
 
     def forget(self, device: str) -> None:
-        """Forget a device, as was done after the batches so far."""
+        """Forget a device that was forgotten after the replayed batches."""
         self._repeat_forecasts()
         self._engine.forget(device)
         self._due.pop(device, None)
         self.n_forgotten += 1
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
-        """Replace the plan of a device, as was done after the batches so far."""
+        """Replace the plan of a device, as happened after the replayed batches."""
         self._repeat_forecasts()
-        with suppress(PayloadError):  # too many loads, as the first time
+        with suppress(PayloadError):  # too many loads, as originally
             self._engine.replace_plan(device, plan)
 
     def change_demand(self, change: DemandChange) -> None:
-        """Change the limit or the month's peak of a device, as was done after the batches so far."""
+        """Change the limit or the month's peak of a device, as happened after the replayed batches."""
         self._repeat_forecasts()
-        with suppress(PayloadError):  # by the configuration there is no limit any more
+        with suppress(PayloadError):  # the configuration no longer has a limit
             if isinstance(change, LimitChange):
                 self._engine.demands.set_limit(change.device, change.limit_kw)
             else:
@@ -135,7 +135,7 @@ class JournalReplay:
 
 
 def _forecast(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -> None:
-    """Repeat what a batch made; raise :class:`ModelError` if the forecasts' model cannot be run."""
+    """Repeat the forecasts, outlooks and demands of a batch; raise :class:`ModelError` if the main model fails."""
     forecasts = engine.forecast(accepted, issued_at_ms)
     outlooks = None
     with suppress(ModelError):

@@ -1,4 +1,4 @@
-"""Restores what a forecaster learned from stored columns; rows that are out of range are left out."""
+"""Restores the learned state of a forecaster from stored columns; rows that are out of range are discarded."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def restore_learning(
     *,
     releases: bool = False,
 ) -> str:
-    """Restore learning state, scores and drift; return what was left out, empty if nothing was.
+    """Restore learning state, scores and drift; return a description of the discarded state, empty without any.
 
-    ``releases``: columns of the learning state are removed from ``learning_state`` as soon as they are restored.
+    ``releases``: remove columns of the learning state from ``learning_state`` as soon as they are restored.
     """
     if forecaster.ensemble is None:
         return ""
@@ -57,7 +57,7 @@ def restore_learning(
 
 
 def restore_outlooks(forecaster: HorizonForecaster, n_devices: int, columns: Columns) -> str:
-    """Restore what outlooks learned; return what was left out, empty if nothing was."""
+    """Restore the learned state of outlooks; return a description of the discarded state, empty without any."""
     if forecaster.outlooks is None or not columns:
         return ""
     n_bad = 0

@@ -25,21 +25,21 @@ class Snapshot:
     """The streams of N devices, in the order of their rows, and their newest forecasts.
 
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
-    the bits of :class:`~gapcast.core.streams.device_streams.Stream`, lowest first, as is ``filled`` (None: no minute
-    was); ``last_minute`` and ``n_seen`` are ``[N]``; the ``latest_`` ones are
+    the bits of :class:`~gapcast.core.streams.device_streams.Stream`, lowest first, as is ``filled`` (None: no filled
+    minutes); ``last_minute`` and ``n_seen`` are ``[N]``. The ``latest_`` fields are
     :meth:`gapcast.core.forecasts.newest_forecast_columns.NewestForecastColumns.columns` of ``model``. ``held`` and
-    ``late_runs`` are readings that are not accepted yet; ``learning_state``, ``scores`` and ``drift`` are the
+    ``late_runs`` are readings that are not accepted yet. ``learning_state``, ``scores`` and ``drift`` are the
     ``columns`` of :class:`~gapcast.core.learning.ensemble.ensemble.Ensemble`,
     :class:`~gapcast.core.learning.scores.scores.Scores` and :class:`~gapcast.core.learning.scores.drift.Drift`.
-    ``meters`` are the meters with an open minute; ``time_zone`` is that of the engine (empty: not known). ``submeters``
-    are the names of the submeters' channels. ``plans`` are the announced loads; ``latest_planned`` are the indices of
-    devices whose newest forecast contains planned power, each with the mean without it and the planned power, kW;
-    ``week`` are the ``columns`` of :class:`~gapcast.core.streams.week.WeekHistory`, empty without one. ``outlook`` are
-    those of :class:`~gapcast.core.outlook.outlook_forecaster.OutlookForecaster`, ``demand`` those of
-    :class:`~gapcast.core.demand.demand_forecaster.DemandForecaster`. ``horizons`` is the state of devices with a
-    horizon of their own (:mod:`.horizon_state`), empty without any. ``imported`` are the devices whose newest minute is
-    the last of imported ones. Unless ``is_copy``, columns are views of the engine's arrays: they are to be read before
-    the engine changes.
+    ``meters`` are the meters with an open minute; ``time_zone`` is the zone of the engine (empty: unknown).
+    ``submeters`` are the names of the submeters' channels. ``plans`` are the announced loads; ``latest_planned`` are
+    the indices of devices whose newest forecast contains planned power, each with the mean without it and the planned
+    power, kW. ``week`` are the ``columns`` of :class:`~gapcast.core.streams.week.WeekHistory`, empty without one;
+    ``outlook`` the columns of :class:`~gapcast.core.outlook.outlook_forecaster.OutlookForecaster`, ``demand`` the
+    columns of :class:`~gapcast.core.demand.demand_forecaster.DemandForecaster`. ``horizons`` is the state of devices
+    with a horizon of their own (:mod:`.horizon_state`), empty without any. ``imported`` are the devices whose newest
+    minute is the last of imported minutes. Unless ``is_copy``, columns are views of the engine's arrays: read them
+    before the engine changes.
     """
 
     spec: WindowSpec
@@ -76,7 +76,7 @@ class Snapshot:
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copies: bool = True) -> Snapshot:
     """Return a copy of the state of ``engine`` and its ``meters``.
 
-    Unless ``copies``, what devices learned, nearly all of it, is not copied: see :class:`Snapshot`.
+    Unless ``copies``, learned state, nearly all of the snapshot, is not copied: see :class:`Snapshot`.
     """
     buffers = engine.buffers
     context = buffers.spec.context
@@ -136,7 +136,7 @@ def _packed(bits: Sequence[int], context: int) -> NDArray[np.uint8]:
 
 
 def check_shapes(snapshot: Snapshot) -> None:
-    """Raise :class:`StateError` if the columns of ``snapshot`` do not fit each other, or a device is named twice."""
+    """Raise :class:`StateError` if the columns of ``snapshot`` do not fit each other, or a device occurs twice."""
     n, context = len(snapshot.devices), snapshot.spec.context
     if len(set(snapshot.devices)) < n:
         msg = "a device is named twice"

@@ -1,8 +1,8 @@
 """Checks of the rows of a snapshot: devices with implausible values start again.
 
-Each row is checked by itself, so that the damaged state of one device does not cost the windows of all others. The
-limits are those of :mod:`gapcast.core.readings.state_limits`; learned values may be as large as their arithmetic can
-make them from readings within the limits.
+Each row is checked separately, so that the damaged state of one device does not cost the windows of all others. The
+limits are those of :mod:`gapcast.core.readings.state_limits`; learned values may be as large as the arithmetic can make
+them from readings within the limits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 _N_QUANTILES = 3
 #: Maximum magnitude of a forecast, kW.
 _MAX_FORECAST_KW = 1e9
-#: Minimum and maximum of learned columns, and whether NaN is allowed for "not known".
+#: Minimum and maximum of learned columns, and whether NaN is allowed for "unknown".
 _LEARNT: Mapping[str, tuple[float, float, bool]] = {
     "memory": (-1e60, 1e60, False),
     "coefficients": (-1e6, 1e6, False),
@@ -39,11 +39,11 @@ _LEARNT: Mapping[str, tuple[float, float, bool]] = {
 }
 #: Minimum and maximum of ``seen``: scale (kW), number of outcomes, log(width) of the interval, lowest power (kW).
 _SEEN_MIN, _SEEN_MAX = np.array([1e-3, 0.0, -20.0, -MOST]), np.array([1e7, 1e12, 20.0, 0.0])
-#: Indices into ``memory``: variance and largest regret are not negative. Earlier versions stored the learning rate too,
-#: which is positive.
+#: Indices into ``memory``: variance and largest regret are not negative. Earlier versions also stored the learning
+#: rate, which is positive.
 _VARIANCE, _LARGEST, _RATE = 1, 2, 3
 _MAX_RATE = 1e13
-#: Maximum magnitude of the memory today, which is in units of the device's scale.
+#: Maximum magnitude of the memory in this version, in units of the device's scale.
 _MAX_SCALED = 1e13
 #: Maximum magnitude of a sum of scores, and of the drift detector's state.
 _MAX_SUM, _MAX_DRIFT = 1e30, 1e12
@@ -83,7 +83,7 @@ def implausible_learning(learning_state: Mapping[str, NDArray[Any]]) -> Mask:
             bad |= ~_are_within(learning_state[name], low, high, allows_nan=allows_nan)
     seen, memory = learning_state.get("seen"), learning_state.get("memory")
     if seen is not None and seen.shape == (len(bad), 4):
-        seen = np.where(np.isnan(seen) & (np.arange(4) == 2), 0.0, seen)  # noqa: PLR2004 - log(width) not known yet
+        seen = np.where(np.isnan(seen) & (np.arange(4) == 2), 0.0, seen)  # noqa: PLR2004 - log(width) still unknown
         bad |= ~((seen >= _SEEN_MIN) & (seen <= _SEEN_MAX)).all(axis=1)
     if memory is not None and memory.ndim > 1 and memory.shape[0] == len(bad) and memory.shape[1] > _LARGEST:
         bad |= ~_are_within(memory[:, [_VARIANCE, _LARGEST]], 0, np.inf)

@@ -1,8 +1,8 @@
 """Restores a snapshot into a new engine.
 
-The restored state is identical, bit for bit, so that a restart does not change forecasts. Readings
-after the snapshot are replayed, one by one, by the rules of the stream (:mod:`.journal_replay`).
-What is implausible, or of another configuration, is left out.
+The restored state is identical, bit for bit, so that a restart does not change forecasts. Readings after the snapshot
+are replayed, one by one, by the rules of the stream (:mod:`.journal_replay`). State that is implausible, or of another
+configuration, is discarded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gapcast.core.streams.buffer import Buffers
 class RestoreProblems(NamedTuple):
     """The parts of a snapshot that were not restored.
 
-    ``learning`` says why learned values were left out (empty: all were restored); ``devices`` start again, because
+    ``learning`` says why learned values were discarded (empty: all were restored); ``devices`` start again, because
     their windows or newest forecasts hold implausible values.
     """
 
@@ -43,14 +43,14 @@ class RestoreProblems(NamedTuple):
 
 
 def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = False) -> RestoreProblems:
-    """Restore ``snapshot`` into ``engine``, which must be new; return what was left out.
+    """Restore ``snapshot`` into ``engine``, which must be new; return the parts that were not restored.
 
-    ``releases``: the columns of learned values, most of a snapshot, are removed from it as soon as they are restored.
+    ``releases``: remove the columns of learned values, most of a snapshot, from it as soon as they are restored.
 
     If the model has another context or padding, each window is cut, or padded again from its oldest reading; for
-    another model the newest forecasts are left out. Values out of range (:mod:`.snapshot_checks`) are left out for
-    their device only, learned columns that do not fit each other for all devices. Raises :class:`StateError`,
-    before anything is restored, if the model takes a measured feature that the snapshot does not have.
+    another model the newest forecasts are discarded. Values out of range (:mod:`.snapshot_checks`) are discarded for
+    their device only, learned columns that do not fit each other for all devices. Raises :class:`StateError`, before
+    anything is restored, if the model takes a measured feature that the snapshot does not have.
     """
     buffers = engine.buffers
     values = _values_for(engine, snapshot)
@@ -84,7 +84,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
 def _values_for(engine: Engine, snapshot: Snapshot) -> F32:
     """Return the stored windows ``[N, context, C]`` with the channels of ``engine``; NaN for missing submeters.
 
-    Raises :class:`StateError` if one that its models require is missing.
+    Raises :class:`StateError` if a channel that the engine's models require is missing.
     """
     buffers = engine.buffers
     required = buffers.channels[: buffers.n_required]
@@ -99,7 +99,7 @@ def _values_for(engine: Engine, snapshot: Snapshot) -> F32:
 
 
 def _restore_windows(buffers: Buffers, snapshot: Snapshot, values: F32, dropped: Mask) -> None:
-    """Add the devices, and their windows ``values`` but for those of the devices ``dropped`` ``[N]``."""
+    """Add the devices, and their windows ``values`` except the windows of the devices ``dropped`` ``[N]``."""
     values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
     stored_bits = (1 << snapshot.spec.context) - 1
     for i, device in enumerate(snapshot.devices):
@@ -116,7 +116,7 @@ def _restore_windows(buffers: Buffers, snapshot: Snapshot, values: F32, dropped:
 
 
 def _restore_newest(engine: Engine, snapshot: Snapshot) -> None:
-    """Restore the newest forecasts of the main horizon, if they are of the same model."""
+    """Restore the newest forecasts of the main horizon if they are from the same model."""
     buffers, horizons = engine.buffers, engine.horizons
     if snapshot.model != forecaster_signature(horizons.main):
         return
@@ -138,7 +138,7 @@ def _restore_submeters(buffers: Buffers, snapshot: Snapshot, values: F32) -> Non
 
 
 def _forget_other_submeters(engine: Engine, snapshot: Snapshot) -> None:
-    """Forget what was learned from submeters that were others, or in another order, when ``snapshot`` was captured."""
+    """Forget state learned from submeters that differed, or had another order, when ``snapshot`` was captured."""
     now, before = engine.buffers.submeters, snapshot.submeters
     for device in snapshot.devices:
         if device in engine.buffers and now.get(device, ()) != tuple(before.get(device, ())):
@@ -164,7 +164,7 @@ def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
 
 
 def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
-    """Restore the quarter-hours; those of devices without sound stored ones begin with their windows."""
+    """Restore the quarter-hours; devices without sound stored ones begin with their windows."""
     if buffers.week is None:
         return
     if snapshot.week:
@@ -174,7 +174,7 @@ def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
 
 
 def _planned_of(snapshot: Snapshot, n_devices: int) -> dict[int, tuple[float, float]]:
-    """Return the mean without planned power, and that power, in the newest forecasts of rows below ``n_devices``."""
+    """Return the mean without planned power, and the planned power, in the newest forecasts below ``n_devices``."""
     return {
         row: (uncontrolled_kw, planned_kw)
         for row, uncontrolled_kw, planned_kw in snapshot.latest_planned
@@ -183,7 +183,7 @@ def _planned_of(snapshot: Snapshot, n_devices: int) -> dict[int, tuple[float, fl
 
 
 def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
-    """Restore the state of devices with a horizon of their own; return what was left out, empty if nothing was."""
+    """Restore the state of devices with a horizon of their own; return a description of the discarded state."""
     n_devices = len(engine.buffers)
     problems: list[str] = []
     try:
@@ -205,9 +205,9 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
 
 
 def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int, int]]:
-    """Return the devices whose horizon is another one than when ``snapshot`` was captured: that, and theirs now.
+    """Return the devices whose horizon has changed since ``snapshot`` was captured: the old and the new horizon.
 
-    Only with horizons of single devices: if the main one alone changes, its learned values are left out as a whole.
+    Only with horizons of single devices: if the main horizon alone changes, all of its learned values are discarded.
     """
     if not engine.horizons.others and not snapshot.horizons:
         return {}
@@ -223,7 +223,7 @@ def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int,
 
 
 def _forget_other_horizons(engine: Engine, snapshot: Snapshot) -> None:
-    """Forget what devices learned at another horizon than theirs; their readings stay."""
+    """Forget the learned state of devices whose horizon has changed; their readings stay."""
     for device in changed_horizons(engine, snapshot):
         engine.horizons.forget(engine.buffers.row(device))
         if device in engine.plans.trackers:
@@ -231,7 +231,7 @@ def _forget_other_horizons(engine: Engine, snapshot: Snapshot) -> None:
 
 
 def _restore_demands(engine: Engine, snapshot: Snapshot) -> str:
-    """Restore windows, peaks and limits; return what was left out, empty if nothing was."""
+    """Restore windows, peaks and limits; return a description of the discarded state, empty without any."""
     if engine.demands.forecaster is None:
         return ""
     problem = ""

@@ -1,4 +1,4 @@
-"""Changes of the state that are not readings: made by users, persisted between two batches, made again at a restart."""
+"""Changes of the state other than readings: made by users, persisted between batches, repeated after a restart."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.submeters.submetered_state import TRACKED
 from gapcast.core.snapshots.horizon_state import forecaster_signature
 
-#: Rows copied at a time, so that intermediate arrays stay in the processor's cache.
+#: Number of rows copied at a time, so that intermediate arrays stay in the processor's cache.
 _CHUNK = 64
 #: Prefix of placeholders for rows without a device; not a valid device name.
 _PLACEHOLDER = "\n"
@@ -35,11 +35,11 @@ def transfer_state(before: Engine, after: Engine) -> None:
     """Move the state of ``before`` to ``after``, which must be new; ``before`` must not be used afterwards.
 
     If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
-    model differs, the newest forecasts are left out. The quarter-hours of a week move to an engine that takes them.
-    Learning state continues for the ensemble members that both have; for another horizon, it starts again, as do
-    scores, drift detection and history. What outlooks learned continues for the same outlook model and lead times, and
-    billing windows and their limits for the same options.
-    Raises :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
+    model differs, the newest forecasts are discarded. The quarter-hours of a week move to an engine that takes them.
+    Learning state continues for the ensemble members that both engines have; for another horizon it starts again, and
+    so do scores, drift detection and history. The learned state of outlooks continues for the same outlook model and
+    lead times, billing windows and their limits for the same options. Raises :class:`StateError`, with ``before``
+    unchanged, if ``after`` takes other measured features.
     """
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
     if old_channels != new_channels:
@@ -70,7 +70,7 @@ def transfer_state(before: Engine, after: Engine) -> None:
 
 
 def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[HorizonForecaster, HorizonForecaster]]:
-    """Yield the main forecasters, and those of further horizons that both engines have."""
+    """Yield the main forecasters, and the forecasters of further horizons that both engines have."""
     yield before.horizons.main, after.horizons.main
     for horizon_min, old in before.horizons.others.items():
         if horizon_min in after.horizons.others:
@@ -78,7 +78,7 @@ def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[Horizo
 
 
 def _transfer_forecaster(before: HorizonForecaster, after: HorizonForecaster, n_rows: int) -> None:
-    """Move the newest forecasts, and what follows from outcomes: learning state, scores and drift of one horizon."""
+    """Move the newest forecasts, and the state learned from outcomes: learning state, scores and drift of a horizon."""
     if forecaster_signature(before) == forecaster_signature(after):
         after.newest = before.newest
     if after.outlooks is not None and before.outlooks is not None:
@@ -110,7 +110,7 @@ def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
 
 
 def _transfer_windows(before: Engine, after: Engine) -> None:
-    """Give each device its old row, and cut or pad its window."""
+    """Assign each device its old row, and cut or pad its window."""
     old, new = before.buffers, after.buffers
     placeholders = []
     for row, device in enumerate(old.names()):
