@@ -1,4 +1,4 @@
-/* What followed earlier moments that resemble the newest one: analog_features.py. */
+/* The changes after earlier moments that resemble the newest one: analog_features.py. */
 
 #include <math.h>
 

@@ -5,7 +5,7 @@ python edge/native/build.py FOLDER [FLAG ...] the same, into FOLDER, with furthe
 python edge/native/build.py --all FOLDER ...  for each machine that the wheel has a library for
 
 The compiler is ``CC`` (default ``cc``); ``--all`` uses the C compiler of the package ziglang, which compiles for other
-machines. Exit code 3: there is no compiler; numpy computes the same, slower.
+machines. Exit code 3: there is no compiler; numpy computes the same results, more slowly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path.insert(0, str(SOURCES.parent))
 from gapcast.compiled.library import hash_of_sources, library_path, machine_name  # noqa: E402 - of the same checkout
 
 COMPILED = SOURCES.parent / "gapcast" / "compiled"
-#: Machines that the wheel has libraries for -> what ziglang calls them, with the oldest C library to run on.
+#: Machines that the wheel has libraries for -> their names in ziglang, with the oldest C library to run on.
 TARGETS = {
     "x86_64": "x86_64-linux-gnu.2.17",
     "aarch64": "aarch64-linux-gnu.2.17",
@@ -36,7 +36,7 @@ TARGETS = {
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion")
 #: No contraction into fused multiply-adds and no reassociation: the same digits on every machine.
 ARITHMETIC = ("-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno")
-#: Unwind tables would link an own copy of exp and memset from ziglang's runtime on 32-bit ARM.
+#: Unwind tables would link a second copy of exp and memset from ziglang's runtime on 32-bit ARM.
 LIBRARY = ("-fPIC", "-shared", "-fvisibility=hidden", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-s")
 HARDENING = ("-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-Wl,-z,relro,-z,now")
 NO_COMPILER = 3
@@ -50,7 +50,7 @@ def is_current(library: Path) -> bool:
 def build(folder: Path, machine: str, compiler: Sequence[str], further: Sequence[str] = ()) -> Path:
     """Compile for ``machine`` into ``folder`` with the command ``compiler`` and ``further`` flags; return the library.
 
-    It replaces an older one at once. Raises CalledProcessError if the compiler fails.
+    The new library replaces an older one at once. Raises CalledProcessError if the compiler fails.
     """
     target = library_path(folder, machine)
     sources = sorted(str(path) for path in SOURCES.glob("*.c"))
@@ -67,7 +67,7 @@ def build(folder: Path, machine: str, compiler: Sequence[str], further: Sequence
 
 @contextmanager
 def zig_compiler() -> Iterator[list[str]]:
-    """Give the command of ziglang's C compiler; what it caches is kept if ``ZIG_GLOBAL_CACHE_DIR`` is set."""
+    """Yield the command of ziglang's C compiler; its cache is kept if ``ZIG_GLOBAL_CACHE_DIR`` is set."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="gapcast-zig-") as cache:
         os.environ["ZIG_LOCAL_CACHE_DIR"] = cache
@@ -86,20 +86,20 @@ def build_all(folder: Path, further: Sequence[str] = ()) -> list[Path]:
 
 
 def own_compiler() -> list[str] | None:
-    """Return the command of this machine's C compiler, or None if there is none, or the system is not Linux."""
+    """Return the command of this machine's C compiler; None without a compiler, or if the system is not Linux."""
     compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
     return compiler if sys.platform == "linux" and shutil.which(compiler[0]) else None
 
 
 def has_zig() -> bool:
-    """Return whether the package ziglang is installed, as requirements/build.txt does."""
+    """Return whether the package ziglang is installed, as by requirements/build.txt."""
     return find_spec("ziglang") is not None
 
 
 def build_own(folder: Path, further: Sequence[str] = ()) -> int:
-    """Build for this machine into ``folder`` unless that is current; return the exit code.
+    """Build for this machine into ``folder`` unless the library there is current; return the exit code.
 
-    Several processes may do so at once. Without a new library an older one is removed: it must not be used.
+    Several processes may build at once. If no new library is built, an older one is removed: it must not be used.
     """
     target = library_path(folder, machine_name())
     if is_current(target):

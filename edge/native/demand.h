@@ -1,17 +1,17 @@
-/* The demand's step: the arrays that demand_windows.c and demand_learn.c work on.
+/* The demand's step: the arrays that demand_windows.c and demand_learn.c use.
 
-   Every array is numpy's, C-contiguous, and outlives the call. Row r of a state array is that of a device, from 1 on; row
-   0 holds the initial state and is never written. Entry i of a batch array is the i-th reading of the batch. The formulas,
-   their sources and their constants are those of gapcast/core/demand: each file names the modules there. Names, order and
-   types of the members are repeated in demand_struct.py. */
+   Every array belongs to numpy, is C-contiguous, and outlives the call. Row r of a state array belongs to a device,
+   from 1 on; row 0 holds the initial state and is never written. Entry i of a batch array is the i-th reading of the
+   batch. gapcast/core/demand defines the formulas, their sources and their constants: each file names the modules
+   there. demand_struct.py repeats the names, order and types of the members. */
 
 #ifndef GAPCAST_DEMAND_H
 #define GAPCAST_DEMAND_H
 
 #include "gapcast.h"
 
-/* Levels of a table of quantiles, points of a calibrated curve, features, those of the model's log-odds, regressions of a
-   device, limits that each of them learns from, compared powers, and spans of minutes that are compared one by one. */
+/* Numbers of: levels in a table of quantiles, points of a calibrated curve, features, features of the model's log-odds,
+   regressions per device, limits that each regression learns from, compared powers, and spans compared separately. */
 #define N_LEVELS_OF_TABLE 17
 #define N_NODES 19
 #define N_FEATURES 24
@@ -20,17 +20,17 @@
 #define N_DUE 4
 #define N_POWERS 8
 #define N_SINGLE_SPANS 4
-/* Elements of an information matrix's upper triangle. */
+/* Number of elements in the upper triangle of an information matrix. */
 #define N_INFORMATION (N_FEATURES * (N_FEATURES + 1) / 2)
 /* Largest numbers of lead times, and of the outlook model's quantiles: sizes of arrays on the stack. */
 #define MAX_LEADS 64
 #define MAX_QUANTILES 32
 /* The farthest minute ahead. */
 #define FARTHEST_MIN 120
-/* Minutes of the longest window, and the values that wait of each demand. */
+/* Minutes of the longest window, and number of values of each waiting demand. */
 #define LONGEST_MIN 60
 #define N_WAITING 4
-/* Numbers of a demand, and of one of its windows. */
+/* Number of columns of a demand, and of one of its windows. */
 #define N_DEMAND 32
 #define N_WINDOW 13
 #define N_ENTRY 16
@@ -45,19 +45,20 @@ enum { STARTS, ENDS, ELAPSED, KNOWN, SO_FAR, EXPECTED, LOWER_KW, MEDIAN_KW, UPPE
 struct demand_step {
     /* sizes, places and the number of sums of a device's scores */
     int64_t context, n_leads, n_levels, median, n_spans, level_of_learning, n_sums, n_minutes_ahead;
-    /* options, and numbers that follow from constants: of the tails of the model's curve, the largest power and 1 kW on
-       the scale of powers, and the upper bound of a normal distribution */
+    /* options, and derived constants: tails of the model's curve, the largest power and 1 kW on the scale of powers,
+       and the upper bound of a normal distribution */
     double highest_kw, first_tail, last_tail, most_z, one_kw_z, z_bound;
-    /* tables: steps of the model's quantiles [Q], log-odds of its curve's points [Q + 2], what they weigh in the nodes
-       [Q + 2, 19] and in the prior's quantiles [Q + 2, 17], energies by minute [121, K], sine and cosine of each minute of
-       the day [1440, 2], log-odds of the nodes [19], of the levels of a table [17], the prior [24], shares of the lead
-       times in the minutes ahead [n_minutes_ahead, K], bounds and lengths of the spans [3, n_spans] */
+    /* tables: steps of the model's quantiles [Q], log-odds of the points of its curve [Q + 2], weights of these points
+       in the nodes [Q + 2, 19] and in the prior's quantiles [Q + 2, 17], energies by minute [121, K], sine and cosine
+       of each minute of the day [1440, 2], log-odds of the nodes [19] and of the levels of a table [17], the prior
+       [24], weights of the lead times in the minutes ahead [n_minutes_ahead, K], bounds and lengths of the spans
+       [3, n_spans] */
     const double *steps, *curve_log_odds, *to_nodes, *of_prior, *energy, *on_circle, *node_log_odds, *log_odds, *prior;
     const double *minute_weights;
     const int64_t *spans;
     /* state: coefficients [R, 3, 24], information [R, 3, 300], newest_minute [R], due_minute [R, 3], n_minutes [R, 3],
-       due_kw [R, 3, 4], due_features [R, 3, 4, 24], newest means [R, K, Q], [R, K] and [R, 1], the newest demand [R, 32],
-       and of the live scores: what waits [R, 60, 4], the window's start [R], and the sums [R, n_sums] */
+       due_kw [R, 3, 4], due_features [R, 3, 4, 24], newest means [R, K, Q], [R, K] and [R, 1], the newest demand
+       [R, 32], and of the live scores: waiting demands [R, 60, 4], the window's start [R], and the sums [R, n_sums] */
     double *coefficients;
     float *information;
     int64_t *newest_minute, *due_minute, *n_minutes;
@@ -66,17 +67,17 @@ struct demand_step {
     double *newest, *waiting;
     int64_t *start;
     double *sums;
-    /* newest_entry [R]: the entry of the batch that a device has not learned from yet, or -1 */
+    /* newest_entry [R]: the entry of the batch whose outcomes a device has not learned yet, or -1 */
     int32_t *newest_entry;
     /* batch: entries [N, 16], windows of readings [N, context], the model's quantiles [N, K, Q], means of planned loads
        [N, K], the lowest power [N], the outlook's means [N, K] and single minutes [N, K, 4] */
     double *entries;
     float *windows;
     double *quantiles_kw, *added_kw, *floor_kw, *mean_kw, *point_kw;
-    /* windows that are over, of the batch's devices, [n_closed, 5] */
+    /* closed windows of the batch's devices [n_closed, 5] */
     double *closed;
     int64_t n_closed;
-    /* when the batch's forecasts were issued, ms, and the result: demands [N, 32] */
+    /* time of issue of the batch's forecasts, ms, and the result: demands [N, 32] */
     double issued_at_ms;
     double *demands;
 };
@@ -84,19 +85,19 @@ struct demand_step {
 static inline int64_t smaller_int(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t between_int(int64_t a, int64_t low, int64_t high) { return a < low ? low : a > high ? high : a; }
 
-/* Row of the state and minute of an entry, and the entry itself: a reading, and the running window after it. */
+/* The entry, a reading with the running window after it, and the state row and minute of the entry. */
 static inline const double *entry_of(const struct demand_step *step, int64_t entry) { return step->entries + entry * N_ENTRY; }
 static inline int64_t row_of(const struct demand_step *step, int64_t entry) { return (int64_t)entry_of(step, entry)[ROW]; }
 static inline int64_t minute_of(const struct demand_step *step, int64_t entry) { return (int64_t)entry_of(step, entry)[MINUTE]; }
 
-/* The minutes of a window that are left: how far ahead they begin and end, and the shares of the outlook's means. */
+/* The remaining minutes of a window: how far ahead they begin and end, and the weights of the outlook's means. */
 struct rest {
     int64_t ahead_from, ahead_to;
     double shares[MAX_LEADS];
     double points[MAX_QUANTILES + 2];
 };
 
-/* What the log-odds of an exceedance depend on beside the power: exceedance_features.py. */
+/* The inputs of the log-odds of an exceedance besides the power: exceedance_features.py. */
 struct situation {
     double time[2];
     double powers[N_POWERS];

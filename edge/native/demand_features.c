@@ -1,4 +1,4 @@
-/* What the log-odds of an exceedance depend on, and their regression: exceedance_features.py and exceedance_model.py. */
+/* The inputs of the log-odds of an exceedance, and their regression: exceedance_features.py and exceedance_model.py. */
 
 #include <math.h>
 
@@ -100,7 +100,7 @@ static void solve(double matrix[N_FEATURES][N_FEATURES], double *right)
     }
 }
 
-/* features [4, 24], exceeded [4] and weights [4] are of the limits that one outcome decides. */
+/* features [4, 24], exceeded [4] and weights [4] belong to the limits that one outcome decides. */
 void update_regression(const struct demand_step *step, double *coefficients, float *information, const float *features,
                        const double *exceeded, const double *weights)
 {

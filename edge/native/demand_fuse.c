@@ -15,7 +15,7 @@
 static const double TAIL[N_TAIL] = {0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429};
 static const double PI = 3.141592653589793;
 
-/* The probability that a standard normal value is above z, to 1e-7. */
+/* The probability that a standard normal value is above z, accurate to 1e-7. */
 static double upper_tail(double z)
 {
     const double size = min_of(fabs(z), FARTHEST_Z), t = 1.0 / (1.0 + TAIL_P * size);
@@ -33,7 +33,7 @@ static double p_of_minute(const struct demand_step *step, double fuse_kw, double
     return z > step->z_bound ? BEYOND * exp(-DECAY * max_of(z - step->z_bound, 0.0)) : upper_tail(z);
 }
 
-/* Writes the probability of the fuse of an entry that has one, and limits the headroom of the running window by it. */
+/* Writes the exceedance probability of an entry with a fuse, and limits the running window's headroom by the fuse. */
 void limit_by_fuse(const struct demand_step *step, int64_t entry)
 {
     const double *state = entry_of(step, entry), *point_kw = step->point_kw + entry * step->n_leads * N_POINT;

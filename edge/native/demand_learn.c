@@ -1,4 +1,4 @@
-/* What a device learns from a reading: RemainingPower.learn of remaining_power.py. */
+/* Learns from a device's reading: RemainingPower.learn of remaining_power.py. */
 
 #include <math.h>
 
@@ -33,7 +33,7 @@ static void learn_outcome(const struct demand_step *step, int64_t entry, int64_t
                       step->due_features + at * N_DUE * N_FEATURES, exceeded, weights);
 }
 
-/* Stores the limits that wait for the outcome of the running window's rest. */
+/* Stores the limits that wait for the outcome of the rest of the running window. */
 static void store_limits(const struct demand_step *step, int64_t entry, int64_t part, int64_t ahead_to)
 {
     const int64_t at = row_of(step, entry) * N_PARTS + part;
@@ -80,7 +80,7 @@ void learn_demand(const struct demand_step *step, int64_t entry)
     store_limits(step, entry, part, ahead_to);
 }
 
-/* Learns from the entries of the batch [0, n) that were not learned from yet. */
+/* Learns from the entries of the batch [0, n) whose outcomes are not learned yet. */
 EXPORT int64_t gapcast_learn_demands(const struct demand_step *step, int64_t n)
 {
     for (int64_t entry = 0; entry < n; entry++)

@@ -1,8 +1,8 @@
-/* The messages of a batch of demands: documents alone, or what is published of each demand in MQTT packets.
+/* Writes the messages of a batch of demands: documents alone, or all MQTT packets of each demand.
 
-   The documents are those of gapcast/core/demand/documents/document.py, the powers in W those of max_power.py, and times those of
-   gapcast/core/time_grid.py. The packets are encoded as by gapcast/mqtt/packets/frames.py. What cannot be written here is left to
-   Python: the function returns -1 then. */
+   gapcast/core/demand/documents/document.py defines the documents, max_power.py the powers in W,
+   gapcast/core/time_grid.py the times, and gapcast/mqtt/packets/frames.py the encoding of packets. If a value cannot be
+   written here, the function returns -1, and Python writes the batch. */
 
 #include <math.h>
 #include <string.h>
@@ -19,8 +19,9 @@
 #define N_LIMIT_SOURCES 4
 #define S_PER_MIN 60
 
-/* What a slot of the document is: the device's name, a whole number, a number, one that may be missing, one that is not
-   rounded, a power in whole W, a minute, the time of issue, the source of a limit, the minute that it is valid until. */
+/* Kinds of slots of the document: the device name, a whole number, a number, a number that may be missing, a number
+   that is not rounded, a power in whole W, a minute, the time of issue, the source of a limit, the minute of the
+   validity's end. */
 enum { NAME_SLOT, INTEGER_SLOT, NUMBER_SLOT, NULLABLE_SLOT, EXACT_SLOT, WATTS_SLOT, MINUTE_SLOT, ISSUED_SLOT, SOURCE_SLOT, UNTIL_SLOT };
 
 struct demand_messages {
@@ -31,9 +32,9 @@ struct demand_messages {
     int64_t issued_at_ms;
     /* names of the devices, each with a zero at its end */
     const uint8_t *names;
-    /* the form: what stands before each slot and at the end, their ends [n_slots + 1], kinds of the slots and columns of
-       their values [n_slots], names of sources and their ends [4]; of each topic what stands before the name and after
-       it, one after the other, and where these end [6] */
+    /* the form: text before each slot and at the end, the ends of these texts [n_slots + 1], kinds of the slots and
+       columns of their values [n_slots], names of sources and their ends [4]; the text of each topic before and after
+       the name, consecutively, and the ends of these texts [6] */
     const uint8_t *constants;
     const int64_t *constant_ends;
     const uint8_t *kinds;
@@ -45,12 +46,12 @@ struct demand_messages {
     /* batch: demands [N, 32], packet ids [N, 3], 0 at QoS 0 */
     const double *demands;
     const int64_t *packet_ids;
-    /* results, and where in them the payload of each message begins and ends [N, 3, 2]; both are 0 if it is not sent */
+    /* results, and the bounds of each message's payload in them [N, 3, 2]; both are 0 if it is not sent */
     uint8_t *out;
     int64_t *bounds;
 };
 
-/* One demand: its columns, its device's name, and how many minutes it remains valid. */
+/* One demand: its columns, its device's name, and the minutes for which it remains valid. */
 struct message {
     const struct demand_messages *all;
     const double *demand;
@@ -66,7 +67,7 @@ static int put_rounded(struct writer *writer, double value)
 
 static int put_watts(struct writer *writer, double kw) { return put_integer(writer, floor(kw * W_PER_KW)); }
 
-/* Writes the part of `texts` that ends at the place `at` of `ends`. */
+/* Writes the part of `texts` that ends at `ends[at]`. */
 static int put_part(struct writer *writer, const uint8_t *texts, const int64_t *ends, int64_t at)
 {
     const int64_t begin = at ? ends[at - 1] : 0;
@@ -110,7 +111,7 @@ static int put_document(struct writer *writer, const struct message *message)
     return put_part(writer, all->constants, all->constant_ends, all->n_slots);
 }
 
-/* What may be drawn in the rest of a window; without a known minute, as if none had elapsed. */
+/* The power that may be drawn in the rest of a window; without a known minute, as if none had elapsed. */
 static double drawable_kw_of(const double *window)
 {
     const double n_minutes = window[ENDS] - window[STARTS], known_min = isnan(window[SO_FAR]) ? 0.0 : window[ELAPSED];
@@ -157,7 +158,7 @@ static int put_variable_header(struct writer *writer, const struct message *mess
            put(writer, identifier, packet_id ? 2 : 0) && put(writer, properties, all->has_properties ? 6 : 0);
 }
 
-/* Writes a message, in its packet if there are any; writes where its payload begins and ends to `bounds`. */
+/* Writes a message, in a packet if packets are written; writes the bounds of its payload to `bounds`. */
 static int put_message(struct writer *writer, const struct message *message, int64_t which, int64_t packet_id, int64_t *bounds)
 {
     const struct demand_messages *all = message->all;
@@ -178,7 +179,7 @@ static int put_message(struct writer *writer, const struct message *message, int
     return 1;
 }
 
-/* The length of the structure, with which Python's is compared. */
+/* The size of the structure, which Python compares with its own. */
 EXPORT int64_t gapcast_demand_messages_bytes(void) { return (int64_t)sizeof(struct demand_messages); }
 
 /* Writes the documents of n demands, or the packets of their messages; returns the number of bytes, or -1.

@@ -9,7 +9,7 @@
 #define MOST_KW 1e4
 #define MIN_FALL 1e-6
 
-/* asinh and sinh by log and exp, which take less time: the absolute difference is of the order of 1e-16. */
+/* asinh and sinh by log and exp, which are faster: the absolute difference is of the order of 1e-16. */
 double scaled_of(double kw)
 {
     const double bent = fmax(fmin(kw, MOST_KW), -MOST_KW) / BEND_KW, size = fabs(bent);
@@ -64,7 +64,7 @@ double planned_kw_of(const struct demand_step *step, int64_t entry, const struct
     return kw;
 }
 
-/* As numpy.interp: the log-odds of the model's curve at z, those at its ends beyond them. */
+/* Like numpy.interp: the log-odds of the model's curve at z; beyond its ends the values at the ends. */
 double model_log_odds_of(const struct demand_step *step, const double *points, double z)
 {
     const int64_t last = step->n_levels + 1;
@@ -88,7 +88,7 @@ void prior_quantiles(const struct demand_step *step, const double *points, doubl
             z[level] += points[i] * step->of_prior[i * N_LEVELS_OF_TABLE + level];
 }
 
-/* The calibrated quantiles [n], on the scale of powers, with log_odds [n], falling. */
+/* The calibrated quantiles [n], on the scale of powers, at log_odds [n], falling. */
 void calibrated_quantiles(const struct demand_step *step, const double *points, const struct situation *situation,
                           const double *coefficients, const double *log_odds, int64_t n, double *z)
 {

@@ -1,4 +1,4 @@
-/* The live scores: what waits of a demand until its window is over, and the sums of outcomes: live_scores.py, scores.py. */
+/* The live scores: demands that wait until their window is over, and sums of outcomes: live_scores.py, scores.py. */
 
 #include <math.h>
 
@@ -65,7 +65,7 @@ static void add_alarms(double *sums, const double *waiting, int64_t window_min, 
     }
 }
 
-/* Adds a window that is over to the sums of its device; one without a limit or a mean does not count. */
+/* Adds a closed window to the sums of its device; a window without a limit or a mean does not count. */
 static void add_window(double *sums, const double *waiting, double local_day, int64_t window_min, double actual_kw)
 {
     int64_t last = window_min - 1;
@@ -87,7 +87,7 @@ static void add_window(double *sums, const double *waiting, double local_day, in
     add_alarms(sums, waiting, window_min, is_above);
 }
 
-/* Adds the window that row's demands wait for, if it is over; nothing waits then. Returns where it was found. */
+/* Adds the window of the row's waiting demands if it is closed, and clears them. Returns the index of that window. */
 static int64_t score_row(const struct demand_step *step, int64_t row, int64_t closed_at)
 {
     double *waiting = step->waiting + row * LONGEST_MIN * N_WAITING;
@@ -106,7 +106,7 @@ static int64_t score_row(const struct demand_step *step, int64_t row, int64_t cl
     return closed_at;
 }
 
-/* Records the demand of an entry. Windows that are over are searched from closed_at on; returns where one was found. */
+/* Stores the demand of an entry. Searches closed windows from closed_at on; returns the index where one was found. */
 int64_t record_demand(const struct demand_step *step, int64_t entry, int64_t closed_at)
 {
     const int64_t row = row_of(step, entry);

@@ -1,9 +1,9 @@
-/* Times of demands as RFC 3339 text: those of gapcast/core/time_grid.py. */
+/* Writes times of demands as RFC 3339 text, as gapcast/core/time_grid.py does. */
 
 #include "demand_times.h"
 
 #define MAX_DAY 2932896
-/* Characters of a time to the minute. */
+/* Number of characters of a time to the minute. */
 #define N_OF_MINUTE 16
 
 static void write_two(uint8_t *text, int64_t number)

@@ -1,4 +1,4 @@
-/* Times as text: demand_times.c. Each function returns whether it has written. */
+/* Writes times as text: demand_times.c. Each function returns whether it has written the time. */
 
 #ifndef GAPCAST_DEMAND_TIMES_H
 #define GAPCAST_DEMAND_TIMES_H

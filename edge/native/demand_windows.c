@@ -8,12 +8,12 @@
 #define MIN_STEP_KW 1e-6
 #define LARGEST_KW 1e9
 #define LARGEST_LOG_ODDS 30.0
-/* Places of the levels 0.05, 0.5 and 0.95 in a table of quantiles. */
+/* Indices of the levels 0.05, 0.5 and 0.95 in a table of quantiles. */
 #define LOWER_LEVEL 2
 #define MEDIAN_LEVEL 6
 #define UPPER_LEVEL 11
 
-/* What is known of a window: minutes, the sum of those that are over, and what those that are left may draw. */
+/* The known values of a window: minutes, the sum of the elapsed minutes, and what the remaining minutes may draw. */
 struct window {
     double *values;
     double length_min, drawn_kw, allowed_kw;
@@ -75,7 +75,7 @@ static void write_next(const struct demand_step *step, int64_t entry, struct win
     window->allowed_kw = window->length_min * state[NEXT_LIMIT] / window->length_min;
 }
 
-/* Returns the place below, of the pair of levels that the log-odds are between. */
+/* Returns the lower index of the pair of levels around the log-odds. */
 static int64_t place_of(const struct demand_step *step, double log_odds)
 {
     int64_t n = 0;
@@ -103,7 +103,7 @@ static double exceedance_of(const struct demand_step *step, const double *kw, do
     return 1.0 / (1.0 + exp(-within(log_odds, LARGEST_LOG_ODDS)));
 }
 
-/* Turns powers z, on their scale, into a table of quantiles, kW; returns whether all of them are sound. */
+/* Turns powers z, on the scale of powers, into a table of quantiles, kW; returns whether all quantiles are sound. */
 static int table_of(const struct demand_step *step, int64_t entry, const struct rest *rest, const double *z, double *kw)
 {
     const double planned_kw = planned_kw_of(step, entry, rest);
@@ -133,7 +133,7 @@ static void reset(const struct demand_step *step, int64_t row)
     step->stored_floor_kw[row] = step->stored_floor_kw[0];
 }
 
-/* Finds the tables of the rests of both windows, [2, 17]; what was learned is reset where it gives none. */
+/* Finds the tables of the rests of both windows, [2, 17]; resets the learned state if it gives no sound table. */
 static void find_tables(const struct demand_step *step, int64_t entry, const struct rest *rests, double *kw)
 {
     const int64_t row = row_of(step, entry);
@@ -206,7 +206,8 @@ static void make_demand(const struct demand_step *step, int64_t entry)
     store_means(step, entry);
 }
 
-/* Makes the demands of n readings, those of one device in order. Of each device the last one is not learned from yet. */
+/* Makes the demands of n readings, in order for each device. The last reading of each device is not learned from
+   yet. */
 EXPORT int64_t gapcast_make_demands(const struct demand_step *step, int64_t n)
 {
     int64_t closed_at = 0;

@@ -1,4 +1,4 @@
-/* What the learners of forecasts and of outlooks update of a device by the same formulas: daily_profile.py, error_scale.py
+/* The statistics of a device that forecasts and outlooks learn by the same formulas: daily_profile.py, error_scale.py
    and conformal_interval.py. */
 
 #ifndef DEVICE_STATISTICS_H
@@ -22,7 +22,7 @@
 #define LOWEST_LOG_WIDTH (-4.0)
 #define HIGHEST_LOG_WIDTH 5.0
 
-/* Updates the usual power of a time of day: `usual` is its mean, and has its number of readings `n_bins` further. */
+/* Updates the usual power of a time of day: `usual` is its mean; its number of readings is `n_bins` elements later. */
 static inline void update_profile(float *usual, int64_t n_bins, double last_kw)
 {
     float n = min_of_f(usual[n_bins] + 1.0f, N_USUAL), mean_kw = usual[0];
@@ -30,7 +30,7 @@ static inline void update_profile(float *usual, int64_t n_bins, double last_kw)
     usual[n_bins] = n;
 }
 
-/* Returns the error scale after a change of the power, the next one after `n_before` of them. */
+/* Returns the error scale after a change of the power; there were `n_before` changes before it. */
 static inline double updated_scale_kw(double scale_kw, double change_kw, double n_before)
 {
     double limit_kw = SCALE_LIMIT * (scale_kw < SMALL_SCALE_KW ? FIRST_SCALE_KW : scale_kw);
@@ -39,7 +39,8 @@ static inline double updated_scale_kw(double scale_kw, double change_kw, double 
     return max_of(scale_kw + moved_kw, MIN_SCALE_KW);
 }
 
-/* Returns the logarithm of an interval's width after the outcome `actual_kw`, the next one after `n_before` of them. */
+/* Returns the logarithm of an interval's width after the outcome `actual_kw`; there were `n_before` outcomes before
+   it. */
 static inline double updated_log_width(double log_width, double lower_kw, double upper_kw, double actual_kw, double n_before)
 {
     double missed = actual_kw < lower_kw || actual_kw > upper_kw ? 1.0 : 0.0;

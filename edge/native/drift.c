@@ -1,4 +1,4 @@
-/* Adds outcomes to the day in progress of each device: the compiled twin of core/learning/scores/drift_state.py. */
+/* Adds outcomes to the day in progress of each device, as core/learning/scores/drift_state.py does. */
 
 #include <math.h>
 
@@ -16,13 +16,13 @@ struct drift_state {
     int64_t *day;             /* [n_rows] */
     struct error_sum *today;  /* [n_rows] */
     int64_t *ended;           /* [n]: the outcomes that ended a complete day */
-    struct error_sum *totals; /* [n]: of those days */
+    struct error_sum *totals; /* [n]: the sums of these days */
     int64_t n_rows, max_devices;
     double min_outcomes;
 };
 
-/* Adds n outcomes in order. Returns the number of complete days that ended, or -r if the state needs r rows first: then
-   it adds none. */
+/* Adds n outcomes in order. Returns the number of complete days that ended, or -r, without adding any, if the state
+   needs r rows first. */
 EXPORT int64_t gapcast_add_to_days(const struct drift_state *state, int64_t n)
 {
     const struct outcomes *outcomes = state->outcomes;

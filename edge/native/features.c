@@ -1,4 +1,4 @@
-/* The features of the online model: rls_features.py, step_features.py, random_features.py; analogs.c has the rest. */
+/* The features of the online model: rls_features.py, step_features.py, random_features.py; analogs.c has the others. */
 
 #include <math.h>
 
@@ -10,8 +10,8 @@
 #define LONGER_UNIT_MIN 10.0
 #define LONGER_LIMIT 5.0
 
-/* Returns how many minutes back the newest step is that is at least `first` back: upwards beyond `smallest` if `sign` is
-   1, downwards if it is -1; `n` if there is none. */
+/* Returns the age in minutes, at least `first`, of the newest step: upwards beyond `smallest` if `sign` is 1, downwards
+   if it is -1; `n` without a step. */
 static int64_t newest_step(const float *last, int64_t first, int64_t n, float smallest, int sign)
 {
     for (int64_t back = first; back < n; back++) {
@@ -55,7 +55,7 @@ static void write_steps(const float *last, int64_t context, float scale_kw, floa
     times[6] = up < down ? 1.0f : 0.0f;
 }
 
-/* In separate loops, because compilers do not vectorise a division beside a comparison. */
+/* In separate loops, because compilers do not vectorise a division next to a comparison. */
 WIDE static void scale_inputs(const float *restrict columns, const float *restrict means, const float *restrict spreads,
                               float limit, int64_t n, float *restrict inputs)
 {

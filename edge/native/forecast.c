@@ -28,7 +28,7 @@ static void write_bounds(const struct step *step, int64_t entry, double scale_kw
     kw[UPPER] = max_of(median_kw + width * up, kw[MEDIAN]);
 }
 
-/* Whether a forecast can be published; comparisons with a value that is not a number are false. */
+/* Whether a forecast can be published; comparisons with NaN are false. */
 static int is_possible(const struct step *step, int64_t entry)
 {
     const double *kw = step->kw + entry * N_PUBLISHED, *shares = step->shares + entry * 2 * step->n_members;
@@ -40,7 +40,7 @@ static int is_possible(const struct step *step, int64_t entry)
     return possible;
 }
 
-/* The members that are models; one without a median has its mean there. */
+/* Writes the members that are models; a model without a median has its mean in place of it. */
 static void write_models(const struct step *step, const float *outputs, double *members_kw)
 {
     for (int64_t i = 0; i < step->n_models; i++) {
@@ -94,13 +94,13 @@ static int forecast_entry(const struct step *step, int64_t entry)
     kw[MEDIAN] = max_of(kw[MEDIAN] + offset * scale_kw, floor_kw);
     step->combined_median_kw[entry] = kw[MEDIAN];
     double change = reduced_change(step->median_threshold + row * 2, (kw[MEDIAN] - last_kw) / scale_kw);
-    kw[MEDIAN] = max_of(last_kw + change * scale_kw, floor_kw); /* again: the sum is rounded */
+    kw[MEDIAN] = max_of(last_kw + change * scale_kw, floor_kw); /* again, because the sum is rounded */
     write_bounds(step, entry, scale_kw, floor_kw);
     return is_possible(step, entry);
 }
 
-/* Forecasts the entries from step->first to before n; a device's reading is learned from before its next one in the
-   batch. Returns the first entry whose forecast is impossible, which the caller replaces before it goes on, or n. */
+/* Forecasts the entries from step->first to n (exclusive); each reading of a device is learned from before its next
+   one. Returns the first entry whose forecast is impossible, which the caller replaces before it continues, or n. */
 EXPORT int64_t gapcast_forecast(struct step *step, int64_t n)
 {
     for (int64_t entry = step->first; entry < n; entry++) {

@@ -1,8 +1,8 @@
-/* What all files of the library share.
+/* Definitions shared by all files of the library.
 
    The calling convention: a function takes the address of a structure and the number of items of a batch, and returns
-   a number. The structure has the addresses of arrays that Python allocates, checks and keeps; arrays are C-contiguous,
-   and of the type of their pointer. Nothing is allocated here, and nothing is kept between two calls. */
+   a number. The structure has the addresses of arrays that Python allocates, checks and owns; arrays are C-contiguous,
+   and have the type of their pointer. The library allocates nothing and has no state between two calls. */
 
 #ifndef GAPCAST_H
 #define GAPCAST_H
@@ -12,18 +12,18 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* For functions that gain from wider registers: the loader picks the variant that the processor has. All give the same
-   digits, because nothing is reassociated or fused. */
+/* For functions that gain from wider registers: the loader picks the variant for the processor. All variants give the
+   same digits, because nothing is reassociated or fused. */
 #if defined(__x86_64__) && defined(__gnu_linux__)
 #define WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define WIDE
 #endif
 
-/* Values that numpy adds side by side, and the most that it adds in one loop. */
+/* Number of values that numpy adds side by side, and the largest number that it adds in one loop. */
 #define SUM_LANES 8
 #define SUM_BLOCK 128
-/* Floats of 64 bytes, which processors load together. */
+/* Number of floats in 64 bytes, which processors load together. */
 #define FLOATS_OF_LINE 16
 
 /* Returns the sum of `values` in the order in which numpy adds a contiguous axis. */
@@ -41,10 +41,10 @@ static inline int64_t floor_modulo(int64_t dividend, int64_t divisor)
     return remainder < 0 ? remainder + divisor : remainder;
 }
 
-/* As numpy's maximum and minimum: not a number, if one of the two is not. Compilers vectorise | and not ||. */
+/* Like numpy's maximum and minimum: NaN if one of the two is NaN. Compilers vectorise | and not ||. */
 static inline double max_of(double a, double b) { return ((a >= b) | (a != a)) ? a : b; }
 static inline double min_of(double a, double b) { return ((a <= b) | (a != a)) ? a : b; }
-/* The same for a bound that is a number: compilers vectorise it. */
+/* The same for a bound that is not NaN: compilers vectorise it. */
 static inline double not_below(double a, double bound) { return a < bound ? bound : a; }
 static inline double not_above(double a, double bound) { return a > bound ? bound : a; }
 static inline float not_below_f(float a, float bound) { return a < bound ? bound : a; }
@@ -56,7 +56,7 @@ static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a,
 
 static inline size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
-/* What a forecast is published with, kW. */
+/* The published columns of a forecast, kW. */
 enum { MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED };
 
 #endif

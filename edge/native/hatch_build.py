@@ -1,7 +1,8 @@
 """Puts the compiled steps into the wheel: called by hatchling, by ``[tool.hatch.build.targets.wheel.hooks.custom]``.
 
 With ziglang, as in requirements/build.txt, the wheel gets a library for each machine. Without it, as when pip builds
-the wheel of a checkout, it gets one for this machine, if that has a C compiler. Otherwise it has none: numpy is used.
+the wheel of a checkout, it gets one for this machine if it has a C compiler. Otherwise the wheel has no library, and
+numpy is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-/* Numbers as JSON: as Python's repr writes a float rounded to NUMBER_DECIMALS, and as "%.3f" does. */
+/* Writes numbers as JSON, like Python's repr of a float rounded to NUMBER_DECIMALS, and like "%.3f". */
 
 #include <math.h>
 #include <string.h>
@@ -9,16 +9,16 @@
 #define NUMBER_DECIMALS 6
 #define WEIGHT_SCALE 1e3
 #define WEIGHT_DECIMALS 3
-/* Below it a rounded number has 15 significant digits at most: its shortest decimal form is that of the integer that it
-   was rounded to. */
+/* Below this limit a rounded number has at most 15 significant digits: its shortest decimal form is the form of the
+   integer that it was rounded to. */
 #define NUMBER_LIMIT 1e9
 #define WEIGHT_LIMIT 1e3
 #define INTEGER_LIMIT 1e15
-/* Smaller integers of NUMBER_SCALE have an exponent: Python's repr uses it below 1e-4. */
+/* Smaller integers of NUMBER_SCALE are written with an exponent: Python's repr uses it below 1e-4. */
 #define WITH_EXPONENT 100
 #define MAX_DIGITS 32
 
-/* Writes `magnitude` with `n_decimals` of its digits after the point into the end of `digits`; returns how many. */
+/* Writes `magnitude` with `n_decimals` decimals into the end of `digits`; returns the number of characters. */
 static int64_t write_digits(uint8_t *digits, uint64_t magnitude, int64_t n_decimals)
 {
     int64_t at = MAX_DIGITS;
@@ -43,7 +43,7 @@ int put_integer(struct writer *writer, double value)
     return put(writer, digits + MAX_DIGITS - n, n);
 }
 
-/* As "%.3f": the product is exact for a float32, and rint rounds a tie to even. */
+/* Like "%.3f": the product is exact for a float32, and rint rounds a tie to even. */
 int put_weight(struct writer *writer, double value)
 {
     uint8_t digits[MAX_DIGITS];
@@ -53,7 +53,7 @@ int put_weight(struct writer *writer, double value)
     return put(writer, digits + MAX_DIGITS - n, n);
 }
 
-/* Two digits each of 0 to 99. */
+/* Two digits for each number from 0 to 99. */
 static const uint8_t PAIRS[] =
     "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
     "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
@@ -66,7 +66,7 @@ static inline void write_decimals(uint8_t *text, uint32_t decimals)
     memcpy(text + 4, PAIRS + 2 * (decimals % 100), 2);
 }
 
-/* Writes a number of any magnitude, at any place. Apart from put_number, whose registers it would need. */
+/* Writes a number of any magnitude, at any place. Separate from put_number, which would need its registers. */
 static __attribute__((noinline)) int put_any_number(struct writer *writer, uint64_t magnitude, int is_negative)
 {
     uint8_t digits[MAX_DIGITS];
@@ -90,7 +90,8 @@ static __attribute__((noinline)) int put_any_number(struct writer *writer, uint6
     return put(writer, digits + MAX_DIGITS - n, n);
 }
 
-/* As repr. A decimal number of 15 digits at most is the shortest that is read as its double, without its last zeros. */
+/* Like repr. A decimal number of at most 15 digits, without trailing zeros, is the shortest that parses to its
+   double. */
 int put_number(struct writer *writer, double value)
 {
     if (!(value > -NUMBER_LIMIT && value < NUMBER_LIMIT))

@@ -1,8 +1,8 @@
-/* JSON documents of one form, a batch at a time, alone or each in the MQTT packet that publishes it.
+/* Writes JSON documents of one form, a batch at a time, alone or each in an MQTT packet that publishes it.
 
-   The bytes are those of JsonForm in gapcast/core/forecasts/json_rows.py: numbers as Python's repr writes a float rounded to
-   NUMBER_DECIMALS, weights as "%.3f" does. A value that is not such a number cannot be written here: the function
-   returns -1 then, and Python writes the batch. */
+   JsonForm in gapcast/core/forecasts/json_rows.py returns the same bytes: numbers like Python's repr of a float rounded
+   to NUMBER_DECIMALS, weights like "%.3f". If a value is not such a number, the function returns -1, and Python writes
+   the batch. */
 
 #include <string.h>
 
@@ -19,22 +19,22 @@ struct json_rows {
     int64_t n_slots, n_texts, n_values, n_text_bytes, capacity;
     /* the first byte of a packet, or 0 for documents alone; whether it has properties (MQTT 5) */
     int64_t head, has_properties, n_before, n_topic;
-    /* texts of the batch, column by column, each with a zero at its end */
+    /* texts of the batch, column by column, each followed by a zero */
     const uint8_t *texts;
-    /* the form: what stands before each value and at the end, their ends [n_slots + 1], kinds of the values [n_slots];
-       what stands before the first text in a topic, and after it */
+    /* the form: text before each value and at the end, the ends of these texts [n_slots + 1], kinds of the values
+       [n_slots]; the text in a topic before the first text, and after it */
     const uint8_t *constants;
     const int64_t *constant_ends;
     const uint8_t *kinds, *topic;
     /* batch: values [N, n_values], expiry, s [N], packet ids [N] */
     const double *values;
     const int64_t *expiry_s, *packet_ids;
-    /* results, and where in them each document begins and ends [N, 2] */
+    /* results, and the bounds of each document in them [N, 2] */
     uint8_t *out;
     int64_t *bounds;
 };
 
-/* Writes the document of `row`; `texts` are the places of its texts, which are moved to those of the next row. */
+/* Writes the document of `row`; `texts` are the places of its texts, which are moved to the texts of the next row. */
 static int put_document(struct writer *writer, const struct json_rows *rows, int64_t row, const uint8_t **texts)
 {
     const double *value = rows->values + row * rows->n_values;
@@ -69,7 +69,7 @@ static int put_document(struct writer *writer, const struct json_rows *rows, int
     return 1;
 }
 
-/* Writes what a packet has between its length and its payload: topic, packet id, and the message expiry (MQTT 5). */
+/* Writes the part of a packet between length and payload: topic, packet id, and the message expiry (MQTT 5). */
 static int put_variable_header(struct writer *writer, const struct json_rows *rows, int64_t row, const uint8_t *text)
 {
     const int64_t n_text = (int64_t)strlen((const char *)text), n_topic = rows->n_topic + n_text;
@@ -83,7 +83,7 @@ static int put_variable_header(struct writer *writer, const struct json_rows *ro
            put(writer, identifier, packet_id ? 2 : 0) && put(writer, properties, rows->has_properties ? 6 : 0);
 }
 
-/* Completes the packet whose variable header begins at `body`, MAX_HEAD bytes after it: moves it to its head. */
+/* Completes the packet whose variable header is at `body` + MAX_HEAD: moves it behind its head. */
 int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head)
 {
     uint8_t first[MAX_HEAD];
@@ -99,7 +99,7 @@ int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head)
     return MAX_HEAD - n;
 }
 
-/* Finds the place of each text of the first row, and checks that there are `n` of each column; returns whether so. */
+/* Finds the place of each text of the first row; returns whether each column has `n` texts. */
 static int find_texts(const struct json_rows *rows, int64_t n, const uint8_t **texts)
 {
     const uint8_t *at = rows->texts, *end = rows->texts + rows->n_text_bytes;
@@ -114,10 +114,10 @@ static int find_texts(const struct json_rows *rows, int64_t n, const uint8_t **t
     return at == end;
 }
 
-/* The length of the structure, with which Python's is compared. */
+/* The size of the structure, which Python compares with its own. */
 EXPORT int64_t gapcast_json_rows_bytes(void) { return (int64_t)sizeof(struct json_rows); }
 
-/* Writes `n` documents or packets; returns their bytes, or -1. */
+/* Writes `n` documents or packets; returns the number of bytes, or -1. */
 EXPORT int64_t gapcast_json_rows(struct json_rows *rows, int64_t n)
 {
     const uint8_t *texts[MAX_TEXTS];

@@ -1,5 +1,5 @@
-/* How numbers are written as JSON, and packets around them: json_numbers.c and json_rows.c. Each function returns whether
-   it has written. */
+/* Writes numbers as JSON, and packets around them: json_numbers.c and json_rows.c. Each function returns whether it has
+   written the value. */
 
 #ifndef GAPCAST_JSON_ROWS_H
 #define GAPCAST_JSON_ROWS_H
@@ -8,7 +8,7 @@
 
 #include "gapcast.h"
 
-/* Of a packet: the largest head, before the topic, and the flag of QoS 1. */
+/* Sizes of a packet: the largest head, before the topic, and the flag of QoS 1. */
 #define MAX_HEAD 5
 #define AT_LEAST_ONCE 0x02
 
@@ -28,13 +28,13 @@ static inline int put(struct writer *writer, const uint8_t *bytes, int64_t n)
     return 1;
 }
 
-/* A whole number below 1e15, and a number of NUMBER_DECIMALS decimals as Python's repr writes it. */
+/* A whole number below 1e15, and a number with NUMBER_DECIMALS decimals as written by Python's repr. */
 int put_integer(struct writer *writer, double value);
 int put_number(struct writer *writer, double value);
-/* A float32 from 0 to below 1000 with three decimals. */
+/* A float32 from 0 to below 1000, with three decimals. */
 int put_weight(struct writer *writer, double value);
-/* Completes the packet whose variable header begins at `body`, MAX_HEAD bytes after it: moves it to its head, and returns
-   by how many bytes. */
+/* Completes the packet whose variable header is at `body` + MAX_HEAD: moves it behind its head, and returns the number
+   of bytes moved. */
 int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head);
 
 #endif

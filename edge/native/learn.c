@@ -1,4 +1,4 @@
-/* What a device learns from its newest reading: ensemble_update.py, with pending_forecasts.py, daily_profile.py,
+/* Learns from a device's newest reading: ensemble_update.py, with pending_forecasts.py, daily_profile.py,
    error_scale.py and conformal_interval.py. */
 
 #include <math.h>
@@ -107,10 +107,10 @@ void learn_from_entry(struct step *step, int64_t entry)
             learn_from_outcome(step, entry, slot, last_kw);
         }
     }
-    store_pending(step, entry); /* last: it takes the slot of the forecast that was due */
+    store_pending(step, entry); /* last: it reuses the slot of the due forecast */
 }
 
-/* Loads what learning from `entry` reads, which is in other caches: the row of its device in each array. */
+/* Loads the memory that learning from `entry` reads, which is in other caches: the row of its device in each array. */
 static void prefetch(const struct step *step, int64_t entry)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, n_weights = 2 * N_SITUATIONS * n_members;
@@ -125,7 +125,7 @@ static void prefetch(const struct step *step, int64_t entry)
             __builtin_prefetch(arrays[i] + k, 1);
 }
 
-/* Learns from the entries of the batch [0, n) that were not learned from yet; returns the number of outcomes. */
+/* Learns from the entries of the batch [0, n) whose outcomes are not learned yet; returns the number of outcomes. */
 EXPORT int64_t gapcast_learn(struct step *step, int64_t n)
 {
     for (int64_t entry = 0; entry < n; entry++) {

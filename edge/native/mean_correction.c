@@ -16,7 +16,7 @@
 #define ACTIVITY 0
 #define RISE 1
 
-/* Returns the place of n below `position`, and writes the shares of it and of the next one. */
+/* Returns the index below `position`, of n, and writes the shares of this entry and of the next one. */
 static int64_t between(double position, int64_t n, double shares[2])
 {
     double in_range = isnan(position) ? 0.0 : max_of(min_of(position, (double)n - 1.0), 0.0);

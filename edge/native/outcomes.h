@@ -1,11 +1,11 @@
-/* A batch of outcomes, those of one device in order: core/forecasts/outcomes.py. */
+/* A batch of outcomes, in order for each device: core/forecasts/outcomes.py. */
 
 #ifndef GAPCAST_OUTCOMES_H
 #define GAPCAST_OUTCOMES_H
 
 #include "gapcast.h"
 
-/* Those that a function does not need may be NULL. */
+/* Members that a function does not need may be NULL. */
 struct outcomes {
     const int64_t *rows, *minutes;
     const double *actual_kw, *last_kw;
@@ -13,7 +13,7 @@ struct outcomes {
     const double *published_kw; /* [n][N_PUBLISHED] */
 };
 
-/* The number of rows that a state of max_devices rows at most needs for n outcomes; 0 if all of them are untracked. */
+/* The number of rows that a state of at most max_devices rows needs for n outcomes; 0 if all of them are untracked. */
 static inline int64_t rows_needed(const struct outcomes *outcomes, int64_t n, int64_t max_devices)
 {
     int64_t needed = 0;

@@ -46,7 +46,7 @@ static void read_model(const struct outlook_step *step, int64_t entry, double la
         quantiles_kw[i] = last_kw;
 }
 
-/* Writes the bounds around the median of `kw`, one lead time and kind. */
+/* Writes the bounds around the median of `kw`, for one lead time and kind. */
 static void write_bounds(double *kw, const double *model_kw, double *log_width, double floor_kw)
 {
     double median_kw = kw[OF_MEDIAN];
@@ -108,7 +108,7 @@ static void reset_row(const struct outlook_step *step, int64_t row)
 #undef RESET
 }
 
-/* Replaces an impossible outlook by persistence that agrees with the forecast, and resets the device's state. */
+/* Replaces an impossible outlook by persistence aligned with the forecast, and resets the device's state. */
 static void replace_impossible(const struct outlook_step *step, int64_t entry, double last_kw)
 {
     int64_t n = step->n_leads * N_KINDS;
@@ -143,8 +143,7 @@ static void make_outlook(const struct outlook_step *step, int64_t entry)
     step->newest_when[2 * row + 1] = step->issued_at_ms;
 }
 
-/* Makes the outlooks of the entries [0, n); a device's reading is learned from before its next one in the batch. Returns
-   0. */
+/* Makes the outlooks of the entries [0, n); each reading of a device is learned from before its next one. Returns 0. */
 EXPORT int64_t gapcast_outlook(struct outlook_step *step, int64_t n)
 {
     for (int64_t entry = 0; entry < n; entry++) {

@@ -1,9 +1,9 @@
-/* The outlooks' step: the arrays that outlook_*.c work on.
+/* The outlooks' step: the arrays that outlook_*.c use.
 
-   Every array is numpy's, C-contiguous, and outlives the call. Row r of a state array is that of a device; row 0 holds
-   the initial state and is never written. Entry i of a batch array is the i-th window of the batch. The formulas, their
-   sources and their constants are those of gapcast/core/outlook: each file names the modules there. Names, order and
-   types of the members are repeated in outlook_struct.py. */
+   Every array belongs to numpy, is C-contiguous, and outlives the call. Row r of a state array belongs to a device; row
+   0 holds the initial state and is never written. Entry i of a batch array is the i-th window of the batch.
+   gapcast/core/outlook defines the formulas, their sources and their constants: each file names the modules there.
+   outlook_struct.py repeats the names, order and types of the members. */
 
 #ifndef GAPCAST_OUTLOOK_H
 #define GAPCAST_OUTLOOK_H
@@ -16,7 +16,8 @@
 /* Kinds: a single minute, the mean of all minutes until then. Statistics: mean and median. */
 #define N_KINDS 2
 #define N_STATISTICS 2
-/* Columns of the correction, and the largest of them and of what it adds, in units of the device's scale. */
+/* Number of columns of the correction, and the largest absolute column and correction, in units of the device's
+   scale. */
 #define N_INPUTS 31
 #define COLUMN_LIMIT 50.0
 #define N_SHARES 5
@@ -24,7 +25,7 @@
 #define N_USUAL_BINS 48
 #define USUAL_BIN_MIN 30
 #define N_RECENT 2
-/* Of the history: four quarters of yesterday and of a week ago. */
+/* Quarters of the history that are columns: four of yesterday and four of a week ago. */
 #define N_QUARTERS 4
 /* Pending values by lead time and kind: base and change of mean and median, and the published columns. */
 #define N_PENDING 8
@@ -40,9 +41,9 @@ struct outlook_step {
     /* limits */
     double min_kw, low_kw, high_kw;
     /* tables: lead times [K], columns of the bounds and the median among the levels [3], places of columns in a flat
-       outlook [10], lead times of the newest errors [2], lead times that are published [P] and the others [F], shifts by
-       what is published [P + 2, K, 2, 2], free minutes from all estimates [2 K, F], means up to a lead time from minutes
-       [K, K], all three by columns, sine and cosine of each minute of the day and of half of it [1440, 4] */
+       outlook [10], lead times of the newest errors [2], published lead times [P] and the others [F]; three matrices by
+       columns: shifts by published values [P + 2, K, 2, 2], free minutes from all estimates [2 K, F], means up to a
+       lead time from minutes [K, K]; sine and cosine of each minute of the day and of half a day [1440, 4] */
     const int64_t *leads, *levels, *places, *recent_leads, *fixed, *free;
     const double *shift, *free_of, *means_of, *on_circle;
     /* state: seen [R, 4], log_width [R, K, 2], n_outcomes [R, K], recent [R, 2], coefficients [R, K, 2, 2, D],
@@ -56,11 +57,11 @@ struct outlook_step {
     double *sums, *newest_kw;
     int64_t *newest_when, *issued_minute;
     float *inputs, *values;
-    /* newest_entry [R]: the entry of the batch that a device has not learned from yet, or -1 */
+    /* newest_entry [R]: the entry of the batch whose outcomes a device has not learned yet, or -1 */
     int32_t *newest_entry;
     /* batch: rows of the state, minutes, local minutes of the day, whether the newest minute was measured, windows
-       [N, context], quarters of yesterday and of a week ago [N, 2, 4], the model's means [N, K] and quantiles [N, K, Q] of
-       both kinds, published means at the fixed lead times [N, P], and bounds and median at the horizon [N, 3] */
+       [N, context], quarters of yesterday and of a week ago [N, 2, 4], the model's means [N, K] and quantiles [N, K, Q]
+       of both kinds, published means at the fixed lead times [N, P], and bounds and median at the horizon [N, 3] */
     int64_t *rows, *minutes, *local;
     uint8_t *is_measured;
     float *windows, *quarters, *mean, *quantiles, *mean_to, *quantiles_to;

@@ -7,10 +7,10 @@
 
 #define INTERVAL_KW 0.4
 #define PERSISTENCE_FEEDS_IN_KW (-0.05)
-/* Rows of the largest matrix: mean and median of both kinds at each lead time. */
+/* Number of rows of the largest matrix: mean and median of both kinds at each lead time. */
 #define MAX_ROWS (MAX_LEADS * N_KINDS * N_STATISTICS)
 
-/* The product of a matrix [n_rows, n], given by columns, and a vector: row by row, the sums in numpy's order. */
+/* The product of a matrix [n_rows, n], stored by columns, and a vector: row by row, with sums in numpy's order. */
 WIDE static void times(const double *restrict columns, const double *restrict values, int64_t n_rows, int64_t n,
                        double *restrict product)
 {
@@ -48,8 +48,8 @@ void persistence_of(const struct outlook_step *step, double last_kw, double *kw)
     }
 }
 
-/* Writes the base of the entry: mean and median of the model's outlook, shifted by the published forecast. `away_kw` [2]
-   is how far that is from the model at the horizon. */
+/* Writes the base of the entry: mean and median of the model's outlook, shifted by the published forecast. `away_kw`
+   [2] is the difference of the published forecast from the model at the horizon. */
 void base_of(const struct outlook_step *step, int64_t entry, const double *model_kw, double *away_kw)
 {
     int64_t k = step->n_leads, n_fixed = step->n_fixed, n_away = n_fixed + N_STATISTICS;
@@ -71,7 +71,7 @@ void base_of(const struct outlook_step *step, int64_t entry, const double *model
     memcpy(away_kw, away + n_fixed, N_STATISTICS * sizeof(double));
 }
 
-/* Makes the means one path of minutes, with the published ones fixed. */
+/* Makes the means one path of minutes, with the published minutes fixed. */
 static void reconcile(const struct outlook_step *step, const double *path_kw, double *kw, double floor_kw)
 {
     int64_t k = step->n_leads, n_free = step->n_free;

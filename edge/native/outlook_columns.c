@@ -31,7 +31,8 @@ static float hour_of(const float *quarters)
     return sum / (float)N_QUARTERS;
 }
 
-/* Writes the columns of the entry from the model's outlook `model_kw` and `away_kw`, how far the published one is. */
+/* Writes the columns of the entry from the model's outlook `model_kw` and the published forecast's difference
+   `away_kw`. */
 void write_outlook_columns(const struct outlook_step *step, int64_t entry, const double *model_kw,
                            const double *away_kw, double scale_kw)
 {

@@ -15,13 +15,13 @@
 #define MEDIAN_GAIN_N 2000.0
 #define DEVIATIONS 1.0
 #define HALF_LIFE_MIN 20160.0
-/* Of a lead time: corrections of both kinds, mean and median, and the gains of their shares. */
+/* Numbers for a lead time: corrections of both kinds, mean and median, and the gains of their shares. */
 #define N_OF_LEAD (N_KINDS * N_STATISTICS)
 #define N_GAINS (N_OF_LEAD * N_SHARES)
 
 static const double SHARES[N_SHARES] = {0.0, 0.25, 0.5, 0.75, 1.0};
 
-/* As sum.c adds 8 to 128 values: the sum of the products of two rows of columns. */
+/* The sum of the products of two rows of columns, added as sum.c adds 8 to 128 values. */
 #define SUM_OF_PRODUCTS(type)                                                                                 \
     static inline __attribute__((always_inline)) double sum_of_##type##s(const type *a, const double *b)      \
     {                                                                                                         \
@@ -47,7 +47,7 @@ static void as_doubles(const float *columns, double *inputs)
         inputs[i] = (double)columns[i];
 }
 
-/* The corrections for `n` rows of coefficients, in units of the scale, not limited. */
+/* The corrections for `n` rows of coefficients, in units of the scale, without a limit. */
 WIDE void predict_changes(const float *coefficients, const float *columns, int64_t n, double *changes)
 {
     double inputs[N_INPUTS];
@@ -56,7 +56,7 @@ WIDE void predict_changes(const float *coefficients, const float *columns, int64
         changes[i] = sum_of_floats(coefficients + i * N_INPUTS, inputs);
 }
 
-/* Scales columns whose variance exceeds the prior's back to it. */
+/* Scales columns whose variance exceeds the prior variance back to it. */
 static void limit_variance(double *covariance)
 {
     double factors[N_INPUTS];
@@ -92,7 +92,7 @@ WIDE void add_inputs(double *covariance, const float *columns, float *gains, flo
     limit_variance(covariance);
 }
 
-/* The index of the largest of the gains, as numpy finds it: the first, or the first that is not a number. */
+/* The index of the largest gain, as found by numpy: the first one, or the first NaN. */
 static inline int64_t best_of(const double *sure)
 {
     double highest = sure[0];
@@ -105,7 +105,7 @@ static inline int64_t best_of(const double *sure)
     return best;
 }
 
-/* The shares with the largest sure gains, [K, 2, 2]. */
+/* The shares with the best lower gains, [K, 2, 2]. */
 WIDE void best_shares(const struct outlook_step *step, int64_t row, double *shares)
 {
     int64_t n = step->n_leads * N_OF_LEAD;
@@ -119,8 +119,8 @@ WIDE void best_shares(const struct outlook_step *step, int64_t row, double *shar
     }
 }
 
-/* Updates the gains [2, n, 2, 2, shares] of one of n lead times by its outcomes: `errors` and `change` [2, 2] are of both
-   kinds, mean and median. */
+/* Updates the gains [2, n, 2, 2, shares] of one of n lead times with its outcomes: `errors` and `change` [2, 2] are by
+   kind, for mean and median. */
 WIDE void update_shares(float *gains, const double *errors, const double *change, int64_t lead, int64_t n)
 {
     const float decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
@@ -145,8 +145,8 @@ WIDE void update_shares(float *gains, const double *errors, const double *change
     }
 }
 
-/* Learns from the outcome of one lead time and kind: `coefficients` [2, D] of mean and median, `columns` those of the
-   outlook, `gains` their gains and their spread, `errors` [2] the deviations of the outcome. */
+/* Learns from the outcome of one lead time and kind: `coefficients` [2, D] are for mean and median, `columns` belong to
+   the outlook, `gains` are its gains and its spread, `errors` [2] the deviations of the outcome. */
 static inline __attribute__((always_inline)) void update_kind(float *restrict coefficients, float *inside,
                                                               const double *columns, const float *restrict gains,
                                                               const double *errors, double n_outcomes)
@@ -168,8 +168,8 @@ static inline __attribute__((always_inline)) void update_kind(float *restrict co
             coefficients[i * N_INPUTS + j] += steps[i] * gains[j];
 }
 
-/* Learns from the outcomes of a lead time: `coefficients` [2, 2, D] and `errors` [2, 2] of both kinds, mean and median,
-   `inputs` the columns, gains and spread of the outlook. */
+/* Learns from the outcomes of a lead time: `coefficients` [2, 2, D] and `errors` [2, 2] are by kind, for mean and
+   median, `inputs` the columns, gains and spread of the outlook. */
 WIDE void update_coefficients(float *coefficients, float *inside, const float *inputs, const double *errors,
                               double n_outcomes)
 {

@@ -1,5 +1,5 @@
-/* What the outlooks of a device learn from its newest reading: online_outlook.py with pending_outlooks.py, daily_profile.py,
-   error_scale.py and conformal_interval.py. */
+/* Learns from the newest reading for the outlooks of a device: online_outlook.py with pending_outlooks.py,
+   daily_profile.py, error_scale.py and conformal_interval.py. */
 
 #include <math.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 static const double RECENT_MIN[N_RECENT] = {15.0, 60.0};
 
-/* What the readings until now are outcomes of, by lead time: sums of the last minutes, and before them. */
+/* The outcomes in the readings until now, by lead time: the minute and mean, and the mean of the window before. */
 struct outcome {
     double actual_kw[MAX_LEADS][N_KINDS], window_kw[MAX_LEADS];
 };
@@ -42,14 +42,14 @@ static void read_outcomes(const struct outlook_step *step, const float *last, st
     }
 }
 
-/* The slot of the outlook that was issued `back` minutes, at most as many as there are slots, before that of `slot`. */
+/* The slot of the outlook issued `back` minutes before that of `slot`; `back` is at most the number of slots. */
 static int64_t slot_before(const struct outlook_step *step, int64_t slot, int64_t back)
 {
     return slot >= back ? slot - back : slot - back + step->n_slots;
 }
 
-/* The places of the values at each lead time: of those that a reading of `minute` is the outcome of, and of those that are
-   then stored. */
+/* The place of the values at each lead time whose outcome is the reading of `minute`; the values stored next reuse
+   it. */
 static void find_places(const struct outlook_step *step, int64_t row, int64_t minute, int64_t *places)
 {
     int64_t first = row * step->n_places;
@@ -174,7 +174,7 @@ void learn_outlook(struct outlook_step *step, int64_t entry)
     store_pending(step, entry, places);
 }
 
-/* Loads the pending outlooks that the reading of the entry is an outcome of, which are apart from each other in memory. */
+/* Loads the pending outlooks whose outcome is the reading of the entry; they are far apart in memory. */
 static void prefetch_pending(const struct outlook_step *step, int64_t entry)
 {
     int64_t row = step->rows[entry], newest_slot = floor_modulo(step->minutes[entry], step->n_slots), places[MAX_LEADS];
@@ -190,7 +190,7 @@ static void prefetch_pending(const struct outlook_step *step, int64_t entry)
     }
 }
 
-/* Learns from the entries of the batch [0, n) that were not learned from yet; returns 0. */
+/* Learns from the entries of the batch [0, n) whose outcomes are not learned yet; returns 0. */
 EXPORT int64_t gapcast_outlook_learn(struct outlook_step *step, int64_t n)
 {
     if (n > 0)

@@ -9,7 +9,7 @@
 #define LOWER_LEVEL 0.05
 #define UPPER_LEVEL 0.95
 
-/* The sum of the errors' losses is one over three terms, as the numpy code's matrix has it. */
+/* The sum of the losses of the errors is one sum of three terms, like the matrix of the numpy code. */
 static double pinball(double error, double level) { return (0.5 - level) * error + fabs(error) / 2; }
 
 /* Adds an outcome to the sums [2, n, sums] of a device, at the lead time and kind `at` of n. */

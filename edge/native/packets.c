@@ -1,9 +1,9 @@
 /* Splits received bytes into PUBLISH and PUBACK packets (MQTT 3.1.1 and 5.0, 3.3 and 3.4), and reads plain readings.
 
-   The fields are those that Splitter in gapcast/mqtt/packets/splitter.py finds. It stops at any other packet, one that is not
-   complete, is long or breaks the protocol: Python continues there.
+   Splitter in gapcast/mqtt/packets/splitter.py finds the same fields. The function stops at any other packet, and at a
+   packet that is incomplete, long or breaks the protocol: Python continues there.
 
-   These bytes come from outside: each read is behind a comparison with the end of its packet. */
+   The bytes come from outside: each read is guarded by a comparison with the end of its packet. */
 
 #include "plain_reading.h"
 
@@ -13,17 +13,17 @@
 #define HAS_ID 0x06
 #define MORE_LENGTH 0x80
 #define LENGTH_BITS 0x7F
-/* Longer packets are left to Python, which truncates longer payloads. */
+/* Longer payloads are left to Python, which truncates them. */
 #define MAX_PAYLOAD 65536
 
-/* A PUBLISH; of a PUBACK the first two, the second with its reason times 65536. */
+/* A PUBLISH; a PUBACK has only the first two members, the second with its reason times 65536. */
 struct packet {
     int64_t head, packet_id, topic_at, topic_end, properties_at, payload_at, end, minute;
     double gap_kw;
 };
 
 struct packets {
-    /* bytes received, whether a PUBLISH has properties (MQTT 5), and where to begin: set to where this ended */
+    /* number of received bytes, whether a PUBLISH has properties (MQTT 5), and the start: set to the end reached */
     int64_t n_bytes, has_properties, at;
     const uint8_t *bytes;
     /* results [N] */
@@ -32,7 +32,8 @@ struct packets {
 
 static inline int64_t two_bytes(const uint8_t *at) { return at[0] << 8 | at[1]; }
 
-/* Finds the fields of a PUBLISH with the body `at` to `end`, as offsets in `bytes`; returns whether it did. */
+/* Finds the fields of a PUBLISH with the body `at` to `end`, as offsets in `bytes`; returns whether it has found
+   them. */
 static int read_publish(const struct packets *packets, const uint8_t *at, const uint8_t *end, struct packet *packet)
 {
     const uint8_t *bytes = packets->bytes;
@@ -65,14 +66,14 @@ static int read_publish(const struct packets *packets, const uint8_t *at, const 
     packet->end = end - bytes;
     packet->minute = minute_of_reading(at + n_properties, end, &packet->gap_kw);
     if (!packet->minute)
-        packet->gap_kw = 0.0; /* of a payload that begins as a reading */
+        packet->gap_kw = 0.0; /* it may be set by a payload that begins like a reading */
     return 1;
 }
 
-/* The length of the structure, with which Python's is compared. */
+/* The size of the structure, which Python compares with its own. */
 EXPORT int64_t gapcast_packets_bytes(void) { return (int64_t)sizeof(struct packets); }
 
-/* Finds up to `n` packets; returns how many. */
+/* Finds up to `n` packets; returns their number. */
 EXPORT int64_t gapcast_packets(struct packets *packets, int64_t n)
 {
     const uint8_t *at = packets->bytes + packets->at, *received = packets->bytes + packets->n_bytes;

@@ -1,4 +1,4 @@
-/* What becomes of the last step of a load: phase_table.py. */
+/* The change after the last step of a load: phase_table.py. */
 
 #include <math.h>
 #include <string.h>
@@ -17,16 +17,17 @@
 #define MOST_N 255
 #define WHOLE 32767.0
 
-/* Minutes without a step that are passed over at once. */
+/* Number of minutes without a step that are skipped at once. */
 #define N_AT_ONCE 8
 
-/* The changes of up to two minutes, kW, and the newer minute. */
+/* A step: its changes in one or two minutes, kW, and the newer minute. */
 struct load_step {
     double newer_kw, older_kw;
     int64_t back;
 };
 
-/* Writes for each of `n` changes after `oldest` whether it is part of a step upwards (1), downwards (-1) or of none. */
+/* Writes for each of `n` changes after `oldest` whether it is part of a step upwards (1), downwards (-1) or of none
+   (0). */
 WIDE static void find_directions(const float *oldest, int64_t n, int8_t *directions)
 {
     for (int64_t k = 0; k < n; k++) {
@@ -35,8 +36,8 @@ WIDE static void find_directions(const float *oldest, int64_t n, int8_t *directi
     }
 }
 
-/* Writes the minutes in which the steps among `n` changes end, the newest first, and whether each takes the minute
-   before too; returns their number. Only the skip of minutes without a step branches: a processor would mispredict
+/* Writes the minutes in which the steps among `n` changes end, the newest first, and whether each step includes the
+   minute before; returns their number. Only the skip of minutes without a step branches: a processor would mispredict
    half of the branches on single changes. */
 static int64_t find_ends(const int8_t *directions, int64_t n, int16_t *ends, uint8_t *takes_two)
 {
@@ -96,7 +97,7 @@ static double age_of(const struct load_step *step)
     return (step->newer_kw * minute + step->older_kw * (minute + 1.0)) / height_of(step);
 }
 
-/* Returns the height of the RANK-th largest step, kW, 0 if there are fewer. */
+/* Returns the height of the RANK-th largest step, kW; 0 if there are fewer steps. */
 static double reference_of(const struct load_step *steps, int64_t n_steps)
 {
     double largest[RANK] = {0.0};
@@ -117,7 +118,7 @@ static int64_t place_of(double value, int64_t most)
     return place < (double)most ? (int64_t)place : most;
 }
 
-/* Returns the height of the step that the phase at `last` began with, kW, 0 if there is none, and writes its cell. */
+/* Returns the height of the step with which the phase at `last` began, kW, 0 without a step, and writes its cell. */
 static double find_phase(const float *last, int64_t n_minutes, int64_t *cell)
 {
     struct load_step steps[LONGEST_MIN];

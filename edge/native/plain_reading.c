@@ -1,12 +1,12 @@
-/* Reads plain readings: JSON objects of "ts" and "gap_kw" alone, as gapcast/mqtt/payloads.py reads them.
+/* Reads plain readings: JSON objects with only "ts" and "gap_kw", as gapcast/mqtt/payloads.py reads them.
 
-   These bytes come from outside: each read is behind a comparison with the end of the payload. */
+   The bytes come from outside: each read is guarded by a comparison with the end of the payload. */
 
 #include <string.h>
 
 #include "plain_reading.h"
 
-/* Digits of a number: its integer is a double, and so is the power of ten that divides it. */
+/* Largest number of digits of a number whose integer, and the power of ten that divides it, are exact doubles. */
 #define N_EXACT_DIGITS 15
 #define EARLIEST_MS 946684800000
 #define LATEST_MS 4102444800000
@@ -47,7 +47,7 @@ static inline int take_text(struct reader *reader, const char *text, int64_t n)
 
 static inline int is_digit(uint8_t byte) { return byte >= '0' && byte <= '9'; }
 
-/* Reads digits, N_EXACT_DIGITS at most with the `n_before` ones, behind the `value` of these; returns how many. */
+/* Appends digits to `value`, up to N_EXACT_DIGITS including the `n_before` earlier ones; returns the number read. */
 static int64_t take_digits(struct reader *reader, int64_t n_before, int64_t *value)
 {
     int64_t n = 0;
@@ -58,7 +58,7 @@ static int64_t take_digits(struct reader *reader, int64_t n_before, int64_t *val
     return n;
 }
 
-/* Reads a number without an exponent that is not -0; returns whether it did. */
+/* Reads a number without an exponent that is not -0; returns whether it has read one. */
 static int take_power(struct reader *reader, double *gap_kw)
 {
     static const double powers_of_ten[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -81,7 +81,7 @@ static int take_power(struct reader *reader, double *gap_kw)
     return 1;
 }
 
-/* Returns the number that `n` digits make, or -1. */
+/* Returns the number in `n` digits, or -1. */
 static int64_t number_of(const uint8_t *digits, int64_t n)
 {
     int64_t value = 0;
@@ -93,7 +93,7 @@ static int64_t number_of(const uint8_t *digits, int64_t n)
     return value;
 }
 
-/* Returns the instant, epoch ms, of 20 bytes such as 2010-11-01T00:29:00Z, of 2000 to 2099; 0 for any others. */
+/* Returns the instant, epoch ms, of 20 bytes such as 2010-11-01T00:29:00Z, from 2000 to 2099; 0 for other bytes. */
 static int64_t instant_of(const uint8_t *text)
 {
     static const int64_t days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};

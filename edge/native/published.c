@@ -4,14 +4,14 @@
 
 #include "ensemble.h"
 
-/* Steps of the last published decimal in one kW. */
+/* Units of the last published decimal per kW. */
 #define STEPS_PER_KW 1e6
 
 struct published {
-    /* lead times of the path, or 0 without one; weights of a forecast, or 0 without any */
+    /* number of lead times of the path, 0 without a path; number of weights of a forecast, 0 without weights */
     int64_t n_leads, n_weights;
     double low_kw, high_kw;
-    /* each lead time as a part of the last [n_leads] */
+    /* each lead time divided by the last one [n_leads] */
     const double *leads;
     /* batch: published [N, 4], weights [N, n_weights], the lowest power of the path [N], means of the first model
        [N, n_leads] */
@@ -52,5 +52,5 @@ EXPORT int64_t gapcast_published_powers(const struct published *published, int64
     return n;
 }
 
-/* The length of the structure, with which Python's is compared. */
+/* The size of the structure, which Python compares with its own. */
 EXPORT int64_t gapcast_published_bytes(void) { return (int64_t)sizeof(struct published); }

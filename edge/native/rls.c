@@ -16,7 +16,7 @@
 #define N_CHECKED 4096.0
 #define MAX_BLOCK (MAX_WIDTH / N_BLOCKS)
 
-/* The sum of the products, in the order of pairwise_sum: of one block without storing them. */
+/* The sum of the products, in the order of pairwise_sum for one block, without storing them. */
 static inline __attribute__((always_inline)) double sum_of_products(const float *a, const double *b, int64_t n)
 {
     if (n < SUM_LANES || n > SUM_BLOCK) {
@@ -46,8 +46,8 @@ double rls_product(const float *coefficients, const float *columns, int64_t widt
     return pairwise_sum(products, width);
 }
 
-/* The blocks that row `row` of blocks stores, of `values` [5, size], one after the other, without padding. Returns
-   their number. */
+/* Writes the blocks of `values` [5, size] that row `row` of blocks stores, consecutively and without padding. Returns
+   the number of values. */
 static int64_t gather(const float *values, int64_t row, int64_t size, int64_t n_columns, float *stored)
 {
     int64_t n_stored = 0;
@@ -59,8 +59,9 @@ static int64_t gather(const float *values, int64_t row, int64_t size, int64_t n_
     return n_stored;
 }
 
-/* Writes `n` values, then zeros up to `n_padded`; returns the values after them, of which none is at `end` or beyond.
-   The last lanes may be more than `n`: what they write after `n_padded` is written again, with what belongs there. */
+/* Writes `n` values, then zeros up to `n_padded`; returns the address after the values, and reads nothing from `end`
+   on. The last lanes may exceed `n`: what they write after `n_padded` is overwritten by the values that belong
+   there. */
 static inline __attribute__((always_inline)) const float *copy(float *target, const float *values, int64_t n,
                                                                int64_t n_padded, const float *end)
 {
@@ -75,8 +76,8 @@ static inline __attribute__((always_inline)) const float *copy(float *target, co
     return values + n;
 }
 
-/* Writes the row of blocks `row` as rows [n, 3 size], where n are its columns without padding, from `packed`, and some
-   lanes more; returns the packed values after it. */
+/* Writes the row of blocks `row` as rows [n, 3 size], where n is its number of columns without padding, from `packed`,
+   and some lanes more; returns the packed values after it. */
 static inline __attribute__((always_inline)) const float *unpack(const float *packed, const float *end, int64_t row,
                                                                  int64_t size, int64_t n_columns, float *rows)
 {
@@ -124,7 +125,7 @@ WIDE static void multiply(const float *packed, const double *columns, int64_t si
                 product[row * size + k] += mirrored[(row + N_BLOCKS - i) % N_BLOCKS][(i - 1) * size + k];
 }
 
-/* Subtracts the outer product of `direction` with itself, and multiplies by `factor`. */
+/* Subtracts the outer product of `direction` with itself, and multiplies the result by `factor`. */
 WIDE static void reduce(float *packed, const float *direction, float factor, int64_t size, int64_t n_columns)
 {
     for (int64_t row = 0; row < N_BLOCKS; row++) {
@@ -136,7 +137,7 @@ WIDE static void reduce(float *packed, const float *direction, float factor, int
     }
 }
 
-/* Scales columns whose variance exceeds the prior's back to it. */
+/* Scales columns whose variance exceeds the prior variance back to it. */
 static void limit_variance(float *packed, int64_t size, int64_t n_columns)
 {
     float factors[MAX_WIDTH];
@@ -162,7 +163,7 @@ static void limit_variance(float *packed, int64_t size, int64_t n_columns)
     }
 }
 
-/* Returns whether the update is numerically sound; if not, the state is to be reset. */
+/* Returns whether the update is numerically sound; if not, the state must be reset. */
 int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t n_columns,
                double actual, double n_outcomes, double forgetting)
 {

@@ -1,4 +1,4 @@
-/* Adds outcomes to the sums of the live scores: the compiled twin of core/learning/scores/score_sums.py. */
+/* Adds outcomes to the sums of the live scores, as core/learning/scores/score_sums.py does. */
 
 #include <math.h>
 #include <string.h>
@@ -24,7 +24,7 @@ struct score_sums {
     int64_t n_rows, max_devices, n_members, n_sources, n_sums;
 };
 
-/* Where one outcome is added. */
+/* The places where one outcome is added. */
 struct places {
     float *day, *week;
     double *all_time;
@@ -62,7 +62,7 @@ static inline double pinball(double error, double level)
     return if_below > if_above ? if_below : if_above;
 }
 
-/* Without a mean there is no prediction, without a median the mean is one. */
+/* A source without a mean has no prediction; without a median, the mean replaces it. */
 static void add_source(const struct places *places, int64_t source, int64_t n_sources, double mean, double median)
 {
     if (isnan(mean))
@@ -105,7 +105,7 @@ static void add_outcome(const struct score_sums *state, const struct places *pla
     }
 }
 
-/* Adds n outcomes in order. Returns 0, or the number of rows that the state needs first: then it adds none. */
+/* Adds n outcomes in order and returns 0; returns the number of rows that the state needs first, without adding any. */
 EXPORT int64_t gapcast_add_to_scores(const struct score_sums *state, int64_t n)
 {
     const int64_t needed = rows_needed(state->outcomes, n, state->max_devices);

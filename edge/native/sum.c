@@ -1,5 +1,5 @@
-/* Sums with the digits of numpy's: numpy/_core/src/umath/loops_utils.h.src, pairwise summation (N. Higham, The accuracy of
-   floating point summation, SIAM J. Sci. Comput. 14, 1993). */
+/* Sums with the same digits as numpy: numpy/_core/src/umath/loops_utils.h.src, pairwise summation (N. Higham, The
+   accuracy of floating point summation, SIAM J. Sci. Comput. 14, 1993). */
 
 #include "gapcast.h"
 

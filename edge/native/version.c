@@ -1,4 +1,4 @@
-/* The version of the interface between Python and these functions, and the sources that they were compiled from. */
+/* The version of the interface between Python and these functions, and the hash of the compiled sources. */
 
 #include "gapcast.h"
 
@@ -11,7 +11,7 @@ EXPORT int gapcast_interface_version(void)
     return 8;
 }
 
-/* The SHA-256 of all files of this folder that the library depends on, by edge/native/build.py. */
+/* The SHA-256 of all files of this folder that the library depends on, from edge/native/build.py. */
 EXPORT const char *gapcast_sources(void)
 {
     return GAPCAST_SOURCES;

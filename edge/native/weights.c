@@ -81,12 +81,12 @@ static float log_of_members(int64_t n_members, int64_t horizon_min)
     return (float)(log(n_members < 2 ? 2.0 : (double)n_members) * min_of((double)NEAR_MIN / (double)horizon_min, 1.0));
 }
 
-/* Adds new regrets [n] to the regrets, their variances and their largest sizes [n], and writes the rates [n] after it. */
+/* Adds new regrets [n] to the regrets, their variances and largest sizes [n]; writes the resulting rates [n]. */
 WIDE static void add_regrets(const float *restrict added, float log_n, int64_t n, float *restrict regrets,
                              float *restrict variances, float *restrict largest, float *restrict rates)
 {
     float decay = (float)exp2(-1.0 / HALF_LIFE_MIN), by_range[N_SITUATIONS * MAX_MEMBERS];
-    /* In separate loops, because compilers do not vectorise a division beside a comparison. */
+    /* In separate loops, because compilers do not vectorise a division next to a comparison. */
     for (int64_t i = 0; i < n; i++) {
         largest[i] = max_of_f(largest[i] * decay, fabsf(added[i]));
         variances[i] = variances[i] * decay + added[i] * added[i];
