@@ -1,1 +1,1 @@
-"""Between the broker and the service: frames, session, topics and payloads."""
+"""The adapter between the broker and the service: frames, session, topics and payloads."""

@@ -61,7 +61,7 @@ class MqttLink:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is connected and the readings are subscribed to."""
+        """Whether the broker is connected and has granted the subscriptions of readings."""
         return self._session.connected
 
     @property
@@ -109,17 +109,17 @@ class MqttLink:
         self._reader.request_topics[topic] = request_topic
 
     def listen_for_plans(self, replace_plan: Callable[[str, LoadPlan], None]) -> None:
-        """Call ``replace_plan`` with each device and plan received, before the readings of the same batch."""
+        """Call ``replace_plan`` with each received device and plan, before the readings of the same batch."""
         self._reader.commands.add(self._topics.plan, plan_command(self._limits, replace_plan))
 
     def listen_for_limits(self, changes: DemandChanges) -> None:
-        """Make each change of a device's limit and month's peak by ``changes``, before the readings of its batch."""
+        """Apply each change of a device's limit and month's peak with ``changes``, before the readings of its batch."""
         topics, commands = self._topics.demand, self._reader.commands
         commands.add(topics.limit, limit_command(self._limits, changes))
         commands.add(topics.month_peak, month_peak_command(self._limits, changes))
 
     def listen_for_registers(self, registers: RegisterReader) -> None:
-        """Let ``registers`` read the meters' own registers of their demand."""
+        """Let ``registers`` read the meters' own demand registers."""
         self._reader.registers = registers
 
     def publish(self, forecasts: Forecasts) -> list[int]:
@@ -129,11 +129,11 @@ class MqttLink:
         return forecast_ids
 
     def publish_outlooks(self, outlooks: Outlooks) -> None:
-        """Send each outlook on its device's topic, if the broker takes them; nothing waits for a confirmation."""
+        """Send each outlook on its device's topic, if the broker accepts it; nothing waits for a confirmation."""
         self._outlook_publisher.publish(outlooks)
 
     def publish_demands(self, demands: Demands) -> None:
-        """Send each demand and its headroom on its device's topics, if the broker takes them, without confirmation."""
+        """Send each demand and its headroom on its device's topics, if the broker accepts them, unconfirmed."""
         self._demand_publisher.publish(demands)
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:
@@ -157,7 +157,7 @@ class MqttLink:
         self._session.publish(self._topics.events.encode(), json.dumps(document).encode(), retain=False)
 
     def forget(self, device: str) -> None:
-        """Clear the retained messages about a device, and what is known about its clock."""
+        """Clear the retained messages about a device, and the state of its clock."""
         self._reader.forget_clock(device)
         topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
         if self._retain:
@@ -169,7 +169,7 @@ class MqttLink:
             self.discovery.forget(device)
 
     def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
-        """Publish on the rejected topic why a message, or a reading that was held back, could not be used."""
+        """Publish on the rejected topic why a message, or a held-back reading, could not be used."""
         if isinstance(rejected, Reading):
             native = self._topics.reading.of(rejected.device)
             topic = native if self._sources is None else self._sources.topic_of(rejected.device)
@@ -183,7 +183,7 @@ class MqttLink:
     def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int = 0) -> None:
         """Acknowledge ``message`` once ``forecast_id`` is confirmed and ``batch`` is persisted.
 
-        A redelivered message without a forecast may repeat one whose forecast is not confirmed yet: it waits for all
+        A redelivered message without a forecast may repeat one whose forecast is still unconfirmed, so it waits for all
         unconfirmed messages.
         """
         publication = message.token

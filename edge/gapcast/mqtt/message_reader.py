@@ -1,4 +1,4 @@
-"""Reads received messages: readings, samples, submeters, and what is for the link itself."""
+"""Reads received messages: readings, samples, submeters, and the link's own requests and commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gapcast.service.ports.intake import Subscriptions
 #: Size of the cache from topics to devices.
 _MAX_CACHED = 131_072
 _new_tuple = tuple.__new__
-#: Characters of a topic in the log.
+#: Maximum number of characters of a topic in the log.
 _SHOWN = 120
 
 
@@ -33,9 +33,9 @@ _SHOWN = 120
 class IntakeOptions:
     """How incoming messages are read and counted.
 
-    ``sources``, if given, read them instead of the native topic and payload, and ``submeters`` those of submeters.
-    ``statistics`` are the service's; they count messages that never reach it. ``subscriptions`` describe the topics of
-    readings to people.
+    ``sources``, if given, read them instead of the native topic and payload; ``submeters`` read the submeters'
+    messages. ``statistics`` are the service's; they count messages that never reach it. ``subscriptions`` describe the
+    topics of readings to people.
     """
 
     sources: SourceReader | None = None
@@ -46,7 +46,7 @@ class IntakeOptions:
 
 
 class MessageReader:
-    """Reads the messages of one session, whatever they hold: one that raises is rejected and the others are read."""
+    """Reads the messages of one session: a message that raises an error is rejected, and the others are read."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class MessageReader:
         intake: IntakeOptions,
         attach_properties: Callable[[Reading, Publication], None],
     ) -> None:
-        """Read native readings on ``topic`` with their features ``extras``; ``attach_properties`` forwards theirs."""
+        """Read native readings on ``topic`` with the features ``extras``; ``attach_properties`` forwards properties."""
         self._topic = topic
         self._limits = limits
         self._extras = tuple(extras)
@@ -72,18 +72,18 @@ class MessageReader:
         self.request_topics: dict[str, RequestTopic] = {}
         #: The topics of commands.
         self.commands = Commands()
-        #: Reads the meters' own registers of their demand; None if there are none.
+        #: Reads the meters' own demand registers; None if there are none.
         self.registers: RegisterReader | None = None
         #: Whether requests wait that were not processed with the last batch.
         self.has_pending_requests = False
 
     @property
     def is_due(self) -> bool:
-        """Whether a minute is to be closed by the clock."""
+        """Whether the clock must close a minute."""
         return self._sources is not None and self._sources.is_due()
 
     def read(self, received: Sequence[ReceivedMessage], n_at_most: int = 0) -> list[IncomingMessage]:
-        """Return what the ``received`` messages hold, and up to ``n_at_most`` minutes that the clock closed."""
+        """Return the contents of the ``received`` messages, and up to ``n_at_most`` minutes that the clock closed."""
         sources, submeters = self._sources, self._submeters
         if submeters is not None:
             self._attempt("message", submeters.close_due)
@@ -106,13 +106,13 @@ class MessageReader:
         return topic in self.request_topics or self.commands.handles(topic)
 
     def forget_clock(self, device: str) -> None:
-        """Discard what is known about the clock of ``device``."""
+        """Discard the state of the clock of ``device``."""
         (self._clocks.forget if self._sources is None else self._sources.forget_clock)(device)
 
     def _process_requests(self) -> None:
         self.has_pending_requests = False
         for request_topic in self.request_topics.values():
-            try:  # not through attempt(), whose extra calls each batch would pay for
+            try:  # not attempt(), whose extra calls would slow down each batch
                 self.has_pending_requests |= request_topic.process_pending()
             except PROPAGATED_ERRORS:
                 raise
@@ -125,7 +125,7 @@ class MessageReader:
         return messages if submeters is None else [_attached(submeters, message) for message in messages]
 
     def _native_with_submeters(self, received: ReceivedMessage, submeters: SubmeterReader) -> IncomingMessage:
-        """Return what a message holds: a reading with its submeters, or one of a submeter, without a reading."""
+        """Return a message's content: a reading with its submeters, or a submeter's message without a reading."""
         if not submeters.reads(received.publication.topic):
             return _attached(submeters, self._native(received))
         try:
@@ -137,7 +137,7 @@ class MessageReader:
             return self._failed(received, error)
 
     def _without_reading(self, received: ReceivedMessage) -> IncomingMessage | None:
-        """Handle a request, a command or a message of a register alone, and return it; None for any other message."""
+        """Handle a request, a command or a message with only a register, and return it; None for any other message."""
         topic = received.publication.topic
         request_topic = self.request_topics.get(topic)
         if request_topic is not None:
@@ -168,7 +168,7 @@ class MessageReader:
         return messages
 
     def _native(self, received: ReceivedMessage) -> IncomingMessage:
-        """Return what a message on the native topics holds."""
+        """Return the content of a message on the native topics."""
         publication, received_s, received_ms = received
         topic, payload, _, is_resent, is_retained, properties, n_bytes, minute, gap_kw = publication
         try:
@@ -224,5 +224,5 @@ def _route_request(request_topic: RequestTopic, received: ReceivedMessage) -> In
 
 
 def _attached(submeters: SubmeterReader, message: IncomingMessage) -> IncomingMessage:
-    """Return ``message`` with the submeters of the device of its reading, if it has one."""
+    """Return ``message`` with the submeters of its reading's device, if it has a reading."""
     return message if message.reading is None else message._replace(reading=submeters.attach(message.reading))

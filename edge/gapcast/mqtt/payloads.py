@@ -21,7 +21,7 @@ _NUMBER_AND_MORE = re.compile(rb"\s*[-+]?\d{0,20}[.,]?\d{0,20}\s*[A-Za-z]{0,3}\s
 #: Reason of a rejection: the message is one of gapcast's own.
 OWN_ECHO = "own_echo"
 _REJECTION = frozenset({"topic", "reason", "detail", "payload"})
-#: What gapcast publishes as JSON, by the keys that no meter's message has together.
+#: Documents that gapcast publishes as JSON, by keys that no meter's message combines.
 _OWN_DOCUMENTS = {
     "forecast": frozenset({"horizon_min", "issued_at", "target_at", "model_version"}),
     "outlook": frozenset({"lead_min", "issued_at", "target_at", "model_version"}),
@@ -35,11 +35,11 @@ def decode(
 ) -> Reading:
     """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
 
-    Of the measured features that an object may hold beside its power, ``extras`` are read where they are
-    there. ``"filled": true`` means that nothing was measured for most of the minute; other keys are ignored.
+    ``extras`` are the measured features that are read from an object beside its power, where present. ``"filled":
+    true`` means that nothing was measured for most of the minute; other keys are ignored.
 
-    ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
-    arrived in (``received_ms``; None for a retained or redelivered message, whose age is unknown).
+    ``n_bytes`` is the payload's length as it was sent. Without ``ts`` the reading is of the minute in which it arrived
+    (``received_ms``; None for a retained or redelivered message, whose age is unknown).
 
     Raises :class:`PayloadError` for anything else, whatever the bytes.
     """
@@ -74,7 +74,7 @@ def decode(
 
 
 def decode_plan(payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits) -> LoadPlan:
-    """Return the plan in ``payload``, as :func:`gapcast.core.plans.plan.plan_of` reads it; an empty payload is no load.
+    """Return the plan in ``payload``, read by :func:`gapcast.core.plans.plan.plan_of`; an empty payload is no load.
 
     ``n_bytes`` and ``received_ms`` are as for :func:`decode`. Raises :class:`PayloadError` for anything else.
     """
@@ -85,15 +85,15 @@ def decode_plan(payload: bytes, n_bytes: int, received_ms: int | None, limits: L
 
 
 def raise_if_too_large(n_bytes: int, what: str = "payload") -> None:
-    """Raise :class:`PayloadError` if a message, a ``what``, has more bytes than are read of any."""
+    """Raise :class:`PayloadError` if a message (``what`` in the error) has more than the permitted bytes."""
     if n_bytes > MAX_PAYLOAD:
         raise PayloadError("too_large", f"the {what} has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
 
 
 def check_own_echo(document: Mapping[str, object]) -> None:
-    """Raise :class:`PayloadError` where a received ``document`` is one that gapcast publishes.
+    """Raise :class:`PayloadError` if a received ``document`` is one that gapcast publishes.
 
-    A bridge, a script or another program then copies it to a topic of readings.
+    This happens if a bridge, a script or another program copies it to a topic of readings.
     """
     for what, keys in _OWN_DOCUMENTS.items():
         if keys <= document.keys():
@@ -122,7 +122,7 @@ def decode_document(payload: bytes) -> object:
 
 
 def decode_change(payload: bytes, example: str) -> object:
-    """Return the value of a JSON payload that changes something about a device; ``example`` is what may be sent.
+    """Return the value of a JSON payload that changes the state of a device; ``example`` is a valid value.
 
     Raises :class:`PayloadError` (``not_json`` or ``not_finite``).
     """
@@ -133,7 +133,7 @@ def decode_change(payload: bytes, example: str) -> object:
 
 
 def _problem_of(error: JsonError, payload: bytes, instead: str) -> PayloadError:
-    """Return what is wrong with ``payload``; ``instead`` is what to do about a value that is no number."""
+    """Return what is wrong with ``payload``; ``instead`` is the fix for a value that is not a number."""
     if isinstance(error, NonFiniteLiteralError):
         detail = f"NaN and Infinity are not JSON, and no reading: {instead} ({error})"
         return PayloadError("not_finite", detail)
@@ -143,9 +143,9 @@ def _problem_of(error: JsonError, payload: bytes, instead: str) -> PayloadError:
 
 
 def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:
-    """Return the message for the rejected topic; the payload is cut at 1 kB, and base64 where it is not UTF-8.
+    """Return the message for the rejected topic; the payload is truncated to 1 kB, and base64 if it is not UTF-8.
 
-    ``n_omitted`` is how many rejections before it were omitted.
+    ``n_omitted`` is the number of earlier rejections that were omitted.
     """
     head = payload[:_REJECTED_BYTES]
     try:

@@ -15,9 +15,9 @@ from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
 
 log = structlog.get_logger(__name__)
 
-#: Log lines of one reason, of readings or of commands: one an hour.
+#: Log lines per reason and kind (reading or command): one an hour.
 _LINES_PER_S, _LINES_AT_ONCE = 1 / 3_600, 1.0
-#: Characters of a topic in the log.
+#: Maximum number of characters of a topic in the log.
 _SHOWN = 120
 
 
@@ -32,8 +32,8 @@ class MessagePublisher(Protocol):
 class Rejections:
     """Publishes up to ``per_s`` rejections a second; the next one reports how many were omitted.
 
-    It logs one rejected reading and one rejected command of each reason an hour, with the number of those since the
-    last line.
+    Logs one rejected reading and one rejected command per reason and hour, with the number of rejections since the last
+    line.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class Rejections:
         self._topic = topic.encode()
         self._statistics = statistics
         self._bucket = TokenBucket(per_s, clock_s())
-        self._lines: dict[tuple[str, bool], TokenBucket] = {}  # by reason, and whether of a command
+        self._lines: dict[tuple[str, bool], TokenBucket] = {}  # by reason, and whether it is a command
 
     def publish(self, topic: str, payload: bytes, problem: PayloadError, *, is_command: bool = False) -> None:
-        """Publish the problem with a message on ``topic``, unless it is a rejection itself, which would loop.
+        """Publish the problem with a message on ``topic``, unless it is itself a rejection, which would loop.
 
-        ``is_command``: it is a command or a request, and no reading.
+        ``is_command``: the message is a command or a request instead of a reading.
         """
         if is_command:
             self._statistics.n_commands_rejected += 1

@@ -1,7 +1,7 @@
 """Measures whether a broker delivers each topic of a shared subscription to one member only (topic affinity).
 
-The test runs before a worker joins: two clients of our own join the group on a topic of no meter, and one of them
-publishes a few messages there. A broker that distributes by the topic's hash delivers them all to one client. One that
+The test runs before a worker joins: two test clients join the group on a topic of no meter, and one of them publishes
+several messages there. A broker that distributes by the topic's hash delivers them all to one client. A broker that
 distributes round-robin or at random delivers some to each, and would split the readings of every meter.
 """
 
@@ -14,21 +14,21 @@ from typing import NamedTuple
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.session.session import Session
 
-#: Distributed at random, all go to one of two members once in 2,048 times.
+#: With random distribution, all messages go to one of two members once in 2,048 times.
 N_MESSAGES = 12
 _ANSWER_S = 5.0
 _POLL_S = 0.05
 
 
 class GroupDistribution(NamedTuple):
-    """How many messages of one topic each of two members received; ``problem`` if that could not be measured."""
+    """How many messages of one topic each of two members received; ``problem`` if the measurement failed."""
 
     n_each: tuple[int, int]
     problem: str = ""
 
     @property
     def splits_topic(self) -> bool:
-        """Whether one topic's messages went to both."""
+        """Whether one topic's messages went to both members."""
         return all(self.n_each)
 
 

@@ -1,4 +1,4 @@
-"""Topic patterns with ``{device}`` and ``{gateway}``: to filters, to topics, and back to names."""
+"""Topic patterns with ``{device}`` and ``{gateway}``: conversion to filters and topics, and back to names."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class DeviceTopic:
 
 
 def filter_covers(one: str, other: str) -> bool:
-    """Return whether the filter ``one`` matches the topic ``other``, or all topics of ``other`` if that is a filter.
+    """Return whether the filter ``one`` matches the topic ``other``, or all topics of ``other`` if it is a filter.
 
-    Filters without ``#`` only.
+    Only for filters without ``#``.
 
     >>> filter_covers("gap/+/reading", "gap/home/reading"), filter_covers("gap/home/reading", "gap/+/reading")
     (True, False)
@@ -72,7 +72,7 @@ def filter_covers(one: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DemandTopics:
-    """The topics of demands: what is published, and the changes that are read."""
+    """The topics of demands: published documents and numbers, and the changes that are read."""
 
     demand: DeviceTopic
     headroom_w: DeviceTopic
@@ -117,7 +117,7 @@ def answer_prefix(key: str, pattern: str, gateway: str) -> str:
 
 
 def _check(key: str, pattern: str, topic: str) -> None:
-    """Raise :class:`SettingsError` that quotes ``pattern``, as configured, if its ``topic`` is none."""
+    """Raise :class:`SettingsError` that quotes ``pattern``, as configured, if ``topic``, made from it, is invalid."""
     if not topic or any(character in topic for character in "+#\0{}") or len(topic.encode()) > _MAX_TOPIC_BYTES:
         msg = f"{key}: {pattern!r} is not a topic to publish on: {_RULE}"
         raise SettingsError(msg)

@@ -13,10 +13,10 @@ _LASTING_S = 5.0
 
 
 class Backoff:
-    """Doubles from 0.25 s to 4 s, less up to a quarter of jitter, so that a fleet does not reconnect in step.
+    """Doubles from 0.25 s to 4 s, minus up to a quarter of jitter, so that a fleet does not reconnect in step.
 
-    A connection that did not last counts as a failure, so a broker that accepts a client and disconnects it again is
-    tried less and less often too.
+    A connection that did not last counts as a failure, so the attempts also become rarer with a broker that accepts a
+    client and disconnects it again.
     """
 
     def __init__(self) -> None:
@@ -37,10 +37,10 @@ class Backoff:
         self._due_s = now_s + self._delay_s * random.uniform(0.75, 1.0)  # noqa: S311 - spread, not secrecy
 
     def contended(self) -> None:
-        """Record that another client has the same client id: wait long, so that the two do not alternate at speed."""
+        """Record that another client has the same client id: wait long, so that the two do not alternate quickly."""
         self._delay_s = _CONTENDED_S
         self._due_s = time.monotonic() + _CONTENDED_S * random.uniform(0.5, 1.0)  # noqa: S311 - spread
 
     def succeeded(self) -> None:
-        """Record an accepted connection: if it lasts, the next failure starts from the shortest wait again."""
+        """Record an accepted connection: if it lasts, the next failure starts again from the shortest wait."""
         self._connected_s = time.monotonic()

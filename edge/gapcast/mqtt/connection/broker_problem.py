@@ -1,4 +1,4 @@
-"""Why there is no connection, in plain words: the reasons of the system and of the broker, and whole sentences.
+"""Why there is no connection, in plain words: the system's and the broker's reasons, and whole sentences.
 
 Logs, the page, ``gapcast check``, ``setup`` and ``replay`` show these.
 """
@@ -10,14 +10,14 @@ import socket
 from paho.mqtt.reasoncodes import ReasonCode
 
 _NOT_GIVEN = "no reason given"
-#: "Unspecified error" of MQTT: the other side does not say why, or the connection was cut without a word.
+#: "Unspecified error" of MQTT: the other side gives no reason, or the connection was cut without a message.
 _UNSPECIFIED = 0x80
 #: Problems of a connection.
 NOT_CONNECTED_YET, NO_ANSWER = "not connected yet", "the broker does not answer"
-#: The broker's reasons to refuse a login, and how the problem then begins.
+#: The broker's reasons to refuse a login, and the beginning of the problem in each case.
 LOGIN_REASONS = ("Not authorized", "Bad user name")
 LOGIN_REFUSED = tuple(f"refused: {reason}" for reason in LOGIN_REASONS)
-#: How a connection's problem begins -> the sentence, with the broker's address and the reason.
+#: Beginning of a connection's problem -> the sentence, with the broker's address and the reason.
 _SENTENCES = {
     "unreachable: ": "Broker not reachable at {address}: {reason}",
     "refused: ": "Broker at {address} refuses the connection: {reason}",
@@ -28,7 +28,7 @@ _SENTENCES = {
 
 
 def network_reason(error: BaseException, host: str) -> str:
-    """Return why ``host`` cannot be reached, from the ``error`` that an attempt raised.
+    """Return why ``host`` cannot be reached, from the ``error`` that a connection attempt raised.
 
     >>> network_reason(ConnectionRefusedError(111, "Connection refused"), "broker")
     'connection refused'
@@ -39,7 +39,7 @@ def network_reason(error: BaseException, host: str) -> str:
     """
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
         return f"host not found: {host} (name resolution fails)"
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: a part of the name is empty, or too long
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # UnicodeError: a part of the name is empty, or too long
         return f"host not found: {host}"
     if isinstance(error, TimeoutError):
         return "no response"
@@ -47,12 +47,12 @@ def network_reason(error: BaseException, host: str) -> str:
 
 
 def broker_reason(code: ReasonCode) -> str:
-    """Return the reason that the broker gave by ``code``; if it gave none, that."""
+    """Return the reason that the broker gave with ``code``, or that it gave none."""
     return _NOT_GIVEN if code.value == _UNSPECIFIED else str(code)
 
 
 def disconnection_reason(code: ReasonCode, failure: OSError | None, host: str) -> str:
-    """Return why the connection to ``host`` ended: the broker's reason, else the ``failure`` of the network, if any.
+    """Return why the connection to ``host`` ended: the broker's reason, else the network's ``failure``, if any.
 
     >>> from paho.mqtt.packettypes import PacketTypes
     >>> unspecified = ReasonCode(PacketTypes.DISCONNECT, "Unspecified error")
@@ -65,7 +65,7 @@ def disconnection_reason(code: ReasonCode, failure: OSError | None, host: str) -
 
 
 def uncapitalized(text: str) -> str:
-    """Return ``text`` as the rest of a sentence; an abbreviation such as TLS stays.
+    """Return ``text`` as the rest of a sentence; an abbreviation such as TLS stays in capitals.
 
     >>> uncapitalized("Connection refused"), uncapitalized("TLS failed")
     ('connection refused', 'TLS failed')

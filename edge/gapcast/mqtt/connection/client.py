@@ -14,8 +14,8 @@ from paho.mqtt.properties import Properties
 
 from gapcast.mqtt.connection.transport import Transport, TransportClient
 
-#: Short enough that, with the longest wait between two attempts, a broker that is back is found within five seconds:
-#: TCP sends a SYN at 0, 1 and 3 s.
+#: Short enough to find a broker that is back within five seconds, with the longest wait between two attempts: TCP sends
+#: a SYN at 0, 1 and 3 s.
 CONNECT_TIMEOUT_S = 3.5
 
 
@@ -28,7 +28,7 @@ class SessionOptions:
     subscriptions: tuple[str, ...]
     #: Subscriptions of an earlier configuration of the same session, to be removed.
     stale_subscriptions: tuple[str, ...] = ()
-    #: Topics whose refusal does not stop readings; the second are for MQTT 5 only.
+    #: Topics whose refusal does not stop readings; the second field is for MQTT 5 only.
     request_topics: tuple[str, ...] = ()
     request_topics_mqtt5: tuple[str, ...] = ()
     host: str = "localhost"
@@ -57,7 +57,7 @@ class Client(TransportClient):
 
 
 def build_client(options: SessionOptions, wrap_socket: Callable[[Any], Any], *, mqtt5: bool) -> Client:
-    """Return a client that connects by ``options``, over the socket that ``wrap_socket`` returns for paho's."""
+    """Return a client that connects by ``options``, over the socket that ``wrap_socket`` makes from paho's socket."""
     persistent: dict[str, Any] = {} if mqtt5 else {"clean_session": not options.session_expiry_s}
     client = Client(
         options.transport,
@@ -95,5 +95,5 @@ def disconnect(client: paho.Client) -> None:
     ``loop_stop`` and the wait that follows, ``loop_stop`` raises AttributeError (paho 2.1, ``None.join()``).
     """
     client.disconnect()
-    with suppress(AttributeError):  # it has just ended
+    with suppress(AttributeError):  # the thread has just ended
         client.loop_stop()

@@ -31,7 +31,7 @@ from gapcast.mqtt.packets.frames import LONGEST_PACKET
 from gapcast.service.containment import EXIT_EXCEPTIONS
 
 _UNSUPPORTED_PROTOCOL = 0x84
-#: How often paho's own work is done, such as keep-alive, unless it has packets to read.
+#: How often paho's own work, such as keep-alive, is done if it has no packets to read.
 _MISC_EVERY_S = 0.1
 
 
@@ -41,7 +41,7 @@ class Connection:
     def __init__(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> None:
         self._options = options
         self._callbacks = callbacks
-        #: Whether MQTT 5 is in use, and not 3.1.1.
+        #: Whether MQTT 5 is in use, rather than 3.1.1.
         self.mqtt5 = options.protocol != "3.1.1"
         self._client = self._new_client()
         self._socket: FastPathSocket | None = None
@@ -53,11 +53,11 @@ class Connection:
         self._subscriptions = BrokerSubscriptions(options)
         self._takeover = TakeoverDetector()
         self._log = ConnectionLog(options)
-        #: When the network was last polled, or there was none (``time.perf_counter`` and epoch ms).
+        #: When the network was last polled or found missing (``time.perf_counter`` and epoch ms).
         self.now = (0.0, 0)
         #: Whether the broker has accepted the connection.
         self.is_open = False
-        #: Whether it has also granted the subscriptions.
+        #: Whether the broker has also granted the subscriptions.
         self.connected = False
         self.n_connects = 0
         self.n_fresh_sessions = 0
@@ -101,7 +101,7 @@ class Connection:
     def serve(self, timeout_s: float) -> None:
         """Run one round of network work: connect or wait, read, let paho process its packets, write.
 
-        Any error, such as a packet that paho cannot read, ends the connection; reconnecting proceeds as usual.
+        Any error, such as a packet that paho cannot read, ends the connection; it then reconnects as usual.
         """
         try:
             self._serve(timeout_s)
@@ -141,7 +141,7 @@ class Connection:
             if not self._answered and time.monotonic() > self._deadline_s:
                 self._log.unanswered()
                 self._lost()
-                self._fall_back()  # a broker with only 3.1.1 may wait forever for the rest of a packet it misread
+                self._fall_back()  # a 3.1.1 broker may wait forever for the rest of a packet it misread
 
     def wrap_socket(self, sock: Any) -> FastPathSocket:
         """Wrap the socket that paho has just connected."""
@@ -170,7 +170,7 @@ class Connection:
         self._lost()
 
     def _lost(self) -> None:
-        """Discard the connection and schedule the next."""
+        """Discard the connection and schedule the next attempt."""
         sock, self._socket = self._socket, None
         self.connected = self.is_open = False
         if sock is not None:
@@ -206,7 +206,7 @@ class Connection:
         self._log.accepted(mqtt5=self.mqtt5, session_present=flags.session_present)
 
     def _fall_back(self) -> bool:
-        """Use the other protocol version next time, if ``protocol`` is auto and none has worked yet; return whether."""
+        """Use the other protocol version next if ``protocol`` is auto and no version has worked yet; return whether."""
         if self._options.protocol != "auto" or self.n_connects:
             return False
         self.mqtt5 = not self.mqtt5
@@ -232,7 +232,7 @@ class Connection:
             raise_if_taken_over(self._options)
             self._backoff.contended()
             self._log.taken_over(self._takeover.n_cut_short)
-        elif was_answered or not self._fall_back() or self.mqtt5:  # a broker of 3.1.1 may close a connection of 5
+        elif was_answered or not self._fall_back() or self.mqtt5:  # a 3.1.1 broker may close a connection of MQTT 5
             self._log.disconnected(reason, failure, was_connected=was_connected, was_answered=was_answered)
 
     def _on_subscribe(

@@ -1,6 +1,6 @@
 """Logs the events of a connection, and the reason why there is none.
 
-:mod:`gapcast.mqtt.connection.broker_problem` makes sentences for people of the problems.
+:mod:`gapcast.mqtt.connection.broker_problem` turns the problems into sentences for people.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHOWN = 120
 class ConnectionLog:
     """Logs the events of a connection, and holds its current problem.
 
-    A problem that lasts is logged as a warning or error once, not once per attempt.
+    A lasting problem is logged as a warning or error once, not once per attempt.
     """
 
     def __init__(self, options: SessionOptions) -> None:
@@ -42,7 +42,7 @@ class ConnectionLog:
         )
 
     def subscribed(self) -> None:
-        """Record that the broker granted the subscriptions that are needed: there is no problem."""
+        """Record that the broker granted the required subscriptions: there is no problem."""
         self.problem = ""
 
     def unreachable(self, problem: str) -> None:
@@ -70,14 +70,14 @@ class ConnectionLog:
         self.problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
 
     def log_failure(self, error: BaseException) -> None:
-        """Log ``error``, which was recorded as the problem."""
+        """Log ``error``, which has already been recorded as the problem."""
         host, port = self._options.host, self._options.port
         log.error("mqtt.connection_failed", host=host, port=port, problem=self.problem, exc_info=error)
 
     def disconnected(
         self, reason: ReasonCode, failure: OSError | None, *, was_connected: bool, was_answered: bool
     ) -> None:
-        """Record that a connection ended with ``reason``, or ``failure``; after a refusal, that stays the problem."""
+        """Record that a connection ended with ``reason``, or ``failure``; a refusal remains the problem."""
         if was_answered and not was_connected and self.problem.startswith(_REFUSED):
             return
         why = disconnection_reason(reason, failure, self._options.host)
@@ -94,7 +94,7 @@ class ConnectionLog:
         log.error("mqtt.taken_over", problem=self.problem, n_in_a_row=n_in_a_row)
 
     def subscriptions_refused(self, reasons: Mapping[str, str]) -> bool:
-        """Record the ``reasons`` of refused subscriptions by topic; return whether one that is needed is among them."""
+        """Record the ``reasons`` of refused subscriptions by topic; return whether a required one is among them."""
         needed = [topic for topic in reasons if topic in self._options.subscriptions]
         if needed:
             reason = reasons[needed[0]]
@@ -106,6 +106,6 @@ class ConnectionLog:
         return False
 
     def _replace(self, problem: str) -> bool:
-        """Replace the problem; return whether it is another one."""
+        """Replace the problem; return whether it has changed."""
         is_new, self.problem = problem != self.problem, problem
         return is_new

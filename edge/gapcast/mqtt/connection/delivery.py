@@ -26,11 +26,11 @@ class Outgoing(NamedTuple):
     retain: bool
     expires_s: float | None
     extra: bytes = b""  # properties of MQTT 5, encoded
-    is_dropped_expired: bool = False  # whether it is worthless, or harmful, once it has expired
+    is_dropped_expired: bool = False  # whether it is worthless, or harmful, once expired
 
 
 class SentBatch:
-    """Messages that were sent in one piece, each of which is made only if one of them must be sent again."""
+    """Messages sent in one piece; they are made one by one only if one must be sent again."""
 
     def __init__(self, ids: Sequence[int], make_messages: Callable[[], Iterable[Outgoing]]) -> None:
         """``make_messages`` returns the messages with the packet identifiers ``ids``, in their order."""
@@ -42,7 +42,7 @@ class SentBatch:
         """Return the message with ``packet_id``."""
         if self._make_messages is not None:
             self._messages = dict(zip(self.ids, self._make_messages(), strict=True))
-            self._make_messages = None  # and the piece that was sent, which it holds
+            self._make_messages = None  # and the sent piece, which it holds
         return self._messages[packet_id]
 
 
@@ -52,7 +52,8 @@ class Delivery:
     def __init__(self, write: Callable[[bytes], None], encode: Callable[[int, Outgoing, bool], bytes | None]) -> None:
         """Send the packets that ``encode(packet_id, message, is_resent)`` returns with ``write``.
 
-        A message for which it returns None must not be sent, or not again: it is dropped, as if it was confirmed.
+        A message for which ``encode`` returns None must not be sent, or not again: it is dropped as if it was
+        confirmed.
         """
         self._write = write
         self._encode = encode
@@ -60,9 +61,9 @@ class Delivery:
         self.max_in_flight = LAST_ID - FIRST_ID + 1
         self._online = False
         self._last_id = FIRST_ID - 1
-        #: The unconfirmed messages, or their batches, by packet identifier; to be changed by this class alone.
+        #: The unconfirmed messages, or their batches, by packet identifier; only this class changes it.
         self.unconfirmed: dict[int, Outgoing | SentBatch] = {}
-        self._sent: set[int] = set()  # the unconfirmed that were sent alone, on any connection
+        self._sent: set[int] = set()  # unconfirmed messages sent alone, on any connection
         self._waiting: deque[int] = deque()
         self._unacknowledged: deque[tuple[int, int, int]] = deque()  # reading, message, batch
         self._last_persisted = 0  # number of the last persisted batch
@@ -106,7 +107,7 @@ class Delivery:
         self._last_id = batch.ids[-1]
 
     def confirm(self, acknowledgements: Iterable[Acknowledgement]) -> None:
-        """Record confirmations, send the next messages, and acknowledge the readings that waited for these."""
+        """Record confirmations, send the next messages, and acknowledge the readings that waited for them."""
         unconfirmed, sent = self.unconfirmed, self._sent
         for packet_id, _ in acknowledgements:
             if unconfirmed.pop(packet_id, None) is not None:
@@ -121,14 +122,14 @@ class Delivery:
             self._acknowledge_ready()
 
     def has_confirmed(self, message_ids: Sequence[int]) -> bool:
-        """Return whether all of ``message_ids``, in the order they were sent, are confirmed (0 always is)."""
+        """Return whether all of ``message_ids``, in the order they were sent, are confirmed (0 counts as confirmed)."""
         unconfirmed = self.unconfirmed
         if not message_ids or not unconfirmed:
             return True
         return message_ids[-1] not in unconfirmed and unconfirmed.keys().isdisjoint(message_ids)
 
     def mark_persisted(self, batch: int) -> None:
-        """Record that all batches up to ``batch`` are persisted, and acknowledge the readings that waited for it."""
+        """Record that all batches up to ``batch`` are persisted, and acknowledge the readings that waited for them."""
         self._last_persisted = batch
         self._acknowledge_ready()
 
@@ -157,7 +158,7 @@ class Delivery:
     def _send_waiting(self) -> None:
         while self._online and self._waiting and len(self.unconfirmed) - len(self._waiting) < self.max_in_flight:
             packet_id = self._waiting.popleft()
-            if packet_id in self.unconfirmed:  # else a broker confirmed what it was not sent
+            if packet_id in self.unconfirmed:  # else a broker confirmed a message that was not sent
                 self._put(packet_id)
 
     def _put(self, packet_id: int) -> None:

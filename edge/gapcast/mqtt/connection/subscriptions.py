@@ -13,12 +13,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from gapcast.mqtt.connection.broker_problem import broker_reason
 from gapcast.mqtt.connection.client import Client, SessionOptions
 
-#: How long after a refusal the topics are requested again: the account may have got the permission meanwhile.
+#: How long after a refusal the topics are requested again: the account may have got the permission in the meantime.
 _RETRY_S = 30.0
 
 
 class BrokerSubscriptions:
-    """Requests the topics of ``options``, and finds those that the broker refuses."""
+    """Requests the topics of ``options``, and finds the topics that the broker refuses."""
 
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
@@ -26,7 +26,7 @@ class BrokerSubscriptions:
 
     @property
     def is_due(self) -> bool:
-        """Whether to request the topics again: the broker refused one that is needed, a while ago."""
+        """Whether to request the topics again: the broker refused a required one, long enough ago."""
         return time.monotonic() >= self._due_s
 
     def request(self, client: Client, *, mqtt5: bool, session_present: bool) -> None:

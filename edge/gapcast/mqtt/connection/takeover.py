@@ -1,4 +1,4 @@
-"""Another client that uses this one's client id: how it is detected, and whether this one yields."""
+"""Detects another client that uses this one's client id, and decides whether this one yields."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gapcast.core.errors import ShardError
 from gapcast.mqtt.connection.client import SessionOptions
 
 _TAKEN_OVER = 0x8E
-#: Consecutive connections that the broker ended this soon after it accepted them, without being unreachable in between:
-#: another client has the same client id. MQTT 3.1.1 has no reason code for it.
+#: Number of consecutive connections that the broker ended soon after accepting them, without being unreachable in
+#: between, from which on another client is assumed to have the same client id. MQTT 3.1.1 has no reason code for it.
 _N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
 
 
@@ -28,7 +28,7 @@ class TakeoverDetector:
         self._opened_s = time.monotonic()
 
     def unreachable(self) -> None:
-        """Record that the broker could not be reached: it may have restarted. Resets the count of short ones."""
+        """Record that the broker could not be reached: it may have restarted. Reset the count of short connections."""
         self.n_cut_short = 0
 
     def is_taken_over(self, reason: ReasonCode, *, was_open: bool, mqtt5: bool) -> bool:

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 class TlsFiles:
     """The trusted authorities and our own certificate, as PEM files."""
 
-    #: The authorities trusted to sign the broker's certificate; None: those that this machine trusts.
+    #: The authorities trusted to sign the broker's certificate; None: the authorities that this machine trusts.
     ca_path: Path | None = None
     #: Our own certificate, for a broker that requires one, and its key (None: in the same file).
     certificate_path: Path | None = None

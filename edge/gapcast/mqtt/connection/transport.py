@@ -15,9 +15,9 @@ from gapcast.mqtt.connection.broker_problem import network_reason
 from gapcast.mqtt.connection.tls import Tls
 from gapcast.mqtt.connection.websocket import Websocket
 
-#: A pulled cable sends no FIN. TCP retransmits at growing intervals: after an outage of a minute, up to half a minute
 #: passes before the next attempt, and MQTT's keep-alive takes as long. So a connection is closed when sent data stays
-#: unacknowledged for so long or, if nothing was sent, when a few probes do; then a new one is tried every few seconds.
+#: unacknowledged for this long or, if nothing was sent, when several probes do; a new one is then tried every few
+#: seconds.
 _DEAD_AFTER_S = 10
 _IDLE_S, _PROBE_EVERY_S = 5, 2
 _N_PROBES = 3
@@ -48,7 +48,7 @@ CLIENT_REJECTED = (
     "the broker ended the connection after the TLS handshake: if it requires a client certificate, "
     "set mqtt.tls.certificate_path and key_path to a valid certificate that the broker trusts"
 )
-#: Reported when it ends without an alert, for example because the server expects HTTPS without an ALPN protocol.
+#: Reported when TLS ends without an alert, for example because the server expects HTTPS without an ALPN protocol.
 NO_RESPONSE = (
     "the broker ended the connection before it answered: if the port also serves HTTPS, set mqtt.tls.alpn to "
     "the protocol in the broker's documentation"
@@ -128,7 +128,7 @@ class TransportClient(paho.Client):
         return socket.create_connection((host, self._port), timeout=self.connect_timeout)
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> ssl.SSLSocket:
-        assert self._tls is not None, "tls_set_context came before"  # noqa: S101 - paho calls this for no other
+        assert self._tls is not None, "tls_set_context came before"  # noqa: S101 - paho calls this only with TLS
         context = self._tls.reload()
         name = self._server_name or self._host
         self._lowest = sock = context.wrap_socket(tcp_sock, server_hostname=name, do_handshake_on_connect=False)

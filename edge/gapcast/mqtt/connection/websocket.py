@@ -1,4 +1,4 @@
-"""paho's WebSocket with its most expensive work done per frame, not per byte."""
+"""paho's WebSocket with its most expensive work done per frame instead of per byte."""
 
 from __future__ import annotations
 

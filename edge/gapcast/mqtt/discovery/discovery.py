@@ -39,8 +39,8 @@ class Discovery:
         """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one.
 
         ``has_demand`` returns whether a device has a demand. ``model_of`` returns the model of a device, at its own
-        horizon if it has one (None: it is ``model``). ``is_beyond_limit`` returns whether a device is not one of the
-        first ``max_devices`` of ``topics``.
+        horizon if it has its own (None: always ``model``). ``is_beyond_limit`` returns whether a device is not one of
+        the first ``max_devices`` of ``topics``.
         """
         self._session = session
         self._topics = topics
@@ -55,11 +55,11 @@ class Discovery:
         self._full = False
 
     def use_model(self, model: ModelIdentity) -> None:
-        """Publish the sensors of ``model`` from now on, also for devices published before. Thread-safe."""
+        """Publish the sensors of ``model`` from now on, also for devices published earlier. Thread-safe."""
         self._model = model
 
     def publish_device(self, device: str) -> None:
-        """Publish ``device``, unless this was done since the broker last lost its retained messages."""
+        """Publish ``device``, unless it was published since the broker last lost its retained messages."""
         if self._n_fresh_sessions != self._session.n_fresh_sessions:
             self._n_fresh_sessions = self._session.n_fresh_sessions
             self._published.clear()
@@ -75,7 +75,7 @@ class Discovery:
         self._publish(device)
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:
-        """Publish the power of each measured, not filled, minute of the devices announced to Home Assistant."""
+        """Publish the power of each measured (not filled) minute of the devices announced to Home Assistant."""
         topic = self._topics.measured
         if topic is None:
             return

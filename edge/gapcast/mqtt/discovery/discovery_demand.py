@@ -1,4 +1,4 @@
-"""Home Assistant's entities of a device's demand: the running billing window, its headroom, and the limit to set."""
+"""Home Assistant's entities of a device's demand: running billing window, headroom, and adjustable limit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from gapcast.core.demand.demand import VALID_MIN
 
-#: A demand is valid until some minutes after the start of its newest minute, which is over when it arrives.
+#: A demand is valid until some minutes after the start of its newest minute, which has ended when it arrives.
 _EXPIRE_S = (VALID_MIN - 1) * 60
-#: *Peak expected* turns on at this probability of an exceedance, and off below the second one.
+#: *Peak expected* turns on at the first probability of an exceedance, and off below the second.
 PEAK_ON, PEAK_OFF = 0.5, 0.3
 #: Smallest limit that can be set, and the step of its entity, kW.
 _MIN_LIMIT_KW, _STEP_KW = 0.1, 0.1
@@ -85,7 +85,7 @@ def _details(topics: DemandEntityTopics) -> dict[str, dict[str, Any]]:
 def _peak_template() -> str:
     """Return the template of *Peak expected*: Home Assistant's own last state selects the threshold.
 
-    After the entity was unavailable, that is the upper one. Home Assistant restores a state that has not expired.
+    After the entity was unavailable, the upper threshold applies. Home Assistant restores a state that has not expired.
     """
     threshold = f"({PEAK_OFF} if this.state == 'on' else {PEAK_ON})"
     return _valid_template(f"'ON' if value_json.p_exceed >= {threshold} else 'OFF'")
@@ -94,14 +94,14 @@ def _peak_template() -> str:
 def _valid_template(expression: str) -> str:
     """Return the template of ``expression``, which is unknown if the demand was no longer valid when it was made.
 
-    It then is of a late reading, and its numbers are not published either.
+    Such a demand is for a late reading, and its numbers are not published either.
     """
     is_late = "as_timestamp(value_json.issued_at) >= as_timestamp(value_json.valid_until)"
     return f"{{{{ none if {is_late} else ({expression}) }}}}"
 
 
 def _limit_template() -> str:
-    """Return the template of the limit that can be set; it stays what it was without a limit, and below the lowest one.
+    """Return the template of the adjustable limit; it stays unchanged without a limit, and below the lowest one.
 
     Home Assistant logs an error for a number below its minimum: with ``demand.floor_kw = 0`` a month begins with 0 kW.
     """

@@ -14,7 +14,7 @@ from gapcast.mqtt.discovery.discovery_demand import DemandEntityTopics, demand_c
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
 from gapcast.text.distribution_version import version_of
 
-#: A forecast expires at its target time; a minute later, so that the next one arrives in time.
+#: A forecast expires one minute after its target time, so that the next one arrives in time.
 _GRACE_S = 60
 #: Component -> display name, key in the forecast, and the quantile that the model must provide.
 _COMPONENTS: dict[str, tuple[str, str, float | None]] = {
@@ -25,12 +25,12 @@ _COMPONENTS: dict[str, tuple[str, str, float | None]] = {
 }
 #: Component -> display name, and key in the last day's live scores: a fraction, shown in percent.
 _SCORES = {"skill": ("Forecast skill", "skill"), "coverage": ("Forecast coverage", "coverage")}
-#: Live scores expire after a day, or after two of the intervals at which they are published.
+#: Live scores expire after a day, or after two publication intervals.
 _SCORES_EXPIRE_S = 86_400
 #: Expiry of a measured minute at the broker, and in Home Assistant: a meter sends at least every five minutes.
 MEASURED_EXPIRE_S = 360
 _ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", "model", "n_observed", "context")
-#: Lead times of the outlook that have a sensor, of the mean until then; the last one has the outlook as an attribute.
+#: Lead times of the outlook whose mean until then has a sensor; the last one has the outlook as an attribute.
 LEAD_TIMES_MIN = (15, 30, 60)
 #: The next outlook follows in a minute.
 _OUTLOOK_GRACE_S = 60
@@ -38,7 +38,7 @@ _OUTLOOK_GRACE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistantTopics:
-    """The topics of Home Assistant's discovery, and those of a device."""
+    """The topics of Home Assistant's discovery, and the topics of a device."""
 
     discovery_prefix: str
     forecast: DeviceTopic
@@ -98,8 +98,8 @@ def discovery_payload(
 ) -> bytes:
     """Return the discovery message of ``device``: one sensor for each value that ``model`` provides.
 
-    With ``outlook_model`` it has those of the device's outlook too, and if it ``has_demand`` the entities of that.
-    A sensor with only its platform removes one that an earlier model provided.
+    With ``outlook_model`` it has the sensors of the device's outlook too, and if it ``has_demand`` the demand's
+    entities. A sensor with only its platform removes the sensor of an earlier model.
     """
     identity, forecast_topic = object_id(device), topics.forecast.of(device)
     document = {
@@ -188,8 +188,8 @@ def _score(identity: str, name: str, device: str, topics: HomeAssistantTopics) -
 def outlook_components(identity: str, topic: str | None, model: ModelIdentity | None) -> Iterator[tuple[str, Any]]:
     """Yield the name and the discovery component of each sensor of an outlook on ``topic``.
 
-    Without a ``topic`` or a ``model``, or for a lead time that ``model`` lacks, it removes the sensor. ``identity`` is
-    the device's object id.
+    Without a ``topic`` or a ``model``, or for a lead time that ``model`` lacks, the component removes the sensor.
+    ``identity`` is the device's object id.
     """
     for lead_min in LEAD_TIMES_MIN:
         name = f"next_{lead_min}"

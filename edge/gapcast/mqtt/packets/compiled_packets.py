@@ -1,7 +1,7 @@
 """Splits received bytes into PUBLISH and PUBACK packets in C: ``struct packets`` of ``edge/native/packets.c``.
 
-It finds what :class:`~gapcast.mqtt.packets.splitter.Splitter` finds in Python, and reads plain readings on the way:
-objects of ``ts`` and ``gap_kw`` alone, which :mod:`gapcast.mqtt.payloads` reads otherwise.
+The result is the same as :class:`~gapcast.mqtt.packets.splitter.Splitter` gives in Python, with plain readings already
+decoded: objects with only ``ts`` and ``gap_kw``, which :mod:`gapcast.mqtt.payloads` decodes otherwise.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from gapcast.compiled.functions import Function, load_function, set_pointers
 from gapcast.mqtt.packets.frames import DUP, PUBLISH, RETAIN, Acknowledgement, Publication
 
-#: Packets that one call finds, at most.
+#: Maximum number of packets that one call finds.
 MAX_PACKETS = 512
-#: A packet: first byte, packet id, where topic, properties and payload begin (the topic also ends) and end, and its
-#: reading, minute and kW.
+#: A packet: first byte, packet id, start offsets of topic, properties and payload, end offsets of topic and payload,
+#: and its reading, minute and kW.
 _PACKET = struct.Struct("8qd")
 _new_tuple = tuple.__new__
 
@@ -49,14 +49,14 @@ class CompiledPackets:
 
     @classmethod
     def create_if_available(cls, *, mqtt5: bool) -> CompiledPackets | None:
-        """Return what splits packets of MQTT 5, or of 3.1.1; None without the library."""
+        """Return a splitter of MQTT 5 packets, or of 3.1.1 packets; None without the library."""
         function = load_function("gapcast_packets")
         return None if function is None else cls(function, mqtt5=mqtt5)
 
     def split(self, received: bytes) -> tuple[list[Publication | Acknowledgement], int]:
-        """Return the packets that ``received`` begins with, and their length in bytes.
+        """Return the packets at the beginning of ``received``, and their length in bytes.
 
-        It ends before the first packet that is not complete, is of another kind, is long or is malformed.
+        Stops before the first packet that is incomplete, of another kind, long or malformed.
         """
         of_call = self._struct
         packets: list[Publication | Acknowledgement] = []

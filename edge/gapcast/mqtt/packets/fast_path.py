@@ -1,8 +1,8 @@
 """The fast path beside paho: a socket wrapper that handles PUBLISH and PUBACK itself and passes the rest to paho.
 
 paho calls ``recv`` and ``send`` on its socket; websockets and TLS are already objects with the interface of a socket
-(``pending``, ``fileno``, ``setblocking``, ``close``). This class wraps whichever paho created. One system call reads,
-and one writes, as many packets as there are.
+(``pending``, ``fileno``, ``setblocking``, ``close``). This class wraps the socket that paho created. One system call
+reads all available packets, and one writes all buffered packets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from gapcast.mqtt.packets.frames import Acknowledgement, OtherPacket, Publicatio
 from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 
 _READ_BYTES = 262_144
-#: Full reads per round, so that a peer that sends faster than packets are parsed cannot block the stream.
+#: Maximum number of full reads per round, so that a peer that sends faster than packets are parsed cannot block the
+#: stream.
 _MAX_READS = 4
 _CLOSE_TIMEOUT_S = 2.0
 _DISCONNECT_TIMEOUT_S = 2.0
@@ -36,7 +37,7 @@ class FastPathSocket:
         mqtt5: bool,
     ) -> None:
         self._sock = sock
-        # A short read means that a plain socket is empty. Over TLS or WebSocket it is one record or frame.
+        # A short read means that a plain socket is empty. Over TLS or WebSocket a read is one record or frame.
         self._is_plain = not hasattr(sock, "pending")
         self._splitter = Splitter(mqtt5=mqtt5)
         self._on_publications = on_publications
@@ -134,7 +135,7 @@ class FastPathSocket:
 
     @property
     def has_paho_input(self) -> bool:
-        """Whether paho has something to read: packets of its own, or the end of the connection."""
+        """Whether paho has something to read: its own packets, or the end of the connection."""
         return bool(self._for_paho) or self._ended
 
     # --- the socket interface that paho uses --------------------------------------------------
@@ -152,7 +153,7 @@ class FastPathSocket:
         raise BlockingIOError
 
     def send(self, packet: bytes | bytearray) -> int:
-        """Buffer a packet of paho's, in order with our own."""
+        """Buffer a packet of paho's, in order with gapcast's own."""
         self._out += packet
         return len(packet)
 

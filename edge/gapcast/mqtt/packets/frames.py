@@ -20,17 +20,17 @@ _U16 = struct.Struct("!H")
 _MESSAGE_EXPIRY = struct.Struct("!BBI")
 #: Reason codes from here on are refusals (MQTT 5.0, 2.4).
 REFUSED_FROM = 0x80
-#: Bytes of the longest packet that MQTT permits: its remaining length has four bytes.
+#: Length of the longest packet that MQTT permits, bytes: its remaining length has four bytes.
 LONGEST_PACKET = 268_435_460
-#: Longer payloads are truncated to this, so that a giant message takes no memory.
+#: Longer payloads are truncated to this length, bytes, so that a giant message takes no memory.
 MAX_PAYLOAD = 65_536
 
 
 class Publication(NamedTuple):
     """A received PUBLISH. ``packet_id`` is 0 at QoS 0; ``properties`` are undecoded (MQTT 5).
 
-    ``n_bytes`` is the payload's length as sent; ``payload`` is truncated to MAX_PAYLOAD. If the compiled library has
-    read it as an object of ``ts`` and ``gap_kw`` alone, these are ``minute`` and ``gap_kw``; 0 otherwise.
+    ``n_bytes`` is the payload's length as sent; ``payload`` is truncated to MAX_PAYLOAD. ``minute`` and ``gap_kw`` are
+    set if the compiled library has decoded it as an object with only ``ts`` and ``gap_kw``, else 0.
     """
 
     topic: str
@@ -74,9 +74,9 @@ def encode_length(n_bytes: int) -> bytes:
 
 
 def encode_publish(topic: bytes, payload: bytes, packet_id: int, *, retain: bool, properties: bytes | None) -> bytes:
-    """Return a PUBLISH: QoS 1 with a ``packet_id``, QoS 0 if that is 0.
+    """Return a PUBLISH: QoS 1 with a ``packet_id``, QoS 0 if the id is 0.
 
-    ``properties`` are the encoded ones, with their length in front, for MQTT 5; None for 3.1.1.
+    ``properties`` are encoded, with their length in front, for MQTT 5; None for 3.1.1.
     """
     head = PUBLISH | (retain and RETAIN) | (AT_LEAST_ONCE if packet_id else 0)
     variable = _U16.pack(len(topic)) + topic + (_U16.pack(packet_id) if packet_id else b"") + (properties or b"")

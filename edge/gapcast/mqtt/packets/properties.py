@@ -1,4 +1,4 @@
-"""The properties of a PUBLISH (MQTT 5.0, 2.2.2 and 3.3.2.3): those that are read, forwarded or set."""
+"""The properties of a PUBLISH (MQTT 5.0, 2.2.2 and 3.3.2.3) that are read, forwarded or set."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION_DATA, USER_PROPERTY = 0x03, 0x08, 0x09, 0x26
 _SUBSCRIPTION_ID = 0x0B
-#: Bytes after the identifier of fixed-length properties; number of strings of the others.
+#: Bytes after the identifier of a fixed-length property; for other properties, the number of strings.
 _FIXED = {0x01: 1, 0x02: 4, 0x23: 2}
 _STRINGS = {CONTENT_TYPE: 1, RESPONSE_TOPIC: 1, CORRELATION_DATA: 1, USER_PROPERTY: 2}
 _FORWARDED = {CORRELATION_DATA, USER_PROPERTY}
-#: Longer properties are not forwarded: they would be sent with every forecast and held until it is confirmed.
+#: Longer properties are not forwarded: they would be sent with every forecast and held until its confirmation.
 MAX_FORWARDED_BYTES = 4_096
 _U16 = struct.Struct("!H")
 
@@ -25,7 +25,7 @@ class Property(NamedTuple):
 
     @property
     def content(self) -> bytes:
-        """The content of its first string."""
+        """The content of the property's first string."""
         return self.raw[3 : 3 + _U16.unpack_from(self.raw, 1)[0]]
 
 
@@ -50,7 +50,7 @@ def properties_in(encoded: bytes) -> Iterator[Property]:
 
 
 def forwarded_properties(encoded: bytes) -> bytes:
-    """Return the properties that a forecast takes over from its reading, encoded: correlation data, user properties.
+    """Return the encoded properties that a forecast takes from its reading: correlation data, user properties.
 
     >>> forwarded_properties(bytes.fromhex("020000012c" "26" "0001" "6b" "0001" "76" "09" "0002" "0102")).hex()
     '2600016b0001760900020102'

@@ -26,7 +26,7 @@ _MAX_LENGTH_BYTES = 4
 _SHORT = "it ends within its own header"
 #: Properties longer than this are discarded; no other packet type is this long.
 _MAX_HEAD = 16 * MAX_PAYLOAD
-#: Bytes of a packet that is not complete, at most, that are copied to what arrives next, for the compiled library.
+#: Maximum number of bytes of an incomplete packet that are copied in front of the next data for the compiled library.
 _MAX_REST = 4_096
 _new_tuple = tuple.__new__
 
@@ -39,11 +39,11 @@ class Splitter:
     """Splits the byte stream of one connection into packets, in whatever pieces it arrives."""
 
     def __init__(self, *, mqtt5: bool, compiled: bool = True) -> None:
-        """``compiled``: split in C where that is possible; the packets are the same, and plain readings are decoded."""
+        """``compiled``: split in C where possible; the packets are the same, and plain readings are decoded."""
         self._mqtt5 = mqtt5
         self._compiled = CompiledPackets.create_if_available(mqtt5=mqtt5) if compiled else None
-        self._received = b""  # not split yet, for the compiled library; what it leaves is in the buffer
-        self._split: Iterator[Publication | Acknowledgement] = iter(())  # what it has split and nobody has taken
+        self._received = b""  # not split yet, for the compiled library; its remainder goes to the buffer
+        self._split: Iterator[Publication | Acknowledgement] = iter(())  # split packets that were not yielded yet
         self._buffer = bytearray()
         self._skip = 0  # bytes of an oversized payload still to be received
         self._truncated: Publication | None = None
@@ -69,7 +69,7 @@ class Splitter:
     def packets(self) -> Iterator[Publication | Acknowledgement | OtherPacket]:
         """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT.
 
-        If the caller raises while it handles a packet, the next call yields the packets after it.
+        If the caller raises an error while it handles a packet, the next call yields the packets after it.
         """
         buffer = self._buffer
         yield from self._split
@@ -119,7 +119,7 @@ class Splitter:
         return Acknowledgement(_U16.unpack_from(self._buffer, body)[0], reason)
 
     def _header(self, at: int) -> tuple[int, int] | None:
-        """Return where the body of the packet at ``at`` begins and ends, or None until that is received."""
+        """Return where the body of the packet at ``at`` begins and ends, or None until its header is received."""
         buffer = self._buffer
         n_body = shift = 0
         for offset in range(at + 1, at + 1 + _MAX_LENGTH_BYTES):
@@ -163,7 +163,7 @@ class Splitter:
         )
 
     def _without_properties(self, head: int, body: int, n_body: int) -> Publication:
-        """Return a PUBLISH with oversized properties, without them and without its payload."""
+        """Return a PUBLISH without its oversized properties and its payload."""
         after_topic = body + 2 + _U16.unpack_from(self._buffer, body)[0]
         topic = self._buffer[body + 2 : after_topic].decode("utf-8", "replace")
         packet_id = _U16.unpack_from(self._buffer, after_topic)[0] if head & 0x06 else 0

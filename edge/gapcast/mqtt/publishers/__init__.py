@@ -1,1 +1,1 @@
-"""Publishers of what each batch gives: forecasts, outlooks, demands."""
+"""Publishers of each batch's results: forecasts, outlooks, demands."""

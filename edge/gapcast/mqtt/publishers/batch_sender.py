@@ -11,12 +11,12 @@ from gapcast.mqtt.packets.frames import PUBLISH, RETAIN
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 
-#: Writes the packets of a batch, from their expiries (none: MQTT 3.1.1) and ids (none: QoS 0); None if it cannot.
+#: Writes the packets of a batch, given their expiries (none: MQTT 3.1.1) and ids (none: QoS 0); None if it cannot.
 PacketWriter = Callable[[Sequence[int], Sequence[int]], WrittenRows | None]
 
 
 class BatchSender:
-    """Sends batches of packets that were written at once."""
+    """Sends batches of packets that were written together."""
 
     def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
         """Send over ``session`` on each device's ``topic``."""
@@ -33,9 +33,9 @@ class BatchSender:
     def send(
         self, devices: Sequence[str], expiries_s: Sequence[int], ids: Sequence[int], write_packets: PacketWriter
     ) -> bool:
-        """Send what ``write_packets`` writes for ``devices``, as the messages ``ids`` (none: QoS 0).
+        """Send the packets that ``write_packets`` writes for ``devices``, as the messages ``ids`` (none: QoS 0).
 
-        Return whether they were sent: False if nothing was written. Each expires after its ``expiries_s``.
+        Each message expires after its ``expiries_s``. Return False if nothing was written.
         """
         session = self._session
         packets = write_packets(expiries_s if session.has_properties else (), ids)
@@ -51,7 +51,7 @@ class BatchSender:
     def _messages_of(
         self, packets: WrittenRows, devices: Sequence[str], expiries_s: Sequence[int], sent_s: float
     ) -> Iterator[Outgoing]:
-        """Yield the messages of ``packets``, which were sent at ``sent_s``, as they are sent again."""
+        """Yield the messages of ``packets``, which were sent at ``sent_s``, for sending them again."""
         for device, (begin, end), expiry_s in zip(devices, packets.bounds.tolist(), expiries_s, strict=True):
             payload = bytes(packets.content[begin:end])
             yield Outgoing(self.topic_of(device), payload, self._retain, sent_s + expiry_s)

@@ -18,12 +18,12 @@ from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DemandTopics
 
 _S_PER_MIN = 60
-#: Devices whose topics are remembered.
+#: Number of devices whose topics are cached.
 _N_REMEMBERED = 1_024
 
 
 class DemandPublisher:
-    """Publishes demands batch by batch. Nothing waits for their confirmation: the next one follows in a minute."""
+    """Publishes demands batch by batch. Nothing waits for a confirmation: the next demand follows in a minute."""
 
     def __init__(self, session: Session, topics: DemandTopics, *, retain: bool, compiled: bool = True) -> None:
         """Publish over ``session`` on each device's topics.
@@ -31,7 +31,7 @@ class DemandPublisher:
         ``compiled``: write packets in C where that is possible; the bytes are the same.
         """
         self._session = session
-        #: Return the topics of a device: of its document, headroom and allowed power.
+        #: Returns the topics of a device: document, headroom and allowed power.
         self._topics_of = lru_cache(_N_REMEMBERED)(partial(_topics_of, topics))
         self._retain = retain
         self._encoder = DemandEncoder(compiled=compiled)
@@ -43,10 +43,10 @@ class DemandPublisher:
     def publish(self, demands: Demands) -> None:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
 
-        Nothing is sent while the broker is disconnected or confirms no messages: demands must not take the place of
-        forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained,
-        and dropped if they expire before the broker confirms them and they would be sent again.
-        Those of a late reading, whose demand is no longer valid, are not sent either.
+        Nothing is sent while the broker is disconnected or confirms no messages: demands must not displace forecasts,
+        and an old number must not arrive late. Numbers contain no time, so they are never retained, and are dropped if
+        they expire before the broker confirms them, instead of being sent again. The numbers of a late reading, whose
+        demand is no longer valid, are not sent either.
         """
         session = self._session
         if not session.is_open or session.is_backlogged:
@@ -70,7 +70,7 @@ class DemandPublisher:
         return True
 
     def _messages_of(self, written: WrittenDemands, demands: Demands, sent_s: float) -> Iterator[Outgoing]:
-        """Yield the messages of ``demands``, which were sent at ``sent_s``, as they are sent again."""
+        """Yield the messages of ``demands``, which were sent at ``sent_s``, for sending them again."""
         now_min = demands.issued_at_ms / MINUTE_MS
         columns = demands.devices, demands.valid_until_minutes.tolist(), written.bounds.tolist()
         for device, until, bounds in zip(*columns, strict=True):
@@ -83,7 +83,7 @@ class DemandPublisher:
                 retain, is_number = False, True
 
     def _publish_each(self, demands: Demands) -> None:
-        """Send each message alone."""
+        """Send each message separately."""
         publish, retain, now_min = self._session.publish, self._retain, demands.issued_at_ms / MINUTE_MS
         powers_w = headrooms_w(demands), max_powers_w(demands)
         columns = self._encoder.encode(demands), demands.devices, demands.valid_until_minutes.tolist(), *powers_w
@@ -110,7 +110,8 @@ def _topics_of(topics: DemandTopics, device: str) -> tuple[bytes, bytes, bytes]:
 def _expiry_of(left_min: float) -> int:
     """Return the message expiry, s, of a demand that is valid for ``left_min`` more minutes.
 
-    One of an old reading, as in a replay, or of a meter whose clock is ahead expires after :data:`VALID_MIN` minutes.
+    A demand of an old reading, as in a replay, or of a meter whose clock is ahead, expires after :data:`VALID_MIN`
+    minutes.
 
     >>> _expiry_of(3.5), _expiry_of(0.001), _expiry_of(-9_000), _expiry_of(90)
     (210, 1, 300, 300)

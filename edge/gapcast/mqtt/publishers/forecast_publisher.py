@@ -31,7 +31,7 @@ class ForecastPublisher:
         self._retain = retain
         self._sender = BatchSender(session, topic, retain=retain)
         self._encoder = ForecastEncoder(self._sender.packets, compiled=compiled)
-        #: Device and minute -> properties of their forecast, encoded.
+        #: Device and minute -> encoded properties of the forecast.
         self._forwarded: dict[tuple[str, int], bytes] = {}
 
     def begin_batch(self) -> None:
@@ -46,8 +46,8 @@ class ForecastPublisher:
     def publish(self, forecasts: Forecasts) -> list[int]:
         """Send each forecast on its device's topic; return the ids of the messages.
 
-        With MQTT 5 it expires at its target time, and the correlation data and user properties of its reading are
-        forwarded with it.
+        With MQTT 5 a forecast expires at its target time, and carries the correlation data and user properties of its
+        reading.
         """
         if not len(forecasts):
             return []
@@ -84,7 +84,7 @@ class ForecastPublisher:
 
 
 def expiries_of(observed_minutes: Sequence[int], last_min: int, issued_at_ms: int) -> list[int]:
-    """Return the message expiry, s, of messages about the minutes until ``last_min``; most have the same one."""
+    """Return the message expiry, s, of messages about the minutes until ``last_min``; most have the same expiry."""
     now_min = issued_at_ms / MINUTE_MS
     if len(observed_minutes) == 1:
         return [expiry_of(observed_minutes[0], last_min, now_min)]

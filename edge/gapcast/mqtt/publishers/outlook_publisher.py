@@ -13,7 +13,7 @@ from gapcast.mqtt.topics import DeviceTopic
 
 
 class OutlookPublisher:
-    """Publishes outlooks batch by batch. Nothing waits for their confirmation: the next one follows in a minute."""
+    """Publishes outlooks batch by batch. Nothing waits for a confirmation: the next outlook follows in a minute."""
 
     def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool, compiled: bool = True) -> None:
         """Publish over ``session`` on each device's ``topic``.
@@ -28,8 +28,7 @@ class OutlookPublisher:
     def publish(self, outlooks: Outlooks) -> None:
         """Send each outlook on its device's topic; with MQTT 5 it expires at its last minute.
 
-        Nothing is sent while the broker is disconnected or confirms no messages: outlooks must not take the place of
-        forecasts.
+        Nothing is sent while the broker is disconnected or confirms no messages: outlooks must not displace forecasts.
         """
         session = self._session
         if not session.is_open or session.is_backlogged:

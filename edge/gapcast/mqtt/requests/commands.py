@@ -1,4 +1,4 @@
-"""Messages that change something about a device: its plan, its limit, its month's peak. They carry no readings."""
+"""Messages that change a device's plan, limit or month's peak. They carry no readings."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.ports.broker_link import IncomingMessage
 
-#: Carries out the message about a device; raises :class:`PayloadError` if it cannot be used.
+#: Executes a message about a device; raises :class:`PayloadError` if it cannot be used.
 Command = Callable[[str, ReceivedMessage], None]
 
 
 class Commands:
-    """Carries out the messages of each command's topic, in the order in which they arrive between readings."""
+    """Executes the messages of each command's topic, in the order in which they arrive between readings."""
 
     def __init__(self) -> None:
         self._commands: list[tuple[DeviceTopic, Command]] = []
 
     def add(self, topic: DeviceTopic, command: Command) -> None:
-        """Carry out messages on ``topic`` by ``command``."""
+        """Execute messages on ``topic`` with ``command``."""
         self._commands.append((topic, command))
 
     def handles(self, topic: str) -> bool:
-        """Return whether ``topic`` is one of a command."""
+        """Return whether ``topic`` is a command's topic."""
         return any(pattern.matches(topic) for pattern, _ in self._commands)
 
     def handle(self, received: ReceivedMessage) -> IncomingMessage:
-        """Carry out a message of a command's topic; return it without a reading, or with its problem."""
+        """Execute a message on a command's topic; return it without a reading, or with its problem."""
         publication = received.publication
         pattern, command = next(one for one in self._commands if one[0].matches(publication.topic))
         try:
@@ -50,7 +50,7 @@ def arrival_ms_of(received: ReceivedMessage) -> int | None:
 
 
 def plan_command(limits: Limits, replace_plan: Callable[[str, LoadPlan], None]) -> Command:
-    """Return the command that replaces a device's plan by ``replace_plan``; its powers are within ``limits``."""
+    """Return the command that replaces a device's plan with ``replace_plan``; powers must be within ``limits``."""
 
     def command(device: str, received: ReceivedMessage) -> None:
         publication = received.publication
@@ -63,16 +63,16 @@ class DemandChanges(Protocol):
     """Makes changes; raises :class:`PayloadError` if the device has no demand, or the value is unusable."""
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
-        """Use ``limit_kw`` as the limit of ``device``; None: the configured one."""
+        """Use ``limit_kw`` as the limit of ``device``; None: the configured limit."""
         ...
 
     def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool) -> None:
-        """Use ``peak`` as the highest window of the running month of ``device``, if it is not retained and outdated."""
+        """Use ``peak`` as the highest window of the running month of ``device``, unless it is retained and outdated."""
         ...
 
 
 def limit_command(limits: Limits, changes: DemandChanges) -> Command:
-    """Return the command that sets a device's limit; an empty message is that of a removed retained one."""
+    """Return the command that sets a device's limit; an empty message, from a removed retained one, changes nothing."""
 
     def command(device: str, received: ReceivedMessage) -> None:
         document = _document_of(received, "limit", LIMIT_EXAMPLE) if received.publication.n_bytes else None

@@ -1,4 +1,4 @@
-"""Reads the meter's own registers, from topics of their own or from the messages of the meters' power."""
+"""Reads the meters' own registers, from separate topics or from the messages of the meters' power."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gapcast.service.ports.broker_link import IncomingMessage
 
 @dataclass(frozen=True, slots=True)
 class RegisterSource:
-    """Where a register is read: a pattern with the device, or the fixed topic of ``device``, and the path in JSON.
+    """The source of a register: a pattern with the device, or the fixed topic of ``device``, and the path in JSON.
 
     ``path`` is empty for a message that is a number; ``per_unit`` is the factor to kW.
     """
@@ -31,7 +31,7 @@ class RegisterSource:
 
     @property
     def filter(self) -> str:
-        """The subscription that matches its topics."""
+        """The subscription that matches the register's topics."""
         return self.topic if isinstance(self.topic, str) else self.topic.filter
 
     def matches(self, topic: str) -> bool:
@@ -44,7 +44,7 @@ class RegisterSource:
 
 
 class RegisterChanges(Protocol):
-    """Takes the values of registers; ignores those of a device without a demand."""
+    """Accepts the values of registers; ignores the values of a device without a demand."""
 
     def record_running_register(self, device: str, kw: float, instant_ms: int) -> None:
         """Use the demand register of ``device``, received at ``instant_ms``, epoch ms."""
@@ -56,7 +56,7 @@ class RegisterChanges(Protocol):
 
 
 class RegisterReader:
-    """Reads the registers of ``sources``; ``of_readings`` are the filters of the topics that hold readings too."""
+    """Reads the registers of ``sources``; ``of_readings`` are the filters of the topics that also carry readings."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class RegisterReader:
         self._reject = reject
 
     def read(self, received: ReceivedMessage) -> IncomingMessage | None:
-        """Read the registers in a message; return it, or None if it is to be read as a reading too, or has no register.
+        """Read the registers in a message; return it, or None if it has no register or is also to be read as a reading.
 
-        A message with an unusable register is returned with its problem; if it is to be read on, ``reject`` gets both.
+        A message with an unusable register is returned with its problem; if it is also a reading, ``reject`` gets both.
         """
         publication = received.publication
         sources = [source for source in self._sources if source.matches(publication.topic)]
@@ -99,8 +99,8 @@ class RegisterReader:
     def _record(self, sources: Sequence[RegisterSource], received: ReceivedMessage) -> None:
         """Record the registers in a message; raise :class:`PayloadError` if one is unusable.
 
-        A message without the value, or that marks it as unknown, changes nothing. Neither does a retained one, or one
-        that is sent again: it may be of an earlier window or month.
+        A message without the value, or that marks it as unknown, changes nothing, and neither does a retained or
+        redelivered message: it may be of an earlier window or month.
         """
         publication = received.publication
         raise_if_too_large(publication.n_bytes)

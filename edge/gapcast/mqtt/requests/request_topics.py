@@ -11,9 +11,10 @@ from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.packets.properties import content_type, forwarded_properties, response_topic_in
 from gapcast.mqtt.session.session import Session
 
-#: Requests that may wait: each is at most 64 kB and takes at most a few milliseconds of the stream's thread.
+#: Maximum number of waiting requests: each is at most 64 kB and takes at most a few milliseconds of the stream's
+#: thread.
 MAX_WAITING = 64
-#: A client that was offline for longer no longer needs the answer: "may a load be drawn" is about now.
+#: Clients that were offline for longer no longer need the answer: whether a load may be drawn concerns the present.
 ANSWER_EXPIRY_S = 60
 
 
@@ -22,7 +23,7 @@ def _is_invalid_topic(name: str) -> bool:
 
 
 class RequestTopic(Protocol):
-    """Handles the messages of a topic that carries no readings, in the stream's thread."""
+    """Handles the messages of a topic without readings, in the stream's thread."""
 
     def receive(self, publication: Publication) -> None:
         """Queue a message; raise :class:`PayloadError` if it cannot be used."""

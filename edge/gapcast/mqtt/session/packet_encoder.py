@@ -1,4 +1,4 @@
-"""Encodes messages as PUBLISH packets, by the rules of the connection that they are sent on."""
+"""Encodes messages as PUBLISH packets for the connection on which they are sent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from gapcast.mqtt.session.session_warnings import SessionWarnings
 
 
 class PacketEncoder:
-    """Encodes messages for the current connection, each time that they are sent."""
+    """Encodes messages for the current connection, each time they are sent."""
 
     def __init__(self, connection: Connection, warnings: SessionWarnings) -> None:
-        """Encode for the protocol and the time of ``connection``; log messages that are too long by ``warnings``."""
+        """Encode for the protocol and the time of ``connection``; report messages that are too long to ``warnings``."""
         self._connection = connection
         self._warnings = warnings
         #: The broker's Maximum Packet Size, bytes.
         self.max_packet_bytes = LONGEST_PACKET
 
     def encode(self, packet_id: int, message: Outgoing, is_resent: bool) -> bytes | None:
-        """Return the packet of ``message``; None if it must not be sent: it is too old, or longer than permitted.
+        """Return the packet of ``message``; None if it must not be sent, because it has expired or is too long.
 
-        A packet beyond the broker's Maximum Packet Size ends the connection (MQTT 5.0, 3.2.2.3.6), each time again.
+        A packet beyond the broker's Maximum Packet Size would end the connection (MQTT 5.0, 3.2.2.3.6), each time it is
+        sent.
         """
         expiry_s = None
         if message.expires_s is not None:

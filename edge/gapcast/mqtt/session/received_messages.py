@@ -1,4 +1,4 @@
-"""Messages that a session has received, until they are taken."""
+"""The queue of messages that a session has received and the service has not taken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ReceivedMessages:
     """The queue of received messages, in order of arrival."""
 
     def __init__(self) -> None:
-        #: The messages that have not been taken; to be changed by this class alone.
+        #: The messages that have not been taken; only this class changes the queue.
         self.queue: deque[ReceivedMessage] = deque()
         self.n_taken = 0
         self.n_dropped = 0
@@ -43,7 +43,7 @@ class ReceivedMessages:
         return taken
 
     def add(self, publications: Sequence[Publication], now: tuple[float, int]) -> bool:
-        """Append ``publications``, received ``now``; return False if any is dropped, at QoS 0 from a full queue."""
+        """Append ``publications``, received ``now``; return False if the full queue dropped a QoS 0 message."""
         received_s, received_ms = now
         taken = publications
         n_free = _MAX_QUEUED - len(self.queue)
@@ -55,6 +55,5 @@ class ReceivedMessages:
         return len(taken) == len(publications)
 
     def disconnected(self) -> None:
-        """Forget the packet identifiers, which are those of the lost connection."""
-        # Unacknowledged messages are delivered again if the broker resumes the session; else only these copies remain.
+        """Discard the packet identifiers, which belong to the lost connection."""
         self.queue = deque(one._replace(publication=one.publication._replace(packet_id=0)) for one in self.queue)

@@ -20,21 +20,21 @@ from gapcast.mqtt.session.packet_encoder import PacketEncoder
 from gapcast.mqtt.session.received_messages import ReceivedMessage, ReceivedMessages
 from gapcast.mqtt.session.session_warnings import SessionWarnings
 
-#: Unconfirmed messages at which no more readings are taken, until the broker confirms some.
+#: Number of unconfirmed messages from which no more readings are taken, until the broker confirms some.
 _MAX_UNCONFIRMED = 16_384
-#: A Maximum Packet Size that no message of a batch exceeds, so that :meth:`Session.send_packets` need not look at each.
+#: A Maximum Packet Size that no message of a batch exceeds, so that :meth:`Session.send_packets` need not check each.
 _LARGE_PACKET = 1_048_576
 
 
 class Session:
-    """A persistent session of one client, for one thread."""
+    """A persistent session of one client, used by one thread."""
 
     def __init__(
         self,
         options: SessionOptions,
         connect: Callable[[SessionOptions, ConnectionCallbacks], Connection] = Connection,
     ) -> None:
-        """Not connected yet: ``connect`` returns the connection, which may be one without a broker."""
+        """Create a session that is not connected yet; the connection from ``connect`` may lack a broker."""
         self._options = options
         publish_online = partial(self._publish_status, b"online")
         callbacks = ConnectionCallbacks(self._opened, publish_online, self._lost, self._enqueue, self._confirmed)
@@ -43,10 +43,10 @@ class Session:
         self._warnings = SessionWarnings()
         self._encoder = PacketEncoder(self._connection, self._warnings)
         self._delivery = Delivery(self._connection.write, self._encoder.encode)
-        # Not methods that call these: they are called for each reading that arrives alone.
-        #: Return whether the broker has confirmed all messages with these ids.
+        # Attributes, not methods that call these: they are called for each reading that arrives alone.
+        #: Returns whether the broker has confirmed all messages with these ids.
         self.has_confirmed: Callable[[Sequence[int]], bool] = self._delivery.has_confirmed
-        #: Acknowledge the messages that waited for a batch, or an earlier one, to be persisted.
+        #: Acknowledges the messages that waited for a batch, or an earlier one, to be persisted.
         self.mark_persisted: Callable[[int], None] = self._delivery.mark_persisted
 
     @property
@@ -61,7 +61,7 @@ class Session:
 
     @property
     def has_properties(self) -> bool:
-        """Whether messages have properties: those of MQTT 5 do."""
+        """Whether messages have properties, as in MQTT 5."""
         return self._connection.mqtt5
 
     @property
@@ -71,7 +71,7 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether messages are sent now: the broker has accepted the connection, if not yet the subscriptions."""
+        """Whether the broker has accepted the connection, so that messages are sent; subscriptions may be pending."""
         return self._connection.is_open
 
     @property
@@ -81,7 +81,7 @@ class Session:
 
     @property
     def problem_sentence(self) -> str:
-        """The same for people, as a sentence that names the broker."""
+        """The problem as a sentence for people, which names the broker."""
         return broker_problem(self.problem, self._options.host, self._options.port)
 
     @property
@@ -116,7 +116,7 @@ class Session:
 
     @property
     def is_backlogged(self) -> bool:
-        """Whether so much is unconfirmed that nothing more should be sent and nothing is taken."""
+        """Whether so many messages are unconfirmed that nothing more should be sent and nothing is taken."""
         return len(self._delivery.unconfirmed) >= _MAX_UNCONFIRMED
 
     @property
@@ -159,9 +159,9 @@ class Session:
         return 0
 
     def next_ids(self, n: int) -> list[int] | None:
-        """Return the ids of the next ``n`` messages if :meth:`send_packets` may send them at once; none at QoS 0.
+        """Return the ids of the next ``n`` messages if :meth:`send_packets` may send them at once; empty at QoS 0.
 
-        None if they would have to wait, or some might not be sent: then :meth:`publish` each.
+        None if they would have to wait, or some might not be sent: the caller must then :meth:`publish` each.
         """
         if self._encoder.max_packet_bytes < _LARGE_PACKET:
             return None
@@ -170,13 +170,13 @@ class Session:
         return self._delivery.next_ids(n) if self._delivery.sends_at_once(n) else None
 
     def send_packets(self, packets: memoryview, batch: SentBatch | None) -> None:
-        """Send encoded PUBLISH packets; at QoS 1 they are those of ``batch``, by the ids of :meth:`next_ids`."""
+        """Send encoded PUBLISH packets; at QoS 1 they belong to ``batch``, with the ids of :meth:`next_ids`."""
         self._connection.write(packets)
         if batch is not None:
             self._delivery.add_sent(batch)
 
     def expires_s(self, expiry_s: int) -> float:
-        """Return when a message that is sent now expires, as :class:`.Outgoing` has it."""
+        """Return when a message that is sent now expires, as stored in :class:`.Outgoing`."""
         return self._connection.now[0] + expiry_s
 
     def acknowledge_after(self, publication: Publication, message_id: int, batch: int = 0) -> None:
@@ -226,6 +226,6 @@ class Session:
 
     def _publish_status(self, status: bytes) -> None:
         message = Outgoing(self._options.status_topic.encode(), status, retain=True, expires_s=None)
-        # One that is not confirmed was sent again: a broker that ends each connection must not make them pile up.
+        # An unconfirmed one was sent again: a broker that ends each connection must not make them pile up.
         if self._options.announce and message not in self._delivery.unconfirmed.values():
             self._delivery.send(message)

@@ -1,4 +1,4 @@
-"""Warnings about messages that are lost, each at most once per connection: any message may cause one."""
+"""Warnings about lost messages, each at most once per connection, because any message may cause one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SessionWarnings:
         self._logged: set[str] = set()
 
     def reset(self) -> None:
-        """Begin a new connection: each loss is logged again."""
+        """Begin a new connection: each kind of loss is logged again."""
         self._logged.clear()
 
     def messages_dropped(self) -> None:
@@ -29,7 +29,7 @@ class SessionWarnings:
         )
 
     def check_reasons(self, acknowledgements: Sequence[Acknowledgement]) -> None:
-        """Log if one of the ``acknowledgements``, at least one, says that the broker refused a message."""
+        """Log if one of the ``acknowledgements``, at least one, reports that the broker refused a message."""
         reason = max([acknowledgement.reason for acknowledgement in acknowledgements])
         if reason >= REFUSED_FROM:
             self._warn_once(
@@ -37,7 +37,7 @@ class SessionWarnings:
             )
 
     def message_too_long(self, topic: bytes, n_bytes: int, max_bytes: int) -> None:
-        """Log that a message on ``topic`` is not published: its packet has ``n_bytes``, the broker takes fewer."""
+        """Log that a message on ``topic`` is not published: its ``n_bytes`` are more than the broker accepts."""
         self._warn_once(
             "mqtt.message_too_long",
             topic=topic.decode(),

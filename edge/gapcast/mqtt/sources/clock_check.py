@@ -15,7 +15,7 @@ from gapcast.service.ports.broker_link import IncomingMessage
 
 log = structlog.get_logger(__name__)
 
-#: Readings checked per large batch: a clock that is wrong stays wrong, and is checked in a later batch.
+#: Number of readings checked per large batch: a wrong clock stays wrong, and is detected in a later batch.
 _CLOCKS_PER_BATCH = 16
 
 
@@ -24,7 +24,7 @@ def check_clock(
 ) -> None:
     """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state.
 
-    ``local_zone`` is the zone in which the meter's local times are read, if it sends such.
+    ``local_zone`` is the zone of the meter's local times, if it sends local times.
     """
     change = clocks.check(device, ahead_min, received.received_s)
     if change is ClockChange.OFF:
@@ -44,7 +44,7 @@ class ClockCheck:
         self._n_batches = 0
 
     def check(self, received: Sequence[ReceivedMessage], messages: Sequence[IncomingMessage]) -> None:
-        """Check some of ``messages``; the i-th is of the i-th of ``received``."""
+        """Check some of ``messages``; the i-th belongs to the i-th of ``received``."""
         step = 1 + len(messages) // _CLOCKS_PER_BATCH
         self._n_batches += 1
         for i in range(self._n_batches % step, len(messages), step):
@@ -55,6 +55,6 @@ class ClockCheck:
         self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def forget(self, device: str) -> None:
-        """Discard what is known about the clock of ``device``."""
+        """Discard the state of the clock of ``device``."""
         self._clocks.forget(device)
         self._statistics.n_clocks_off = self._clocks.n_with_offset

@@ -23,34 +23,35 @@ class Meter:
     counter: EnergyCounter | None
     #: The newest value of each term, by path.
     known: dict[str, float] = field(default_factory=dict)
-    #: Index of the first of the source's sums that the meter has sent; later ones are not used instead.
+    #: Index of the first of the source's sums that the meter has sent; later sums are then ignored.
     best: int = 0
     last_ms: int | None = None
-    #: By how much its clock is behind the gateway's.
+    #: Delay of the meter's clock behind the gateway's.
     behind_ms: int = 0
     n_slow: int = 0
-    #: Filled minutes since the stream began to be filled, 0 if it is not, and measured ones in a row since the last.
+    #: Filled minutes since the stream began to be filled (0: not filled), and measured minutes in a row since the last
+    #: filled one.
     n_filled: int = 0
     n_measured: int = 0
     #: Messages with a usable value since the start.
     n_samples: int = 0
-    #: When its minute is due to be closed, by the gateway's clock; infinity if no minute is open.
+    #: When the meter's minute is due to be closed, by the gateway's clock; infinity if no minute is open.
     awaited_ms: float = inf
 
     @property
     def sends_samples(self) -> bool:
-        """Whether it sends samples, which are aggregated to minutes."""
+        """Whether the meter sends samples, which are aggregated to minutes."""
         return self.source.kind == "samples"
 
     @property
     def has_samples(self) -> bool:
-        """Whether it has ever sent a value."""
+        """Whether the meter has ever sent a value."""
         return bool(self.known) or self.means.newest_ms is not None
 
     def update_terms(self, terms: Mapping[str, float | None]) -> float | None:
-        """Update the given terms; return the value that results, None if another term is still unknown.
+        """Update the given terms; return the resulting value, None if another term is still unknown.
 
-        Terms that arrive in several messages, such as phases, are summed from the newest of each.
+        Terms that arrive in several messages, such as phases, are summed from the newest value of each.
         """
         for path, value in terms.items():
             if value is None:
@@ -68,7 +69,7 @@ class Meter:
 
     @property
     def missing_terms(self) -> str:
-        """The terms of its value that have arrived, and those that have not; empty unless there are both."""
+        """The terms of the value that have arrived, and those that have not; empty unless there are both."""
         paths = [term.path for term in self.source.value[self.best]] if self.source.value else []
         missing = [path for path in paths if path not in self.known]
         if not missing or len(missing) == len(paths):
@@ -83,7 +84,7 @@ class Meter:
         return SampleCount(self.name, self.n_samples, None if due_ms == inf else round(due_ms))
 
     def capture_state(self) -> MeterState:
-        """Return its state between two messages."""
+        """Return the meter's state between two messages."""
         counted = self.counter.capture_state() if self.counter is not None else None
         return MeterState(
             self.topic, dict(self.known), self.best, self.last_ms, self.behind_ms, self.means.capture_state(), counted

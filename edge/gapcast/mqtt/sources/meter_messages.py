@@ -19,8 +19,8 @@ from gapcast.mqtt.sources.meter import Meter
 class MeterMessage(NamedTuple):
     """A parsed message.
 
-    ``document`` is its JSON or its number, None for an empty payload. ``terms`` are the terms of the meter's value in
-    it, by path, in the meter's unit; a term is None if the message says that it is unknown from now on.
+    ``document`` is the message's JSON or number, None for an empty payload. ``terms`` are the terms of the meter's
+    value in the message, by path, in the meter's unit; a term is None if the message marks it as unknown from now on.
     """
 
     document: object
@@ -28,12 +28,12 @@ class MeterMessage(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no payload, like a message that clears a retained topic."""
+        """Whether the message has no payload, like one that clears a retained topic."""
         return self.document is None
 
 
 def parse_message(meter: Meter, part: str, publication: Publication) -> MeterMessage:
-    """Parse a message of ``meter``; ``part`` names the term that its topic stands for, if topics are terms.
+    """Parse a message of ``meter``; ``part`` names the term of its topic, if topics are terms.
 
     Raises :class:`PayloadError` for a payload that is too long, not JSON, or a document that gapcast publishes.
     """
@@ -54,7 +54,7 @@ def parse_message(meter: Meter, part: str, publication: Publication) -> MeterMes
 
 
 def as_publication(topic: str, reading: Reading) -> Publication:
-    """Return a minute that several messages completed, or the clock, as a message of its own, for rejections."""
+    """Return a minute completed by several messages or the clock as a message of its own, for rejections."""
     document = {"ts": minute_label(reading.minute), GAP: reading.gap_kw, **(reading.measured or {})}
     payload = json.dumps(document).encode()
     return Publication(topic, payload, 0, False, False, b"", len(payload))

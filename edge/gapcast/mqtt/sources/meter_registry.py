@@ -39,7 +39,7 @@ class ActiveSource:
 
 @dataclass(frozen=True, slots=True)
 class MeterRoute:
-    """What a topic carries: a part of the value (empty: all of it) of a meter of a source."""
+    """The content of a topic: a meter of a source, and the part of its value (empty: all of it)."""
 
     active_source: ActiveSource
     meter: Meter
@@ -47,7 +47,7 @@ class MeterRoute:
 
 
 class MeterRegistry:
-    """Tracks at most ``max_devices`` meters from their first message on. A port ``Meters`` of the service."""
+    """Tracks at most ``max_devices`` meters from their first message on. Implements the service's port ``Meters``."""
 
     def __init__(
         self,
@@ -63,8 +63,9 @@ class MeterRegistry:
         self._now_ms = now_ms
         self._routes: dict[str, MeterRoute] = {}
         self._meters: dict[tuple[int, str], Meter] = {}
-        self._topics: dict[str, str] = {}  # of each device, the topic of its first message
-        #: Devices that two sources name -> the topics of their first messages, of the first source and of the other.
+        self._topics: dict[str, str] = {}  # device -> topic of its first message
+        #: Devices that two sources name -> the topics of their first messages, from the first source and from the
+        #: other.
         self.shared: dict[str, tuple[str, str]] = {}
 
     def topic_of(self, device: str) -> str:
@@ -72,10 +73,10 @@ class MeterRegistry:
         return self._topics.get(device, "")
 
     def route(self, topic: str) -> MeterRoute | None:
-        """Return the route of ``topic``, by the first source whose pattern matches; None if there is none.
+        """Return the route of ``topic``, by the first source whose pattern matches; None if no pattern matches.
 
-        Raises :class:`PayloadError` if the device's name is invalid, there are too many devices, or it is the topic of
-        an entity of gapcast, unless it is configured by this name.
+        Raises :class:`PayloadError` if the device's name is invalid, there are too many devices, or the topic belongs
+        to an entity of gapcast that is not configured by name.
         """
         known = self._routes.get(topic)
         if known is not None:
@@ -114,7 +115,7 @@ class MeterRegistry:
         return meter
 
     def sample_counts(self) -> list[SampleCount]:
-        """Return the messages with a usable value of each meter that has sent one. Thread-safe."""
+        """Return, for each meter that has sent one, the number of messages with a usable value. Thread-safe."""
         return [meter.sample_count for meter in list(self._meters.values()) if meter.n_samples]
 
     def close_minute(self, device: str, minute: int) -> list[Reading]:
@@ -168,7 +169,7 @@ class MeterRegistry:
         self.shared.pop(device, None)
 
     def _meter_of(self, topic: str) -> Meter | None:
-        """Return the meter of samples on ``topic``; None if no source has it, or there are too many devices."""
+        """Return the meter of samples on ``topic``; None if no source matches, or there are too many devices."""
         with suppress(PayloadError):
             route = self.route(topic)
             if route is not None and route.meter.sends_samples:

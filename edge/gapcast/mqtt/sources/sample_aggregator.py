@@ -1,4 +1,4 @@
-"""Aggregates samples of many meters to minutes, which the next sample completes, or the clock."""
+"""Aggregates the samples of many meters to minutes, which the next sample or the clock completes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.slow_meters import SlowMeters, log_filling
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 
-#: Jitter of a clock that does not reschedule the end of its minute.
+#: Clock jitter that does not reschedule the end of a meter's minute.
 _JITTER_MS = 1_000
-#: After a restart, the clock completes no minute for so long: the broker may have samples of it.
+#: How long after a restart the clock completes no minute, because the broker may still hold samples of it.
 _RESTORED_WAIT_MS = 10_000
 
 
@@ -55,7 +55,7 @@ class SampleAggregator:
         return samples
 
     def record(self, sample: Sample) -> None:
-        """Record a message that changes a meter's terms without giving a value."""
+        """Record a message that changes a meter's terms without resulting in a value."""
         self._new_samples.append(sample)
 
     def add(
@@ -89,22 +89,22 @@ class SampleAggregator:
         meter.known, meter.last_ms, meter.behind_ms = dict(state.known), state.last_ms, state.behind_ms
         best = min(state.best, meter.best)
         if any(term.path in meter.known for terms in meter.source.value[best : best + 1] for term in terms):
-            meter.best = best  # else the state is that of another configuration, whose sums were others
+            meter.best = best  # else the state belongs to a configuration with other sums
         meter.means.restore_state(state.open_minute)
         if meter.counter is not None and state.counted is not None:
             meter.counter.restore_state(*state.counted)
         self._schedule_end(meter, now_ms + _RESTORED_WAIT_MS)
 
     def forget(self, meter: Meter) -> None:
-        """Complete no minute of this meter by the clock any more, and do not count it as slow."""
+        """Stop completing this meter's minutes by the clock, and do not count it as slow."""
         meter.awaited_ms = inf
         self._slow_meters.forget(meter)
 
     def replay_sample(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
-        """Replay a sample that an earlier process received at ``received_ms``; the minutes that it completed are known.
+        """Replay a sample that an earlier process received at ``received_ms`` and whose completed minutes are known.
 
-        Raises :class:`PayloadError` if :meth:`add` did. Any other error is recorded and resets the meter: a sample in
-        the journal must not end every start.
+        Raises :class:`PayloadError` if :meth:`add` did. Any other error is recorded and resets the meter, so that a
+        sample in the journal cannot prevent every start.
         """
         try:
             self._replay(meter, sample, received_ms, now_ms)
@@ -138,7 +138,7 @@ class SampleAggregator:
         self._schedule_end(meter, now_ms + _RESTORED_WAIT_MS)
 
     def is_due(self, now_ms: int) -> bool:
-        """Return whether the clock completes a minute at ``now_ms``."""
+        """Return whether the clock must complete a minute at ``now_ms``."""
         return bool(self._awaited) and self._awaited[0][0] <= now_ms
 
     def close_due(self, now_ms: int, n_at_most: int) -> list[tuple[Meter, Reading]]:
@@ -167,7 +167,8 @@ class SampleAggregator:
     def close_minute(self, meter: Meter, minute: int, now_ms: int) -> list[Reading]:
         """Close ``minute`` if it is over by the meter's clock, without the usual wait; return the closed minutes.
 
-        Not of a counter, whose next count covers it, nor of a meter whose samples may be out of order.
+        Does not close minutes of a counter, whose next count covers them, or of a meter whose samples may be out of
+        order.
         """
         is_over = now_ms - meter.behind_ms + _JITTER_MS >= (minute + 1) * MINUTE_MS
         if meter.counter is not None or meter.source.holding.lateness_ms or not is_over:
@@ -185,7 +186,7 @@ class SampleAggregator:
         power_kw = meter.source.power_kw(value, self._limits)
         taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
         is_echo = redelivered and taken is SampleResult.DUPLICATE
-        # An echo is recorded for its terms alone: replayed with its time, it might restart the meter's stream.
+        # An echo is recorded only for its terms: replayed with its time, it might restart the meter's stream.
         self._new_samples.append(sample._replace(at_ms=None) if is_echo else sample)
         return taken
 

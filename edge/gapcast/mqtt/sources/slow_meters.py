@@ -1,4 +1,4 @@
-"""Meters that send too rarely: logs those whose minutes are filled, counts slow ones, and logs one of each source."""
+"""Meters that send too rarely: logs meters whose minutes are filled, counts slow ones, and logs one per source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 #: Measured minutes in a row after which a stream is no longer filled. With a meter that is slower than every_s,
 #: measured and filled minutes alternate.
 _MEASURED_RUN = 10
-#: A meter is slow after so many intervals in a row that are longer than this.
+#: A meter is slow after this many consecutive intervals that are longer than this.
 _SLOW_MS, _SLOW_RUN = 90_000, 3
 
 
@@ -47,8 +47,8 @@ def log_filling(meter: Meter, minute: int, *, is_filled: bool) -> None:
 class SlowMeters:
     """Counts slow meters.
 
-    Between the samples of a meter that sends on every change its value is known: it is slow only if they are further
-    apart than a value is valid.
+    The value of a meter that sends on every change is known between its samples: such a meter is slow only if its
+    samples are further apart than a value is valid.
     """
 
     def __init__(self, statistics: Statistics) -> None:
@@ -57,7 +57,7 @@ class SlowMeters:
         self._logged: set[str] = set()  # sources with a logged slow meter
 
     def check(self, meter: Meter, distance_ms: int) -> None:
-        """Check a sample that is ``distance_ms`` after the one before."""
+        """Check a sample that is ``distance_ms`` after the previous one."""
         was_slow, holding = _is_slow(meter), meter.source.holding
         slow_ms = max(_SLOW_MS, holding.hold_ms) if holding.on_change else _SLOW_MS
         meter.n_slow = min(meter.n_slow + 1, _SLOW_RUN) if distance_ms > slow_ms else 0
@@ -75,7 +75,7 @@ class SlowMeters:
         )
 
     def forget(self, meter: Meter) -> None:
-        """Count this meter no longer."""
+        """Stop counting this meter."""
         self._statistics.n_slow_meters -= _is_slow(meter)
         meter.n_slow = 0
 
@@ -93,7 +93,7 @@ def _fix(holding: HeldValue, distance_ms: int) -> str:
 
 
 def _meanwhile(meter: Meter, distance_ms: int) -> str:
-    """Return what becomes of the minutes between two samples that are ``distance_ms`` apart."""
+    """Return, as text, what happens to the minutes between two samples that are ``distance_ms`` apart."""
     holding = meter.source.holding
     hold_s, every_s = holding.hold_ms / 1_000, holding.every_ms / 1_000
     if distance_ms > holding.hold_ms:

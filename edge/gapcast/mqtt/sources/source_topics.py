@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import DEVICE_ID_RULE, device_id_problem, is_device_id
 
-#: Begins the names of gapcast's entities in Home Assistant.
+#: Prefix of the names of gapcast's entities in Home Assistant.
 _OWN_ENTITY = "gapcast_"
 DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
 _MAX_TOPIC_BYTES = 65_535
@@ -25,7 +25,7 @@ class TopicMatch(NamedTuple):
 
 
 def is_own_entity(topic: str) -> bool:
-    """Return whether Home Assistant's statestream sends one of gapcast's own entities on ``topic``.
+    """Return whether Home Assistant's statestream publishes one of gapcast's own entities on ``topic``.
 
     >>> is_own_entity("homeassistant/sensor/gapcast_home_forecast/state"), is_own_entity("homeassistant/sensor/x/state")
     (True, False)
@@ -73,7 +73,7 @@ class SourceTopic:
         return tuple(filters.replace(PART, part) for part in self.parts) or (filters,)
 
     def match(self, topic: str) -> TopicMatch | None:
-        """Return the device and part of ``topic``, None if it does not match this pattern.
+        """Return the device and part of ``topic``, None if the topic does not match this pattern.
 
         Characters of a channel that are not allowed in a device name become ``_``. Raises :class:`PayloadError` if the
         resulting name is not a valid device name.

@@ -1,4 +1,4 @@
-"""Messages on the topics of configured sources: readings, samples of readings, or neither."""
+"""Reads messages on the topics of configured sources: readings, samples of readings, or neither."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gapcast.service.ports.broker_link import IncomingMessage
 
 log = structlog.get_logger(__name__)
 
-#: After so many messages without a reading, a source is probably misconfigured.
+#: After this many messages without a reading, a source is probably misconfigured.
 _N_BEFORE_WARNING = 50
 
 
@@ -46,7 +46,7 @@ class SourceReader:
     ) -> None:
         """Read power within ``limits``, and the measured features ``extras`` that a source has.
 
-        ``now_ms`` is the gateway's clock, by which a minute is closed when no sample does.
+        ``now_ms`` is the gateway's clock, by which a minute is closed if no sample closes it.
         """
         self._now_ms = now_ms
         self._limits = limits
@@ -58,11 +58,11 @@ class SourceReader:
             (topic, replace(source, features=tuple(one for one in source.features if one.name in extras)))
             for topic, source in sources
         )
-        #: The meters that it reads.
+        #: The meters of the sources.
         self.meters = MeterRegistry(needed, self._aggregator, max_devices, now_ms)
 
     def is_due(self) -> bool:
-        """Return whether the clock completes a minute now."""
+        """Return whether the clock must complete a minute now."""
         return self._aggregator.is_due(self._now_ms())
 
     def topic_of(self, device: str) -> str:
@@ -102,12 +102,12 @@ class SourceReader:
         ]
 
     def forget_clock(self, device: str) -> None:
-        """Discard what is known about the clock of ``device``; its meters are forgotten by :attr:`meters`."""
+        """Discard the state of the clock of ``device``; :attr:`meters` forgets its meters."""
         self._clocks.forget(device)
         self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def _readings(self, route: MeterRoute, received: ReceivedMessage) -> list[Reading]:
-        """Return the readings that a message completes: parse it, then take its value, its time and its minute."""
+        """Return the readings that a message completes: parse it, then determine its value, time and minute."""
         publication, meter = received.publication, route.meter
         source = meter.source
         if source.format == "gapcast":
@@ -123,7 +123,7 @@ class SourceReader:
         at_ms = self._time_of(meter, message.document, received)
         age_ms = received.received_ms - at_ms
         if publication.retained and source.kind == "samples" and age_ms > source.holding.hold_ms:
-            return self._without_value(route, message, received)  # too old to say anything about now
+            return self._without_value(route, message, received)  # too old for a current power
         measured, bad_features = source.measured(message.document)
         if bad_features and not route.active_source.has_bad_features:
             route.active_source.has_bad_features = True
@@ -142,7 +142,7 @@ class SourceReader:
         return readings
 
     def _without_value(self, route: MeterRoute, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
-        """Record a message that gives no power: not all terms are known, or it is empty, or of unknown age."""
+        """Record a message without a power: not all terms are known, or it is empty, or of unknown age."""
         publication, meter = received.publication, route.meter
         self._count_ignored(route, message.document)
         if not message.terms or meter.source.kind != "samples":
@@ -197,9 +197,9 @@ class SourceReader:
 
 
 def _lacks_terms(meter: Meter, message: MeterMessage) -> bool:
-    """Return whether a message has some terms of a sum alone, and those of other messages must not complete it.
+    """Return whether a message has only some terms of a sum, and other messages' terms must not complete it.
 
-    Other energy counters counted until another time.
+    Other energy counters would have counted until another time.
     """
     source = meter.source
     if not (source.is_counter or source.in_one_message) or not source.value:

@@ -15,16 +15,16 @@ from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.service.ports.broker_link import IncomingMessage
 
-#: Oldest minute of a submeter that a reading gets, minutes before it: a submeter may be late, or send rarely.
+#: Maximum age of a submeter's minute that is attached to a reading, minutes: a submeter may be late, or send rarely.
 MAX_AGE_MIN = 3
-#: Minutes of a submeter that are stored: a reading may be late, and must not get a later minute.
+#: Number of stored minutes per submeter: a reading may be late, and must not get a later minute.
 _N_MINUTES = 16
 _MOST_CLOSED = 256
 
 
 @dataclass(frozen=True, slots=True)
 class SubmeterSource:
-    """A submeter: its topic, which names it as a meter, how its messages are read, its device and its name."""
+    """A submeter: its topic, which names it as a meter, the format of its messages, its device and its name."""
 
     topic: SourceTopic
     source: Source
@@ -33,9 +33,9 @@ class SubmeterSource:
 
 
 class SubmeterReader:
-    """Reads submeters. Their messages make no readings: the minutes wait for those of the devices.
+    """Reads submeters. Their minutes are stored until a reading of the device arrives.
 
-    A message that cannot be used is rejected like that of a meter.
+    A message that cannot be used is rejected like a meter's message.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SubmeterReader:
             self._of_device.setdefault(one.device, []).append((one.topic.device, measured_name(one.name)))
 
     def reads(self, topic: str) -> bool:
-        """Return whether ``topic`` is that of a submeter."""
+        """Return whether ``topic`` is a submeter's topic."""
         return topic in self._topics
 
     def read(self, received: ReceivedMessage) -> IncomingMessage:
@@ -67,13 +67,13 @@ class SubmeterReader:
     def close_due(self) -> None:
         """Store the minutes that the clock completes."""
         self._store(self._reader.close_due(_MOST_CLOSED))
-        self._reader.meters.take_samples()  # they are not persisted: an open minute is lost in a restart
+        self._reader.meters.take_samples()  # not persisted: a restart loses an open minute
 
     def attach(self, reading: Reading) -> Reading:
-        """Return ``reading`` with the newest minute of each submeter of its device, none after its own.
+        """Return ``reading`` with the newest minute of each submeter of its device that is not after its own.
 
-        The reading shows that its minute is over, or if it has the time of its arrival, the one before: samples of a
-        submeter in it are averaged now.
+        The reading proves that its minute is over, or, if its time is its arrival, that the previous minute is: samples
+        of a submeter in that minute are averaged now.
         """
         of_device = self._of_device.get(reading.device)
         if of_device is None:
