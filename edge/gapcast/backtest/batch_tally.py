@@ -1,6 +1,6 @@
 """Processes the batches of a back-test as the service does, and adds their results to its scores and files.
 
-The scores are those of all scored forecasts, by house and by week.
+The scores cover all scored forecasts, by house and by week.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from gapcast.core.streams.minute_runs import MinuteRun
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Scores of the forecasts made from the minute ``scored_from`` on (None: of all), by the engine's rows.
+    """Scores of the forecasts made from the minute ``scored_from`` on (None: all forecasts), by engine row.
 
-    They are of the ensemble members of all horizons.
+    They cover the ensemble members of all horizons.
     """
 
     scores: Scores
@@ -59,7 +59,7 @@ class Tally:
 class BatchTally:
     """Adds up the batches of ``engine``: the scores of ``tally``, and the other results of a back-test.
 
-    With ``outlooks`` the outlooks are made as well, and with ``demands`` the demands. ``simulated`` refits the houses.
+    ``outlooks`` and ``demands`` also make and score outlooks and demands. ``simulated`` refits the houses.
     """
 
     engine: Engine
@@ -71,7 +71,7 @@ class BatchTally:
 
     @property
     def takes_readings(self) -> bool:
-        """Whether batches must be added as readings."""
+        """Whether batches must be added with :meth:`add`, as readings."""
         return self.simulated is not None or self.outlooks is not None or self.demands is not None
 
     def add(self, readings: Sequence[Reading]) -> int:
@@ -79,7 +79,7 @@ class BatchTally:
         return self._add(self.engine.accept(readings), readings)
 
     def add_runs(self, runs: Sequence[MinuteRun]) -> int:
-        """Process a batch of readings in ``runs``, if none :attr:`takes_readings`; return their number."""
+        """Process a batch of readings in ``runs``, allowed unless :attr:`takes_readings`; return their number."""
         return self._add(self.engine.accept_runs(runs), ())
 
     def _add(self, accepted: AcceptedBatch, readings: Sequence[Reading]) -> int:
@@ -94,7 +94,7 @@ class BatchTally:
                 self.demands.add(accepted, readings, engine.demand(accepted, made))
         outcomes, _ = engine.learn()
         if self.outcomes_file is not None:
-            newest = accepted.windows[:, -1]  # of power alone, or of several features
+            newest = accepted.windows[:, -1]  # power only, or several features
             last_kw = newest if newest.ndim == 1 else newest[:, 0]
             self.outcomes_file.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
         if outcomes is not None:

@@ -50,10 +50,9 @@ def run_comparison(
 ) -> Comparison:
     """Run each available model alone over ``files``, as the service would with ``forecast.blend = false``.
 
-    Models that have the main forecast's horizon are scored at it. Others are skipped where ``forecast.horizon_min`` is
-    set, and scored at their own horizon where it is not.
-    ``show`` is called with what was understood of each file. Raises the errors of
-    :func:`~gapcast.backtest.processes.run_files`.
+    Models that have the main forecast's horizon are scored at it. If ``forecast.horizon_min`` is set, other models are
+    skipped; else they are scored at their own horizon. ``show`` is called with a description of each file. Raises the
+    errors of :func:`~gapcast.backtest.processes.run_files`.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)

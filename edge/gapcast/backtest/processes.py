@@ -1,7 +1,7 @@
 """Runs a back-test in several processes, each with an engine over some of the houses.
 
-They share only their progress and the request to stop. The results are those of one process to the last bit: each
-house is in batches of the same minutes as there.
+They share only their progress and the request to stop. The results equal a single process's results to the last bit:
+each house is in batches of the same minutes.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from gapcast.observability.logs import configure_logs
 from gapcast.recordings.recording import Recording
 from gapcast.recordings.text.layout import FileFormat
 
-#: Readings for which a process is started by default: it takes a second to start and to load the models, in which this
-#: one runs some 50,000.
+#: Readings for which a process is started by default: starting it and loading the models takes a second, in which the
+#: present process runs some 50,000 readings.
 READINGS_EACH = 100_000
 
 
 class SharedProgress:
-    """How many readings each process has processed, and whether all are to stop.
+    """How many readings each process has processed, and whether all processes are to stop.
 
-    Each number has one writer, so that no process waits for one that was killed with a lock.
+    Each number has one writer, so that no process waits for a lock of a killed process.
     """
 
     def __init__(self, numbers: Any) -> None:
-        """Share ``numbers``, a raw array: one for each process, and one more, which is 1 if they are to stop."""
+        """Share ``numbers``, a raw array: one for each process, and a last one, 1 if the processes are to stop."""
         self.numbers = numbers
 
     def add(self, index: int, n: int) -> int:
-        """Add ``n`` readings of the process ``index``; return the number of those of all processes."""
+        """Add ``n`` readings of the process ``index``; return the number of readings of all processes."""
         self.numbers[index] += n
         return sum(self.numbers[:-1])
 
@@ -63,11 +63,11 @@ class SharedProgress:
 
 @contextmanager
 def process_pool(n: int) -> Iterator[tuple[ProcessPoolExecutor, SharedProgress]]:
-    """Yield ``n`` new processes and the progress that they share with this one.
+    """Yield ``n`` new processes and the progress that they share with this process.
 
     After an error they stop at their next batch.
     """
-    context = get_context("spawn")  # a fork would copy the threads' locks, but not the threads, of the runtimes
+    context = get_context("spawn")  # a fork would copy the locks of the runtimes' threads, but not the threads
     shared = SharedProgress(context.RawArray("q", n + 2))
     with ProcessPoolExecutor(n, context, _begin, (shared.numbers,)) as pool:
         try:
@@ -79,9 +79,9 @@ def process_pool(n: int) -> Iterator[tuple[ProcessPoolExecutor, SharedProgress]]
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT, also in the processes that the block starts, which would print a traceback before they ignore it.
+    """Block SIGINT, also in the processes started in the block, which would print a traceback before they ignore it.
 
-    A Ctrl-C interrupts this one after the block.
+    A Ctrl-C interrupts this process after the block.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -94,13 +94,13 @@ _shared_here: list[SharedProgress] = []  # of a process that a pool has started
 
 
 def _begin(numbers: Any) -> None:  # pragma: no cover - runs in a process of its own
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # that which started this one gets it too, and stops it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal too, and stops this process
     configure_logs("auto", "warning")
     _shared_here.append(SharedProgress(numbers))
 
 
 def shared_progress() -> SharedProgress:  # pragma: no cover - runs in a process of its own
-    """Return the progress that this process, which a pool has started, shares."""
+    """Return the progress that this process, started by a pool, shares."""
     return _shared_here[0]
 
 
@@ -124,7 +124,7 @@ class HouseGroup:
         )
 
     def portable(self) -> HouseGroup:
-        """Return the group in a form that another process can get: without read-only views of dictionaries."""
+        """Return the group in a form that can be sent to another process: without read-only views of dictionaries."""
         recordings = {}
         for name, one in self.recordings.items():
             series = replace(one.series, extra=dict(one.series.extra), submeters=dict(one.series.submeters))
@@ -133,9 +133,9 @@ class HouseGroup:
 
 
 def n_processes_for(jobs: int | None, lengths: Sequence[int]) -> int:
-    """Return how many processes run houses of these numbers of readings: ``jobs``, but at most one per house.
+    """Return how many processes run houses with these numbers of readings: ``jobs``, but at most one per house.
 
-    None: one per processor, and at most one for each :data:`READINGS_EACH` readings.
+    ``jobs`` None: one per processor, and at most one per :data:`READINGS_EACH` readings.
 
     >>> n_processes_for(4, [10, 10]), n_processes_for(None, [10, 10])
     (2, 1)
@@ -146,7 +146,7 @@ def n_processes_for(jobs: int | None, lengths: Sequence[int]) -> int:
 
 
 def split_houses(lengths: Mapping[str, int], n_groups: int) -> list[list[str]]:
-    """Return the houses in ``n_groups`` of about the same number of readings, in their order, the largest group first.
+    """Split the houses into ``n_groups`` with about equal numbers of readings, in their order, the largest group first.
 
     >>> split_houses({"a": 3, "b": 9, "c": 5}, 2)
     [['b'], ['a', 'c']]
@@ -173,10 +173,10 @@ def run_files(  # noqa: PLR0913 - the last ones by keyword
 ) -> Backtest:
     """Run the engine configured by ``settings`` over ``files``, one house each, in at most ``jobs`` processes.
 
-    If houses are refitted or differ in their submeters, or ``request`` writes a file, it is one process; see
-    :func:`n_processes_for`. ``show`` is called with what was understood of each file; without it there is no progress
-    bar either. Raises :class:`SourceError` for a bad file, :class:`SettingsError` for a bad option, or if a process
-    ends without a result, and :class:`ModelError` for a bad model.
+    Uses one process if houses are refitted or differ in their submeters, or if ``request`` writes a file; see
+    :func:`n_processes_for`. ``show`` is called with a description of each file; without it there is no progress bar
+    either. Raises :class:`SourceError` for a bad file, :class:`SettingsError` for a bad option, or if a process ends
+    without a result, and :class:`ModelError` for a bad model.
     """
     request = request or BacktestRequest()
     recordings = read_houses(settings, files, form, part, show)
@@ -202,7 +202,7 @@ def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: boo
     start_s = time.perf_counter()
     first, *others = groups
     with process_pool(len(others)) as (pool, shared), tqdm(unit=" readings", disable=quiet or None) as bar:
-        with _interrupts_blocked():  # the first one starts all processes
+        with _interrupts_blocked():  # the first submission starts all processes
             waiting = [pool.submit(_run_group, group.portable(), index) for index, group in enumerate(others, 1)]
         try:
             found = [first.run(lambda n: bar.update(shared.add(0, n) - bar.n))]

@@ -11,7 +11,7 @@ from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
 
 @dataclass(frozen=True, slots=True)
 class BacktestRequest:
-    """The ``outlook`` and the ``demand`` to score (None: there are none); ``out`` is a CSV file of all outcomes."""
+    """The ``outlook`` and the ``demand`` to score (None: not scored); ``out`` is a CSV file of all outcomes."""
 
     out: Path | None = None
     outlook: OutlookRequest | None = None

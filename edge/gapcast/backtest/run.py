@@ -37,7 +37,7 @@ from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
 from gapcast.recordings.text.layout import FileFormat
 
-#: Readings per batch, and so per call of the models.
+#: Readings per batch, and thus per model call.
 BATCH_READINGS = 2_048
 
 
@@ -51,7 +51,7 @@ def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     shares: Iterable[int] | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Backtest:
-    """Run the engine configured by ``settings`` over ``part`` of ``recordings``, by the names of their houses.
+    """Run the engine configured by ``settings`` over ``part`` of ``recordings``, which are keyed by house name.
 
     The engine also learns from readings before the scoring period. See :func:`run_houses`. Raises
     :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
@@ -77,10 +77,10 @@ def read_houses(
     part: FilePart,
     show: Callable[[str], object] | None = None,
 ) -> dict[str, Recording]:
-    """Return the recording of each of ``files`` by the name of its house; ``show`` what was understood of each.
+    """Return the recording of each of ``files`` by house name; call ``show`` with a description of each file.
 
-    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for a bad time, one after all readings of a
-    house, too many files or two of one name.
+    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for an invalid time, a time after all
+    readings of a house, too many files or two files of one name.
     """
     part.require_times()
     names = name_houses(files)
@@ -116,16 +116,16 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     shares: Iterable[int] | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Backtest:
-    """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on.
+    """Run ``engine`` over the minutes of ``houses``, by name; score the forecasts made from ``scored_from`` on.
 
-    ``request`` is what to make beside the scores, as far as ``engine`` makes it. ``submeters`` are the powers of the
-    houses' submeters. ``simulated`` refits the forests of ``engine`` at the simulated nights (None: they are not
-    refitted). ``shares`` are those of :func:`~gapcast.backtest.inputs.houses.side_by_side`. ``advance`` is called with
-    the number of readings of each batch after it was processed; without it there is a progress bar, unless ``quiet``.
+    ``request`` defines the results beside the scores, as far as ``engine`` computes them. ``submeters`` are the powers
+    of the houses' submeters. ``simulated`` refits the forests of ``engine`` at the simulated nights (None: no refits).
+    ``shares`` are passed to :func:`~gapcast.backtest.inputs.houses.side_by_side`. ``advance`` is called with the number
+    of readings of each batch after it was processed; without it there is a progress bar, unless ``quiet``.
     """
     request = request or BacktestRequest()
     n_at_once = BATCH_READINGS
-    if simulated is not None:  # equally many until the last house ends, so that none misses a night
+    if simulated is not None:  # equal shares until the last house ends, so that none misses a night
         shares = repeat(min(CHECK_EVERY_MIN, max(1, BATCH_READINGS // len(houses))))
     tally, n_readings, start_s = Tally.from_engine(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:

@@ -17,10 +17,11 @@ _MONTHS = 12
 
 @dataclass(frozen=True, slots=True)
 class BilledWindows:
-    """The K complete windows of a recording, in order: those with at least half of their minutes.
+    """The K complete windows of a recording, in order. A window is complete if at least half of its minutes are known.
 
-    ``starts`` ``[K]`` are indices of their first minutes, ``kw`` ``[K]`` their means, ``days`` and ``months`` ``[K]``
-    those of the local clock at their start, since the epoch, and ``is_active`` ``[K]`` whether the tariff counts them.
+    ``starts`` ``[K]`` are the indices of their first minutes, ``kw`` ``[K]`` their means, ``days`` and ``months``
+    ``[K]`` the local days and months since the epoch at their start, and ``is_active`` ``[K]`` whether the tariff
+    counts them.
     """
 
     starts: I64
@@ -48,14 +49,14 @@ def billed_windows(kw: F64, local: I64, options: DemandOptions) -> BilledWindows
 
 
 def window_starts(local: I64, window_min: int) -> I64:
-    """Return the index of each window's first minute; a clock change begins a window, too."""
+    """Return the index of each window's first minute; a clock change also begins a window."""
     in_window = local % window_min
     first = np.diff(local // window_min, prepend=local[0] // window_min - 1) != 0
     return np.flatnonzero(first | (np.diff(in_window, prepend=in_window[0]) < 0))
 
 
 def months_of(days: I64) -> I64:
-    """Return the months since January 1970 of ``days`` since its first."""
+    """Return the months since January 1970 of ``days`` since 1 January 1970."""
     return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
@@ -70,7 +71,7 @@ def active_at(local: I64, active: ActiveTimes) -> NDArray[np.bool_]:
 
 
 def month_peaks(windows: BilledWindows, n_peak_days: int) -> dict[int, float]:
-    """Return the highest mean of each month; of several days the mean of their highest. Months without a window miss.
+    """Return the highest mean of each month, or the mean of its highest days; months without a window are left out.
 
     >>> import numpy as np
     >>> one = BilledWindows(np.arange(3), np.array([2.0, 3.0, 5.0]), np.array([0, 0, 1]), np.zeros(3, int),
@@ -87,6 +88,6 @@ def month_peaks(windows: BilledWindows, n_peak_days: int) -> dict[int, float]:
 
 
 def mean_of_highest(powers_kw: Iterable[float], n_days: int) -> float:
-    """Return the mean of the ``n_days`` highest of ``powers_kw``, or of those there are."""
+    """Return the mean of the ``n_days`` highest of ``powers_kw``, or of all if there are fewer."""
     highest = sorted(powers_kw, reverse=True)[:n_days]
     return sum(highest) / len(highest)

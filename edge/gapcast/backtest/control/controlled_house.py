@@ -1,4 +1,4 @@
-"""The power of one house, minute by minute, and the evenings on which it has the loads."""
+"""The power of one house, minute by minute, and the evenings on which the loads are added to it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gapcast.recordings.recording import Minute
 
 #: The car is plugged in at six in the evening, and leaves at seven in the morning; minutes of the day.
 PLUGGED_IN_MIN, LEAVES_MIN = 18 * 60, 7 * 60
-#: Minutes for which it is plugged in.
+#: Minutes for which the car is plugged in.
 STAY_MIN = DAY_MIN - PLUGGED_IN_MIN + LEAVES_MIN
 #: Days before the first evening with loads, without ``--score-from``.
 HISTORY_DAYS = 7
-#: No evening.
+#: Value of ``evenings`` for a minute without loads.
 NONE = -1
 _LEAST_KNOWN = 0.9
 _NOON_MIN = DAY_MIN // 2
@@ -29,10 +29,10 @@ _NOON_MIN = DAY_MIN // 2
 class ControlledHouse:
     """A house of T minutes from ``first_minute`` on.
 
-    ``kw`` ``[T]`` is its own power, NaN where there is no reading; ``filled`` ``[T]`` marks readings of minutes in
-    which nothing was measured. ``local`` ``[T]`` are the minutes by the local clock, and ``evenings`` ``[T]`` the
-    number of the evening on which it has the loads (:data:`NONE`: it has none): an evening counts if nine in ten of
-    the minutes between six and seven are known.
+    ``kw`` ``[T]`` is the house's own power, NaN where there is no reading; ``filled`` ``[T]`` marks readings of minutes
+    in which nothing was measured. ``local`` ``[T]`` are the minutes by the local clock. ``evenings`` ``[T]`` is the
+    number of the evening with loads to which each minute belongs, :data:`NONE` without one; an evening counts if 90 %
+    of the minutes between six and seven are known.
     """
 
     name: str
@@ -64,7 +64,7 @@ class ControlledHouse:
 
     @property
     def first_with_loads(self) -> int:
-        """The index of the first minute with loads; that after the last one if there is none."""
+        """The index of the first minute with loads; the number of minutes if there is none."""
         found = np.flatnonzero(self.evenings != NONE)
         return int(found[0]) if found.size else len(self.kw)
 

@@ -1,4 +1,4 @@
-"""Houses driven by the headroom of gapcast: its engine reads their total minute by minute, as from their meters."""
+"""Houses controlled by gapcast's headroom: its engine reads their total power minute by minute, as from a meter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 
-#: Readings per batch of what is before the first evening.
+#: Readings per batch before the first evening with loads.
 _BATCH_READINGS = 2_048
 _DISHWASHER = HeadroomRequest(DISHWASHER_KW, DISHWASHER_MIN)
 
@@ -25,11 +25,11 @@ _DISHWASHER = HeadroomRequest(DISHWASHER_KW, DISHWASHER_MIN)
 def run_engine(
     engine: Engine, houses: Sequence[ControlledHouse], site: SiteDemandOptions, *, quiet: bool = True
 ) -> dict[str, HouseRun]:
-    """Run ``houses`` with the headroom that ``engine`` finds; return them by name.
+    """Run ``houses`` with the headroom that ``engine`` computes; return the runs by name.
 
-    After each reading the car may draw what it draws now, and the headroom on top: the smaller one of the running
-    window's and the next one's. A waiting dishwasher starts if the engine allows 2 kW for 45 minutes; the car waits for
-    it. Without a demand (after a gap) the rule of the last reading applies.
+    After each reading the car may draw its present power plus the headroom: the smaller of the running window's and the
+    next window's. A waiting dishwasher starts if the engine allows 2 kW for 45 minutes, and the car waits for it.
+    Without a demand (after a gap) the rule of the last reading applies.
     """
     runs = {house.name: HouseRun(house, site.for_device(house.name)) for house in houses}
     waiting = {name: _before_loads(run) for name, run in runs.items()}
@@ -57,7 +57,7 @@ def _before_loads(run: HouseRun) -> Iterator[Reading]:
 
 
 def _step_all(running: dict[str, HouseRun]) -> dict[str, Observed]:
-    """Step each house to its next reading; drop those that are over."""
+    """Step each house to its next reading; drop the houses that have no more minutes."""
     seen = {}
     for name, run in list(running.items()):
         observed = None

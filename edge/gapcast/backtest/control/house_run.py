@@ -26,18 +26,18 @@ class Observed(NamedTuple):
     limit_kw: float | None
 
 
-#: Returns the power that loads may draw in the next minute, the car's own included, kW.
+#: Returns the power that loads may draw in the next minute, including the car, kW.
 Rule = Callable[[Observed], float]
 
 
 class HouseRun:
-    """Adds the loads to a house, and follows its limit."""
+    """Adds the loads to a house, and tracks its limit."""
 
     def __init__(self, house: ControlledHouse, options: DemandOptions) -> None:
         self.house = house
         self.loads = Loads()
         self.limit = RunningLimit(house.local, options)
-        #: The power with the loads, NaN where the house's is unknown.
+        #: The house's power with the loads, NaN where the house's own power is unknown.
         self.total_kw: F64 = np.full(len(house.kw), np.nan)
         self.car_kw = 0.0
         self._kw: list[float] = house.kw.tolist()
@@ -51,7 +51,7 @@ class HouseRun:
         return self.index >= len(self._kw)
 
     def step(self) -> Observed | None:
-        """Draw the power of the next minute; return what is known then, or None if it has no reading."""
+        """Draw the power of the next minute; return what is known then, or None if the minute has no reading."""
         index = self.index
         self.car_kw, dishwasher_kw = self.loads.draw(self._evenings[index], self._local[index])
         total_kw = self._kw[index] + self.car_kw + dishwasher_kw
@@ -63,9 +63,9 @@ class HouseRun:
         return Observed(total_kw, self.car_kw, self.limit.limit_kw(self.index))
 
     def allow(self, power_kw: float, *, is_late: bool = False) -> None:
-        """Allow the loads ``power_kw``: first the dishwasher, if that is enough for it, then the car.
+        """Allow the loads ``power_kw``: first the dishwasher if the power suffices for it, then the car.
 
-        ``is_late``: the dishwasher waits until it has to start.
+        ``is_late``: the dishwasher waits until its latest start.
         """
         waits = not is_late and (self.loads.is_waiting or power_kw == math.inf)
         starts = waits and power_kw >= DISHWASHER_KW
@@ -83,12 +83,12 @@ def run_rule(house: ControlledHouse, options: DemandOptions, rule: Rule, *, is_l
 
 
 def unlimited(_observed: Observed) -> float:
-    """Allow everything: the car charges with full power from six on."""
+    """Allow everything: the car charges at full power from six on."""
     return math.inf
 
 
 def reactive(observed: Observed) -> float:
-    """Allow what the last reading left below the limit."""
+    """Allow the power that the last reading left below the limit."""
     if observed.limit_kw is None:
         return math.inf
     return observed.limit_kw - (observed.total_kw - observed.car_kw)

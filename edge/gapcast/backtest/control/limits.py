@@ -1,4 +1,4 @@
-"""The limit of the running window that the rules get: fixed, or the month's peak so far."""
+"""The limit of the running window that the rules apply: fixed, or the month's peak so far."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gapcast.core.time_grid import DAY_MIN
 
 
 class RunningLimit:
-    """Follows the windows of a house, of which each minute is added once."""
+    """Tracks the windows of a house; each minute is added once."""
 
     def __init__(self, local: I64, options: DemandOptions) -> None:
-        """Follow windows of the minutes ``local`` ``[T]`` of the local clock."""
+        """Track windows of the minutes ``local`` ``[T]`` of the local clock."""
         self._options = options
         days = local // DAY_MIN
         self._starts = set(window_starts(local, options.window_min).tolist())
@@ -28,7 +28,7 @@ class RunningLimit:
         self._highest: dict[int, float] = {}
 
     def add(self, index: int, total_kw: float) -> None:
-        """Add the power of the minute ``index``, NaN if it is unknown: the next one after those before."""
+        """Add the power of the minute ``index``, NaN if it is unknown; minutes are added in order."""
         if index in self._starts:
             self._close(index - 1)
         if not math.isnan(total_kw):
@@ -36,7 +36,7 @@ class RunningLimit:
             self._n_known += 1
 
     def limit_kw(self, index: int) -> float | None:
-        """Return the limit that applies to the window of the minute ``index``, that after the last one added."""
+        """Return the limit of the window of the minute ``index``, the minute after the last one added."""
         if index >= len(self._days) or not self._is_active[index]:
             return None
         if self._options.limit_kw is not None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from gapcast.backtest.control.controlled_house import NONE, PLUGGED_IN_MIN
 from gapcast.core.time_grid import DAY_MIN
 
-#: A single-phase charger: whole amperes between the least that a car takes and the fuse, at 230 V (IEC 61851-1).
+#: A single-phase charger: whole amperes between a car's minimum and the fuse, at 230 V (IEC 61851-1).
 AMPERE_KW = 0.23
 LEAST_A, MOST_A = 6, 32
-#: What the car needs each night, kWh.
+#: Energy that the car needs each night, kWh.
 NEED_KWH = 8.0
 DISHWASHER_KW, DISHWASHER_MIN = 2.0, 45
-#: It has to be done at ten in the evening, and so starts by itself at last; minute of the day.
+#: The dishwasher must be done at ten in the evening, and starts by itself at its latest start; minute of the day.
 DONE_MIN = 22 * 60
 LATEST_START_MIN = DONE_MIN - DISHWASHER_MIN
 _LEAST_KWH = 1e-9
@@ -31,10 +31,10 @@ def charger_kw(allowed_kw: float) -> float:
 
 @dataclass(slots=True)
 class LoadResult:
-    """The result for the loads: energy that the car lacked in the morning, and how much later the dishwasher started.
+    """Statistics of the loads: energy that the car lacked in the morning, and the delay of the dishwasher.
 
-    ``n_short`` are mornings on which the car lacked more than a tenth of its need, ``n_forced`` evenings on which the
-    dishwasher started because it had to.
+    ``n_short`` counts mornings on which the car lacked more than a tenth of its need, ``n_forced`` evenings on which
+    the dishwasher reached its latest start.
     """
 
     n_evenings: int = 0
@@ -48,7 +48,8 @@ class LoadResult:
 class Loads:
     """The car and the dishwasher of a house, minute by minute.
 
-    Between two minutes :meth:`command` sets the power that the car may draw from the next one on, and whether a waiting
+    Between two minutes :meth:`command` sets the power that the car may draw from the next minute on, and whether a
+    waiting
     dishwasher starts with it.
     """
 
@@ -56,7 +57,7 @@ class Loads:
         self.result = LoadResult()
         #: The power that the car draws from the next minute on, if it is plugged in and needs it, kW.
         self.setpoint_kw = 0.0
-        #: Minutes that the dishwasher still runs.
+        #: Remaining minutes of the running dishwasher.
         self.dishwasher_left_min = 0
         self.is_waiting = False
         self.need_kwh = 0.0
@@ -88,7 +89,7 @@ class Loads:
         return car_kw, dishwasher_kw
 
     def command(self, car_kw: float, *, starts_dishwasher: bool) -> None:
-        """Allow the car ``car_kw``, and start the dishwasher if it waits, or is filled in the next minute."""
+        """Allow the car ``car_kw``; start the dishwasher if it waits, or becomes ready in the next minute."""
         self.setpoint_kw = charger_kw(car_kw)
         self._is_commanded = starts_dishwasher
 
@@ -98,7 +99,7 @@ class Loads:
         return self.result
 
     def _begin(self, evening: int) -> None:
-        """Begin ``evening``, and account for the one before."""
+        """Begin ``evening``, and add the results of the previous one."""
         if self._evening != NONE:
             missing_kwh = max(self.need_kwh, 0.0)
             self.result.n_evenings += 1

@@ -1,9 +1,9 @@
 """The lowest possible peaks: the loads are controlled with knowledge of the future power.
 
-The dishwasher starts, and the car charges, so that the highest window of the month becomes as low as it can: for each
-evening and each start of the dishwasher the level to which the windows must be filled for the car to have its energy
-("water filling") is found by bisection. With the month's level, the dishwasher starts as early as it can. Within a
-window the car's power is constant and has no steps.
+The dishwasher starts, and the car charges, so that the highest window of the month becomes as low as possible. For each
+evening and each start of the dishwasher, bisection finds the level to which the windows must be filled for the car to
+get its energy ("water filling"). With the month's level, the dishwasher starts as early as possible. Within a window
+the car's power is constant and continuous (not in steps).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.options import DemandOptions
 from gapcast.core.time_grid import DAY_MIN
 
-#: Starts of the dishwasher that are tried, minutes apart.
+#: Interval between the tried starts of the dishwasher, minutes.
 _STEP_MIN = 5
 _N_HALVINGS = 40
 _MOST_KW = 1e3
@@ -38,9 +38,9 @@ _ENOUGH = 1e-6
 class _Evening(NamedTuple):
     """The K windows of an evening, and S starts of the dishwasher.
 
-    ``at`` ``[T]`` are the indices of its minutes, ``window`` ``[T]`` the window of each; ``own_kw`` ``[K]`` is the
-    house's mean, ``minutes`` ``[K]`` its minutes, ``delays_min`` ``[S]`` and ``added_kw`` ``[S, K]`` of the
-    dishwasher.
+    ``at`` ``[T]`` are the indices of the evening's minutes, ``window`` ``[T]`` the window of each minute; ``own_kw``
+    ``[K]`` is the house's mean, ``minutes`` ``[K]`` the window's minutes, ``delays_min`` ``[S]`` and ``added_kw`` ``[S,
+    K]`` the dishwasher's delay and power.
     """
 
     at: I64
@@ -95,7 +95,7 @@ def _evening(house: ControlledHouse, window: I64, at: I64) -> _Evening:
 
 
 def _levels(evening: _Evening) -> F64:
-    """Return the lowest level ``[S]`` of the windows with the dishwasher and the car's energy, by start."""
+    """Return for each start the lowest level ``[S]`` of the windows with the dishwasher and the car's energy."""
     base_kw = evening.own_kw + evening.added_kw
     is_on = (evening.added_kw > 0) & np.isfinite(base_kw)
     low_kw, high_kw = np.full(len(base_kw), -_MOST_KW), np.full(len(base_kw), _MOST_KW)
@@ -119,7 +119,7 @@ def _dishwasher(house: ControlledHouse, evening: _Evening, start: int) -> F64:
 
 
 def _car_kw(evening: _Evening, added_kw: F64, level_kw: float) -> F64:
-    """Return the car's power in each minute: as much as the level leaves, until it has its energy."""
+    """Return the car's power in each minute: what the level leaves, until the car has its energy."""
     minute_kwh = _room_kw(evening.own_kw + added_kw, level_kw)[evening.window] / 60
     before_kwh = np.cumsum(minute_kwh) - minute_kwh
     car_kw: F64 = np.minimum(minute_kwh, np.maximum(NEED_KWH - before_kwh, 0.0)) * 60

@@ -10,7 +10,7 @@ from gapcast.core.documents.message_format import counted
 
 
 def control_lines(control: LoadControl) -> Iterator[str]:
-    """Yield the lines for a terminal: one table per house, and where the prices come from."""
+    """Yield the lines for a terminal: one table per house, and the source of the prices."""
     for house in control.houses:
         yield from _table(house, control.tariffs)
     for tariff in control.tariffs:
@@ -38,5 +38,5 @@ def _line(name: str, one: StrategyResult, tariffs: list[Tariff]) -> str:
 
 
 def price_text(price: float | None) -> str:
-    """Return the ``price`` of a year as it is in the tables."""
+    """Return the ``price`` of a year as the tables print it."""
     return "-" if price is None else f"{price:,.0f}"

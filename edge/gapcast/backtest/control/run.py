@@ -39,9 +39,9 @@ _LEAST_EVENINGS = 14
 class StrategyResult:
     """The result of one strategy for one house: means over the billed months.
 
-    ``peak_kw`` is the mean of the months' peaks by the demand's windows. ``year_prices`` are those of a year with the
-    peak of each of them in all its months, by the names of the tariffs: its own prices in summer and winter, whichever
-    months were recorded; None if the tariff bills none of them. ``loads`` is None for the house alone.
+    ``peak_kw`` is the mean of the months' peaks by the demand's windows. ``year_prices``, by tariff name, is the price
+    of a year in which every month has the recorded peak, with the tariff's summer and winter prices whichever months
+    were recorded; None if the tariff bills none of the months. ``loads`` is None for the house alone.
     """
 
     peak_kw: float
@@ -51,7 +51,7 @@ class StrategyResult:
 
 @dataclass(frozen=True, slots=True)
 class HouseControl:
-    """The results of one house by strategy: ``n_months`` months are billed, with ``n_evenings`` evenings with loads."""
+    """The results of one house by strategy, over ``n_months`` billed months with ``n_evenings`` evenings with loads."""
 
     name: str
     n_months: int
@@ -93,11 +93,10 @@ def run_control(
     *,
     show: Callable[[str], object] | None = None,
 ) -> LoadControl:
-    """Add a car and a dishwasher to each of ``files``, and drive them by each strategy from ``part.score_from`` on.
+    """Add a car and a dishwasher to each of ``files``, and control them by each strategy from ``part.score_from`` on.
 
-    Evenings, windows and months are those of ``site.timezone``, as the engine's.
-    Raises the errors of :func:`~gapcast.backtest.processes.run_files`, and :class:`SettingsError` without a
-    limit.
+    Evenings, windows and months are in ``site.timezone``, as in the engine. Raises the errors of
+    :func:`~gapcast.backtest.processes.run_files`, and :class:`SettingsError` without a limit.
     """
     require_limit(settings.demand, "--control")
     loads_from, zone = part.first_scored_minute, settings.site.zone
@@ -152,7 +151,7 @@ class _Bills:
 
 
 def billed_months(house: ControlledHouse) -> list[int]:
-    """Return the months with at least 14 evenings with loads, or all with any if there is none."""
+    """Return the months with at least 14 evenings with loads, else all months with any."""
     with_loads = house.evenings[house.evenings != NONE]
     numbers, counts = np.unique(months_of(np.unique(with_loads)), return_counts=True)
     enough = counts >= _LEAST_EVENINGS

@@ -1,4 +1,4 @@
-"""Tariffs by peak power: files in TOML, and what a month costs."""
+"""Tariffs by peak power: TOML files with the price of a month."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Tariff(SettingsSection):
-    """What the power of a month costs.
+    """The price of a month's peak power.
 
-    ``demand`` has the windows that count, with the keys of ``[demand]``: their length, ``peak_days``, ``floor_kw`` (0
-    unless it is given), hours, weekdays and months. Either ``per_kw_month`` is the price of each kW, one or twelve from
-    January on, or ``steps`` are pairs of a power, kW, and the price of a month up to it, rising.
+    ``demand`` defines the windows that count, with the keys of ``[demand]``: their length, ``peak_days``, ``floor_kw``
+    (default 0), hours, weekdays and months. Either ``per_kw_month`` is the price of each kW, one or twelve from January
+    on, or ``steps`` are pairs of a power, kW, and the price of a month up to it, rising.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Tariff(SettingsSection):
     @field_validator("demand")
     @classmethod
     def _default_floor(cls, demand: DemandKeys) -> DemandKeys:
-        """The default of ``[demand]`` is that of one tariff."""
+        """Set the floor to 0: the default of ``[demand]`` is one particular tariff's."""
         return demand if "floor_kw" in demand.model_fields_set else demand.model_copy(update={"floor_kw": 0.0})
 
     @field_validator("per_kw_month", mode="before")
@@ -67,7 +67,7 @@ class Tariff(SettingsSection):
     def peaks_kw(self, kw: F64, local: I64) -> dict[int, float]:
         """Return the power billed for each month since January 1970, of the power ``kw`` ``[T]``.
 
-        What is billed is what the meter imports: a minute that exports counts as 0.
+        Only imported power is billed: a minute that exports counts as 0.
         """
         options = self.demand.options
         peaks = month_peaks(billed_windows(np.maximum(kw, 0.0), local, options), options.n_peak_days)
@@ -76,7 +76,7 @@ class Tariff(SettingsSection):
     def month_price(self, month: int, peak_kw: float) -> float:
         """Return the price of a month since January 1970 with the power ``peak_kw``.
 
-        Raises :class:`SettingsError` if no step is so high.
+        Raises :class:`SettingsError` if the power is above the highest step.
         """
         if self.steps:
             for kw, price in self.steps:
@@ -92,7 +92,7 @@ class Tariff(SettingsSection):
 
 
 def read_tariff(path: Path) -> Tariff:
-    """Return the tariff in ``path``; raise :class:`SettingsError` if it is none."""
+    """Return the tariff in ``path``; raise :class:`SettingsError` if the file is not a valid tariff."""
     try:
         return _tariff_of(path.read_bytes())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -105,15 +105,15 @@ def read_tariff(path: Path) -> Tariff:
 
 
 def bundled_tariffs() -> list[Tariff]:
-    """Return the tariffs that come with gapcast, by file name."""
+    """Return the tariffs bundled with gapcast, by file name."""
     folder = files(__package__) / "tariffs"
     return [_tariff_of(one.read_bytes()) for one in sorted(folder.iterdir(), key=lambda one: one.name)]
 
 
 def tariffs_of(paths: Sequence[Path]) -> list[Tariff]:
-    """Return the tariffs in ``paths``, or without any those that come with gapcast.
+    """Return the tariffs in ``paths``, or the bundled tariffs without any paths.
 
-    Raises :class:`SettingsError` if one is none, or if two have the same name: prices are by name.
+    Raises :class:`SettingsError` if a file is not a tariff, or if two tariffs have the same name: prices are by name.
     """
     found: dict[str, Tariff] = {}
     for path in paths:

@@ -1,1 +1,1 @@
-"""Demands of a back-test: their scores, and the CSV file that has them."""
+"""Demands of a back-test: their scores, and the CSV file of all demands."""

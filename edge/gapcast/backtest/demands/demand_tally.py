@@ -20,9 +20,9 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
 
-#: Readings that enter their window: those that are held, with the next one.
+#: Statuses of readings that enter their window; a held reading enters with the next one.
 _KNOWN = (ReadingStatus.READY, ReadingStatus.FIRST, ReadingStatus.HELD)
-#: Device, minute, start of the window, its length, and values after the last demand: those of no reading.
+#: Stands for the fields of the next demand (device, minute, window start and length, values) after the last demand.
 _NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])
 
 
@@ -30,7 +30,7 @@ _NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])
 class DemandTallies:
     """The sums of each house by name, and the length of its windows, minutes; houses without demands are left out.
 
-    ``infeasible_limits`` are the limits below what their house always drew, at its last reading.
+    ``infeasible_limits`` are the limits below the lowest draw of their house, at its last reading.
     """
 
     houses: Mapping[str, tuple[F64, int]]
@@ -42,7 +42,7 @@ class DemandTallies:
         return None if found is None else scores.scores_of(*found)
 
     def overall(self) -> scores.DemandScores | None:
-        """Return the scores over all houses; None if there are none, or if their windows are of different lengths."""
+        """Return the scores over all houses; None without any, or if houses have windows of different lengths."""
         lengths = {window_min for _, window_min in self.houses.values()}
         if len(lengths) != 1:
             return None
@@ -74,9 +74,9 @@ class DemandTally:
         self._houses: dict[str, HouseDemands] = {}
 
     def add(self, accepted: AcceptedBatch, readings: Sequence[Reading], demands: Demands | None) -> None:
-        """Add a batch of ``readings``, and the ``demands`` made at them (None: at none).
+        """Add a batch of ``readings``, and the ``demands`` made at them (None: no demands).
 
-        Minutes are measured as those of outcomes are: neither filled, nor of readings that are held or start a window.
+        As for outcomes, a minute counts as measured unless it was filled or its reading is held or starts a window.
         """
         waiting = iter(()) if demands is None else _lines(demands)
         device, minute, start_minute, window_min, elapsed_min, values = next(waiting, _NOTHING)
@@ -99,7 +99,7 @@ class DemandTally:
     def finish(self, made: DeviceDemands) -> DemandTallies:
         """Score the demands that still wait, if the mean of their window is known; return the sums of each house.
 
-        ``made`` are those of the engine, with the limits that are too low.
+        ``made`` are the engine's demands, with the limits that are too low.
         """
         for house in self._houses.values():
             house.finish()
@@ -109,7 +109,7 @@ class DemandTally:
 
 
 def _lines(demands: Demands) -> Iterator[tuple[str, int, int, int, int, list[float]]]:
-    """Return device, minute, window, its length, minutes elapsed and values of each of ``demands``, in order."""
+    """Yield device, minute, window, its length, minutes elapsed and values of each of ``demands``, in order."""
     running = demands.running
     values = np.column_stack(
         (

@@ -1,4 +1,4 @@
-"""The demands of one house, which wait for the mean of their window, and the CSV file of demands: all, or none."""
+"""The demands of one house, which wait for the mean of their window, and the whole CSV file of demands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEADER = (
 DemandLine = tuple[int, int, list[float], float]
 #: Columns of a demand's values.
 _LIMIT, _SO_FAR, _P_EXCEED = 0, 1, 5
-#: Readings after which those before the longest window are dropped.
+#: Readings between two removals of the readings before the longest window.
 _N_KNOWN = 4 * scores.LONGEST_MIN
 
 
@@ -58,7 +58,7 @@ class DemandFile(WholeFile):
 class HouseDemands:
     """Scores the demands of one house, window by window.
 
-    The mean of a window is that of its known minutes, as in the engine: measured, held, and interpolated in a short
+    The mean of a window is taken over its known minutes, as in the engine: measured, held, and interpolated in a short
     gap. If less than half of its minutes were measured, or the readings end within it, its demands are left out.
     """
 
@@ -75,7 +75,7 @@ class HouseDemands:
         self._waiting: list[DemandLine] = []
 
     def add_reading(self, minute: int, kw: float, *, is_measured: bool) -> None:
-        """Add the newest reading; if it is not newer than the one before, earlier demands get no more outcomes."""
+        """Add the newest reading; a reading not newer than the last one ends the outcomes of earlier demands."""
         last = self._last_minute
         if last is not None and minute <= last:
             self.finish()
@@ -102,7 +102,7 @@ class HouseDemands:
         self._waiting.append(line)
 
     def finish(self) -> None:
-        """Score the demands that wait, if their window is over and its mean is known."""
+        """Score the waiting demands if their window is over and its mean is known."""
         waiting, self._waiting = self._waiting, []
         if not waiting or (self._last_minute or 0) < self._start_minute + self.window_min - 1:
             return

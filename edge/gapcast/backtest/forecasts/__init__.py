@@ -1,1 +1,1 @@
-"""Forecasts of a back-test: their scores, the CSV file that has them, and the nightly refits between them."""
+"""Forecasts of a back-test: their scores, the CSV file of forecasts, and the nightly refits between them."""

@@ -1,4 +1,4 @@
-"""Writes each forecast with its outcome to a CSV file: all of them, or none."""
+"""Writes each forecast with its outcome to a CSV file, which is complete or absent."""
 
 from __future__ import annotations
 

@@ -50,11 +50,11 @@ class SimulatedRefits:
         self.took_s = 0.0
 
     def document(self) -> dict[str, float]:
-        """Return the number of refits, of those not used, and their time, s."""
+        """Return the numbers of refits and of unused refits, and the time of all refits, s."""
         return {"n": self.n_refits, "n_refused": self.n_refused, "took_s": round(self.took_s, 3)}
 
     def add(self, accepted: AcceptedBatch, readings: Sequence[Reading]) -> None:
-        """Record the ``readings`` of a batch, and refit the houses that were due as a night began, as in a gateway."""
+        """Record the ``readings`` of a batch; refit the houses that were due when a night began, as in a gateway."""
         due: dict[str, None] = {}
         for reading in accepted.window_readings(readings):
             house = self._houses.get(reading.device)
@@ -108,7 +108,7 @@ class _Recorded:
         self._watch = watch
 
     def begin_nights(self, minute: int, every_days: int) -> bool:
-        """Begin the nights until ``minute``, of the next reading; return whether the house was due in one of them."""
+        """Begin the nights until ``minute``, the next reading's; return whether the house was due in one of them."""
         was_due = False
         for night in self._watch.begun(minute):
             n_readings = min(len(self.minutes), MAX_MINUTES)

@@ -17,7 +17,7 @@ _SQUARED, _ABSOLUTE, _PERSISTENCE_SQUARED, _PERSISTENCE_ABSOLUTE, _N, _HITS, _WI
 class Week(NamedTuple):
     """Means over the forecasts of one house with target minutes in one week (UTC, from Thursday).
 
-    ``coverage`` and ``width_kw`` are over those with an interval; None if there are none.
+    ``coverage`` and ``width_kw`` are over the forecasts with an interval; None without any.
     """
 
     begins_at: str

@@ -16,8 +16,8 @@ from gapcast.core.errors import SettingsError
 class WholeFile:
     """Writes to a file beside ``path``, which takes its name once it is complete.
 
-    If the run fails, that file is removed, and what was at ``path`` stays. A device, such as ``/dev/stdout``, is
-    written directly.
+    If the run fails, that file is removed, and an existing file at ``path`` stays. A device, such as ``/dev/stdout``,
+    is written directly.
     """
 
     def __init__(self, option: str, path: Path, header: Sequence[str] = ()) -> None:
@@ -30,7 +30,7 @@ class WholeFile:
             if path.is_dir():
                 raise IsADirectoryError(None, "Is a directory")
             is_file = not path.exists() or path.is_file()
-            self._path = path.resolve() if is_file else path  # a link stays one; that to a pipe has no path behind it
+            self._path = path.resolve() if is_file else path  # a link stays a link; a link to a pipe has no target path
             self._part = self._path.with_name(f".{self._path.name}.{token_hex(4)}.part") if is_file else path
             self._file = self._part.open("x" if is_file else "w", newline="", encoding="utf-8")
         self._lines = csv.writer(self._file)
@@ -38,7 +38,7 @@ class WholeFile:
             self.write(header)
 
     def __enter__(self) -> Self:
-        """Return this."""
+        """Return this file."""
         return self
 
     def __exit__(
@@ -48,12 +48,12 @@ class WholeFile:
         self.close(is_complete=kind is None)
 
     def write(self, line: Iterable[object]) -> None:
-        """Write one CSV line. This and the other methods raise :class:`SettingsError` likewise."""
+        """Write one CSV line. Like the other methods, raises :class:`SettingsError` if this fails."""
         with self._named_errors():
             self._lines.writerow(line)
 
     def write_all(self, lines: Iterable[Iterable[object]]) -> None:
-        """Write some CSV lines."""
+        """Write several CSV lines."""
         with self._named_errors():
             self._lines.writerows(lines)
 
@@ -86,6 +86,6 @@ class WholeFile:
 
 
 def write_whole(option: str, path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, all of it or nothing; raise :class:`SettingsError`, which names ``option``."""
+    """Write ``text`` to ``path`` completely or not at all; raise :class:`SettingsError`, which names ``option``."""
     with WholeFile(option, path) as file:
         file.write_text(text)

@@ -1,4 +1,4 @@
-"""The configuration of a back-test's engine: that of the service, with what is scored and without what is not.
+"""The configuration of a back-test's engine: the service's, with everything that is scored and nothing else.
 
 Demands are only scored if there is a limit to compare them with.
 """
@@ -13,7 +13,7 @@ from gapcast.core.errors import SettingsError
 def with_outlooks(settings: Settings, n_houses: int) -> Settings:
     """Return ``settings`` with outlooks for ``n_houses``; if there are any, their model must be there.
 
-    Without outlooks there are no demands either.
+    Without outlooks, demands are disabled too.
     """
     section = settings.outlook
     update = {"enabled": n_houses > 0, "max_devices": n_houses} | ({"model": section.model} if n_houses else {})
@@ -22,9 +22,9 @@ def with_outlooks(settings: Settings, n_houses: int) -> Settings:
 
 
 def without_queries(settings: Settings, *, has_path: bool = False) -> Settings:
-    """Return ``settings`` without what only a service publishes: the history, and the path of forecasts.
+    """Return ``settings`` without what only a service publishes: the history, and the forecasts' path.
 
-    ``has_path``: forecasts have a path, because outlooks agree with it.
+    ``has_path``: forecasts keep their path, because outlooks agree with it.
     """
     history = settings.history.model_copy(update={"max_devices": 0})
     forecast = settings.forecast.model_copy(update={"path": has_path})

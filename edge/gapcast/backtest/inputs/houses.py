@@ -22,7 +22,7 @@ _LONGEST_NAME = 64
 class FilePart:
     """The part of each file to read: from ``start`` on, at most ``limit`` readings.
 
-    The forecasts made from ``score_from`` on are scored. Times are ISO 8601, in ``zone`` without an offset.
+    The forecasts made from ``score_from`` on are scored. Times are ISO 8601, in ``zone`` if they have no offset.
     """
 
     start: str | None = None
@@ -46,7 +46,7 @@ class FilePart:
 
 
 def name_houses(files: Sequence[Path]) -> list[str]:
-    """Return a device name for each file, from its file name; raise :class:`SettingsError` if two are equal.
+    """Return a device name for each file, from its file name; raise :class:`SettingsError` if two names are equal.
 
     >>> name_houses([Path("a/house 1.csv.gz"), Path("b.csv")])
     ['house_1', 'b']
@@ -62,7 +62,7 @@ def name_houses(files: Sequence[Path]) -> list[str]:
 
 
 def minutes_of(recording: Recording, part: FilePart) -> RecordingMinutes:
-    """Return the minutes of ``part`` of a recording; raise :class:`SourceError` if it has none."""
+    """Return the minutes of ``part`` of a recording; raise :class:`SourceError` if the part has no readings."""
     minutes = recording.minutes(part.first_minute)
     if not len(minutes):
         raise SourceError(recording.path, f"has no reading from {part.start} on")
@@ -75,7 +75,7 @@ MeasuredAt = Callable[[int], Mapping[str, float] | None]
 
 
 def shares_of(lengths: Iterable[int], n_at_once: int) -> Iterator[int]:
-    """Yield the readings of each unfinished house in each batch of about ``n_at_once``, for houses of these lengths.
+    """Yield how many readings of each unfinished house to put in each batch of about ``n_at_once``, for ``lengths``.
 
     >>> list(shares_of([5, 2], n_at_once=4))
     [2, 2, 4]
@@ -95,8 +95,8 @@ def side_by_side(
 ) -> Iterator[list[Reading]]:
     """Yield batches of about ``n_at_once`` readings: equally many of each unfinished house, in its order.
 
-    ``submeters`` are those of the houses that have any. ``shares`` are the readings of each house in each batch, as of
-    :func:`shares_of`, if ``houses`` are some of a larger number (None: all of them are here).
+    ``submeters`` are the measured submeters, by house. ``shares`` are the readings of each house in each batch, from
+    :func:`shares_of` over all houses, if ``houses`` are only some of them (None: ``houses`` are all).
     """
     unfinished = dict(houses)
     given = None if shares is None else iter(shares)
@@ -133,4 +133,4 @@ def runs_side_by_side(
 
 
 def _nothing(_minute: int) -> None:
-    """Return what is measured beside the power by default."""
+    """Return no measurement beside the power."""

@@ -1,1 +1,1 @@
-"""Outlooks of a back-test: their scores, and the CSV file that has them."""
+"""Outlooks of a back-test: their scores, and the CSV file of all outlooks."""

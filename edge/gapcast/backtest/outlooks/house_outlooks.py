@@ -15,14 +15,14 @@ from gapcast.core.time_grid import DAY_MIN
 
 #: Outlooks that are scored at once.
 _N_AT_ONCE = 512
-#: After a longer hole nothing before it is of use.
+#: After a longer gap, earlier power is of no use.
 _LONGEST_HOLE_MIN = REACH_MIN + DAY_MIN
 
 
 class HouseOutlooks:
     """Scores the outlooks of one house, some hundred at a time, once the minutes of all lead times are over.
 
-    The power of eight days is stored, and at most 512 outlooks and those of the last hour: about 500 kB.
+    Stores the power of eight days, at most 512 outlooks and the outlooks of the last hour: about 500 kB.
     """
 
     def __init__(self, lead_times_min: tuple[int, ...]) -> None:
@@ -36,7 +36,7 @@ class HouseOutlooks:
     def add_reading(self, reading: Reading, *, is_outcome: bool) -> None:
         """Add the newest reading.
 
-        If it is not newer than the one before, or long after it, earlier outlooks get no more outcomes.
+        A reading that is not newer than the last one, or comes long after it, ends the outcomes of earlier outlooks.
         """
         minutes = self._minutes
         if minutes and not 0 < reading.minute - minutes[-1] <= _LONGEST_HOLE_MIN:
@@ -54,12 +54,12 @@ class HouseOutlooks:
             self._score(_N_AT_ONCE)
 
     def finish(self) -> None:
-        """Score the outlooks that still wait, with the outcomes there are."""
+        """Score the outlooks that still wait, with the outcomes known so far."""
         if self._observed:
             self._score(len(self._observed))
 
     def _score(self, n: int) -> None:
-        """Score the first ``n`` outlooks, and drop the power that those after them do not need."""
+        """Score the first ``n`` outlooks, and drop the power that later outlooks do not need."""
         observed = np.array(self._observed[:n], dtype=np.int64)
         outlooks_kw = np.stack(self._outlooks_kw[:n])
         del self._observed[:n], self._outlooks_kw[:n]

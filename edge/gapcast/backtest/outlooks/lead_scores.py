@@ -1,4 +1,4 @@
-"""Scores by lead time and kind: of the published outlooks, and of the reference forecasts on the same minutes."""
+"""Scores by lead time and kind of the published outlooks, and of the reference forecasts on the same minutes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gapcast.core.documents.figures import ratio_or_none, round_or_none, skill_o
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 
-#: Sums over the outlooks; those of each reference follow.
+#: Columns of the sums over the outlooks; the columns of each reference follow.
 _N, _SQUARED, _ABSOLUTE, _BOUNDS_N, _HITS, _WIDTH = range(6)
 _N_OWN = 6
-#: Sums of one reference: its number and errors, and the errors of the outlooks on the same minutes.
+#: Columns of the sums of one reference: its number and errors, and the errors of the outlooks on the same minutes.
 _N_EACH = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceScore:
-    """The errors of a reference over ``n`` outcomes, and the skill of the outlooks against it on these; else None."""
+    """The errors of a reference over ``n`` outcomes, and the skill of the outlooks against it; None without any."""
 
     n: int
     mse_kw2: float | None
@@ -65,10 +65,10 @@ class LeadComparison:
 
 
 class LeadSums:
-    """Sums of errors by lead time and kind: some hundred numbers, however many outlooks there are."""
+    """Sums of errors by lead time and kind: a few hundred numbers, independent of the number of outlooks."""
 
     def __init__(self, lead_times_min: tuple[int, ...], sums: F64 | None = None) -> None:
-        """Score outlooks at ``lead_times_min``, and continue with the :attr:`sums` of others (None: with none)."""
+        """Score outlooks at ``lead_times_min``; continue with ``sums``, the :attr:`sums` of another (None: zero)."""
         self.lead_times_min = lead_times_min
         shape = (len(lead_times_min), len(KINDS), _N_OWN + _N_EACH * len(REFERENCES))
         #: By lead time and kind; for storage.
@@ -96,7 +96,7 @@ class LeadSums:
         self.sums[lead] += np.stack([np.nansum(column, axis=0) for column in columns], axis=1)
 
     def __iadd__(self, other: LeadSums) -> LeadSums:
-        """Add the sums of ``other``, of the same lead times."""
+        """Add the sums of ``other``, which has the same lead times."""
         self.sums += other.sums
         return self
 

@@ -1,4 +1,4 @@
-"""The outlooks of a back-test: scored by house, lead time and kind, and written to a CSV file: all of them, or none."""
+"""The outlooks of a back-test: scored by house, lead time and kind, and written to a whole CSV file."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ LONGEST_MIN = 60
 _FIX = f"use whole minutes from 1 to {LONGEST_MIN}, each once, such as --horizons 5,15,30,60"
 #: The columns of the file of outlooks.
 HEADER = ("device", "observed_at", "kind", "lead_min", "mean_kw", "lower_kw", "median_kw", "upper_kw")
-#: Device, minute and values after the last outlook: those of no reading.
+#: Stands for the fields of the next outlook (device, minute, values) after the last outlook.
 _NOTHING: tuple[str, int, F64] = ("", -1, np.empty(0))
 
 
 def parse_horizons(text: str) -> tuple[int, ...]:
-    """Return the lead times in ``text``, as of ``--horizons``, rising; raise :class:`SettingsError` if one is invalid.
+    """Return the rising lead times in ``text``, of ``--horizons``; raise :class:`SettingsError` if one is invalid.
 
     >>> parse_horizons("15, 5,60")
     (5, 15, 60)
@@ -65,7 +65,7 @@ class OutlookFile(WholeFile):
         super().__init__("--outlook-out", path, HEADER)
 
     def add(self, devices: list[str], observed_minutes: list[int], outlooks_kw: F64) -> None:
-        """Write N outlooks, ``[N, H, 2, 4]`` by lead time and kind; NaN, a bound that there is none of, is blank."""
+        """Write N outlooks, ``[N, H, 2, 4]`` by lead time and kind; NaN, a missing bound, is blank."""
         by_kind = np.moveaxis(outlooks_kw, 2, 1).reshape(len(devices), len(self._keys), -1)
         for device, minute, values in zip(devices, observed_minutes, by_kind.round(DECIMALS).tolist(), strict=True):
             observed_at = minute_label(minute)
@@ -77,7 +77,7 @@ class OutlookFile(WholeFile):
 
 @dataclass(frozen=True, slots=True)
 class OutlookRequest:
-    """The outlooks to score: those at ``lead_times_min``, rising; ``out`` is a CSV file to write them to."""
+    """The outlooks to score, at ``lead_times_min``, rising; ``out`` is a CSV file to write them to."""
 
     lead_times_min: tuple[int, ...]
     out: Path | None = None
@@ -101,9 +101,9 @@ class OutlookTally:
         self._houses: dict[str, HouseOutlooks] = {}
 
     def add(self, accepted: AcceptedBatch, readings: Sequence[Reading], outlooks: Outlooks | None) -> None:
-        """Add a batch of ``readings``, and the ``outlooks`` made at them (None: at none).
+        """Add a batch of ``readings``, and the ``outlooks`` made at them (None: no outlooks).
 
-        Outcomes are those of forecasts: neither filled minutes, nor readings that start a window again.
+        As for forecasts, outcomes are neither filled minutes nor readings that start a new window.
         """
         waiting = iter(()) if outlooks is None else self._written(outlooks)
         device, minute, outlook_kw = next(waiting, _NOTHING)
@@ -120,7 +120,7 @@ class OutlookTally:
                 device, minute, outlook_kw = next(waiting, _NOTHING)
 
     def _written(self, outlooks: Outlooks) -> Iterator[tuple[str, int, F64]]:
-        """Write ``outlooks`` at the lead times to the file; return device, minute and values ``[H, 2, 4]`` of each."""
+        """Write ``outlooks`` at the lead times to the file; yield device, minute and values ``[H, 2, 4]`` of each."""
         leads, both = outlooks.lead_times_min, (outlooks.point_kw, outlooks.mean_kw)
         values = np.stack([interpolate_outlook(leads, kw, self.lead_times_min) for kw in both], axis=2)
         if self._file is not None:
@@ -128,7 +128,7 @@ class OutlookTally:
         return iter(zip(outlooks.devices, outlooks.observed_minutes, values, strict=True))
 
     def finish(self) -> LeadScores:
-        """Score the outlooks that still wait, with the outcomes there are, and return the scores of each house."""
+        """Score the outlooks that still wait, with the outcomes known so far, and return the scores of each house."""
         for house in self._houses.values():
             house.finish()
         return LeadScores(self.lead_times_min, {name: house.sums for name, house in self._houses.items()})

@@ -19,7 +19,7 @@ from gapcast.core.forecasts.outcomes import PERSISTENCE
 from gapcast.core.learning.scores.summary import Summary
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 
-#: Above the lines of :func:`row`.
+#: Header of the lines of :func:`row`.
 HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
 _TITLES = dict(zip(KINDS, ("the minute at the lead time", "the mean of all minutes until then"), strict=True))
 _LEAD_WIDTH = 15
@@ -27,7 +27,7 @@ _RULES = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so fa
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Raise :class:`SettingsError` if ``path`` cannot be written: checked before the work, not after."""
+    """Raise :class:`SettingsError` if ``path`` cannot be written: checked before the work starts."""
     is_device = path.exists() and not path.is_file()
     written = path if is_device else path.resolve().parent
     if path.is_dir():
@@ -135,7 +135,7 @@ def _relative(value: float | None, base: float | None) -> str:
 def outlook_table(name: str, scores: Sequence[LeadComparison]) -> Iterator[str]:
     """Yield the table of one house, or of all houses: the outlooks, and their skill against the reference forecasts.
 
-    The skill is over the outcomes for which the reference is known, which may be fewer than those of the outlooks.
+    The skill covers only the outcomes for which the reference is known, which may be fewer than the outlooks' outcomes.
     """
     yield f"{name}: outlook, MSE kW2 / MAE kW; skill by both against each reference, over the minutes that it has"
     for kind in KINDS:
@@ -195,5 +195,5 @@ def _alarms(name: str, one: AlarmScore) -> str:
 
 
 def score_text(value: float | None) -> str:
-    """Return a score as it is in the tables."""
+    """Return a score as the tables print it."""
     return "-" if value is None else f"{value:.4f}"

@@ -33,8 +33,8 @@ class Backtest:
     """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name.
 
     ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``, ``demands`` without a limit.
-    ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.scores.Scores` that ``scored`` is computed
-    from, in the order of ``houses``.
+    ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.scores.Scores` from which ``scored`` is
+    computed, in the order of ``houses``.
     """
 
     published_model: str
