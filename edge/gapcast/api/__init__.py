@@ -1,1 +1,1 @@
-"""Requests and answers that REST and MQTT share: forecasts, devices, headroom, changes of limits."""
+"""Requests and answers that REST and MQTT share: forecasts, devices, headroom, limit changes."""

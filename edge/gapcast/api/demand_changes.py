@@ -1,4 +1,4 @@
-"""Changes of limits and month's peaks over REST: their bodies and answers."""
+"""Changes of limits and month's peaks over REST: request bodies and answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.service.service import Service
 
 
 class DemandChangeHandler:
-    """Makes the changes in ``service``. A body that is not usable changes nothing."""
+    """Changes limits and month's peaks in ``service``. An invalid body changes nothing."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

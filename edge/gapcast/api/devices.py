@@ -1,4 +1,4 @@
-"""The state of devices: last reading, newest forecast, live scores and history; and bodies of requests about one."""
+"""The state of devices (last reading, newest forecast, live scores, history) and the bodies of requests about them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _DECIMALS = 6
 def decode_body(device: str, body: bytes, example: str) -> object:
     """Return the JSON value in ``body``.
 
-    Raises :class:`PayloadError` if it is not JSON, or if ``device`` is not a valid name. ``example`` is what may be
-    sent.
+    Raises :class:`PayloadError` if it is not JSON, or if ``device`` is not a valid name. ``example`` is a valid body,
+    for the error message.
     """
     if not is_device_id(device):
         raise PayloadError("bad_device", device_id_problem(device))
@@ -81,7 +81,7 @@ class Devices:
         return self._service.queries.read(partial(_plan_document, device))
 
     def replace_plan(self, device: str, body: bytes) -> dict[str, Any]:
-        """Replace the announced loads of ``device``, which may be unknown yet, by those in ``body``.
+        """Replace the announced loads of ``device``, which may be unknown yet, by the loads in ``body``.
 
         Return the plan as :meth:`plan` does. Raises :class:`PayloadError`.
         """
@@ -91,7 +91,7 @@ class Devices:
         return self.plan(device) or {"device": device, "plan": []}
 
     def clear_plan(self, device: str) -> bool:
-        """Remove the announced loads of ``device``; return whether it is known, or had any."""
+        """Remove the announced loads of ``device``; return whether the device is known or had announced loads."""
         is_known = self.plan(device) is not None
         if is_known:
             self._service.replace_plan(device, LoadPlan())
@@ -143,7 +143,7 @@ def _document(
 
 
 def _submeters(device: str, buffers: Buffers) -> list[dict[str, Any]]:
-    """Return the submeters of ``device`` with their newest known minute in its window."""
+    """Return the submeters of ``device`` with the newest known minute of each in its window."""
     documents = []
     window, last_minute = buffers.window(device), buffers.stream(device).last_minute
     for at, name in enumerate(buffers.submeters.get(device, ()), start=buffers.n_required):

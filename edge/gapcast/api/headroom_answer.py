@@ -67,7 +67,7 @@ class HeadroomHandler:
 
 
 def no_demand(error: NoDemandError) -> Problem:
-    """Return the problem with a device that has no demand, or no valid one."""
+    """Return the problem with a device that has no demand, or no valid demand."""
     return Problem.from_status(HTTPStatus.SERVICE_UNAVAILABLE if error.is_stale else HTTPStatus.NOT_FOUND, str(error))
 
 

@@ -91,7 +91,7 @@ class PredictRequest(BaseModel):
 
 
 def request_of(document: object, max_readings: int) -> PredictRequest:
-    """Return the request that a decoded JSON ``document`` is.
+    """Return the decoded JSON ``document`` as a request.
 
     The number of readings and of keys is checked first, so that pydantic never lists thousands of errors. Raises
     :class:`TooLargeError`, :class:`RequestError` or pydantic's ``ValidationError``.
@@ -124,7 +124,7 @@ def requested_plan(request: PredictRequest, limits: Limits) -> LoadPlan:
 
 
 def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:
-    """Return a request's readings; without timestamps, the last one is of the current minute.
+    """Return a request's readings; without timestamps, the last reading is of the current minute.
 
     Raises :class:`PayloadError` or :class:`RequestError`, naming the reading, if one is invalid.
     """

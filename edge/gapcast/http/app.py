@@ -44,7 +44,7 @@ def create_app(
         description="Forecasts of household power, five minutes ahead, and each lead time up to an hour.",
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # to an absolute address, which lacks a proxy's prefix
+        redirect_slashes=False,  # redirects go to an absolute address, which lacks a proxy's prefix
     )
     error_handlers.install(app)
     _add_layers(app, service, options)

@@ -1,7 +1,7 @@
-"""The entry of the REST API: answers small frequent requests itself, and loads the application for any other.
+"""The entry of the REST API: answers small frequent requests itself, and loads the application for all others.
 
-A third of the time until a gateway is ready would go into loading FastAPI and building the routes, and 10 MB of its
-memory. Many gateways never need them: their forecasts arrive by MQTT, and only health checks and metrics by HTTP.
+Loading FastAPI and building the routes would take a third of the time until a gateway is ready, and 10 MB of memory.
+Many gateways never need them: their forecasts arrive by MQTT, and only health checks and metrics by HTTP.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def create_entry(
     options: HttpOptions,
     on_loaded: Callable[[], None] = lambda: None,
 ) -> ASGIApp:
-    """Return the entry of ``service``; the arguments are those of :func:`gapcast.http.app.create_app`.
+    """Return the entry of ``service``; see :func:`gapcast.http.app.create_app` for the arguments.
 
     ``registry`` returns the registry of the metrics, the same with each call. ``on_loaded`` is called once the
     application is loaded.
@@ -57,9 +57,9 @@ def create_entry(
 
 
 class RestEntry:
-    """Passes a GET of health, metrics or a device's latest forecast through the layers that it needs alone.
+    """Passes a GET of health, metrics or a device's latest forecast through only the layers that it needs.
 
-    These are the outer layers of the application. What only matters to other requests is left out: the guards of
+    These are the outer layers of the application. Layers that only matter to other requests are left out: the guards of
     changes, bodies and computations. A request of a page (with an origin) always goes to the application.
 
     HEAD is answered as GET: the HTTP server omits the body.
@@ -95,10 +95,10 @@ def _is_light(scope: Scope) -> bool:
 
 
 class DeferredApp:
-    """An application that is built with its first request; those that arrive meanwhile wait for it.
+    """An application that is built at its first request; requests that arrive meanwhile wait for it.
 
-    It is built in a thread, so that health checks are answered meanwhile. If that fails, for instance because no more
-    files can be opened, waiting requests are answered with 503, and the next one tries again.
+    It is built in a thread, so that health checks are answered meanwhile. If building fails, for instance because no
+    more files can be opened, waiting requests are answered with 503, and the next request tries again.
     """
 
     def __init__(self, build: Callable[[], ASGIApp], statistics: Statistics) -> None:

@@ -1,4 +1,4 @@
-"""Conversion of every error of the REST application to a problem."""
+"""Converts every error of the REST application to a problem."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return the methods of a path; each is a separate route, possibly in different routers. HEAD is as GET."""
+    """Return the methods of a path; each is a separate route, possibly in different routers. HEAD counts as GET."""
     methods = {
         method
         for method in _METHODS

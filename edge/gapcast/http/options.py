@@ -11,10 +11,10 @@ from gapcast.http.guards.ip_networks import Networks
 class HttpOptions:
     """Limits and access rules of REST.
 
-    Requests need ``token`` (None: no authentication); pages of ``cors_origins`` may call it from a browser. If
+    Requests need ``token`` (None: no authentication); pages of ``cors_origins`` may call the API from a browser. If
     ``allow_from`` is not empty, only clients in these networks are served. Without a token, only clients on this
-    machine and in ``allow_changes_from`` may change anything. ``allowed_hosts`` and ``own_names`` are the
-    names accepted in the header Host, beside addresses.
+    machine and in ``allow_changes_from`` may make changes. ``allowed_hosts`` and ``own_names`` are the names accepted
+    in the header Host, besides addresses.
     """
 
     max_body_bytes: int = 262_144

@@ -18,7 +18,7 @@ def outer_layers(options: HttpOptions, statistics: Statistics) -> list[Middlewar
     if options.token is not None:
         layers.append(Middleware(TokenGuard, token=options.token))
     if options.cors_origins:  # outside of TokenGuard: preflight requests carry no token
-        from starlette.middleware.cors import CORSMiddleware  # noqa: PLC0415 - most gateways need none
+        from starlette.middleware.cors import CORSMiddleware  # noqa: PLC0415 - most gateways do not need it
 
         origins = options.cors_origins
         layers.append(Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]))

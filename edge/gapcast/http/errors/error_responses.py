@@ -38,7 +38,7 @@ class ErrorResponses:
 
         try:
             await self._app(scope, receive, send_unstored)
-        except Exception as error:  # also MemoryError and OSError: the server must go on
+        except Exception as error:  # also MemoryError and OSError: the server must keep running
             record_internal_error(self._statistics, "http", error, f"{scope['method']} {_route_of(scope)}")
             if not has_started:  # otherwise uvicorn closes the connection
                 answer = problems.problem(

@@ -47,7 +47,7 @@ class CrossSiteGuard:
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on requests that change nothing or are allowed to."""
+        """Pass on requests that change nothing or are permitted."""
         if is_change(scope["method"], scope["path"]) and self._is_foreign(Headers(scope=scope)):
             answer = problems.problem(HTTPStatus.FORBIDDEN, _FOREIGN, path=scope["path"])
             await answer(scope, receive, send)
@@ -61,7 +61,7 @@ class CrossSiteGuard:
         if site is not None:
             return site not in _OWN_SITES
         if origin is None:
-            return False  # not a browser
+            return False  # not from a browser
         # A page cannot set X-Forwarded-Host without CORS permission, so a proxy that changed Host has set it.
         own = {headers.get(name, "").lower() for name in ("host", "x-forwarded-host")} - {""}
         try:
@@ -91,7 +91,7 @@ class LocalChanges:
 
 
 def is_from_own_address(scope: Scope) -> bool:
-    """Return whether the client has the address at which the request was received, and is no proxy.
+    """Return whether the client has the address at which the request was received, and is not a proxy.
 
     With ``http.host`` set to an address of the network, this machine's own requests come from that address.
     """

@@ -1,4 +1,4 @@
-"""Request bodies: media types, the size of one, and the memory of all of them."""
+"""Request bodies: media types, maximum size, and the memory of all bodies together."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gapcast.http.guards.token_guard import OPEN_PATHS
 BINARY_TYPE = "application/octet-stream"
 #: Header with the length of the JSON in a body of the Open Inference Protocol; the rest is tensors.
 JSON_LENGTH = "inference-header-content-length"
-#: Concurrent computations, of the Open Inference Protocol and of all other routes: each may take some megabytes, and
-#: more of them are no faster on the few cores of a gateway.
+#: Maximum number of concurrent computations of the Open Inference Protocol and of all other routes: each may take some
+#: megabytes, and more are no faster on the few cores of a gateway.
 _N_CONCURRENT_TENSORS, _N_CONCURRENT = 2, 4
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _RETRY_AFTER_S = "2"

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.http.errors import problems
 
-#: Paths served without a token: an orchestrator has none.
+#: Paths served without a token, for orchestrators, which have none.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"})
 #: The page's static files, which contain no household data; their API requests need the token.
 PAGE, PAGE_FILES = "/", "/page/"

@@ -1,1 +1,1 @@
-"""The routes of the REST API, one file for each subject, and what answers before the application is loaded."""
+"""The routes of the REST API, one file per subject, and the responses before the application is loaded."""

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _FILES = Path(__file__).parents[1] / "swagger"
-#: Swagger UI uses data: icons, inline styles and generated markup, which the page does not.
+#: Swagger UI uses data: icons, inline styles and generated markup, unlike gapcast's own page.
 _HEADERS = {
     "content-security-policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "

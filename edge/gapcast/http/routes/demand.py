@@ -1,4 +1,4 @@
-"""``/demand`` and ``/headroom``: the newest demands, what may be drawn, and changes of limits and month's peaks."""
+"""``/demand`` and ``/headroom``: the newest demands, the available power, and changes of limits and month's peaks."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from gapcast.http.schemas.device_schemas import DeviceDocument, DevicePage, Hist
 from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
 
-#: Longest history that may be requested, which is also the longest that can be configured.
+#: Longest history that may be requested, and the longest that can be configured.
 MAX_MINUTES = 10_080
 
 _PATH = "/devices"

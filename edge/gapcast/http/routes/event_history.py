@@ -24,7 +24,7 @@ _ACCEPTED = (ReadingStatus.READY, ReadingStatus.FIRST)
 
 
 class Event(NamedTuple):
-    """One encoded event of ``device``; None: of the gateway, for every reader."""
+    """One encoded event of ``device``; None: an event of the gateway, for every reader."""
 
     device: str | None
     text: bytes
@@ -41,17 +41,17 @@ def encoded(kind: str, data: bytes, id_: int | None = None) -> bytes:
 
 
 class Ring:
-    """A ring buffer of ``n_events`` events, whose ids increase by one, and across restarts."""
+    """A ring buffer of ``n_events`` events, whose ids increase by one, also across restarts."""
 
     def __init__(self, n_events: int = N_EVENTS) -> None:
         self._events: deque[Event] = deque(maxlen=n_events)
         self._encode_demands = DemandEncoder().encode
-        #: Id of the next event. Starts at the clock's microseconds, which no count of events catches up with.
+        #: Id of the next event. Starts at the clock's microseconds, so that ids also increase across restarts.
         self.next_id = time.time_ns() // 1_000
 
     @property
     def first_id(self) -> int:
-        """Id of the oldest stored event, or of the next one if there is none."""
+        """Id of the oldest stored event, or of the next one if none is stored."""
         return self.next_id - len(self._events)
 
     def restart(self) -> None:
@@ -96,7 +96,7 @@ class Ring:
     def position_after(self, last_id: str | None) -> tuple[int, bool]:
         """Return the id to resume from after ``last_id``, and whether all events since then are stored.
 
-        Without ``last_id``, it is the id of the next event.
+        Without ``last_id``, returns the id of the next event.
         """
         if last_id is None:
             return self.next_id, True

@@ -1,4 +1,4 @@
-"""The readers of ``GET /events``, and the ring buffer that they read from, filled while there are any.
+"""The readers of ``GET /events``, and their ring buffer, filled while there are any readers.
 
 A reader has no queue of its own, only a position in the ring.
 """
@@ -16,16 +16,16 @@ from gapcast.http.routes.health import health_of
 from gapcast.service.containment import record_internal_error
 from gapcast.service.service import Service
 
-#: Shortest time between two deliveries: a hundred readers cost the same for ten readings as for one.
+#: Minimum time between two deliveries, so that a hundred readers cost the same for ten readings as for one.
 _PACE_S = 0.1
 #: How often the health of the service is checked.
 _CHECK_S = 1.0
-#: How long the ring is filled without a reader, for one that reconnects.
+#: How long the ring is filled without a reader, so that a reader can reconnect.
 _LINGER_S = 60.0
 
 
 class EventReaders:
-    """The readers and the ring that they read from. Not thread-safe: used by the event loop only."""
+    """The readers and their ring. Not thread-safe: used by the event loop only."""
 
     def __init__(self, service: Service, max_readers: int, max_per_client: int) -> None:
         self._service = service
@@ -111,7 +111,7 @@ class EventReaders:
             before = status
             try:
                 status = self.status()
-            except Exception as error:  # such as no free file descriptor: the task goes on to the next check
+            except Exception as error:  # such as no free file descriptor: continue with the next check
                 self.record_error(error, "status of the event readers")
                 status = b""
             if status and before not in {None, status}:
@@ -125,6 +125,6 @@ class EventReaders:
 
 
 def _wake_in(loop: asyncio.AbstractEventLoop, wake: Callable[[], object]) -> None:
-    """Call ``wake`` in ``loop``; do nothing if it is closed, because an error has ended the server with its readers."""
+    """Call ``wake`` in ``loop``; do nothing if ``loop`` is closed, because an error has ended the server."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(wake)

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 EVENTS_TYPE = "text/event-stream"
 #: A comment is sent after this long without an event, so that proxies and readers see that the connection is alive.
 HEARTBEAT_S = 15.0
-#: Longest that sending to a reader may take.
+#: Maximum duration of sending to a reader.
 SLOW_S = 10.0
 _RETRY = b"retry: 2000\n\n"
 _MAX_CHUNK_BYTES = 65_536
@@ -65,7 +65,7 @@ class EventStream(Response):
     async def _send(self, send: Send) -> None:
         readers, ring, loop = self._readers, self._readers.ring, asyncio.get_running_loop()
         position, found = ring.position_after(self._last_id)
-        # Its id lets a reader resume that has received no event yet; after a gap, the reset has it.
+        # Its id lets a reader resume that has received no event yet; after a gap, the reset carries the id.
         greeting = _RETRY + encoded("status", readers.status(), position - 1 if found else None)
         if not found:
             greeting += encoded("reset", b'{"reason":"the events after that id are no longer stored"}', position - 1)

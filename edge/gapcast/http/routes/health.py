@@ -37,7 +37,7 @@ def health_of(queries: ServiceQueries) -> Health:
     """Return the health of the service.
 
     ``fail`` without a broker; ``warn`` if readings are not persisted, or if damaged state was found at start-up: the
-    check ``state:restored`` then fails until the next start, while the gateway serves.
+    check ``state:restored`` then fails until the next start, while the gateway keeps serving.
     """
     connected, store = queries.connected, queries.state_store
     problem, damage = store.problem, store.damage

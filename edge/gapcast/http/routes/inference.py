@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: runs the loaded models on raw tensors for any client of it."""
+"""The Open Inference Protocol, version 2: runs the loaded models on raw tensors for any client."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from gapcast.text.distribution_version import version_of
 #: Windows computed at a time, so that the stream, which may wait for the same model, is not blocked.
 _N_PER_CALL = 8
 _PAUSE_S = 0.000_5
-#: The highest power that ``limits`` permits, kW. Models need not have finite outputs for more.
+#: The highest power that ``limits`` permits, kW. Models need not have finite outputs above it.
 _LARGEST_INPUT = 1e6
 _UNKNOWN = problems.answers(HTTPStatus.NOT_FOUND)
 _BINARY = {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}
-#: Descriptions of routes, each with and without a version.
+#: Descriptions of the routes, each with and without a version.
 _METADATA: dict[str, Any] = {"summary": "Model metadata", "response_model": ModelMetadata, "responses": _UNKNOWN}
 _READY: dict[str, Any] = {"summary": "Model readiness", "response_model": ModelReady, "responses": _UNKNOWN}
 _INFER: dict[str, Any] = {
@@ -168,7 +168,7 @@ def _infer(model: Predictor, body: bytes, json_length: str | None) -> Response:
 
 
 def _checked(found: Mapping[str, F32], name: str, shape: tuple[int, ...]) -> F32:
-    """Return the tensor ``name`` ``[N, *shape]``, N >= 1; raise :class:`HTTPException` if it is another."""
+    """Return the tensor ``name`` ``[N, *shape]``, N >= 1; raise :class:`HTTPException` if it has another shape."""
     other = next((one for one in found if one not in {"window", "history"}), next(iter(found)))
     sent = name if name in found else other
     tensor = found[sent]

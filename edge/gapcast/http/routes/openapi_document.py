@@ -13,7 +13,7 @@ from gapcast.api.predict_request import PredictRequest
 from gapcast.http.errors.problems import answer_of
 from gapcast.http.guards.token_guard import OPEN_PATHS
 
-#: FastAPI's default schemas of a 422, which no route returns.
+#: FastAPI's default schemas of a 422 response, which no route returns.
 _NOT_OURS = ("HTTPValidationError", "ValidationError")
 #: FastAPI's description of every success.
 _DEFAULT_DESCRIPTION = "Successful Response"
@@ -68,7 +68,7 @@ def _restore_nulls(schema: dict[str, Any]) -> None:
 
 
 def _describe_success(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
-    """Describe the success of ``operation`` by what it returns, or by the schema of its response, or by its summary."""
+    """Describe the success of ``operation`` by its returned content, its response schema, or its summary."""
     returned = operation.get("description", "").partition("Return ")
     for status, response in operation["responses"].items():
         if response["description"] != _DEFAULT_DESCRIPTION:

@@ -57,7 +57,7 @@ def metrics_router(registry: CollectorRegistry) -> APIRouter:
 
 
 def models_router(cards: Callable[[], list[ModelCard]]) -> APIRouter:
-    """Return the route of the models; ``cards`` returns theirs."""
+    """Return the route of the models; ``cards`` returns the model cards."""
     router = APIRouter(tags=["models"])
 
     @router.get("/models", summary="Cards of the loaded models")

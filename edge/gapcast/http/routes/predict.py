@@ -15,7 +15,7 @@ from gapcast.http.routes.route_inputs import PLAIN, After, body_of
 from gapcast.http.schemas.forecast_schemas import ForecastDocument, ForecastList, PredictDocument
 from gapcast.service.queries.queries import ServiceQueries
 
-#: Page size of ``GET /predict``: largest, and default.
+#: Page size of ``GET /predict``: maximum and default.
 MAX_FORECASTS, _N_FORECASTS = 10_000, 1_000
 _REQUEST: dict[str, Any] = {
     "requestBody": {

@@ -14,7 +14,7 @@ _DEVICE_QUERY = b"device="
 
 
 class PredictFastPath:
-    """Answers with a device's newest forecast if there is one; all other requests pass on to the routes.
+    """Answers with a device's newest forecast if there is one; passes all other requests on to the routes.
 
     The route ``/predict`` returns the same, and adds the OpenAPI document and the problems.
     """

@@ -1,7 +1,7 @@
 """Requests of supervisors and Prometheus, answered without the REST application: health checks, metrics.
 
-A gateway that is used by MQTT alone is only ever asked these: :mod:`gapcast.http.entry` loads the application with the
-first other request, and the metrics are registered with the first scrape.
+A gateway used only over MQTT gets no other requests: :mod:`gapcast.http.entry` loads the application at the first other
+request, and the metrics are registered at the first scrape.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 #: The liveness document.
 ALIVE = {"status": "pass"}
-#: The response that does not end, and therefore has no HEAD.
+#: The response without an end, which therefore does not support HEAD.
 ENDLESS = "/events"
 LIVENESS, READINESS, METRICS = "/livez", ("/readyz", "/healthz"), "/metrics"
 
 
 class Probes:
-    """Answers GET of health checks and metrics; all other requests pass on.
+    """Answers GET requests for health checks and metrics; passes all others on.
 
     The routes of the same paths return the same, and add the OpenAPI document and the problems.
     """
@@ -47,7 +47,7 @@ class Probes:
         elif path in READINESS:
             answer = readiness_of(self._queries)
         elif path == METRICS:
-            # In a thread: those of thousands of devices take a second.
+            # In a thread: the metrics of thousands of devices take a second.
             answer = await run_in_threadpool(self._metrics, Headers(scope=scope).get("accept", ""))
         await answer(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""Inputs that several routes share: parameters of a page, and a JSON body."""
+"""Inputs that several routes share: page parameters and a JSON body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gapcast.core.documents.message_format import shown_value
 
 
 def _plain_number(text: object) -> object:
-    """Reject a number with underscores, as in Python's source, which pydantic accepts."""
+    """Reject a number with underscores, as in Python source, which pydantic accepts."""
     if isinstance(text, str) and "_" in text:
         msg = f"must be a number without underscores, not {shown_value(text)}"
         raise ValueError(msg)
@@ -20,14 +20,14 @@ def _plain_number(text: object) -> object:
 
 #: Part of the type of a number in a query.
 PLAIN = BeforeValidator(_plain_number)
-#: Page size: largest, and default.
+#: Page size: maximum and default.
 MAX_PAGE, N_PER_PAGE = 1_000, 100
 PageSize = Annotated[int, PLAIN, Query(ge=1, le=MAX_PAGE, description="Page size")]
 After = Annotated[str, Query(description="Start after this device id: `next` of the previous page")]
 
 
 def json_body(schema: dict[str, Any], example: object) -> dict[str, Any]:
-    """Return the part of the OpenAPI document that describes a required body of JSON."""
+    """Return the part of the OpenAPI document that describes a required JSON body."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 

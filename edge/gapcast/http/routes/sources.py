@@ -1,4 +1,4 @@
-"""The route of the sources: what is listened to, and what has been received before the first forecast."""
+"""The route of the sources: the subscribed topics, and the messages received before the first forecast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: as JSON, or as bytes after it (the binary tensor extension)."""
+"""Tensors of the Open Inference Protocol: as JSON, or as bytes after the JSON (the binary tensor extension)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.http.guards.request_bodies import JSON_LENGTH
 from gapcast.text.json_input import JsonError, decode_json
 
-#: Decoded JSON takes some twenty times its size in memory; larger tensors must be sent as bytes, which take no extra.
+#: Decoded JSON takes about twenty times its size in memory; larger tensors must be sent as bytes, which take no extra.
 MAX_JSON_BYTES = 1_048_576
 #: Models have one or two inputs and few outputs.
 _MAX_TENSORS = 16
@@ -115,7 +115,7 @@ def request_schema() -> dict[str, Any]:
 
 
 class InferenceInputs(NamedTuple):
-    """A parsed request: its id, the inputs by name, and the outputs to return, each with whether as bytes."""
+    """A parsed request: its id, the inputs by name, and whether to return each requested output as bytes."""
 
     id: str | None
     tensors: Mapping[str, F32]
@@ -123,16 +123,16 @@ class InferenceInputs(NamedTuple):
 
 
 def unusable(detail: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> HTTPException:
-    """Return the error that becomes a problem of that ``status``."""
+    """Return the error that becomes a problem with this ``status``."""
     return HTTPException(status, detail)
 
 
 def parse_request(
     body: bytes, json_length: str | None, inputs: Sequence[str], outputs: Sequence[str]
 ) -> InferenceInputs:
-    """Parse a request for a model of these ``inputs`` and ``outputs``; raise :class:`HTTPException` if it is invalid.
+    """Parse a request for a model with ``inputs`` and ``outputs``; raise :class:`HTTPException` if it is invalid.
 
-    There are as many tensors as ``inputs``, each of another name; the caller checks names and shapes.
+    There are as many tensors as ``inputs``, each with its own name; the caller checks names and shapes.
     """
     n_json = len(body) if json_length is None else _length(json_length, len(body))
     if n_json > MAX_JSON_BYTES:
@@ -164,7 +164,7 @@ def _length(text: str, n_bytes: int) -> int:
 
 
 def _tensors(found: Sequence[RequestInput], binary_part: memoryview, inputs: Sequence[str]) -> dict[str, F32]:
-    """Return the tensors of ``found`` by name; the values of those sent as bytes follow each other."""
+    """Return the tensors of ``found`` by name; the values sent as bytes follow each other in ``binary_part``."""
     if len(found) != len(inputs):
         wanted = "exactly one is" if len(inputs) == 1 else f"{' and '.join(inputs)} are"
         raise unusable(f"inputs: {wanted} required, not {len(found)}")
@@ -181,7 +181,7 @@ def _tensors(found: Sequence[RequestInput], binary_part: memoryview, inputs: Seq
 
 
 def _tensor(tensor: RequestInput, binary_part: memoryview, n_bytes: tuple[int, int]) -> F32:
-    """Return one tensor; ``binary_part`` are its bytes, ``n_bytes`` those of all inputs and those that were sent."""
+    """Return one tensor from its bytes ``binary_part``; ``n_bytes`` are the bytes that all inputs declare and sent."""
     name, shape = tensor.name, tuple(tensor.shape)
     if tensor.datatype != FLOAT:
         raise unusable(f"inputs: {name}: its datatype is {FLOAT}, not {tensor.datatype!r}")

@@ -48,7 +48,7 @@ _TYPES: dict[FieldType, Any] = {
 
 
 def definition_of(field: DocumentField[Any]) -> tuple[Any, Any]:
-    """Return the type of a field in a model of pydantic, with its description."""
+    """Return the type of a field in a pydantic model, with its description."""
     kind = _TYPES[field.type]
     description = field.description[0].upper() + field.description[1:]
     if isinstance(field, ForecastField) and field.is_optional:

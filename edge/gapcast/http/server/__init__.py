@@ -1,1 +1,1 @@
-"""The HTTP server in a thread of its own, with limits that hold before a request is parsed."""
+"""The HTTP server in its own thread, with limits that apply before a request is parsed."""

@@ -20,7 +20,7 @@ from gapcast.http.errors import problems
 from gapcast.http.guards.token_guard import OPEN_PATHS
 from gapcast.http.server.connection_pool import ConnectionPool, Precedence
 
-#: Why only health checks are served.
+#: Reason why only health checks are served.
 _DETAIL = "all connections of this gateway are in use: try again in a while"
 #: Bytes read from a connection at a time, which it may buffer in addition to ``max_head_bytes``.
 _READ_BYTES = 65_536
@@ -115,7 +115,7 @@ class BoundedProtocol(asyncio.Protocol):
 
     @property
     def precedence(self) -> Precedence:
-        """Its precedence for eviction."""
+        """The connection's precedence for eviction."""
         if not self._is_responding:
             return Precedence.IDLE
         return Precedence.SLOW if self._parsing is Parsing.BODY or self.flow.write_paused else Precedence.BUSY
@@ -131,7 +131,7 @@ class BoundedProtocol(asyncio.Protocol):
         self.transport.abort()
 
     def check_timeouts(self, now_s: float) -> None:
-        """End the connection if its head, its body, or the client's reading of a response takes too long."""
+        """End the connection if receiving the head or body, or the client's reading of a response, takes too long."""
         limits, n_unsent = self.pool.limits, self.n_unsent_bytes
         if n_unsent != self._n_unsent_before:
             self._n_unsent_before, self._stalled_since_s = n_unsent, now_s
@@ -177,7 +177,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._unset_keepalive_if_required()
         self._lingering_since_s = self.loop.time()
         self.transport.write(b"".join(head) + document)
-        self.transport.write_eof()  # after an immediate close, data from the client would reset what it has not read
+        self.transport.write_eof()  # after an immediate close, data from the client would discard what it has not read
 
     def _unset_keepalive_if_required(self) -> None:
         super()._unset_keepalive_if_required()  # type: ignore[misc]  # of uvicorn's protocol

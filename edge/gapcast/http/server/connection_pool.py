@@ -33,7 +33,7 @@ class PooledConnection(Protocol):
 
     @property
     def precedence(self) -> Precedence:
-        """Its precedence for eviction."""
+        """The connection's precedence for eviction."""
 
     @property
     def n_unsent_bytes(self) -> int:
@@ -61,13 +61,13 @@ class ConnectionPool:
 
     @property
     def is_full(self) -> bool:
-        """Whether a further connection would be one of the reserve."""
+        """Whether another connection would use the reserve."""
         return len(self._connections) >= self.limits.max_connections
 
     def add(self, connection: PooledConnection) -> bool:
         """Add a new connection, evicting the one that has been idle longest if necessary.
 
-        Returns False if there is no room, and the connection must be closed.
+        Return False if there is no room; the caller must then close the connection.
         """
         if self.is_full:
             self._make_room()

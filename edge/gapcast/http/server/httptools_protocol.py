@@ -1,4 +1,4 @@
-"""uvicorn's protocol on httptools with limits, which the parser lacks."""
+"""uvicorn's protocol on httptools with limits, which that parser lacks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BoundedHttpToolsProtocol(BoundedProtocol, HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to handle a request, or queue it behind those before it."""
+        """Begin to handle a request, or queue it behind earlier ones."""
         limits = self.pool.limits
         if self._n_head_bytes > limits.max_head_bytes:
             self._stop(self.too_large())

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with bounded connections, in a thread that restarts it whatever ends it."""
+"""The HTTP server: uvicorn with bounded connections, in a thread that restarts it after any error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Impleme
     config = Config(
         app,
         http=protocol,
-        loop="asyncio",  # the default is uvloop where it is installed, whose transports lack what the limits use
+        loop="asyncio",  # the default is uvloop if installed, whose transports lack what the limits use
         ws="none",
         lifespan="off",
         log_config=None,
@@ -46,8 +46,8 @@ def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Impleme
         headers=_HEADERS,
         backlog=_N_PER_ACCEPT,
         timeout_graceful_shutdown=_GRACE_S,
-        forwarded_allow_ips=_PROXIES,  # otherwise the environment's FORWARDED_ALLOW_IPS, which is of other programs
-        workers=1,  # otherwise its WEB_CONCURRENCY
+        forwarded_allow_ips=_PROXIES,  # otherwise FORWARDED_ALLOW_IPS of the environment, meant for other programs
+        workers=1,  # otherwise WEB_CONCURRENCY of the environment
     )
     return _Server(config)
 
@@ -92,9 +92,9 @@ class HttpServerThread:
         self._thread.start()
 
     def stop(self, timeout_s: float | None = None) -> None:
-        """Accept no more requests, and return when all is closed, or after ``timeout_s``.
+        """Accept no more requests; return when everything is closed, or after ``timeout_s``.
 
-        Requests in progress are cancelled after two seconds, but what runs in a thread is waited for.
+        Requests in progress are cancelled after two seconds, but work in threads is waited for.
         """
         self._stopping.set()
         self._server.should_exit = True
