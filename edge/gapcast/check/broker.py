@@ -57,8 +57,8 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
         what = "topics" if key.startswith("topics.") else "broker"
         yield fail(what, f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)
         return
-    # The service's own id would take over its session, and a member of its group would take readings from it. Requests
-    # are not subscribed to, so as not to answer them.
+    # With the service's own id the check would take over its session; as a member of its group it would take readings
+    # from it. Requests are not subscribed to, so that none is answered.
     registers = (source.filter for source in register_sources_of(settings))
     alone = replace(
         options,
@@ -110,7 +110,7 @@ def _check_entities(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_order(settings: Settings) -> Iterator[Finding]:
-    """Check that no source reads all messages of a later one: a message is read once, by the first that matches."""
+    """Check that no source reads all messages of a later source: the first matching source reads each message."""
     earlier: dict[str, int] = {}
     for i, (topic, _) in enumerate(sources_of(settings)):
         for one in topic.filters:

@@ -12,7 +12,7 @@ _MAX_DEVICES = 50
 
 
 def check_demand(inputs: CheckInput) -> Iterator[Finding]:
-    """Show the limit of each configured device, and that of all others if they have one."""
+    """Show the limit of each configured device, and the limit of all others if they have one."""
     settings = inputs.settings
     site = settings.demand.site_options(settings.site.zone)
     for device, options in list(site.devices.items())[:_MAX_DEVICES]:

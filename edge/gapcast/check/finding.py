@@ -19,7 +19,7 @@ class Severity(Enum):
     FAIL = "FAIL"
 
 
-#: Exit codes by type of failure, the same as those of ``gapcast run``.
+#: Exit codes by type of failure, as in ``gapcast run``.
 BROKER_FAILS, SETTINGS_FAIL, MODEL_FAILS, SHARD_FAILS = 1, 2, 3, 4
 
 

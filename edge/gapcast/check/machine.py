@@ -86,7 +86,7 @@ def check_clock(inputs: CheckInput) -> Iterator[Finding]:
 def check_state(inputs: CheckInput) -> Iterator[Finding]:
     """Check that the state folder is writable, by a temporary file.
 
-    A missing folder is not created: it would belong to root after ``sudo gapcast check``, and not to the service.
+    A missing folder is not created: after ``sudo gapcast check`` it would belong to root instead of the service.
     """
     settings, state = inputs.settings, inputs.settings.state
     try:

@@ -18,7 +18,7 @@ from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.mqtt.sources.meter_registry import SHARED_FIX
 
-#: The interval of most meters, and a margin for a message that is late, s.
+#: The interval of most meters plus a margin for a late message, s.
 _MINUTE_S, _MARGIN_S = 60.0, 10.0
 #: Maximum number of messages to read.
 _MAX_MESSAGES = 2_000
@@ -104,7 +104,7 @@ def _check_export(settings: Settings, listener: SampleListener) -> Iterator[Find
 
 
 def _last_powers(listener: SampleListener) -> Iterator[Finding]:
-    """Yield the last power of each meter, in kW, and the sources whose messages have none."""
+    """Yield the last power of each meter, in kW, and the sources whose messages have no power."""
     devices = sorted(listener.devices.items())
     for device, samples in devices[:_MAX_METERS]:
         n = counted(samples.n_messages, "message")

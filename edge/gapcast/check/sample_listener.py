@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 #: Maximum number of characters of a topic shown.
 _SHOWN = 120
-#: Why messages of a device are no power yet, if it ``needs_several``.
+#: Why a device's messages give no power yet, if it ``needs_several``.
 NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its values"
 
 
@@ -34,9 +34,9 @@ NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its va
 class ReceivedSamples:
     """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's.
 
-    ``local_zone`` is the zone in which its local times are read, if it sends such. ``pattern`` is the topic of its
-    source; ``needs_several``: one message may be no power, but of a counter, or a term of a sum. ``missing``: the terms
-    of the sum that have arrived and those that have not, as text.
+    ``local_zone`` is the zone of its local times, if it sends local times. ``pattern`` is the topic of its source;
+    ``needs_several``: one message may have no power of its own, because it is from a counter or a term of a sum.
+    ``missing``: the terms of the sum that have arrived and those that have not, as text.
     """
 
     pattern: str = ""
@@ -49,7 +49,7 @@ class ReceivedSamples:
 
 
 class _ReadMessage(NamedTuple):
-    """What a message holds: its device or submeter, its power, kW, if any, and what its time is compared with."""
+    """The content of a message: device or submeter, power, kW, if any, and the time to compare its time with."""
 
     device: str
     power_kw: float | None
@@ -74,7 +74,7 @@ class SampleListener:
         self._submeter_reader = SourceReader(
             [(one.topic, one.source) for one in submeters], self._limits, (), len(submeters), self._statistics
         )
-        #: Submeter in words -> its topic; and by the name of its meter.
+        #: Submeter as text -> its topic; and by the name of its meter.
         self.submeters = {f"{one.device} (submeter {one.name})": one.topic.pattern for one in submeters}
         self._submeter_names = dict(zip((one.topic.device for one in submeters), self.submeters, strict=True))
         self.devices: dict[str, ReceivedSamples] = {}
@@ -138,7 +138,7 @@ class SampleListener:
         return _ReadMessage(device, reading.gap_kw, reading.minute - received_ms // MINUTE_MS)
 
     def _of_source(self, reader: SourceReader, received: ReceivedMessage) -> _ReadMessage:
-        """Return what a message of ``reader`` holds; the current power if its minute is open."""
+        """Return the content of a message of ``reader``; the current power if its minute is open."""
         messages = reader.read(received)
         for message in messages:
             if message.problem is not None:
@@ -150,7 +150,7 @@ class SampleListener:
         readings = [message.reading for message in messages if message.reading is not None]
         ahead_min = -meter.behind_ms // MINUTE_MS
         if readings:
-            if source.format == "gapcast":  # the minute is its own time
+            if source.format == "gapcast":  # its own time is the minute
                 ahead_min = readings[-1].minute - received.received_ms // MINUTE_MS
             return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source)
         value = None if source.is_counter else meter.update_terms({})
@@ -159,7 +159,7 @@ class SampleListener:
 
 
 def _samples_of(active_source: ActiveSource | None) -> ReceivedSamples:
-    """Return no samples yet, of a device of a source; None for native readings."""
+    """Return empty samples of a device of a source; ``active_source`` None: of a native device."""
     if active_source is None:
         return ReceivedSamples()
     source = active_source.source

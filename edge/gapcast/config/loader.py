@@ -28,10 +28,10 @@ ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
 #: The only key outside a section.
 _SHARDS = "shards"
-#: Types of errors.
+#: Error types of pydantic.
 _UNKNOWN_KEY, _NO_LIST, _NO_CHOICE = "extra_forbidden", "tuple_type", "literal_error"
 _NO_SECTION = frozenset({"model_type", "dict_type"})
-#: The error of TOML for a section that is in the file twice.
+#: Error of the TOML parser for a section that occurs twice in the file.
 _DECLARED_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 
 
@@ -74,7 +74,7 @@ def _problem_of(error: ValidationError) -> str:
         problem = f"is a list of sections: write [[{key}]] in two pairs of brackets"
     elif first["type"] == _NO_CHOICE and isinstance(first["input"], str):
         meant = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
-    # A misspelt or missing key may also contain a secret, and so may an address with an account.
+    # The value of a misspelt or missing key may also be a secret, as may an address with an account.
     may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, *_NO_SECTION}
     shown = "" if may_be_secret or "@" in str(first["input"]) else value_in_parentheses(first)
     return f"configuration key {key}: {problem}{shown}{meant}" if key else f"configuration: {problem}{shown}"
@@ -158,7 +158,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _toml_fix(problem: str) -> str:
-    """Return the fix of a frequent error of TOML, with what precedes it.
+    """Return the fix of a frequent TOML error, with a separator before it.
 
     >>> _toml_fix("Cannot declare ('http', 'tls') twice (at line 3, column 10)")
     '; merge its keys into the [http.tls] section that the file already has'
@@ -178,9 +178,9 @@ def _toml_fix(problem: str) -> str:
 
 
 def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the values of ``environment``, and those of empty files, which override nothing.
+    """Return the values of ``environment``, and the values of empty files, which override nothing.
 
-    The systemd unit names such a file if there is no password beside the configuration: it may be in it.
+    The systemd unit names such a file if no password file is beside the configuration, which may contain the password.
     """
     found: dict[str, Any] = {}
     of_empty_files: dict[str, Any] = {}
@@ -212,7 +212,7 @@ def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
 
 def _refuse_single_underscore(name: str) -> None:
     shards = ENV_PREFIX + _SHARDS.upper()
-    if name.startswith(shards[:-1]) and name != shards:  # the worker would read all meters
+    if name.startswith(shards[:-1]) and name != shards:  # otherwise the worker would read all meters
         msg = f"environment {name}: is not the name of a key: write {shards}"
         raise SettingsError(msg)
     for section in Settings.model_fields:
@@ -228,10 +228,10 @@ def _refuse_single_underscore(name: str) -> None:
 
 
 def merge_sections(into: dict[str, Any], source: Mapping[str, Any], before: str = "") -> None:
-    """Add the keys of ``source``, nested like the file, to those of ``into``, which they override.
+    """Add the keys of ``source``, nested like the file, to ``into``; they override its keys.
 
-    Raises :class:`SettingsError` for a section over something else, all of which it would replace: ``[[mqtt]]`` in the
-    file by ``mqtt.port`` on the command line. ``before`` are the names of the sections that both are in.
+    Raises :class:`SettingsError` if a section would replace a value that is not a section: ``[[mqtt]]`` in the file by
+    ``mqtt.port`` on the command line. ``before`` are the names of the enclosing sections.
     """
     for key, value in source.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 #: Memory of a gateway without devices, and the share of the rest for devices: batches, requests, the trial of a model
-#: and fragmentation need some too.
+#: and fragmentation also need memory.
 IDLE_BYTES, DEVICES_SHARE = 110 << 20, 0.6
-#: Share of the devices' memory for the learning state of tracked ones, where it is too little for all.
+#: Share of the devices' memory for the learning state of tracked devices, if it does not suffice for all.
 TRACKED_SHARE = 0.5
-#: The same for outlooks; the first device always has one.
+#: Share for outlooks; the first device always has an outlook.
 OUTLOOK_SHARE = 0.1
-#: Precision of the estimates: a smaller shortfall is none.
+#: Precision of the estimates: a smaller shortfall is ignored.
 PRECISION = 0.01
 #: Minimum number of devices, however little memory there is.
 LEAST_DEVICES = 10
@@ -39,7 +39,7 @@ class MemoryLimit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceCost:
-    """Memory of devices: of each, and in addition of the first ``n_tracked``, ``n_history`` and ``n_outlook``."""
+    """Memory of devices: of each, plus the extra of the first ``n_tracked``, ``n_history``, ``n_outlook`` devices."""
 
     each_bytes: int
     tracked_bytes: int = 0
@@ -72,7 +72,8 @@ class FittingDevices(NamedTuple):
 def fitting_devices(cost: DeviceCost, limit_bytes: int, wanted: int) -> FittingDevices:
     """Return how many devices, at most ``wanted``, fit into a process of ``limit_bytes``.
 
-    Where not all fit, fewer are tracked or have an outlook: such a device is still forecast, one too many is rejected.
+    If not all fit, fewer are tracked or have an outlook: such devices are still forecast, while excess ones are
+    rejected.
 
     >>> fitting_devices(DeviceCost(1_000, 20_000, n_tracked=500), IDLE_BYTES + 10_000_000, 100_000)
     FittingDevices(n_devices=3000, n_tracked=150, n_outlook=0)

@@ -14,7 +14,7 @@ LEAST_BYTES, LEAST_CORES = 900 << 20, 2
 
 
 def is_lightgbm_installed() -> bool:
-    """Return whether LightGBM is installed; it is not loaded."""
+    """Return whether LightGBM is installed, without loading it."""
     return find_spec("lightgbm") is not None
 
 
@@ -44,7 +44,7 @@ def _decide(settings: Settings, problem: str, *, is_possible: bool) -> bool:
 
 
 def _problem(settings: Settings) -> str:
-    """Return why there cannot be refits, with the fix; empty if there can."""
+    """Return why refits are not possible, with the fix; empty if they are."""
     if not (settings.forecast.blend and settings.forecast.learn):
         return "it needs forecast.blend = true and forecast.learn = true"
     if not is_lightgbm_installed():

@@ -45,7 +45,7 @@ class StateSettings(SettingsSection):
     path: Path | None = None
     #: Whether the state is persisted there, so that a restart loses nothing.
     keep: bool = True
-    #: Whether to take over a shard whose state was written with other models than those loaded here; else refuse it.
+    #: Whether to take over a shard whose state was written with other models than the loaded ones; else refuse it.
     accept_other_models: bool = False
 
 
@@ -92,7 +92,8 @@ class HomeAssistantSettings(SettingsSection):
 
     #: Whether to publish each device to Home Assistant by MQTT discovery.
     enabled: bool = False
-    #: Its ``discovery_prefix``. The birth message is read on ``homeassistant/status`` and on ``…/status`` below this.
+    #: Home Assistant's ``discovery_prefix``. The birth message is read on ``homeassistant/status`` and below this
+    #: prefix.
     discovery_prefix: Annotated[
         str, matching(r"[^+#{}\x00-\x1f]+", "must be the beginning of a topic, without +, # and braces")
     ] = "homeassistant"
@@ -128,7 +129,7 @@ class LogSettings(SettingsSection):
 
 
 class Settings(SettingsSection):
-    """Everything that can be set, checked and frozen."""
+    """All settings, checked and frozen."""
 
     gateway: GatewaySettings = GatewaySettings()
     mqtt: MqttSettings = MqttSettings()
@@ -151,7 +152,7 @@ class Settings(SettingsSection):
     sources: tuple[SourceSettings, ...] = ()
     #: ``[[submeters]]``: meters of single loads of the devices, which the ensemble also learns from.
     submeters: tuple[SubmeterSettings, ...] = ()
-    #: Shards of the meters that this worker serves; None: no sharding, it serves all.
+    #: Shards of the meters that this worker serves; None: no sharding, the worker serves all meters.
     shards: tuple[Annotated[int, Field(ge=0)], ...] | None = None
 
     @property

@@ -1,6 +1,6 @@
 """A shard is a separate gateway: its number is part of its topics, its gateway id and its state folder.
 
-A worker with that id and folder continues from the state of the last one, and no other module depends on shards.
+A worker with that id and folder continues from the last worker's state, and no other module depends on shards.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def settings_for_shard(settings: Settings, shard: int, http_port: int | None = N
 
 
 def settings_by_shard(settings: Settings) -> list[Settings]:
-    """Return the settings of each shard, in order, with consecutive HTTP ports; without shards, these settings alone.
+    """Return the settings of each shard, in order, with consecutive HTTP ports; without shards, only ``settings``.
 
     Raises :class:`SettingsError` if there are not enough ports.
     """

@@ -1,1 +1,1 @@
-"""Checks of the whole configuration, after its sections: unknown keys, topics that overlap or are shared."""
+"""Checks of the whole configuration after its sections: unknown keys, overlapping or shared topics."""

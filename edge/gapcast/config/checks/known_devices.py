@@ -1,4 +1,4 @@
-"""The devices that have keys of their own: each is one that a source can have."""
+"""Checks that each device with its own keys can be the device of a source."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gapcast.config.sections.sources import SourceSettings, fixed_devices, no_so
 def device_problems(
     sources: Sequence[SourceSettings], demand: DemandSettings, forecast: ForecastSettings
 ) -> Iterator[str]:
-    """Yield each device of ``demand`` and ``forecast`` that none of ``sources`` has, in a sentence with the key.
+    """Yield a sentence with the key for each device of ``demand`` and ``forecast`` that no source in ``sources`` has.
 
-    None is a problem if a source, or a native reading, may be of any device.
+    Yields nothing if a source, or a native reading, may be of any device.
     """
     fixed = fixed_devices(sources)
     if not fixed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-#: A placeholder of the configuration, which stands for any text without a slash.
+#: A placeholder of the configuration, which matches any text without a slash.
 _PLACEHOLDER = re.compile(r"\{[a-z]+\}")
 _ONE_LEVEL, _MANY_LEVELS = "+", "#"
 
@@ -37,7 +37,7 @@ def echo_problems(subscribed: Mapping[str, tuple[str, ...]], published: Mapping[
     """Yield a sentence for each subscription that receives a published topic.
 
     Both are given by configuration key: ``subscribed`` as filters, ``published`` as patterns. A device or gateway could
-    have any name, for example ``status``. That alone is not an echo: a filter must share a fixed level with the
+    have any name, for example ``status``; such a match alone is not an echo: a filter must share a fixed level with the
     published topic, or have wildcards at the levels of its device and gateway.
     """
     for key, filters in subscribed.items():
@@ -52,7 +52,7 @@ def echo_problems(subscribed: Mapping[str, tuple[str, ...]], published: Mapping[
 
 
 def _needs_matching_name(subscribed: str, topic: str) -> bool:
-    """Return whether ``topic`` is received only if a device or gateway happens to have the name of a fixed level."""
+    """Return whether ``topic`` is received only if a device or gateway happens to be named like a fixed level."""
     by_name = shared = False
     for left, right in zip(subscribed.split("/"), topic.split("/"), strict=False):
         is_fixed = left not in {_ONE_LEVEL, _MANY_LEVELS}

@@ -1,6 +1,6 @@
-"""The topics that a gateway reads and publishes: each is read or published once, and none of its own is read.
+"""Checks the topics of a gateway: each is read or published only once, and the gateway reads none that it publishes.
 
-They also distribute meters among workers: by a level ``{shard}``, or by the broker.
+They also check the distribution of meters among workers: by a level ``{shard}``, or by the broker.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def sharing_problems(
 ) -> Iterator[str]:
     """Yield each problem with the distribution of meters in a sentence that names the key.
 
-    ``topics`` are those of ``[topics]`` and ``of_sources`` those of ``[[sources]]``, by key.
+    ``topics`` are the topics of ``[topics]`` and ``of_sources`` the topics of ``[[sources]]``, by key.
     """
     readings = of_sources or {"topics.reading": topics["topics.reading"]}
     for key, topic in readings.items():
@@ -69,7 +69,7 @@ def published_topics(
 def meter_filters(
     reading_topic: str, sources: Sequence[SourceSettings], submeters: Sequence[SubmeterSettings]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the subscriptions of ``sources``, or of native readings without any, and of ``submeters``, by key."""
+    """Return the subscriptions of ``sources`` (without any: of native readings) and of ``submeters``, by key."""
     filters = {f"sources.{i}.topic": tuple(map(_filter_of, one.topics)) for i, one in enumerate(sources)}
     filters = filters or {"topics.reading": (_filter_of(reading_topic),)}
     return filters | {f"submeters.{i}.topic": one.topics for i, one in enumerate(submeters)}
@@ -82,7 +82,7 @@ def topic_problems(
     demand: DemandSettings,
     gateway: str,
 ) -> Iterator[str]:
-    """Yield each topic that is read or published twice, or both, in a sentence that names the key.
+    """Yield a sentence with the key for each topic that is read twice, published twice, or both read and published.
 
     ``published`` are the topics of :func:`published_topics`, ``meters`` the filters of :func:`meter_filters`.
     ``gateway`` is the gateway's name, empty if it is not known yet.
@@ -126,5 +126,5 @@ def _filter_of(topic: str) -> str:
 
 
 def read_twice(key: str, topic: str, other: str) -> str:
-    """Return the problem that ``key`` reads a ``topic`` which the key ``other`` reads too."""
+    """Return the problem that ``key`` reads a ``topic`` which the key ``other`` also reads."""
     return f"{key}: {topic!r} is already read by {other}; each message is processed once: change or remove one of them"

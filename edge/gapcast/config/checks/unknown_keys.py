@@ -1,4 +1,4 @@
-"""Errors about keys and values of the configuration that do not exist, with the one that was probably meant."""
+"""Errors about unknown keys and values of the configuration, with the one that was probably meant."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-#: Keys that an error lists at most, if none of them is similar.
+#: Maximum number of keys that an error lists, if no key is similar.
 _MAX_LISTED = 16
 
 
 def unknown_key_problem(section: type[BaseModel], location: Iterable[int | str]) -> str:
-    """Return what is wrong with the unknown key at ``location`` below ``section``, with a similar or the possible ones.
+    """Return what is wrong with the unknown key at ``location`` below ``section``, with similar or possible keys.
 
     >>> from gapcast.config.settings import Settings
     >>> unknown_key_problem(Settings, ["forecast", "horizn_min"])
@@ -30,7 +30,7 @@ def unknown_key_problem(section: type[BaseModel], location: Iterable[int | str])
 
 
 def did_you_mean(text: str, names: Iterable[str]) -> str:
-    """Return a question for the one of ``names`` that is similar to ``text``, with what precedes it; empty if none is.
+    """Return the question for the one of ``names`` similar to ``text``, with a separator; empty if none is similar.
 
     >>> did_you_mean("KW", ["auto", "W", "kW"]), did_you_mean("yaml", ["auto", "json"])
     ('; did you mean kW?', '')
@@ -43,7 +43,7 @@ def did_you_mean(text: str, names: Iterable[str]) -> str:
 
 
 def _keys_of(section: type[BaseModel], location: Iterable[int | str]) -> list[str]:
-    """Return the keys of the section at ``location``; the names of devices and places in a list need no step."""
+    """Return the keys of the section at ``location``; names of devices and list indices need no step."""
     found: type[BaseModel] | None = section
     for part in location:
         if found is not None and part in found.model_fields:
@@ -52,7 +52,7 @@ def _keys_of(section: type[BaseModel], location: Iterable[int | str]) -> list[st
 
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a field of type ``annotation`` has, or has several of; None if it has no keys."""
+    """Return the section that a field of type ``annotation`` is, or is a list of; None if it has no keys."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for one in get_args(annotation) if (found := _section_of(one)) is not None), None)

@@ -8,9 +8,9 @@ from gapcast.core.errors import SettingsError
 
 
 def read_secret(origin: str, path: Path) -> str:
-    """Return the text in ``path`` without the end of its line, and without a byte order mark before it.
+    """Return the text in ``path`` without the line ending and a byte order mark.
 
-    Raises :class:`SettingsError` that names ``origin``, which asked for the file, if it cannot be read.
+    Raises :class:`SettingsError` that names ``origin``, the key that names the file, if it cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8-sig").rstrip("\r\n")

@@ -17,11 +17,11 @@ from gapcast.private_files import create_private
 log = structlog.get_logger(__name__)
 
 ADDRESS_FILE = "http-address"
-#: Where the systemd unit's service writes it: RuntimeDirectory and StateDirectory.
+#: Folders of the address file under systemd: RuntimeDirectory and StateDirectory.
 SYSTEMD_FOLDERS = (Path("/run/gapcast"), Path("/var/lib/gapcast"))
 #: Wildcard addresses to listen on, and the addresses to connect to instead.
 _CONNECT_TO = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
-#: In the runtime folder every account may read it: it holds no secret.
+#: Readable by every account in the runtime folder: the file holds no secret.
 _PUBLIC_MODE = 0o644
 _MAX_BYTES = 300
 
@@ -52,7 +52,7 @@ class AddressFiles:
         self._content = b""
 
     def write(self, url: str, *, owns_state: bool = True) -> None:
-        """Write ``url``; unless this service ``owns_state``, the file of the state folder is another service's."""
+        """Write ``url``; unless this service ``owns_state``, leave the state folder's file to the other service."""
         self._content = f"{url}\n".encode()
         for path in self._paths:
             if path.parent == self._state and not owns_state:

@@ -64,7 +64,7 @@ def gateway_id(configured: str, state: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read ({error}); set gateway.id, or remove the file"
         raise SettingsError(msg) from error
-    if not stored:  # of a power failure: earlier versions did not sync it
+    if not stored:  # empty after a power failure: earlier versions did not sync it
         return _generate(path)
     if not is_device_id(stored):
         msg = f"{path}: holds {stored[:80]!r}, which is not a gateway id: remove the file to generate one"

@@ -1,4 +1,4 @@
-"""The times in which a limit applies, as texts of the configuration: hours, weekdays and months."""
+"""The times in which a limit applies, as configuration texts: hours, weekdays and months."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
 
 
 def parse_hours(text: str) -> tuple[tuple[int, int], ...]:
-    """Return ranges of minutes of the day from a text such as ``07:00-23:00``; raise :class:`ValueError` else.
+    """Return ranges of minutes of the day from text such as ``07:00-23:00``; raise :class:`ValueError` if invalid.
 
     >>> parse_hours("07:00-23:00, 23:30-24:00"), parse_hours("")
     (((420, 1380), (1410, 1440)), ((0, 1440),))
@@ -37,7 +37,7 @@ def _minute_of_day(clock: str) -> int:
 
 
 def parse_weekdays(text: str) -> frozenset[int]:
-    """Return the weekdays, 0 for Monday, from a text such as ``mon-fri``; raise :class:`ValueError` else.
+    """Return the weekdays, 0 for Monday, from text such as ``mon-fri``; raise :class:`ValueError` if invalid.
 
     >>> sorted(parse_weekdays("sat-mon")), len(parse_weekdays(""))
     ([0, 5, 6], 7)
@@ -46,12 +46,12 @@ def parse_weekdays(text: str) -> frozenset[int]:
 
 
 def parse_months(text: str) -> frozenset[int]:
-    """Return the months, 1 to 12, from a text such as ``1-3,11-12``; raise :class:`ValueError` else."""
+    """Return the months, 1 to 12, from text such as ``1-3,11-12``; raise :class:`ValueError` if invalid."""
     return _numbers_of(text, {str(i): i for i in range(1, 13)}, "a month: write them as in 1-3,11-12")
 
 
 def _numbers_of(text: str, numbers: Mapping[str, int], expected: str) -> frozenset[int]:
-    """Return the numbers of names and of ranges of names, which may pass the end; empty: all."""
+    """Return the numbers of names and of ranges of names, which may wrap around; empty text: all."""
     in_order, found = list(numbers.values()), set[int]()
     for one in _parts_of(text):
         first, separator, last = (part.strip().lower() for part in one.partition("-"))

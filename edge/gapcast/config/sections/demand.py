@@ -16,14 +16,14 @@ from gapcast.core.readings.reading import DEVICE_ID_RULE, is_device_id
 
 #: Values of ``limit_kw`` that are not numbers.
 MONTH_PEAK, NO_LIMIT = "month_peak", "none"
-#: Probabilities are published with six decimals. With 1e-17, one less the risk is 1, which is at no finite power.
+#: Probabilities are published with six decimals. With 1e-17, 1 - risk is 1, which no finite power reaches.
 _LOWEST_RISK, _HIGHEST_RISK = 0.000_001, 0.5
-#: Keys of a power, which must be within the limits of readings.
+#: Keys with a power, which must be within the limits of readings.
 _POWERS = ("limit_kw", "fuse_kw", "floor_kw")
 
 
 def _parsed_by(parse: Callable[[str], object]) -> AfterValidator:
-    """Return the rule that ``parse`` reads a text, or raises :class:`ValueError`; the value remains the text."""
+    """Return a validator that checks a text with ``parse``, which raises :class:`ValueError`, and keeps the text."""
 
     def check(text: str) -> str:
         parse(text)
@@ -37,13 +37,13 @@ class DemandKeys(RegisterKeys):
 
     #: Minutes of a billing window, on the clock of ``site.timezone``.
     window_min: int = 15
-    #: Limit of a window's mean power: a number, ``month_peak``, or ``none``; None: none.
+    #: Limit of a window's mean power: a number, ``month_peak``, or ``none``; None: no limit.
     limit_kw: float | Literal["month_peak", "none"] | None = None
     #: With ``month_peak``: number of days whose highest windows count; the limit is their mean.
     peak_days: int = Field(default=1, ge=1, le=31)
     #: With ``month_peak``: the lowest limit.
     floor_kw: float = Field(default=2.5, ge=0)
-    #: Limit of each single minute; None: none.
+    #: Limit of each single minute; None: no limit.
     fuse_kw: float | None = Field(default=None, gt=0)
     #: Probability of an exceedance that the headroom accepts.
     risk: float = 0.05
@@ -70,7 +70,7 @@ class DemandKeys(RegisterKeys):
             return limit
         try:
             limit_kw = float(limit) if isinstance(limit, (int, float, str)) and not isinstance(limit, bool) else 0.0
-        except (ValueError, OverflowError):  # no number, or one of hundreds of digits
+        except (ValueError, OverflowError):  # not a number, or a number of hundreds of digits
             limit_kw = 0.0
         if not LEAST_LIMIT_KW <= limit_kw < float("inf"):
             msg = f'must be a number of kW, at least {LEAST_LIMIT_KW:g}, "{MONTH_PEAK}" or "{NO_LIMIT}"'
@@ -103,7 +103,7 @@ class DemandKeys(RegisterKeys):
 
 
 class DemandDeviceSettings(DemandKeys):
-    """One of ``[[demand.devices]]``: keys that it does not set are those of ``[demand]``."""
+    """One of ``[[demand.devices]]``: keys that it does not set have the values of ``[demand]``."""
 
     device: str
 
@@ -136,7 +136,7 @@ class DemandSettings(DemandKeys):
         return any(keys.options.is_limited for _, keys in self.sections())
 
     def sections(self) -> Iterator[tuple[str, DemandKeys]]:
-        """Yield the section's name and its keys, then those of each device, with what it has from ``[demand]``."""
+        """Yield the section's name and keys, then each device's, with the values that it inherits from ``[demand]``."""
         yield "demand", self
         own = {name: getattr(self, name) for name in DemandKeys.model_fields}
         for i, one in enumerate(self.devices):
@@ -145,7 +145,7 @@ class DemandSettings(DemandKeys):
 
     @property
     def registers(self) -> list[RegisterTopic]:
-        """The registers of the meters: those of ``[demand]``, and those that single devices have of their own."""
+        """The registers of the meters: the registers of ``[demand]``, and single devices' own registers."""
         found = list(register_topics("demand", self, ""))
         for i, one in enumerate(self.devices):
             own = RegisterKeys(
@@ -163,11 +163,11 @@ class DemandSettings(DemandKeys):
 def demand_problems(demand: DemandSettings, max_kw: float, *, has_outlook: bool) -> Iterator[str]:
     """Yield each problem of ``demand`` with other sections in a sentence that names the key and the fix.
 
-    ``max_kw`` is the highest power of a reading; ``has_outlook``: whether there are to be outlooks.
+    ``max_kw`` is the highest power of a reading; ``has_outlook``: whether outlooks are enabled.
     """
     yield from register_problems(demand.registers)
     for key, keys in demand.sections():
-        # The default of floor_kw, which without month_peak is of no effect, is not a problem of a small meter.
+        # The default of floor_kw, which has no effect without month_peak, is not a problem of a small meter.
         is_unused = not keys.options.by_month_peak and keys.floor_kw == DemandKeys.model_fields["floor_kw"].default
         for name in _POWERS:
             kw = getattr(keys, name)

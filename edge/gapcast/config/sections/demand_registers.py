@@ -24,7 +24,7 @@ class RegisterKeys(SettingsSection):
     #: Paths to their values in a JSON message; empty: the message is a number.
     running_path: str = ""
     month_peak_path: str = ""
-    #: Unit of both.
+    #: Unit of both registers.
     register_unit: Literal["kW", "W"] = "kW"
 
     @field_validator("running_path", "month_peak_path")
@@ -47,7 +47,7 @@ class RegisterTopic(NamedTuple):
 
 
 def register_topics(section: str, keys: RegisterKeys, device: str) -> Iterator[RegisterTopic]:
-    """Yield the registers of ``keys``, those of ``section``; ``device`` is empty for those of ``[demand]``."""
+    """Yield the registers of ``keys`` in ``section``; ``device`` is empty for the registers of ``[demand]``."""
     for register in Register:
         topic = getattr(keys, f"{register.value}_topic")
         if topic is not None:

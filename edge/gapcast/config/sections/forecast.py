@@ -1,4 +1,4 @@
-"""``[forecast]``, ``[learning]`` and ``[outlook]``: the models, their horizons, and what is learned."""
+"""``[forecast]``, ``[learning]`` and ``[outlook]``: the models, their horizons, and online learning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.readings.reading import device_id_problem, is_device_id
 
 
 class ForecastDeviceSettings(SettingsSection):
-    """``[forecast.devices.NAME]``: what the device of that name has instead of the value in ``[forecast]``."""
+    """``[forecast.devices.NAME]``: values for the device of that name that replace the ones in ``[forecast]``."""
 
     #: Minutes ahead of its forecast: any lead time of a model.
     horizon_min: int = Field(ge=1, le=60)
@@ -23,9 +23,9 @@ class ForecastSettings(SettingsSection):
 
     #: Name of the primary model; None: the registry's default.
     model: str | None = None
-    #: Minutes ahead of the main forecast: any lead time of a model; None: the primary model's longest one.
+    #: Minutes ahead of the main forecast: any lead time of a model; None: the primary model's longest lead time.
     horizon_min: int | None = Field(default=None, ge=1, le=60)
-    #: Devices with a horizon of their own, by name.
+    #: Devices with their own horizon, by name.
     devices: dict[str, ForecastDeviceSettings] = Field(default_factory=dict)
     #: Whether to publish all minutes up to the horizon, if the model forecasts them.
     path: bool = True
@@ -53,7 +53,7 @@ class ForecastSettings(SettingsSection):
 
     @property
     def horizons_min(self) -> dict[str, int]:
-        """The horizons of devices that have one of their own, minutes."""
+        """The horizons of devices with their own horizon, minutes."""
         return {device: one.horizon_min for device, one in self.devices.items()}
 
 
@@ -86,21 +86,22 @@ class LearningSettings(SettingsSection):
 
 
 class OutlookSettings(SettingsSection):
-    """``[outlook]``: each lead time up to an hour, and the means until then, beside the main forecast."""
+    """``[outlook]``: each lead time up to an hour, and the means up to it, beside the main forecast."""
 
-    #: Whether outlooks are made, if the model is there.
+    #: Whether outlooks are made, if the model exists.
     enabled: bool = True
     #: Number of devices with an outlook, in order of arrival; 0: none.
     max_devices: int = Field(default=100, ge=0, le=100_000)
-    #: Name of the outlook model. If it is set, the model must be there; without the default one there is no outlook.
+    #: Name of the outlook model. If set, the model must exist; if unset and the default model is missing, there are no
+    #: outlooks.
     model: str = Field(default="outlook", min_length=1)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there are outlooks if the model is there."""
+        """Whether outlooks are made if the model exists."""
         return self.enabled and self.max_devices > 0
 
     @property
     def is_model_required(self) -> bool:
-        """Whether a missing model is an error: it is wanted, and named by the configuration."""
+        """Whether a missing model is an error: outlooks are wanted, and the configuration names the model."""
         return self.is_wanted and "model" in self.model_fields_set

@@ -14,7 +14,7 @@ class TlsSettings(SettingsSection):
     """``[mqtt.tls]``"""
 
     enabled: bool = False
-    #: Authorities trusted to sign the broker's certificate, PEM; None: those that this machine trusts.
+    #: Authorities trusted to sign the broker's certificate, PEM; None: the authorities that this machine trusts.
     ca_path: Path | None = None
     #: Our own certificate and its key, PEM, for a broker that requires one; the key may be in the same file.
     certificate_path: Path | None = None

@@ -1,4 +1,4 @@
-"""What all sections of the configuration share: their base class, and rules that name what is wrong with a value."""
+"""What all sections of the configuration share: their base class, and validators that name the problem of a value."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 _NUMBERS = frozenset({int, float})
-#: What separates the parts of a URL, an account or a path, none of which a host has.
+#: Separators in a URL, an account or a path, which a host never contains.
 _NO_HOST = re.compile(r"[/@?#\s\x00]")
-#: Characters between two dots of a host name, at most (RFC 1035, section 2.3.4).
+#: Maximum number of characters between two dots of a host name (RFC 1035, section 2.3.4).
 _LABEL_CHARS = 63
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -26,7 +26,7 @@ def plain_value_problem(value: object, annotation: Any) -> str | None:
     kinds = _kinds_in(annotation)
     if isinstance(value, bool) and bool not in kinds and kinds & _NUMBERS:
         return "must be a number"
-    if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):  # bytes of another encoding
+    if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):  # bytes in another encoding
         return "is not text in UTF-8"
     if value == "" and Path in kinds:  # Path("") is the current folder
         return "is empty: write a path, or remove the key"
@@ -39,7 +39,7 @@ def tilde_problem(path: str) -> str | None:
 
 
 def matching(pattern: str, problem: str) -> AfterValidator:
-    """Return the rule that a text matches ``pattern`` completely; ``problem`` says what it must be."""
+    """Return a validator that a text matches ``pattern`` completely; ``problem`` says what it must be."""
     expression = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -51,7 +51,7 @@ def matching(pattern: str, problem: str) -> AfterValidator:
 
 
 def host_rule(port_key: str) -> Callable[[str], str]:
-    """Return the rule that a text can be a host name or an address; ``port_key`` is the key of its port."""
+    """Return a validator that a text can be a host name or an address; ``port_key`` is the key of its port."""
 
     def check(host: str) -> str:
         if problem := host_problem(host, port_key):
@@ -79,7 +79,7 @@ def host_problem(host: str, port_key: str) -> str | None:
 
 
 def _has_possible_labels(host: str) -> bool:
-    """Return whether ``host`` can be encoded for DNS. A name in ASCII needs no IDNA codec, which takes 0.4 MB."""
+    """Return whether ``host`` can be encoded for DNS. An ASCII name needs no IDNA codec, which takes 0.4 MB."""
     if host.isascii():
         *others, last = map(len, host.split("."))
         return last <= _LABEL_CHARS and all(0 < n <= _LABEL_CHARS for n in others)
@@ -91,7 +91,7 @@ def _has_possible_labels(host: str) -> bool:
 
 
 def _kinds_in(annotation: Any) -> set[Any]:
-    """Return the types that ``annotation`` consists of, without those in lists."""
+    """Return the types in ``annotation``, without those inside lists."""
     if not get_args(annotation) or getattr(annotation, "__origin__", None) in {tuple, dict}:
         return {annotation}
     return {kind for one in get_args(annotation) for kind in _kinds_in(one)}
@@ -111,7 +111,7 @@ class SettingsSection(BaseModel):
 
 
 def split_list(value: object) -> object:
-    """Return the parts of a text with commas, as an environment variable has it; any other value as it is.
+    """Return the parts of a text with commas, as in an environment variable; any other value unchanged.
 
     >>> split_list("a, b,"), split_list(["a,b"])
     (['a', 'b'], ['a,b'])

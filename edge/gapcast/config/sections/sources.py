@@ -18,12 +18,12 @@ from gapcast.presets import presets
 from gapcast.text.time_zone_names import zone_of
 
 _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
-#: Least default of ``hold_s`` with ``on_change``: such meters repeat an unchanged value every 10 minutes, many of them,
-#: and as without ``on_change`` a sample is valid for twice the interval.
+#: Lowest default of ``hold_s`` with ``on_change``: many such meters repeat an unchanged value every 10 minutes, and as
+#: without ``on_change`` a sample is valid for twice the interval.
 _LEAST_HOLD_ON_CHANGE_S = 1_200
-#: Keys of a preset that its meter alone has, and no sum of several meters.
+#: Keys of a preset that apply to its own meter only, and not to a sum of several meters.
 _OF_A_METER = frozenset({"value", "in_one_message", "time", "time_form", *FEATURE_KEYS})
-#: What a level of a topic cannot have.
+#: Characters that a level of a topic cannot contain.
 _NOT_IN_A_LEVEL = re.compile(r"[/+#\x00]")
 
 
@@ -37,11 +37,11 @@ class SourceSettings(SettingsSection):
     #: The device's name: from the levels of the topic, or fixed.
     device: str = ""
     format: Format = "json"
-    #: Path or sum of paths; of several, the first that a message contains. For ``{part}`` topics, the parts.
+    #: Path or sum of paths; if there are several, the first that a message contains. For ``{part}`` topics, the parts.
     value: tuple[str, ...] = ()
-    #: The same in each JSON message of a topic with ``{part}``; a preset's ``value`` if such a topic replaces its own.
+    #: Path in each JSON message of a topic with ``{part}``; a preset's ``value`` if such a topic replaces the preset's.
     part_value: tuple[str, ...] = ()
-    #: Whether a message must have all terms of a sum; those of several messages are not combined then.
+    #: Whether each message must contain all terms of a sum; otherwise the terms of several messages are combined.
     in_one_message: bool = False
     unit: Unit = "auto"
     sign: Literal[1, -1] = 1
@@ -166,7 +166,7 @@ class SourceSettings(SettingsSection):
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topic pattern, once for each of its parts."""
+        """The topic pattern, repeated for each of its parts."""
         return tuple(self.topic.replace("{part}", part) for part in self.parts) or (self.topic,)
 
     @property
@@ -212,7 +212,7 @@ def fixed_devices(sources: Sequence[SourceSettings]) -> list[str]:
 
 
 def no_source(device: str, fixed: Sequence[str]) -> str:
-    """Return the problem of a ``device`` that is none of the :func:`fixed_devices`, which are all that there are.
+    """Return the problem of a ``device`` that is not among ``fixed``, the result of :func:`fixed_devices`.
 
     >>> no_source("hone", ["flat", "home"])
     "no source has the device 'hone'; there are: flat, home"
@@ -221,7 +221,7 @@ def no_source(device: str, fixed: Sequence[str]) -> str:
 
 
 def _preset_for(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys of a preset; for a topic of ``values`` whose parts are meters, those of each meter's messages."""
+    """Return the keys of a preset; if the parts of the topic in ``values`` are meters, for each meter's messages."""
     preset = presets()[name]
     if "{part}" not in str(values.get("topic", "")).split("/") or "{part}" in preset["topic"].split("/"):
         return preset

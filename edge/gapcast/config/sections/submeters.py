@@ -13,16 +13,16 @@ from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import Submeters
 
 _PLACEHOLDERS = ("{device}", "{channel}", "{shard}")
-#: Most submeters of a device: each takes memory and time.
+#: Maximum number of submeters of a device: each takes memory and time.
 MOST_SUBMETERS = 8
 
 
 class SubmeterSettings(SourceSettings):
     """One of ``[[submeters]]``."""
 
-    #: The device that it belongs to.
+    #: The device to which the submeter belongs.
     of: str
-    #: Its name, which identifies what was learned from it.
+    #: The submeter's name, which identifies what was learned from it.
     name: Annotated[str, matching(r"[A-Za-z0-9_.-]{1,48}", "must be 1 to 48 of A-Z a-z 0-9 _ - .")]
 
     @field_validator("of")
@@ -35,7 +35,7 @@ class SubmeterSettings(SourceSettings):
     @model_validator(mode="before")
     @classmethod
     def _check_has_no_device(cls, values: Any) -> Any:
-        """Reject a device; that of a preset, which is merged later, has no effect."""
+        """Reject a device; a preset's device, which is merged later, has no effect."""
         if isinstance(values, dict) and values.get("device"):
             msg = "a submeter is not a device of its own: remove device, and name the device that it belongs to as of"
             raise ValueError(msg)
@@ -63,8 +63,8 @@ def submeter_problems(
 ) -> Iterator[str]:
     """Yield each problem with ``submeters`` in a sentence that names the key and the fix.
 
-    ``sources`` are the meters, or if there are none, the native readings on ``reading_topic``; ``is_shared``: whether
-    several workers share the meters.
+    ``sources`` are the meters (empty: native readings on ``reading_topic``); ``is_shared``: whether several workers
+    share the meters.
     """
     if submeters and is_shared:
         problem = "different workers may read a submeter and its device"
