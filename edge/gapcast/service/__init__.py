@@ -1,1 +1,1 @@
-"""The service: the loop that takes readings through the engine, and its parts."""
+"""The service: the loop that passes readings through the engine, and its parts."""

@@ -1,9 +1,10 @@
 """The steps of a batch, in order.
 
-Accept, forecast, publish forecasts; make outlooks and demands, learn, publish outlooks and demands; persist what is
-confirmed, acknowledge, report.
+Accept, forecast, publish forecasts; make outlooks and demands, learn, publish outlooks and demands; persist confirmed
+batches, acknowledge, report.
 
-A step that raises does not prevent the next ones: the error is recorded, and the message or device that caused it is
+A step that raises an error does not prevent the next ones: the error is recorded, and the message or device that caused
+it is
 rejected as ``internal_error``.
 """
 
@@ -28,7 +29,7 @@ _Steps = tuple[Step[ServedBatch], ...]
 
 
 class BatchPipeline:
-    """Takes batches through all steps, in the stream's thread."""
+    """Passes batches through all steps, in the stream's thread."""
 
     def __init__(
         self,
@@ -52,13 +53,13 @@ class BatchPipeline:
         self._acknowledgement = BatchAcknowledgement(link, containment)
         self._metrics = BatchMetrics(containment.statistics)
         record_steps: _Steps = (("refit", self._record),)
-        self._change_steps: _Steps = (("persistence", lambda _: persistence.add_changes()),)  # only if there are any
-        self._forecast_steps: _Steps = (  # these and ``_learn_steps`` with the engine's lock
+        self._change_steps: _Steps = (("persistence", lambda _: persistence.add_changes()),)  # run only with changes
+        self._forecast_steps: _Steps = (  # run, like ``_learn_steps``, with the engine's lock
             ("stream", self._accept),
             ("publish", self._record_seen),
             ("forecast", self._forecast),
         )
-        self._replacement_steps: _Steps = (("forecast", self._record_replacements),)  # only if there are any
+        self._replacement_steps: _Steps = (("forecast", self._record_replacements),)  # run only with replacements
         self._publish_steps: _Steps = (
             ("publish", self._publish),
             ("publish", self._publish_measured),
@@ -69,8 +70,8 @@ class BatchPipeline:
             ("demand", self._make_demands),
             ("learning", self._learn),
         )
-        self._forget_steps: _Steps = (("learning", self._forget_again),)  # only with changes
-        self._publish_outlook_steps: _Steps = (  # only if there are any
+        self._forget_steps: _Steps = (("learning", self._forget_again),)  # run only with changes
+        self._publish_outlook_steps: _Steps = (  # run only with outlooks
             ("outlook", self._publish_outlooks),
             ("demand", self._publish_demands),
         )
@@ -78,12 +79,12 @@ class BatchPipeline:
             ("persistence", persistence.add_batch),
             ("stream", self._acknowledge),
         )
-        self._feed_steps: _Steps = (  # only with a listener
+        self._feed_steps: _Steps = (  # run only with a listener
             ("http", self._feed_batch),
             ("http", self._feed_outlooks),
             ("http", self._feed_demands),
         )
-        self._failure_steps: _Steps = (("stream", self._record_failures),)  # only with failures
+        self._failure_steps: _Steps = (("stream", self._record_failures),)  # run only with failures
         self._report_steps: _Steps = (
             ("persistence", lambda _: persistence.persist_confirmed()),  # batches without a forecast
             ("publish", self._publish_reports),
@@ -91,7 +92,7 @@ class BatchPipeline:
         )
 
     def process(self, batch: ServedBatch) -> None:
-        """Take ``batch`` through all steps."""
+        """Pass ``batch`` through all steps."""
         run_steps, lock, persistence = self._containment.run_steps, self._running.lock, self._persistence
         with lock:
             if persistence.changes:
@@ -137,7 +138,7 @@ class BatchPipeline:
         batch.inference_s = time.perf_counter() - began_s
 
     def _record(self, batch: ServedBatch) -> None:
-        """Record readings for the nightly refit, but for devices forgotten since their forecast was published."""
+        """Record readings for the nightly refit, except of devices forgotten since their forecast was published."""
         running, entered = self._running, batch.accepted.uncontrolled_readings(batch.readings)
         running.recorder.record([reading for reading in entered if reading.device in running.engine.buffers])
 
@@ -159,7 +160,7 @@ class BatchPipeline:
         self._reports.scores.record_outcomes(*self._running.engine.learn(copied=False))
 
     def _forget_again(self, batch: ServedBatch) -> None:
-        """Discard what was made of devices forgotten since their forecast: the next new device gets their row."""
+        """Discard the results of devices forgotten since their forecast: the next new device gets their row."""
         engine, accepted = self._running.engine, batch.accepted
         for device, row in zip(accepted.devices, accepted.rows, strict=True):
             if device not in engine.buffers:

@@ -1,4 +1,4 @@
-"""Contains errors: whatever input causes one, it is logged and counted, and other steps and the service continue."""
+"""Contains errors: an error is logged and counted, whatever its cause, and other steps and the service continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapcast.core.monitoring.statistics import Statistics
 
 log = structlog.get_logger(__name__)
 
-#: Ends the process whatever raised it; everything else is contained, including a library's own BaseException.
+#: Errors that end the process wherever they are raised; all others are contained, including a library's BaseException.
 EXIT_EXCEPTIONS = (KeyboardInterrupt, SystemExit)
 #: The detail of a message or request that failed because of an error inside gapcast.
 INTERNAL_ERROR = "internal error in gapcast: see internal.error in its log"
@@ -41,7 +41,7 @@ Subject = TypeVar("Subject")
 #: A step, and the part of the service to which its errors are attributed.
 Step: TypeAlias = tuple[Part, Callable[[Subject], object]]
 
-#: Propagated: they are raised to end the process.
+#: Errors that propagate and end the process.
 PROPAGATED_ERRORS = (*EXIT_EXCEPTIONS, ShardError)
 
 
@@ -54,12 +54,12 @@ def record_internal_error(statistics: Statistics, part: Part, error: BaseExcepti
     with _counting:
         statistics.internal_errors[part] = statistics.internal_errors.get(part, 0) + 1
     kind = type(error).__name__
-    with suppress(Exception):  # a log that cannot be written must not end what it reports on; the count stands
+    with suppress(Exception):  # a failing log must not end what it reports on; the count remains
         log.error("internal.error", part=part, kind=kind, problem=str(error)[:240], what=what, exc_info=error)
 
 
 def internal_problem() -> PayloadError:
-    """Return the problem to reject a message with that caused an internal error."""
+    """Return the problem for rejecting a message that caused an internal error."""
     return PayloadError("internal_error", INTERNAL_ERROR)
 
 
@@ -82,7 +82,7 @@ class Containment:
             return None
 
     def run_steps(self, steps: Iterable[Step[Subject]], subject: Subject) -> None:
-        """Call each of ``steps`` with ``subject``, whatever the ones before it raised: :meth:`attempt` at less cost."""
+        """Call each of ``steps`` with ``subject``, even if earlier ones raised: like :meth:`attempt`, at less cost."""
         for part, step in steps:
             try:
                 step(subject)

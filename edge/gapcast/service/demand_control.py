@@ -13,23 +13,23 @@ from gapcast.core.time_grid import minute_label
 from gapcast.service.reports.reports import log_infeasible_limits
 from gapcast.service.running_engine import RunningEngine
 
-#: Registers are in whole W: the same peak differs by less.
+#: Registers are in whole W: the same peak differs by less than this.
 _REGISTER_STEP_KW = 0.001
 _MOST_DAYS = 31
 
 
 class DemandControl:
-    """Changes the demand of devices of the running engine, and queues each change for the persistence. Thread-safe."""
+    """Changes the demand of devices of the running engine, and queues each change for persistence. Thread-safe."""
 
     def __init__(self, running: RunningEngine, changes: deque[StateChange]) -> None:
-        """Change ``running``; append what was changed to ``changes``."""
+        """Change ``running``; append each change to ``changes``."""
         self._running = running
         self._changes = changes
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``, kW; None: the configured one. One that is too low is logged.
+        """Set the limit of ``device``, kW; None: the configured limit. A limit that is too low is logged.
 
-        Raises :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.set_limit`.
+        Raises :class:`~gapcast.core.errors.PayloadError` like :meth:`.DeviceDemands.set_limit`.
         """
         with self._running.lock:
             self._running.engine.demands.set_limit(device, limit_kw)
@@ -39,9 +39,9 @@ class DemandControl:
     def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool = False) -> None:
         """Correct the highest window of the running month of ``device``.
 
-        ``is_retained``: the broker sends it with each connection, however old it is. Raises
-        :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.correct_month_peak`, and for a retained one
-        if a later window is higher.
+        ``is_retained``: the broker sends it at each connection, however old it is. Raises
+        :class:`~gapcast.core.errors.PayloadError` like :meth:`.DeviceDemands.correct_month_peak`, and for a retained
+        peak if a later window is higher.
         """
         with self._running.lock:
             if is_retained:
@@ -63,13 +63,14 @@ class DemandControl:
             highest = next(iter(self._running.engine.demands.month_peaks(device, 1)), None)
         if highest is not None and abs(highest.kw - kw) <= _REGISTER_STEP_KW:
             return
-        # A lower one corrects the highest window; a higher one is of an unknown window, at the latest of the last.
+        # A lower value corrects the highest window; a higher one belongs to an unknown window, at the latest the last
+        # one.
         minute = highest.start_minute if highest is not None and kw < highest.kw else None
         with suppress(PayloadError):
             self.correct_month_peak(device, MonthPeak(kw, minute))
 
     def _require_no_later(self, device: str, peak: MonthPeak) -> None:
-        """Raise :class:`~gapcast.core.errors.PayloadError` if a window after that of ``peak`` is higher."""
+        """Raise :class:`~gapcast.core.errors.PayloadError` if a window after the peak's is higher."""
         for one in self._running.engine.demands.month_peaks(device, _MOST_DAYS):
             if peak.minute is not None and one.start_minute > peak.minute and one.kw > peak.kw:
                 later = f"the window from {minute_label(one.start_minute)} is later, and higher ({one.kw:.3f} kW)"

@@ -1,6 +1,6 @@
 """The engine in use, its models, the lock on its state, and its replacement.
 
-Any thread offers another engine, the stream's thread accepts it between two batches.
+Any thread may offer another engine; the stream's thread accepts it between two batches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecord
 
 @dataclass(slots=True)
 class RunningEngine:
-    """What the stream's thread and those of REST share.
+    """The state that the stream's thread shares with the threads of REST.
 
     The stream's thread changes the engine's state while it holds ``lock``; other threads hold it to read more than one
     value, and to forget a device. ``engine`` and ``models`` are replaced together, by the stream's thread.
@@ -65,7 +65,8 @@ class EngineSwap:
     def accept(self, before: Engine) -> tuple[EngineOffer, float] | None:
         """Transfer the state of ``before`` to the offered engine; return the offer and the pause, s; None on failure.
 
-        The caller holds the lock of the engine's state and resolves :attr:`EngineOffer.taken` when all is in use.
+        The caller holds the lock of the engine's state and resolves :attr:`EngineOffer.taken` once everything is in
+        use.
         """
         offer, self._offer = self._offer, None
         if offer is None:

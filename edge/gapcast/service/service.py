@@ -38,10 +38,10 @@ from gapcast.service.running_engine import EngineSwap, RunningEngine
 
 log = structlog.get_logger(__name__)
 
-#: Largest batch: batches grow under load, and add no wait when idle.
+#: Maximum batch size: batches grow under load, and add no wait when idle.
 MAX_BATCH = 256
 _IDLE_S = 0.25
-#: Pause after a failed iteration: doubled for each further one in a row.
+#: Pause after a failed iteration, doubled for each further failed one in a row.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 #: Failed iterations in a row after which the watchdog is no longer notified: about half a minute.
 MAX_FAILED_ITERATIONS = 12
@@ -67,7 +67,7 @@ class Service:
 
         ``statistics`` may be shared with the link, which counts messages that do not reach the service. ``reports``
         selects what is published beside forecasts (None: nothing). ``state_store`` persists state (None: not), and
-        ``recorder`` records readings for the nightly refit (None: there is none).
+        ``recorder`` records readings for the nightly refit (None: no recording).
         """
         self.statistics = statistics or Statistics()
         self._link = link
@@ -102,16 +102,16 @@ class Service:
         return self._engine_swap.offer(engine, models)
 
     def use_forest(self, device: str, forest: Forest) -> bool:
-        """Forecast ``device`` with ``forest`` too, from the next batch on; return False if it was forgotten meanwhile.
+        """Also forecast ``device`` with ``forest`` from the next batch on; return False if it was forgotten meanwhile.
 
-        Raises :class:`StateError` if the engine takes other features than the forest.
+        Raises :class:`StateError` if the engine has other features than the forest.
         """
         with self._running.lock:
             engine = self._running.engine
             if device not in engine.buffers:
                 return False
             engine.forecaster_of(device).forests.use(device, forest)
-        self._persistence.state.state_store.invalidate()  # batches from here on are forecast otherwise than before
+        self._persistence.state.state_store.invalidate()  # batches from here on are forecast differently
         return True
 
     def forget(self, device: str) -> bool:
@@ -125,7 +125,7 @@ class Service:
                 return False
             self._changes.append(ForgottenDevice(device))
         self._attempt("refit", self._running.recorder.forget, device)
-        with self._running.lock:  # a reading in between may have restored the trees of before
+        with self._running.lock:  # a reading in between may have restored the old trees
             self._running.engine.forecaster_of(device).forests.forget(device)
         return True
 
@@ -146,14 +146,14 @@ class Service:
         on_iteration: Callable[[], None] = lambda: None,
         on_drained: Callable[[], object] = lambda: None,
     ) -> bool:
-        """Serve until ``stopping`` is set, then process what is queued. Return whether all forecasts were confirmed.
+        """Serve until ``stopping`` is set, then process queued messages. Return whether all forecasts were confirmed.
 
         ``on_iteration`` is called after each iteration, at least a few times a second, as a sign of life. A failed
         iteration is recorded and the next one waits, longer each time; after :data:`MAX_FAILED_ITERATIONS` in a row
         ``on_iteration`` is not called until one succeeds, so that a watchdog may restart the process. ``on_drained`` is
         called when the queue is processed: changes that other threads make later are not persisted.
         """
-        # No reference to the engine: it may be replaced, and would then take memory until the stop.
+        # No reference to the engine: it may be replaced, and would then occupy memory until the stop.
         model, models = self._running.engine.model.name, sorted(self._running.models)
         log.info("service.started", model=model, models=models, compiled=load_library() is not None)
         n_failed = 0
@@ -168,7 +168,7 @@ class Service:
         self._drain()
         self._attempt("http", on_drained)
         self._attempt("persistence", self._persistence.add_changes)
-        self._attempt("publish", self._reports.publish, 0)  # what is retained of devices forgotten meanwhile is cleared
+        self._attempt("publish", self._reports.publish, 0)  # clears retained messages of devices forgotten meanwhile
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._persistence.persist_confirmed))
         self._attempt("persistence", self._persistence.close)
         if problem := self._persistence.state.state_store.problem:
@@ -204,7 +204,7 @@ class Service:
         return len(messages)
 
     def _swap_engine(self) -> None:
-        """Replace the engine by the offered one, and invalidate the persisted batches of the old one."""
+        """Replace the engine with the offered one, and invalidate the persisted batches of the old engine."""
         with self._running.lock:
             accepted = self._engine_swap.accept(self._running.engine)
             if accepted is None:

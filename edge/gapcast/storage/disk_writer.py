@@ -1,4 +1,4 @@
-"""The thread that waits for the disk: syncs of the journal and checkpoints, one of each at a time."""
+"""The thread that waits for the disk: syncs of the journal, and checkpoints, one of each at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.storage.journal_file import JournalFile
 
 
 class DiskWriter:
-    """Writes to the disk in a thread of its own, in the order of the calls. The results are collected by the caller."""
+    """Writes to the disk in its own thread, in the order of the calls. The caller collects the results."""
 
     def __init__(self, folder: Path) -> None:
         """Write checkpoints to ``folder``."""
@@ -26,12 +26,12 @@ class DiskWriter:
 
     @property
     def is_syncing(self) -> bool:
-        """Whether the result of a sync was not collected yet."""
+        """Whether a sync's result has not been collected yet."""
         return self._sync is not None
 
     @property
     def is_checkpointing(self) -> bool:
-        """Whether the result of a checkpoint was not collected yet."""
+        """Whether a checkpoint's result has not been collected yet."""
         return self._checkpoint is not None
 
     def sync(self, journal: JournalFile) -> None:
@@ -39,24 +39,24 @@ class DiskWriter:
         self._sync = self._thread.submit(journal.sync)
 
     def close_journal(self, journal: JournalFile, *, syncs: bool = True) -> None:
-        """Close ``journal`` after what was begun before; ``syncs`` to the disk first."""
+        """Close ``journal`` after the tasks begun before; with ``syncs``, sync it to the disk first."""
         self._closings.append(self._thread.submit(journal.sync_and_close if syncs else journal.close))
 
     def begin_checkpoint(self, snapshot: Snapshot) -> None:
         """Write the columns of ``snapshot``, so that :meth:`write_checkpoint` only waits for the disk.
 
-        Raises OSError and MemoryError if that fails.
+        Raises OSError and MemoryError if writing fails.
         """
         self._begun = begin_checkpoint(self._folder, snapshot)
 
     def discard_checkpoint(self) -> None:
-        """Remove what :meth:`begin_checkpoint` wrote, if anything."""
+        """Remove the columns that :meth:`begin_checkpoint` wrote, if any."""
         if self._begun is not None:
             discard_checkpoint(self._folder, self._begun)
             self._begun = None
 
     def write_checkpoint(self, generation: int, snapshot: Snapshot, clean_from: int) -> None:
-        """Begin to write ``snapshot``, or to complete it if it was begun; see :func:`.write_checkpoint`."""
+        """Begin to write ``snapshot``, or to complete it if its columns are written; see :func:`.write_checkpoint`."""
         folder, begun, self._begun = self._folder, self._begun, None
         if begun is None:
             self._checkpoint = self._thread.submit(write_checkpoint, folder, generation, snapshot, clean_from)
@@ -68,7 +68,7 @@ class DiskWriter:
         self._thread.submit(release_freed_memory)
 
     def collect_sync(self) -> BaseException | None:
-        """Return the error of a sync that has ended, once; None if there is none."""
+        """Return the error of a finished sync, once; None if there is none."""
         if self._sync is None or not self._sync.done():
             return None
         ended, self._sync = self._sync, None
@@ -83,16 +83,16 @@ class DiskWriter:
         return errors[0] if errors else None
 
     def collect_checkpoint(self) -> int | BaseException | None:
-        """Return the bytes of a checkpoint that has ended, or its error, once; None if none has ended."""
+        """Return the size of a finished checkpoint, bytes, or its error, once; None if none has finished."""
         if self._checkpoint is None or not self._checkpoint.done():
             return None
         ended, self._checkpoint = self._checkpoint, None
         return ended.exception() or ended.result()
 
     def wait(self) -> None:
-        """Wait until everything begun is done."""
+        """Wait until all tasks are done."""
         self._thread.submit(int).result()
 
     def close(self) -> None:
-        """Wait until everything begun is done, and end the thread."""
+        """Wait until all tasks are done, and end the thread."""
         self._thread.shutdown(wait=True)

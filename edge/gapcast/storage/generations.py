@@ -1,6 +1,6 @@
-"""Generations of state files: ``checkpoint-00000007.npz`` has the state before ``readings-00000007.jsonl`` begins.
+"""Generations of state files: ``checkpoint-00000007.npz`` has the state at the start of ``readings-00000007.jsonl``.
 
-Each checkpoint begins a generation. Its file is written under another name first, so that it is complete or does not
+Each checkpoint begins a generation. Its file is first written under another name, so that it is complete or does not
 exist; then the generations that it supersedes are removed.
 """
 
@@ -37,7 +37,7 @@ def files_of(folder: Path) -> dict[Path, int]:
 
 
 def remove_old(folder: Path, clean_from: int = 0) -> None:
-    """Remove files that the newest two checkpoints supersede: if the newest is damaged, the other one is used.
+    """Remove files that the newest two checkpoints supersede: if the newest is damaged, the other is used.
 
     Files before generation ``clean_from`` contain a forgotten device: all are removed once there is a checkpoint of
     that generation or a later one.
@@ -55,7 +55,7 @@ def remove_old(folder: Path, clean_from: int = 0) -> None:
 def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_from: int) -> int:
     """Write a checkpoint atomically, then remove the files it supersedes; return its size in bytes.
 
-    ``clean_from`` as for :func:`remove_old`.
+    See :func:`remove_old` for ``clean_from``.
     """
     return complete_checkpoint(folder, generation, begin_checkpoint(folder, snapshot), clean_from)
 
@@ -73,7 +73,7 @@ def remove_unfinished(folder: Path) -> None:
 
 def discard_checkpoint(folder: Path, begun: BinaryIO) -> None:
     """Remove the result of :func:`begin_checkpoint`."""
-    with suppress(OSError):  # the reason that it is discarded is reported
+    with suppress(OSError):  # the reason for discarding it is reported
         begun.close()
     remove_unfinished(folder)
 
@@ -81,7 +81,7 @@ def discard_checkpoint(folder: Path, begun: BinaryIO) -> None:
 def complete_checkpoint(folder: Path, generation: int, begun: BinaryIO, clean_from: int) -> int:
     """Complete a checkpoint atomically, then remove the files it supersedes; return its size in bytes.
 
-    ``clean_from`` as for :func:`remove_old`.
+    See :func:`remove_old` for ``clean_from``.
     """
     n_bytes = checkpoint.complete_file(begun, folder / _PART, checkpoint_path(folder, generation))
     remove_old(folder, clean_from)

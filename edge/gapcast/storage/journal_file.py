@@ -15,16 +15,16 @@ from gapcast.storage.recovery import Recovered
 
 
 class JournalFile:
-    """A journal that records are appended to. A record is complete in the operating system's memory, or an error."""
+    """A journal open for appending. A record is complete in the operating system's memory, or raises an error."""
 
     def __init__(self, file: int, generation: int, n_records: int = 0) -> None:
-        """Append to the descriptor ``file``, which has ``n_records``."""
+        """Append to the descriptor ``file``, which contains ``n_records``."""
         self._file = file
         self._salt = salt_of(generation)
         self._n_records = n_records
-        #: Bytes and readings since the checkpoint before it, without the first line.
+        #: Number of bytes and readings since the previous checkpoint, without the first line.
         self.n_bytes = self.n_readings = 0
-        #: Whether something was written since the last :meth:`sync` was begun.
+        #: Whether something was written since the last :meth:`sync` began.
         self.is_dirty = False
 
     @classmethod
@@ -37,14 +37,14 @@ class JournalFile:
             created._write(journal.encode_header())
         except OSError:
             os.close(file)
-            with suppress(OSError):  # the reason that it is incomplete is raised
+            with suppress(OSError):  # the error of the write is raised
                 path.unlink()
             raise
         return created
 
     @classmethod
     def resume(cls, folder: Path, found: Recovered) -> JournalFile:
-        """Continue the newest journal that was ``found``; raises OSError if that fails."""
+        """Continue the newest journal in ``found``; raises OSError if that fails."""
         file = os.open(journal_path(folder, found.generation), os.O_WRONLY | os.O_APPEND)
         resumed = cls(file, found.generation, found.journal_records)
         resumed.n_bytes, resumed.n_readings = found.journal_bytes, found.journal_readings
@@ -53,7 +53,7 @@ class JournalFile:
     def append(self, entry: journal.Entry) -> int:
         """Append the record of ``entry``; return its size in bytes.
 
-        Raises OSError if it was not written, or not as a whole.
+        Raises OSError if the record was not written completely.
         """
         self._n_records += 1
         n_bytes = self._write(journal.encode(entry, n=self._n_records, salt=self._salt))

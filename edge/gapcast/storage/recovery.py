@@ -1,8 +1,9 @@
 """Restores an engine from files: the newest readable checkpoint, and the journals after it.
 
 A damaged file is used as far as it can be read, and renamed, never removed: a checkpoint at once, because the files
-before it have the same state; a journal only when there is a checkpoint of what was read of it. A file that cannot be
-opened or read, or for which memory does not suffice, is not damaged: then nothing is restored, and it is left as it is.
+before it contain the same state; a journal only after a checkpoint contains its readable records. A file that cannot be
+opened or read, or for which memory does not suffice, is not damaged: nothing is restored then, and the file stays
+unchanged.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ _MAX_NAMED = 5
 class Recovered(NamedTuple):
     """The result of a recovery: the newest generation, and whether its journal ``can_continue``.
 
-    ``journal_bytes``, without first lines, and ``journal_readings`` are those to replay after a checkpoint of
+    ``journal_bytes``, without first lines, and ``journal_readings`` are the amount to replay after a checkpoint of
     ``checkpoint_bytes``; the newest journal has ``journal_records``. ``has_forgotten``: the journals forget a device
-    that older files may still contain. ``damage`` says what was damaged and what was used instead, if anything was;
-    ``damaged_journals`` are to be quarantined after the next checkpoint.
+    that older files may still contain. ``damage`` says what was damaged and what was used instead, if anything was
+    damaged; ``damaged_journals`` are to be quarantined after the next checkpoint.
     """
 
     generation: int
@@ -54,9 +55,9 @@ class Recovered(NamedTuple):
 def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
     """Restore ``engine`` and ``meters``, which must be new, from the files in ``folder``.
 
-    Raises :class:`StateError` if a file is of a newer version, and OSError, which names it, if the folder or a file
-    cannot be read; then nothing is restored. A bad block of the disk (EIO) is damage, of a checkpoint only if another
-    one can be read.
+    Raises :class:`StateError` if a file is of a newer version, and OSError, which names the file, if the folder or a
+    file cannot be read; nothing is restored then. A bad block of the disk (EIO) counts as damage; in a checkpoint, only
+    if another one can be read.
     """
     recovery = _Recovery(folder, engine, meters)
     try:
@@ -67,7 +68,7 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
 
 
 class _UsedCheckpoint(NamedTuple):
-    """The checkpoint that was restored; of generation 0 if there is none."""
+    """The restored checkpoint; of generation 0 if there is none."""
 
     generation: int = 0
     n_bytes: int = 0
@@ -75,7 +76,7 @@ class _UsedCheckpoint(NamedTuple):
 
 
 class _Recovery:
-    """One recovery of ``engine`` and ``meters``, and the damage that it finds."""
+    """One recovery of ``engine`` and ``meters``, with the damage that it finds."""
 
     def __init__(self, folder: Path, engine: Engine, meters: Meters) -> None:
         self._folder, self._engine, self._meters = folder, engine, meters
@@ -124,13 +125,13 @@ class _Recovery:
             self._damages.append(f"the newest forecasts could not be repeated ({type(error).__name__}: {error})")
 
     def forget_devices(self) -> None:
-        """Forget all devices; the next one gets the first row again."""
+        """Forget all devices; the next device gets the first row again."""
         for device in list(self._engine.buffers):
             self._engine.forget(device)
             self._meters.forget(device)
 
     def _report_damage(self, used: str, n_journals: int) -> str:
-        """Log what was damaged and what was ``used`` instead, and return it in a sentence; empty if nothing was."""
+        """Log what was damaged and what was ``used`` instead, and return it in a sentence; empty without damage."""
         if not self._damages:
             return ""
         problem = "; ".join(self._damages)
@@ -205,7 +206,7 @@ class _Recovery:
     def _replay_journal(self, path: Path, generation: int, replay: JournalReplay) -> tuple[bool, int]:
         """Replay the journal at ``path``; return whether it can be continued, and the number of its last record.
 
-        Raises OSError and MemoryError if it cannot be read, but for a bad block.
+        Raises OSError and MemoryError if it cannot be read, except for a bad block.
         """
         damage, n_failed, failure = journal_reader.Damage(), 0, ""
         try:

@@ -1,7 +1,7 @@
 """Persists readings in a folder: each batch as a line of the journal, the whole state in checkpoints.
 
 A line reaches the operating system before :meth:`Store.append_batch` returns, so that a killed process loses nothing;
-it is on the disk after :data:`SYNC_S` at most (:class:`.DiskWriter`). A disk error never stops the service.
+it is on the disk after at most :data:`SYNC_S` (:class:`.DiskWriter`). A disk error never stops the service.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ class Store:
     ) -> None:
         """Persist readings in ``folder`` after :meth:`restore` was called; ``clock_s`` times syncs and retries.
 
-        ``holds_shard_lock``: the caller has a :class:`.ShardLock`; errors raise instead of disabling the persistence.
+        ``holds_shard_lock``: the caller holds a :class:`.ShardLock`; errors are raised, and disable no persistence.
         """
         self._folder = folder
         self._holds_shard_lock = holds_shard_lock
         self._clock_s = clock_s
         self._writer = DiskWriter(folder)
         self._folder_lock: int | None = None
-        self._journal: JournalFile | None = None  # None after an error: batches are then only in the next checkpoint
+        self._journal: JournalFile | None = None  # None after an error: only the next checkpoint has the batches
         self._rule = CheckpointRule()
         self._has_forgotten = False  # whether a device was forgotten since the newest generation began
-        self._is_invalidated = False  # whether another engine than would replay the journal forecast its batches
+        self._is_invalidated = False  # whether replaying the journal would need another engine than made its forecasts
         self._clean_from = 0  # the first generation without forgotten devices
         self._damaged_journals = DamagedJournals()
-        self._is_unread = False  # whether the folder could not be read: it may have state, which is not replaced
+        self._is_unread = False  # whether the folder was unreadable: it may have state, which is not replaced
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
         self._problem = PersistenceProblem(folder)
-        #: What was damaged when the state was restored, and what was used instead; empty if nothing was.
+        #: What was damaged when the state was restored, and what was used instead; empty without damage.
         self.damage = ""
 
     @property
@@ -78,7 +78,7 @@ class Store:
         """Restore ``engine`` and ``meters``, which must be new, and start to persist.
 
         ``on_locked`` is called once the folder is locked. Raises :class:`ShardError` for unusable files of a shard, and
-        :class:`StateInUseError` as :func:`.lock_state` does.
+        :class:`StateInUseError` like :func:`.lock_state`.
         """
         meters = meters or NoMeters()
         try:
@@ -150,7 +150,7 @@ class Store:
         self._is_invalidated = True
 
     def maintain(self) -> bool:
-        """Sync the journal to the disk when that is due; return whether a checkpoint is due."""
+        """Sync the journal to the disk when due; return whether a checkpoint is due."""
         if self._problem.is_final:
             return False
         self._collect_results()
@@ -168,11 +168,11 @@ class Store:
         """Begin to write ``snapshot`` as a checkpoint, and the journal after it.
 
         If it is not a copy, or after an error, its columns are written before this returns, and the journal is begun
-        only if that succeeds: on a disk without room for a checkpoint, retries leave no journals.
+        only if that succeeds, so that on a disk without room for a checkpoint, retries leave no journals.
         """
         begins_now = not snapshot.is_copy or self._problem.needs_checkpoint
         if begins_now and self._writer.is_checkpointing:
-            self.catch_up()  # the checkpoint before is in the same file
+            self.catch_up()  # the previous checkpoint is in the same file
         before = self._journal
         self._rule.set_devices(len(snapshot.devices))
         try:
@@ -182,12 +182,12 @@ class Store:
             generation = self._begin_generation()
         except (OSError, MemoryError) as error:
             self._writer.discard_checkpoint()
-            self._defer_error(error)  # batches are appended to the journal before, if there is one
+            self._defer_error(error)  # batches are appended to the previous journal, if there is one
             return
         if before is not None:
             self._writer.close_journal(before)
         self._writer.write_checkpoint(generation, snapshot, self._clean_from)
-        del snapshot  # the task alone holds it, once the caller, which waits for nothing more, has returned
+        del snapshot  # only the task holds it once the caller, which waits for nothing more, has returned
         self._writer.release_memory()
 
     def catch_up(self) -> None:
@@ -214,8 +214,8 @@ class Store:
     # --- errors ---------------------------------------------------------------------------------
 
     def _collect_results(self) -> None:
-        """Handle what the writer has completed."""
-        if (error := self._writer.collect_closing()) is not None:  # a checkpoint that has ended may make up for it
+        """Handle the results of the writer."""
+        if (error := self._writer.collect_closing()) is not None:  # a finished checkpoint may make up for it
             self._defer_error(error)
         ended = self._writer.collect_checkpoint()
         if isinstance(ended, int):
@@ -228,12 +228,12 @@ class Store:
     def _checkpointed(self, n_bytes: int) -> None:
         self._rule.set_checkpoint(n_bytes)
         self.n_bytes_written += n_bytes
-        if self._journal is not None:  # else it was begun before the error, and does not have the batches since
+        if self._journal is not None:  # otherwise it began before the error, and lacks the batches since then
             self._damaged_journals.quarantine_journals()
             self._problem.end()
 
     def _suspend(self, error: OSError | MemoryError) -> None:
-        """Stop the journal until a checkpoint is written: batches in between are only in that checkpoint."""
+        """Stop the journal until a checkpoint is written: only that checkpoint has the batches in between."""
         if self._journal is not None:
             self._writer.close_journal(self._journal, syncs=False)
             self._journal = None
@@ -244,7 +244,7 @@ class Store:
         self._problem.begin(str(error), disk_error_fix(error))
 
     def _disable(self, problem: str, fix: str) -> None:
-        """End the persistence for good; raises :class:`ShardError` for a shard."""
+        """Disable persistence permanently; raises :class:`ShardError` for a shard."""
         if self._holds_shard_lock:
             raise ShardError(f"{problem}: {fix}")
         self._problem.begin(problem, fix, is_final=True)

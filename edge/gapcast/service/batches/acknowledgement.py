@@ -1,4 +1,4 @@
-"""Acknowledges the messages of a batch once they are persisted and rejects those that cannot be used."""
+"""Acknowledges the messages of a batch once they are persisted, and rejects unusable messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapcast.service.ports.broker_link import IncomingMessage, Link
 
 
 class BatchAcknowledgement:
-    """Acknowledges the messages of each batch and rejects those that cannot be used."""
+    """Acknowledges the messages of each batch, and rejects unusable ones."""
 
     def __init__(self, link: Link, containment: Containment) -> None:
         """Acknowledge on ``link``; ``containment`` records an error of one message and lets the others proceed."""
@@ -32,7 +32,8 @@ class BatchAcknowledgement:
     ) -> None:
         """Acknowledge each of ``messages`` once its forecast is confirmed and ``batch`` is persisted.
 
-        ``accepted`` holds the status of each of their readings, in order; ``forecast_ids`` are those of its forecasts.
+        ``accepted`` holds the status of each of their readings, in order; ``forecast_ids`` are the ids of its
+        forecasts.
         """
         attempt, link = self._attempt, self._link
         results = zip(accepted.statuses, accepted.forecast_indices, strict=True)
@@ -52,11 +53,11 @@ class BatchAcknowledgement:
                 attempt("publish", link.reject, message, problem)
             elif status is ReadingStatus.FAILED:
                 attempt("publish", link.reject, message, internal_problem())
-            try:  # not through attempt(), whose extra call most messages would pay for
+            try:  # not attempt(), whose extra call would slow down most messages
                 link.acknowledge_after(message, forecast_ids[index] if index >= 0 else 0, batch)
             except PROPAGATED_ERRORS:
                 raise
-            except BaseException as error:  # an error of one message must not keep the others from being acknowledged
+            except BaseException as error:  # one message's error must not prevent acknowledging the others
                 self._containment.record("stream", error, "acknowledge_after")
         for reading in accepted.disproved:
             attempt("publish", link.reject, reading, time_jump())

@@ -1,4 +1,4 @@
-"""Forecasts and outlooks of a batch, whatever a model does, and the record of replaced forecasts."""
+"""Makes the forecasts and outlooks of a batch, even if models fail, and records replaced forecasts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class ForecastStep:
-    """Calls the models of the running engine, and counts in ``statistics`` those that fail.
+    """Calls the models of the running engine, and counts failed calls in ``statistics``.
 
     The caller holds the engine's lock.
     """
@@ -30,7 +30,7 @@ class ForecastStep:
         self._statistics = statistics
 
     def forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
-        """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""
+        """Forecast the accepted readings; return them with the added failures, and the forecasts."""
         now_ms = time.time_ns() // 1_000_000
         engine = self._running.engine
         try:
@@ -51,11 +51,11 @@ class ForecastStep:
             return accepted, self.none_made()
 
     def none_made(self) -> Forecasts:
-        """Return the forecasts of a batch that has none."""
+        """Return the forecasts of a batch without any."""
         return Forecasts(self._running.engine.published_model, time.time_ns() // 1_000_000, [], [], [], [])
 
     def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
-        """Return the outlooks of the devices that have one, None if there are none."""
+        """Return the outlooks of the devices that have outlooks; None if there are none."""
         if not len(forecasts):
             return None
         try:

@@ -1,4 +1,4 @@
-"""A batch of messages on its way through the steps of the service, and its statistics."""
+"""A batch of messages that passes through the steps of the service, and its statistics."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class ServedBatch:
     """The ``messages`` of a batch and their ``readings``, in order; each step adds its results.
 
     ``inference_s`` is the duration of forecasting, ``published_s`` when the forecasts were published
-    (``time.perf_counter``), ``forecast_ids`` those of the published forecasts (0: not waited for), ``number`` that of
-    the batch among the persisted ones (0: it could not be tracked).
+    (``time.perf_counter``), ``forecast_ids`` the ids of the published forecasts (0: not waited for), ``number`` the
+    batch's number among the persisted batches (0: it could not be tracked).
     """
 
     messages: list[IncomingMessage]
@@ -49,7 +49,7 @@ class BatchMetrics:
     def count(self, batch: ServedBatch, n_dropped: int) -> None:
         """Count ``batch``; the link has dropped ``n_dropped`` messages since start-up.
 
-        The readings are counted last: once they are, all else of the batch is.
+        The readings are counted last: once they are counted, everything else of the batch is.
         """
         messages, accepted = batch.messages, batch.accepted
         if len(batch.forecasts):
@@ -81,7 +81,7 @@ class BatchMetrics:
             indices = batch.accepted.forecast_indices
             forecast_messages = [message for message, index in zip(ready, indices, strict=True) if index >= 0]
         first_s = forecast_messages[0].received_s
-        if first_s == forecast_messages[-1].received_s:  # in order of arrival: all were read at once
+        if first_s == forecast_messages[-1].received_s:  # sorted by arrival: all were read at once
             statistics.latency_s.observe(published_s - first_s, len(forecast_messages))
             return
         for received, n in Counter(map(_RECEIVED_S, forecast_messages)).items():

@@ -1,4 +1,4 @@
-"""The persistence of batches, as the stream uses it: what is persisted comes from the link and the running engine."""
+"""Connects the persistence of batches to the stream: captures the state of the link and the running engine."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gapcast.service.ports.broker_link import Link
 from gapcast.service.running_engine import RunningEngine
 
 #: The state of more tracked devices is copied before it is written, because the kernel may take longer to accept the
-#: data, if it waits for a slow disk. The state of fewer is not copied: there, memory is more likely to be short.
+#: data if it waits for a slow disk. A smaller state is not copied: then memory is more likely to be short.
 MAX_TRACKED_NOT_COPIED = 2_000
 
 
 class BatchPersistence:
-    """Tracks batches, samples and changes, and acknowledges what is persisted."""
+    """Tracks batches, samples and changes, and acknowledges persisted messages."""
 
     def __init__(self, link: Link, running: RunningEngine, store: StateStore, changes: deque[StateChange]) -> None:
         """Persist in ``store`` the batches of ``link`` and the ``changes`` that other threads append."""
         self._link = link
         self._running = running
-        #: Those that other threads made since :meth:`add_changes`.
+        #: Changes that other threads made since :meth:`add_changes`.
         self.changes = changes
         #: The batches that are not persisted yet, and the store.
         self.state = StatePersistence(store, self._snapshot)
@@ -44,7 +44,7 @@ class BatchPersistence:
             self.state.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 
     def add_changes(self) -> None:
-        """Track the changes by other threads, between the batches before and after."""
+        """Track the changes by other threads, between the previous and the next batch."""
         while self.changes:
             change = self.changes.popleft()
             if isinstance(change, ForgottenDevice):
@@ -64,7 +64,7 @@ class BatchPersistence:
 
     @contextmanager
     def _snapshot(self) -> Iterator[Snapshot]:
-        """Yield the state. The engine is locked until it is written, or copied."""
+        """Yield the state. The engine is locked until the state is written or copied."""
         with self._running.lock:
             engine = self._running.engine
             n_tracked = 0 if engine.ensemble is None else min(len(engine.buffers), engine.ensemble.options.max_devices)

@@ -19,7 +19,7 @@ from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.snapshots.state_changes import StateChange
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 
-#: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.
+#: Longest pause of the intake for a snapshot while the broker does not confirm, and shortest time between two pauses.
 _PAUSE_S, _PAUSE_AGAIN_S = 1.0, 30.0
 
 
@@ -33,7 +33,7 @@ class StateStore(Protocol):
 
     @property
     def damage(self) -> str:
-        """Which restored state was damaged, and what was used instead; empty if none was."""
+        """Which restored state was damaged, and what was used instead; empty if nothing was damaged."""
         ...
 
     @property
@@ -44,7 +44,7 @@ class StateStore(Protocol):
     def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Persist a batch whose forecasts were issued at ``issued_at_ms``; it then survives a killed process.
 
-        ``samples`` are those of minutes that are open or that these readings closed.
+        ``samples`` are the samples of minutes that are open or that these readings closed.
         """
         ...
 
@@ -53,11 +53,11 @@ class StateStore(Protocol):
         ...
 
     def invalidate(self) -> None:
-        """Request a snapshot soon, because batches from here on are forecast by another engine."""
+        """Request a snapshot soon, because another engine forecasts batches from here on."""
         ...
 
     def maintain(self) -> bool:
-        """Do periodic work; return whether a snapshot is wanted."""
+        """Do periodic work; return whether a snapshot is due."""
         ...
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
@@ -99,7 +99,7 @@ class NoStateStore:
 class PendingBatch(NamedTuple):
     """A forecast batch: the readings and samples that had an effect, and the ids of its forecasts.
 
-    Or, at its position between two batches, a change that is not of readings.
+    Or, at its position between two batches, a change other than a reading.
     """
 
     number: int
@@ -114,7 +114,7 @@ class StatePersistence:
     """Persists batches in order of arrival, once their forecasts are confirmed."""
 
     def __init__(self, state_store: StateStore, snapshot: Callable[[], AbstractContextManager[Snapshot]]) -> None:
-        """Persist in ``state_store``; ``snapshot`` captures the engine, and locks it, when the store wants one."""
+        """Persist in ``state_store``; ``snapshot`` captures the engine, and locks it, when the store requests one."""
         self.state_store = state_store
         self._snapshot = snapshot
         self._n_batches = 0
@@ -123,7 +123,7 @@ class StatePersistence:
 
     @property
     def pauses_intake(self) -> bool:
-        """Whether no readings should be taken for now, so that all are confirmed, as a snapshot needs."""
+        """Whether no readings should be taken for now, so that all are confirmed, which a snapshot requires."""
         paused_s = self._paused_since_s
         return paused_s < math.inf and paused_s <= time.monotonic() < paused_s + _PAUSE_S
 
@@ -149,9 +149,9 @@ class StatePersistence:
     def add_change(self, change: StateChange) -> None:
         """Persist that ``change`` was made after the batches so far and before the next.
 
-        It is persisted at once, because it may have been answered, and a killed process must not lose it while the
-        broker does not confirm. If batches wait, it is persisted again after them, and so are the changes after it:
-        replayed in order, each then has the effect that it had.
+        It is persisted at once, because it may have been answered, and must survive a killed process while the broker
+        does not confirm. If batches wait, it and the changes after it are persisted again after them: replayed in
+        order, each change then has its original effect.
         """
         self._n_batches += 1
         self.state_store.append_change(change)
@@ -173,7 +173,7 @@ class StatePersistence:
             elif batch.readings or batch.samples:
                 self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
         if has_older_change:
-            self._append_pending_changes()  # else an older change is the last one in the journal
+            self._append_pending_changes()  # otherwise an older change would be the last in the journal
         if not between_batches:
             pass  # the call after the batch follows at once
         elif not self.state_store.maintain():
@@ -193,7 +193,7 @@ class StatePersistence:
             self.state_store.close(snapshot)
 
     def _append_pending_changes(self) -> None:
-        """Persist the pending changes again, in order, after the batches and changes that were persisted since."""
+        """Persist the pending changes again, in order, after the batches and changes persisted since."""
         for batch in self._pending:
             if batch.change is not None:
                 self.state_store.append_change(batch.change)

@@ -17,7 +17,7 @@ from gapcast.service.ports.intake import Subscriptions
 class IncomingMessage(NamedTuple):
     """A received message: its reading, or the problem with it. ``token`` is the link's own.
 
-    It holds neither if it was for the link itself, a sample of an open minute, or irrelevant.
+    It has neither if it was for the link itself, a sample of an open minute, or irrelevant.
     """
 
     reading: Reading | None
@@ -42,7 +42,7 @@ class Meters(Protocol):
         ...
 
     def replay_samples(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
-        """Replay the samples of a batch; the minutes that they closed are those of ``readings``."""
+        """Replay the samples of a batch, which closed the minutes of ``readings``."""
         ...
 
     def forget(self, device: str) -> None:
@@ -50,19 +50,19 @@ class Meters(Protocol):
         ...
 
     def sample_counts(self) -> Sequence[SampleCount]:
-        """Return the messages with a usable value of each meter that has sent one. Thread-safe."""
+        """Return, for each meter that has sent one, the number of messages with a usable value. Thread-safe."""
         ...
 
 
 class NoMeters:
-    """Implements :class:`Meters` for readings that are minute means already."""
+    """Implements :class:`Meters` for readings that are already minute means."""
 
     def take_samples(self) -> Sequence[Sample]:
-        """Return none."""
+        """Return no samples."""
         return ()
 
     def capture_state(self) -> Sequence[MeterState]:
-        """Return none."""
+        """Return no meters."""
         return ()
 
     def restore_state(self, meters: Sequence[MeterState]) -> None:
@@ -75,7 +75,7 @@ class NoMeters:
         """Do nothing."""
 
     def sample_counts(self) -> Sequence[SampleCount]:
-        """Return none."""
+        """Return no counts."""
         return ()
 
 
@@ -89,17 +89,17 @@ class Link(Protocol):
 
     @property
     def subscriptions(self) -> Subscriptions:
-        """The topics of readings, for people."""
+        """The topics of readings, described for people."""
         ...
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is connected and the readings are subscribed to."""
+        """Whether the broker is connected and has granted the subscriptions of readings."""
         ...
 
     @property
     def is_backlogged(self) -> bool:
-        """Whether so much is unconfirmed that nothing more should be sent."""
+        """Whether so many messages are unconfirmed that nothing more should be sent."""
         ...
 
     @property
@@ -131,11 +131,11 @@ class Link(Protocol):
         ...
 
     def publish_outlooks(self, outlooks: Outlooks) -> None:
-        """Send each outlook, if the broker takes them; nothing waits for a confirmation."""
+        """Send each outlook, if the broker accepts it; nothing waits for a confirmation."""
         ...
 
     def publish_demands(self, demands: Demands) -> None:
-        """Send each demand and its headroom, if the broker takes them; nothing waits for a confirmation."""
+        """Send each demand and its headroom, if the broker accepts them; nothing waits for a confirmation."""
         ...
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:
@@ -156,7 +156,7 @@ class Link(Protocol):
         ...
 
     def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
-        """Publish on the rejected topic why a message, or a reading that was held back, could not be used."""
+        """Publish on the rejected topic why a message, or a held-back reading, could not be used."""
         ...
 
     def publish_scores(self, device: str, document: Mapping[str, object]) -> None:

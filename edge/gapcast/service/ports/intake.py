@@ -1,4 +1,4 @@
-"""Intake: the subscribed topics, and what was received before the first forecast."""
+"""Intake: the subscribed topics, and the messages received before the first forecast."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.samples import SampleCount
 from gapcast.core.time_grid import MINUTE_MS
 
-#: Devices that are looked at, and that a status lists.
+#: Maximum number of devices that are checked, and that a status lists.
 _MAX_SCANNED, _MAX_LISTED = 1_000, 20
-#: Devices that a sentence names.
+#: Maximum number of devices that a sentence names.
 _MAX_NAMED = 3
 #: A forecast follows the second reading of a device.
 _N_READINGS = 2
@@ -22,11 +22,11 @@ _N_READINGS = 2
 
 @dataclass(frozen=True, slots=True)
 class Subscriptions:
-    """The topics that readings are received on, from the broker at ``address`` (host:port).
+    """The topics of readings, at the broker at ``address`` (host:port).
 
     ``sources`` are the names of the configured sources; without any, the readings are native. ``command`` shows the
     messages of these sources, or publishes a native reading; empty if there is no such command for the transport.
-    ``submeters`` are device, name and topic of each configured one.
+    ``submeters`` are device, name and topic of each configured submeter.
     """
 
     address: str = ""
@@ -47,7 +47,7 @@ class WaitingDevice:
 
     @property
     def received(self) -> str:
-        """What it has sent, in words."""
+        """What the device has sent, in words."""
         if self.n_samples:
             return f"{counted(self.n_samples, 'sample')} from {self.device}"
         return f"{counted(self.n_readings, 'reading')} from {self.device}"
@@ -55,12 +55,12 @@ class WaitingDevice:
 
 @dataclass(frozen=True, slots=True)
 class IntakeStatus:
-    """What is listened to, and what has been received since the start.
+    """The subscriptions, and the messages received since the start.
 
     ``problem`` is why there is no connection, empty while there is one. ``n_ignored`` counts messages without a power,
-    ``n_rejected`` those that could not be used, the newest because of ``last_rejection``, ``n_commands_rejected``
-    unusable commands, and ``n_usable`` readings and samples. ``waiting`` are devices without a forecast, at most 20,
-    and ``n_forecast_devices`` counts those with one, both among the first 1,000.
+    ``n_rejected`` unusable messages, the newest because of ``last_rejection``, ``n_commands_rejected`` unusable
+    commands, and ``n_usable`` readings and samples. ``waiting`` are devices without a forecast, at most 20, and
+    ``n_forecast_devices`` counts devices with a forecast, both among the first 1,000.
     """
 
     subscriptions: Subscriptions
@@ -75,12 +75,12 @@ class IntakeStatus:
 
     @property
     def has_messages(self) -> bool:
-        """Whether any message has been received since the start; restored readings are none."""
+        """Whether any message has been received since the start; restored readings do not count."""
         return bool(self.n_usable or self.n_ignored or self.n_rejected)
 
     @property
     def forecast_at_ms(self) -> int | None:
-        """When the first forecast is expected, by the gateway's clock; None if it is unknown or already there."""
+        """When the first forecast is expected, by the gateway's clock; None if it is unknown or has been made."""
         times = [one.forecast_at_ms for one in self.waiting if one.forecast_at_ms is not None]
         return None if self.n_forecast_devices else min(times, default=None)
 
@@ -95,8 +95,8 @@ class IntakeStatus:
 
     @property
     def received(self) -> str:
-        """What has been received, in words."""
-        waiting = self.waiting if self.has_messages else ()  # restored ones have sent nothing
+        """The received messages, in words."""
+        waiting = self.waiting if self.has_messages else ()  # restored devices have sent nothing
         received = [one.received for one in waiting[:_MAX_NAMED]]
         if len(waiting) > _MAX_NAMED:
             received.append("further devices")
@@ -119,7 +119,7 @@ def intake_status(
     engine: Engine,
     now_ms: int,
 ) -> IntakeStatus:
-    """Return the status of the intake at ``now_ms``; the caller holds the lock on ``engine``."""
+    """Return the status of the intake at ``now_ms``; the caller holds the lock of ``engine``."""
     counts = {one.device: one for one in islice(samples, _MAX_SCANNED)}
     names = dict.fromkeys([*counts, *islice(engine.buffers, _MAX_SCANNED)])
     waiting: list[WaitingDevice] = []
@@ -149,7 +149,7 @@ def _waiting(name: str, count: SampleCount | None, engine: Engine, now_ms: int) 
     if count is not None and count.next_mean_ms is not None:
         next_ms = count.next_mean_ms
     elif next_ms is not None and not now_ms - MINUTE_MS <= next_ms <= now_ms + 2 * MINUTE_MS:
-        next_ms = None  # readings of another time, as in a replay
+        next_ms = None  # readings from another time, as in a replay
     n_samples = 0 if count is None else count.n_samples
     if next_ms is not None:
         next_ms = max(now_ms, next_ms + MINUTE_MS * max(0, _N_READINGS - 1 - n_readings))

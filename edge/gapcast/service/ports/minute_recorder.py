@@ -1,4 +1,4 @@
-"""The interface between the service and the nightly refit: it records readings, and reports the refits."""
+"""The interface between the service and the nightly refit, which records readings and reports the refits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from gapcast.core.readings.reading import Reading
 class RefitStatus:
     """The refits so far: when they last ran, seconds since the epoch (None: not yet), and for how long, s.
 
-    ``n_used`` and ``n_refused`` count since the start those whose forest is used, and those that failed or whose forest
-    did not do well; ``n_forests`` devices have one, with these mean skills against persistence on their newest days.
+    ``n_used`` and ``n_refused`` count since the start the refits whose forest is used, and the refits that failed or
+    whose forest did not do well; ``n_forests`` devices have a forest, with these mean skills against persistence on
+    their newest days.
     """
 
     last_ran_s: float | None = None
@@ -31,7 +32,7 @@ class MinuteRecorder(Protocol):
 
     @property
     def status(self) -> RefitStatus | None:
-        """The refits so far; None if there are none on this gateway."""
+        """The refits so far; None if this gateway does not refit."""
         ...
 
     def record(self, readings: Sequence[Reading]) -> None:
@@ -39,7 +40,7 @@ class MinuteRecorder(Protocol):
         ...
 
     def forget(self, device: str) -> None:
-        """Remove what was recorded of ``device``; the caller does not hold the engine's lock."""
+        """Remove the recorded readings of ``device``; the caller does not hold the engine's lock."""
         ...
 
 

@@ -18,7 +18,7 @@ from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.running_engine import RunningEngine
 
 _QUARTER_MIN = 15
-#: How long after the end of a demand's validity the next reading may come, minutes: at the end of each window it does.
+#: How long after the end of a demand's validity the next reading may arrive, minutes; needed at the end of each window.
 _OVERDUE_MIN = 1
 #: Why no device of this gateway has a demand.
 NO_DEMANDS = "this gateway computes no demands: set demand.limit_kw (docs/demand.md), and outlook.enabled = true"
@@ -39,7 +39,7 @@ class DemandQueries:
         return demand
 
     def month_peaks(self, device: str) -> list[DayPeak]:
-        """Return the highest windows of the running month of ``device``, one a day; none without a demand."""
+        """Return the highest windows of the running month of ``device``, one a day; empty without a demand."""
         with self._running.lock:
             return self._running.engine.demands.month_peaks(device, N_MONTH_PEAKS)
 
@@ -51,7 +51,7 @@ class DemandQueries:
     def page(self, limit: int, after: str = "") -> tuple[list[Demand], int, str | None]:
         """Return the newest demands of ``limit`` devices by name, and the last name if more follow.
 
-        Starts with the first name after ``after``. The number is that of devices that have a demand, or will.
+        Starts with the first name after ``after``. The number counts the devices that have a demand, or will have one.
         """
         with self._running.lock:
             engine = self._running.engine
@@ -65,12 +65,12 @@ class DemandQueries:
         return [demand for demand in found if demand is not None], len(devices), next_
 
     def headroom(self, device: str, kw: object, minutes: object) -> Headroom:
-        """Return whether ``kw`` may be drawn by ``device`` for ``minutes``, and what may be.
+        """Return whether ``device`` may draw ``kw`` for ``minutes``, and how much it may draw.
 
-        Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand, if the
-        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, or later than
-        now by a clock that was set back since, as at the start of a machine without a clock of its own, if its demand
-        has not been valid for a minute, or if it arrived so late that its demand was no longer valid.
+        Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand; if the
+        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, or after the
+        present time because the clock was set back since, as at the start of a machine without a battery-backed clock;
+        if its demand expired more than a minute ago; or if it arrived so late that its demand had already expired.
         """
         limits = self._running.engine.limits
         request = headroom_request(kw, minutes, limits.max_kw)
@@ -79,13 +79,13 @@ class DemandQueries:
             risks = engine.demands.load_risks(device, engine.outlook_of(device), request)
         if risks is None:
             raise NoDemandError(self.explain_absence(device))
-        headroom = risks.answer(limits.max_kw)  # without the lock: the stream does not wait for it
+        headroom = risks.answer(limits.max_kw)  # without the lock, so that the stream does not wait
         if problem := _problem_with(headroom.demand):
             raise NoDemandError(f"the newest reading of {device!r} {problem}", is_stale=True)
         return headroom
 
     def live_scores(self) -> DemandScores:
-        """Return the live scores over all devices; minutes elapsed are those of quarter-hours."""
+        """Return the live scores over all devices; elapsed minutes refer to quarter-hours."""
         with self._running.lock:
             demands = self._running.engine.demands.forecaster
             return scores_of(join_sums([] if demands is None else demands.live.all_sums()), _QUARTER_MIN)
@@ -110,7 +110,7 @@ class DemandQueries:
 
 
 def _problem_with(demand: Demand) -> str:
-    """Return why the newest ``demand`` of a device answers no request, as a predicate; empty if it does."""
+    """Return why the newest ``demand`` of a device cannot answer requests, as a predicate; empty if it can."""
     until = "use your own safe value until the next reading"
     issued_min, of = demand.issued_at_ms / MINUTE_MS, minute_label(demand.observed_minute)
     left_min = demand.valid_until_minute - issued_min

@@ -39,8 +39,8 @@ class OutlookQueries:
     def page(self, limit: int, after: str = "") -> tuple[list[Outlook], int, str | None]:
         """Return the newest outlooks of ``limit`` devices by name, and the last name if more follow.
 
-        Starts with the first name after ``after``. The number is that of devices that :meth:`model_of` returns a model
-        for.
+        Starts with the first name after ``after``. The number counts the devices for which :meth:`model_of` returns a
+        model.
         """
         with self._running.lock:
             engine = self._running.engine

@@ -60,7 +60,7 @@ class ServiceQueries:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is connected and readings are subscribed to."""
+        """Whether the broker is connected and has granted the subscriptions of readings."""
         return self._link.connected
 
     @property
@@ -69,7 +69,7 @@ class ServiceQueries:
         return self._link.problem
 
     def intake(self) -> IntakeStatus:
-        """Return what is listened to and what has been received so far."""
+        """Return the subscriptions and the messages received so far."""
         samples, now_ms = self._link.meters.sample_counts(), time.time_ns() // 1_000_000
         problem = "" if self.connected else self.problem
         with self._running.lock:
@@ -112,11 +112,11 @@ class ServiceQueries:
         return self._running.engine.published_model
 
     def published_model_of(self, device: str) -> ModelIdentity:
-        """Identity of the model that forecasts of ``device`` are published under, at its horizon."""
+        """Identity of the model under which forecasts of ``device`` are published, at its horizon."""
         return self._running.engine.forecaster_of(device).published_model
 
     def exceeds_device_limit(self, device: str, n_devices: int) -> bool:
-        """Return whether ``device`` is known, and not one of the first ``n_devices``: the same after a restart."""
+        """Return whether ``device`` is known but not one of the first ``n_devices``; a restart does not change this."""
         with self._running.lock:
             buffers = self._running.engine.buffers
             return device in buffers and buffers.row(device) >= n_devices
@@ -128,7 +128,7 @@ class ServiceQueries:
         return counts if self.connected else f"no broker ({self.problem}); {counts}"
 
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
-        """Return the live scores over all devices, and the number of lasting changes found in their errors."""
+        """Return the live scores over all devices, and the number of lasting changes detected in their errors."""
         with self._running.lock:
             engine = self._running.engine
             return engine.horizons.overall_scores(engine.buffers), self._score_reports.n_changes
@@ -189,7 +189,7 @@ class ServiceQueries:
         """Forecast a series of readings, oldest first, by the rules of the stream; no device's state changes.
 
         The forecast contains the announced loads of ``plan``. Without a ``model`` it has the horizon of ``device``,
-        which need not be known; None: the main one. ``has_outlook``: return its outlook too, else None.
+        which need not be known; None: the main horizon. ``has_outlook``: return its outlook too, else None.
 
         Raises :class:`RequestError` if the readings do not allow a forecast, or the model does not exist.
         """

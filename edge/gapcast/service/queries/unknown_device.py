@@ -1,4 +1,4 @@
-"""The error about a device of which no reading has arrived."""
+"""The error about a device without any received reading."""
 
 from __future__ import annotations
 

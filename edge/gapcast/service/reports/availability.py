@@ -17,18 +17,18 @@ from gapcast.service.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
 
-#: How often devices are checked for staleness, and how many changes are published at a time.
+#: How often devices are checked for staleness, and the number of changes published at a time.
 _CHECK_S = 5.0
 _MAX_PER_ITERATION = 256
-#: Devices that a log line names.
+#: Maximum number of devices that a log line names.
 _MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """What is published about devices besides forecasts.
+    """Options for publications about devices besides forecasts.
 
-    ``online_tracker`` tracks which are online (None: availability is not published); scores are published every
+    ``online_tracker`` tracks which devices are online (None: availability is not published); scores are published every
     ``report_every_s`` (0: never) of ``clock_s``.
     """
 
@@ -38,7 +38,7 @@ class ReportOptions:
 
 
 def log_changes(offline: Sequence[str], returned: Sequence[str]) -> None:
-    """Log which devices went offline, and which of them are back: one line for all of a check."""
+    """Log which devices went offline, and which are back: one line for all devices of a check."""
     if offline:
         fix = "check the meter; gapcast check shows what it sends"
         log.warning("devices.offline", n_devices=len(offline), devices=listed(offline, _MAX_NAMED), fix=fix)
@@ -67,7 +67,7 @@ class AvailabilityPublisher:
             self._online_tracker.record_seen(rows, time.monotonic())
 
     def forget(self, device: str, row: int) -> None:
-        """Clear the retained messages of ``device``, which had ``row``, next time. The caller holds the lock."""
+        """Clear the retained messages of ``device``, which had ``row``, at the next time. The caller holds the lock."""
         if self._online_tracker is not None:
             self._online_tracker.forget(row)
         self._forgotten.append(device)
@@ -99,7 +99,7 @@ class AvailabilityPublisher:
             self._feed.publish_event("device", device, {"device": device, "state": "online" if online else "offline"})
 
     def _is_due(self) -> bool:
-        """Return whether there may be something to publish or to check. Without the lock, after every iteration."""
+        """Return whether there may be something to publish or check. Called after every iteration, without the lock."""
         online_tracker = self._online_tracker
         if self._forgotten or (online_tracker is not None and online_tracker.has_changes):
             return True
@@ -108,7 +108,7 @@ class AvailabilityPublisher:
         return time.monotonic() >= self._check_due_s or self._link.n_fresh_sessions != self._n_fresh_sessions
 
     def _check(self, *, connected: bool) -> tuple[list[str], list[str]]:
-        """Return the devices that are stale, and those that are back since the last check, every five seconds.
+        """Return the stale devices, and the devices that are back since the last check, every five seconds.
 
         Time without a connection does not count: no reading could arrive.
         """
@@ -124,7 +124,7 @@ class AvailabilityPublisher:
         return [buffers.device(row) for row in offline], [buffers.device(row) for row in online_tracker.take_returned()]
 
     def _due(self, n_fresh_sessions: int, *, may_publish: bool) -> tuple[list[str], list[tuple[str, bool]]]:
-        """Return the forgotten devices, and the changed ones, each with whether it is online."""
+        """Return the forgotten devices, and the changed devices, each with whether it is online."""
         online_tracker, buffers = self._online_tracker, self._running.engine.buffers
         if not may_publish:
             return [], []

@@ -1,4 +1,4 @@
-"""Hands batches and device events to one listener, without the stream waiting or encoding for it."""
+"""Passes batches and device events to one listener, without making the stream wait or encode for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 
-#: Readings and device events that may wait for the listener; beyond this, events are dropped and reported as missed.
+#: Maximum number of queued readings and device events; beyond it, events are dropped and reported as missed.
 MAX_WAITING = 1_000
 
 
@@ -37,7 +37,7 @@ FeedEvent = BatchEvent | DeviceEvent | Outlooks | Demands
 
 
 class EventFeed:
-    """Queues events until the one listener drains them; queues nothing without a listener. Thread-safe."""
+    """Queues events until the single listener drains them; queues nothing without a listener. Thread-safe."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
@@ -56,7 +56,7 @@ class EventFeed:
     def listen(self, wake: Callable[[], object]) -> None:
         """Queue events from now on; ``wake`` is called in the stream's thread when the queue is no longer empty.
 
-        What waits for an earlier listener, which may have ended without :meth:`stop_listening`, is discarded.
+        Events that wait for an earlier listener, which may have ended without :meth:`stop_listening`, are discarded.
         """
         with self._lock:
             self._clear()
@@ -107,7 +107,7 @@ class EventFeed:
         with self._lock:
             if self._wake is None:
                 return  # the listener has stopped meanwhile
-            wake = None if self._n_waiting or self._missed else self._wake  # already called for what is queued
+            wake = None if self._n_waiting or self._missed else self._wake  # already called for the queued events
             if self._n_waiting + n > self._max_waiting:
                 self._missed = True
             else:

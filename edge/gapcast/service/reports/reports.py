@@ -23,12 +23,12 @@ from gapcast.service.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
 
-#: Devices that a log line names, and the shortest time between two lines on exports: the log's rate limit.
+#: Maximum number of devices that a log line names, and minimum time between two lines on exports: the log's rate limit.
 _MAX_NAMED, _LINE_EVERY_S = 5, 10.0
 
 
 def log_infeasible_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
-    """Log which limits of ``devices`` are below what a device always draws, once for each device and limit."""
+    """Log which limits of ``devices`` are below what a device always draws, once per device and limit."""
     for device in devices:
         found = demands.new_infeasible_limit(device)
         if found is not None:
@@ -52,8 +52,7 @@ def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
 class ExportLog:
     """Logs which devices with a limit export power, each once, unless only imported power counts.
 
-    A line has all devices that are new since the last one. There is at most one every ten seconds, all of which the
-    log's rate limit permits.
+    A line names all new devices since the last line. There is at most one line every ten seconds, the log's rate limit.
     """
 
     def __init__(self) -> None:
@@ -61,7 +60,7 @@ class ExportLog:
         self._due_s = 0.0
 
     def record(self, readings: Iterable[Reading], demands: Demands, of_devices: DeviceDemands) -> None:
-        """Record which devices of ``demands``, made of the accepted ``readings``, export power."""
+        """Record which devices of ``demands``, made from the accepted ``readings``, export power."""
         exporting = {reading.device for reading in readings if reading.gap_kw < 0}
         if exporting:
             new = (one for one in demands.devices if one in exporting and of_devices.is_new_export(one))
@@ -87,7 +86,7 @@ class ExportLog:
 
 
 class Reports:
-    """Publishes what is due after an iteration of the stream, and flushes the link."""
+    """Publishes due reports after an iteration of the stream, and flushes the link."""
 
     def __init__(
         self, link: Link, feed: EventFeed, running: RunningEngine, options: ReportOptions, containment: Containment
@@ -106,7 +105,7 @@ class Reports:
         )
 
     def publish(self, n_readings: int) -> None:
-        """Publish what is due after an iteration with ``n_readings``; 0: the stream is idle."""
+        """Publish due reports after an iteration with ``n_readings``; 0: the stream is idle."""
         self._containment.run_steps(self._steps, n_readings)
 
     def forget(self, device: str, row: int) -> None:

@@ -19,12 +19,12 @@ from gapcast.service.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
 
-#: Devices whose scores are published per iteration of the service: the stream never waits for a thousand at once.
+#: Maximum number of devices whose scores are published per iteration: the stream never waits for a thousand at once.
 _MAX_PER_ITERATION = 4
-#: Readings in an iteration for each device beyond the first: after a single one, the next must not wait for four.
+#: Readings in an iteration per device beyond the first one: after a single reading, the next must not wait for four.
 _READINGS_PER_DEVICE = 32
-#: Reports a second, unless more devices wait than are published in half an interval at that pace: after a start a
-#: thousand devices have their first outcome in one minute, and a report takes as long as a reading.
+#: Maximum reports per second, unless more devices wait than can be published in half an interval at this pace: after a
+#: start a thousand devices have their first outcome in one minute, and a report takes as long as a reading.
 _LEAST_PER_S = 20.0
 #: Version of the documents, ``v`` in them.
 SCORES_SCHEMA = EVENT_SCHEMA = 1
@@ -49,7 +49,7 @@ class ScoreReports:
         self._clock_s = clock_s
         self._n_allowed, self._paced_s = float(_MAX_PER_ITERATION), 0.0  # reports that may be published, and when
         self._published_s: dict[int, float] = {}
-        # Not a dict, which finds its first key by scanning all deleted ones before it.
+        # Not a dict, which scans all deleted keys to find its first one.
         self._waiting: OrderedDict[int, None] = OrderedDict()
         self._changes: deque[tuple[str, ErrorChange]] = deque()
         self.n_changes = 0
@@ -75,7 +75,7 @@ class ScoreReports:
     def publish_changes(self, n_readings: int = 0) -> None:
         """Publish queued changes and some of the queued scores, unless the link is down or backlogged.
 
-        ``n_readings`` are those of this iteration; 0: the stream is idle.
+        ``n_readings`` is the number of readings in this iteration; 0: the stream is idle.
         """
         if not (self._waiting or self._changes) or not self._link.connected or self._link.is_backlogged:
             return
@@ -113,7 +113,7 @@ class ScoreReports:
 
 
 def scores_document(engine: Engine, device: str) -> dict[str, object]:
-    """Return the published document of the live scores of ``device``."""
+    """Return the document of the live scores of ``device`` for publication."""
     summaries = engine.scores_of(device)
     return {
         "v": SCORES_SCHEMA,
@@ -124,7 +124,7 @@ def scores_document(engine: Engine, device: str) -> dict[str, object]:
 
 
 def event_document(device: str, change: ErrorChange) -> dict[str, object]:
-    """Return the published document of a change in a household."""
+    """Return the document of a change in a household for publication."""
     return {
         "v": EVENT_SCHEMA,
         "event": "drift",

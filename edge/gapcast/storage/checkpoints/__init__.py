@@ -1,1 +1,1 @@
-"""Checkpoints: the format of the file, its arrays and header, and when one is due."""
+"""Checkpoints: the file format, its arrays and header, and the rule for when one is due."""

@@ -1,8 +1,8 @@
 """The checkpoint file: a snapshot of the engine's state in numpy's ``.npz`` format, followed by a SHA-256 digest.
 
-Its arrays are those of :mod:`.checkpoint_columns`. The digest is in a line after the archive, which numpy and older
-versions ignore, and is checked before the archive is opened. Version 1 has no digest: the CRC-32 of every member is
-checked instead.
+:mod:`.checkpoint_columns` defines its arrays. The digest is in a line after the archive, which numpy and older versions
+ignore, and is checked before the archive is opened. Version 1 has no digest: the CRC-32 of every member is checked
+instead.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _LABEL = b"\ngapcast-sha256 "
 _DIGEST_DIGITS = 64
 _TRAILER_BYTES = len(_LABEL) + _DIGEST_DIGITS + 1
 _FIRST_WITH_DIGEST = 2
-#: Bytes of a file that are in memory at once while its digest is computed.
+#: Maximum number of bytes of a file in memory at once while its digest is computed.
 _BLOCK_BYTES = 1 << 18
 
 
 class DamagedError(StateError):
-    """A damaged checkpoint; the message says how."""
+    """A damaged checkpoint; the message describes the damage."""
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -50,7 +50,7 @@ def _write_columns(file: BinaryIO, snapshot: Snapshot) -> None:
 def _write_digest(file: BinaryIO) -> int:
     """Write the line after the archive; return the size of the file."""
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # BytesIO is one
+    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # BytesIO is accepted too
     file.seek(0, 2)
     file.write(b"%b%b\n" % (_LABEL, digest.hexdigest().encode()))
     return file.tell()
@@ -59,7 +59,7 @@ def _write_digest(file: BinaryIO) -> int:
 def replace_file(path: Path, part: Path, snapshot: Snapshot) -> int:
     """Write ``snapshot`` to ``part``, and then rename it to ``path``, atomically; return its size in bytes.
 
-    Both are in one folder. Raises OSError if that fails; then ``path`` is unchanged.
+    Both paths are in the same folder. Raises OSError if writing fails; ``path`` is then unchanged.
     """
     return complete_file(create_file(part, snapshot), part, path)
 
@@ -67,7 +67,7 @@ def replace_file(path: Path, part: Path, snapshot: Snapshot) -> int:
 def create_file(part: Path, snapshot: Snapshot) -> BinaryIO:
     """Write the columns of ``snapshot`` to ``part``, without waiting for the disk; :func:`complete_file` does the rest.
 
-    Raises OSError if that fails; then ``part`` is removed, as it may fill the disk.
+    Raises OSError if writing fails; ``part`` is then removed, because it may fill the disk.
     """
     with ExitStack() as stack:
         stack.callback(_discard, part)
@@ -81,7 +81,7 @@ def create_file(part: Path, snapshot: Snapshot) -> BinaryIO:
 def complete_file(file: BinaryIO, part: Path, path: Path) -> int:
     """Complete the result of :func:`create_file` and rename it to ``path``, atomically; return its size in bytes.
 
-    Raises OSError if that fails; then ``part`` is removed, and ``path`` is unchanged, or new if only its folder could
+    Raises OSError if this fails; ``part`` is then removed, and ``path`` is unchanged, or new if only its folder could
     not be synced.
     """
     try:
@@ -98,7 +98,7 @@ def complete_file(file: BinaryIO, part: Path, path: Path) -> int:
 
 
 def _discard(part: Path) -> None:
-    with suppress(OSError):  # the reason that it is incomplete is raised
+    with suppress(OSError):  # the error of the write is raised
         part.unlink(missing_ok=True)
 
 
@@ -122,7 +122,7 @@ def decode(path: Path, content: bytes) -> Snapshot:
 
 
 def _decode(path: Path, file: BinaryIO) -> Snapshot:
-    """Decode the snapshot in ``file``, of which no more than its arrays is in memory; see :func:`read`."""
+    """Decode the snapshot in ``file``, holding no more than its arrays in memory; see :func:`read`."""
     n_before_trailer = max(0, file.seek(0, SEEK_END) - _TRAILER_BYTES)
     file.seek(n_before_trailer)
     trailer = file.read()
@@ -134,8 +134,8 @@ def _decode(path: Path, file: BinaryIO) -> Snapshot:
         return _parse(path, file, has_digest=has_digest)
     except (StateError, MemoryError):
         raise
-    except Exception as error:  # a crafted archive, or one without a digest, may raise any
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: at an impossible place of the file
+    except Exception as error:  # a crafted archive, or one without a digest, may raise any error
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: an impossible offset
             raise
         msg = f"it cannot be parsed ({type(error).__name__}: {str(error)[:200]})"
         raise DamagedError(msg) from error

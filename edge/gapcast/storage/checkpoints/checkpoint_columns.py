@@ -29,8 +29,8 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_when": np.int64,
     "latest_n_observed": np.int32,
 }
-#: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and with these
-#: prefixes the columns of these fields: learning state, the quarter-hours of a week and others.
+#: Columns that earlier versions did not have, listed in ``more``: weights, filled minutes, and columns with these
+#: prefixes, by field: learning state, the quarter-hours of a week and others.
 _SHARES, _FILLED = "latest_shares", "filled"
 _WITH_PREFIX = {LEARNING_PREFIX: "learning_state"} | {
     name: name for name in ("scores", "drift", "week", "outlook", "demand", "horizons")
@@ -67,7 +67,7 @@ def arrays_of(snapshot: Snapshot) -> dict[str, NDArray[Any]]:
 
 
 def version_of(arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """Return the version that wrote ``arrays``. Raises the errors of an invalid JSON part."""
+    """Return the version that wrote ``arrays``; raise the errors of an invalid JSON part."""
     return decode_json(arrays[_ABOUT].tobytes())["version"]
 
 

@@ -1,4 +1,4 @@
-"""The JSON part of a checkpoint, and how readings and meters are written there."""
+"""The JSON part of a checkpoint, and the format of readings and meters in it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def _reading_members(reading: Reading) -> tuple[object, ...]:
 
 
 def _meter_members(meter: MeterState) -> tuple[object, ...]:
-    return meter._replace(open_minute=meter.open_minute[:-1])  # type: ignore[arg-type]  # to be written only
+    return meter._replace(open_minute=meter.open_minute[:-1])  # type: ignore[arg-type]  # only for writing
 
 
-#: Readings and meters in a form that versions without filled minutes can read: further members are in other keys.
+#: Readings and meters in a form that versions without filled minutes can read: additional members are in other keys.
 StoredReading = Annotated[Reading, PlainSerializer(_reading_members)]
 StoredMeter = Annotated[MeterState, PlainSerializer(_meter_members)]
 
 
 class CheckpointHeader(BaseModel):
-    """The JSON part of a checkpoint; ``filled_ms`` is that of the open minute of meters, by topic, if it is not 0."""
+    """The JSON part of a checkpoint; ``filled_ms`` is the filled time of meters' open minutes, by topic, if not 0."""
 
     model_config = ConfigDict(defer_build=True)
 

@@ -1,20 +1,20 @@
 """Decides when a checkpoint is due: before the next start takes long, or the journal takes much space.
 
-Writing a checkpoint takes about 40 us per device, however few readings are new. So there is a minimum number of
-readings per device between two checkpoints, which bounds their cost per reading however fast readings arrive (to a
-thirtieth of 40 us). A maximum bounds the length of the journal, because the next start repeats all of its forecasts.
+Writing a checkpoint takes about 40 us per device, however few readings are new. A minimum number of readings per device
+between two checkpoints therefore bounds their cost per reading (to a thirtieth of 40 us), however fast readings arrive.
+A maximum bounds the length of the journal, because the next start repeats all of its forecasts.
 """
 
 from __future__ import annotations
 
 #: A checkpoint is due when the journal has grown to this size, or to twice the size of the last checkpoint.
 LEAST_JOURNAL_BYTES = 2 << 20
-#: Or when it has this many readings, and this many per device: forecasting them again takes a second.
+#: A checkpoint is also due at this many readings, and this many per device: repeating their forecasts takes a second.
 MOST_READINGS, MOST_READINGS_EACH = 30_000, 30
 
 
 class CheckpointRule:
-    """Compares a journal with its limits, which follow from the last checkpoint and the number of devices.
+    """Compares a journal with its limits, which depend on the last checkpoint and the number of devices.
 
     >>> rule = CheckpointRule()
     >>> rule.set_devices(2_000)
@@ -32,7 +32,7 @@ class CheckpointRule:
         self._most_readings = MOST_READINGS
 
     def set_devices(self, n_devices: int) -> None:
-        """Set the number of devices that the next checkpoint will have."""
+        """Set the number of devices in the next checkpoint."""
         self._most_readings = max(MOST_READINGS, MOST_READINGS_EACH * n_devices)
 
     def set_checkpoint(self, n_bytes: int) -> None:

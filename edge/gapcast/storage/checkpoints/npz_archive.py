@@ -1,11 +1,11 @@
-"""Writes the arrays of an ``.npz`` file without a copy, and reads them in no more memory than the size of the file.
+"""Writes the arrays of an ``.npz`` file without a copy, and reads them in no more memory than the file's size.
 
-``numpy.savez`` copies up to 16 MB of an array at a time, in one step that no other thread can interrupt: here the
-array's own memory is written, and the stream does not wait.
+``numpy.savez`` copies up to 16 MB of an array at a time, in one step that no other thread can interrupt. This module
+writes the array's own memory, so that the stream does not wait.
 
-``numpy.load`` trusts the shape in an array's header: it allocates that much memory, and if the shape is too small,
-it never reaches the end of the member, so that zipfile does not check the CRC-32. Here each member is read as a whole,
-its CRC-32 checked, and its array must have exactly the size of the member.
+``numpy.load`` trusts the shape in an array's header: it allocates that much memory, and if the shape is too small, it
+never reaches the end of the member, so that zipfile does not check the CRC-32. This module reads each member as a
+whole, checks its CRC-32, and requires its array to have exactly the member's size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SUFFIX = ".npy"
 
 
 def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write ``arrays`` by name to ``file``, byte for byte as ``numpy.savez``.
+    """Write ``arrays`` by name to ``file``, byte for byte like ``numpy.savez``.
 
     >>> file = BytesIO()
     >>> write_arrays(file, {"a": np.arange(3)})
@@ -65,7 +65,7 @@ def _array_of(content: bytes) -> NDArray[Any]:
         raise ValueError(msg)
     try:
         shape, is_fortran, kind = npy.read_array_header_1_0(file)
-    except MemoryError as error:  # of Python's parser, at a crafted header of many signs
+    except MemoryError as error:  # Python's parser raises it for a crafted header of many signs
         msg = "the header of a member cannot be parsed"
         raise ValueError(msg) from error
     at = file.tell()

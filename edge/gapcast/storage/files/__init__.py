@@ -1,1 +1,1 @@
-"""State files and folders: locks, damaged files, and advice on errors of the disk."""
+"""State files and folders: locks, damaged files, and advice on disk errors."""

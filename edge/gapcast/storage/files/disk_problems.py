@@ -1,4 +1,4 @@
-"""Problems of the disk: how to fix an error, damaged files, and the reason why readings are not persisted."""
+"""Problems of the disk: fixes of errors, damaged files, and the reason why readings are not persisted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DAMAGED_SUFFIX = ".damaged"
 
 
 def disk_error_fix(error: BaseException) -> str:
-    """Return how to fix ``error``.
+    """Return the fix for ``error``.
 
     >>> disk_error_fix(OSError(errno.ENOSPC, "No space left on device"))
     'free disk space'
@@ -35,7 +35,7 @@ def disk_error_fix(error: BaseException) -> str:
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Raise OSError that names ``path`` instead of the OSError and MemoryError of reading it."""
+    """Convert the OSError and MemoryError of reading ``path`` to an OSError that names it."""
     try:
         yield
     except (OSError, MemoryError) as error:
@@ -45,7 +45,7 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 def quarantine_file(path: Path, problem: str) -> str:
-    """Rename a damaged file of the state, which is never removed, log the problem, and return a description."""
+    """Rename a damaged state file, which is never removed, log the problem, and return a description."""
     n = 1
     while (new_path := path.with_name(f"{path.name}{_DAMAGED_SUFFIX}-{n}")).exists():
         n += 1
@@ -59,7 +59,7 @@ def quarantine_file(path: Path, problem: str) -> str:
 
 
 class DamagedJournals:
-    """Journals that a recovery found damaged, to be renamed once a checkpoint has what could be read of them."""
+    """Journals that a recovery found damaged, to be renamed once a checkpoint contains their readable records."""
 
     def __init__(self) -> None:
         self._problems: dict[Path, str] = {}
@@ -70,7 +70,7 @@ class DamagedJournals:
         return f"{path.name}: {problem}"
 
     def quarantine_journals(self) -> None:
-        """Rename the journals, once; one that a forgotten device was in may have been removed."""
+        """Rename the journals, once; a journal with a forgotten device may have been removed."""
         problems, self._problems = self._problems, {}
         for path, problem in problems.items():
             if path.exists():
@@ -78,21 +78,21 @@ class DamagedJournals:
 
 
 class PersistenceProblem:
-    """Why readings are not persisted, in a sentence, ``text``; empty while they are.
+    """Why readings are not persisted, as the sentence ``text``; empty while they are.
 
-    It is logged when it begins and ends, not at each retry.
+    The problem is logged when it begins and ends, not at each retry.
     """
 
     def __init__(self, folder: Path) -> None:
         """Log ``folder`` with each problem."""
         self._folder = folder
         self.text = ""
-        #: Whether nothing is persisted until the end of the process.
+        #: Whether nothing is persisted until the process ends.
         self.is_final = False
 
     @property
     def needs_checkpoint(self) -> bool:
-        """Whether the problem lasts until the whole state is in a checkpoint."""
+        """Whether the problem lasts until a checkpoint contains the whole state."""
         return bool(self.text) and not self.is_final
 
     def begin(self, problem: str, fix: str, *, is_final: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""Locks a folder for one process: a state folder, or that of a shard with the models that its state was written with.
+"""Locks a folder for one process: a state folder, or a shard's folder, together with the models of its state.
 
-They are kernel locks (``flock``), released however the process or the machine ends, so that there is never a stale one.
-The content of a shard's lock file only informs people about the holder.
+They are kernel locks (``flock``), released however the process or the machine ends, so that no lock is ever stale. The
+content of a shard's lock file only informs people about the holder.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _LOCK, _MODELS = "lock", "models.json"
 
 
 def lock_state(folder: Path, stopping: Event | None = None) -> int:
-    """Lock the state in ``folder``, as :func:`lock_folder` does; waits :data:`WAIT_S`, or until ``stopping`` is set.
+    """Lock the state in ``folder`` with :func:`lock_folder`; wait :data:`WAIT_S`, or until ``stopping`` is set.
 
-    Raises :class:`StateInUseError` if another process still holds the lock then.
+    Raises :class:`StateInUseError` if another process still holds the lock after that.
     """
     try:
         return lock_folder(folder, WAIT_S, stopping)
@@ -45,7 +45,7 @@ def lock_state(folder: Path, stopping: Event | None = None) -> int:
 
 
 def lock_folder(folder: Path, wait_s: float = 0.0, stopping: Event | None = None) -> int:
-    """Lock ``folder``, which exists; return the descriptor, whose closing releases it.
+    """Lock ``folder``, which must exist; return the descriptor, whose closing releases the lock.
 
     Raises :class:`BlockingIOError` if another process still holds the lock after ``wait_s`` or when ``stopping`` is
     set, and OSError if the folder cannot be locked.
@@ -67,7 +67,7 @@ def _wait_for(lock: int, wait_s: float, stopping: Event | None) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline_s or (stopping is not None and stopping.is_set()):
                 raise
-            time.sleep(_POLL_S)  # not Event.wait, which a signal that sets the event could block for good
+            time.sleep(_POLL_S)  # not Event.wait, which a signal that sets the event could block forever
         else:
             return
 
@@ -131,7 +131,7 @@ class ShardLock:
             raise ShardError(msg) from error
 
     def record_models(self, models: Mapping[str, str]) -> None:
-        """Record ``models`` as those of the shard's state from now on; raise :class:`ShardError` on failure."""
+        """Record ``models`` as the models of the shard's state from now on; raise :class:`ShardError` on failure."""
         part = self._folder / f"{_MODELS}.part"
         try:
             write_private(part, json.dumps({"v": 1, "models": dict(models)}).encode())

@@ -1,1 +1,1 @@
-"""Journals of readings: the records, their lines with a digest, and reading them back."""
+"""Journals of readings: the records, their lines with a digest, and a reader."""

@@ -3,12 +3,11 @@
 The first line is ``{"gapcast": "readings", "version": 2}`` after its CRC-32, as in version 1, so that an older gapcast
 recognises a newer file. Each other line is a record (:mod:`.record_lines`), numbered from 1, with a JSON document:
 ``[issued_at_ms, [[device, minute, gap_kw], ...]]``, with other measured features, if any, as a fourth member.
-Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
-likewise; then the indices of the readings that are of filled minutes, if any. Between two batches there may be
-``{"forget": device}``, or ``[0, [], [], [], [device, [[kw, start_ms, end_ms, name], ...]]]``, the device's new plan,
-which versions without plans read as an empty batch; or ``[0, [], [], [], [], [device, "limit", kw]]``, the limit of a
-device's demand, null for the configured one, or ``[device, "month_peak", kw, minute]``, the correction of its month's
-peak.
+Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, also with other measured features, if any; then the
+indices of the readings of filled minutes, if any. Between two batches there may be ``{"forget": device}``, or ``[0, [],
+[], [], [device, [[kw, start_ms, end_ms, name], ...]]]``, the device's new plan, which versions without plans read as an
+empty batch; or ``[0, [], [], [], [], [device, "limit", kw]]``, the limit of a device's demand, null for the configured
+one, or ``[device, "month_peak", kw, minute]``, the correction of its month's peak.
 
 A record is used as a whole or not at all (:mod:`.journal_reader`).
 """
@@ -43,7 +42,7 @@ VERSION = 2
 _KIND = "readings"
 #: Kinds of changes of a demand.
 _LIMIT, _MONTH_PEAK = "limit", "month_peak"
-#: Members of a record after its readings, if it has a plan, or a change of the demand.
+#: Number of members of a record after its readings, if it has a plan, or a change of the demand.
 _WITH_PLAN, _WITH_DEMAND = 3, 4
 #: The salt of a journal that is not a state file.
 NO_SALT = salt_of(0)
@@ -57,7 +56,7 @@ class PersistedBatch(NamedTuple):
     samples: Sequence[Sample] = ()
 
 
-#: What a record contains.
+#: Possible contents of a record.
 Entry = PersistedBatch | StateChange
 
 
@@ -93,14 +92,14 @@ def encode(entry: Entry, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
 def _batch_document(issued_at_ms: int, readings: Sequence[Reading], samples: Sequence[Sample]) -> tuple[object, ...]:
     entries: list[tuple[object, ...]] = []
     filled: list[int] = []
-    if readings:  # by columns, which takes no Python per reading
+    if readings:  # by columns, without Python code per reading
         devices, minutes, gaps_kw, _, measured, is_filled = zip(*readings, strict=True)
         entries = list(zip(devices, minutes, gaps_kw, strict=True))
         if measured.count(None) < len(entries):
             entries = [e if more is None else (*e, dict(more)) for e, more in zip(entries, measured, strict=True)]
         if any(is_filled):
             filled = [i for i, one in enumerate(is_filled) if one]
-    # A meter's terms have no limit, only their sum: one beyond those of stored state would cost the record.
+    # Only the sum of a meter's terms is limited: a term beyond the limit of stored state would invalidate the record.
     terms = [sample if sample.measured else sample[:3] for sample in samples if is_plausible_sample(sample)]
     if not terms and not filled:
         return issued_at_ms, entries
@@ -122,7 +121,7 @@ def check_version(path: Path, version: object) -> None:
 
 
 def decode_document(text: bytes) -> Entry | None:
-    """Decode a record's document; return None if it does not have the format, or a value is out of range."""
+    """Decode a record's document; return None if its format is wrong, or a value is out of range."""
     try:
         document = decode_json(text)
         if isinstance(document, dict):

@@ -1,7 +1,7 @@
 """Reads a journal, and counts its damage.
 
 A repeated record, or one older than its predecessor, is skipped. Journals of version 1, whose lines have a CRC-32 and
-no number, can be read too.
+no number, can also be read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gapcast.storage.journals import journal
 from gapcast.storage.journals.record_lines import RecordReader, verify_line_v1
 from gapcast.text.json_input import JsonError, decode_json
 
-#: A longer line is read in parts, none of which is a record.
+#: Maximum length of a line; a longer line is read in parts, none of which is a record.
 _MAX_LINE_BYTES = 1 << 26
 
 
@@ -21,19 +21,19 @@ class Damage:
     """The damage found in a journal."""
 
     def __init__(self) -> None:
-        #: Records that are damaged, or missing according to the numbers.
+        #: Number of records that are damaged, or missing according to the record numbers.
         self.n_lost = 0
         self.n_repaired = 0
-        #: Records that were skipped because their number is not new.
+        #: Number of records that were skipped because their record number is not new.
         self.n_repeated = 0
         self.has_bad_header = False
         #: Whether the journal has version 1, to which nothing is appended.
         self.is_older = False
         #: Number of the last record.
         self.last = 0
-        #: Bytes of an incomplete last record.
+        #: Length of an incomplete last record, bytes.
         self.n_bytes_cut = 0
-        #: Whether the last record has no newline, so that nothing may be appended to it.
+        #: Whether the last record has no newline, so that nothing may be appended.
         self.lacks_newline = False
 
     def __bool__(self) -> bool:

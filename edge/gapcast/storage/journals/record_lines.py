@@ -2,8 +2,8 @@
 
 A line is ``digest number document`` and a newline. ``digest`` is 48 bits of BLAKE2b over the rest, in base64, salted
 with the journal's generation, so that a record of another journal is not accepted. A newline only separates records:
-a lost or altered one costs nothing. A single damaged byte is repaired by trying other values until the digest
-matches, which happens for a wrong record with a probability of about 1e-10.
+losing or altering it does no damage. A single damaged byte is repaired by trying other values until the digest matches,
+which happens for a wrong record with a probability of about 1e-10.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ class RecordReader:
         self._salt = salt
         self._accepts_v1 = accepts_v1
         self._left_bytes = _MAX_HASHED_BYTES
-        #: Bytes of an incomplete last line, once all lines were read.
+        #: Length of an incomplete last line, bytes, once all lines were read.
         self.n_bytes_cut = 0
-        #: Whether the last line, which is a record, has no newline.
+        #: Whether the last line is a record without a newline.
         self.lacks_newline = False
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Record | None]:
-        """Yield each record of ``lines``, each but the last with its newline; None for one damaged beyond repair."""
-        before = b""  # the damaged line directly before
+        """Yield each record of ``lines``, each but the last with its newline; None for one that cannot be repaired."""
+        before = b""  # the directly preceding damaged line
         for line in lines:
             content = line.removesuffix(b"\n")
             record = self._verify(content)
@@ -150,7 +150,7 @@ class RecordReader:
         return None
 
     def _join(self, before: bytes, line: bytes) -> Record | None:
-        """Return the record that a byte damaged to a newline split into two lines, or None."""
+        """Return the record that was split into two lines by a byte damaged to a newline, or None."""
         for value in _ALL:
             if self._left_bytes <= 0:
                 break
