@@ -14,7 +14,7 @@ from gapcast.core.errors import SettingsError
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the file's name
 _FOLDER_MODE = 0o755
-#: So many former files are kept; more must be removed by hand.
+#: Maximum number of former files that are kept; more must be removed by hand.
 _MAX_FORMER = 99
 _HEADER = "# Written by gapcast setup. All keys and their defaults: docs/operations.md; meters: docs/meters.md\n"
 
@@ -82,9 +82,9 @@ def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
 
 
 def keep_former(path: Path) -> Path | None:
-    """Keep an existing file beside itself, with its mode, before it is replaced; return its new name, None without one.
+    """Keep an existing file under a new name, with its mode, before it is replaced; return the name, None without one.
 
-    Files that were kept earlier stay. Raises :class:`SettingsError` if it fails.
+    Files that were kept earlier stay. Raises :class:`SettingsError` if this fails.
     """
     names = (f"{path.name}.before", *(f"{path.name}.before-{n}" for n in range(2, _MAX_FORMER + 1)))
     former = next((one for name in names if not (one := path.with_name(name)).exists()), path.with_name(names[-1]))
@@ -99,7 +99,7 @@ def keep_former(path: Path) -> Path | None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise :class:`SettingsError` if a file cannot be written there, before any question is asked."""
+    """Raise :class:`SettingsError` if a file cannot be written to ``path``, before any question is asked."""
     folder = next(one for one in path.absolute().parents if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         reason = "permission denied" if folder.is_dir() else f"{folder} is not a folder"

@@ -19,8 +19,8 @@ _UNITS = "/etc/systemd/system/"
 def next_steps(config: Path, access: BrokerAccess, *, wait_s: float = 70, by_sudo: bool = False) -> Iterator[str]:
     """Yield lines: what was written, and how to test, run and install the service.
 
-    ``wait_s``: how long to wait for the slowest meter. ``by_sudo``: the files are root's, and the account that enters
-    the next commands cannot read the password.
+    ``wait_s``: how long to wait for the slowest meter. ``by_sudo``: the files belong to root, and the account that
+    enters the next commands cannot read the password.
     """
     named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
     password = config.parent / PASSWORD_FILE
@@ -32,19 +32,19 @@ def next_steps(config: Path, access: BrokerAccess, *, wait_s: float = 70, by_sud
             moved += f"sudo install -m 600 {shlex.quote(str(password))} {DEFAULT_CONFIG.parent}/ && "
     is_default = moved or config.absolute() == DEFAULT_CONFIG
     option = "" if is_default else f" --config {shlex.quote(str(config.absolute()))}"
-    # Not by sudo tee: if the command failed, an empty file would be there, which systemd takes for a masked unit.
+    # Not with sudo tee: a failed command would leave an empty file, which systemd treats as a masked unit.
     unit = f"{moved}gapcast systemd-unit{option} >gapcast.service && sudo install -m 644 gapcast.service {_UNITS}"
     subscribe = mosquitto_command(MqttSettings(**access.section()), "mosquitto_sub", "-v", "-t", "gap/+/forecast")
     yield f"\nWritten to {config}{secret}.\n"
     sudo, of_service = ("sudo ", "sudo env STATE_DIRECTORY=/var/lib/gapcast ") if by_sudo else ("", "")
     yield f"Test it    {sudo}gapcast check{named} --wait {wait_s:g}"
     yield f"Import     {of_service}gapcast import FILE --device NAME{named}   (optional: learn from past weeks first)"
-    if not by_sudo:  # a service is not run by root
+    if not by_sudo:  # root does not run the service
         yield f"Run it     gapcast run{named}"
     yield "See it     gapcast status"
     yield f"           {subscribe}"
     if access.ca_path is not None and is_hidden(access.ca_path):
         folder = DEFAULT_CONFIG.parent
         yield f"           The service cannot read {access.ca_path}: copy it to {folder}, and set mqtt.tls.ca_path"
-    # Not enable --now: a service that already runs would keep its former configuration.
+    # Not enable --now: a running service would keep its former configuration.
     yield f"Install    {unit} && sudo systemctl enable gapcast && sudo systemctl restart gapcast"

@@ -29,7 +29,7 @@ from gapcast.setup.time_zone import system_time_zone
 from gapcast.text.time_zone_names import similar_time_zones, time_zone_problem
 
 _WORLD, _OWNER = 0o644, 0o600
-#: Presets for what may be sent in another unit; a Tasmota or Shelly always sends W.
+#: Presets whose devices may send in another unit; a Tasmota or Shelly always sends W.
 _ASSUMED_UNIT = ("home-assistant", "esphome", "number")
 _NATIVE_UNIT = "gap/{device}/reading is in kW: let the meter send kW, or to another topic (docs/meters.md)"
 
@@ -80,7 +80,7 @@ class Setup:
             self._show(line)
 
     def _confirm_replacement(self) -> None:
-        """Ask first whether an existing configuration, or another password beside it, may be replaced."""
+        """First ask whether an existing configuration, or another password beside it, may be replaced."""
         config, prompts, password = self._answers.config, self._prompts, self._answers.password
         existing = config if config.exists() else config.parent / PASSWORD_FILE
         is_password_written = bool(password) or prompts.is_interactive
@@ -96,7 +96,7 @@ class Setup:
             raise SettingsError(msg)
 
     def _ask_time_zone(self, default: str) -> str:
-        """Ask for the time zone until it is one; the default for a misspelt one is the most similar."""
+        """Ask for the time zone until it is valid; the default after a misspelt zone is the most similar one."""
         prompts = self._prompts
         if not prompts.is_interactive:
             self._show(f"Time zone: {default} (this machine's; another by --timezone).")
@@ -125,7 +125,7 @@ class Setup:
         }
 
     def _review(self, sections: dict[str, Any], recording: MessageRecording) -> None:
-        """Show what the configuration reads, and correct units and timestamps as the user answers."""
+        """Show what the configuration reads, and correct units and timestamps by the user's answers."""
         prompts, sources = self._prompts, sections["sources"]
         while True:
             units, clocks, implausible = self._preview(sections, recording)
@@ -158,7 +158,7 @@ class Setup:
                     return
 
     def _check_units(self, sources: list[dict[str, Any]], implausible: Mapping[str, str]) -> None:
-        """Raise :class:`SettingsError` for a power that is implausible in a unit that was assumed, not given."""
+        """Raise :class:`SettingsError` for an implausible power in a unit that was assumed instead of given."""
         if all(meter.unit is not None for meter in self._answers.meters):
             return
         for source in sources:
@@ -180,7 +180,7 @@ class Setup:
     # --- output -------------------------------------------------------------------------------
 
     def _write(self, text: str, password: str | None) -> Settings:
-        """Write the configuration and the password; return it as ``gapcast run`` will read it."""
+        """Write the configuration and the password; return the settings as ``gapcast run`` will read them."""
         config = self._answers.config
         if password:
             file = config.parent / PASSWORD_FILE
@@ -193,7 +193,7 @@ class Setup:
 
 
 def _contains(file: Path, password: str | None) -> bool:
-    """Return whether ``file`` is there and has this password."""
+    """Return whether ``file`` exists and contains this password."""
     try:
         return read_secret("mqtt.password", file) == password
     except SettingsError:

@@ -51,7 +51,7 @@ def is_within(topic: str, entered: str) -> bool:
 
 
 def topic_problem(topic: str) -> str | None:
-    """Return what is wrong with an entered topic, None if nothing is.
+    """Return what is wrong with an entered topic, None if it is valid.
 
     >>> topic_problem("tele/{device}/SENSOR"), topic_problem("tele/#/SENSOR")
     (None, "'tele/#/SENSOR' is not a topic: # is the last level only, + and {device} are whole levels")

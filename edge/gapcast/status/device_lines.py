@@ -1,4 +1,4 @@
-"""Lines about devices: the running billing window against the limit with the headroom, and the outlook."""
+"""Lines about devices: the running billing window against its limit, with the headroom, and the outlook."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEANS_MIN = (15, 30, 60)
 
 @dataclass(frozen=True, slots=True)
 class DemandLine:
-    """The running window of ``device``: powers in kW, the headroom in W; None without a limit, or a fuse."""
+    """The running window of ``device``: powers in kW, the headroom in W; None without a limit or a fuse."""
 
     device: str
     start: datetime
@@ -24,7 +24,7 @@ class DemandLine:
     expected_kw: float
     limit_kw: float | None
     p_exceed: float
-    #: The limit of each minute, kW, and the probability that one is above it; None without a fuse.
+    #: The limit of each minute, kW, and the probability that a minute exceeds it; None without a fuse.
     fuse: tuple[float, float] | None
     headroom_w: int | None
     valid_until: datetime
@@ -33,7 +33,7 @@ class DemandLine:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], warning: str = "") -> DemandLine:
-        """Return the line of a demand document; raise KeyError, TypeError or ValueError if it is not one."""
+        """Return the line of a demand document; raise KeyError, TypeError or ValueError if it is invalid."""
         limit_kw, fuse_kw = document["limit_kw"], document["fuse_kw"]
         is_bounded = limit_kw is not None or fuse_kw is not None
         return cls(
@@ -63,7 +63,7 @@ class DemandLine:
 
 
 def _percent(p: float) -> str:
-    """Return a probability in percent, neither as impossible nor as certain.
+    """Return a probability in percent, but never 0 or 100.
 
     >>> _percent(0.0), _percent(0.124), _percent(0.996)
     ('<1%', '12%', '>99%')
@@ -83,7 +83,7 @@ class OutlookLine:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> OutlookLine:
-        """Return the line of an outlook document; raise KeyError, TypeError or ValueError if it is not one."""
+        """Return the line of an outlook document; raise KeyError, TypeError or ValueError if it is invalid."""
         means_kw = dict(zip(document["lead_min"], document["mean_to_kw"], strict=True))
         shown = tuple((minutes, float(means_kw[minutes])) for minutes in _MEANS_MIN if minutes in means_kw)
         return cls(printable(str(document["device"])), shown)

@@ -47,10 +47,10 @@ def buckets_of(series: Series, name: str) -> list[tuple[float, float]]:
 
 
 def total_of(series: Series, name: str) -> float:
-    """Return the sum of the series of a metric, 0 without one."""
+    """Return the sum of the series of a metric, 0 if there are none."""
     return sum(value for _, value in series.get(name, []))
 
 
 def value_of(series: Series, name: str, **labels: str) -> float | None:
-    """Return the value of the series with exactly these ``labels``, None without it."""
+    """Return the value of the series with exactly these ``labels``, None if it does not exist."""
     return next((value for found, value in series.get(name, []) if found == labels), None)

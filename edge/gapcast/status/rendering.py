@@ -13,7 +13,7 @@ _STATES = {"pass": ("ready", "good"), "warn": ("ready, with warnings", "warn"), 
 _HEAD = ("DEVICE", "READING", "AT", "RECEIVED", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")
 _EMPTY = "–"
 _STALE_S = 600
-#: Lines that are left for the table of devices.
+#: Minimum number of lines left for the table of devices.
 _TABLE_ROOM = 8
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -38,7 +38,7 @@ def draw(
 ) -> list[str]:
     """Return at most ``room`` lines that show ``snapshot`` at ``now``, with rates since ``before``.
 
-    Devices that do not fit are counted.
+    Devices that do not fit are only counted.
     """
     lines = [
         _header(snapshot, now, styled),
@@ -156,7 +156,7 @@ def _table(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle, room:
 
 
 def _intake(snapshot: StatusSnapshot, now: datetime) -> list[str]:
-    """Return what is listened to and what has been received, if that is known."""
+    """Return lines with the subscriptions and the received messages, if they are known."""
     at = snapshot.first_forecast_at
     expected = "" if at is None else f"; first forecast at about {_moment(at, now)} UTC"
     return [f"{snapshot.intake}{expected}"] if snapshot.intake else []
@@ -184,7 +184,7 @@ def _aligned(cell: str, width: int, column: int) -> str:
 
 
 def _moment(at: datetime, now: datetime) -> str:
-    """Return a minute, with its date if that is not today, as in a replay."""
+    """Return a minute, with its date if it is not today, as in a replay."""
     return f"{at:%H:%M}" if at.date() == now.astimezone(UTC).date() else f"{at:%Y-%m-%d %H:%M}"
 
 

@@ -16,7 +16,7 @@ from gapcast.core.errors import SettingsError, StatusError
 from gapcast.text.json_input import JsonError, decode_json
 from gapcast.text.terminal_text import printable
 
-#: A thousand devices with their metrics take a few megabytes.
+#: Maximum size of a response: a thousand devices with their metrics take a few megabytes.
 _MAX_RESPONSE_BYTES = 32 << 20
 _MAX_DETAIL_BYTES = 65_536
 _TEXT = "text/plain; version=0.0.4"
@@ -25,7 +25,7 @@ _PROBLEM = "application/problem+json"
 
 
 def instant_of(text: Any) -> datetime:
-    """Return the instant of an RFC 3339 text, in UTC; raise TypeError or ValueError if it is not one.
+    """Return the instant of an RFC 3339 text, in UTC; raise TypeError or ValueError if it is invalid.
 
     >>> instant_of("2026-01-01T12:00:00+01:00").isoformat()
     '2026-01-01T11:00:00+00:00'
@@ -49,7 +49,7 @@ class RestClient:
     """A client for the service at ``url``, with its bearer ``token`` if it requires one."""
 
     def __init__(self, url: str, token: str | None = None, timeout_s: float = 5.0) -> None:
-        """A request fails if the service is silent for ``timeout_s``."""
+        """Set the URL, token and timeout: a request fails if the service is silent for ``timeout_s``."""
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
         as_sent = token.encode().decode("latin-1") if token else ""  # in UTF-8; urllib sends Latin-1
@@ -68,7 +68,7 @@ class RestClient:
         return document if isinstance(document, dict) else {}
 
     def text(self, route: str, accept: str = _TEXT) -> str:
-        """Return the body of ``route``, also of a 503 of a service that is not ready; raise :class:`StatusError`."""
+        """Return the body of ``route``, also of a 503 if the service is not ready; raise :class:`StatusError`."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
             return self._decoded(route, self._read(request))
@@ -82,7 +82,7 @@ class RestClient:
             raise StatusError(msg) from error
 
     def _refusal(self, route: str, error: urllib.error.HTTPError) -> str:
-        """Return what an answer other than 200 and 503 means; that of a service has a detail, which names the fix."""
+        """Return the meaning of a status other than 200 and 503; a service's answer has a detail with the fix."""
         if error.code == HTTPStatus.UNAUTHORIZED and self._headers:
             return f"{self.url} does not accept this token: check the file of --token-file, or http.token"
         if error.code == HTTPStatus.UNAUTHORIZED:
@@ -101,7 +101,7 @@ class RestClient:
         return answer.decode("utf-8", errors="replace")
 
     def _read(self, request: urllib.request.Request) -> bytes:
-        """Return the body of the answer, also of a 503 that is no problem document; raise what urllib raises."""
+        """Return the body of the answer, also of a 503 without a problem document; raise the errors of urllib."""
         try:
             with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310 - see __init__
                 body: bytes = answer.read(_MAX_RESPONSE_BYTES + 1)

@@ -16,7 +16,7 @@ from gapcast.status.rest_client import RestClient
 
 
 class ServiceCandidate(NamedTuple):
-    """Where a service may be: a description for people, the URL or why there is none, and the configured token."""
+    """A possible address of a service: a description, the URL or why there is none, and the configured token."""
 
     where: str
     url: str | OSError | ValueError
@@ -30,11 +30,11 @@ def find_service(
     *,
     is_explicit: bool,
 ) -> RestClient:
-    """Return a client of the first service that answers; raise :class:`StatusError` with all that was tried.
+    """Return a client of the first service that answers; raise :class:`StatusError` with all attempts.
 
-    ``read`` returns the settings, ``client`` a client of the service at a URL, with the token of the configuration if
-    that has this address. If the settings are ``is_explicit``,
-    given on the command line, only their address is tried, and its errors are raised.
+    ``read`` returns the settings, ``client`` a client of the service at a URL, with the configured token if the
+    configuration has this address. If the settings are ``is_explicit``, given on the command line, only their address
+    is tried, and its errors are raised.
     """
     tried = []
     for where, url, token in _candidates(read, environment, is_explicit=is_explicit):

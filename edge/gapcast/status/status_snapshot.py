@@ -49,13 +49,13 @@ class DeviceLine:
     coverage: float | None
     #: Whether the newest reading is a filled minute: the meter sent nothing for most of it.
     is_filled: bool = False
-    #: Whether no readings arrive: it is offline.
+    #: Whether the device is offline: no readings arrive.
     is_offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RefitLine:
-    """The nightly refits: devices with trees in use, when and for how long it last ran, and skill (None: not yet)."""
+    """The nightly refits: devices with trees in use, time and duration of the last refit, and skill (None: not yet)."""
 
     n_devices: int
     last_ran_s: float | None
@@ -91,12 +91,12 @@ class StatusSnapshot:
     devices: tuple[DeviceLine, ...]
     #: Number of further devices, which are not on the fetched page.
     n_unlisted: int
-    #: Before the first forecast: what is listened to and what has been received, and when a forecast is expected.
+    #: Before the first forecast: the subscriptions and the received messages, and when a forecast is expected.
     intake: str = ""
     first_forecast_at: datetime | None = None
     #: The nightly refits; None if the service does not refit.
     refit: RefitLine | None = None
-    #: Outlooks and demands of the first devices that have one, and the number of devices that have no line of these.
+    #: Outlooks and demands of the first devices that have one, and the numbers of devices without a line for theirs.
     outlooks: tuple[OutlookLine, ...] = ()
     demands: tuple[DemandLine, ...] = ()
     n_outlooks_unlisted: int = 0
@@ -160,7 +160,7 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
 
 
 def with_windows(snapshot: StatusSnapshot, outlooks: Mapping[str, Any], demands: Mapping[str, Any]) -> StatusSnapshot:
-    """Return ``snapshot`` with the lines of a page of outlooks and of one of demands."""
+    """Return ``snapshot`` with lines for a page of outlooks and a page of demands."""
     warnings = demands.get("limit_warnings", {})
     return replace(
         snapshot,

@@ -84,7 +84,7 @@ class BrokerAccess:
 
 
 def protocol_fix(problem: str) -> str:
-    """Return the fix if something listens at the address, and a connection fails before the login."""
+    """Return the fix if something listens at the address, but a connection fails before the login."""
     if "mqtt.tls.ca_path" in problem:
         return "pass the certificate of the broker's authority with --ca"
     if "mqtt." in problem:  # TLS problems include their fix

@@ -1,4 +1,4 @@
-"""Connects to the broker: resolve, reach, log in, subscribe; each has an error of its own, and a new question."""
+"""Connects to the broker: resolve, reach, log in, subscribe; each step has its own error, and a new question."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Step(Enum):
 
 
 class AccessProblem(NamedTuple):
-    """What failed, why, and the fix."""
+    """The step that failed, the reason, and the fix."""
 
     step: Step
     problem: str
@@ -40,7 +40,7 @@ class AccessProblem(NamedTuple):
 
 
 class BrokerConnection:
-    """Connects to a broker, and asks again for what was wrong."""
+    """Connects to a broker, and asks again for the answer that was wrong."""
 
     def __init__(self, prompts: Prompts, show: Callable[[str], None], *, tls: bool | None = None) -> None:
         self._prompts = prompts
@@ -54,7 +54,7 @@ class BrokerConnection:
         return BrokerAccess.parse(answer, tls=self._tls)
 
     def connect(self, access: BrokerAccess, topics: Sequence[str]) -> tuple[Session, tuple[str, ...]]:
-        """Return a connection subscribed to ``topics``, or to another that the user enters if that is not permitted.
+        """Return a connection subscribed to ``topics``, or to a topic that the user enters if they are not permitted.
 
         Asks until a connection succeeds. Raises :class:`BrokerError` if prompts are not interactive.
         """
@@ -74,7 +74,7 @@ class BrokerConnection:
             wanted = self._correct(access, connected.step, wanted)
 
     def _correct(self, access: BrokerAccess, step: Step, topics: tuple[str, ...]) -> tuple[str, ...]:
-        """Ask for what was wrong; return the topics."""
+        """Ask again for the answer that was wrong; return the topics."""
         prompts = self._prompts
         if step is Step.SUBSCRIBE:
             question = "Topic that this account has permission to read"

@@ -15,14 +15,14 @@ _NON_POWER_WORDS = frozenset({
     "daily", "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
     "temperature", "humidity", "pressure",
 })  # fmt: skip
-#: Words of these that are used for power too: of all phases, and now.
+#: Words of other quantities that are also used for power: the total of all phases, and the current value.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
-#: Words that mean power, whatever other words are in a name.
+#: Words that mean power, whatever other words a name has.
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
 #: The symbol of power, as smart meter readers use it; in lower case it may be a pressure.
 _SYMBOL = "P"
 _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
-#: Words of names that are no energy counter, but a price, or the energy of a day.
+#: Words of names of a price or the energy of a day, which are not energy counters.
 _NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total"}
 #: Words that follow the symbol of energy, such as in E_in.
 _OF_COUNTER = frozenset({"e", "in", "out", "total", "sum", "import", "export"})
@@ -58,7 +58,7 @@ def looks_like_power(name: str) -> bool:
 
 
 def may_be_power(name: str) -> bool:
-    """Return whether a name suggests a power, or can mean one: a total is of all phases or of time.
+    """Return whether a name suggests or can mean a power: a total may be over all phases or over time.
 
     >>> may_be_power("total_active_power"), may_be_power("current_power_consumption"), may_be_power("total_energy_w")
     (True, True, False)

@@ -1,4 +1,4 @@
-"""The messages of meters, recorded, which can be decoded repeatedly with different configurations."""
+"""Recorded messages of meters, which can be decoded repeatedly with different configurations."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gapcast.mqtt.sources.source_topics import is_own_entity
 from gapcast.setup.messages.number_fields import power_paths, preset_paths
 from gapcast.setup.prompts import Prompts
 
-#: Maximum number of messages of a topic with the same powers, of such groups, and of topics.
+#: Maximum number of messages of a topic with the same powers, of groups with different powers, and of topics.
 _MAX_PER_GROUP, _MAX_GROUPS, _MAX_TOPICS = 16, 16, 5_000
 _DEVICE_TOPIC = "gap/{device}"
-#: The ends of the topics of a device that gapcast publishes, or reads commands from, unless they are configured.
+#: Last levels of topics on which gapcast publishes, or reads commands, unless they are configured.
 _OWN_SUFFIXES = tuple(
     str(field.default).removeprefix(_DEVICE_TOPIC)
     for name, field in TopicSettings.model_fields.items()
@@ -28,7 +28,7 @@ _OWN_SUFFIXES = tuple(
 #: Maximum number of messages to record.
 _MAX_MESSAGES = 50_000
 _PROGRESS_EVERY_S = 1.0
-#: Pause between two checks, as a multiple of the time that one takes: the rest is left for reading messages on time.
+#: Pause between two checks, as a multiple of a check's duration, which leaves time to read messages promptly.
 _PAUSE_FACTOR = 4
 
 
@@ -39,10 +39,10 @@ def _may_hold_readings(topic: str) -> bool:
 
 
 class TopicMessages:
-    """The most recent messages of a topic; one is not displaced by messages with other powers, or without any."""
+    """The most recent messages of a topic; a message is not displaced by messages with other powers, or without any."""
 
     def __init__(self) -> None:
-        #: By the paths of the powers in them, the group with the newest message last.
+        #: By the paths of the powers in the messages, the group with the newest message last.
         self._groups: dict[frozenset[str], deque[ReceivedMessage]] = {}
 
     def __iter__(self) -> Iterator[ReceivedMessage]:
@@ -59,7 +59,7 @@ class TopicMessages:
         return next(reversed(self._groups.values()))[-1]
 
     def add(self, received: ReceivedMessage) -> None:
-        """Add a message in place of the oldest one with the same powers, if there are enough of these."""
+        """Add a message, replacing the oldest one with the same powers if there are too many of these."""
         powers = power_paths(received.publication.topic, received.publication.payload)
         group = self._groups.pop(powers, None) or deque(maxlen=_MAX_PER_GROUP)
         group.append(received)

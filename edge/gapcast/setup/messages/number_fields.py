@@ -1,4 +1,4 @@
-"""The numbers in the messages of a topic, and what each may be by its name."""
+"""The numbers in the messages of a topic, and the quantity that each may be by its name."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from gapcast.text.json_input import JsonError, decode_json
 _MAX_DEPTH, _MAX_VALUES, _MAX_NAMED = 5, 1_000, 32
 #: The last levels of a topic that may name a power.
 _N_LEVELS = 3
-#: Words of levels below the one that names the power.
+#: Words of levels below the level that names the power.
 _PLAIN_WORDS = frozenset({
     "state", "value", "sensor", "total", "sum", "l", "phase", "a", "b", "c", "in", "out", "import", "export", "active",
     "now", "instant", "net",
 })  # fmt: skip
-#: A key that names nothing: its parent does, or the topic.
+#: A key that names nothing: its parent or the topic does.
 _VALUE = "value"
-#: Keys that only count, in an object that names what.
+#: Keys that only count, in an object whose name is the quantity.
 _OF_PARENT = frozenset({"total", "in", "out", "import", "export", "sum"})
 
 
 class NumberKind(IntEnum):
-    """What a number may be by its name, in the order in which setup offers them."""
+    """The quantity that a number may be by its name, in the order in which setup offers them."""
 
     POWER = 0
     MAYBE_POWER = 1
@@ -55,7 +55,7 @@ class NumberField(NamedTuple):
 
     @property
     def unit(self) -> str | None:
-        """The unit that its name contains."""
+        """The unit in the field's name."""
         return energy_unit_in(self.name) if self.kind is NumberKind.ENERGY else unit_in(self.name)
 
 
@@ -76,7 +76,7 @@ def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
 
 
 def power_paths(topic: str, payload: bytes) -> frozenset[str]:
-    """Return the paths in a message that a preset reads, or else those that may be powers or energy counters.
+    """Return the paths in a message that a preset reads, else the paths of possible powers or energy counters.
 
     >>> sorted(power_paths("plug", b'{"load_w": 96, "energy": 12.3, "voltage": 231}'))
     ['energy', 'load_w']
@@ -97,7 +97,7 @@ def preset_paths() -> frozenset[str]:
 
 
 def number_in(payload: bytes) -> float | None:
-    """Return the number that a message is, None if it is something else."""
+    """Return the number that a message consists of, None if it is something else."""
     return _number(payload.decode("utf-8", errors="replace"))
 
 
@@ -111,7 +111,7 @@ def document_of(payload: bytes) -> dict[str, Any]:
 
 
 def leaves(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the path and the value of the keys of a message that are no objects.
+    """Yield the path and the value of the keys of a message that are not objects.
 
     >>> list(leaves({"a": {"b": 1}, "c": [2]}))
     [('a.b', 1), ('c', [2])]
@@ -155,7 +155,7 @@ def _kind_of_name(name: str) -> NumberKind:
 
 @lru_cache(maxsize=4_096)
 def _kind_of_topic(topic: str) -> tuple[NumberKind, str]:
-    """Return what a number on a topic is by the last level that names a quantity, and that level."""
+    """Return the quantity of a number on a topic, by the last level that names a quantity, and that level."""
     below: list[str] = []
     for level in reversed(topic.split("/")[-_N_LEVELS:]):
         kind = _kind_of_name(level)

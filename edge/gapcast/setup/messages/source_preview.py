@@ -15,7 +15,7 @@ from gapcast.setup.messages.message_recording import MessageRecording
 
 
 class PreviewWarnings(NamedTuple):
-    """What is doubtful in a preview, as sentences; and those on an implausible power, by the topic of the source."""
+    """Doubtful points of a preview, as sentences; and sentences on an implausible power, by the topic of the source."""
 
     units: list[str]
     clocks: list[str]
@@ -23,7 +23,7 @@ class PreviewWarnings(NamedTuple):
 
 
 def preview(sections: dict[str, Any], recording: MessageRecording, show: Callable[[str], None]) -> PreviewWarnings:
-    """Show what the configuration reads from the recording; return warnings about units and about clocks.
+    """Show what the configuration reads from ``recording``; return warnings about units and clocks.
 
     Raises pydantic's ``ValidationError`` or :class:`SettingsError` if the configuration is invalid.
     """

@@ -1,4 +1,4 @@
-"""The channels of a meter that sends several in its messages, such as em1:0 and em1:1 of a Shelly."""
+"""The channels of a meter that sends several channels in its messages, such as em1:0 and em1:1 of a Shelly."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MAX_CHANNELS = 8
 def with_channels(
     found: Sequence[Candidate], recording: MessageRecording, timezone: str, only: str | None = None
 ) -> list[Candidate]:
-    """Return the candidates, and for each topic whose messages have several channels, or another than the first, these.
+    """Return the candidates, with added channels for each topic whose messages have several, or one besides the first.
 
-    Their sum comes first; with ``only``, the channels that this preset reads.
+    The sum of the channels comes first; with ``only``, the channels that this preset reads.
     """
     names = [name for name, preset in presets().items() if not isinstance(preset.get("value", ""), str)]
     channels: list[Candidate] = []
@@ -35,7 +35,7 @@ def with_channels(
                 channels += _channels_of(name, pattern, topic, recording, timezone)
     topics = {topic for one in channels for topic in one.topics}
     known = [one for one in found if not (_is_first_only(one) and one.topics <= topics)]
-    for whole in [one for one in channels if one.n_terms > 1]:  # a preset may read them all, or too few of them
+    for whole in [one for one in channels if one.n_terms > 1]:  # a preset may read all channels, or too few of them
         paths = _paths_in(whole)
         known = [one for one in known if not (one.topics == whole.topics and _paths_in(one) < paths)]
         if any(one.topics == whole.topics and _paths_in(one) == paths for one in known):
@@ -44,7 +44,7 @@ def with_channels(
 
 
 def may_have_others(candidate: Candidate, recording: MessageRecording) -> bool:
-    """Return whether it reads the first channel of a meter that may have others, which have not sent yet."""
+    """Return whether ``candidate`` reads the first channel of a meter that may have others that have not sent yet."""
     return _is_first_only(candidate) and any(
         _FIRST.search(path) and not _is_total(path)
         for topic in candidate.topics
@@ -53,7 +53,7 @@ def may_have_others(candidate: Candidate, recording: MessageRecording) -> bool:
 
 
 def _is_first_only(candidate: Candidate) -> bool:
-    """Return whether its value is a preset's list of first channels, of which the first that is there is read."""
+    """Return whether the value is a preset's list of first channels, of which the first present one is read."""
     value = presets().get(candidate.source.get("preset", ""), {}).get("value", "")
     return "value" not in candidate.source and not isinstance(value, str)
 
@@ -92,5 +92,5 @@ def _sent_paths(topic: str, recording: MessageRecording) -> set[str]:
 
 
 def _is_total(path: str) -> bool:
-    """Return whether a power is of all phases."""
+    """Return whether a power is the total of all phases."""
     return "total" in words_of(path.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""Finds the sources that may be meant by the answers for a meter, in the recorded messages."""
+"""Finds the sources in the recorded messages that the answers for a meter may mean."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _sources_with_value(meter: MeterAnswer, recording: MessageRecording) -> Iter
 
 
 def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Iterator[tuple[dict[str, Any], NumberKind]]:
-    """Yield the source of bare numbers, or one for each number that is in the JSON messages of its parts."""
+    """Yield the source of bare numbers, or one source for each number in the JSON messages of its parts."""
     level = source["topic"].split("/").index(PART)
     parts = {term.path for term in parse_sum(source["value"])}
     fields: dict[str, NumberField] = {}
@@ -94,7 +94,7 @@ def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Itera
 
 
 def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, timezone: str) -> Candidate:
-    """Return the candidate with the given unit; a counter in watts is not what its name says."""
+    """Return the candidate with the given unit; a counter in watts is in fact a power."""
     if candidate.unit_known and candidate.is_counter == (unit in COUNTERS):
         return candidate
     kind = NumberKind.OTHER if candidate.is_counter and unit not in COUNTERS else candidate.kind
@@ -102,14 +102,14 @@ def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, tim
 
 
 def _narrowed(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
-    """Return the candidates, with that topic alone if the user entered a single one."""
+    """Return the candidates; if the user entered a single topic, with only that topic."""
     if not is_single_topic(topic):
         return found
     return [one for candidate in found for one in single_meters(candidate, recording, timezone) or [candidate]]
 
 
 def _with_pattern(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
-    """Return the candidates of single topics, joined to those of the pattern that the user entered."""
+    """Return the candidates of single topics, combined into candidates of the pattern that the user entered."""
     if DEVICE not in topic.split("/") or has_wildcard(topic):
         return found
     joined: dict[str, Candidate] = {}

@@ -1,4 +1,4 @@
-"""Shows the detected meters, and lets the user choose: one, several, all, or a sum of some."""
+"""Shows the detected meters, and lets the user choose one, several, all, or a sum of some."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class MeterChoice:
         self._timezone = timezone
 
     def choose(self, found: Sequence[Candidate], meter: MeterAnswer) -> list[Candidate]:
-        """Return the chosen candidates of ``found``, none if it is none of them.
+        """Return the chosen candidates of ``found``; empty if the user chooses none.
 
-        Raises :class:`SettingsError` if several, or none, is the likeliest and prompts are not interactive.
+        Raises :class:`SettingsError` if several or no candidates are the likeliest and prompts are not interactive.
         """
         listed = self._list(found)
         if not self._prompts.is_interactive:
@@ -74,7 +74,7 @@ class MeterChoice:
         return listed
 
     def _chosen(self, answer: str, listed: dict[str, Candidate]) -> list[Candidate] | str:
-        """Return the candidates of an answer such as ``1, 2.1 + 2.2``, or what is wrong with it."""
+        """Return the candidates of an answer such as ``1, 2.1 + 2.2``, or what is wrong with the answer."""
         items = re.sub(r"\s*([+-])\s*", r"\1", answer).replace(",", " ").split()
         if not items or not all(_ITEM.fullmatch(item) for item in items):
             return f"enter a number from 1 to {self._n_of(listed)}"
@@ -104,7 +104,7 @@ class MeterChoice:
 
     @staticmethod
     def _all(found: Sequence[Candidate]) -> list[Candidate]:
-        """Return every meter once: of candidates that read the same messages, the first."""
+        """Return every meter once: of candidates that read the same messages, only the first."""
         chosen: list[Candidate] = []
         for candidate in found[:_SHOWN]:
             if not _overlap([*chosen, candidate]):
@@ -113,7 +113,7 @@ class MeterChoice:
 
 
 def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
-    """Return the first candidate if no other is as likely; raise :class:`SettingsError` that names the choices."""
+    """Return the first candidate if no other is as likely; otherwise raise :class:`SettingsError` with the choices."""
     first = found[0]
     likely = [one for one in found if one.kind is first.kind]
     what = f" match {meter.title}" if meter.is_given else " were found"

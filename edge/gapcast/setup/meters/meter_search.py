@@ -44,7 +44,7 @@ class MeterSearch:
         self._prompts = prompts
         self._show = show
         self._progress = progress
-        #: The zone of local times, as far as it is known: the machine's until the user was asked.
+        #: The zone of local times, as far as known: the machine's zone until the user has been asked.
         self._zone = zone
 
     def search(self, access: BrokerAccess) -> tuple[MessageRecording, list[ChosenMeter]]:
@@ -76,7 +76,7 @@ class MeterSearch:
                 topics = (topic,)
 
     def _choose(self, recording: MessageRecording, meters: tuple[MeterAnswer, ...]) -> list[ChosenMeter]:
-        """Return the chosen meters, without a candidate for those that were not received or chosen."""
+        """Return the chosen meters, without a candidate for meters that were not received or chosen."""
         choice = MeterChoice(self._prompts, self._show, recording, self._zone)
         chosen = []
         for meter in meters:

@@ -1,4 +1,4 @@
-"""Several meters as one device: the sum of those whose topics differ in one level."""
+"""Several meters as one device: the sum of meters whose topics differ in one level."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gapcast.presets import presets
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers
 
-#: Why other meters cannot be added up.
+#: Error for meters that cannot be summed.
 NOT_SUPPORTED = (
     "these cannot be added up: gapcast adds values of one message, or of meters of one kind and unit whose topics "
     'differ in one level; for others, see "Several meters as one device" in docs/meters.md'
 )
 _SHARED_KEYS = ("unit", "every_s", "hold_s", "on_change")
-#: Keys of a preset's JSON messages that a sum takes from the preset.
+#: Keys of a preset's JSON messages that a sum takes over.
 _OF_PRESET = ("preset", "format", "value", "unit", "sign", "kind")
 
 
@@ -29,8 +29,8 @@ class SumTerm(NamedTuple):
 
 
 def sum_of(terms: Sequence[SumTerm], recording: MessageRecording, timezone: str) -> Candidate | None:
-    """Return the candidate that reads the sum of these meters, None if a source cannot."""
-    are_counters = any(term.candidate.is_counter for term in terms)  # they count until different times
+    """Return the candidate that reads the sum of these meters, None if a single source cannot."""
+    are_counters = any(term.candidate.is_counter for term in terms)  # counters count until different times
     source = None if are_counters else _source_of(terms)
     if source is None:
         return None
@@ -40,7 +40,7 @@ def sum_of(terms: Sequence[SumTerm], recording: MessageRecording, timezone: str)
 
 
 def _source_of(terms: Sequence[SumTerm]) -> dict[str, Any] | None:
-    """Return the source with the differing level as ``{part}``, and its values as the terms of the sum."""
+    """Return the source with the differing level as ``{part}``, and the level's values as the terms of the sum."""
     keys = [presets().get(term.candidate.source.get("preset", ""), {}) | term.candidate.source for term in terms]
     topics = [topic.split("/") for term in terms for topic in term.candidate.topics]
     if len(topics) != len(terms) or any(one.get("kind") == "minute" or one.get("sign", 1) != 1 for one in keys):
@@ -69,7 +69,7 @@ def _source_of(terms: Sequence[SumTerm]) -> dict[str, Any] | None:
 
 
 def _messages_of(keys: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the keys by which the messages of each meter are read, None if they are read differently."""
+    """Return the keys for reading the messages of each meter, None if they differ between meters."""
     if all(one.get("format") == "number" for one in keys):
         return {"format": "number"}
     if any([one.get(name) for name in _OF_PRESET] != [keys[0].get(name) for name in _OF_PRESET] for one in keys):

@@ -12,7 +12,7 @@ from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
 from gapcast.setup.meters.preset_recognition import Candidate, read_source
 
-#: Maximum number of fields of a topic that may be powers or counters, and of others; and of meters in a list.
+#: Maximum number of fields of a topic that may be powers or counters, and of other fields; and of meters in a list.
 _MAX_NAMED, _MAX_OTHERS, _MAX_LISTED = 32, 8, 4
 
 
@@ -21,7 +21,7 @@ def guess_power_sources(
 ) -> list[Candidate]:
     """Return candidates on topics other than ``known``, likeliest first; with ``any_name``, every number is one.
 
-    With ``counters``, energy counters; else these only if there is no power.
+    With ``counters``, return energy counters; otherwise only if there is no power.
     """
     found = []
     for topic in sorted(set(recording.of_topic) - set(known)):
@@ -39,7 +39,7 @@ def guess_power_sources(
 def likely_fields(
     topic: str, payloads: Sequence[bytes], *, any_name: bool, counters: bool = False
 ) -> list[NumberField]:
-    """Return the numbers of a topic that may be its power, or its energy: those of the likeliest kind, or every one."""
+    """Return the numbers of a topic that may be its power or energy: all of the likeliest kind, or every number."""
     fields = number_fields(topic, payloads)
     if counters:
         fields = [field for field in fields if field.kind >= NumberKind.ENERGY]

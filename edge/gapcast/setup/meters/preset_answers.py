@@ -19,7 +19,7 @@ from gapcast.text.time_zone_names import time_zone_problem
 
 @dataclass(frozen=True, slots=True)
 class MeterAnswer:
-    """What is known of one meter; None: prompt for it."""
+    """What is known about one meter; None: prompt for it."""
 
     topic: str | None = None
     preset: str | None = None
@@ -28,12 +28,12 @@ class MeterAnswer:
 
     @property
     def is_given(self) -> bool:
-        """Whether it selects a meter."""
+        """Whether the answers select a meter."""
         return self.topic is not None or self.preset is not None
 
     @property
     def title(self) -> str:
-        """The options that select it."""
+        """The options that select the meter."""
         options = (("--preset", self.preset), ("--topic", self.topic), ("--value", self.value))
         return " ".join(f"{name} {value}" for name, value in options if value is not None)
 
@@ -63,7 +63,7 @@ class PresetAnswers:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topics to subscribe to: those of the meters, all if that of one is unknown."""
+        """The topics to subscribe to: the meters' topics, or all topics if a meter's is unknown."""
         topics = tuple(EVERYTHING if meter.topic is None else meter.topic for meter in self.meters)
         return (EVERYTHING,) if EVERYTHING in topics else topics
 
@@ -113,7 +113,7 @@ def meter_answers(
 
 
 def device_problem(name: str, taken: Sequence[str] = ()) -> str | None:
-    """Return what is wrong with a device's name, None if nothing is.
+    """Return what is wrong with a device's name, None if it is valid.
 
     >>> device_problem("my meter")
     "'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
@@ -140,7 +140,7 @@ def _problem_of(meter: MeterAnswer) -> str | None:
 
 
 def _counter_problem(meter: MeterAnswer) -> str | None:
-    """Return why the meter cannot be an energy counter, None if it can."""
+    """Return why the meter cannot be an energy counter, None if it can be one."""
     if meter.preset is not None and meter.value is None and "value" in presets()[meter.preset]:
         return f"the preset {meter.preset} reads a power: name the energy counter with --value"
     if meter.topic is not None and PART in meter.topic.split("/"):

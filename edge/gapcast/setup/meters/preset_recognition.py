@@ -19,9 +19,9 @@ from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
 
-#: Wide enough for the counts of energy counters, which are read as W.
+#: Wide enough for the values of energy counters, which are read as W.
 _COUNTER_LIMITS_KW = (-1e6, 1e6)
-#: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
+#: The topic of this preset matches every sensor of a household; each that looks like power becomes a separate source.
 _PER_TOPIC = "home-assistant"
 
 
@@ -32,20 +32,20 @@ class Candidate:
     source: dict[str, Any]
     devices: dict[str, float]
     topics: frozenset[str]
-    #: Whether its unit is known; else ``devices`` holds raw numbers.
+    #: Whether the unit is known; otherwise ``devices`` holds raw numbers.
     unit_known: bool = True
-    #: Number of terms in the sum of its value: more for a complete meter than for one phase.
+    #: Number of terms in the sum of the value: a complete meter has more than one phase.
     n_terms: int = 1
     #: When the messages with a power arrived, by topic, s; without retained messages, which may be old.
     arrivals_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    #: What the number may be by its name.
+    #: The quantity that the number may be by its name.
     kind: NumberKind = NumberKind.POWER
-    #: Whether its meter has other channels in the same messages.
+    #: Whether the meter has other channels in the same messages.
     is_channel: bool = False
 
     @property
     def options(self) -> str:
-        """The options that select it."""
+        """The options that select the candidate."""
         given = ((f"--{key}", self.source.get(key)) for key in ("preset", "topic", "value"))
         return " ".join(f"{option} {shlex.quote(value)}" for option, value in given if value)
 
@@ -58,23 +58,23 @@ class Candidate:
 
     @property
     def number(self) -> str | None:
-        """The path to the power in its messages, if there is no preset."""
+        """The path to the power in the messages, if there is no preset."""
         path: str | None = self.source.get("part_value") or self.source.get("value")
         return path
 
     @property
     def is_counter(self) -> bool:
-        """Whether it reads an energy counter; then ``devices`` holds counts."""
+        """Whether the source reads an energy counter; ``devices`` then holds counts."""
         return self.source.get("unit") in COUNTERS or (self.kind is NumberKind.ENERGY and not self.unit_known)
 
     @property
     def is_likely(self) -> bool:
-        """Whether it is a power by its name, or the only number of a message."""
+        """Whether the number is a power by its name, or the only number of a message."""
         return self.kind is not NumberKind.OTHER or self.number is None
 
     @property
     def pattern(self) -> str:
-        """The topic pattern that it reads."""
+        """The topic pattern that the source reads."""
         topic: str = self.source.get("topic") or presets()[self.source["preset"]]["topic"]
         return topic
 
@@ -84,7 +84,7 @@ def recognize_presets(
 ) -> list[Candidate]:
     """Return the presets that read ``recording``, complete meters before their phases.
 
-    With ``only``, that preset alone; ``own_keys`` take precedence over those of the preset.
+    With ``only``, return only that preset; ``own_keys`` take precedence over the preset's keys.
     """
     found = []
     for name, preset in presets().items() if only is None else [(only, presets()[only])]:
@@ -156,7 +156,7 @@ def read_numbers(
 def read_source(
     source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
 ) -> Candidate | None:
-    """Return the candidate of a source: its powers, or its numbers if the unit is unknown, or that of a counter."""
+    """Return the candidate of a source with its powers, or its numbers if it is a counter or the unit is unknown."""
     has_power = source["unit"] not in COUNTERS if "unit" in source else "preset" in source
     return (read_by if has_power else read_numbers)(source, recording, timezone, kind)
 
@@ -217,7 +217,7 @@ def needs_name(preset: str, topic: str) -> bool:
 
 
 def device_by(preset: str, topic: str) -> str | None:
-    """Return the device that a topic without ``{device}`` has as the preset's; None if it does not match.
+    """Return the device of a topic without ``{device}`` by the preset's topic; None if it does not match.
 
     >>> device_by("tasmota", "cellar/tele/dryer/SENSOR"), device_by("shelly-gen1", "shellies/x/emeter/1/power")
     ('dryer', 'x-1')

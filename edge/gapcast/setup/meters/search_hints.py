@@ -1,4 +1,4 @@
-"""What to do if no meter was detected: wait for the slow ones, or name the field of a message."""
+"""Advice if no meter was detected: wait for slow meters, or name the field of a message."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gapcast.setup.messages.number_fields import number_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
 
 _SHOWN, _SHOWN_PATHS, _SHOWN_DEVICES = 12, 8, 5
-#: A wait that is long enough for three messages of a meter that sends every five minutes, s.
+#: Waiting time for three messages of a meter that sends every five minutes, s.
 _LONG_WAIT_S = 700
-#: A wait that is long enough for one message of a Tasmota device, which sends every 300 s by default, s.
+#: Waiting time for one message of a Tasmota device, which sends every 300 s by default, s.
 _TASMOTA_WAIT_S = 310
 _TASMOTA_PREFIXES = frozenset({"tele", "stat"})
 _TASMOTA_SENDS = frozenset({"LWT", "STATE", "RESULT", "POWER", "POWER1", "SENSOR"})
@@ -28,7 +28,7 @@ def shown_messages(recording: MessageRecording) -> Iterator[str]:
 
 
 def tasmota_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
-    """Return what to do for Tasmota devices, which send a power every 300 s; None if there are none.
+    """Return advice for Tasmota devices, which send a power every 300 s; None if there are none.
 
     >>> tasmota_hint(MessageRecording(), MeterAnswer("tele/dryer/SENSOR"))
     'Tasmota device dryer sends every 300 s by default: enter `TelePeriod 10` on its console, or pass --wait 310'
@@ -56,7 +56,7 @@ def field_hint(recording: MessageRecording) -> str | None:
 
 
 def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
-    """Return what to do if no meter was detected."""
+    """Return advice if no meter was detected."""
     if hint := tasmota_hint(recording, meter):
         return hint
     if (hint := field_hint(recording)) and meter.preset is None:

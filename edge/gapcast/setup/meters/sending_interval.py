@@ -15,9 +15,9 @@ from gapcast.setup.meters.preset_recognition import Candidate
 
 #: Values to which an interval is rounded up, s.
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900)
-#: An interval may be longer than its step by this share: messages do not arrive exactly on time.
+#: Share by which an interval may exceed its step: messages do not arrive exactly on time.
 _TOLERANCE = 0.05
-#: Messages of a topic from which on its interval is known: one interval alone may be an exception.
+#: Number of messages of a topic from which its interval is known: a single interval may be an exception.
 MIN_MESSAGES = 3
 _DEFAULT_S = 60
 _MAX_SHOWN = 3
@@ -32,7 +32,7 @@ class SendingInterval:
 
     @classmethod
     def try_create(cls, arrivals_s: Sequence[float]) -> SendingInterval | None:
-        """Return the interval between arrivals, None if there are too few.
+        """Return the interval between arrivals; None if there are too few arrivals.
 
         >>> SendingInterval.try_create([0.0, 10.0, 20.1, 40.0, 50.0])
         SendingInterval(median_s=10.0..., longest_s=19.9)
@@ -49,25 +49,25 @@ class SendingInterval:
 
     @property
     def is_regular(self) -> bool:
-        """Whether no pause was longer than a sample would be valid by default, with this interval."""
+        """Whether no pause was longer than the default validity of a sample at this interval."""
         return self.longest_s <= math.ceil(2 * self.every_s / 60) * 60
 
 
 def is_measurable(source: dict[str, Any]) -> bool:
-    """Return whether ``every_s`` matters: not for minutes, and not for meters that send when their power changes."""
+    """Return whether ``every_s`` matters: it does not for minutes or for meters that send when their power changes."""
     keys = presets().get(source.get("preset", ""), {}) | source
     return keys.get("kind") != "minute" and keys.get("format") != "gapcast" and not keys.get("on_change")
 
 
 def is_interval_known(candidate: Candidate) -> bool:
-    """Return whether enough messages were received to measure the interval of each of its meters."""
+    """Return whether enough messages were received to measure the interval of each of the candidate's meters."""
     if not is_measurable(candidate.source):
         return True
     return bool(candidate.arrivals_s) and all(len(one) >= MIN_MESSAGES for one in candidate.arrivals_s.values())
 
 
 def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[str, Any], str]:
-    """Return the source with the measured interval of its meters if that differs, and a sentence about it."""
+    """Return the source with the measured interval of its meters if it differs, and a sentence about it."""
     preset = source.get("preset", "")
     keys = presets().get(preset, {}) | source
     names = _shown_names(source, candidate)

@@ -1,4 +1,4 @@
-"""Asks for what the messages of a meter do not contain: its unit, its device's name, and what it measures."""
+"""Asks for what a meter's messages do not contain: its unit, its device's name, and what it measures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SourceQuestions:
     ) -> list[dict[str, Any]]:
         """Return the sources of ``chosen``, each with its device's name, unit and interval.
 
-        Raises :class:`SettingsError` if a name cannot be given, or an answer is missing.
+        Raises :class:`SettingsError` if a name cannot be used, or an answer is missing.
         """
         if self._given and len(self._given) != len(chosen):
             msg = f"--device: {len(self._given)} names for {len(chosen)} meters: give one name for each"
@@ -84,7 +84,7 @@ class SourceQuestions:
         timezone: str,
         given: str | None,
     ) -> dict[str, Any]:
-        """Return the source with its device's name; with a new name it reads that device alone."""
+        """Return the source with its device's name; with a new name it reads only that device."""
         names = list(candidate.devices)
         if len(names) > 1:
             if given is not None:
@@ -113,7 +113,7 @@ class SourceQuestions:
         )  # fmt: skip
 
     def _ask_name_for(self, preset: str, topic: str) -> str:
-        """Return the name of a device whose topic has no level for it: that of the preset's topic, or from a prompt."""
+        """Return the name of a device whose topic has no level for it, from the preset's topic or from a prompt."""
         default = device_by(preset, topic)
         if self._prompts.is_interactive and CHANNEL not in topic.split("/"):
             return self._ask_name(default or "home")
@@ -123,14 +123,14 @@ class SourceQuestions:
         return default
 
     def _reserve(self, name: str) -> None:
-        """Reserve the name of a device; two meters with one name would be read as one."""
+        """Reserve the name of a device; two meters with the same name would be read as one."""
         if (problem := device_problem(name, self._taken)) is not None:
             msg = f"--device: {problem}"
             raise SettingsError(msg)
         self._taken.append(name)
 
     def _without_messages(self, meter: MeterAnswer, given: str | None) -> dict[str, Any]:
-        """Return a source from the answers alone."""
+        """Return a source made only from the answers."""
         topic = meter.topic
         if topic is not None and has_wildcard(topic):
             msg = f"--topic {topic}: write {DEVICE} for the level that names the device; no message on it was received"
