@@ -1,1 +1,1 @@
-"""The compiled steps: a small C library for what runs once per reading, with numpy as the reference and fallback."""
+"""The compiled steps: a small C library for per-reading computations, with numpy as the reference and fallback."""

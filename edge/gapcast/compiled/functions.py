@@ -1,8 +1,9 @@
-"""Calls of the compiled library: functions by name, and the structures that they take.
+"""Calls of the compiled library: functions by name, and their argument structures.
 
-The convention, also of the C files: a function takes the address of a structure and the number of items of a batch, and
-returns a number. The fields of a structure are numbers, addresses of other structures, and pointers to arrays that the
-caller holds. The library trusts them, so pointers are set by :func:`set_pointers` alone, which checks the arrays.
+The convention, shared with the C files: a function takes the address of a structure and the number of items of a batch,
+and returns a number. The fields of a structure are numbers, addresses of other structures, and pointers to arrays that
+the caller holds. The library does not check them, so only :func:`set_pointers`, which checks the arrays, sets
+pointers.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 
 from gapcast.compiled.library import load_library
 
-#: Called with the address of a structure and a number of items.
+#: Called with the address of a structure and the number of items.
 Function = Callable[[int, int], int]
-#: Fields of structures that point to an array, by the kind of its items.
+#: Fields of structures that point to an array, by item type.
 POINTERS: dict[str, Any] = {
     "f4": ctypes.POINTER(ctypes.c_float),
     "f8": ctypes.POINTER(ctypes.c_double),
@@ -27,7 +28,7 @@ POINTERS: dict[str, Any] = {
     "i8": ctypes.POINTER(ctypes.c_int64),
     "u1": ctypes.POINTER(ctypes.c_uint8),
 }
-#: Arrays of a batch: kind, and shape of one item, in numbers and names of fields of the structure.
+#: Arrays of a batch: item type, and shape of one item, in numbers and names of fields of the structure.
 BatchArrays = Mapping[str, tuple[str, tuple[int | str, ...]]]
 
 
@@ -42,7 +43,7 @@ def load_function(name: str) -> Function | None:
 
 
 def set_pointers(structure: ctypes.Structure, **arrays: NDArray[Any]) -> None:
-    """Set fields of ``structure``, pointers by their declaration, to ``arrays``. The caller holds the arrays.
+    """Set fields of ``structure``, pointers by their declaration, to ``arrays``, which the caller must keep alive.
 
     Raises :class:`ValueError` for an array of another type, and for one that is read-only or not C-contiguous.
     """
@@ -56,7 +57,7 @@ def set_pointers(structure: ctypes.Structure, **arrays: NDArray[Any]) -> None:
 
 
 def allocate_batch(structure: ctypes.Structure, declared: BatchArrays, capacity: int) -> dict[str, NDArray[Any]]:
-    """Return zeroed arrays of ``capacity`` items, which fields of ``structure`` point to. The caller holds them."""
+    """Return zeroed arrays of ``capacity`` items for fields of ``structure``. The caller keeps them alive."""
     batch: dict[str, NDArray[Any]] = {}
     for name, (kind, shape) in declared.items():
         item = tuple(size if isinstance(size, int) else int(getattr(structure, size)) for size in shape)
@@ -69,14 +70,14 @@ class ResizableArrays:
     """The arrays that fields of a structure point to, and their views of ``n`` items; ``n`` is 0 at first."""
 
     def __init__(self, structure: ctypes.Structure, declared: BatchArrays) -> None:
-        """Allocate the ``declared`` arrays for one item; the sizes that they name must be set in ``structure``."""
+        """Allocate the ``declared`` arrays for one item; the sizes in their shapes must be set in ``structure``."""
         self._structure, self._declared = structure, declared
         self.arrays = allocate_batch(structure, declared, 1)
         self.views: dict[str, NDArray[Any]] = {}
         self._capacity, self.n = 1, 0
 
     def resize(self, n: int) -> bool:
-        """Take batches of ``n`` items from now on; return whether the arrays are new, and zero."""
+        """Resize to batches of ``n`` items; return whether the arrays are new, and therefore zero."""
         is_new = n > self._capacity
         if is_new:
             self.arrays = allocate_batch(self._structure, self._declared, n)

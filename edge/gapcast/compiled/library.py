@@ -1,4 +1,4 @@
-"""Loads the library of compiled steps that was built for this machine, if there is one."""
+"""Loads the library of compiled steps for this machine, if it was built."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-#: Changes whenever the functions or the layout of their arguments do; ``edge/native/version.c`` has the same number.
+#: Changes whenever the functions or the layout of their arguments change; ``edge/native/version.c`` has the same
+#: number.
 INTERFACE_VERSION = 8
-#: This variable of the environment switches the library off, to compare or to find an error.
+#: This environment variable switches the library off, for comparison or to locate an error.
 NUMPY_ALONE = "GAPCAST_NUMPY_ALONE"
 _FOLDER = Path(__file__).parent
-#: The C files in a checkout; an installation has none.
+#: The C files in a checkout; an installation has no C files.
 _SOURCES = _FOLDER.parents[1] / "native"
 #: Names that the kernel gives a 64-bit ARM machine on which a 32-bit process runs.
 _64_BIT_ARM = ("aarch64", "armv8l")
@@ -23,7 +24,7 @@ _MAX_32_BIT = 2**31 - 1
 
 
 class LoadedLibrary(NamedTuple):
-    """The library, or the reason why there is none."""
+    """The library, or the reason why it is not available."""
 
     library: ctypes.PyDLL | None
     machine: str
@@ -31,7 +32,7 @@ class LoadedLibrary(NamedTuple):
 
 
 def machine_name() -> str:
-    """Return the machine that libraries for this process are built for, such as ``x86_64``, ``aarch64`` or ``armv7l``.
+    """Return the machine for which libraries of this process are built, such as ``x86_64``, ``aarch64`` or ``armv7l``.
 
     On a 64-bit kernel a 32-bit ARM process needs the 32-bit library.
     """
@@ -42,7 +43,7 @@ def machine_name() -> str:
 def library_path(folder: Path, machine: str) -> Path:
     """Return the path of the library for ``machine`` in ``folder``.
 
-    Its name does not end with ``.so``, with which Python would regard it as a module.
+    The name does not end with ``.so``, because Python would treat such a file as a module.
 
     >>> library_path(Path("compiled"), "aarch64").as_posix()
     'compiled/libgapcast-aarch64.so.8'
@@ -51,7 +52,7 @@ def library_path(folder: Path, machine: str) -> Path:
 
 
 def hash_of_sources(folder: Path = _SOURCES) -> str:
-    """Return the SHA-256 of the C files in ``folder``, their headers and ``build.py``: what a library is built from."""
+    """Return the SHA-256 of a library's sources: the C files in ``folder``, their headers and ``build.py``."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.[ch]"), folder / "build.py"]):
         content = path.read_bytes()
@@ -62,8 +63,9 @@ def hash_of_sources(folder: Path = _SOURCES) -> str:
 def open_library(folder: Path, sources: Path = _SOURCES) -> LoadedLibrary:
     """Open the library for this machine in ``folder``, or return the reason why that is not possible.
 
-    In a checkout, which has the C files ``sources``, one of other sources is not used: its structures may have another
-    layout. Calls hold the interpreter's lock: they take microseconds, and waiting for it again would take longer.
+    In a checkout, which has the C files ``sources``, a library built from other sources is not used: its structures may
+    have another layout. Calls hold the interpreter's lock: they take microseconds, less than reacquiring the lock
+    would.
     """
     machine = machine_name()
     if sys.platform != "linux":
@@ -74,7 +76,7 @@ def open_library(folder: Path, sources: Path = _SOURCES) -> LoadedLibrary:
     try:
         library = ctypes.PyDLL(str(path))
         version, built_from = library.gapcast_interface_version, library.gapcast_sources
-    except (OSError, AttributeError) as error:  # of another machine or C library, damaged, or not ours
+    except (OSError, AttributeError) as error:  # for another machine or C library, damaged, or not gapcast's
         return LoadedLibrary(None, machine, str(error))
     version.argtypes, version.restype = (), ctypes.c_int
     if version() != INTERFACE_VERSION:
@@ -88,12 +90,12 @@ def open_library(folder: Path, sources: Path = _SOURCES) -> LoadedLibrary:
 
 @functools.cache
 def loaded() -> LoadedLibrary:
-    """Return the library that came with this package, opened once; none if ``GAPCAST_NUMPY_ALONE`` is set."""
+    """Return the library bundled with this package, opened once; no library if ``GAPCAST_NUMPY_ALONE`` is set."""
     if os.environ.get(NUMPY_ALONE, "") not in {"", "0"}:
         return LoadedLibrary(None, machine_name(), f"{NUMPY_ALONE} is set")
     return open_library(_FOLDER)
 
 
 def load_library() -> ctypes.PyDLL | None:
-    """Return the library for this machine; None if there is none that can be used: then numpy computes the same."""
+    """Return the library for this machine; None if no usable one exists: numpy then computes the same."""
     return loaded().library

@@ -17,25 +17,25 @@ class StateRows(Protocol):
 
     @property
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """The arrays by name, in another mapping whenever one is replaced."""
+        """The arrays by name, in a new mapping whenever one is replaced."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
 
 
 class StatePointers:
-    """Fields of a structure that point to arrays of states, and ``newest_entry``: -1 for each of their rows.
+    """Fields of a structure that point to arrays of states, and its ``newest_entry``, -1 for each of their rows.
 
-    The library uses the latter within a batch: the newest entry of each row.
+    Within a batch the library stores the newest entry of each row there.
     """
 
     def __init__(self, structure: ctypes.Structure, *fields: Mapping[str, str]) -> None:
-        """Set ``fields`` of ``structure``: of each state, the names of its arrays by field."""
+        """Set ``fields`` of ``structure``: for each state, its array names by field name."""
         self._structure = structure
         self._fields = fields
-        #: The arrays that the structure has the addresses of.
+        #: The arrays whose addresses the structure holds.
         self._bound: tuple[Mapping[str, NDArray[Any]], ...] = tuple({} for _ in fields)
-        self._first = self._bound[0]  # compared alone where there is one state, which takes a quarter of the time
+        self._first = self._bound[0]  # a single state is compared directly, in a quarter of the time
         self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
 
     def update(self, state: StateRows, *others: StateRows) -> None:

@@ -1,6 +1,6 @@
 """Fits trees to a house's own minutes with LightGBM (Ke et al., NIPS 2017), and checks them on the newest days.
 
-This is the only module that imports LightGBM; it runs in a process of its own (:mod:`.worker`).
+This is the only module that imports LightGBM; it runs in a separate process (:mod:`.worker`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
 
-#: Part of the windows, the newest, that a forest is checked on before it is fitted to all; at least half a day.
+#: Part of the windows, the newest, on which a forest is checked before it is fitted to all; at least half a day.
 CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
-#: The mean is shrunk towards persistence as if so many windows without a change had been fitted: the squared error of a
-#: young house is decided by few minutes. Measured: docs/decisions/0026-trees-of-the-night.md.
+#: The mean is shrunk towards persistence as if this many windows without a change had been fitted: few minutes dominate
+#: the squared error of a young house. Measured: docs/decisions/0026-trees-of-the-night.md.
 _PRIOR_WINDOWS = 2_000
 _TREES_AT_ONCE = 20
-#: For more than so many windows: the most leaves of a tree, and the fewest windows in a leaf; and for a short history.
+#: Above this many windows: the maximum number of leaves and the minimum number of windows per leaf; below, for a short
+#: history.
 _LEAVES, _LEAVES_OF_SHORT = ((20_000, 31, 60), (5_000, 15, 20)), (8, 20)
 #: Bins of the columns of cycles and analogs: with 255, trees fit noise. docs/decisions/0036-trees-see-cycles.md
 _CYCLE_BINS, _COARSE = 24, frozenset((*CYCLE_NAMES, *ANALOG_NAMES))
@@ -61,14 +62,14 @@ _OUTPUTS = {
     "lower": Boosting({"objective": "quantile", "alpha": LOWER}, 60, 0.1),
     "upper": Boosting({"objective": "quantile", "alpha": UPPER}, 60, 0.1),
 }
-#: The outputs that are checked.
+#: The checked outputs.
 _CHECKED = ("mean", "median")
 
 
 class DutyCycleLimiter:
-    """Sleeps as long as this thread has worked since the last call: it takes at most half of a processor.
+    """Sleeps as long as this thread has worked since the last call, so that it uses at most half of a processor.
 
-    A callback of LightGBM, for a process that may not lower its priority.
+    A callback of LightGBM, for a process that cannot lower its priority.
     """
 
     def __init__(self) -> None:
@@ -83,9 +84,9 @@ class DutyCycleLimiter:
 def refit(
     house: RecordedMinutes, options: FitOptions, former: FormerForest | None = None, *, rests: bool = False
 ) -> RefitResult:
-    """Fit a forest to the newest minutes of ``house``, if one that has not seen its newest days does well on them.
+    """Fit a forest to the newest minutes of ``house``, if a forest fitted without its newest days does well on them.
 
-    ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
+    ``former`` is the forest in use: a new forest that is clearly worse on windows that neither has seen is not used.
     ``rests``: pause after each tree for as long as it took.
     """
     callbacks = [DutyCycleLimiter()] if rests else []
@@ -156,7 +157,7 @@ def add_trees(builder: ForestBuilder, booster: lightgbm.Booster, factor: float =
             if "leaf_value" in its:
                 builder.leaf(node, factor * float(its["leaf_value"]))
                 continue
-            # Without a missing value in the data of the split, LightGBM takes NaN for 0.
+            # Without a missing value in the data of a split, LightGBM treats NaN as 0.
             nan_left = its["default_left"] if its["missing_type"] == "NaN" else its["threshold"] >= 0
             left, right = builder.split(
                 node, int(its["split_feature"]), float(its["threshold"]), nan_left=bool(nan_left)
@@ -165,6 +166,6 @@ def add_trees(builder: ForestBuilder, booster: lightgbm.Booster, factor: float =
 
 
 def _dumped(booster: lightgbm.Booster) -> Iterator[Mapping[str, Any]]:
-    """Yield the description of each tree; those of all trees at once would take tens of megabytes."""
+    """Yield the description of each tree; the descriptions of all trees at once would take tens of megabytes."""
     for first in range(0, booster.num_trees(), _TREES_AT_ONCE):
         yield from booster.dump_model(num_iteration=_TREES_AT_ONCE, start_iteration=first)["tree_info"]

@@ -1,4 +1,4 @@
-"""Checks a fitted forest on windows that it has not seen, beside persistence and beside the forest in use."""
+"""Compares a fitted forest on unseen windows with persistence and with the forest in use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.refit.forest_examples import ForestExamples
 from gapcast.refit.forest_file import Skills
 
-#: A new forest may have this many times the errors of the former one on the windows since that was fitted.
+#: A new forest may have at most this multiple of the former forest's errors on the windows since that was fitted.
 _TOLERANCE = 1.1
-#: Squared errors are compared on at least this many windows, two days: on fewer, some minutes decide it.
+#: Squared errors are compared on at least this many windows, two days: on fewer, single minutes decide the result.
 _LEAST_FOR_SQUARES = 2 * DAY_MIN
 
 
 def skills_of(forest: Forest, checked: ForestExamples) -> Skills:
-    """Return how much smaller the errors of ``forest`` on the ``checked`` windows are than those of persistence."""
+    """Return by how much the errors of ``forest`` on the ``checked`` windows are smaller than persistence's."""
     predicted = forest.predict(checked.columns)
     actual = checked.change_kw
     return Skills(
@@ -29,7 +29,7 @@ def skills_of(forest: Forest, checked: ForestExamples) -> Skills:
 
 
 def problem_beside_persistence(skills: Skills, n_windows: int) -> str:
-    """Return why a forest with these ``skills`` on ``n_windows`` is not used, empty if it is."""
+    """Return why a forest with these ``skills`` on ``n_windows`` is rejected; empty if it is used."""
     for what, skill, _ in _compared(skills, skills, n_windows):
         if not skill >= 0:
             return f"its {what} error on the newest days is {-skill:.1%} above that of persistence"
@@ -37,7 +37,7 @@ def problem_beside_persistence(skills: Skills, n_windows: int) -> str:
 
 
 def problem_beside_former(skills: Skills, former: Skills, n_windows: int) -> str:
-    """Return why a forest with these ``skills`` does not replace one with those of ``former``, empty if it does."""
+    """Return why a forest with these ``skills`` does not replace one with the skills ``former``; empty if it does."""
     for what, skill, before in _compared(skills, former, n_windows):
         if 1 - skill > _TOLERANCE * (1 - before):
             return (

@@ -1,4 +1,4 @@
-"""The examples that a house's forest is fitted to and checked on: feature columns of its windows, and their targets."""
+"""The examples to fit and check a house's forest on: feature columns of its windows, and their targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.windows.window import cut
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions
 
-#: Part of the windows in which a submeter is missing while trees are fitted, and in which all are.
+#: Part of the windows in which a submeter is set to missing while trees are fitted, and in which all are.
 _MISSING_SHARE = 0.05
 _ROWS_AT_ONCE = 1_024
 
@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 1_024
 class ForestExamples:
     """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``.
 
-    ``fitted_columns`` are those that trees are fitted to: with submeters missing in some windows.
+    ``fitted_columns`` are the columns to fit trees to, with submeters missing in some windows.
     """
 
     columns: F32
@@ -42,7 +42,7 @@ class ForestExamples:
 
 
 def examples_of(house: RecordedMinutes, options: FitOptions, features: ForestFeatures) -> ForestExamples:
-    """Return the examples of ``house``: its windows whose minute to forecast has an outcome."""
+    """Return the examples of ``house``: its windows for which the forecast minute has an outcome."""
     if not len(house):
         nothing = np.empty((0, len(features.names)), dtype=np.float32)
         return ForestExamples(nothing, nothing, np.empty(0), np.empty(0, np.int64))
@@ -69,7 +69,7 @@ def examples_of(house: RecordedMinutes, options: FitOptions, features: ForestFea
 def _hide_submeters(submeters_kw: F32, generator: np.random.Generator) -> None:
     """Set each submeter of ``submeters_kw`` ``[N, context, K]`` to missing in some windows, and all of them in some.
 
-    So the trees learn what to expect when one fails: without a missing value in the data, they would take it for zero.
+    This teaches the trees what to expect when a submeter fails: otherwise they would treat a missing value as zero.
     """
     n_windows, _, n_submeters = submeters_kw.shape
     is_missing = generator.random((n_windows, n_submeters)) < _MISSING_SHARE

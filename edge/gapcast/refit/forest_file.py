@@ -1,4 +1,4 @@
-"""A fitted forest and the result of its fit as an uncompressed ``.npz``: as stored, and as the worker answers."""
+"""A fitted forest and the result of its fit as an uncompressed ``.npz``, for storage and as the worker's answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RefitResult:
 
     ``former`` are the skills of the former forest on the same windows; ``n_windows`` were fitted, for a horizon of
     ``horizon_min``, in ``took_s`` of processor time and at most ``peak_mb`` of memory. ``fitted_at_min`` is the minute
-    of the newest of ``n_readings``, ``ran_at_min`` that of the refit by the gateway's clock, 0 if not known.
+    of the newest of ``n_readings``, ``ran_at_min`` the minute of the refit by the gateway's clock, 0 if unknown.
     """
 
     forest: Forest | None
@@ -59,7 +59,7 @@ def encode_result(result: RefitResult) -> bytes:
 
 
 def decode_result(content: bytes) -> RefitResult:
-    """Return the result of :func:`encode_result`; raise :class:`StateError` if it is damaged or of a newer version."""
+    """Decode the output of :func:`encode_result`; raise :class:`StateError` if it is damaged or of a newer version."""
     arrays = decode_arrays(content)
     try:
         about = decode_json(str(arrays.pop(_ABOUT)[()]))
@@ -84,7 +84,7 @@ def encode_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 
 def decode_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays of :func:`encode_arrays`; raise :class:`StateError` if they are damaged."""
+    """Decode the output of :func:`encode_arrays`; raise :class:`StateError` if it is damaged."""
     try:
         return read_arrays(BytesIO(content))
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:

@@ -1,9 +1,9 @@
-"""The last weeks of minutes of some devices, in one append-only file each: what the nightly refit learns from.
+"""The last weeks of minutes of some devices, the input of the nightly refit, in one append-only file per device.
 
 Readings are collected in memory and appended once an hour, so that a memory card is written rarely; a killed process
-loses at most that hour. Each append is a block with a CRC-32 (:mod:`.minutes_file`). A block that was only partly
-written, as in a power failure, ends the file; what is before it is used. Once a quarter too long, a file is replaced by
-its newest weeks, atomically.
+loses at most one hour. Each append is a block with a CRC-32 (:mod:`.minutes_file`). A partly written block, as after a
+power failure, ends the file; the blocks before it are used. A file that is a quarter too long is replaced by its newest
+weeks, atomically.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ from gapcast.storage.files.disk_problems import disk_error_fix, quarantine_file
 
 log = structlog.get_logger(__name__)
 
-#: A file with more records than this is replaced by one with the newest :data:`MAX_MINUTES`.
+#: A file with more records than this is replaced by a file with the newest :data:`MAX_MINUTES`.
 _MAX_RECORDS = MAX_MINUTES + MAX_MINUTES // 4
 _MINUTES, _FOREST, _PART = ".minutes", ".forest", ".part"
 
 
 class MinuteArchive:
-    """Collects readings, in one thread, and writes them to files, in another.
+    """Collects readings in one thread, and writes them to files in another.
 
-    For a bad disk only :meth:`store_forest` raises.
+    On a disk error only :meth:`store_forest` raises.
     """
 
     def __init__(self, folder: Path, max_devices: int) -> None:
         """Archive the first ``max_devices`` devices in ``folder``."""
         self._folder = folder
         self._max_devices = max_devices
-        self._lock = Lock()  # held for a moment: the stream never waits for the disk
-        self._files_lock = Lock()  # taken before the other one
-        self._pending: dict[str, list[ArchivedReading]] = {}  # by device: also of those without new readings
+        self._lock = Lock()  # held only briefly: the stream never waits for the disk
+        self._files_lock = Lock()  # acquired before _lock
+        self._pending: dict[str, list[ArchivedReading]] = {}  # by device, including devices without new readings
         self._n_stored: dict[str, int] = {}
-        self._versions: dict[str, int] = {}  # of the files
+        self._versions: dict[str, int] = {}  # of the files, by device
         self._unremoved: set[str] = set()  # forgotten devices whose files could not be removed
         self._problem = False
-        #: Whether anything is collected, and files are changed.
+        #: Whether readings are collected and files are changed.
         self.is_enabled = True
 
     @property
@@ -70,7 +70,7 @@ class MinuteArchive:
         self.is_enabled = True
         if not self._folder.is_dir():
             return
-        for path in newest_first(self._folder.glob(f"*{_MINUTES}"))[: self._max_devices]:  # the others stay
+        for path in newest_first(self._folder.glob(f"*{_MINUTES}"))[: self._max_devices]:  # the others stay on the disk
             device = path.name.removesuffix(_MINUTES)
             self._n_stored[device] = len(self._read(device).minutes)
             self._pending[device] = []
@@ -107,13 +107,13 @@ class MinuteArchive:
     def flush(self) -> OSError | None:
         """Append the collected readings to the files; return the first error, None if there was none.
 
-        Readings of a file that fails are collected until it works again.
+        The readings of a file that fails stay collected until it works again.
         """
         with self._files_lock:
             errors = [error for device in sorted(self._unremoved) if (error := self._remove_files(device)) is not None]
             for device in self.devices:
                 with self._lock:
-                    if device in self._unremoved:  # its new readings wait until the former ones are removed
+                    if device in self._unremoved:  # its new readings wait until the old ones are removed
                         del self._pending[device][:-MAX_MINUTES]
                         continue
                     taken = self._pending.get(device)
@@ -132,7 +132,7 @@ class MinuteArchive:
     def forget(self, device: str) -> None:
         """Remove the readings and the forest of ``device``; each flush retries files that could not be removed.
 
-        The retries end with this process; the next one would load the remaining files as those of a device.
+        The retries end with this process; the next process would load the remaining files as a device's.
         """
         if not self.is_enabled:
             return
@@ -155,7 +155,7 @@ class MinuteArchive:
         return None
 
     def _report(self, errors: Sequence[OSError]) -> None:
-        """Log the first of ``errors``, once until there are none."""
+        """Log the first of ``errors``, once until there are no more errors."""
         if errors and not self._problem:
             log.warning("refit.archive_failed", problem=str(errors[0]), fix=disk_error_fix(errors[0]))
         self._problem = bool(errors)
@@ -209,9 +209,9 @@ class MinuteArchive:
         self._n_stored[device], self._versions[device] = n_stored + len(minutes), version
 
     def _read(self, device: str) -> MinutesFile:
-        """Return the stored minutes of ``device``; cut a damaged end off the file, so that appending continues it.
+        """Return the stored minutes of ``device``; truncate a damaged end of the file, so that appending continues it.
 
-        A file of which nothing can be read, such as one of a newer version, is renamed.
+        A file that cannot be read at all, such as one of a newer version, is renamed.
         """
         path = self._path(device, _MINUTES)
         self._versions.pop(device, None)
@@ -240,7 +240,7 @@ class MinuteArchive:
             write_private(part, content)
             part.replace(path)
         except OSError:
-            with suppress(OSError):  # it may fill the disk; the reason that it is incomplete is raised
+            with suppress(OSError):  # it may fill the disk; the error of the write is raised
                 part.unlink()
             raise
 

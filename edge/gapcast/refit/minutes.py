@@ -1,4 +1,4 @@
-"""The minutes that a refit learns from."""
+"""The minutes from which a refit learns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, I64
 
-#: A refit learns from the newest minutes of a house, at most this many: eight weeks.
+#: Maximum number of newest minutes of a house from which a refit learns: eight weeks.
 MAX_MINUTES = 8 * 7 * 24 * 60
 
 
@@ -33,9 +33,9 @@ class RecordedMinutes:
         return self.minutes.size
 
     def newest(self) -> RecordedMinutes:
-        """Return the readings within :data:`MAX_MINUTES` up to the last one, in order, each minute once.
+        """Return the readings of the :data:`MAX_MINUTES` up to the last reading, in order, each minute once.
 
-        Readings after the last one are left out: they are of a clock that was ahead, and was set back.
+        Minutes after the last reading's are left out: they are from a clock that was ahead, and was set back.
         """
         if not len(self):
             return self
@@ -57,13 +57,13 @@ class RecordedMinutes:
         return RecordedMinutes(self.minutes, self.gap_kw, self.is_filled, submeters_kw)
 
     def without_unknown(self) -> RecordedMinutes:
-        """Return the readings without the submeters of which no value is known."""
+        """Return the readings without the submeters that have no known value."""
         return self.with_submeters([name for name, kw in self.submeters_kw.items() if not np.isnan(kw).all()])
 
     def series(self) -> tuple[F32, NDArray[np.bool_]]:
         """Return the power of each minute, NaN where none was read, and whether it is an outcome: read and not filled.
 
-        They are of the minutes from the first to the last reading; the readings are those of :meth:`newest`.
+        The minutes run from the first to the last reading; call this on the result of :meth:`newest`.
         """
         gap_kw, at = self._placed(self.gap_kw), self.minutes - self.minutes[0]
         is_outcome = np.zeros(len(gap_kw), dtype=bool)

@@ -1,8 +1,8 @@
-"""The file of a device's archived minutes: blocks that are appended, each with a CRC-32.
+"""The file of a device's archived minutes: appended blocks, each with a CRC-32.
 
-Version 1, of devices without submeters, has 8 bytes a minute. Version 2 has blocks that begin with the names of
-submeters, and 4 bytes more a minute for each of these. Both are read; a file of version 1 is written again as version 2
-when a submeter is recorded first.
+Version 1, for devices without submeters, has 8 bytes per minute. In version 2, blocks begin with the names of
+submeters, and have 4 more bytes per minute for each submeter. Both can be read; a version 1 file is rewritten as
+version 2 when the first submeter is recorded.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from gapcast.core.readings.submeters import is_submeter, name_of
 from gapcast.refit.minutes import RecordedMinutes
 
 _HEADERS = (b"gapcast minutes 1\n", b"gapcast minutes 2\n")
-#: Before a block: its number of records (version 1) or of bytes (version 2), and the CRC-32 of what follows.
+#: Header of a block: its number of records (version 1) or of bytes (version 2), and the CRC-32 of the rest.
 _BLOCK = struct.Struct("<II")
-#: Before the names of submeters in a block of version 2: the number of their bytes.
+#: Precedes the names of submeters in a block of version 2: their length in bytes.
 _NAMES = struct.Struct("<H")
-_BETWEEN_NAMES = "\n"  # not in a name
+_BETWEEN_NAMES = "\n"  # occurs in no name
 #: The minute since the epoch, doubled, plus 1 if it was filled; and the power, kW.
 _RECORD = np.dtype([("minute", "<u4"), ("gap_kw", "<f4")])
 
 
 class ArchivedReading(NamedTuple):
-    """A reading to archive: its minute, doubled, plus 1 if it was filled; power, kW, and what else was measured."""
+    """A reading to archive: its minute, doubled, plus 1 if it was filled; power, kW, and other measurements."""
 
     coded_minute: int
     gap_kw: float
@@ -38,7 +38,7 @@ class ArchivedReading(NamedTuple):
 
 
 class MinutesFile(NamedTuple):
-    """The contents of a file: its ``version``, ``minutes``, and the number of its bytes that are sound."""
+    """The contents of a file: its ``version``, ``minutes``, and the number of its undamaged bytes."""
 
     version: int
     minutes: RecordedMinutes
@@ -98,7 +98,7 @@ def block(minutes: RecordedMinutes, version: int) -> bytes:
 
 
 def read_file(content: bytes) -> MinutesFile:
-    """Return the minutes of all sound blocks from the beginning of ``content``."""
+    """Return the minutes of all undamaged blocks from the beginning of ``content``."""
     version = next((version for version, begins in enumerate(_HEADERS, 1) if content.startswith(begins)), 0)
     found = [none_recorded()]
     if not version:
@@ -119,7 +119,7 @@ def read_file(content: bytes) -> MinutesFile:
 
 
 def _read_block(content: bytes, version: int) -> RecordedMinutes | None:
-    """Return the minutes of a block; None if its length is that of none."""
+    """Return the minutes of a block; None if its length is impossible."""
     names: list[str] = []
     if version > 1:
         if len(content) < _NAMES.size:

@@ -23,13 +23,13 @@ from gapcast.service.containment import record_internal_error
 from gapcast.service.ports.minute_recorder import RefitStatus
 from gapcast.service.service import Service
 
-#: The folder of the archive, in that of the state.
+#: The folder of the archive, inside the state folder.
 REFIT_FOLDER = "refit"
 log = structlog.get_logger(__name__)
 
-#: How often the thread looks at the clock, and how often it writes the archive.
+#: How often the thread checks the clock, and how often it writes the archive.
 _CHECK_S, _FLUSH_S = 1.0, 3_600.0
-#: Time from the start of the service to the first look at what an earlier night has missed.
+#: Time from the start of the service to the first check for refits that an earlier night missed.
 START_DELAY_S = 120.0
 
 
@@ -61,9 +61,9 @@ class NightlyRefits:
         self._options = options
         self._clock_s = clock_s
         self._begins_min = night_minute(options.gateway)
-        self._results: dict[str, RefitResult] = {}  # of the forests in use
+        self._results: dict[str, RefitResult] = {}  # results of the forests in use
         self._last: dict[str, LastRefit] = {}
-        self._forgotten: set[str] = set()  # since the refit in progress began
+        self._forgotten: set[str] = set()  # devices forgotten since the refit in progress began
         self._lock = Lock()  # held to forget a device, and to store and use trees; taken before the engine's
         self._status = RefitStatus()
         self._watch = NightWatch(options.zone, self._begins_min)
@@ -77,7 +77,7 @@ class NightlyRefits:
         self.archive.record(readings)
 
     def forget(self, device: str) -> None:
-        """Remove what is stored of ``device``; the caller does not hold the engine's lock."""
+        """Remove the stored data of ``device``; the caller does not hold the engine's lock."""
         with self._lock:
             self._forgotten.add(device)
             self._last.pop(device, None)
@@ -91,7 +91,7 @@ class NightlyRefits:
         return self._status
 
     def restore(self, engine: Engine) -> None:
-        """Use the stored forests; to be called before ``engine`` restores its state, and replays readings with them."""
+        """Use the stored forests; call this before ``engine`` restores its state, which replays readings with them."""
         self.archive.open()
         for device, content in self.archive.stored_forests().items():
             try:
@@ -131,7 +131,7 @@ class NightlyRefits:
                     flushed_s = now_s
                 if now_s - started_s >= START_DELAY_S and self._watch.begun(int(now_s // 60)):
                     self.refit_due(service)
-            except Exception as error:  # whatever a refit does, the thread must survive for the next night
+            except Exception as error:  # a refit may raise any error: the thread must survive for the next night
                 record_internal_error(service.statistics, "refit", error)
 
     def refit_due(self, service: Service) -> None:
@@ -195,7 +195,7 @@ class NightlyRefits:
             return result
         content = encode_result(result)
         try:
-            with self._lock:  # a device that is forgotten from here on is forgotten with the new trees
+            with self._lock:  # a device forgotten from here on is forgotten with its new trees
                 if (
                     device in self._forgotten
                     or not self.archive.store_forest(device, content)

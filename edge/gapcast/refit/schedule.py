@@ -10,7 +10,7 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import local_day_at, minute_of_day_at
 from gapcast.refit.minutes import MAX_MINUTES
 
-#: Readings that a first refit needs: two days.
+#: Number of readings that a first refit needs: two days.
 LEAST_READINGS = 2 * DAY_MIN
 #: A history that has grown by this factor since the last refit is refitted, whatever the interval.
 GROWTH = 1.5
@@ -20,7 +20,7 @@ _NIGHT_MIN = (60, 300)
 
 @dataclass(frozen=True, slots=True)
 class LastRefit:
-    """The last refit of a house, successful or not: the ``night`` it ran, and from how many readings."""
+    """The last refit of a house, successful or not: its ``night``, and the number of readings it used."""
 
     night: int
     n_readings: int
@@ -29,7 +29,7 @@ class LastRefit:
 def night_minute(gateway: str) -> int:
     """Return the minute of the local day at which ``gateway`` begins to refit: from 1:00 to before 5:00.
 
-    It follows from the gateway's id, so that the machines of a site do not all begin at once.
+    It is derived from the gateway's id, so that the machines of a site do not all begin at once.
 
     >>> 60 <= night_minute("gateway-1") < 300
     True
@@ -39,7 +39,7 @@ def night_minute(gateway: str) -> int:
 
 
 def night_of(minute: int, zone: tzinfo, begins_min: int) -> int:
-    """Return the number of the night that has begun last at ``minute`` (since the epoch), in ``zone``.
+    """Return the number of the last night that had begun at ``minute`` (since the epoch), in ``zone``.
 
     A night begins at the minute ``begins_min`` of the local day.
     """
@@ -47,7 +47,7 @@ def night_of(minute: int, zone: tzinfo, begins_min: int) -> int:
 
 
 class NightWatch:
-    """Notices when a night begins: houses are refitted then, and at no other time.
+    """Detects when a night begins: houses are refitted then, and at no other time.
 
     >>> from datetime import UTC
     >>> watch = NightWatch(UTC, 180)
@@ -61,7 +61,7 @@ class NightWatch:
         self._newest: int | None = None
 
     def begun(self, minute: int) -> range:
-        """Return the nights that have begun by ``minute`` since the last call; at first, the one that it is in."""
+        """Return the nights that have begun by ``minute`` since the last call; at first, the current one."""
         night = night_of(minute, self._zone, self._begins_min)
         first = night if self._newest is None else self._newest + 1
         self._newest = night
@@ -69,7 +69,7 @@ class NightWatch:
 
 
 def is_due(night: int, n_readings: int, last: LastRefit | None, every_days: int) -> bool:
-    """Return whether a house with ``n_readings`` is due in ``night``, which begins; ``last`` is its last refit.
+    """Return whether a house with ``n_readings`` is due in the beginning ``night``; ``last`` is its last refit.
 
     >>> is_due(20, 5_000, LastRefit(13, 4_000), every_days=7)
     True

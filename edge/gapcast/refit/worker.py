@@ -1,6 +1,6 @@
-"""Runs a refit in a process of its own: of the lowest priority, with limits on memory and time.
+"""Runs a refit in a separate process: with the lowest priority, and with limits on memory and time.
 
-The process that forecasts never imports LightGBM, and a fit that fails, hangs or runs out of memory ends alone.
+The forecasting process never imports LightGBM, and a fit that fails, hangs or runs out of memory ends only itself.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from gapcast.predictors.trials.confinement import ChildLimits, open_scratch, run
 from gapcast.refit.forest_file import RefitResult, decode_arrays, decode_result, encode_arrays, encode_result
 from gapcast.refit.minutes import RecordedMinutes
 
-#: Limits of a refit: address space beyond the loaded libraries, processor time, total time and result. A refit on eight
-#: weeks takes some 15 s and 100 MB; a Raspberry Pi needs several times as long, at the lowest priority.
+#: Limits of a refit: address space beyond the loaded libraries, processor time, total time and result size. A refit on
+#: eight weeks takes about 15 s and 100 MB; a Raspberry Pi needs several times as long, at the lowest priority.
 LIMITS = ChildLimits(memory_bytes=512 << 20, cpu_s=600, wall_s=3_600.0, answer_bytes=16 << 20)
-#: The nice value of a process that runs only while no other needs the processor.
+#: The nice value of a process that runs only while no other process needs the processor.
 LOWEST_PRIORITY = 19
 _FORMER = "former "
 _NO_LIGHTGBM = (
@@ -40,9 +40,9 @@ _NO_LIGHTGBM = (
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """What a forest is fitted for: the ``horizon_min``, windows of ``spec``, the time of day in ``zone``.
+    """The purpose of a forest: ``horizon_min``, windows of ``spec``, and the time of day in ``zone``.
 
-    ``submeters`` are the names of those whose powers are inputs.
+    ``submeters`` are the names of the submeters whose powers are inputs.
     """
 
     horizon_min: int
@@ -53,7 +53,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class FormerForest:
-    """The ``forest`` in use, and the minute of the newest reading it was fitted to."""
+    """The ``forest`` in use, and the minute of the newest reading to which it was fitted."""
 
     forest: Forest
     fitted_at_min: int
@@ -68,7 +68,7 @@ def refit_confined(
     *,
     niceness: int = LOWEST_PRIORITY,
 ) -> RefitResult:
-    """Fit and check a forest for ``house`` in a child process of ``niceness``; ``former`` is the one in use.
+    """Fit and check a forest for ``house`` in a child process of ``niceness``; ``former`` is the forest in use.
 
     Raises :class:`ModelError` if the child exceeds one of ``limits``, is killed, cannot be started or cannot load
     LightGBM, or ``is_cancelled`` returns true while it runs.
@@ -99,11 +99,11 @@ def refit_confined(
 def load_libraries() -> None:
     """Load LightGBM, in the child, before its memory is limited."""
     with suppress(ImportError, OSError):  # reported by :func:`run_refit`
-        import gapcast.refit.fit  # noqa: F401, PLC0415 - the process that forecasts must not load LightGBM
+        import gapcast.refit.fit  # noqa: F401, PLC0415 - the forecasting process must not load LightGBM
 
 
 def run_refit(given: IO[bytes]) -> bytes:
-    """Fit what :func:`refit_confined` wrote to ``given``; return the result. Runs in the child."""
+    """Fit the input that :func:`refit_confined` wrote to ``given``; return the result. Runs in the child."""
     try:
         from gapcast.refit.fit import refit  # noqa: PLC0415 - only the child loads LightGBM
     except (ImportError, OSError) as error:
@@ -113,7 +113,7 @@ def run_refit(given: IO[bytes]) -> bytes:
     rests = False
     try:
         os.nice(niceness)
-    except PermissionError:  # as in the sandbox of systemd's unit: whoever may lower a priority may change any
+    except PermissionError:  # as in the sandbox of systemd's unit, which permits no change of priorities
         rests = niceness > 0
     former = {name.removeprefix(_FORMER): array for name, array in arrays.items() if name.startswith(_FORMER)}
     padding, zone, *submeters = arrays["names"].tolist()
@@ -133,9 +133,9 @@ def _padding(name: str) -> Padding:
 
 
 def _peak_mb() -> float:
-    """Return the largest memory of this process so far, MB (2**20 bytes)."""
+    """Return the peak memory of this process so far, MB (2**20 bytes)."""
     try:
-        # Not getrusage: on Linux a new process begins with the largest memory of its parent.
+        # Not getrusage: on Linux a new process begins with the peak memory of its parent.
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / (1 << 10)
     except (OSError, StopIteration):

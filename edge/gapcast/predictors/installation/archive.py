@@ -1,7 +1,7 @@
 """Reads a model's two files from an archive, a .zip or a .tar(.gz): nothing is extracted, and all sizes are bounded.
 
-Only files with the names of a model's files are read, into memory; other members and the folders in their names
-have no effect. These bounds are checked here; whatever they miss only ends the child process in which
+Only files with the names of a model's files are read, into memory; other members and the folders in their names have no
+effect. The bounds below are checked here; anything they miss can only end the child process in which
 :func:`gapcast.predictors.installation.packed_model.read_packed` runs this.
 
 - the archive itself: :data:`MAX_ARCHIVE_BYTES`, packed and unpacked
@@ -149,7 +149,7 @@ class _Count:
         self._n_members = self._n_bytes = 0
 
     def add(self, n_bytes: int, n_members: int = 1) -> None:
-        """Count a member of ``n_bytes``; raise :class:`ModelError` if the total is too much."""
+        """Count a member of ``n_bytes``; raise :class:`ModelError` if the total exceeds a bound."""
         self._n_members += n_members
         self._n_bytes += n_bytes
         if self._n_members > MAX_MEMBERS or not 0 <= self._n_bytes <= MAX_ARCHIVE_BYTES:

@@ -26,9 +26,10 @@ def install(
 ) -> ModelCard:
     """Install the model in ``file`` (see :mod:`.packed_model`) into ``library``; return its card.
 
-    It is self-tested in a child process (:mod:`gapcast.predictors.trials.trial`), written to a staging folder, and
-    renamed into place; it replaces a model of the same name. With ``default``, or if the library has no default yet, it
-    becomes the default. Raises :class:`ModelError`, with nothing changed, if the model fails the test, its name is
+    The model is self-tested in a child process (:mod:`gapcast.predictors.trials.trial`), written to a staging folder,
+    and renamed into place; it replaces a model of the same name. With ``default``, or if the library has no default
+    yet, it becomes the default. Raises :class:`ModelError`, with nothing changed, if the model fails the test, its name
+    is
     ``taken``, or the library cannot be written.
     """
     files = read_packed(file)
@@ -89,9 +90,9 @@ def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str
 def remove(name: str, library: Library, named: Mapping[str, str] | None = None) -> bool:
     """Remove the installed model ``name`` from ``library``; return whether a bundled model of that name remains.
 
-    If it was the default and none of its name remains, the bundled default is the default again. Raises
-    :class:`ModelError` if it is not installed, or if none of its name remains and it is the default without a bundled
-    one, or one of those ``named`` in the configuration: models, each with the key that names it.
+    If it was the default and no model of its name remains, the bundled default is the default again. Raises
+    :class:`ModelError` if it is not installed, or if no model of its name remains and it is the only default, or one of
+    the models ``named`` in the configuration (model -> the key that names it).
     """
     own = library.own
     if not (own / name / CARD_FILE).exists() or name != Path(name).name:
@@ -119,7 +120,7 @@ def remove(name: str, library: Library, named: Mapping[str, str] | None = None) 
 
 
 def _default_of(own: Path) -> str | None:
-    """Return the default by the registry of the folder ``own``; None if it has none, or an invalid one."""
+    """Return the default of the registry of the folder ``own``; None if it has no registry, or an invalid one."""
     with suppress(ModelError):
         return read_registry(own).default
     return None

@@ -1,6 +1,6 @@
 """Reads a packed model: a folder, a .zip or .tar archive, or the .tflite with its card next to it.
 
-An archive is read in a child process (:mod:`gapcast.predictors.trials.confinement`), so that a crafted one can only
+An archive is read in a child process (:mod:`gapcast.predictors.trials.confinement`), so that a crafted archive can only
 harm that process.
 """
 
@@ -56,9 +56,9 @@ def read_packed(file: Path) -> ModelFiles:
 
 
 def unpack(given: IO[bytes]) -> bytes:
-    """Return the card's length, the card and the model of the archive ``given``. Runs in the child.
+    """Return the card's length, the card and the model of the archive ``given``; empty if it is not an archive.
 
-    Empty if it is not an archive. Raises :class:`ModelError` if it does not contain a model.
+    Runs in the child. Raises :class:`ModelError` if it does not contain a model.
     """
     files = read_archive(given, _NAME)
     return b"" if files is None else _LENGTH.pack(len(files.card)) + files.card + files.model

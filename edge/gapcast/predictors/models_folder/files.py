@@ -1,4 +1,4 @@
-"""The files of a models folder, read as bytes with size limits: those of a model, and ``registry.json``."""
+"""The files of a models folder, read as bytes with size limits: model files and cards, and ``registry.json``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.text.json_input import decode_json
 
 MODEL_FILE, CARD_FILE, REGISTRY_FILE = "model.tflite", "card.json", "registry.json"
 
-#: Maximum size of a card, which is nearly all golden example; the bundled ones have less than 50 kB.
+#: Maximum size of a card, which is mostly its golden example; the bundled cards have less than 50 kB.
 MAX_CARD_BYTES = 8 << 20
 MAX_REGISTRY_BYTES = 4_096
 
@@ -62,7 +62,7 @@ class Registry(NamedTuple):
     """The content of ``registry.json``.
 
     ``default`` is the name of the default primary model. ``optional`` are the names of models that are ensemble members
-    only where ``forecast.experts`` names them, because they cost more time than they improve the forecast.
+    only if ``forecast.experts`` names them, because they cost more time than they improve the forecast.
     """
 
     default: str

@@ -17,7 +17,7 @@ class Library:
     """Folders of models; a model in a later folder overrides one of the same name in an earlier folder."""
 
     folders: tuple[Path, ...]
-    #: Models (their folders) and registries (their files) of the last folder to ignore.
+    #: Models (by folder) and registries (by file) of the last folder to ignore.
     left_out: frozenset[Path] = frozenset()
 
     def __str__(self) -> str:
@@ -26,7 +26,7 @@ class Library:
 
     @property
     def own(self) -> Path:
-        """The folder that models are installed into."""
+        """The folder into which models are installed."""
         return self.folders[-1]
 
     def models(self) -> dict[str, Path]:
@@ -46,8 +46,8 @@ class Library:
     def optional(self) -> frozenset[str]:
         """Return the names of models that their folder's registry lists as optional ensemble members.
 
-        A model that overrides one of these is none. Raises :class:`~gapcast.core.errors.ModelError` if a registry is
-        invalid.
+        A model that overrides an optional one is not optional. Raises :class:`~gapcast.core.errors.ModelError` if a
+        registry is invalid.
         """
         listed: dict[Path, tuple[str, ...]] = {}
         for folder in self.folders:
@@ -66,7 +66,7 @@ class Library:
         return Library(self.folders, self.left_out | {path})
 
     def stamp(self) -> Stamp:
-        """Return a stamp that differs after a model is added, changed or removed. It reads no file.
+        """Return a stamp that differs after a model is added, changed or removed. Reads no file.
 
         Raises :class:`OSError` if an existing folder cannot be listed, for instance because too many files are open.
         """
@@ -81,7 +81,7 @@ class Library:
 
 
 def _watched_files(folder: Path) -> list[Path]:
-    """Return the paths of model files and registry that ``folder`` may have."""
+    """Return the paths of the possible model files and registry in ``folder``."""
     try:
         entries = list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -51,8 +51,8 @@ def load_model(folder: Path) -> TflitePredictor:
     """Load, check and self-test the model in ``folder``, in this process.
 
     Only for models that are trusted like the code; use :class:`gapcast.predictors.trials.admission.Admission` for
-    others. Raises :class:`ModelError`, in one sentence, if a file is missing, truncated or not the one that the card
-    describes, needs a feature that this version does not have, or does not reproduce the card's golden example.
+    others. Raises :class:`ModelError`, in one sentence, if a file is missing, truncated or does not match its card,
+    needs a feature that this version lacks, or does not reproduce the card's golden example.
     """
     files = read_model_files(folder)
     return build_model(files, check_files(files, folder))
@@ -61,7 +61,7 @@ def load_model(folder: Path) -> TflitePredictor:
 def check_files(files: ModelFiles, folder: Path) -> ModelCard:
     """Return the card of the ``files`` read from ``folder``.
 
-    Raises :class:`ModelError` if it is not a card, or describes another file or folder.
+    Raises :class:`ModelError` if the card is invalid, or describes another file or folder.
     """
     card = parse_card(files.card, folder / CARD_FILE)
     if card.name != folder.name:
@@ -79,7 +79,7 @@ def check_files(files: ModelFiles, folder: Path) -> ModelCard:
 
 
 def build_model(files: ModelFiles, card: ModelCard) -> TflitePredictor:
-    """Return the predictor of checked ``files`` after it reproduced the golden example of its ``card``.
+    """Return the predictor of checked ``files`` after it has reproduced the golden example of its ``card``.
 
     Raises :class:`ModelError` if the runtime cannot load the file, or computes other values.
     """

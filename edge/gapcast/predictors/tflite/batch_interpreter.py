@@ -1,4 +1,4 @@
-"""The interpreter of a .tflite file for one batch size: its signature, checked, and its tensors."""
+"""The interpreter of a .tflite file for one batch size: its checked signature and its tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.predictors.tflite.input_batch import InputBatch, Shapes
 from gapcast.predictors.tflite.model_file import HEAD_SIGNATURE, HISTORY, INPUT, TRUNK_PREFIX
 from gapcast.predictors.tflite.runtime import load_interpreter
 
-#: The rows of each input, in errors.
+#: Name of the rows of each input, in errors.
 _ROWS_OF = {INPUT: "windows of {} (context, features)", HISTORY: "histories of {} (steps)"}
 
 
@@ -20,7 +20,7 @@ class BatchInterpreter:
     """An interpreter allocated for one batch size."""
 
     def __init__(self, content: bytes, batch_size: int, shapes: Shapes, outputs: tuple[str, ...]) -> None:
-        """Allocate it for inputs of ``shapes``, a row of each by its name.
+        """Allocate the interpreter for inputs with row ``shapes`` by name.
 
         Raises :class:`ModelError` or :class:`ValueError` if the file has another signature.
         """
@@ -45,7 +45,7 @@ class BatchInterpreter:
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
         of_trunk = {name: one["index"] for name, one in found_out.items() if name.startswith(TRUNK_PREFIX)}
         all_outputs = [*dict.fromkeys((*self._outputs, *of_trunk.values()))]
-        #: The values of the trunk by name: their places among all outputs.
+        #: The values of the trunk: name -> index among all outputs.
         self.trunk = {name: all_outputs.index(index) for name, index in of_trunk.items()}
         del runner  # it references the interpreter's memory, which is reallocated next
         for name, shape in shapes.items():
@@ -61,7 +61,7 @@ class BatchInterpreter:
     def run(self, inputs: Mapping[str, F32], *, with_trunk: bool = False) -> list[F32]:
         """Return the outputs for the rows of ``inputs``, by name, at most the batch size of each.
 
-        ``with_trunk``: those of the trunk, but for those that are outputs too, follow the others.
+        ``with_trunk``: the trunk's values that are not also outputs follow the outputs.
         """
         n = self._batch.set_rows(inputs)
         self._invoke()

@@ -1,7 +1,7 @@
-"""The part of a model file that begins after its trunk, whose values another model has computed for the same windows.
+"""The part of a model file after its trunk, whose values another model has already computed for the same windows.
 
-Such a file has two signatures, over the same weights: the whole model, and :data:`HEAD_SIGNATURE`. One with the whole
-model alone has no head.
+Such a file has two signatures over the same weights: the whole model, and :data:`HEAD_SIGNATURE`. A file with only the
+whole model has no head.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class HeadInterpreter:
     """Runs the head of a file. One caller at a time."""
 
     def __init__(self, content: ModelContent, shapes: Shapes, outputs: tuple[str, ...]) -> None:
-        """Continue the model ``content``, with inputs of ``shapes``, a row of each by its name, and its ``outputs``.
+        """Continue the model ``content``, with inputs of row ``shapes`` by name, and its ``outputs``.
 
         Nothing is loaded before the first run.
         """
@@ -39,7 +39,7 @@ class HeadInterpreter:
         self._runs.clear()
 
     def trunk_shapes(self) -> dict[str, tuple[int, ...]] | None:
-        """Return the shapes of the trunk, a row of each value by its name; None if the file has no head."""
+        """Return the row shape of each value of the trunk by name; None if the file has no head."""
         interpreter = self._interpreter()
         if HEAD_SIGNATURE not in interpreter.get_signature_list():
             return None
@@ -47,10 +47,10 @@ class HeadInterpreter:
         return {name: shape for name, shape in shapes.items() if name.startswith(TRUNK_PREFIX)}
 
     def run(self, size: int, inputs: Mapping[str, F32]) -> list[F32]:
-        """Return the outputs for at most ``size`` rows of ``inputs``, by name: the model's own and those of the trunk.
+        """Return the outputs for at most ``size`` rows of ``inputs`` by name: the model's and the trunk's values.
 
-        Raises :class:`ValueError` if the file has no head, or one with other inputs or outputs, and what the
-        runtime raises.
+        Raises :class:`ValueError` if the file has no head, or a head with other inputs or outputs, and the errors of
+        the runtime.
         """
         found = self._runs.get(size)
         if found is None:
@@ -78,13 +78,13 @@ class HeadInterpreter:
 class _Run:
     """A signature's subgraph, allocated for one batch size.
 
-    The runtime's own runner allocates it again for each call, which takes a third of the time: it makes the first call
-    alone.
+    The runtime's own runner allocates the subgraph again for each call, which takes a third of the time; it is used
+    only for the first call.
     """
 
     def __init__(self, interpreter: Any, runner: Any, size: int, shapes: Shapes, outputs: tuple[str, ...]) -> None:
         """Allocate the subgraph of ``runner`` for ``size`` rows of inputs of ``shapes``, by name."""
-        self._interpreter = interpreter  # it holds the bytes of the file, which its wrapper reads without a reference
+        self._interpreter = interpreter  # holds the bytes of the file, which the wrapper reads without a reference
         wrapper, subgraph = interpreter._interpreter, runner._subgraph_index
         places = runner.get_input_details()
         setters = {name: _setter(wrapper, places[name]["index"], subgraph) for name in shapes}
@@ -106,7 +106,7 @@ class _Run:
 
 
 def _setter(wrapper: Any, index: int, subgraph: int) -> Setter:
-    """Return the function that sets an input of a subgraph. The runtime takes the subgraph fastest by its place."""
+    """Return the function that sets an input of a subgraph. The runtime finds the subgraph fastest by its index."""
     set_tensor = wrapper.SetTensor
 
     def set_rows(rows: F32) -> None:
@@ -116,5 +116,5 @@ def _setter(wrapper: Any, index: int, subgraph: int) -> Setter:
 
 
 def _shapes_of(runner: Any) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a signature's inputs, a row of each by its name."""
+    """Return the row shape of each input of a signature by name."""
     return {name: tuple(map(int, one["shape"][1:])) for name, one in runner.get_input_details().items()}

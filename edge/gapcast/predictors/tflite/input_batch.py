@@ -8,11 +8,11 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32
 
-#: By name of an input, the shape of one row.
+#: Input name -> shape of one row.
 Shapes = Mapping[str, tuple[int, ...]]
 #: Copies the rows of a whole batch into an input.
 Setter = Callable[[F32], object]
-#: numpy has one object for this type, as for all of its own: comparing it takes less time than equality.
+#: numpy has a single object for each built-in type: comparing identity takes less time than equality.
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -20,20 +20,20 @@ class InputBatch:
     """Sets inputs to rows, at most the batch size of each; the remaining rows of a batch are stale."""
 
     def __init__(self, size: int, shapes: Shapes, setters: Mapping[str, Setter]) -> None:
-        """Set inputs of ``shapes``, a row of each, for batches of ``size`` rows with the ``setters`` of their names."""
+        """Set inputs of row ``shapes``, for batches of ``size`` rows, with the ``setters`` of their names."""
         self.size = size
         self._inputs = {
             name: (setters[name], np.zeros((size, *shape), dtype=np.float32)) for name, shape in shapes.items()
         }
 
     def arrays(self) -> dict[str, F32]:
-        """Return the rows that batches of fewer than the size are filled up with."""
+        """Return the rows that fill up batches of fewer than ``size`` rows."""
         return {name: batch for name, (_, batch) in self._inputs.items()}
 
     def set_rows(self, rows: Mapping[str, F32]) -> int:
-        """Set each input to its ``rows``; return how many there are.
+        """Set each input to its ``rows``; return the number of rows.
 
-        Raises :class:`ValueError` if one is missing, or there are others.
+        Raises :class:`ValueError` if an input is missing or unknown.
         """
         if rows.keys() != self._inputs.keys():
             msg = f"it takes {sorted(self._inputs)}, not {sorted(rows)}"

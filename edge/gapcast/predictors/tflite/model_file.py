@@ -1,8 +1,8 @@
-"""A model file: the names in it, and its bytes, in the form that takes the least memory for what the model is used for.
+"""A model file: the names in it, and its bytes, stored in the form that takes the least memory for the model's use.
 
 A gateway loads every model of its folder, because a request may name it, and runs one or two of them. A model that is
-not run is stored compressed. Of one that continues from another's trunk only the reduced file is stored; the whole one,
-which differs in a few bytes, is made from it.
+not run is stored compressed. Of a model that continues from another's trunk only the reduced file is stored; the whole
+file, which differs in a few bytes, is made from it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from gapcast.predictors.tflite.single_signature import with_words, words_at, wor
 
 #: The inputs of a model.
 INPUT, HISTORY = "window", "history"
-#: The signature of a file that begins after the trunk: its inputs are those of the model and the values of the trunk.
+#: The signature of a file after the trunk: its inputs are the model's inputs and the trunk's values.
 HEAD_SIGNATURE = "after_body"
-#: What the names of these values begin with: outputs of the model that computes them, inputs of a head.
+#: Prefix of the names of these values: outputs of the model that computes them, inputs of a head.
 TRUNK_PREFIX = "body_"
-#: The fastest level: the structure of a file compresses well at any, and its weights at none.
+#: The fastest level: at any level, a file's structure compresses well and its weights do not.
 _LEVEL = 1
 
 
@@ -45,7 +45,7 @@ class ModelContent:
 
     @property
     def head(self) -> bytes:
-        """The file with the head alone: the whole model would take twice its memory in each interpreter."""
+        """The file with only the head: the whole model would take twice the memory in each interpreter."""
         if self._reduced is None:
             whole = self.whole
             words = words_of_signature(whole, HEAD_SIGNATURE)
@@ -54,7 +54,7 @@ class ModelContent:
         return self._reduced
 
     def pack(self) -> None:
-        """Compress the file, which is not used for now."""
+        """Compress the file, which is currently not in use."""
         if self._packed is None:
             self._packed = zlib.compress(self.whole, _LEVEL)
         self._whole = self._reduced = None

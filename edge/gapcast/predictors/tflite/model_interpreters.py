@@ -1,4 +1,4 @@
-"""The interpreters of one model: one for each batch size, among which the rows of a batch are split."""
+"""The interpreters of one model: one per batch size; the rows of a batch are split among them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gapcast.predictors.tflite.batch_interpreter import BatchInterpreter
 from gapcast.predictors.tflite.input_batch import Shapes
 from gapcast.predictors.tflite.model_file import INPUT, ModelContent
 
-#: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
-#: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and
-#: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. So what fits into
-#: two batches of the size before is split, as larger batches are: beyond 32 a row costs no less, but the interpreter's
-#: memory grows (an unrolled model of 330 kB: 7 MB at 32, 17 MB at 256). Not all are created at the start: those of the
-#: bundled models for 8 and 32 rows take 23 MB, and a house sends one row at a time. If not enough memory for a larger
-#: one, an existing smaller one runs the rows.
+#: Batch sizes with their own interpreter: the first is created with the model, the others with the first batch of that
+#: size. A batch is padded up to the next size, because resizing a tensor costs more than the extra rows. There is a
+#: size between 1 and 32, because some models take three times as long for 32 rows as for 8; a batch that fits into two
+#: batches of the smaller size is split, as are larger batches: beyond 32 a row costs no less, but the interpreter's
+#: memory grows (an unrolled model of 330 kB: 7 MB at 32, 17 MB at 256). Not all are created at the start: the bundled
+#: models' interpreters for 8 and 32 rows take 23 MB, and a house sends one row at a time. If there is not enough memory
+#: for a larger interpreter, an existing smaller one runs the rows.
 BATCH_SIZES = (1, 8, 32)
 
 
@@ -26,7 +26,7 @@ class ModelInterpreters:
     """Runs batches of any size. One caller at a time."""
 
     def __init__(self, name: str, content: ModelContent, shapes: Shapes, outputs: tuple[str, ...]) -> None:
-        """Run ``content``, the model ``name``, with inputs of ``shapes``, a row of each by its name, and ``outputs``.
+        """Run ``content``, the model ``name``, with inputs of row ``shapes`` by name, and ``outputs``.
 
         Nothing is loaded before the first run.
         """
@@ -48,7 +48,7 @@ class ModelInterpreters:
     def run(self, inputs: Mapping[str, F32], *, with_trunk: bool = False) -> list[F32]:
         """Return the outputs for the rows of ``inputs``, by name, at least one; see :meth:`.BatchInterpreter.run`.
 
-        Raises :class:`ModelError` if the runtime fails, or memory is too short.
+        Raises :class:`ModelError` if the runtime fails, or memory does not suffice.
         """
         n = len(inputs[INPUT])
         try:
@@ -77,7 +77,7 @@ class ModelInterpreters:
             raise runtime_error(self._name, "compute", error) from error
 
     def _interpreter_for(self, n_rows: int) -> BatchInterpreter:
-        """Return the interpreter for the first of ``n_rows``, or an existing smaller one if it cannot be created."""
+        """Return an interpreter for the first of ``n_rows``; an existing smaller one if the best cannot be created."""
         size = next((size for size in BATCH_SIZES if n_rows <= 2 * size), BATCH_SIZES[-1])
         try:
             return self.of_size(size)
@@ -101,10 +101,10 @@ class ModelInterpreters:
 
 
 def memory_error(name: str, n: int) -> ModelError:
-    """Return the error that ``n`` windows do not fit into memory."""
+    """Return the error for ``n`` windows that do not fit into memory."""
     return ModelError(f"model {name}: not enough memory for {n} windows")
 
 
 def runtime_error(name: str, what: str, error: Exception) -> ModelError:
-    """Return the error that the runtime cannot do ``what`` with the file."""
+    """Return the error for a runtime that cannot do ``what`` with the file."""
     return ModelError(f"model {name}: the runtime cannot {what} the file: {' '.join(str(error).split())}")

@@ -24,7 +24,7 @@ RUNTIMES = (
 
 #: Printed by TFLite when the first interpreter of a process creates the XNNPACK delegate. No setting suppresses it.
 NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
-#: A model of 276 bytes, y = x + x for one float: enough for the delegate to be created.
+#: A model of 276 bytes, y = x + x for one float: enough to create the delegate.
 _SMALLEST_MODEL = (
     "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAAAYAAAA4AAAAAMAAAABAAAABAAAACj///8BAAAAEAAAAAwAFAAQAAwACAAE"
     "AAwAAAAQAAAAUAAAAFQAAABYAAAAAQAAABQAAAAAAA4AFAAAABAADAALAAQADgAAABAAAAAAAAALDAAAABAAAACA////AQAAAAEA"
@@ -38,7 +38,7 @@ def load_interpreter() -> tuple[Any, str]:
     """Return the installed ``Interpreter`` class, and its distribution with version.
 
     After the first call it opens no file, so that an interpreter can be created even if no more files can be opened.
-    Raises :class:`ModelError` if no runtime is installed, or the first that is cannot be loaded.
+    Raises :class:`ModelError` if no runtime is installed, or the first installed one cannot be loaded.
     """
     return _load_interpreter(RUNTIMES)
 
@@ -52,7 +52,7 @@ def _load_interpreter(runtimes: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
             is_of_runtime = error.name is not None and error.name.split(".")[0] == module.split(".")[0]
             if is_of_runtime and isinstance(error, ModuleNotFoundError):
                 continue
-            reason = " ".join(str(error).split())  # such as a library of the system that is too old
+            reason = " ".join(str(error).split())  # for example an outdated system library
             msg = f"the TFLite runtime {distribution} cannot be loaded ({reason}): install it again, for this system"
             raise ModelError(msg) from error
         with _without_notice():
@@ -64,10 +64,10 @@ def _load_interpreter(runtimes: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
 
 
 def import_without_package(name: str) -> ModuleType:
-    """Import a submodule without running ``__init__`` of its package, unless that fails or was done before.
+    """Import a submodule without running ``__init__`` of its package, unless this fails or the package is imported.
 
-    ``ai_edge_litert`` maps its ``libLiteRt.so`` there, 1.6 MB of resident memory, for models that it compiles itself;
-    the interpreter does not use it. A later import of the package runs ``__init__``.
+    ``__init__`` of ``ai_edge_litert`` maps ``libLiteRt.so``, 1.6 MB of resident memory, for models that it compiles
+    itself; the interpreter does not use it. A later import of the package runs ``__init__``.
     """
     package = name.partition(".")[0]
     spec = None if package in (name, *sys.modules) else find_spec(package)
@@ -84,7 +84,7 @@ def import_without_package(name: str) -> ModuleType:
 
 @contextmanager
 def _without_notice() -> Iterator[None]:
-    """Drop :data:`NOTICE` from standard error; all other output of this time is written at the end.
+    """Drop :data:`NOTICE` from standard error; all other output in the meantime is written at the end.
 
     Standard error belongs to the whole process. This is used only for the first interpreter, which runs a built-in
     model, so that the runtime's output for a user's model, even on a crash, is never captured.

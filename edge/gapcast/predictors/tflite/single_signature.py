@@ -1,4 +1,4 @@
-"""A .tflite file reduced to one of its signatures, so that an interpreter prepares nothing for the others.
+"""Reduces a .tflite file to one of its signatures, so that an interpreter prepares nothing for the others.
 
 The runtime prepares all subgraphs of a file: XNNPACK packs their weights and allocates their operations, whichever
 signature is run. The file is a FlatBuffer (https://flatbuffers.dev/internals), whose root table has a vector of
@@ -11,23 +11,23 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 
-#: Places of fields in the tables ``Model`` and ``SignatureDef`` of the schema.
+#: Indices of fields in the tables ``Model`` and ``SignatureDef`` of the schema.
 _SUBGRAPHS, _SIGNATURES = 2, 7
 _KEY, _SUBGRAPH_INDEX = 2, 4
 _N_BYTES = 4
-#: The sizes of the vtable and of the table, which come before the offsets of the fields.
+#: Length of the sizes of the vtable and of the table, which precede the offsets of the fields.
 _N_VTABLE_HEAD_BYTES = 4
 
 
 def words_of_signature(content: bytes, key: str) -> dict[int, int]:
     """Return the words of 32 bits, by position, that reduce the file ``content`` to the signature ``key``.
 
-    Empty if the file does not have the signature, or has subgraphs that belong to no signature, or to two: another
-    subgraph may refer to these by their number. Empty also for a file that is not a FlatBuffer.
+    Empty if the file does not have the signature, or has subgraphs that belong to no signature or to two, because other
+    subgraphs may refer to them by number. Empty also for a file that is not a FlatBuffer.
     """
     try:
         return _words(_File(content), key.encode())
-    except struct.error:  # an offset out of range: the runtime says what is wrong with the file
+    except struct.error:  # an offset out of range: the runtime reports the problem with the file
         return {}
 
 
@@ -37,7 +37,7 @@ def words_at(content: bytes, positions: Iterable[int]) -> dict[int, int]:
 
 
 def with_words(content: bytes, words: Mapping[int, int]) -> bytes:
-    """Return ``content`` with other ``words`` of 32 bits, by position; ``content`` itself if there are none."""
+    """Return ``content`` with the ``words`` of 32 bits replaced, by position; ``content`` itself if there are none."""
     if not words:
         return content
     changed = bytearray(content)
@@ -56,7 +56,7 @@ def _words(file: _File, key: bytes) -> dict[int, int]:
     for i in range(file.number(signatures)):
         signature = file.element(signatures, i)
         place = file.field(signature, _SUBGRAPH_INDEX)
-        number = 0 if place is None else file.number(place)  # None: it is the default
+        number = 0 if place is None else file.number(place)  # None: the default
         numbers.add(number)
         name = file.vector(signature, _KEY)
         if found or name is None or file.text(name) != key:
@@ -95,7 +95,7 @@ class _File:
         return table + offset if offset else None
 
     def vector(self, table: int, place: int) -> int | None:
-        """Return the position of the vector or string in the field at ``place``: that of its length."""
+        """Return the position of the vector or string in the field at ``place``, where its length is."""
         field = self.field(table, place)
         return None if field is None else field + self.number(field)
 

@@ -26,7 +26,7 @@ class TflitePredictor:
     def __init__(self, content: bytes, card: ModelCard) -> None:
         """Allocate the interpreter for a single row; the others are created with the first batch of their size.
 
-        Raises :class:`ModelError` if the bytes are not a model or their signature is not the card's.
+        Raises :class:`ModelError` if the bytes are not a model or their signature does not match the card.
         """
         self.card = card
         self._content = ModelContent(content)
@@ -75,7 +75,7 @@ class TflitePredictor:
 
     @property
     def history_steps(self) -> int:
-        """The steps of the card's history; 0 if the model takes none."""
+        """The steps of the card's history; 0 if the model has no history input."""
         return self._history_steps
 
     @property
@@ -105,12 +105,12 @@ class TflitePredictor:
             self.predict(np.zeros((size, *self._shape), dtype=np.float32), history)
 
     def release_interpreters(self) -> None:
-        """Release the interpreters and their memory; the next prediction creates the one that it needs."""
+        """Release the interpreters and their memory; the next prediction creates the interpreter that it needs."""
         with self._lock:
             self._release()
 
     def unload(self) -> None:
-        """Release the interpreters and compress the file: the model is not in use, though a request may name it."""
+        """Release the interpreters and compress the file: the model is unused, but a request may still name it."""
         with self._lock:
             self._release()
             self._content.pack()
@@ -120,9 +120,9 @@ class TflitePredictor:
         self._head.release()
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
-        """Forecast ``windows`` ``[N, context, features]``, any N >= 1, with ``history`` ``[N, steps]`` if it takes one.
+        """Forecast ``windows`` ``[N, context, features]``, N >= 1, with ``history`` ``[N, steps]`` if there is one.
 
-        Raises :class:`ModelError` if they have another shape, the runtime fails, or memory is too short.
+        Raises :class:`ModelError` if their shape is wrong, the runtime fails, or memory does not suffice.
         """
         inputs = self._checked(windows, history)
         with self._lock:
@@ -130,7 +130,7 @@ class TflitePredictor:
         return self._prediction_of(outputs)
 
     def predict_with_trunk(self, windows: F32) -> tuple[Prediction, TrunkOutputs]:
-        """Forecast as :meth:`predict`, and return the trunk, which another model may continue from."""
+        """Forecast like :meth:`predict`, and return the trunk's values, from which another model may continue."""
         inputs = self._checked(windows, None)
         with self._lock:
             outputs = self._interpreters.run(inputs, with_trunk=True)
@@ -138,7 +138,7 @@ class TflitePredictor:
         return self._prediction_of(outputs[: len(self._outputs)]), TrunkOutputs(windows, values)
 
     def predict_from_trunk(self, trunk: TrunkOutputs, history: F32 | None = None) -> Prediction:
-        """Forecast as :meth:`predict` the windows of a ``trunk``, at most 32, from its values.
+        """Forecast like :meth:`predict` the windows of a ``trunk``, at most 32, from the trunk's values.
 
         Raises :class:`ModelError` in the same cases, and if the file cannot continue from a trunk.
         """
@@ -154,7 +154,7 @@ class TflitePredictor:
         return self._prediction_of(outputs)
 
     def zero_trunk_outputs(self, windows: F32) -> TrunkOutputs | None:
-        """Return a trunk of ``windows`` whose values are zeros; None if the model cannot continue from one."""
+        """Return a trunk of ``windows`` whose values are zeros; None if the model cannot continue from a trunk."""
         with self._lock:
             shapes = None if self.trunk_digest is None else self._head.trunk_shapes()
         if shapes is None:

@@ -22,8 +22,8 @@ class Admission:
     """Loads models; a model that is neither in ``trusted`` nor ``proven`` must pass a trial first.
 
     ``trusted`` is the folder of the bundled models, which are trusted like the code.
-    ``is_cancelled`` ends a running trial. A ``loaded`` model, by name, is reused if it has not
-    changed, so that a reload needs no memory for it.
+    ``is_cancelled`` ends a running trial. A ``loaded`` model, by name, is reused if it has not changed, so that a
+    reload needs no memory for it.
     """
 
     trusted: Path | None
@@ -39,7 +39,7 @@ class Admission:
         return self.build(self.admit(folder), folder)
 
     def admit(self, folder: Path) -> ModelFiles:
-        """Return the files of the model in ``folder`` once it is admitted; raise :class:`ModelError` if it is not."""
+        """Return the files of the model in ``folder`` once it is admitted; raise :class:`ModelError` if rejected."""
         files = read_model_files(folder)
         if self.trusted is None or folder.parent.resolve() != self.trusted.resolve():
             self.prove(files, folder)

@@ -1,12 +1,13 @@
 """Runs a task on untrusted bytes in a child process with limits on memory, time, files and output.
 
-The parsers of models and archives are native code: a crafted file can make them crash, allocate gigabytes or loop. In
-a child process only the child ends, and the parent raises a :class:`ModelError` with the cause.
+The parsers of models and archives are native code: a crafted file can make them crash, allocate gigabytes or loop. In a
+child process only the child ends, and the parent raises a :class:`ModelError` with the cause.
 
 The child is a new interpreter (never a fork of a service with threads) that runs this module's :func:`run_child`. It
 reads its input from standard input, imports the task's module (and calls its ``load_libraries``, if it has one) before
 the limits apply, and writes its answer to standard output.
-Both are files in memory, so that neither side waits for the other. It inherits only the environment libraries need.
+Both are files in memory, so that neither side waits for the other. The child inherits only the environment that
+libraries need.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _INHERITED = ("LD_LIBRARY_PATH", "PATH")
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """The limits of a child, in addition to what it uses once its libraries are loaded.
+    """The limits of a child, in addition to its usage once its libraries are loaded.
 
     ``memory_bytes`` of address space, ``cpu_s`` of processor time, ``wall_s`` in total (a slow machine needs seconds
     for the libraries alone), and ``answer_bytes`` of answer.
@@ -218,7 +219,7 @@ def _used_address_bytes() -> int:
 
 
 def _end_with_parent(parent: int) -> None:  # pragma: no cover - in the child
-    """End this process when its parent process ``parent`` ends in any way, also if it has already."""
+    """End this process when its parent process ``parent`` ends in any way, even if that has already happened."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

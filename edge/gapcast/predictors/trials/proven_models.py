@@ -1,8 +1,8 @@
 """A record of the model files that passed their trial on this machine's runtime, stored with the state.
 
 A proven model is loaded at the next start without another trial, which would start a process. The record identifies
-contents, not paths: a changed file is a new file. It does not protect against somebody who can write to the state
-folder, who could change the state itself; it is not stored in the models folder, which may be shared.
+contents instead of paths: a changed file is a new file. It does not protect against someone who can write to the state
+folder and thus change the state itself; it is not stored in the models folder, which may be shared.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ProvenModels:
         return hashlib.sha256(f"{_VERSION} {self._runtime} {digest}".encode()).hexdigest()
 
     def _read(self) -> list[str]:
-        """Return the recorded keys; none if the record is missing or damaged: every model then has another trial."""
+        """Return the recorded keys; none if the record is missing or damaged, so that every model has another trial."""
         if self._folder is None:
             return []
         try:

@@ -1,4 +1,4 @@
-"""The trial of an untrusted model: it is loaded and self-tested in a child process before this process loads it.
+"""The trial of an untrusted model: a child process loads and self-tests it before this process loads it.
 
 The child does what the service will do with the model: it creates the interpreter for each batch size, replays the
 golden example, and runs full batches of ordinary and extreme windows. A file that crashes the runtime, allocates
@@ -26,11 +26,12 @@ from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.predictors.trials.confinement import ChildLimits, open_scratch, run_confined
 
-#: Address space that any model may use in its trial, the additional space per byte of its file, and the maximum of
-#: both. The runtime maps some 20 MB with its first interpreter. The libraries, loaded before, take 140 MB and are not
-#: counted. A bundled model of 330 kB takes 18 MB at all batch sizes, which is 55 times its file.
+#: Address space that any model may use in its trial, the additional space per byte of its file, and the maximum of both
+#: together. The runtime maps some 20 MB with its first interpreter. The libraries, loaded before, take 140 MB and are
+#: not counted. A bundled model of 330 kB takes 18 MB at all batch sizes, 55 times its file size.
 _BASE_BYTES, _BYTES_PER_FILE_BYTE, _MAX_BYTES = 64 << 20, 64, 256 << 20
-#: Maximum processor time for a batch. A bundled model takes a few milliseconds, on a Raspberry Pi Zero some tens.
+#: Maximum processor time for a batch. A bundled model takes a few milliseconds, on a Raspberry Pi Zero some tens of
+#: them.
 MAX_BATCH_S = 2.0
 _LENGTHS = struct.Struct(">II")
 #: Powers that meters can send, and some that they cannot, kW.
@@ -52,7 +53,7 @@ def try_model(
 
     Raises :class:`ModelError` if the model fails, or its trial exceeds ``limits`` or ends the child.
     """
-    check_files(files, folder)  # obvious errors need no child
+    check_files(files, folder)  # obvious errors need no child process
     name = str(folder).encode()
     try:
         with open_scratch() as given:
@@ -98,14 +99,14 @@ def probe_windows(card: ModelCard) -> Iterator[F32]:
 
 
 def probe_history(card: ModelCard, windows: F32) -> F32 | None:
-    """Return histories ``[N, steps]`` with the values of ``windows``; None if the model takes none."""
+    """Return histories ``[N, steps]`` with the values of ``windows``; None if the model has no history input."""
     return np.resize(windows, (len(windows), card.history_steps)) if card.history else None
 
 
 def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], float], history: F32 | None = None) -> None:
-    """Run one batch, also from a trunk of zeros if the model can continue from one.
+    """Run one batch, and also its head on a trunk of zeros if the model can continue from a trunk.
 
-    Raises :class:`ModelError` if it takes longer than :data:`MAX_BATCH_S` or has a wrong shape.
+    Raises :class:`ModelError` if the batch takes longer than :data:`MAX_BATCH_S` or the output has a wrong shape.
     """
     start_s = clock_s()
     prediction = model.predict(windows, history)
