@@ -23,7 +23,7 @@ from gapcast.recordings.text.layout import FileFormat
 
 #: Readings at longer intervals do not show what happens in the next five minutes.
 _LONGEST_INTERVAL_S = 300.0
-#: How far a file may reach into the future: its last sample holds for a while. A wrong time zone is more than this.
+#: How far a file may extend into the future: its last sample holds for a while. A wrong time zone exceeds this.
 _AHEAD_MIN = 10
 
 
@@ -70,7 +70,7 @@ class PastReadings:
             ]
 
     def _measured(self, some: slice) -> list[dict[str, float] | None]:
-        """Return the known powers of submeters of ``some`` readings; None where there is none."""
+        """Return the known powers of submeters for each of ``some`` readings; None for a reading without any."""
         names = list(self.submeters_kw)
         if not names:
             return [None] * len(self.minutes[some])
@@ -92,11 +92,11 @@ class PastFiles:
 def read_past(
     files: PastFiles, limits: Limits, now_ms: int, show: Callable[[str], object], *, progress: bool = False
 ) -> PastReadings:
-    """Read ``files`` in order of time; ``show`` is called with what was understood of each.
+    """Read ``files`` in order of time; call ``show`` with a description of each.
 
-    Of a minute that several files have, the value of the file that begins first counts. Minutes that are not over at
+    If several files contain a minute, the value of the file that begins first counts. Minutes that are not over at
     ``now_ms`` are left out. Raises :class:`SourceError` for a file that cannot be read, whose readings are too far
-    apart, or that reaches into the future.
+    apart, or that extends into the future.
     """
     recordings = [read_recording(path, files.form, limits, progress=progress) for path in files.paths]
     recordings.sort(key=lambda recording: recording.series.first_minute)
@@ -135,7 +135,7 @@ def _values(recording: Recording) -> tuple[I64, F64, NDArray[np.bool_]]:
 def _submeters_kw(recording: Recording) -> dict[str, F64]:
     """Return the powers of submeters in the minutes of :func:`_values`, by their keys in :attr:`Reading.measured`.
 
-    As in the service, a reading has the newest one that is at most :data:`MAX_AGE_MIN` older.
+    As in the service, a reading has the newest power that is at most :data:`MAX_AGE_MIN` older.
     """
     series = recording.series
     present = np.flatnonzero(~np.isnan(series.gap_kw))

@@ -13,7 +13,7 @@ from gapcast.history_import.run import ImportResult
 
 
 def lines(result: ImportResult, zone: tzinfo) -> Iterator[str]:
-    """Yield what was imported, the scores, and until when learning is warm; times are in ``zone``."""
+    """Yield a summary of the import, the scores, and until when learning is warm; times are in ``zone``."""
     first, last = local_label(result.first_minute, zone), local_label(result.last_minute, zone)
     yield f"{result.device}: learned from {result.n_readings:,} readings, {first} to {last} ({zone})"
     yield from table(result.device, result.published_model, result.scores)

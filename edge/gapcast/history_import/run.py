@@ -27,7 +27,7 @@ _MAX_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The device that gets the readings, and whether what is known of it is forgotten first."""
+    """The device of the readings, and whether its state is discarded first."""
 
     device: str
     replaces: bool = False
@@ -56,9 +56,9 @@ def import_past(
 ) -> ImportResult:
     """Let the gateway with ``settings``, which is stopped, learn from ``files`` as if they had been live readings.
 
-    The state is replaced at the end, in one step. ``show`` is called with what was understood. Raises
+    The state is replaced at the end, in one step. ``show`` is called with a description of each file. Raises
     :class:`SourceError` for a bad file, :class:`SettingsError` for a device that cannot take the readings, and the
-    errors of :func:`open_stopped`; the state is then as it was.
+    errors of :func:`open_stopped`; the state is then unchanged.
     """
     if not is_device_id(target.device):
         msg = f"--device: {device_id_problem(target.device)}"
@@ -71,7 +71,7 @@ def import_past(
         _prepare(gateway, target, files, past, show)
         _run(gateway, target.device, past, now_ms())
         engine = gateway.engine
-        engine.buffers.end_import(target.device)  # the broker may have queued minutes of the file
+        engine.buffers.end_import(target.device)  # the broker may have queued the file's minutes
         gateway.write()
         return ImportResult(
             target.device,
@@ -128,7 +128,7 @@ def _run(gateway: StoppedGateway, device: str, past: PastReadings, issued_at_ms:
         for readings in past.batches(device, BATCH_READINGS):
             accepted = engine.accept(readings)
             accepted.raise_failure()
-            if readings[-1].minute > past.last_minute - MAX_MINUTES:  # a refit needs no older ones
+            if readings[-1].minute > past.last_minute - MAX_MINUTES:  # a refit needs no older readings
                 gateway.record(accepted.window_readings(readings))
             _check_tracked(gateway, device)
             engine.demand(accepted, engine.outlook(accepted, engine.forecast(accepted, issued_at_ms)))

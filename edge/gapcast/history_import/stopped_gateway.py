@@ -54,7 +54,7 @@ class StoppedGateway:
 
     @property
     def damage(self) -> str:
-        """What was damaged in the state, and what was used instead; empty if nothing was."""
+        """What was damaged in the state, and what was used instead; empty if nothing was damaged."""
         return self._recovered.damage
 
     def forget(self, device: str) -> None:
@@ -71,7 +71,7 @@ class StoppedGateway:
     def write(self) -> None:
         """Write the state as a new checkpoint, atomically, and then the archive of the refit.
 
-        Raises :class:`StateError` if that fails.
+        Raises :class:`StateError` if writing fails.
         """
         generation = self._recovered.generation + 1
         clean_from = generation if self._forgotten or self._recovered.has_forgotten else 0
@@ -103,7 +103,7 @@ def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator
     """Restore the engine of a stopped gateway, as its service would; no service can start until the end.
 
     Raises :class:`StateError` if the service runs or its state cannot be used, :class:`ShardError` for a shard that
-    another worker has, :class:`SettingsError` if nothing is persisted, and :class:`ModelError` for a bad model.
+    another worker serves, :class:`SettingsError` if nothing is persisted, and :class:`ModelError` for a bad model.
     """
     if not settings.state.keep:
         msg = "state.keep = false: imported learning would not be persisted: set state.keep = true"
@@ -127,7 +127,7 @@ def _lock(folder: Path, state: Path) -> int:
     try:
         is_new = not folder.exists()
         make_private_folder(folder)
-        if is_new:  # the service must be able to use it, also if this import fails
+        if is_new:  # the service must be able to use the folder even if this import fails
             chown_to_owner_of(state, state)
         return lock_folder(folder)
     except BlockingIOError as error:

@@ -1,4 +1,4 @@
-"""The options of commands that read a file of readings; the same for all of them."""
+"""The options of commands that read a file of readings, shared by these commands."""
 
 from __future__ import annotations
 
@@ -101,17 +101,17 @@ def _adding(*options: Any) -> Callable[[Command], Command]:
 
 
 def sample_options(zone_default: str) -> Callable[[Command], Command]:
-    """Return a decorator that adds ``unit``, ``time_format``, ``zone`` and ``hold_min``, which any format has.
+    """Return a decorator that adds ``unit``, ``time_format``, ``zone`` and ``hold_min``, which apply to any format.
 
-    ``zone_default`` describes what is used without ``--timezone``.
+    ``zone_default`` describes the zone that is used without ``--timezone``.
     """
     return _adding(_unit(), *_times(zone_default))
 
 
 def file_options(zone_default: str) -> Callable[[Command], Command]:
-    """Return a decorator that adds the options of a file's format, which :func:`file_format` takes.
+    """Return a decorator that adds the options of a file's format, which :func:`file_format` reads.
 
-    ``zone_default`` describes what is used without ``--timezone``.
+    ``zone_default`` describes the zone that is used without ``--timezone``.
     """
     return _adding(
         click.option(

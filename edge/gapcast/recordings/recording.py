@@ -1,4 +1,4 @@
-"""One reader of users' files: any supported format to one value per minute, as the gateway would read the meter."""
+"""A single reader of users' files: converts any supported format to one value per minute, as the gateway would."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gapcast.recordings.text.layout import NO_OPTIONS, FileFormat
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()
 _STANDARD_INPUT = Path("-")
-#: From this interval between samples on, several minutes in a row have the same power.
+#: From this interval between samples on, several consecutive minutes have the same power.
 _COARSE_S = 120.0
 
 
@@ -48,12 +48,12 @@ class RecordingMinutes(Iterator[Minute]):
         self._one_by_one: Iterator[Minute] | None = None
 
     def __len__(self) -> int:
-        """Return the number of minutes to come."""
+        """Return the number of remaining minutes."""
         return len(self._columns[0]) - self._at
 
     @property
     def last_minute(self) -> int:
-        """The last minute, of at least one."""
+        """The last minute; there must be at least one."""
         return int(self._columns[0][-1])
 
     def __next__(self) -> Minute:
@@ -65,24 +65,24 @@ class RecordingMinutes(Iterator[Minute]):
         return minute
 
     def first(self, n: int | None) -> RecordingMinutes:
-        """Return the next ``n`` minutes at most (None: all)."""
+        """Return at most the next ``n`` minutes (None: all)."""
         minutes, gap_kw, is_filled = self._columns
         part = slice(self._at, None if n is None else self._at + n)
         return RecordingMinutes(minutes[part], gap_kw[part], is_filled[part])
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """The first and the last minute to come; there must be one."""
+        """The first and the last remaining minute; there must be at least one."""
         minutes = self._columns[0]
         return int(minutes[self._at]), int(minutes[-1])
 
     def shifted(self, n_min: int) -> RecordingMinutes:
-        """Return the minutes to come, ``n_min`` minutes later."""
+        """Return the remaining minutes, shifted by ``n_min`` minutes."""
         minutes, gap_kw, is_filled = self._columns
         return RecordingMinutes(minutes[self._at :] + n_min, gap_kw[self._at :], is_filled[self._at :])
 
     def take(self, n: int) -> tuple[I64, F64, NDArray[np.bool_]]:
-        """Return the next ``n`` minutes at most, their power and whether they are filled, and go on behind them."""
+        """Return at most the next ``n`` minutes, their power and whether they are filled, and advance past them."""
         first, self._at = self._at, min(self._at + n, len(self._columns[0]))
         self._one_by_one = None
         minutes, gap_kw, is_filled = self._columns
@@ -94,8 +94,8 @@ class RecordingMinutes(Iterator[Minute]):
 class Recording:
     """A file of one household: its minutes, its report, and the kind of its timestamps.
 
-    ``remarks`` are sentences on how it was read. ``holds_changes``: each value holds until the next one, by the
-    format or ``--hold``.
+    ``remarks`` are sentences on how the file was read. ``holds_changes``: each value holds until the next one, because
+    of the format or ``--hold``.
     """
 
     path: Path
@@ -125,7 +125,7 @@ class Recording:
         return {name: kw for name, kw in powers_kw if not math.isnan(kw)}
 
     def lines(self, zone: tzinfo) -> list[str]:
-        """Return what was understood of the file, for a terminal; times are in ``zone``."""
+        """Return a description of the file for a terminal; times are in ``zone``."""
         report, series = self.report, self.series
         first, last = (local_label(minute, zone) for minute in (series.first_minute, series.last_minute))
         return [
@@ -140,7 +140,7 @@ class Recording:
         ]
 
     def _remarks(self) -> tuple[str, ...]:
-        """Return the remarks of the format, else one if the power of most minutes was not measured."""
+        """Return the remarks of the format, else a remark if the power of most minutes was not measured."""
         usual_s = self.report.usual_s
         if self.remarks or self.holds_changes or usual_s < _COARSE_S:
             return self.remarks
@@ -158,9 +158,9 @@ class Recording:
 def read_recording(
     path: Path, form: FileFormat = _UCI_OR_PARQUET, limits: Limits = LIMITS, *, progress: bool = False
 ) -> Recording:
-    """Read a file of any supported format, text plain, gzipped or zipped; exports are recognized by their header.
+    """Read a file of any supported format: plain, gzipped or zipped text; exports are recognized by their header.
 
-    Raises :class:`SourceError`, with the line, if it cannot be used.
+    Raises :class:`SourceError`, with the line, if the file cannot be used.
     """
     if _is_stream(path):
         raise SourceError(path, "is a stream, which cannot be read twice: save it to a file, and name that")
@@ -208,7 +208,7 @@ def minute_at(option: str, timestamp: str, zone: tzinfo = UTC) -> int:
 def _is_stream(path: Path) -> bool:
     try:
         return path == _STANDARD_INPUT or path.is_fifo()
-    except OSError:  # it cannot be read either, which its reader reports
+    except OSError:  # its reader reports that it cannot be read
         return False
 
 

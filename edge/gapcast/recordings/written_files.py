@@ -1,4 +1,4 @@
-"""The files that a command writes beside those that it reads."""
+"""Checks of the files that a command writes beside those that it reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gapcast.core.errors import SettingsError
 
 
 def check_apart(read: Iterable[Path], written: Mapping[str, Path | None], models: Iterable[Path] = ()) -> None:
-    """Raise :class:`SettingsError` if an option of ``written`` names a file of ``read``, or two name the same file.
+    """Raise :class:`SettingsError` if an option of ``written`` names a file in ``read``, or two name the same file.
 
-    Writing would replace what is read, or one result by the other. Nor may it replace a file in the folders of
-    ``models``. A device, such as ``/dev/null``, may be named twice.
+    Writing would replace an input, or one result by another. Files in the folders of ``models`` must not be replaced
+    either. A device, such as ``/dev/null``, may be named twice.
     """
     known = {path.resolve(): f"the file {path}, which is read" for path in read}
     folders = {folder.resolve(): folder for folder in models}

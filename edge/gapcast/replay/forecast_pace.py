@@ -1,4 +1,4 @@
-"""Keeps a replay at full speed from overtaking the gateway that forecasts it."""
+"""Prevents a replay at full speed from overtaking the gateway that forecasts it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from threading import Condition, Event
 
 from gapcast.text.json_input import decode_json
 
-#: Most readings ahead of the newest forecast. A broker queues about a thousand messages for a slow subscriber, and
-#: drops more without a report (mosquitto's ``max_queued_messages``).
+#: Maximum number of readings ahead of the newest forecast. A broker queues about a thousand messages for a slow
+#: subscriber, and drops more without a report (mosquitto's ``max_queued_messages``).
 MOST_AHEAD = 500
-#: Without a forecast for this long there is no gateway to wait for.
+#: Without a forecast for this long, no gateway is assumed to read the replay.
 PATIENCE_S = 10.0
 _POLL_S = 0.25
 
 
 class ForecastPace:
-    """Tracks the published readings that have no forecast yet. Forecasts may be noted from another thread."""
+    """Tracks the published readings without a forecast. Forecasts may be recorded from another thread."""
 
     def __init__(self, stopping: Event, most_ahead: int = MOST_AHEAD, patience_s: float = PATIENCE_S) -> None:
         """Waiting ends when ``stopping`` is set."""
@@ -28,7 +28,7 @@ class ForecastPace:
         self._changed = Condition()
 
     def wait(self, minute: int) -> None:
-        """Wait until the reading of ``minute`` may be published; do not wait while nothing forecasts."""
+        """Wait until the reading of ``minute`` may be published; do not wait without a forecasting gateway."""
         with self._changed:
             silent_s = 0.0
             while len(self._ahead) >= self._most_ahead and not self._stopping.is_set():
@@ -40,7 +40,7 @@ class ForecastPace:
                 self._ahead.append(minute)
 
     def record_forecast(self, payload: bytes) -> None:
-        """Note the forecast in ``payload``: the readings up to its own have arrived. Other payloads are ignored."""
+        """Record the forecast in ``payload``: the readings up to its own have arrived. Ignore other payloads."""
         try:
             observed_at = datetime.fromisoformat(decode_json(payload)["observed_at"])
         except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A replay that continues in the present: the file's minutes moved to now, the past ones at once, then one a minute."""
+"""A replay that continues in the present: shifts a file's minutes to now, past ones at once, then one a minute."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gapcast.recordings.recording import Minute
 
 
 def shift_to_present(first_minute: int, last_minute: int, now_minute: int) -> int:
-    """Return the minutes to add to those of a file, so that some are over by ``now_minute`` and the others to come.
+    """Return the minutes to add to a file's minutes, so that some are over by ``now_minute`` and others follow.
 
-    Whole days, so that the time of day stays, with one to two days to come. A file of less than two days is moved so
-    that half of it is over.
+    The result is a number of whole days, so that the time of day stays, with one to two days to come. A file of less
+    than two days is shifted so that half of it is over.
 
     >>> week, now = (0, 7 * DAY_MIN - 1), 100 * DAY_MIN + 720
     >>> shift_to_present(*week, now) / DAY_MIN
@@ -33,7 +33,7 @@ def replay_to_present(
     stopping: Event,
     now_s: Callable[[], float] = time.time,
 ) -> int:
-    """Publish each of ``minutes`` as soon as it is over by the clock ``now_s``; return how many.
+    """Publish each of ``minutes`` as soon as it is over by the clock ``now_s``; return the number of minutes.
 
     Ends early, between two readings, when ``stopping`` is set.
     """

@@ -1,4 +1,4 @@
-"""Publishes readings like a live meter, at any speed: on the topics of readings, and of submeters."""
+"""Publishes readings like a live meter, at any speed, on the topics of readings and of submeters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _POLL_S = 0.25
 
 
 def submeter_topics(settings: Settings, device: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the topic of each of the submeters ``names`` of ``device``: as configured, else below the reading's.
+    """Return the topic of each submeter in ``names`` of ``device``: as configured, else below the reading's topic.
 
     The default is the topic of the device's readings and the name, ``gap/home/reading/kettle``. Raises
     :class:`SettingsError` for a name that no configured submeter can have.
@@ -97,7 +97,7 @@ class MeterPublisher:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for unconfirmed readings, and disconnect; raise :class:`BrokerError` if some remain unconfirmed.
 
-        Not after another error, nor if ``stopping`` is set.
+        Does not raise after another error, or if ``stopping`` is set.
         """
         n_free = 0
         while n_free < _WINDOW and self._free.acquire(timeout=_CONNECT_S):
@@ -112,7 +112,7 @@ class MeterPublisher:
             raise BrokerError(msg)
 
     def follow(self, topic: str) -> None:
-        """Publish no faster than the gateway that publishes forecasts of this device on ``topic``, if there is one."""
+        """Publish no faster than the gateway whose forecasts of this device arrive on ``topic``, if there is one."""
         pace = self._pace = ForecastPace(self._stopping, MOST_AHEAD // (1 + len(self._submeter_topics)))
 
         def note(_client: object, _data: object, message: MQTTMessage) -> None:
@@ -123,7 +123,7 @@ class MeterPublisher:
         self._client.subscribe(topic)
 
     def publish(self, minute: Minute, submeters_kw: Mapping[str, float] | None = None) -> None:
-        """Publish one reading; waits while too many are unconfirmed, or not forecast yet.
+        """Publish one reading; wait while too many are unconfirmed, or without a forecast.
 
         The powers of submeters in the same minute, by key, are published first, so that the gateway has them in time.
         """
@@ -158,7 +158,7 @@ def replay(
     speed: float | None,
     stopping: Event,
 ) -> int:
-    """Publish ``minutes`` at ``speed`` times real time (None: as fast as the broker confirms); return how many.
+    """Publish ``minutes`` at ``speed`` times real time (None: as fast as the broker confirms); return their number.
 
     Missing minutes take their time too. Ends early, between two readings, when ``stopping`` is set.
     """

@@ -3,7 +3,7 @@
 Parquet, one row for each minute from the first reading to the last: ``time`` (UTC; in ms, since Parquet has no
 seconds), ``gap_kw`` (null if missing) and the other measured features; ``filled`` (1 or 0) if any minute is. The file's
 metadata holds the report, the time zone and a hash of the content; a file with a different hash is rejected, so that
-every model records exactly the numbers that it was fitted to. The hash covers the numbers and a zone other than UTC:
+every model records exactly the numbers to which it was fitted. The hash covers the numbers and a zone other than UTC:
 it does not depend on the library that wrote them.
 """
 
@@ -39,7 +39,7 @@ _FIX = "create it with `gapcast-trainer prepare`"
 
 @dataclass(frozen=True, slots=True)
 class CleanFile:
-    """The content of a clean file: its series, its report, the hash of the numbers, and where it was read from."""
+    """The content of a clean file: its series, its report, the hash of the numbers, and the path it was read from."""
 
     series: Series
     report: Report
@@ -74,7 +74,7 @@ def read(path: Path) -> CleanFile:
 
 
 def content_sha256(series: Series) -> str:
-    """Return the SHA-256, in hexadecimal, of a series' numbers: its first minute, its zone, each column by its name."""
+    """Return the SHA-256 (hexadecimal) of a series' numbers: first minute, zone, and each column by name."""
     digest = hashlib.sha256(f"first_minute {series.first_minute}\n".encode())
     if (zone := str(series.zone)) != UTC_NAME:
         digest.update(f"time_zone {zone}\n".encode())
@@ -85,7 +85,7 @@ def content_sha256(series: Series) -> str:
 
 
 def measured_columns(series: Series) -> dict[str, F64]:
-    """Return all columns by name: those of :data:`gapcast.core.windows.features.MEASURED`, then ``filled``."""
+    """Return all columns by name: the columns of :data:`gapcast.core.windows.features.MEASURED`, then ``filled``."""
     columns: Mapping[str, F64] = {GAP: series.gap_kw, **series.extra}
     found = {name: columns[name] for name in MEASURED if name in columns}
     return found if series.filled is None else {**found, FILLED: series.filled.astype(np.float64)}

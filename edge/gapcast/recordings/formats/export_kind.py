@@ -1,4 +1,4 @@
-"""A kind of export of another program's database: how it is recognized, and how its rows are read."""
+"""A kind of export of another program's database: how to recognize it, and how to read its rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gapcast.core.arrays.array_types import I64
 class SeriesName(NamedTuple):
     """A series of an export.
 
-    ``label`` is what users are shown, ``names`` the words that select it, ``unit`` that of its values, empty if the
-    export does not state it.
+    ``label`` is shown to users, ``names`` are the words that select the series, ``unit`` is the unit of its values,
+    empty if the export does not state it.
     """
 
     label: str
@@ -31,7 +31,7 @@ class SeriesName(NamedTuple):
 
 
 class ExportRow(NamedTuple):
-    """A value of a series, and its time, as they are written."""
+    """A value of a series and its time, as they are written in the file."""
 
     series: SeriesName
     time: str
@@ -39,7 +39,7 @@ class ExportRow(NamedTuple):
 
 
 class SkippedRows(NamedTuple):
-    """The number of rows at the beginning of a series that are not used, and a sentence on how the series was read."""
+    """The number of unused rows at the beginning of a series, and a sentence on how the series was read."""
 
     n_rows: int = 0
     remark: str = ""
@@ -49,10 +49,10 @@ class SkippedRows(NamedTuple):
 class ExportKind:
     """A kind of export.
 
-    ``matches`` is whether a header, in lower case, is one of it. ``rows`` converts the fields of each line, the header
-    first. ``check`` gets the times of the selected series ``[R]``, epoch ms, and returns which rows are left out. Both
-    raise :class:`ValueError`, with a message for users. ``hold_min`` is for how long a value holds until the next one;
-    None: that follows from the usual interval.
+    ``matches`` returns whether a header, in lower case, belongs to this kind. ``rows`` converts the fields of each
+    line, the header first. ``check`` gets the times of the selected series ``[R]``, epoch ms, and returns which rows
+    are left out. Both raise :class:`ValueError`, with a message for users. ``hold_min`` is how long a value holds until
+    the next one; None: derived from the usual interval.
     """
 
     name: str
@@ -72,7 +72,7 @@ def column_of(header: Sequence[str], *names: str) -> int | None:
 
 
 def field_at(fields: Sequence[str], at: int | None) -> str:
-    """Return a field, stripped; empty if the row has none.
+    """Return a field, stripped; empty if the row does not have it.
 
     >>> field_at(["a "], 0), field_at([], 0), field_at(["a"], None)
     ('a', '', '')

@@ -24,10 +24,10 @@ from gapcast.recordings.text.text_file import decoded, lines, open_text, quoted
 from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 
 KINDS = (home_assistant.HISTORY, home_assistant.STATISTICS, influxdb.ANNOTATED, influxdb.INFLUXQL)
-#: Times of statistics, as integrations for Home Assistant write them.
+#: Time format of statistics, as written by integrations for Home Assistant.
 _DAY_FIRST = re.compile(r"\d\d\.\d\d\.\d{4} \d\d:\d\d")
 _DAY_FIRST_FORM = "%d.%m.%Y %H:%M"
-#: Series that an error lists.
+#: Maximum number of series that an error lists.
 _MAX_LISTED = 20
 
 
@@ -52,10 +52,10 @@ def detect(path: Path) -> Detected | None:
 
 
 def read(path: Path, detected: Detected, form: FileFormat, *, progress: bool = False) -> Table:
-    """Read the series ``form.entity`` of the export at ``path``, or the only one, in one pass.
+    """Read the series ``form.entity`` of the export at ``path``, or its only series, in one pass.
 
-    Raises :class:`SourceError`, with the line where there is one, if it cannot be used, or holds several series and
-    none is named.
+    Raises :class:`SourceError`, with the line if there is one, if the file cannot be used, or holds several series and
+    ``form`` names none.
     """
     kind, digest = detected.kind, hashlib.sha256()
     selection = _Selection(path, form.entity, form.zone)
@@ -104,7 +104,7 @@ class _Values:
     error: tuple[str, int] | None = None
 
     def add(self, row: ExportRow, line: int) -> None:
-        """Add a row; after an error none is added."""
+        """Add a row; after an error, rows are ignored."""
         if self.error is not None:
             return
         if self.clock is None:
@@ -126,14 +126,14 @@ class _Values:
 
 
 class _Selection:
-    """The series of an export, and the values of the one that is selected."""
+    """The series of an export, and the values of the selected one."""
 
     def __init__(self, path: Path, words: str | None, zone: tzinfo | None) -> None:
         self._path, self._words, self._zone = path, words, zone
         self._series: dict[SeriesName, _Values | None] = {}  # None: not selected
 
     def add(self, row: ExportRow, line: int) -> None:
-        """Add a row. Without a name, only the first series can be the selected one."""
+        """Add a row. Without a name, only the first series can be selected."""
         if row.series not in self._series:
             is_selected = not self._series if self._words is None else row.series.is_selected_by(self._words)
             self._series[row.series] = _Values(self._zone) if is_selected else None
@@ -141,7 +141,7 @@ class _Selection:
             values.add(row, line)
 
     def result(self) -> tuple[SeriesName, _Values]:
-        """Return the selected series; raise :class:`SourceError` unless it is exactly one, without an error."""
+        """Return the selected series; raise :class:`SourceError` unless exactly one is selected, without an error."""
         if not self._series:
             raise SourceError(self._path, "holds a header and no values")
         selected = [(name, values) for name, values in self._series.items() if values is not None]
@@ -165,7 +165,7 @@ class _Selection:
 
 
 def _unit_of(path: Path, name: SeriesName, form: FileFormat) -> Unit:
-    """Return the unit of a series: the stated one, else that of the export."""
+    """Return the unit of a series: the stated one, else the export's."""
     stated = form.unit or unit_in(name.unit)
     if stated is not None:
         return stated

@@ -1,7 +1,7 @@
 """Exports of Home Assistant: "Download data" of the history page, and its short-term statistics.
 
-The history has a row for each change of an entity's state, at any time. In front of the states that the recorder still
-has, the page puts means of whole hours, which are known by their times on the full hour.
+The history has a row for each change of an entity's state, at any time. Before the states that the recorder still has,
+the page puts means of whole hours, recognized by their times on the full hour.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _check_history(instant_ms: I64) -> SkippedRows:
 
 
 def _check_statistics(instant_ms: I64) -> SkippedRows:
-    """Accept the means of five minutes of the short-term statistics; reject longer ones."""
+    """Accept the five-minute means of the short-term statistics; reject longer ones."""
     step_ms = int(np.median(np.diff(instant_ms))) if len(instant_ms) > 1 else 0
     if step_ms > _LONGEST_MEAN_MS:
         msg = f"holds means of {step_ms / MINUTE_MS:g} min (long-term statistics): each {_TOO_COARSE}; {_STATES}"

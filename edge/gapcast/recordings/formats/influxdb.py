@@ -60,7 +60,7 @@ def _annotated_rows(lines: Iterator[list[str]]) -> Iterator[ExportRow]:
 
 
 def _influxql_rows(lines: Iterator[list[str]]) -> Iterator[ExportRow]:
-    """Yield the fields of each row; of ``SELECT *``, the columns with texts are tags."""
+    """Yield the fields of each row; for ``SELECT *``, the columns with texts are tags."""
     header: list[str] = []
     for fields in lines:
         if not any(fields):
@@ -83,7 +83,7 @@ def _influxql_rows(lines: Iterator[list[str]]) -> Iterator[ExportRow]:
 
 @lru_cache(maxsize=4_096)
 def _series(measurement: str, field: str, tags: tuple[tuple[str, str], ...]) -> SeriesName:
-    """Return a series; Home Assistant's integration names the measurement by its unit."""
+    """Return a series; Home Assistant's integration uses the unit as the measurement's name."""
     pairs = [f"{name}={value}" if name else value for name, value in tags if value]
     values = {pair.partition("=")[2] for pair in pairs}
     unit = measurement if measurement in _NAMED_UNITS else unit_in(field) or unit_in(measurement) or ""

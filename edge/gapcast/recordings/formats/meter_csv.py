@@ -1,4 +1,4 @@
-"""Reads the CSV of any meter: a header that names the columns, and a time and a power in each row."""
+"""Reads the CSV of any meter: a header with the column names, and a time and a power in each row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gapcast.recordings.text.table import Table
 from gapcast.recordings.text.text_file import blocks, decoded, lines_of, open_text, quoted
 from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 
-#: What Excel reads, and some programs write, before the header.
+#: A line before the header that Excel reads and some programs write.
 _DECLARED_SEPARATOR = re.compile(rb"(?:\xef\xbb\xbf)?sep=([,;|\t])\r?")
 
 
@@ -81,7 +81,7 @@ class _Rows:
         self.values = tuple(array("d") for _ in columns.value_at)
 
     def add_block(self, text: bytes) -> bool:
-        """Add the rows of a block of lines, if all are plain; return whether they are. If not, nothing changes."""
+        """Add the rows of a block of lines if all are plain; return whether they are. Otherwise nothing changes."""
         columns = self._columns
         block = FieldBlock.try_parse(text, columns.separator.encode(), columns.n_fields)
         if block is None:
@@ -89,7 +89,7 @@ class _Rows:
         try:
             values = [columns.numbers(block, at) for at in columns.value_at]
         except ValueError:
-            return False  # the line that it is in is found line by line
+            return False  # reading line by line finds its line
         instant_ms = instants_ms(block, columns.time_at, self.clock)
         if instant_ms is None:
             return False
@@ -101,7 +101,7 @@ class _Rows:
         return True
 
     def add_lines(self, texts: Iterable[bytes]) -> None:
-        """Add the rows of blocks of lines, line by line; raise :class:`SourceError`, with the line, at a wrong one."""
+        """Add the rows of blocks of lines, line by line; raise :class:`SourceError`, with the line, at an error."""
         columns = self._columns
         found = (line for text in texts for line in lines_of(text))
         rows = csv.reader(decoded(self._path, found, self._n_lines + 1), delimiter=columns.separator)
@@ -165,7 +165,7 @@ class _Columns:
         return number_in(row[at], self._names[at], self._decimal)
 
     def numbers(self, block: FieldBlock, at: int) -> F64:
-        """Return the numbers of a column of ``block``, as :meth:`number` does one by one."""
+        """Return the numbers of a column of ``block``, with the same result as :meth:`number` for each field."""
         values, others = block.numbers(at, self._decimal.encode())
         for row in others.tolist():
             values[row] = number_in(block.text(at, row), self._names[at], self._decimal)

@@ -39,16 +39,16 @@ COLUMNS = (
     "Global_intensity", "Sub_metering_1", "Sub_metering_2", "Sub_metering_3",
 )  # fmt: skip
 V = TypeVar("V")
-#: Rows and missing readings of the complete set as published.
+#: Number of rows and of missing readings of the complete set as published.
 N_ROWS, N_MISSING = 2_075_259, 25_979
 MEAN_KW = 1.0916150365
 _MEAN_TOLERANCE_KW = 1e-9
 URL = "https://archive.ics.uci.edu/static/public/235/individual+household+electric+power+consumption.zip"
 _HEADER = ";".join(COLUMNS).encode()
 _GAP = COLUMNS.index("Global_active_power")
-#: Our names, which contain the units, of the columns from there on.
+#: gapcast's names, which contain the units, of the columns from there on.
 _FEATURES = ("gap_kw", "reactive_kvar", "voltage_v", "current_a")
-#: Names of the submeters, whose values are watt-hours of each minute, and kW per watt-hour and minute.
+#: Names of the submeters, whose values are watt-hours per minute, and kW per watt-hour and minute.
 _SUBMETERS = tuple(name.lower() for name in COLUMNS[_GAP + len(_FEATURES) :])
 _KW_PER_WH = 0.06
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
@@ -58,9 +58,9 @@ _DATE_WIDTH = len("31/12/2006")
 
 
 def read(path: Path, *, submeters: bool = False, progress: bool = False) -> Table:
-    """Read power, reactive power, voltage and current from the zip or text at ``path``, and ``submeters`` if wanted.
+    """Read power, reactive power, voltage and current from the zip or text at ``path``, and ``submeters`` if requested.
 
-    Raises :class:`SourceError` at the first line in another format, or if the file lacks columns that are wanted.
+    Raises :class:`SourceError` at the first line in another format, or if the file lacks requested columns.
     """
     digest = hashlib.sha256()
     wanted = (*_FEATURES, *map(measured_name, _SUBMETERS if submeters else ()))
@@ -90,7 +90,7 @@ def read(path: Path, *, submeters: bool = False, progress: bool = False) -> Tabl
 
 
 def completeness(n_rows: int, n_missing: int) -> str:
-    """Return a sentence that states whether a table is the complete set, by its rows and those without a value."""
+    """Return a sentence on whether a table is the complete set, judged by its rows and its rows without a value."""
     if (n_rows, n_missing) == (N_ROWS, N_MISSING):
         return "this is the whole set: rows and missing readings are as many as were published"
     return (
@@ -100,7 +100,7 @@ def completeness(n_rows: int, n_missing: int) -> str:
 
 
 def check_whole(path: Path, *, progress: bool = False) -> None:
-    """Raise :class:`SourceError` unless ``path`` is the complete set, by its counts and its mean power."""
+    """Raise :class:`SourceError` unless ``path`` is the complete set, judged by its counts and its mean power."""
     table = read(path, progress=progress)
     mean_kw = float(np.nanmean(table.gap_kw))
     n_rows, n_missing = table.gap_kw.size, int(np.isnan(table.gap_kw).sum())
@@ -123,7 +123,7 @@ class _Rows:
         self._number_of = _CachedParser(_parse_number)
 
     def add_block(self, text: bytes) -> bool:
-        """Add the rows of a block of lines, if all are plain; return whether they are. If not, nothing changes."""
+        """Add the rows of a block of lines if all are plain; return whether they are. Otherwise nothing changes."""
         block = None if self._empty_line else FieldBlock.try_parse(text, b";", self._n_fields)
         days = None if block is None else block.runs(0, _DATE_WIDTH)
         second = None if block is None else seconds_of_day(block, 1)
@@ -134,9 +134,9 @@ class _Rows:
             day = np.array([self._day_of[block.text(0, row).encode()] for row in first.tolist()])[run_of]
             numbers = [self._numbers(block, column) for column in range(_GAP, self._n_fields)]
         except ValueError:
-            return False  # the line that it is in is found line by line
+            return False  # reading line by line finds its line
         self.second.frombytes((day + second).tobytes())
-        for column, values in zip(self.columns, numbers, strict=False):  # without the submeters, if not wanted
+        for column, values in zip(self.columns, numbers, strict=False):  # without the submeters unless requested
             column.frombytes(values.tobytes())
         self._n_lines += len(block)
         return True
@@ -148,7 +148,7 @@ class _Rows:
         return values
 
     def add_lines(self, block: bytes) -> None:
-        """Add the rows of a block of lines, line by line; raise :class:`SourceError`, with the line, at a wrong one."""
+        """Add the rows of a block, line by line; raise :class:`SourceError`, with the line, if one is invalid."""
         for line in lines_of(block):
             self._n_lines += 1
             if not line:
@@ -169,7 +169,7 @@ class _Rows:
 
 
 class _CachedParser(dict[bytes, V], Generic[V]):
-    """A parser with a cache: millions of rows have only some thousand different texts."""
+    """A parser with a cache: millions of rows have only a few thousand different texts."""
 
     def __init__(self, parse: Callable[[str], V]) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ def _parse_number(text: str) -> float:
 
 
 def _header(path: Path, line: bytes) -> list[str]:
-    """Return the columns of a file: all of the set, or its first ones up to the power or further."""
+    """Return the columns of a file: all of the set, or its first ones, up to the power or further."""
     names = line.decode("utf-8", "replace").split(";")
     if len(names) > _GAP and names == list(COLUMNS[: len(names)]):
         return names

@@ -18,9 +18,9 @@ _SAMPLES_AT_ONCE = 50_000
 class SamplingInterval:
     """The sampling of rows: the usual interval (median, s), and how samples are held.
 
-    ``hold_min`` is None if there is one row per minute, which is the minute's value. Otherwise each row is
-    a sample that holds until the next one. If that is more than ``hold_min`` minutes later, or missing,
-    the sample holds for the usual interval only, and the rest is a gap.
+    ``hold_min`` is None if there is one row per minute, which is the minute's value. Otherwise each row is a sample
+    that holds until the next one. If the next sample is more than ``hold_min`` minutes later, or missing, the sample
+    holds for the usual interval only, and the rest is a gap.
     """
 
     usual_s: float
@@ -74,8 +74,8 @@ def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: SamplingInter
 def filled_minutes(instant_ms: I64, gap_kw: F64, sampling: SamplingInterval) -> NDArray[np.bool_] | None:
     """Return which of the minutes of :func:`to_minutes` are filled, ``[T]``; None with one row per minute.
 
-    As in :mod:`gapcast.core.meters.minute_sums`, for more than :data:`MOST_FILLED` of the covered time a sample was
-    held beyond the usual interval, and nothing was measured.
+    As in :mod:`gapcast.core.meters.minute_sums`, a minute is filled if for more than :data:`MOST_FILLED` of its covered
+    time a sample was held beyond the usual interval, and nothing was measured.
     """
     if sampling.hold_min is None:
         return None
@@ -88,7 +88,7 @@ def filled_minutes(instant_ms: I64, gap_kw: F64, sampling: SamplingInterval) -> 
 
 
 def _held_ms(instant_ms: I64, sampling: SamplingInterval) -> I64:
-    """Return for how long each sample holds, ms."""
+    """Return how long each sample holds, ms."""
     hold_ms = round((sampling.hold_min or 0) * MINUTE_MS)
     silence_ms = np.diff(instant_ms, append=instant_ms[-1] + hold_ms + 1)  # the last one has no successor
     return np.where(silence_ms <= hold_ms, silence_ms, min(round(sampling.usual_s * 1_000), hold_ms))

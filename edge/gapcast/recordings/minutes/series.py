@@ -21,9 +21,9 @@ from gapcast.recordings.minutes.minute_means import SamplingInterval, filled_min
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.text.table import Table, check_powers, check_times
 
-#: A usual interval of samples that is too long, and that of times without the time of day.
+#: Shortest usual interval of samples that is too long, and the interval of times without the time of day.
 _TOO_FAR_APART_S = 86_400
-#: The edge's default limits: power outside indicates a wrong unit.
+#: The edge's default limits: power outside them indicates a wrong unit.
 LIMITS = Limits()
 
 
@@ -33,10 +33,10 @@ class Series:
 
     ``extra`` holds the other measured features, by the names and units of
     :data:`gapcast.core.windows.features.MEASURED`, each ``[T]``, NaN where missing. ``filled`` ``[T]`` marks minutes in
-    which nothing was measured for most of the time: they are in windows, but no outcomes; None: there are none.
-    ``zone`` is the household's, for features of the time of day and the week. ``submeters`` are those of the household,
-    each ``[T]``, kW, NaN where missing, by the keys that :attr:`gapcast.core.readings.reading.Reading.measured` has for
-    them.
+    which nothing was measured for most of the time: they are in windows, but are not outcomes; None: no such minutes.
+    ``zone`` is the household's, for features of the time of day and the week. ``submeters`` are the household's
+    submeters, each ``[T]``, kW, NaN where missing, by their keys in
+    :attr:`gapcast.core.readings.reading.Reading.measured`.
     """
 
     first_minute: int
@@ -53,15 +53,15 @@ class Series:
 
     @property
     def outcome_kw(self) -> F64:
-        """The power of minutes that can be outcomes, ``[T]``: that of measured ones, else NaN."""
+        """The power of minutes that can be outcomes, ``[T]``: of measured minutes, else NaN."""
         return self.gap_kw if self.filled is None else np.where(self.filled, np.nan, self.gap_kw)
 
 
 def minute_series(table: Table, hold_min: float | None = None, limits: Limits = LIMITS) -> tuple[Series, Report]:
     """Validate the rows and place them on the one-minute grid.
 
-    Rows at other intervals than a minute are samples: :mod:`gapcast.recordings.minutes.minute_means` defines how they
-    are averaged, and ``hold_min``; if that or the format gives a time, values are valid for so long, and no minute is
+    Rows at other intervals than a minute are samples, averaged by :mod:`gapcast.recordings.minutes.minute_means`, which
+    also defines ``hold_min``; if it or the format sets a holding time, values are valid for that long, and no minute is
     filled. Of several rows with the same time the first one counts, as on the gateway. Raises :class:`SourceError`,
     with the line, if a time is off the grid (of a set with one row per minute), out of order or impossible, or if a
     power is outside ``limits``.

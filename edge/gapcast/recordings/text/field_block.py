@@ -1,7 +1,7 @@
 """Splits a block of delimited text into fields, and parses the numbers of a column, with numpy instead of line by line.
 
-Only plain text is split: lines of equally many fields, in ASCII and without quotes. The caller reads other blocks line
-by line, so that the rules for them, and their errors, are in one place.
+Only plain text is split: lines with equal numbers of fields, in ASCII and without quotes. The caller reads other blocks
+line by line, so that the rules for them, and their errors, are in one place.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from gapcast.core.arrays.array_types import F64, I64
 
 U8 = NDArray[np.uint8]
 _NEWLINE, _RETURN, _MINUS, _ZERO = b"\n\r-0"
-#: With one field, an empty line would be a row.
+#: Minimum number of fields: with one field, an empty line would be a row.
 _FEWEST_FIELDS = 2
-#: Longer fields are left to the reader of lines: :mod:`csv` limits them.
+#: Longer fields are left to the line reader: :mod:`csv` limits their length.
 _LONGEST = 1_000
-#: A number of so many digits is exact in float64, as is the power of ten it is divided by: the quotient is rounded
-#: once, and is the number that ``float`` returns (W. Clinger, *How to read floating point numbers accurately*, 1990).
+#: A number with this many digits is exact in float64, as is the power of ten by which it is divided: the quotient is
+#: rounded once, and equals the number that ``float`` returns (W. Clinger, *How to read floating point numbers
+#: accurately*, 1990).
 _MOST_DIGITS = 15
 _POWERS_OF_TEN = 10.0 ** np.arange(_MOST_DIGITS + 1)
-#: Bytes after the text, so that fields can be read in equal lengths.
+#: Padding bytes after the text, so that fields can be read in equal lengths.
 _PADDING = bytes(32)
 
 
@@ -39,14 +40,14 @@ class Numbers(NamedTuple):
 
 
 class FieldBlock:
-    """The fields of R lines: ``starts`` and ``ends`` ``[R, n_fields]`` are their places in ``data``."""
+    """The fields of R lines: ``starts`` and ``ends`` ``[R, n_fields]`` are their positions in ``data``."""
 
     def __init__(self, data: U8, starts: I64, ends: I64) -> None:
         self._data, self._starts, self._ends = data, starts, ends
 
     @classmethod
     def try_parse(cls, text: bytes, separator: bytes, n_fields: int) -> FieldBlock | None:
-        """Split ``text``, whole lines without the last line's end; return None if it is not plain.
+        """Split ``text``, whole lines without the last line's end; return None if the text is not plain.
 
         >>> FieldBlock.try_parse(b"a;1.5", b";", 2).numbers(1).values.tolist(), FieldBlock.try_parse(b"a;1.5", b";", 3)
         ([1.5], None)
@@ -87,12 +88,12 @@ class FieldBlock:
     def characters(self, column: int, width: int) -> U8:
         """Return the first ``width`` (at most 32) characters of each field of ``column``, ``[width, R]``.
 
-        After the end of a field they are those that follow it.
+        Beyond the end of a field they are the characters that follow it.
         """
         return np.asarray(self._data[self._starts[:, column] + np.arange(width)[:, np.newaxis]])
 
     def runs(self, column: int, width: int) -> tuple[I64, I64] | None:
-        """Return the first row of each run of equal fields of ``column``, and the run of each row ``[R]``.
+        """Return the first row of each run of equal fields of ``column``, and the run index of each row ``[R]``.
 
         None if a field has more than ``width`` characters.
         """

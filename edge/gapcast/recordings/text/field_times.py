@@ -1,8 +1,7 @@
 """Parses a column of timestamps with numpy, by the rules of :class:`~.timestamps.TimestampParser`.
 
-These are parsed: times of one width like ``2020-01-31T12:00``, with or without seconds and an offset, whole numbers
-since the epoch, and a given format of digits such as ``%d.%m.%Y %H:%M``. The rest is left to the parser of single
-times.
+Parsed are times of one width like ``2020-01-31T12:00``, with or without seconds and an offset, whole numbers since the
+epoch, and a given format of digits such as ``%d.%m.%Y %H:%M``. All others are left to the parser of single times.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from gapcast.recordings.text.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM, L
 _ISO = ("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 _WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
 _ZULU, _OFFSET_WIDTH = ord("Z"), len("+01:00")
-#: A decimal sign that no field has.
+#: A decimal sign that occurs in no field.
 _NO_POINT = b"\0"
 _LONGEST, _EPOCH_YEAR = 32, 1970
 #: The range of each part; the last day depends on the month. Other years are left to the parser of single times.
@@ -27,7 +26,7 @@ _RANGES = {"Y": (_EPOCH_YEAR, 2_200), "m": (1, 12), "d": (1, 31), "H": (0, 23), 
 
 
 class _Form(NamedTuple):
-    """A format of fixed width: the place of each part by its directive, and of each literal character."""
+    """A format of fixed width: the position of each part by its directive, and of each literal character."""
 
     parts: dict[str, int]
     literals: dict[int, int]
@@ -35,7 +34,7 @@ class _Form(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it states a date and a time."""
+        """Whether the format states a date and a time."""
         return {*"YmdHM"} <= self.parts.keys()
 
     @classmethod
@@ -66,9 +65,9 @@ _TIME = _Form({"H": 0, "M": 3, "S": 6}, {2: ord(":"), 5: ord(":")}, 8)
 
 
 def instants_ms(block: FieldBlock, column: int, clock: TimestampParser) -> I64 | None:
-    """Return the instants (epoch ms, UTC) of ``column``, ``[R]``, as ``clock`` would one by one, and advance it.
+    """Return the instants (epoch ms, UTC) of ``column``, ``[R]``, as ``clock`` would parse them, and advance ``clock``.
 
-    None, without an advance, if a time is of a form that is not parsed here, or an error.
+    None, without advancing, if a time is of a form that is not parsed here, or invalid.
     """
     is_number = clock.form is None and block.text(column, 0).isdigit()
     found = _epoch_ms(block, column) if is_number else _calendar_ms(block, column, clock)
@@ -83,7 +82,7 @@ def instants_ms(block: FieldBlock, column: int, clock: TimestampParser) -> I64 |
 
 
 def seconds_of_day(block: FieldBlock, column: int) -> I64 | None:
-    """Return the times of day of ``column`` ``[R]``, s, all of the form ``17:24:00``; None if one is not."""
+    """Return the times of day of ``column`` ``[R]``, s, all of the form ``17:24:00``; None if one has another form."""
     if (block.lengths(column) != _TIME.width).any():
         return None
     parts = _parts(block.characters(column, _TIME.width).astype(np.int64), _TIME)
@@ -99,7 +98,7 @@ class _Candidates(NamedTuple):
 
 
 def _epoch_ms(block: FieldBlock, column: int) -> _Candidates | None:
-    """Return the instants of whole numbers without a sign; None if there are others."""
+    """Return the instants of whole numbers without a sign; None if there are other fields."""
     found = block.numbers(column, _NO_POINT)
     values = found.values
     if np.isnan(values).any() or np.signbit(values).any():
@@ -112,7 +111,7 @@ def _epoch_ms(block: FieldBlock, column: int) -> _Candidates | None:
 
 
 def _calendar_ms(block: FieldBlock, column: int, clock: TimestampParser) -> _Candidates | None:
-    """Return the instants of times of day in one form; None if there are others, or some that do not exist."""
+    """Return the instants of times of day in one form; None if there are other fields, or times that do not exist."""
     lengths = block.lengths(column)
     width = int(lengths[0])
     if not 0 < width <= _LONGEST or (lengths != width).any():
@@ -134,7 +133,7 @@ def _calendar_ms(block: FieldBlock, column: int, clock: TimestampParser) -> _Can
 
 
 def _offsets_ms(characters: I64) -> I64 | None:
-    """Return the offsets from UTC, ms, that the times ``characters`` ``[width, R]`` end with; None if not all do."""
+    """Return the offsets from UTC, ms, at the end of the times ``characters`` ``[width, R]``; None if one has none."""
     if (characters[-1] == _ZULU).all():
         return np.zeros(characters.shape[1], dtype=np.int64)
     if len(characters) < _OFFSET_WIDTH:

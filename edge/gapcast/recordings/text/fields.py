@@ -13,7 +13,7 @@ from gapcast.recordings.text.text_file import quoted
 
 SEPARATORS = ",;\t|"
 PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}
-#: Of a counter or of the energy of an interval: energy_kwh, Total (Wh).
+#: Unit at the end of the name of a counter or of an interval's energy: energy_kwh, Total (Wh).
 _ENERGY_AT_END = re.compile(r"(?:^|[^a-z])([kM]?Wh)[^a-z]*$", re.IGNORECASE)
 _UNIT_AT_END = re.compile(r"(?:^|[^a-z])(k?w)[^a-z]*$", re.IGNORECASE)  # power_w, gap_kw, Power (kW)
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `float` alone would let 1_000 pass
@@ -43,7 +43,7 @@ def energy_unit_in(name: str) -> str | None:
 
 
 def energy_problem(value_column: str, unit: Unit | None) -> str | None:
-    """Return what is wrong if the name of a column ends with a unit of energy, and no ``unit`` is given; else None.
+    """Return the problem if a column's name ends with a unit of energy and no ``unit`` is given; else None.
 
     >>> energy_problem("energy_kwh", "kW"), energy_problem("power", None)
     (None, None)
@@ -56,7 +56,7 @@ def energy_problem(value_column: str, unit: Unit | None) -> str | None:
 
 
 def power_unit(value_column: str, unit: Unit | None, default_unit: Unit | None) -> tuple[Unit, str] | None:
-    """Return the unit of a column and its description: ``unit``, else that in its name, else ``default_unit``.
+    """Return the unit of a column and its description: ``unit``, else the unit in its name, else ``default_unit``.
 
     >>> power_unit("power_w", None, "kW"), power_unit("power", None, "kW")
     (('W', 'W'), ('kW', 'kW, assumed: its name states no unit'))
@@ -95,7 +95,7 @@ def number_in(field: str, name: str, decimal: Literal[".", ","] = ".") -> float:
 
 
 def separator_of(header: str) -> str:
-    """Return the separator that a header line has most often.
+    """Return the most frequent separator of a header line.
 
     >>> separator_of("time;power, total;unit")
     ';'

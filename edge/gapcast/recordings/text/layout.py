@@ -21,7 +21,7 @@ class Layout:
     """The layout of a meter's CSV file.
 
     ``unit`` None: the value's column must name it (``power_w``), or ``default_unit`` is used. ``separator`` None: the
-    most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are those of
+    most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are defined by
     :class:`~gapcast.recordings.text.timestamps.TimestampParser`. ``features`` are columns by the names of
     :data:`gapcast.core.windows.features.MEASURED`, in the units in these names. ``submeters`` are the columns of
     submeters, in the unit of the power.
@@ -43,9 +43,9 @@ class Layout:
 class FileFormat:
     """How a file is read. Without ``layout``: an export, UCI's set, or Parquet of ``gapcast-trainer prepare``.
 
-    ``hold_min`` is that of :func:`~gapcast.recordings.minutes.minute_means.sampling_of`. ``unit``, ``zone`` and
-    ``entity``, the words that select a series, are for exports of Home Assistant and InfluxDB, whose columns are known.
-    ``submeters``: whether to read those of UCI's set.
+    ``hold_min`` is the parameter of :func:`~gapcast.recordings.minutes.minute_means.sampling_of`. ``unit``, ``zone``
+    and ``entity``, the words that select a series, are for exports of Home Assistant and InfluxDB, whose columns are
+    known. ``submeters``: whether to read the submeters of UCI's set.
     """
 
     layout: Layout | None = None
@@ -57,7 +57,7 @@ class FileFormat:
 
 
 class FileOptions(TypedDict):
-    """The options of :mod:`gapcast.recordings.options`, as a command gets them."""
+    """The options of :mod:`gapcast.recordings.options`, as a command receives them."""
 
     time_column: str | None
     value_column: str | None
@@ -105,9 +105,9 @@ def file_format(
 
 
 def with_submeters(form: FileFormat, columns: Sequence[str], *, of_uci: bool) -> FileFormat:
-    """Return ``form`` with the submeters in ``columns``, or those of UCI's set.
+    """Return ``form`` with the submeters in ``columns``, or with UCI's submeters if ``of_uci``.
 
-    Raises :class:`SettingsError` if there are no columns to name, or one is named twice.
+    Raises :class:`SettingsError` if the format has no columns to name, or one is named twice.
     """
     if not columns:
         return replace(form, submeters=of_uci)

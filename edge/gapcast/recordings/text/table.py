@@ -1,4 +1,4 @@
-"""The result of a data set's reader: the rows of the file, parsed, and the checks of their times and powers."""
+"""The parsed rows of a file of readings, and checks of their times and powers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapcast.core.readings.submeters import is_submeter
 from gapcast.core.time_grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.recordings.text.timestamps import LOCAL
 
-#: The longest recording: each minute of it takes memory.
+#: The longest recording: each of its minutes takes memory.
 _MAX_YEARS = 20
 MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 
@@ -25,13 +25,12 @@ MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 class Table:
     """Rows of one household's file, in the file's order.
 
-    ``instant_ms`` ``[R]`` is each row's time (epoch, UTC), ``gap_kw`` ``[R]`` its active power (kW), NaN if
-    the reading is marked as missing, ``line`` ``[R]`` its line in the file. ``extra`` holds the
-    other measured features, by the names and units of :data:`gapcast.core.windows.features.MEASURED`, each ``[R]``.
-    ``sha256`` is of the uncompressed text. With ``each_minute``
-    the set has one row per minute, so that any other time is an error; otherwise rows may be samples.
-    ``time_kind`` is the kind of the timestamps, for reports. ``hold_min`` is for how long a sample holds until the next
-    one, if the format sets it; rows are then samples. ``remarks`` are sentences on how the file was read.
+    ``instant_ms`` ``[R]`` is each row's time (epoch, UTC), ``gap_kw`` ``[R]`` its active power (kW), NaN if the reading
+    is marked as missing, ``line`` ``[R]`` its line in the file. ``extra`` holds the other measured features, by the
+    names and units of :data:`gapcast.core.windows.features.MEASURED`, each ``[R]``. ``sha256`` is of the uncompressed
+    text. With ``each_minute`` the set has one row per minute, so that any other time is an error; otherwise rows may be
+    samples. ``time_kind`` is the kind of the timestamps, for reports. ``hold_min`` is how long a sample holds until the
+    next one, if the format sets it; rows are then samples. ``remarks`` are sentences on how the file was read.
     """
 
     path: Path
@@ -75,7 +74,7 @@ def check_times(table: Table) -> None:
 
 
 def check_powers(table: Table, limits: Limits) -> None:
-    """Raise :class:`SourceError`, with the line, if a power is outside ``limits``, or if there is none."""
+    """Raise :class:`SourceError`, with the line, if a power is outside ``limits``, or if there are no powers."""
     for name in filter(is_submeter, table.extra):
         values_kw = table.extra[name]
         outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
@@ -90,7 +89,7 @@ def check_powers(table: Table, limits: Limits) -> None:
 
 
 def _shown(instant_ms: int) -> str:
-    """Return a time for an error message, also one that no calendar has."""
+    """Return a time for an error message, including times outside the calendar's range."""
     try:
         return instant_label(instant_ms).replace(".000Z", "Z")
     except (ValueError, OverflowError, OSError):

@@ -14,7 +14,7 @@ from typing import IO, Protocol
 from gapcast.core.errors import SourceError
 
 BLOCK_BYTES = 1 << 20
-#: What a damaged gzip or zip file raises, also at its names and headers.
+#: Errors raised by a damaged gzip or zip file, also in its names and headers.
 _DAMAGED = (
     zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, struct.error, NotImplementedError,
 )  # fmt: skip
@@ -28,7 +28,7 @@ class Readable(Protocol):
     """A stream of bytes, read in blocks."""
 
     def read(self, size: int, /) -> bytes:
-        """Return at most ``size`` bytes, none at the end."""
+        """Return at most ``size`` bytes; empty at the end."""
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable,
     """Open the text at ``path``, decompressed if it is a gzip or zip file; yield it with its length in bytes, if known.
 
     ``member`` names the file to read in a zip with several. The compression is detected by the first bytes.
-    Raises :class:`SourceError` if it is missing, or cannot be read completely.
+    Raises :class:`SourceError` if the file is missing, or cannot be read completely.
     """
     try:
         with path.open("rb") as stream:
@@ -61,8 +61,8 @@ def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable,
 def blocks(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
     """Yield ``stream`` in blocks of whole lines, without the line feed at the end of each block.
 
-    Pass what was read to ``digest`` and its length to ``advance``. A block with the part of a line that is too long for
-    one of readings ends there: the caller rejects it.
+    Passes the read bytes to ``digest`` and their number to ``advance``. If a line is too long for readings, the block
+    ends within it, and the caller rejects it.
     """
     rest = b""
     while block := stream.read(BLOCK_BYTES):
@@ -93,8 +93,8 @@ def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[
 def decoded(path: Path, found: Iterator[bytes], first_number: int = 1) -> Iterator[str]:
     """Yield the lines ``found`` in the file at ``path`` as text, the first one without a byte order mark.
 
-    ``first_number`` is that of the first line of ``found``. Raises :class:`SourceError`, with the line, if one is too
-    long or not UTF-8.
+    ``first_number`` is the number of the first line of ``found``. Raises :class:`SourceError`, with the line, if a line
+    is too long or not UTF-8.
     """
     for number, line in enumerate(found, first_number):
         if len(line) > BLOCK_BYTES:
@@ -120,7 +120,7 @@ def quoted(text: bytes | str) -> str:
 
 
 def _is_beside(name: str) -> bool:
-    """Return whether a member of a zip is a folder, or what macOS stores beside a file."""
+    """Return whether a member of a zip is a folder, or metadata that macOS stores beside a file."""
     return name.endswith("/") or name.startswith("__MACOSX/") or Path(name).name.startswith("._")
 
 

@@ -11,31 +11,31 @@ from gapcast.core.arrays.array_types import I64
 from gapcast.recordings.text.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
-#: Epoch numbers from these on are nanoseconds, microseconds and milliseconds, with the length of one, ms; smaller ones
-#: are seconds.
+#: Lower bounds of epoch numbers in nanoseconds, microseconds and milliseconds, with the length of the unit, ms; smaller
+#: numbers are seconds.
 EPOCH_UNITS_FROM = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0))
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times are counted from a local epoch
 #: Kinds of timestamps.
 LOCAL, WITH_OFFSET, EPOCH_NUMBER = "a time without an offset", "a time with an offset", "an epoch number"
-#: Offsets from UTC change at multiples of this.
+#: Offsets from UTC change only at multiples of this.
 _BLOCK_MS = 900_000
 
 
 class TimestampParser:
     """Parses the timestamps of one file, row by row in the file's order.
 
-    A time with an offset or ``Z`` and an epoch number (s, ms, µs or ns) are unambiguous. A time without an
-    offset is local time in ``zone``. The hour that is repeated in autumn is resolved by the order of
-    the rows: the earlier instant if it is after the previous row, otherwise the later one. A row that repeats the
-    previous row's time there is a duplicate, unless rows are so far apart that it begins the hour again. A time that
-    is skipped in spring is an error. ``form`` is for :meth:`datetime.datetime.strptime`; without it, times
-    are parsed by :meth:`datetime.datetime.fromisoformat`.
+    A time with an offset or ``Z`` and an epoch number (s, ms, µs or ns) are unambiguous. A time without an offset is
+    local time in ``zone``. The repeated hour in autumn is resolved by the order of the rows: the earlier instant if it
+    is after the previous row, otherwise the later one. A row that repeats the previous row's time in that hour is a
+    duplicate, unless rows are so far apart that it begins the hour again. A time that is skipped in spring is an error.
+    ``form`` is for :meth:`datetime.datetime.strptime`; without it, times are parsed by
+    :meth:`datetime.datetime.fromisoformat`.
     """
 
     def __init__(self, zone: tzinfo | None = None, form: str | None = None) -> None:
         self._zone = zone
-        #: The format of the times; None: that of :meth:`datetime.datetime.fromisoformat`, or numbers.
+        #: The format of the times; None: :meth:`datetime.datetime.fromisoformat`, or numbers.
         self.form = form
         self._before_ms = -1
         self._step_ms = 0
@@ -46,7 +46,7 @@ class TimestampParser:
     def instant_ms(self, text: str) -> int:
         """Return the instant (epoch ms, UTC) of ``text``.
 
-        Raises :class:`ValueError`, with a message for users, if it is not a time, or ambiguous.
+        Raises :class:`ValueError`, with a message for users, if the text is not a time, or ambiguous.
 
         >>> offset, epoch = "2010-11-01T01:29:00+01:00", "1288571340"
         >>> TimestampParser().instant_ms(offset) == TimestampParser().instant_ms(epoch)
@@ -57,7 +57,7 @@ class TimestampParser:
     def candidates_ms(self, text: str) -> tuple[int, int]:
         """Return the earlier and the later instant (epoch ms, UTC) that ``text`` can mean.
 
-        They differ only in the hour that is repeated in autumn. Raises as :meth:`instant_ms`.
+        They differ only in the repeated hour in autumn. Raises the errors of :meth:`instant_ms`.
         """
         if self.form is None and _EPOCH_NUMBER.fullmatch(text):
             number = float(text)
@@ -79,7 +79,7 @@ class TimestampParser:
         return earlier_ms, later_ms
 
     def resolve(self, earlier_ms: int, later_ms: int) -> int:
-        """Return which of its :meth:`candidates_ms` the next row means, by the rows before it."""
+        """Return which of its :meth:`candidates_ms` the next row means, judged by the rows before it."""
         is_repeated = earlier_ms == self._before_ms and self._step_ms < (later_ms - earlier_ms) / 2
         found = earlier_ms if earlier_ms > self._before_ms or is_repeated else later_ms
         if found > self._before_ms:
@@ -98,7 +98,7 @@ class TimestampParser:
     def local_candidates_ms(self, local_ms: I64) -> tuple[I64, I64] | None:
         """Return the :meth:`candidates_ms` of times without an offset, ms since a local epoch, ``[R]``.
 
-        None if one of them does not exist, or the zone is unknown.
+        None if one of the times does not exist, or the zone is unknown.
         """
         if self._zone is None:
             return None
