@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gapcast.python_api.forecaster import Forecaster as Forecaster
     from gapcast.python_api.single_forecast import forecast as forecast
 
-#: Names of the library, and the modules that they are imported from at first use: a command loads only what it needs.
+#: Names of the library, with the modules that define them, imported at first use: a command loads only what it needs.
 _NAMES = {
     "Engine": "gapcast.core.engine",
     "Forecast": "gapcast.core.forecasts.forecast",

@@ -1,7 +1,7 @@
 """Modules that libraries or gapcast import and a gateway does not use, loaded at first use.
 
-They would take some three megabytes of an idle gateway. What is deferred is a module itself: ``import calendar`` runs
-nothing, and the first use of a name in it runs it; ``from calendar import timegm`` runs it at once.
+They would take about three megabytes of an idle gateway. Modules are deferred: ``import calendar`` runs nothing, the
+first use of a name in it runs the module, and ``from calendar import timegm`` runs it at once.
 :class:`importlib.util.LazyLoader` does the same, but runs a module when it is imported a second time, and until Python
 3.12 possibly twice.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from importlib.abc import Loader
 
-#: Who imports it, and what for.
+#: Each with the module that imports it, and the purpose.
 UNUSED = (
     "uvicorn",  # the package itself: its __init__ imports its command line and its supervisor of processes
     "logging.config",  # uvicorn: its configuration of logs, with socketserver and logging.handlers
@@ -35,18 +35,18 @@ UNUSED = (
     "shutil",  # tempfile: removes folders
     "locale",  # subprocess: encodings of text
 )
-#: By module and name, the submodule that has the name: nothing else runs for it.
+#: By module and name, the submodule that defines the name: only this submodule runs.
 _SUBMODULES = {("uvicorn", "Config"): "uvicorn.config"}  # uvicorn's lifespan, which is off, imports it
 
-#: Functions, by module and name, that libraries take from it when they are imported: the call runs the module.
+#: Functions, by module and name, that libraries import from a module when they are imported: the call runs the module.
 _FUNCTIONS = {("importlib.metadata", "entry_points"), ("importlib.metadata", "version"), ("shutil", "rmtree")}
-#: Extensions that a Python may lack, by the module that then fails to be imported, as ``zipfile`` expects.
+#: Extensions that a Python may lack, by the module whose import then fails, as ``zipfile`` expects.
 _EXTENSIONS = {"bz2": "_bz2", "lzma": "_lzma"}
-#: Makes pydantic look for no plug-ins: it would read the metadata of all installed distributions.
+#: Disables the search for pydantic plug-ins, which would read the metadata of all installed distributions.
 _PLUG_INS, _ALL = "PYDANTIC_DISABLE_PLUGINS", "__all__"
 
-#: What runs a module, by its name, and the lock for that. One lock for all would be a deadlock if a thread runs a
-#: deferred module that imports what another thread has begun to import, and that uses another deferred one.
+#: The function that runs a module, and its lock, by module name. A common lock would deadlock if a thread runs a
+#: deferred module that imports a module which another thread is importing, and that module uses another deferred one.
 _deferred: dict[str, tuple[Loader, RLock]] = {}
 
 
@@ -63,7 +63,7 @@ class _DeferredModule(ModuleType):
 
 
 def _run(module: ModuleType) -> None:
-    """Run a deferred ``module``, unless that was done before, or this thread is running it."""
+    """Run a deferred ``module``, unless it has run before, or this thread is running it."""
     loader, lock = _deferred[module.__name__]
     with lock:  # another thread waits until the module has run
         names = vars(module)
@@ -71,7 +71,7 @@ def _run(module: ModuleType) -> None:
             names["_is_running"] = True
             try:
                 loader.exec_module(module)
-                module.__class__ = ModuleType  # type: ignore[assignment]  # mypy takes it for constant
+                module.__class__ = ModuleType  # type: ignore[assignment]  # mypy treats it as constant
             finally:
                 del names["_is_running"]
 
@@ -82,13 +82,13 @@ def _call(module: ModuleType, name: str, *arguments: Any, **options: Any) -> Any
 
 
 def defer_unused_modules() -> None:
-    """Defer the modules of :data:`UNUSED`, for this process; this comes before others that import them are imported."""
+    """Defer the modules of :data:`UNUSED` in this process; call this before importing modules that import them."""
     os.environ.setdefault(_PLUG_INS, _ALL)
     defer_modules(name for name in UNUSED if name not in _EXTENSIONS or find_spec(_EXTENSIONS[name]))
 
 
 def defer_modules(names: Iterable[str]) -> None:
-    """Register the modules ``names``, unless they are imported or missing, so that the first use of a name runs them.
+    """Register the modules ``names``, unless imported or missing, so that the first use of a name in one runs it.
 
     Parent packages are imported.
     """

@@ -11,19 +11,19 @@ from gapcast.deferred_modules import defer_unused_modules
 
 
 def main() -> None:
-    """Run the command; what it may not need is loaded at first use."""
+    """Run the command; modules that it may not need are loaded at first use."""
     try:
-        defer_unused_modules()  # before others that import these are imported
+        defer_unused_modules()  # before importing modules that import them
         if not serve_plainly(sys.argv[1:]):
             from gapcast.cli import main as run_command  # noqa: PLC0415 - with the library of the command line
 
-            if isinstance(sys.stdout, TextIOWrapper):  # a topic or a dash may not be in a terminal's ISO-8859-1
+            if isinstance(sys.stdout, TextIOWrapper):  # ISO-8859-1 of a terminal may lack a topic's characters
                 sys.stdout.reconfigure(errors="replace")
             run_command(prog_name="gapcast")
-    except KeyboardInterrupt:  # while modules are loaded, or before the service handles signals; as click does
+    except KeyboardInterrupt:  # while modules load, or before the service handles signals; as in click
         print("\nAborted!", file=sys.stderr)
         sys.exit(1)
-    except OSError as error:  # what commands write to files, they report by name
+    except OSError as error:  # commands report errors of their own files, with the name
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = error.filename or "the output"

@@ -55,7 +55,7 @@ def create_private(path: Path) -> BinaryIO:
 def write_private(path: Path, content: bytes) -> None:
     """Write ``content`` to a file at ``path``, mode 0600, and wait until it is on the disk.
 
-    A file that is then renamed is complete also after a power failure. Raises OSError if that fails.
+    A file renamed afterwards is therefore complete even after a power failure. Raises OSError if writing fails.
     """
     with create_private(path) as file:
         file.write(content)
@@ -73,7 +73,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def newest_first(paths: Iterable[Path]) -> list[Path]:
-    """Return ``paths`` in the order of their last changes, the newest first; last those whose time cannot be read."""
+    """Return ``paths`` by time of last change, the newest first; paths whose time cannot be read come last."""
 
     def changed_ns(path: Path) -> int:
         try:
@@ -118,7 +118,7 @@ def chown_to_owner_of(folder: Path, path: Path) -> None:
 def tighten_state(state: Path) -> list[Path]:
     """Reduce the modes of the folder ``state`` and a gateway's files in it; return the paths that could not be changed.
 
-    Other files in it are not changed, and neither is a shared folder with the sticky bit, such as ``/tmp``.
+    Other files in it stay unchanged, as does a shared folder with the sticky bit, such as ``/tmp``.
     """
     unchanged: list[Path] = []
     try:

@@ -20,11 +20,11 @@ PORT = 8080
 _STATE = "/data/gapcast"
 #: Option value for a meter without a preset.
 _CUSTOM = "custom"
-#: The broker's port with ``mqtt_tls``, if the options have none.
+#: The broker's port with ``mqtt_tls``, unless the options set one.
 _TLS_PORT = 8_883
-#: Begins the names of the broker's options.
+#: Prefix of the names of the broker's options.
 _MQTT = "mqtt_"
-#: Option -> its key in ``[demand]``.
+#: Option -> the key in ``[demand]`` that it sets.
 _DEMAND = {
     "limit_kw": "limit_kw",
     "window_min": "window_min",
@@ -46,9 +46,9 @@ def wants_service(options: Mapping[str, Any]) -> bool:
 def settings_of(
     options: Mapping[str, Any], service: Mapping[str, Any] | None, environment: Mapping[str, str]
 ) -> Settings:
-    """Return the settings of ``options``; ``service`` is the Supervisor's broker, None if it has none.
+    """Return the settings of ``options``; ``service`` is the Supervisor's broker, or None without one.
 
-    Raises :class:`SettingsError` with the invalid option and its problem.
+    Raises :class:`SettingsError` that names the invalid option and its problem.
     """
     sections: dict[str, Any] = {
         "gateway": {"id": "homeassistant"},
@@ -78,12 +78,12 @@ def settings_of(
 
 
 def _in_options(problem: str) -> str:
-    """Return ``problem``, which names keys of the configuration, with the options that they are made of."""
+    """Return ``problem`` with its keys of the configuration replaced by the options that set them."""
     return problem.replace("sources.", "meters.")
 
 
 def _option_of(location: Sequence[object]) -> str:
-    """Return the option that the setting at ``location`` is made of; empty for one that involves several sections."""
+    """Return the option that sets the value at ``location``; empty if the location involves several sections."""
     section, *rest = map(str, location or ("",))
     if section == "demand" and rest:
         return next((option for option, key in _DEMAND.items() if key == rest[0]), rest[0])

@@ -16,7 +16,7 @@ _TIMEOUT_S, _MAX_RESPONSE_BYTES = 10.0, 1 << 16
 
 
 def mqtt_service(environment: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return host, port and account of the Supervisor's broker; None if it has none.
+    """Return host, port and account of the Supervisor's broker; None if the Supervisor has no broker.
 
     Raises :class:`SettingsError` if the Supervisor does not answer, or rejects the request.
     """

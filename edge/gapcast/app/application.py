@@ -53,9 +53,9 @@ log = structlog.get_logger(__name__)
 #: New objects between two garbage collections. With Python's default of 700, the thousands of readings in flight would
 #: be promoted to older generations, and full collections would often scan the devices of a whole city.
 _GC_THRESHOLD = 20_000
-#: How long another thread, such as that of the REST API or of a checkpoint, may make the stream wait for the
-#: interpreter's lock. The stream releases it with each system call and each run of a model, several times a reading,
-#: and would wait up to 5 ms each time with Python's default.
+#: How long another thread, for example the REST API's or a checkpoint's, may make the stream wait for the interpreter's
+#: lock. The stream releases the lock with each system call and each run of a model, several times a reading, and would
+#: wait up to 5 ms each time with Python's default.
 _SWITCH_INTERVAL_S = 0.000_5
 #: How long a stop waits for REST requests in progress before it persists the last state.
 _HTTP_STOP_S = 3.0
@@ -69,7 +69,7 @@ class Application:
     ) -> None:
         """Load the models and prepare the link, without connecting yet.
 
-        ``clock_s`` returns the time by which nights begin, seconds since the epoch.
+        ``clock_s`` returns the current time, seconds since the epoch, which decides when nights begin.
 
         Raises :class:`SettingsError` or :class:`ModelError`.
         """
@@ -124,7 +124,7 @@ class Application:
             lambda: self.registry,
             predict_handler,
             options,
-            on_loaded=gc.freeze,  # many permanent objects, like those from the start: see run
+            on_loaded=gc.freeze,  # many permanent objects, as after the start: see run
         )
         self._http_server = HttpServerThread(lambda: build_server(entry(), connection_limits), statistics)
 
@@ -145,7 +145,7 @@ class Application:
         return NightlyRefits(folder / REFIT_FOLDER, learning.refit_max_devices, options, clock_s)
 
     def _record_models(self, models: Models) -> None:
-        """Record the models of a shard before they are used, so that the record holds after a crash at any point."""
+        """Record the models of a shard before they are used, so that the record is right after a crash at any point."""
         if self._shard_lock is not None:
             self._shard_lock.record_models(models.stamps)
 
@@ -161,24 +161,24 @@ class Application:
 
     @property
     def http_port(self) -> int:
-        """The port of the REST API, bound by :meth:`run` unless it is read before."""
+        """The port of the REST API, bound by :meth:`run` or by the first read of this property."""
         return int(self._listening.bind().getsockname()[1])
 
     def run(self, stopping: Event) -> None:
         """Restore the state and serve until ``stopping`` is set: the stream in this thread, REST in another.
 
-        Raises :class:`ShardError` or :class:`StateInUseError` if another process has this shard, or this state, and
-        then :class:`SettingsError` if the port cannot be bound.
+        Raises :class:`ShardError` or :class:`StateInUseError` if another process uses this shard or this state, and
+        :class:`SettingsError` if the port cannot be bound.
         """
         try:
             if self._shard_lock is not None:
                 self._shard_lock.acquire(self.models.stamps, stopping=stopping)
             owns_state = self._restore_state(stopping)
         except (ShardError, StateInUseError):
-            if stopping.is_set():  # while it waited for the other process
+            if stopping.is_set():  # stopped while waiting for the other process
                 return
             raise
-        with ExitStack() as stack:  # what was started ends, also if something after it does not start
+        with ExitStack() as stack:  # stops what was started if a later start fails
             stack.callback(self.close)
             self._http_server.start(self._listening.bind())
             stack.callback(self._stop_http)
@@ -190,7 +190,7 @@ class Application:
                 self._nights.start(self.service)
                 stack.callback(self._nights.stop)
             log.info("http.listening", host=self._listening.bind().getsockname()[0], port=self.http_port)
-            release_freed_memory()  # of the stored state, and of what the models were read from
+            release_freed_memory()  # of the stored state and of the model files
             gc.freeze()  # objects from start-up are permanent: exclude them from collections
             gc.enable()  # off during the start
             gc.set_threshold(_GC_THRESHOLD)
@@ -199,22 +199,23 @@ class Application:
             stack.callback(self._notifier.stopping)
             on_iteration = partial(self._on_iteration, stopping)
             wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration)
-            # Also if stopped before, and REST ends before the last state is persisted: what it changed must survive.
+            # Also after an early stop, and REST ends before the last state is persisted: changes made over REST must
+            # survive.
             self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
 
     def _restore_state(self, stopping: Event) -> bool:
-        """Restore the state; return whether the folder is not in use by another process, as far as is known."""
+        """Restore the state; return False if the folder is known to be in use by another process."""
         # Only the service may hold the engine afterwards: its memory is freed once it is replaced.
         engine = self.service.queries.read(lambda engine, _: engine)
         if self._store is None:
             return True
         nights, locked = self._nights, Event()
         if nights is not None:
-            nights.archive.is_enabled = False  # until the folder is known to be that of no other process
+            nights.archive.is_enabled = False  # until no other process is known to use the folder
 
         def on_locked() -> None:
             locked.set()
-            self._listening.bind()  # not before, and connections wait until the state is restored
+            self._listening.bind()  # not earlier; connections wait until the state is restored
             if nights is not None:
                 nights.restore(engine)
 
@@ -222,7 +223,7 @@ class Application:
         return locked.is_set()
 
     def _stop_http(self, timeout_s: float | None = None) -> None:
-        """End the REST API within ``timeout_s`` (None: whenever its requests end). Idempotent."""
+        """End the REST API within ``timeout_s`` (None: wait until its requests end). Idempotent."""
         if self._http_server.is_alive:
             if not self.service.feed.closed:
                 self.service.feed.close()
@@ -238,7 +239,7 @@ class Application:
             self._notifier.alive(self.service.queries.status_line)
 
     def close(self) -> None:
-        """Release the port, the state and the models' memory, as :meth:`run` does at its end. Idempotent."""
+        """Release the port, the state and the models' memory, as :meth:`run` does when it ends. Idempotent."""
         self._listening.close()
         if self._store is not None:
             self._store.close(None)  # the service has closed it, unless the start failed

@@ -41,12 +41,12 @@ def connection_limits_of(http: HttpSettings) -> ConnectionLimits:
 
 
 def listen_problem(error: Exception) -> str:
-    """Return why a socket cannot listen."""
+    """Return a description of why a socket cannot listen."""
     return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).partition(" (while ")[0]
 
 
 def listen_fix(error: Exception, port: int) -> str:
-    """Return the fix if ``error`` was raised by listening on ``port``."""
+    """Return the fix for ``error``, raised by listening on ``port``."""
     if _is_address_missing(error):
         return "set http.host to an address of this machine, or to 0.0.0.0 for all of them"
     if isinstance(error, PermissionError):
@@ -56,13 +56,13 @@ def listen_fix(error: Exception, port: int) -> str:
 
 def _is_address_missing(error: Exception) -> bool:
     number = (error.errno if isinstance(error, OSError) else None) or 0
-    return number < 0 or number == errno.EADDRNOTAVAIL  # below 0: of the resolver
+    return number < 0 or number == errno.EADDRNOTAVAIL  # below 0: an error of the resolver
 
 
 def bound_socket(http: HttpSettings) -> socket.socket:
     """Return a listening socket; raise :class:`SettingsError` if the address cannot be listened on.
 
-    It is an :class:`AddressError` if this machine does not have the address, as before the network is up.
+    Raises :class:`AddressError` if this machine does not have the address, for example before the network is up.
     """
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:
@@ -86,7 +86,7 @@ class ListeningSocket:
         self._lock = Lock()
 
     def bind(self) -> socket.socket:
-        """Return the socket, which the first call binds, of any thread; raises as :func:`bound_socket` does."""
+        """Return the socket, which the first call, in any thread, binds; raises the errors of :func:`bound_socket`."""
         with self._lock:
             if self._socket is None:
                 self._socket = bound_socket(self._http)

@@ -1,4 +1,4 @@
-"""Logs what is listened to and what arrives, until the first forecast."""
+"""Logs the subscriptions and the arriving messages until the first forecast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.service.ports.intake import IntakeStatus
 
 log = structlog.get_logger(__name__)
 
-#: How often the intake is looked at, and when a missing message is reported: a meter sends at least every five minutes.
+#: How often the intake is checked, and when a missing message is reported: a meter sends at least every five minutes.
 _EVERY_S, _MISSING_S = 1.0, 360.0
 
 
@@ -36,7 +36,7 @@ class IntakeLog:
         self.is_done = False
 
     def update(self) -> None:
-        """Log what has changed since the last call. Cheap: looks at the intake at most once a second."""
+        """Log what has changed since the last call. Cheap: checks the intake at most once a second."""
         if self.is_done or (now_s := self._now_s()) < self._next_s:
             return
         self._next_s = now_s + _EVERY_S

@@ -29,7 +29,7 @@ _ROOT = Path(__file__).resolve().parents[2]  # the folder of the package gapcast
 
 
 def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
-    """Run ``gapcast run`` with ``arguments`` for each shard of ``each``; return the first non-zero exit code, or 0.
+    """Run ``gapcast run`` with ``arguments`` for each shard in ``each``; return the first non-zero exit code, or 0.
 
     Signals are forwarded. When one process ends by itself, the others are stopped. Raises :class:`SettingsError` under
     a systemd that expects notifications, which this process does not send.
@@ -59,7 +59,7 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         shards[shard] = subprocess.Popen(  # noqa: S603 - this program with its own arguments
             command, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
-        if stopping:  # a signal that arrived while the process was started could not be forwarded to it
+        if stopping:  # forward a signal that arrived while the process was starting
             shards[shard].send_signal(stopping[0])
     return _wait_for_all(shards, stopping)
 
@@ -73,7 +73,7 @@ def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int
             if ended is None:
                 continue
             del shards[shard]
-            if not (stopping and ended == -stopping[0]):  # by the signal, before it handled signals: as it should
+            if not (stopping and ended == -stopping[0]):  # expected if it was ended before it handled signals
                 code = code or (ended if ended >= 0 else 1)
             if not stopping:
                 stopping.append(signal.SIGTERM)
@@ -85,7 +85,7 @@ def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int
 
 
 def end_with(parent: int) -> None:
-    """Let this process stop, as by SIGTERM, when its parent process ``parent`` ends in any way."""
+    """Stop this process, as by SIGTERM, when its parent process ``parent`` ends in any way."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -10,7 +10,7 @@ MODELS_FOLDER = "models"
 def models_path() -> Path:
     """Return the folder of the bundled models.
 
-    In a wheel it is beside this module; in a checkout, at the root, where the trainer writes them.
+    In a wheel the folder is beside this module; in a checkout it is at the root, where the trainer writes the models.
 
     >>> models_path().name
     'models'

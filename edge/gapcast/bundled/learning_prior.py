@@ -11,7 +11,7 @@ import numpy as np
 from gapcast.core.learning.ensemble.learning_prior import TABLES, LearningPrior
 from gapcast.core.learning.online_model.rls_prior import RlsPrior
 
-#: In a wheel and in a checkout.
+#: Both in a wheel and in a checkout.
 PRIOR_FILE = Path(__file__).resolve().parent / "learning_prior.npz"
 
 
@@ -26,7 +26,7 @@ def bundled_prior() -> LearningPrior:
 
 
 def read_prior(path: Path) -> LearningPrior:
-    """Return the prior at ``path``, which :func:`write_prior` wrote."""
+    """Return the prior at ``path``, written by :func:`write_prior`."""
     with np.load(path, allow_pickle=False) as arrays:
         names = tuple(arrays["names"].tolist())
         covariance = np.zeros((len(names), len(names)), dtype=np.float32)
@@ -37,7 +37,7 @@ def read_prior(path: Path) -> LearningPrior:
 
 
 def write_prior(path: Path, prior: LearningPrior) -> None:
-    """Write ``prior`` to ``path``: the tables, coefficients, and the upper triangle of their covariance."""
+    """Write ``prior`` to ``path``: the tables, the coefficients, and the upper triangle of their covariance."""
     rls = prior.rls
     upper = np.triu_indices(len(rls.names))
     arrays: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""``gapcast import``: past readings into a stopped gateway."""
+"""``gapcast import``: imports past readings into a stopped gateway."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _line(card: ModelCard, *, is_published: bool) -> str:
 
 
 def _inputs_and_outputs(card: ModelCard) -> str:
-    """Return the lead times of a card, and its history if it takes one."""
+    """Return the lead times of a card, and its history if the model reads one."""
     from gapcast.app.models.primary_model import lead_times_text
 
     leads = f"{lead_times_text(card.lead_times_min)} min ahead"

@@ -69,7 +69,7 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
 
 
 def _list_or_text(value: str) -> object:
-    """Return the list that ``value`` is in TOML, or else ``value`` itself, which may be a list with commas.
+    """Return the list if ``value`` is a TOML list, else ``value`` itself, which may be a list with commas.
 
     >>> _list_or_text('["linear", "lstm-5-3"]'), _list_or_text("[]"), _list_or_text("linear,lstm-5-3")
     (['linear', 'lstm-5-3'], [], 'linear,lstm-5-3')
@@ -93,21 +93,21 @@ def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]
 
 
 def read_format(options: dict[str, Any], settings: Settings) -> tuple[FileFormat, tzinfo]:
-    """Return the format of a file by its options, and the zone of its times.
+    """Return the format of a file from its options, and the zone of its times.
 
-    The unit is kW if nothing states another one, as for a reading.
+    The unit defaults to kW, as for a reading.
     """
     zone = options["zone"] or settings.site.zone
     return file_format(cast("FileOptions", {**options, "zone": zone}), default_unit="kW"), zone
 
 
 def with_zone(settings: Settings, zone: tzinfo) -> Settings:
-    """Return ``settings`` with the zone of the files' times as that of the house, unless ``site.timezone`` is set."""
+    """Return ``settings`` with the zone of the files' times as the house's zone, unless ``site.timezone`` is set."""
     if "timezone" in settings.site.model_fields_set:
         return settings
     return settings.model_copy(update={"site": settings.site.model_copy(update={"timezone": str(zone)})})
 
 
 def show_file(line: str) -> None:
-    """Print what was understood of a file, apart from the result."""
+    """Print the description of a file, apart from the result."""
     click.echo(line, err=True)

@@ -1,7 +1,7 @@
 """``gapcast run`` and ``gapcast run --config FILE`` without the library of the command line.
 
-A gateway needs nothing of ``click``, which takes 1.3 MB as long as the process lives, because all of the service is
-called from it.
+A gateway does not need ``click``, which would take 1.3 MB for the life of the process, because it calls the whole
+service.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _COMPLETION = "_GAPCAST_COMPLETE"
 
 
 def serve_plainly(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:
-    """Serve if ``arguments`` are those of a plain run of one shard; return whether they were.
+    """Serve if ``arguments`` request a plain run of one shard; return whether they did.
 
-    Exits as ``gapcast run`` does if the configuration or the models are not usable.
+    Exits like ``gapcast run`` if the configuration or the models are not usable.
     """
     if _COMPLETION in environment:
         return False

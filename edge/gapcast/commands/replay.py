@@ -31,13 +31,13 @@ from gapcast.replay.present_time import replay_to_present, shift_to_present
 from gapcast.replay.publisher import MeterPublisher, payload_of, submeter_topics
 from gapcast.replay.publisher import replay as publish_paced
 
-#: A replay that takes longer is worth a hint, minutes.
+#: A replay that takes longer gets a hint, minutes.
 _LONG_MIN = 90
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaySource:
-    """The file of a replay, how it is read, and the part of it; ``is_present``: moved to the present."""
+    """The file of a replay, its format, and the part to publish; ``is_present``: moved to the present."""
 
     file: Path
     form: FileFormat
@@ -57,8 +57,8 @@ def replay_file(
 ) -> int:
     """Publish the minutes of ``source`` to the configured broker, as ``device``; return the number of readings.
 
-    Each minute of a submeter is published before that of the device. ``show`` is called with what was understood of the
-    file, and with a warning if a gateway with these settings does not read what is published. Raises
+    A submeter's minutes are published before the device's. ``show`` is called with a description of the file, and with
+    a warning if a gateway with these settings does not read what is published. Raises
     :class:`~gapcast.core.errors.SourceError` for an invalid file, :class:`~gapcast.core.errors.BrokerError` for a
     broker that cannot be used and :class:`SettingsError` for an invalid name or start.
     """
@@ -102,7 +102,7 @@ def replay_file(
 
 
 def _pace(n_minutes: int, speed: float | None) -> str:
-    """Return at which speed minutes are published, and about how long that takes.
+    """Return the speed at which minutes are published and about how long that takes, as text.
 
     >>> _pace(10_080, 60.0), _pace(60, 60.0)
     ('at 60 times real time: about 2.8 hours (--speed max: as fast as possible)', 'at 60 times real time: about 1 min')
@@ -118,7 +118,7 @@ def _pace(n_minutes: int, speed: float | None) -> str:
 
 
 def _present_pace(bounds: tuple[int, int], shift_min: int, zone: tzinfo) -> str:
-    """Return which minutes are published when, for minutes between ``bounds`` that were moved by ``shift_min``.
+    """Return as text when minutes between ``bounds``, moved by ``shift_min``, are published.
 
     >>> from datetime import UTC
     >>> _present_pace((29_892_960, 29_899_000), 1_440, UTC)
@@ -131,7 +131,7 @@ def _present_pace(bounds: tuple[int, int], shift_min: int, zone: tzinfo) -> str:
 
 
 def unread_warning(settings: Settings, topic: str) -> str:
-    """Return why a gateway with ``settings`` does not read what is published on ``topic``, and the fix; else empty.
+    """Return why a gateway with ``settings`` does not read messages on ``topic``, and the fix; empty if it does.
 
     Without ``[[sources]]`` it reads all native readings.
     """
@@ -151,9 +151,9 @@ def unread_warning(settings: Settings, topic: str) -> str:
 
 
 def unread_submeters(settings: Settings, device: str, topics: Mapping[str, str]) -> Iterator[str]:
-    """Yield why a gateway with ``settings`` does not read a submeter that is published on its topic, and the fix.
+    """Yield why a gateway with ``settings`` does not read a submeter published on its topic, and the fix.
 
-    ``topics`` are those of the submeters of ``device`` by name.
+    ``topics`` are the topics of the submeters of ``device`` by name.
     """
     configured = {one.name for one in settings.submeters if one.of == device}
     for name, topic in topics.items():
@@ -165,7 +165,7 @@ def unread_submeters(settings: Settings, device: str, topics: Mapping[str, str])
 
 
 def _decoded_kw(listener: SampleListener, topic: str) -> list[float]:
-    """Return the powers that ``listener`` finds in a minute of 1 kW, published on ``topic`` as by a replay."""
+    """Return the powers that ``listener`` decodes from a minute of 1 kW, published on ``topic`` like a replay's."""
     now_ms = time.time_ns() // 1_000_000
     payload = payload_of(Minute(now_ms // MINUTE_MS - 1, 1.0))
     publication = Publication(topic, payload, 0, False, False, b"", len(payload))

@@ -16,7 +16,7 @@ from gapcast.config.settings import Settings
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP reloads the models."""
-    gc.disable()  # until the application runs: what is loaded is not garbage, and collections are a tenth of the start
+    gc.disable()  # until the application runs: loading makes no garbage, and collections take a tenth of the start
     try:
         from gapcast.app.application import Application
         from gapcast.observability.logs import configure_logs
@@ -24,7 +24,7 @@ def serve(settings: Settings) -> None:
         configure_logs(settings.log.format, settings.log.level, settings.shards[0] if settings.shards else None)
         faulthandler.enable()  # prints the stack of each thread when a watchdog ends the process by SIGABRT
         stopping = stop_on_signals()
-        with closing(Application(settings, os.environ)) as application:  # also if it does not come to run
+        with closing(Application(settings, os.environ)) as application:  # also if it never runs
             reload_on_hangup(application.reload, stopping)
             application.run(stopping)
     finally:

@@ -95,9 +95,9 @@ class EmbeddedBroker:
 
 
 async def _served(connection: Coroutine[Any, Any, None]) -> None:
-    """Serve a connection to its end, also of a client that has closed it already, at which amqtt raises.
+    """Serve a connection to its end, also if the client has already closed it, for which amqtt raises an error.
 
-    It does so for each client that tries MQTT 5 first, such as ``gapcast check``; asyncio would print the traceback.
+    This happens with each client that tries MQTT 5 first, such as ``gapcast check``; asyncio would print the traceback.
     """
     try:
         await connection

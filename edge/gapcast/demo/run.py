@@ -74,7 +74,7 @@ def _meter_and_watch(
     show: Callable[[str], None],
     interrupted: Event,
 ) -> Watcher:
-    """Replay the bundled week to the service, and return the client that watched."""
+    """Replay the bundled week to the service; return the client that watched the forecasts."""
     _wait_ready(application)
     pace = "at full speed" if options.speed is None else f"at {options.speed:g} times real time"
     show(f"open   http://{HOST}:{application.http_port}/")

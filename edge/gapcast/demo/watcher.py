@@ -76,7 +76,7 @@ class Watcher:
             forecast_kw, median_kw = float(forecast["gap_kw"]), forecast["median_kw"]
             median_kw = None if median_kw is None else float(median_kw)
         except (JsonError, LookupError, TypeError, ValueError, OverflowError):
-            return  # not a forecast of this gateway: the demo's broker takes messages from anyone
+            return  # not this gateway's forecast: the demo's broker accepts messages from anyone
         with self._seen:
             if observed_at not in self._published:
                 return  # a reading of another client

@@ -13,7 +13,7 @@ from gapcast.core.monitoring.token_bucket import TokenBucket
 
 #: Burst of lines of one event, and its rate per second: one every ten seconds.
 BURST, PER_S = 20.0, 0.1
-#: Maximum number of tracked events, because libraries may log any text; further ones share one bucket.
+#: Maximum number of tracked events, because libraries may log any text; further events share one bucket.
 _MAX_EVENTS = 256
 _OTHERS = ""
 
@@ -51,21 +51,21 @@ class LogRateLimiter:
 
 
 class LibraryFilter(logging.Filter):
-    """The same limit for log records of libraries: uvicorn logs every request that is not HTTP."""
+    """Applies the same limit to log records of libraries: uvicorn logs every request that is not HTTP."""
 
     def __init__(self, limiter: LogRateLimiter) -> None:
         super().__init__()
         self._limiter = limiter
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Pass a record on, with the number of similar ones omitted."""
+        """Pass a record on, with the number of omitted similar records."""
         omitted = self._limiter.try_consume(f"{record.name}: {record.msg}")
         record.__dict__["omitted"] = omitted
         return omitted is not None
 
 
 def as_library_event(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Give a library's line a fixed event name; its text becomes ``text``."""
+    """Give a library's line a fixed event name; its message becomes ``text``."""
     record: logging.LogRecord = entry["_record"]
     entry["logger"], entry["text"], entry["event"] = record.name, entry["event"], "library.message"
     if omitted := record.__dict__.get("omitted"):

@@ -1,4 +1,4 @@
-"""Configuration of structured logging: structlog's events, and those of libraries that use ``logging``."""
+"""Configuration of structured logging: structlog's events, and log records of libraries that use ``logging``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from gapcast.observability.log_rate_limit import LibraryFilter, LogRateLimiter, as_library_event
 
-#: Events renamed in 0.2 -> their former names, which this version logs too, so that searches and alerts find both.
+#: Events renamed in 0.2 -> their former names, which this version also logs, so that searches and alerts find both.
 FORMER_NAMES = {
     "clock.wrong": "clock.off",
     "drift.detected": "house.changed",
@@ -29,7 +29,7 @@ FORMER_NAMES = {
 
 
 class LossyStream:
-    """Writes lines to ``stream``, and loses those that cannot be written: the disk is full, or a pipe is closed.
+    """Writes lines to ``stream``, and drops lines that cannot be written: the disk is full, or a pipe is closed.
 
     An error must not reach the code that logs, which may be about to connect to the broker.
     """

@@ -225,7 +225,7 @@ def _program(about: ServiceInfo) -> Iterator[Metric]:
 def build_registry(service: Service, about: ServiceInfo, per_device: int = 0) -> CollectorRegistry:
     """Return a registry with the metrics of the service and of the process (memory, CPU, files).
 
-    At most ``per_device`` devices get time series of their own.
+    At most ``per_device`` devices get their own time series.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

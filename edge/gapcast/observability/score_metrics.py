@@ -18,16 +18,16 @@ _OF_PUBLISHED = {
     "gapcast_interval_width_kw": ("Mean width of the published prediction interval, kW.", "width_kw"),
     "gapcast_pinball_loss_kw": ("Mean pinball loss of published bounds and medians, kW.", "pinball_kw"),
 }
-#: The same for every ensemble member.
+#: Metrics of every ensemble member: likewise.
 _OF_EVERY_MODEL = {
     "gapcast_squared_error_kw2": ("Mean squared error of the mean for the model's devices, kW^2.", "mse_kw2"),
     "gapcast_absolute_error_kw": ("Mean absolute error of the median for the model's devices, kW.", "mae_kw"),
     "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence for the model's devices.", "skill"),
 }
 
-#: Windows of which the demand's score is an average; half a day of quarter-hours.
+#: Number of windows over which the demand's score is averaged; half a day of quarter-hours.
 _MIN_WINDOWS = 48
-#: Names of the times of a window at which its probability is scored.
+#: Names of the elapsed times of a window at which its probability is scored.
 _PARTS_ELAPSED = ("0", "1/3", "2/3")
 
 
@@ -90,7 +90,7 @@ def _outlook_scores(queries: ServiceQueries) -> Iterator[Metric]:
 
 
 def _demand_scores(queries: ServiceQueries) -> Iterator[Metric]:
-    """Yield the live scores of demands over all devices, once there is half a day of quarter-hours."""
+    """Yield the live scores of demands over all devices, once they cover half a day of quarter-hours."""
     text = "Brier score of the probability that a billing window exceeds its limit, by elapsed part of the window."
     family = GaugeMetricFamily("gapcast_demand_brier_score", text, labels=["elapsed"])
     for name, one in zip(_PARTS_ELAPSED, queries.demands.live_scores().by_elapsed, strict=True):

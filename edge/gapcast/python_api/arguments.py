@@ -1,4 +1,4 @@
-"""Checks of the library's arguments: a value that cannot be used is named, with what is expected."""
+"""Checks of the library's arguments: an error names the invalid value and what is expected."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
 def checked_time_zone(name: Any) -> str:
     """Return the name of a time zone.
 
-    Raises :class:`ValueError` for one that is none, with the likeliest ones.
+    Raises :class:`ValueError` with the most similar names for an unknown one.
     """
     if not isinstance(name, str):
         msg = f"time_zone={name!r}: must be an IANA name, such as 'Europe/Berlin'"
@@ -73,7 +73,7 @@ def checked_time_zone(name: Any) -> str:
 
 
 def folder_of_models(models: Path | str | None) -> tuple[Path | None, Path]:
-    """Return the folder of models of the user's own (None: they are the bundled ones), and the folder to load.
+    """Return the user's own folder of models (None: the bundled models are used), and the folder to load.
 
     Raises :class:`ValueError` if it is not a folder, or has no registry.
     """

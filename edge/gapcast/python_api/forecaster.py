@@ -33,8 +33,8 @@ _REJECTED = {
 class Forecaster:
     """Forecasts one house and learns from its outcomes, with the rules and the ensemble of the service.
 
-    ``time_zone`` (IANA) is that of the house's daily habits, ``models`` a folder of models instead of the bundled ones.
-    Not thread-safe. Raises :class:`ValueError` for a time zone or a folder that does not exist, and
+    ``time_zone`` (IANA) is the zone of the house's daily habits, ``models`` a folder of models instead of the bundled
+    ones. Not thread-safe. Raises :class:`ValueError` for a time zone or a folder that does not exist, and
     :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
 
     >>> from datetime import UTC, datetime, timedelta
@@ -55,11 +55,12 @@ class Forecaster:
         self._engine = engine_of(settings, loaded)
 
     def add(self, power_kw: float, at: datetime) -> Forecast | None:
-        """Take the mean power of a minute; return the forecast from it, and learn from its outcome.
+        """Add the mean power of a minute; return the forecast from it, and learn from its outcome.
 
-        ``at`` is any instant within the minute, with a time zone. Returns None after the first reading, and after one
-        that is more than a day ahead, which the next one confirms. Raises :class:`ValueError` for a reading that is not
-        newer than the last one, is not a number or out of range, or whose time has no zone or is not of 2000 to 2099.
+        ``at`` is any instant within the minute, with a time zone. Returns None after the first reading, and after a
+        reading more than a day ahead, which the next reading confirms. Raises :class:`ValueError` for a reading that is
+        not newer than the last one, is not a number or out of range, or whose time has no zone or is outside 2000 to
+        2099.
         """
         minute = checked_minute(at)
         try:
@@ -79,10 +80,10 @@ class Forecaster:
     def save(self, path: Path | str) -> None:
         """Write readings, learned state and scores to the file ``path``: completely, or not at all.
 
-        Only its owner may read the file. Raises :class:`OSError` if it cannot be written; the file is then the
-        earlier one, or, if only the folder could not be synced to the disk, the new one.
+        Only its owner may read the file. Raises :class:`OSError` if writing fails; the file is then the earlier one,
+        or, if only the folder could not be synced to the disk, the new one.
         """
-        from gapcast.storage.checkpoints.checkpoint import replace_file  # noqa: PLC0415 - a program that saves nothing needs none
+        from gapcast.storage.checkpoints.checkpoint import replace_file  # noqa: PLC0415 - many programs save nothing
 
         path = Path(path).absolute()
         if not path.parent.is_dir():
@@ -93,8 +94,8 @@ class Forecaster:
     def load(cls, path: Path | str, *, models: Path | str | None = None) -> Forecaster:
         """Return the forecaster that was saved at ``path``, with its time zone; its next forecasts are the same.
 
-        With other ``models`` than before, the weights of those that are new start again. Raises
-        :class:`~gapcast.core.errors.StateError` if the file is damaged, of a newer version or of a gateway, or the
+        With other ``models`` than before, the weights of new models start again. Raises
+        :class:`~gapcast.core.errors.StateError` if the file is damaged, of a newer version or of a gateway, or if the
         models have another horizon; :class:`OSError` if it cannot be read.
         """
         from gapcast.storage.checkpoints.checkpoint import read  # noqa: PLC0415 - see save

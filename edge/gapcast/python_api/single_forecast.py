@@ -31,7 +31,7 @@ from gapcast.python_api.arguments import checked_time, folder_of_models
 from gapcast.recordings.minutes.minute_means import sampling_of
 
 _LIMITS = Limits()
-#: Kinds of an index that numbers the values, and is not of times.
+#: Kinds of an index that numbers the values instead of giving their times.
 _NUMBERS = "iu"
 
 
@@ -49,8 +49,8 @@ def forecast(
     machine's clock); a Series with a DatetimeIndex has its own times and time zone. ``models`` is a folder of models
     instead of the bundled ones. Nothing is stored or learned.
 
-    Raises :class:`ValueError`, with the value, for arguments that cannot be used, such as ``minutes`` that no model
-    forecasts; :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
+    Raises :class:`ValueError`, with the value, for invalid arguments, such as ``minutes`` that no model forecasts;
+    :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
 
     >>> made = forecast([0.3] * 55 + [2.4] * 5)
     >>> made.horizon_min, made.lower_kw <= made.median_kw <= made.upper_kw
@@ -138,9 +138,9 @@ def _check_range(power_kw: F64) -> None:
 
 
 def _newest(minute: I64, power_kw: F64, context: int, history_min: int) -> tuple[I64, F64]:
-    """Return the readings that a window of ``context`` minutes takes: since the last gap that is not filled.
+    """Return the readings for a window of ``context`` minutes: those since the last gap that is not filled.
 
-    A model with a history also takes those of the ``history_min`` minutes before, since the last gap of a day.
+    A model with a history also reads the ``history_min`` minutes before, since the last gap of a day.
     """
     present = ~np.isnan(power_kw)
     minute, power_kw = minute[present], power_kw[present]
@@ -171,7 +171,7 @@ def _load(library: Library, _stamp: Stamp) -> Models:
 
 
 def _model_for(minutes: int, loaded: Models) -> Predictor:
-    """Return the default model if it forecasts ``minutes`` ahead, otherwise the first by name that does."""
+    """Return the default model if it forecasts ``minutes`` ahead, else the first model by name that does."""
     for model in (loaded.primary, *(model for _, model in sorted(loaded.by_name.items()))):
         if minutes in model.lead_times_min:
             return at_horizon(model, minutes)

@@ -25,8 +25,8 @@ _STATUS_EVERY_S = 10.0
 class Notifier:
     """Notifies the supervisor of this process, if there is one.
 
-    It has no thread and no timer: the stream itself calls :meth:`alive`, so the notifications of a service that hangs
-    stop, and the watchdog restarts it.
+    It has no thread or timer: the stream itself calls :meth:`alive`, so the notifications stop if the service hangs,
+    and the watchdog restarts it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Notifier:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], pid: int | None = None) -> Notifier:
-        """Return the notifier that ``environment`` configures, for the watchdog of ``pid`` (default: this process)."""
+        """Return the notifier configured by ``environment``, for the watchdog of ``pid`` (default: this process)."""
         watchdog_us = environment.get("WATCHDOG_USEC", "")
         watchdog_pid = environment.get("WATCHDOG_PID", "")
         is_ours = watchdog_pid in {"", str(os.getpid() if pid is None else pid)}

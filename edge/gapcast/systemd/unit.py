@@ -10,17 +10,17 @@ from pathlib import Path
 from gapcast.core.errors import SettingsError
 
 DEFAULT_CONFIG = Path("/etc/gapcast/gapcast.toml")
-#: Paths that the unit hides from the service: by ProtectHome, and by PrivateTmp.
+#: Paths that the unit hides from the service: by ProtectHome and by PrivateTmp.
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - where no configuration should be
-#: In the folder that contains the checkout; a wheel's path can take the place of ./gapcast.
+#: In the folder that contains the checkout; a wheel's path may replace ./gapcast.
 _SYSTEM_INSTALL = "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ./gapcast"
 #: Characters with a special meaning in a unit file.
 _SPECIAL_CHARACTERS = frozenset(" \t\n\"'\\%$;@:")
 
 
 def unit(command: Path, config: Path) -> str:
-    """Return the unit that runs ``command`` with ``config``, and the password in the file beside it.
+    """Return the unit that runs ``command`` with ``config``, and with the password in the file beside it.
 
     Raises :class:`SettingsError` if a path cannot be used in a unit.
     """
@@ -46,7 +46,7 @@ def own_command() -> Path:
     """Return the absolute path of the command ``gapcast`` that started this process.
 
     Symbolic links are not resolved: the one in ``/usr/local/bin`` stays valid after an upgrade.
-    Raises :class:`SettingsError` if there is none.
+    Raises :class:`SettingsError` if the command is not found.
     """
     started = Path(sys.argv[0])
     found = started if started.name == "gapcast" and started.is_absolute() else None

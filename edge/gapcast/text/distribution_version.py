@@ -1,4 +1,4 @@
-"""The version of an installed distribution, from the name of the folder that its installer wrote."""
+"""The version of an installed distribution, from the name of the folder written by its installer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 def version_of(distribution: str) -> str:
     """Return the version of an installed ``distribution``, such as 2.3.0 of ``ai_edge_litert-2.3.0.dist-info``.
 
-    :mod:`importlib.metadata`, which reads it from a file and takes 1.5 MB, is only used if there is no such folder.
+    :mod:`importlib.metadata`, which reads it from a file and takes 1.5 MB, is used only if there is no such folder.
     Raises its ``PackageNotFoundError`` if the distribution is not installed.
     """
     stem = distribution.replace("-", "_")

@@ -1,7 +1,7 @@
 r"""The JSON decoder for all external input: messages, requests, files, responses of other programs.
 
-It is that of pydantic-core (the Rust crate jiter, which also decodes every request body of pydantic; wheels for x86-64,
-aarch64 and armv7). Its limits:
+It is the decoder of pydantic-core (the Rust crate jiter, which also decodes every request body of pydantic; wheels for
+x86-64, aarch64 and armv7). Its limits:
 
 - nesting: 200 objects, or 201 lists, within each other
 - numbers: integers of at most 4,300 digits; ``NaN``, ``Infinity`` and ``-Infinity`` are not JSON (RFC 8259, section 6).
@@ -24,15 +24,15 @@ _LITERALS = ("NaN", "Infinity")
 
 
 class JsonError(ValueError):
-    """Input that is not JSON or exceeds the limits of this decoder; the message says what and where.
+    """Input that is not JSON or exceeds the limits of this decoder; the message gives the problem and its position.
 
-    ``reason`` is that of a rejected message.
+    ``reason`` is the reason of a rejected message.
     """
 
     reason = "not_json"
 
     def problem_of(self, what: str) -> str:
-        """Return what is wrong with the input, which is ``what``, in a sentence."""
+        """Return what is wrong with the input, called ``what``, in a sentence."""
         return f"{what} is not JSON: {self}"
 
 
@@ -42,7 +42,7 @@ class NonFiniteLiteralError(JsonError):
     reason = "not_finite"
 
     def problem_of(self, what: str) -> str:
-        """Return that the literal is not JSON, and where it is."""
+        """Return that the literal is not JSON, and its position."""
         return f"NaN and Infinity are not JSON ({self})"
 
 
@@ -59,7 +59,7 @@ def decode_json(document: bytes | bytearray | str) -> Any:
     gapcast.text.json_input.JsonError: trailing characters at line 1 column 3
     """
     try:
-        # Strings are cached (up to 63 bytes each): time stamps repeat from meter to meter as names do.
+        # Strings are cached (up to 63 bytes each): time stamps and names repeat from meter to meter.
         return from_json(document, allow_inf_nan=False)
     except (ValueError, TypeError) as error:  # TypeError: a str with a lone surrogate, which no bytes decode to
         kind = NonFiniteLiteralError if _has_non_finite_literal(document) else JsonError

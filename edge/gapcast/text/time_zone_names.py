@@ -1,11 +1,11 @@
-"""Names of IANA time zones: which zone an invalid name stands for."""
+"""Names of IANA time zones, and suggestions for invalid names."""
 
 from __future__ import annotations
 
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo, available_timezones
 
-#: Parts of the database that are no places: ``Etc/GMT+2`` is two hours behind UTC, not ahead.
+#: Parts of the database that are not places: ``Etc/GMT+2`` is two hours behind UTC, not ahead.
 _NO_PLACES = ("Etc/", "posix/", "right/", "SystemV/")
 _N_SUGGESTED, _LONGEST = 3, 64
 #: Similarity of a suggestion, from 0 to 1.
@@ -15,7 +15,7 @@ _CUTOFF = 0.8
 def zone_of(name: str) -> tzinfo:
     """Return the time zone of that name; UTC needs no database.
 
-    Raises :class:`ValueError` for a name that is not one, with the likeliest ones.
+    Raises :class:`ValueError` for an invalid name, with the likeliest names.
 
     >>> zone_of("Europe/Berlin")
     zoneinfo.ZoneInfo(key='Europe/Berlin')
@@ -25,13 +25,13 @@ def zone_of(name: str) -> tzinfo:
     """
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
-    except (ValueError, OSError, LookupError) as error:  # also for a path, or a folder of the database
+    except (ValueError, OSError, LookupError) as error:  # also raised for a path, or a folder of the database
         msg = f"there is no such time zone: use an IANA name{suggestion(name, ', such as Europe/Paris')}"
         raise ValueError(msg) from error
 
 
 def suggestion(name: str, otherwise: str) -> str:
-    """Return the end of a sentence about the invalid ``name``: what it may stand for, ``otherwise`` if nothing does.
+    """Return the end of a sentence about the invalid ``name``: the likely name, or ``otherwise`` without one.
 
     >>> suggestion("Berlin", ", such as UTC"), suggestion("Mars", ", such as UTC")
     ('; did you mean Europe/Berlin?', ', such as UTC')
@@ -41,7 +41,7 @@ def suggestion(name: str, otherwise: str) -> str:
 
 
 def time_zone_problem(name: str) -> str | None:
-    """Return what is wrong with the name of a time zone, None if nothing is.
+    """Return what is wrong with the name of a time zone, None if it is valid.
 
     >>> time_zone_problem("Europe/Berlin")
     >>> time_zone_problem("Berlin")
@@ -57,7 +57,7 @@ def time_zone_problem(name: str) -> str | None:
 
 
 def similar_time_zones(name: str) -> list[str]:
-    """Return the zones that ``name`` may stand for, likeliest first: of that city, else with a similar name.
+    """Return the zones that ``name`` may mean, likeliest first: of that city, else with a similar name.
 
     >>> similar_time_zones("new york"), similar_time_zones("Europe/Pariss")
     (['America/New_York'], ['Europe/Paris'])

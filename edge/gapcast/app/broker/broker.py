@@ -49,7 +49,7 @@ def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
 
 
 def submeters_of(settings: Settings) -> list[SubmeterSource]:
-    """Return the configured submeters; raise :class:`SettingsError` if a topic is none."""
+    """Return the configured submeters; raise :class:`SettingsError` if a topic is invalid."""
     submeters = []
     for i, one in enumerate(settings.submeters):
         topic = SourceTopic.parse(f"submeters.{i}", one.topic, f"submeter-{i}-{one.name}", one.parts)
@@ -58,13 +58,13 @@ def submeters_of(settings: Settings) -> list[SubmeterSource]:
 
 
 def subscriptions_of(settings: Settings) -> tuple[str, ...]:
-    """Return the subscriptions for all readings: those of the sources, or the native one."""
+    """Return the subscriptions for all readings: the topics of the sources, or the native topic."""
     group = settings.mqtt.share_group
     return tuple(one if group is None else subscription(group, one) for one in filters_of(settings))
 
 
 def filters_of(settings: Settings) -> tuple[str, ...]:
-    """Return the filters of all topics with readings, of submeters too; ``mqtt.share_group`` shares them."""
+    """Return the filters of all topics with readings, including submeters; ``mqtt.share_group`` shares them."""
     filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
     filters = filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
     of_submeters = [one for submeter in submeters_of(settings) for one in submeter.topic.filters]
@@ -72,7 +72,7 @@ def filters_of(settings: Settings) -> tuple[str, ...]:
 
 
 def _demand_filters_of(settings: Settings) -> tuple[str, ...]:
-    """Return the subscriptions for limits, month's peaks and registers, none without a limit in ``[demand]``."""
+    """Return the subscriptions for limits, month's peaks and registers; empty if ``[demand]`` has no limit."""
     if not settings.demand.is_limited:
         return ()
     topics, read = settings.topics, set(filters_of(settings))
@@ -85,7 +85,7 @@ def _demand_filters_of(settings: Settings) -> tuple[str, ...]:
 
 
 def register_sources_of(settings: Settings) -> list[RegisterSource]:
-    """Return the configured registers of the meters; raise :class:`SettingsError` if a topic is none."""
+    """Return the configured registers of the meters; raise :class:`SettingsError` if a topic is invalid."""
     return [
         RegisterSource(
             one.register,
@@ -99,7 +99,7 @@ def register_sources_of(settings: Settings) -> list[RegisterSource]:
 
 
 def described_subscriptions(settings: Settings) -> Subscriptions:
-    """Return the subscriptions for people, with a command to try them."""
+    """Return a description of the subscriptions for logs and pages, with a command to try them."""
     mqtt, topics = settings.mqtt, filters_of(settings)
     address = broker_address(mqtt.host, mqtt.port)
     sources = tuple(source.preset or source.topic for source in settings.sources)
@@ -117,9 +117,9 @@ def _try_command(settings: Settings, topics: Sequence[str]) -> str:
 
 
 def mosquitto_command(mqtt: MqttSettings, program: str, *words: str) -> str:
-    """Return the command line of a client of mosquitto for this broker, without the account's name and password.
+    """Return the command line of a mosquitto client for this broker, without the account's name and password.
 
-    These clients do not speak WebSocket: the command is empty then.
+    Empty over WebSocket, which these clients do not support.
     """
     if mqtt.transport != "tcp":
         return ""

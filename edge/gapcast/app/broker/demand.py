@@ -1,4 +1,4 @@
-"""Connects demands to the broker: their topics, the changes that are read, headroom requests and registers."""
+"""Connects demands to the broker: topics, changes of limits and peaks, headroom requests and registers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gapcast.service.service import Service
 
 
 def demand_topics_of(settings: Settings) -> DemandTopics:
-    """Return the topics of demands; raise :class:`SettingsError` if one is none."""
+    """Return the topics of demands; raise :class:`SettingsError` if one is invalid."""
     topics = settings.topics
     return DemandTopics(
         DeviceTopic.parse("topics.demand", topics.demand),
@@ -31,7 +31,7 @@ def demand_topics_of(settings: Settings) -> DemandTopics:
 def demand_check_of(
     settings: Settings, outlook_model_of: Callable[[str], ModelIdentity | None]
 ) -> Callable[[str], bool]:
-    """Return a function that returns whether a device has a demand: a limit, and a model by ``outlook_model_of``."""
+    """Return a predicate: whether a device has a demand, that is a limit, and a model by ``outlook_model_of``."""
     site = settings.demand.site_options(settings.site.zone)
     return lambda device: site.for_device(device).is_limited and outlook_model_of(device) is not None
 

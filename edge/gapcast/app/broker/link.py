@@ -22,7 +22,7 @@ from gapcast.service.service import Service
 
 
 def link_of(settings: Settings, session: Session, models: Models, statistics: Statistics) -> MqttLink:
-    """Return the link over ``session``, which reads what ``models`` take and counts in ``statistics``.
+    """Return the link over ``session``, which reads the inputs of ``models`` and counts in ``statistics``.
 
     Raises :class:`~gapcast.core.errors.SettingsError`.
     """
@@ -45,7 +45,7 @@ def link_of(settings: Settings, session: Session, models: Models, statistics: St
 
 
 def connect_service(link: MqttLink, settings: Settings, service: Service, session: Session) -> PredictHandler:
-    """Connect ``service`` to what arrives on ``link`` beside readings; return the handler of forecast requests."""
+    """Connect ``service`` to the messages on ``link`` other than readings; return the handler of forecast requests."""
     link.listen_for_plans(service.replace_plan)
     if settings.demand.is_limited:
         connect_demand(link, settings, service, session)
@@ -71,7 +71,7 @@ def connect_predict(link: MqttLink, settings: Settings, handler: PredictHandler,
 
 
 def connect_discovery(link: MqttLink, settings: Settings, service: Service, session: Session) -> None:
-    """Announce devices of ``service`` to Home Assistant, again whenever it starts."""
+    """Announce the devices of ``service`` to Home Assistant, and again whenever Home Assistant starts."""
     topics = discovery_topics_of(settings, session.gateway)
     outlook_model_of = service.queries.outlooks.model_of
     link.discovery = Discovery(

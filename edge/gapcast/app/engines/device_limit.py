@@ -14,10 +14,10 @@ from gapcast.core.models.predictor import history_steps_of
 log = structlog.get_logger(__name__)
 
 FIX = "allow more memory, or lower devices.max, learning.max_devices, outlook.max_devices or history.max_devices"
-#: Memory per device besides the arrays: names and Python objects in several places. Measured: 0.5 to 0.6 kB.
+#: Memory per device besides the arrays, for names and Python objects. Measured: 0.5 to 0.6 kB.
 _OBJECTS_BYTES = 800
-#: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and
-#: the one that a checkpoint writes if devices were forgotten or there are thousands of them.
+#: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and the
+#: copy that a checkpoint writes after devices were forgotten or if there are thousands of devices.
 _SCORES_BYTES, _N_COPIES = 2_300, 2
 _LATEST_BYTES = 36
 
@@ -25,7 +25,7 @@ _LATEST_BYTES = 36
 def device_cost(engine: Engine) -> DeviceCost:
     """Return the memory per device in ``engine`` and around it.
 
-    Each further horizon takes as much as the main one for what is learned: its rows are those of all devices.
+    Each further horizon takes as much memory for its learning state as the main horizon: it has a row for every device.
     """
     buffers, ensemble, history, n_horizons = engine.buffers, engine.ensemble, engine.history, len(engine.horizons.all)
     n_leads, n_members = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.members)
@@ -39,7 +39,7 @@ def device_cost(engine: Engine) -> DeviceCost:
         if engine.demands.forecaster is not None:
             outlook_bytes += _N_COPIES * engine.demands.forecaster.n_bytes_per_device
         members = (engine.model,) if ensemble is None else ensemble.models
-        if not any(map(history_steps_of, members)):  # the outlook's model alone takes the week
+        if not any(map(history_steps_of, members)):  # only the outlook's model reads the week
             outlook_bytes, week_bytes = outlook_bytes + week_bytes, 0
     return DeviceCost(
         each_bytes=_OBJECTS_BYTES
@@ -58,9 +58,9 @@ def device_cost(engine: Engine) -> DeviceCost:
 
 
 def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None) -> Settings:
-    """Return ``settings`` with numbers of devices, also of tracked ones and of outlooks, that fit into ``limit``.
+    """Return ``settings`` with the numbers of devices, tracked devices and outlooks reduced to fit into ``limit``.
 
-    None: no known limit. A reduction is logged.
+    ``limit`` None: no known limit. A reduction is logged.
     """
     configured = settings.devices.max
     if limit is None:
@@ -80,7 +80,7 @@ def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None)
     )
     devices = settings.devices.model_copy(update={"max": effective})
     learning = settings.learning.model_copy(update={"max_devices": n_tracked})
-    n_most = n_outlook if cost.n_outlook else settings.outlook.max_devices  # without a model it costs nothing
+    n_most = n_outlook if cost.n_outlook else settings.outlook.max_devices  # outlooks cost nothing without a model
     outlook = settings.outlook.model_copy(update={"max_devices": n_most})
     return settings.model_copy(update={"devices": devices, "learning": learning, "outlook": outlook})
 

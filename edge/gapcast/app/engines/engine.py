@@ -1,4 +1,4 @@
-"""A new engine with loaded models, as the settings define it, and the interpreters that the stream will need."""
+"""Creates an engine with loaded models from the settings, and the interpreters that the stream will need."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from gapcast.core.streams.history import History
 def engine_of(
     settings: Settings, models: Models, submeters: Submeters | None = None, *, refits: bool = False
 ) -> Engine:
-    """Return a new engine with ``models``, as ``settings`` define.
+    """Return a new engine with ``models``, configured by ``settings``.
 
-    ``submeters`` are those of the devices; None: those of the settings. ``refits``: its ensemble has a member
+    ``submeters`` are the submeters of the devices (None: from the settings). ``refits``: the ensemble has a member
     ``refit``.
     """
     submeters = names_of(settings.submeters) if submeters is None else submeters
@@ -70,7 +70,7 @@ def engine_of(
 def warm_up_like(models: Models, in_use: Iterable[Predictor]) -> None:
     """Create the interpreters of ``models`` for the batch sizes of the models ``in_use``.
 
-    Of an outlook that continues from the primary model's trunk, only the head runs.
+    If the outlook's model continues from the primary model's trunk, only its head runs.
     """
     sizes: set[int] = set()
     head_sizes: set[int] = set()

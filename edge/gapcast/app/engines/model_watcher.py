@@ -37,9 +37,10 @@ class SwapCallbacks(NamedTuple):
 
     #: Returns the models in use.
     in_use: Callable[[], Models]
-    #: Called with valid models before they are used, and with those in use if that fails. An exception refuses them.
+    #: Called with valid models before they are used, and with the current ones if the swap fails. An exception refuses
+    #: them.
     before: Callable[[Models], None]
-    #: Called once they are in use.
+    #: Called once the new models are in use.
     after: Callable[[Models], None]
 
 
@@ -65,7 +66,7 @@ class ModelWatcher:
         self._service = service
         self._callbacks = callbacks
         self._refits = refits
-        self._handled: Stamp | None = stamp  # the last state that was loaded or refused
+        self._handled: Stamp | None = stamp  # the last file state that was loaded or refused
         self._last_stamp = stamp
         self._reload_requested = False
         self._stopping = Event()
@@ -88,11 +89,11 @@ class ModelWatcher:
         while not self._stopping.wait(CHECK_INTERVAL_S):
             try:
                 self.check_files()
-            except BaseException as error:  # such as no free file descriptor: the thread goes on to the next check
+            except BaseException as error:  # no free file descriptor, for example: continue with the next check
                 record_internal_error(self._service.statistics, "models", error, str(self._library))
 
     def check_files(self) -> None:
-        """Check the files; load them if they have changed and are complete."""
+        """Check the files; load the models if their files have changed and are complete."""
         if self._reload_requested:
             self._reload_requested, self._handled = False, None
         before, self._last_stamp = self._last_stamp, self._library.stamp()
@@ -106,12 +107,12 @@ class ModelWatcher:
             self._refuse(stamp, str(error))
         except EXIT_EXCEPTIONS:
             raise
-        except BaseException as error:  # whatever a file does to a library, the thread must survive for the next one
+        except BaseException as error:  # a file may cause any error in a library: the thread must survive it
             record_internal_error(self._service.statistics, "models", error, str(self._library))
             self._refuse(stamp, f"{type(error).__name__}: {error}")
         else:
             self._handled = stamp
-        release_freed_memory()  # of the models that were in use
+        release_freed_memory()  # of the previous models
 
     def _reload(self) -> None:
         admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._callbacks.in_use().by_name)
@@ -123,7 +124,7 @@ class ModelWatcher:
         except BaseException:
             try:
                 self._callbacks.before(self._callbacks.in_use())
-            except GapcastError as error:  # why the models are refused is raised
+            except GapcastError as error:  # raises the reason why the models are refused
                 record_internal_error(self._service.statistics, "models", error, str(self._library))
             raise
         if pause_s is None:
@@ -134,19 +135,19 @@ class ModelWatcher:
                 model.unload()
         versions = {card.name: card.version for card in models.cards}
         log.info("models.swapped", model=models.primary.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
-        self._service.statistics.model_reloads["swapped"] += 1  # last: once it is counted, all of it is done
+        self._service.statistics.model_reloads["swapped"] += 1  # last: a counted swap is complete
 
     def _refuse(self, stamp: Stamp, problem: str) -> None:
         if self._stopping.is_set():
             return  # the trial was cancelled and has no result
         if self._library.stamp() != stamp:
-            return  # the files are being written again and are checked when that is done
+            return  # the files are being written again: check them once they are complete
         self._handled = stamp
         log.error("models.refused", path=str(self._library), problem=problem, fix=_FIX)
         self._service.statistics.model_reloads["refused"] += 1
 
     def _swap_engine(self, models: Models) -> float | None:
-        """Switch the stream to ``models``; return its pause, s, or None if the service stops before."""
+        """Switch the stream to ``models``; return the stream's pause, s, or None if the service stops first."""
         engine = engine_of(self._settings, models, refits=self._refits)
         reserve_rows(engine, self._service.queries.n_devices)
         taken: Future[float] = self._service.swap_engine(engine, models.by_name)

@@ -25,10 +25,10 @@ def member_names(
 ) -> list[str]:
     """Return the names of the models that are ensemble members beside ``primary`` at ``horizon_min``.
 
-    Two kinds are members only if the settings name them: the ``optional`` ones of the registry, and models with a
-    history, which are made for the outlook and mostly repeat the primary model at the main horizon.
-    Raises :class:`ModelChoiceError` if a configured member cannot be combined with it; at the horizon ``of_devices``,
-    such members are left out.
+    Two kinds are members only if the settings name them: the registry's ``optional`` models, and models with a history,
+    which are made for the outlook and mostly repeat the primary model at the main horizon. Raises
+    :class:`ModelChoiceError` if a configured member cannot be combined with ``primary``; with ``of_devices`` (a horizon
+    of single devices), such members are left out.
     """
     wanted = settings.forecast.experts
     if wanted is None and not settings.forecast.blend:

@@ -1,4 +1,4 @@
-"""Reads the registries of a models folder, and finds out whether an installed file causes an error."""
+"""Reads the registries of a models folder, and detects whether an installed file causes an error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class InstalledModelError(ModelError):
 
 
 def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
-    """Return ``error`` with its ``path`` if that is an installed model or registry, which can be left out.
+    """Return ``error`` with its ``path`` if the path is an installed model or registry, which can be left out.
 
-    A setting that the models cannot meet stays an error of the setting.
+    An error in a setting that the models cannot meet remains an error of the setting.
     """
     is_used = path.exists() and path not in library.left_out
     is_installed = library.has_fallback and library.own in path.parents and is_used
@@ -30,7 +30,7 @@ def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
 
 
 def default_model(library: Library, folders: Mapping[str, Path]) -> str:
-    """Return the name of the default model; raise :class:`ModelError` if the registry is invalid or names none."""
+    """Return the default model's name; raise :class:`ModelError` if the registry is invalid or names no default."""
     try:
         name = library.default()
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""The loaded models by their roles: the primary one, the other members of the ensemble, and that of the outlooks."""
+"""The loaded models by their roles: the primary model, the other ensemble members, and the outlook's model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gapcast.predictors.tflite.tflite import TflitePredictor
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The loaded models: the primary one, the other ensemble members, and that of the outlooks.
+    """The loaded models: the primary model, the other ensemble members, and the outlook's model.
 
-    ``horizon_min``, the main forecast's, is a lead time of each member; None: the longest one of the primary model.
-    ``outlook`` makes the outlooks; None: there are none. ``devices_min`` are the horizons of devices that have one of
-    their own, minutes, and ``of_horizons`` the models of each of these, the primary one first.
+    ``horizon_min``, the main forecast's, is a lead time of each member; None: the primary model's longest lead time.
+    ``outlook`` makes the outlooks (None: no outlooks). ``devices_min`` are the horizons of devices with their own
+    horizon, minutes, and ``of_horizons`` the models of each such horizon, the primary model first.
     """
 
     by_name: dict[str, TflitePredictor]
@@ -32,13 +32,13 @@ class Models:
 
     @property
     def members(self) -> tuple[Predictor, ...]:
-        """The models of the ensemble at the main forecast's horizon, the primary one first."""
+        """The models of the ensemble at the main forecast's horizon, the primary model first."""
         horizon_min = self.horizon_min or self.primary.lead_times_min[-1]
         return tuple(at_horizon(model, horizon_min) for model in (self.primary, *self.others))
 
     @property
     def members_of_horizons(self) -> list[tuple[Predictor, ...]]:
-        """The models of the ensembles at the horizons of single devices, the primary one first."""
+        """The models of the ensembles at the horizons of single devices, the primary model first."""
         return [
             tuple(at_horizon(model, horizon_min) for model in models)
             for horizon_min, models in self.of_horizons.items()
@@ -46,7 +46,7 @@ class Models:
 
     @property
     def active(self) -> tuple[TflitePredictor, ...]:
-        """The models that forecast each reading; the primary one, which is used most, comes last."""
+        """The models that forecast each reading; the primary model, which is used most, comes last."""
         models = (*self.others, self.primary)
         used = [model for models in self.of_horizons.values() for model in models]
         used += () if self.outlook is None else (self.outlook,)
@@ -55,15 +55,15 @@ class Models:
 
     @property
     def continued(self) -> TflitePredictor | None:
-        """The outlook's model if it continues from the trunk of the primary one; None if all of it runs, or none."""
+        """The outlook's model if it continues from the primary model's trunk; None without such a model."""
         continues = self.members[0] is self.primary and shares_trunk(self.primary, self.outlook)
         return self.outlook if continues else None
 
     @property
     def stamps(self) -> dict[str, str]:
-        """Version and hash of each active model, by name: if they are the same, forecasts are the same.
+        """Version and hash of each active model, by name: equal stamps mean equal forecasts.
 
-        That of the primary model contains the main forecast's horizon if that is another one than the model's own.
+        The primary model's stamp contains the main forecast's horizon if it differs from the model's own horizon.
         """
         stamps = {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
         if self.horizon_min not in (None, self.primary.lead_times_min[-1]):

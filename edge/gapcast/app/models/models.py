@@ -30,14 +30,14 @@ from gapcast.predictors.trials.proven_models import ProvenModels
 
 log = structlog.get_logger(__name__)
 
-#: Names in forecasts and scores that are not models.
+#: Names in forecasts and scores that do not belong to models.
 RESERVED_NAMES = (BLEND, LEARNED, REFIT, SUBMETERED, PERSISTENCE)
-#: Folder of the state for installed models, if ``models.path`` is not set.
+#: Subfolder of the state folder for installed models, if ``models.path`` is not set.
 _INSTALLED = "models"
 
 
 def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:
-    """Return the models under ``models.path``, else the bundled ones and those installed over them."""
+    """Return the models under ``models.path``, else the bundled models and the installed ones, which replace them."""
     if settings.models.path is not None:
         return Library((settings.models.path,))
     return Library((models_path(), state_path(settings.state.path, environment) / _INSTALLED))
@@ -49,10 +49,10 @@ def admission_of(
     is_cancelled: Callable[[], bool] = lambda: False,
     loaded: Mapping[str, TflitePredictor] | None = None,
 ) -> Admission:
-    """Return the admission of models: bundled ones as they are, others after a trial.
+    """Return the admission of models: bundled models without a trial, others after one.
 
-    Passed trials are recorded in the state folder, if there is one. ``loaded`` models, by name, are reused if they have
-    not changed.
+    Passed trials are recorded in the state folder, if there is one. ``loaded`` models, by name, are reused if their
+    files have not changed.
     """
     try:
         state = state_path(settings.state.path, environment)
@@ -64,8 +64,8 @@ def admission_of(
 def load_usable_models(settings: Settings, library: Library, admission: Admission) -> Models:
     """Load the models like :func:`load_models`, but leave out installed ones that cannot be used.
 
-    So a damaged or hostile file among the installed models does not prevent the start. Raises :class:`ModelError` if a
-    bundled model cannot be used, or if the settings name a model that is left out.
+    A damaged or hostile file among the installed models therefore does not prevent the start. Raises
+    :class:`ModelError` if a bundled model cannot be used, or if the settings name a model that is left out.
     """
     while True:
         try:
@@ -79,9 +79,9 @@ def load_usable_models(settings: Settings, library: Library, admission: Admissio
 def load_models(settings: Settings, library: Library | None = None, admission: Admission | None = None) -> Models:
     """Load and self-test all models; raise :class:`ModelError` if one cannot be used, or a configured one is missing.
 
-    ``library`` and ``admission`` default to those of ``settings`` and this process's environment. A model that is not
-    bundled is tried in a child process first. Only active models keep their interpreters, which take megabytes each for
-    larger models; the others are unloaded, and create them again when a request names them.
+    ``library`` and ``admission`` default to the ones of ``settings`` and this process's environment. A model that is
+    not bundled is tried in a child process first. Only active models keep their interpreters, which take megabytes each
+    for larger models; the others are unloaded, and create their interpreters again when a request names them.
     """
     library = library or library_of(settings, os.environ)
     admission = admission or admission_of(settings, os.environ)
@@ -115,22 +115,22 @@ def _build_all(
 ) -> tuple[dict[str, TflitePredictor], TflitePredictor]:
     """Return the predictors of all ``folders`` by name, and the primary one: ``default``, if it has the horizon.
 
-    Raises :class:`ModelError` if one cannot be used, or none has the horizon.
+    Raises :class:`ModelError` if a model cannot be used, or if no model has the horizon.
     """
     name = primary = default
     horizon_min = settings.forecast.horizon_min
     by_name: dict[str, TflitePredictor] = {}
     files: dict[str, ModelFiles] = {}
     try:
-        for name in sorted(folders):  # all are tried before one is loaded: a rejected one costs this process no memory
+        for name in sorted(folders):  # try all before loading any: a rejected model costs no memory here
             files[name] = admission.admit(folders[name])
         if horizon_min is not None:
             cards = {name: check_files(found, folders[name]) for name, found in files.items()}
             primary = primary_for(horizon_min, settings.forecast.model, default, cards)
-        # The primary model comes last: it takes over the memory of those before it.
+        # Load the primary model last: it reuses the memory freed by the models before it.
         for name in sorted(folders, key=lambda name: (name == primary, name)):
             by_name[name] = admission.build(files.pop(name), folders[name])
-            if by_name[name] is not admission.loaded.get(name):  # one that is in use stays ready
+            if by_name[name] is not admission.loaded.get(name):  # a model in use keeps its interpreters
                 by_name[name].release_interpreters()
     except ModelError as error:
         raise error_of(error, folders[name], library) from error
@@ -142,7 +142,7 @@ def _with_roles(
 ) -> Models:
     """Return the models ``by_name`` with their roles beside ``primary``: ensemble members, outlook, own horizons.
 
-    Raises :class:`ModelError` if a configured one cannot have its role.
+    Raises :class:`ModelError` if a configured model cannot have its role.
     """
     main_min = settings.forecast.horizon_min or primary.lead_times_min[-1]
     others = tuple(by_name[name] for name in member_names(settings, by_name, primary, optional, main_min))

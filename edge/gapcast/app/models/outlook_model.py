@@ -27,10 +27,10 @@ def require_outlook_model(settings: OutlookSettings, folders: Mapping[str, objec
 def outlook_model_of(
     settings: OutlookSettings, by_name: Mapping[str, TflitePredictor], primary: TflitePredictor, horizon_min: int
 ) -> TflitePredictor | None:
-    """Return the model that makes outlooks beside forecasts of ``primary`` at ``horizon_min``; None if there are none.
+    """Return the model that makes outlooks beside forecasts of ``primary`` at ``horizon_min``; None without outlooks.
 
-    Raises :class:`ModelChoiceError` if the configuration names a model that cannot; without a name, there are no
-    outlooks then, which is logged.
+    Raises :class:`ModelChoiceError` if the configured model cannot make outlooks. If no model is configured and none
+    can, the reason is logged.
     """
     if not settings.is_wanted:
         return None
@@ -51,7 +51,7 @@ def require_outlook(
     primary: TflitePredictor,
     horizon_min: int,
 ) -> None:
-    """Raise :class:`ModelChoiceError` if there is no ``outlook``, which the demand is made from."""
+    """Raise :class:`ModelChoiceError` if ``outlook``, from which the demand is made, is None."""
     if outlook is None:
         problem = _absence(settings, by_name, primary, horizon_min)
         msg = (

@@ -1,4 +1,4 @@
-"""The main forecast's horizon: which model is the primary one, and which can be combined with it."""
+"""The main forecast's horizon: chooses the primary model and decides which models can be combined with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _HasLeadTimes(Protocol):
 
 
 def lead_times_text(leads_min: Iterable[int]) -> str:
-    """Return rising lead times, with runs of minutes in short.
+    """Return rising lead times as text, with runs of minutes abbreviated.
 
     >>> lead_times_text((1, 2, 3, 4, 5, 10, 15))
     '1-5, 10, 15'
@@ -36,7 +36,7 @@ def lead_times_text(leads_min: Iterable[int]) -> str:
 
 
 def possible_horizons(models: Iterable[_HasLeadTimes]) -> str:
-    """Return the lead times of ``models``, each set of them with the models that have it.
+    """Return the lead times of ``models``, each set of lead times with the models that have it.
 
     >>> from gapcast.predictors.baselines import Persistence, Trend
     >>> possible_horizons([Trend(), Persistence(lead_times_min=(1, 2, 3))])
@@ -48,7 +48,7 @@ def possible_horizons(models: Iterable[_HasLeadTimes]) -> str:
     return "; ".join(f"{lead_times_text(leads)} ({', '.join(sorted(found))})" for leads, found in sorted(names.items()))
 
 
-#: Key of the devices' own horizons.
+#: Key of the horizons of single devices.
 SETTING_OF_DEVICES = "forecast.devices"
 
 
@@ -62,8 +62,8 @@ def primary_for(
 ) -> str:
     """Return the name of the primary model for ``horizon_min``: ``wanted``, else the default, else the first by name.
 
-    Raises :class:`ModelChoiceError` that names the ``setting`` and lists the possible horizons if ``wanted`` does not
-    have this lead time, or none of ``models`` has.
+    Raises :class:`ModelChoiceError` that names the ``setting`` and lists the possible horizons if ``wanted``, or every
+    one of ``models``, lacks this lead time.
     """
     if wanted is not None:
         leads_min = [*models[wanted].lead_times_min]
@@ -82,11 +82,11 @@ def primary_for(
 def primaries_of_devices(
     devices_min: Mapping[str, int], primary: Predictor, models: Mapping[str, Predictor], outlook: Predictor | None
 ) -> dict[int, str]:
-    """Return the name of the primary model of each horizon in ``devices_min``, which single devices have.
+    """Return the name of the primary model of each horizon in ``devices_min``, the horizons of single devices.
 
-    It is that of the main horizon if it has this lead time, else the first by name that takes the same readings. Raises
-    :class:`ModelChoiceError` that lists the possible horizons if there is none, or if ``outlook``, which makes the
-    outlooks of all devices, does not have this lead time.
+    This is the main horizon's primary model if it has the lead time, else the first model by name that reads the same
+    inputs. Raises :class:`ModelChoiceError` that lists the possible horizons if no model has the lead time, or if
+    ``outlook``, which makes the outlooks of all devices, lacks it.
     """
     usable = {name: model for name, model in models.items() if not _mismatch(model, primary)}
     names: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""The trunk that the outlook's model shares with the primary one: its values are computed once for both."""
+"""The trunk that the outlook's model shares with the primary model: its values are computed once for both."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def shares_trunk(primary: TflitePredictor, outlook: TflitePredictor | None) -> b
 
 
 def check_shared_trunk(primary: TflitePredictor, outlook: TflitePredictor) -> None:
-    """Compute the golden example of ``outlook`` from the trunk of ``primary``, which its card declares as its own.
+    """Compute the golden example of ``outlook`` from the trunk of ``primary``, which its card declares as shared.
 
-    This also creates what the first reading needs. Raises :class:`ModelError` if the forecasts differ.
+    This also creates the interpreters for the first reading. Raises :class:`ModelError` if the forecasts differ.
     """
     golden = outlook.card.golden
     windows, history = (np.asarray(values, dtype=np.float32) for values in (golden.window, golden.history))
@@ -36,7 +36,7 @@ def check_shared_trunk(primary: TflitePredictor, outlook: TflitePredictor) -> No
 
 
 def warm_up_head(primary: TflitePredictor, outlook: TflitePredictor, sizes: Iterable[int]) -> None:
-    """Create what ``outlook`` needs to continue from the trunk of ``primary``, for batches of ``sizes``."""
+    """Create the interpreters for ``outlook`` to continue from the trunk of ``primary``, for batches of ``sizes``."""
     for size in sizes:
         windows = np.zeros((size, primary.spec.context, len(primary.features)), dtype=np.float32)
         history = np.zeros((size, outlook.history_steps), dtype=np.float32) if outlook.history_steps else None
