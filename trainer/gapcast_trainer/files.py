@@ -15,9 +15,9 @@ from gapcast_trainer.errors import TrainerError
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` to write to; on success it replaces ``path``.
 
-    If the block fails or is interrupted, the temporary file is removed and ``path`` is unchanged.
-    The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
-    A link stays a link. A device, such as ``/dev/stdout``, is itself yielded.
+    If the block fails or is interrupted, the temporary file is removed and ``path`` is unchanged. The temporary name
+    keeps the suffixes of ``path``, because some writers choose a format by them. A link stays a link. A device, such as
+    ``/dev/stdout``, is yielded itself.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path

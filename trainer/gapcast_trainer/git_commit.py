@@ -1,6 +1,6 @@
-"""The commit that the trainer's code was checked out at, for training runs and cards.
+"""The commit of the trainer's checkout, for training runs and cards.
 
-This module is at the top of the package, because git is asked about the folder that it is in.
+This module is at the top of the package, because git is asked about its folder.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ UNKNOWN_COMMIT = "unknown"
 
 
 def git_commit() -> str:
-    """Return the commit that this code was checked out at, or :data:`UNKNOWN_COMMIT`.
+    """Return the commit from which this code was checked out, or :data:`UNKNOWN_COMMIT`.
 
-    ``-dirty`` is appended if the code was changed since.
+    ``-dirty`` is appended if the code has been changed since.
     """
     here = Path(__file__)
     if _git("ls-files", "--error-unmatch", here.name) is None:

@@ -67,9 +67,10 @@ house_option = click.option(
 
 
 def other_houses(given: tuple[str, ...], training_set: Path | None) -> dict[str, CleanFile]:
-    """Return the clean files that :data:`house_option` names, by name of the house.
+    """Return the clean files that :data:`house_option` names, by house name.
 
-    Raises :class:`click.UsageError` if one is not NAME=FILE, named twice, or given beside a training set.
+    Raises :class:`click.UsageError` if a value is not NAME=FILE, a house is named twice, or a training set is also
+    given.
     """
     files = dict[str, Path]()
     for text in given:

@@ -1,4 +1,4 @@
-"""Commands that show scores there are: models-page and weeks."""
+"""Commands that show existing scores: models-page and weeks."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def score_file(
     options: EvaluationOptions,
     written: Mapping[str, Path | None],
 ) -> Evaluation | LeadEvaluation:
-    """Score models on the clean file ``path`` (None: that of their runs), and print the tables.
+    """Score models on the clean file ``path`` (None: the file of their runs), and print the tables.
 
     ``written`` are the files that the command writes, by option.
     """

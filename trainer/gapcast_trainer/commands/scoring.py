@@ -153,7 +153,7 @@ def evaluate(
 
 
 def _reject(needed: str, *names: str) -> None:
-    """Raise :class:`click.UsageError` if one of the parameters ``names`` is given, which have no effect without one."""
+    """Raise :class:`click.UsageError` if one of the parameters ``names``, which need ``needed``, is given."""
     context = click.get_current_context()
     for parameter in context.command.params:
         if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:

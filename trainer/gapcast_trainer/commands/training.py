@@ -33,7 +33,7 @@ from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.training_data.training_set import TrainingSet
 
-#: Exit code of a training that Ctrl-C ends before there is anything to store, as that of click.
+#: Exit code, as in click, of a training that Ctrl-C ends before there is anything to store.
 _INTERRUPTED = 1
 #: Training parts shorter than this get a warning, days.
 _FEW_DAYS = 10
@@ -78,7 +78,7 @@ def train(
     others = other_houses(houses, training_set)
     readings = chosen_readings(path, training_set) or clean_file.read(path)
     if isinstance(readings, TrainingSet):
-        readings.check(experiment)  # before it, too
+        readings.check(experiment)  # also before the import
     else:
         experiment = experiment.with_dates(readings)
         omitted = [house.name for house in experiment.houses if house.name not in others]

@@ -1,4 +1,4 @@
-"""Writes the clean file that ``prepare`` makes; :mod:`gapcast.recordings.formats.clean_file` describes and reads it."""
+"""Writes the clean file of ``prepare``; :mod:`gapcast.recordings.formats.clean_file` describes and reads it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The split by time: train, validate, test, with an embargo between them.
 
-A forecast belongs to a part by its *observed at*. The last ``embargo_min`` minutes of every part except
-the last belong to none, so that no target of one part lies in the next, for every horizon
-up to the embargo.
+A forecast belongs to a part by its *observed at* minute. The last ``embargo_min`` minutes of every part except the last
+belong to no part, so that no target of one part lies in the next, for every horizon up to the embargo.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def minute_at(time: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MinuteSplit:
-    """Where the parts end, each exclusive; the first begins with the data."""
+    """The end of each part, exclusive; the first part begins with the data."""
 
     train_until: datetime = datetime(2009, 7, 1, tzinfo=UTC)
     validate_until: datetime = datetime(2010, 1, 1, tzinfo=UTC)
@@ -53,7 +52,7 @@ class MinuteSplit:
         return f"trains until {train}, validates until {validate} and tests until {test} (UTC)"
 
     def bounds(self, part: SplitPart) -> tuple[int | None, int]:
-        """Return the first observed-at minute of a part (None: the data's first) and the one after its last."""
+        """Return the first observed-at minute of a part (None: the data's first) and the minute after its last."""
         train, validate, test = (minute_at(t) for t in (self.train_until, self.validate_until, self.test_until))
         if part is SplitPart.TRAIN:
             return None, train - self.embargo_min

@@ -1,6 +1,6 @@
-"""The ends of the parts of a split: those that an experiment states, and shares of the file for the others.
+"""The ends of the parts of a split: stated by an experiment, otherwise shares of the file.
 
-In time order, the first 70 % of a file are for training, the next 15 % for validation and the rest for the test. The
+By time, the first 70 % of a file are for training, the next 15 % for validation and the rest for the test. The
 ends are rounded to whole days (UTC) if each part then has at least one, otherwise to whole hours, otherwise to minutes.
 """
 
@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from gapcast.core.time_grid import DAY_MIN
 
-#: The ends, in time order, as keys of an experiment's ``[data]``.
+#: The ends, by time, as keys of an experiment's ``[data]``.
 ENDS = ("train_until", "validate_until", "test_until")
 _SHARES = (0.7, 0.85)
 _UNITS_MIN = (DAY_MIN, 60, 1)
@@ -41,7 +41,7 @@ def default_ends(first_minute: int, until_minute: int) -> dict[str, datetime]:
 
 
 def order_problem(ends: Mapping[str, datetime | None], origins: Mapping[str, str]) -> str | None:
-    """Return why ``ends``, by key, cannot end the parts of a split, or None if they are in order; None is not known.
+    """Return why ``ends``, by key, cannot end the parts of a split, or None if they are in order; None is unknown.
 
     The sentence names both keys, their values, and where each value comes from (``origins``).
 
@@ -61,7 +61,7 @@ def order_problem(ends: Mapping[str, datetime | None], origins: Mapping[str, str
 
 
 def label(time: datetime) -> str:
-    """Return a time in UTC, to the minute; a date alone at midnight."""
+    """Return a time in UTC, to the minute; only the date at midnight."""
     utc = time.astimezone(UTC)
     return f"{utc:%Y-%m-%d}" if (utc.hour, utc.minute) == (0, 0) else f"{utc:%Y-%m-%dT%H:%MZ}"
 

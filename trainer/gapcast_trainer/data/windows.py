@@ -1,8 +1,8 @@
 """Windows with their targets: the examples that models are fitted to and scored on.
 
-Windows are cut by the edge's code (:func:`gapcast.core.windows.window.cut`), which also selects those with targets
-(:mod:`gapcast.core.windows.examples`); this module assigns them to parts of the split. An :class:`Examples` is of one
-part.
+Windows are cut by the edge's code (:func:`gapcast.core.windows.window.cut`), which also selects windows with targets
+(:mod:`gapcast.core.windows.examples`); this module assigns them to parts of the split. An :class:`Examples` belongs to
+one part.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.errors import RunError
 
-#: Lead times of an experiment that states none.
+#: Lead times of an experiment that states no lead times.
 DEFAULT_LEAD_TIMES_MIN = (5,)
 
 
@@ -56,7 +56,7 @@ class Learnable(Protocol):
         ...
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of windows."""
         ...
 
     def batches(self, size: int) -> Iterator[tuple[F32, F32]]:
@@ -70,9 +70,9 @@ class Examples:
 
     ``rows`` ``[N]`` are indices into ``windows``, which are cut on demand, or an array ``[M, context]``;
     ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts measured readings in the window,
-    ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a measured
-    reading for each lead time. ``zone`` is that of the time of day and the week, as on the gateway. ``quarters`` are
-    those of the series, for models that take a history beside the windows.
+    ``n_recent`` ``[N]`` measured readings in its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a
+    measured reading for each lead time. ``zone`` is the zone of the time of day and the week, as on the gateway.
+    ``quarters`` are the quarter-hours of the series, for models with a history beside the windows.
     """
 
     part: SplitPart
@@ -87,7 +87,7 @@ class Examples:
     quarters: QuarterMeans | None = None
 
     def __len__(self) -> int:
-        """Return how many examples there are."""
+        """Return the number of examples."""
         return int(self.rows.size)
 
     @property
@@ -143,7 +143,7 @@ class Examples:
             yield self.inputs(first, first + size, n_kept=n_kept), self.target_kw[first : first + size]
 
     def select(self, chosen: I64) -> Examples:
-        """Return the examples at ``chosen`` (indices into this one, ascending)."""
+        """Return the examples at ``chosen`` (ascending indices into these examples)."""
         return replace(
             self,
             rows=self.rows[chosen],
@@ -181,7 +181,7 @@ def cut_examples(series: Series, task: WindowTask, split: MinuteSplit, part: Spl
 
 
 def _columns(series: Series, features: tuple[str, ...]) -> F64:
-    """Return the measured ones of ``features``: ``[T]``, or ``[T, M]`` if there are several."""
+    """Return the measured features among ``features``: ``[T]``, or ``[T, M]`` if there are several."""
     measured = measured_in(features)
     lacking = [name for name in measured[1:] if name not in series.extra]
     if lacking:
@@ -195,9 +195,9 @@ def _columns(series: Series, features: tuple[str, ...]) -> F64:
 def shorten(windows: F32, n_kept: int | I64, spec: WindowSpec) -> F32:
     """Return ``windows`` as if the device had sent only its newest readings.
 
-    ``windows`` is ``[N, context]`` or ``[N, context, M]``, of measured features; ``n_kept`` (2 to
-    ``context``, one for all or ``[N]``) minutes stay and the older ones become the padding of ``spec``,
-    as :func:`gapcast.core.windows.window.pad` does.
+    ``windows`` is ``[N, context]`` or ``[N, context, M]``, of measured features. The newest ``n_kept`` (2 to
+    ``context``, one for all or ``[N]``) minutes stay, and the older ones become the padding of ``spec``, as in
+    :func:`gapcast.core.windows.window.pad`.
     """
     n_lost = spec.context - np.broadcast_to(np.asarray(n_kept, dtype=np.int64), len(windows))
     columns = windows.reshape(*windows.shape[:2], math.prod(windows.shape[2:]))

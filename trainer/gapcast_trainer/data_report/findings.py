@@ -1,4 +1,4 @@
-"""Findings that matter for forecasting, as sentences with figures; only those that apply."""
+"""Findings that matter for forecasting, as sentences with figures; only applicable findings."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 #: Bin width of the daily profile.
 DAY_STEP_MIN = 15
 _DAY_SHARES = (0.05, 0.5, 0.95)
-#: A file of fewer days than this is shown by days, a longer one by months.
+#: A file of fewer days than this is shown by day, a longer one by month.
 _DAYS_SHOWN = 100
 
 
@@ -38,7 +38,7 @@ class Coverage:
 class Changes:
     """Persistence errors: power ``horizon_min`` minutes later minus power now, kW, ``[N]``, where both were read.
 
-    The later minute is one that can be an outcome: no filled one.
+    The later minute must be a possible outcome: it is not filled.
     """
 
     horizon_min: int
@@ -54,10 +54,10 @@ class Changes:
 class DataMeasures:
     """All statistics of one series; times are in the time zone ``zone``, power in kW.
 
-    ``local_minute`` ``[T]`` counts minutes of that clock since 1970. ``gap_from_minute`` and ``gap_min`` ``[G]``
-    are the gaps in order of time. ``day_kw`` ``[3, D]`` holds the 5 %, 50 % and 95 % quantiles of each quarter of an
-    hour, ``week_kw`` ``[7, 24]`` the mean of each hour, Monday first; both are NaN where nothing was read.
-    ``n_at_top`` counts readings equal to the highest; ``still_min`` is the longest run of one value.
+    ``local_minute`` ``[T]`` counts minutes of that zone's clock since 1970. ``gap_from_minute`` and ``gap_min`` ``[G]``
+    are the starts and lengths of gaps, in order of time. ``day_kw`` ``[3, D]`` holds the 5 %, 50 % and 95 % quantiles
+    of each quarter of an hour, ``week_kw`` ``[7, 24]`` the mean of each hour, Monday first; both are NaN where nothing
+    was read. ``n_at_top`` counts readings equal to the highest; ``still_min`` is the longest run of one value.
     """
 
     local_minute: I64
@@ -109,7 +109,7 @@ def measure(series: Series, horizon_min: int, zone: tzinfo = UTC) -> DataMeasure
 
 
 def _means_by(group: I64, values: F64, n_groups: int) -> F64:
-    """Return the mean of the values of each group ``[n_groups]``, NaN where there are none."""
+    """Return the mean of the values of each group ``[n_groups]``, NaN for an empty group."""
     count = np.bincount(group, minlength=n_groups)
     mean = np.full(n_groups, np.nan)
     np.divide(np.bincount(group, values, n_groups), count, out=mean, where=count > 0)

@@ -22,7 +22,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _GAP_CLASSES = ((1, "1 min"), (MAX_FILL_MIN, f"2–{MAX_FILL_MIN} min"), (60, "6–60 min"), (360, "1–6 h"),
                 (1_440, "6–24 h"), (10_080, "1–7 d"), (np.inf, "over 7 d"))  # fmt: skip
 _N_BINS = 80
-#: A histogram of a smaller range is drawn as one of constant power: bins would be finer than floating-point numbers.
+#: A histogram with a smaller range is drawn as constant power: bins would be finer than floating-point numbers.
 _MIN_RANGE_KW = 1e-6
 _MEDIAN = SHARES.index(0.5)
 
@@ -54,7 +54,7 @@ def over_time(measured: DataMeasures) -> EmbeddedFigure:
 
 
 def gap_lengths(gap_min: I64) -> EmbeddedFigure:
-    """Draw how many gaps there are of each length."""
+    """Draw the number of gaps by length."""
     bounds = [bound for bound, _ in _GAP_CLASSES]
     count = np.bincount(np.searchsorted(bounds, gap_min), minlength=len(bounds))
     colours = [ORANGE if bound <= MAX_FILL_MIN else BLUE for bound in bounds]

@@ -1,1 +1,1 @@
-"""Scores models by the edge's predictors, on minutes that they were not fitted to."""
+"""Scores models with the edge's predictors, on minutes to which they were not fitted."""

@@ -1,8 +1,8 @@
 """Scores models, baselines and optional peers on the same minutes, through the edge's predictors.
 
-The headline scores cover the forecasts after 30 consecutive measured readings with an observed outcome: one
-rule for models of every context, so that all are scored on the same minutes. A model with a longer context
-gets the available history, padded according to its card.
+The headline scores cover the forecasts after 30 consecutive measured readings with an observed outcome. This rule
+applies to models of every context, so that all are scored on the same minutes. A model with a longer context gets the
+available history, padded according to its card.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gapcast_trainer.scores.sheet import make_sheet, record_of
 from gapcast_trainer.scores.span import choose_span
 from gapcast_trainer.scores.table import SHOWN
 
-#: Maximum number of windows that are shortened, evenly spread over the headline's.
+#: Maximum number of windows that are shortened, evenly spread over the headline's windows.
 N_SHORTENED = 40_000
 
 
@@ -42,9 +42,9 @@ def evaluate(
     progress: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> Evaluation:
-    """Score ``models`` by ``options`` on the minutes of ``clean`` that none of them was fitted to.
+    """Score ``models`` by ``options`` on the minutes of ``clean`` to which none of them was fitted.
 
-    These are selected by :func:`choose_span`. With ``progress`` there are progress bars; ``show`` is called with
+    :func:`choose_span` selects these minutes. With ``progress`` there are progress bars; ``show`` is called with
     progress messages. Raises :class:`RunError` if there are no minutes to score, or to fit peers to, or if the models
     have different horizons.
     """

@@ -1,7 +1,7 @@
-"""Scores models by kind and lead time, beside the reference forecasts and optional trees, on the same minutes.
+"""Scores models by kind and lead time, with the reference forecasts and optional trees, on the same minutes.
 
 The minutes are those of an evaluation: windows that end with 30 measured readings, with an outcome at the models'
-longest lead time. The mean of all minutes until a lead time has an outcome where each of them was measured.
+longest lead time. The mean of all minutes until a lead time has an outcome if each of these minutes was measured.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def evaluate_leads(
     progress: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> LeadEvaluation:
-    """Score ``models`` at ``lead_times_min``, each of which all of them must have, on minutes that are new to them.
+    """Score ``models`` at ``lead_times_min``, which all of them must have, on minutes that are new to them.
 
-    Of the peers in ``options``, boosted trees are fitted for each kind and lead time. ``progress`` and ``show`` are as
-    of :func:`~gapcast_trainer.evaluation.evaluate.evaluate`. Raises :class:`RunError` if a model has not all lead
-    times, or if there are no minutes to score or to fit to.
+    Of the peers in ``options``, boosted trees are fitted for each kind and lead time. For ``progress`` and ``show`` see
+    :func:`~gapcast_trainer.evaluation.evaluate.evaluate`. Raises :class:`RunError` if a model lacks a lead time, or if
+    there are no minutes to score or to fit to.
     """
     for model in models:
         check_lead_times(model.name, model.lead_times_min, lead_times_min)
@@ -56,7 +56,7 @@ def score_leads(
     progress: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> LeadEvaluation:
-    """Score ``models``, which have all ``lead_times_min``, on ``data`` as :func:`evaluate_leads` does.
+    """Score ``models``, which have all ``lead_times_min``, on ``data``, like :func:`evaluate_leads`.
 
     Raises :class:`RunError` if there are too few minutes to fit peers to.
     """
@@ -81,7 +81,7 @@ def score_leads(
 
 
 def check_lead_times(name: str, possible_min: Sequence[int], wanted_min: Sequence[int]) -> None:
-    """Raise :class:`RunError`, which lists the possible ones, unless model ``name`` has all ``wanted_min``."""
+    """Raise :class:`RunError`, which lists ``possible_min``, unless model ``name`` has all ``wanted_min``."""
     unknown = [lead for lead in wanted_min if lead not in possible_min]
     if unknown:
         listed = ", ".join(map(str, possible_min))

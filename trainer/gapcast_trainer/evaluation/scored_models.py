@@ -1,4 +1,4 @@
-"""Selects the models that `evaluate` scores: the user's and, to compare with, the shipped ones."""
+"""Selects the models that `evaluate` scores: the user's and, for comparison, the shipped ones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gapcast_trainer.errors import RunError
 def load_scored(
     names: Sequence[str], models: Path, show: Callable[[str], object], *, lead_times_min: Sequence[int] = ()
 ) -> tuple[list[TflitePredictor], list[TflitePredictor]]:
-    """Return the models of the folder ``models`` and the shipped ones, those of ``names`` only unless it is empty.
+    """Return the models of the folder ``models`` and the shipped models; if ``names`` is not empty, only these.
 
-    A shipped model is left out, and ``show`` is called with the reason, if one in ``models`` has its name, or has
-    another horizon. With ``lead_times_min`` any model that has not all of them is left out, unless it is in ``names``.
-    Raises :class:`RunError` for a name that neither has.
+    A shipped model is left out, and ``show`` is called with the reason, if a model in ``models`` has its name, or if it
+    has another horizon. With ``lead_times_min`` any model that lacks one of them is left out, unless it is in
+    ``names``. Raises :class:`RunError` for a name of no model.
     """
     own, shipped = _folders(models), _folders(models_path())
     if models.resolve() == models_path().resolve():
@@ -57,7 +57,7 @@ def load_scored(
 
 
 def _has_lead_times(lead_times_min: Sequence[int], show: Callable[[str], object], folder: Path) -> bool:
-    """Return whether the model in ``folder`` has all of ``lead_times_min``; call ``show`` with those it has if not."""
+    """Return whether the model in ``folder`` has all of ``lead_times_min``; otherwise call ``show`` with its own."""
     possible = read_card(folder / CARD_FILE).lead_times_min
     if {*lead_times_min} <= {*possible}:
         return True

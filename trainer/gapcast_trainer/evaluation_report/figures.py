@@ -68,7 +68,7 @@ def draw_losses(losses: Losses) -> Figure:
 
 
 def draw_reliability(rows: Sequence[ForecasterScores]) -> Figure:
-    """Draw, for each forecaster with quantiles, the share of outcomes at or below each of them."""
+    """Draw, for each forecaster with quantiles, the share of outcomes at or below each quantile."""
     with new_figure(height_in=4.2) as (figure, axis):
         axis.plot([0, 1], [0, 1], color=GREY, ls="--", lw=1, label="perfect")
         for row, colour in _coloured(rows):

@@ -11,7 +11,7 @@ _TEMPLATE = "evaluation_report/houses.html"
 
 
 def houses_page(found: HousesEvaluation) -> str:
-    """Return the page as HTML: a table of each skill, and which minutes were scored."""
+    """Return the page as HTML: a table of each skill, and a description of the scored minutes."""
     return render(
         _TEMPLATE,
         horizon_min=found.horizon_min,

@@ -25,9 +25,9 @@ _PERCENT = 100.0
 _TOLERANCE = 0.05
 _HEIGHT_IN = 5.6
 _COVERAGE_HEIGHT_IN = 3.3
-#: Least distance of two tick marks, as a share of the longest lead time.
+#: Minimum distance between two tick marks, as a share of the longest lead time.
 _TICK_SHARE = 1 / 8
-#: Houses with a colour each; of more, only the median has one.
+#: Maximum number of houses with a colour each; with more, only the median has a colour.
 _MOST_HOUSES = 10
 _Points = Mapping[int, float]
 
@@ -35,7 +35,7 @@ _Points = Mapping[int, float]
 def draw_lead_skill(found: LeadEvaluation) -> Figure:
     """Draw the skill of models and peers by lead time, of both kinds, against each of the two main references.
 
-    The other reference is drawn too, as far as the range of the others reaches.
+    The other reference is drawn too, within the range of the other lines.
     """
     with new_figure(2, 2, height_in=_HEIGHT_IN, sharex=True, sharey=True) as (figure, axes):
         for axis_row, kind in zip(axes, KINDS, strict=True):
@@ -94,7 +94,7 @@ def draw_house_leads(found: HousesLeadEvaluation, name: str) -> Figure:
 
 
 def _draw_houses(axis: Any, by_lead: Mapping[int, Mapping[str, float]], houses: Sequence[str]) -> None:
-    """Draw the values of ``houses`` by lead time; of many houses only the median has a colour."""
+    """Draw the values of ``houses`` by lead time; with many houses, only the median has a colour."""
     are_many = len(houses) > _MOST_HOUSES
     for place, house in enumerate(houses):
         style: dict[str, Any] = {
@@ -119,7 +119,7 @@ def _coverage(row: LeadRow, kind: str, leads_min: Sequence[int]) -> _Points:
 
 
 def _draw_points(axis: Any, points: _Points, **style: Any) -> bool:
-    """Draw shares in percent by lead time; return whether there is one."""
+    """Draw shares in percent by lead time; return whether there is any."""
     known = {lead: _PERCENT * value for lead, value in points.items() if math.isfinite(value)}
     if known:
         axis.plot([*known], [*known.values()], **{"marker": "o", "markersize": 3.5, **style})
@@ -127,7 +127,7 @@ def _draw_points(axis: Any, points: _Points, **style: Any) -> bool:
 
 
 def _prepare_skill(axes: Any, leads_min: Sequence[int]) -> None:
-    """Label the panels of skill ``[2, n]``, and fix their range, with 0 in it: a later line does not widen it."""
+    """Label the panels of skill ``[2, n]``, and fix their range, including 0: a later line does not widen it."""
     for axis in axes.flat:
         axis.axhline(0, color=GREY, linewidth=0.8)
         axis.set_ylim(*axis.get_ylim())
@@ -151,7 +151,7 @@ def _prepare_coverage(axes: Any, leads_min: Sequence[int]) -> None:
 
 
 def _tick(axis: Any, leads_min: Sequence[int]) -> None:
-    """Mark lead times, the longest and as many others as have room for their numbers."""
+    """Mark the longest lead time, and as many others as have room for their numbers."""
     ticks = [leads_min[-1]]
     for lead in reversed(leads_min):
         if ticks[-1] - lead >= _TICK_SHARE * leads_min[-1]:
@@ -169,7 +169,7 @@ def _styled(rows: Sequence[LeadRow]) -> Iterator[tuple[LeadRow, dict[str, Any]]]
 
 
 def _share_legend(figure: Figure, axes: Any) -> None:
-    """Give all panels one legend below, with each label once."""
+    """Give all panels a common legend below, with each label once."""
     handles: dict[str, Any] = {}
     for axis in axes.flat:
         found, labels = axis.get_legend_handles_labels()

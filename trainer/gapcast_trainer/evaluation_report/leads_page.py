@@ -29,7 +29,7 @@ _FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
     "MSE of the mean, kW²": lambda record: record.mse_kw2,
     "MAE, kW: of the median if there is one, otherwise of the mean": lambda record: record.best_mae_kw,
 }
-#: Figures of the 90 % interval, by the head of their columns.
+#: Figures of the 90 % interval, by column head.
 _INTERVAL_FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
     "in 90 %": lambda record: record.coverage,
     "width kW": lambda record: record.width_kw,

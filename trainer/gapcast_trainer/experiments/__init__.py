@@ -1,1 +1,1 @@
-"""Experiments, which define models: their sections and keys, and those of the shipped models as TOML."""
+"""Experiments, which define models: their sections and keys, and the shipped models' experiments as TOML."""

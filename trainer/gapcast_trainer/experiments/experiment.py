@@ -42,11 +42,11 @@ from gapcast_trainer.experiments.unknown_keys import first_error, key_problem
 
 #: The family whose training the section ``outlook`` describes.
 OUTLOOK = "outlook"
-#: End of the error message about a key that resembles no other.
+#: End of the error message about a key that is not similar to any other.
 _OTHER_KEYS = "the keys of a model family are below hyper, as hyper.units"
 #: Range of NumPy's seeds.
 _N_SEEDS = 2**32
-#: Where the dates of a shipped experiment come from; they are of UCI's household set.
+#: Origin of the dates of a shipped experiment, which are for UCI's household set.
 _SHIPPED_DATES = "the shipped experiment"
 
 
@@ -67,7 +67,7 @@ class Experiment(ExperimentSection):
     houses: tuple[House, ...] = ()
     mixing: Mixing = Mixing()
     outlook: OutlookRows = OutlookRows()
-    #: Where each end of a part that is stated comes from, by key, for messages.
+    #: Origin of each stated end of a part, by key, for messages.
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class Experiment(ExperimentSection):
             fields.pop("outlook", None)
         if not self.mixes and self.family != OUTLOOK:
             fields.pop("houses", None)
-            if self.mixing == Mixing():  # else it has what the training from another run, or a later change, needs
+            if self.mixing == Mixing():  # else it has the settings for training from another run, or a later change
                 fields.pop("mixing", None)
         return fields
 
@@ -122,13 +122,13 @@ class Experiment(ExperimentSection):
 
     @property
     def embargo_min(self) -> int:
-        """The minutes at the end of a part that belong to none."""
+        """The minutes at the end of a part that belong to no part."""
         return self.outputs.lead_times_min[-1] if self.data.embargo_min is None else self.data.embargo_min
 
     def with_dates(self, clean: CleanFile) -> Experiment:
-        """Return the experiment with all ends of its parts for ``clean``: shares of the file where it states none.
+        """Return the experiment with all ends of its parts for ``clean``: shares of the file for ends that it omits.
 
-        The dates of a shipped experiment apply to UCI's household set alone. Raises :class:`RunError` if the ends are
+        The dates of a shipped experiment apply only to UCI's household set. Raises :class:`RunError` if the ends are
         not in order.
         """
         stated = {key: end for key in ENDS if (end := getattr(self.data, key)) is not None}
@@ -145,7 +145,7 @@ class Experiment(ExperimentSection):
         return self.with_data(self.data.model_copy(update=ends))
 
     def check_start(self, *, has_start: bool) -> None:
-        """Raise :class:`RunError` if the layers of another run are to stay as they are, and there is no such run."""
+        """Raise :class:`RunError` if the layers of another run are to stay unchanged, but there is no such run."""
         if self.descent.only_new and not has_start:
             msg = (
                 f"experiment {self.name}: is the last of several steps (docs/models.md, Recipe): descent.only_new "
@@ -154,13 +154,13 @@ class Experiment(ExperimentSection):
             raise RunError(msg)
 
     def with_data(self, data: Data) -> Experiment:
-        """Return the experiment with the section ``data``, in which all ends are stated."""
+        """Return the experiment with the section ``data``, which states all ends."""
         dated = self.model_copy(update={"data": data})
         dated._origins = {}
         return dated
 
     def as_shipped(self) -> Experiment:
-        """Return the experiment as a shipped one, whose dates apply to UCI's household set alone."""
+        """Return the experiment as a shipped one, whose dates apply only to UCI's household set."""
         shipped = self.model_copy()
         shipped._origins = dict.fromkeys(self._origins, _SHIPPED_DATES)
         return shipped
@@ -171,7 +171,7 @@ class Experiment(ExperimentSection):
         return WindowTask(spec, self.outputs.lead_times_min, self.window.features)
 
     def changed(self, changes: dict[str, Any], origin: str = "--set") -> Experiment:
-        """Return the experiment with other values at dotted keys, as ``descent.epochs``; they come from ``origin``.
+        """Return the experiment with other values at dotted keys such as ``descent.epochs``; they come from ``origin``.
 
         Raises :class:`RunError` for an invalid key or value.
         """
@@ -190,9 +190,9 @@ class Experiment(ExperimentSection):
 
 
 def parse_experiment(fields: dict[str, Any], where: str, origins: dict[str, str] | None = None) -> Experiment:
-    """Return the experiment of ``fields``; :class:`RunError` names the first key that is wrong, and ``where``.
+    """Return the experiment of ``fields``; raise :class:`RunError` that names the first invalid key, and ``where``.
 
-    ``origins`` are those of the ends of the parts, by key (default: ``where``).
+    ``origins`` are the origins of the ends of the parts, by key (default: ``where``).
     """
     try:
         experiment = Experiment.model_validate(fields)

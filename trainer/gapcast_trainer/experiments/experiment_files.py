@@ -1,4 +1,4 @@
-"""Reads experiments from TOML files: those of the shipped models, which are files of this package, and a user's own."""
+"""Reads experiments from TOML files: the shipped models' experiments in this package, and the user's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOML = ".toml"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of the TOML file at ``path``, with ``name`` defaulting to the file's name.
+    """Return the content of the TOML file at ``path``; ``name`` defaults to the file's name.
 
     Raises :class:`RunError` if it cannot be read.
     """
@@ -40,9 +40,9 @@ def shipped_names() -> list[str]:
 
 
 def find_experiment(name_or_path: str) -> Experiment:
-    """Return a shipped experiment by its name, or the one in a file.
+    """Return a shipped experiment by its name, or the experiment in a file.
 
-    Raises :class:`RunError` that lists the names there are.
+    Raises :class:`RunError` that lists the available names.
     """
     if name_or_path in shipped_names():
         with resources.as_file(_shipped() / (name_or_path + _TOML)) as path:

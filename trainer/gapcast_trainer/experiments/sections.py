@@ -24,7 +24,7 @@ from gapcast.core.models.card_types import Name
 from gapcast.core.windows.window import MIN_OBSERVED, Padding
 from gapcast_trainer.data.windows import DEFAULT_LEAD_TIMES_MIN
 
-#: Limit of the card.
+#: Maximum context that the card permits, minutes.
 _MAX_CONTEXT = 100_000
 
 
@@ -83,7 +83,7 @@ class Outputs(ExperimentSection):
 
 
 class Loss(ExperimentSection):
-    """Squared error of the mean and pinball loss of the quantiles, in scaled units, and their weights.
+    """Squared error of the mean and pinball loss of the quantiles, in scaled units, with their weights.
 
     ``lead_weights`` are the weights of the lead times (None: equal).
     """
@@ -96,12 +96,12 @@ class Loss(ExperimentSection):
 class Descent(ExperimentSection):
     """Settings of gradient descent.
 
-    ``schedule`` is the learning rate schedule from ``learning_rate``: ``constant``; ``cosine``, along half a
-    cosine to ``last_learning_rate``; or ``exponential``, by a constant factor per step to it.
-    ``clip_norm`` limits the norm of each variable's gradient, ``weight_decay`` is the decay per step as a share
-    of the learning rate (decoupled: Loshchilov and Hutter 2019). ``average`` is the momentum of an exponential
-    moving average of the weights, which is validated and stored (0: no averaging; Polyak and Juditsky 1992). With
-    ``only_new`` the layers that start with the weights of another run keep them.
+    ``schedule`` is the learning rate schedule from ``learning_rate``: ``constant``; ``cosine``, along half a cosine to
+    ``last_learning_rate``; or ``exponential``, by a constant factor per step to it. ``clip_norm`` limits the norm of
+    each variable's gradient, ``weight_decay`` is the decay per step as a share of the learning rate (decoupled:
+    Loshchilov and Hutter 2019). ``average`` is the momentum of an exponential moving average of the weights, which is
+    validated and stored (0: no averaging; Polyak and Juditsky 1992). With ``only_new`` the layers that start with the
+    weights of another run keep their weights.
     """
 
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
@@ -120,7 +120,7 @@ class Descent(ExperimentSection):
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit a key that is not used: files from before it existed state the same experiment."""
+        """Omit an unused key, because files from before it existed state the same experiment."""
         fields: dict[str, Any] = serialize(self)
         return fields if self.only_new else {key: fields[key] for key in fields if key != "only_new"}
 
@@ -128,11 +128,11 @@ class Descent(ExperimentSection):
 class Augment(ExperimentSection):
     """Augmentation of the training windows, redrawn for each epoch.
 
-    ``short_share`` of them are shortened, to 2 … context readings, and padded, so that a device's first
-    forecasts are good as well; ``short_law`` selects a uniform or a log-uniform distribution of the number of
-    readings. ``scaled_share`` of them are multiplied, with their targets, by a factor
-    whose logarithm is normal with ``scaled_sigma``, so that the model generalises to houses of other sizes;
-    their loss is divided by the factor (its square, for the mean), so that large ones do not dominate.
+    ``short_share`` of them are shortened, to 2 … context readings, and padded, so that a device's first forecasts are
+    good as well; ``short_law`` selects a uniform or a log-uniform distribution of the number of readings.
+    ``scaled_share`` of them are multiplied, with their targets, by a factor whose logarithm is normal with
+    ``scaled_sigma``, so that the model generalises to houses of other sizes; their loss is divided by the factor (by
+    its square, for the mean), so that large windows do not dominate.
     """
 
     short_share: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -150,7 +150,7 @@ class Augment(ExperimentSection):
 
 
 class House(ExperimentSection):
-    """Another house to train on, by a name for which ``train --house NAME=FILE`` gives its clean file.
+    """Another house to train on; ``train --house NAME=FILE`` gives the clean file for its name.
 
     ``source`` names the data, its authors and its licence, for the card; ``weight`` is relative to the others.
     """
@@ -164,13 +164,13 @@ class Mixing(ExperimentSection):
     """How windows of several houses are mixed in training (:mod:`gapcast_trainer.training_data.house_mix`).
 
     ``main_weight`` is the weight of the house of the clean file. ``share`` of the windows are mixtures: a window is
-    scaled as by ``augment.scaled_sigma``, ``second_share`` of them get a scaled window of another house on top, all of
-    them 0, 1, 2 ... simulated loads with the probabilities ``n_loads``, each multiplied by a factor whose logarithm
-    is normal with ``load_sigma``, and ``base_share`` of them a constant base load, exponential with the mean
-    ``base_kw``. The library of loads has ``n_each`` of each kind, without the kinds ``left_out``.
-    ``n_simulated`` houses of each family of :mod:`gapcast_trainer.synthetic_houses` are more houses of the training
-    part, which together have ``simulated_weight``.
-    A training that starts from another run ends with the average of both runs' weights, ``start_share`` of the start.
+    scaled with ``augment.scaled_sigma``; ``second_share`` of the mixtures get a scaled window of another house added,
+    and all of them 0, 1, 2 ... simulated loads with the probabilities ``n_loads``, each multiplied by a factor whose
+    logarithm is normal with ``load_sigma``; ``base_share`` of them get a constant base load, exponential with the mean
+    ``base_kw``. The library of loads has ``n_each`` of each kind, without the kinds ``left_out``. ``n_simulated``
+    houses of each family of :mod:`gapcast_trainer.synthetic_houses` are added to the houses of the training part, and
+    together have ``simulated_weight``. A training that starts from another run ends with the average of both runs'
+    weights, with a share ``start_share`` of the start.
     """
 
     main_weight: PositiveFloat = 1.0
@@ -188,7 +188,7 @@ class Mixing(ExperimentSection):
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit keys that are not used: files from before they existed state the same experiment."""
+        """Omit unused keys, because files from before they existed state the same experiment."""
         fields: dict[str, Any] = serialize(self)
         later = () if self.n_simulated else ("n_simulated", "simulated_weight")
         return {key: fields[key] for key in fields if key not in later}
@@ -198,10 +198,10 @@ class OutlookRows(ExperimentSection):
     """The windows that an outlook is trained on (:mod:`gapcast_trainer.training.outlook`).
 
     At most ``main`` windows of the house of the clean file, ``house`` of each other house, ``simulated`` of each of
-    ``n_simulated`` houses per family, and ``mixture`` of each of ``n_mixtures`` mixtures, which have a simulated house
-    on top in ``mixed_simulated_share`` of them. The shares are those of the batches. ``new_share`` of the windows are
-    of a device that began less than a week ago. ``point_weight`` is the weight of the loss of single minutes, compared
-    with that of means.
+    ``n_simulated`` houses per family, and ``mixture`` of each of ``n_mixtures`` mixtures; ``mixed_simulated_share`` of
+    the mixtures have a simulated house added. The shares are shares of the batches. ``new_share`` of the windows belong
+    to a device that began less than a week ago. ``point_weight`` is the weight of the loss of single minutes relative
+    to that of means.
     """
 
     main: PositiveInt = 1_000_000

@@ -1,4 +1,4 @@
-"""The keys that an experiment has instead of one that does not exist."""
+"""Suggestions for unknown keys of an experiment."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _UNKNOWN_KEY = "extra_forbidden"
 
 
 def first_error(error: ValidationError) -> Error:
-    """Return the error to report: an unknown key if there is one, since a required key may be the one that it means."""
+    """Return the error to report: an unknown key if there is one, because it may be a misspelt required key."""
     errors = error.errors()
     return next((one for one in errors if one["type"] == _UNKNOWN_KEY), errors[0])
 
 
 def key_problem(error: Error, section: type[BaseModel], whole: str, otherwise: str) -> str:
-    """Return :func:`field_problem` of ``error`` in ``section``, and the key that was meant if there is no such key.
+    """Return :func:`field_problem` of ``error`` in ``section``, and the key that was probably meant if it is unknown.
 
-    It may be in a section of its own: ``descent.epochs`` for ``epochs``. ``otherwise`` follows if none is similar.
+    That key may be in another section: ``descent.epochs`` for ``epochs``. ``otherwise`` follows if none is similar.
     """
     problem = field_problem(error, whole)
     if error["type"] != _UNKNOWN_KEY:

@@ -52,9 +52,9 @@ def export(
 ) -> ExportedModel:
     """Convert the run in ``run_folder``, check and score it, and install it under ``models``.
 
-    ``readings`` are its training data. It is scored on the test part of a clean file, or on the houses left out
-    of a training set. ``show`` is called with progress messages. Raises :class:`RunError` if the run is unusable or
-    from other readings, :class:`ExportError` if a check fails; then ``models`` is unchanged.
+    ``readings`` are its training data. It is scored on the test part of a clean file, or on the houses that a training
+    set leaves out. ``show`` is called with progress messages. Raises :class:`RunError` if the run is unusable or from
+    other readings, :class:`ExportError` if a check fails; ``models`` is then unchanged.
     """
     run, weights = load_run(run_folder)
     if run.clean_sha256 != readings.sha256:
@@ -93,7 +93,7 @@ def export(
 
 
 def _part(readings: CleanFile | TrainingSet, experiment: Experiment, part: SplitPart) -> Examples:
-    """Return the windows of ``part``; of the test part only whole ones with an outcome at the horizon."""
+    """Return the windows of ``part``; for the test part, only whole windows with an outcome at the horizon."""
     task = experiment.task()
     if isinstance(readings, TrainingSet):
         found = TrainingSetPart(readings, part, task).sample(N_SAMPLED)
@@ -127,8 +127,8 @@ def choose_default(models: Path, name: str | None) -> str:
 def golden_windows(train: Examples) -> F32:
     """Return the golden example's inputs ``[n, context, F]``: real windows, evenly spread over the training part.
 
-    The first ones are shortened. Each is the one with the widest range of power among a thousand
-    neighbours, so that errors are not hidden by constant power. They end with 30 readings in a row, if any window does.
+    The first windows are shortened. Each is the window with the widest range of power among a thousand neighbours, so
+    that constant power hides no errors. They end with 30 consecutive readings, if any window does.
     """
     whole, context = train.whole(), train.task.window.context
     whole = whole if len(whole) else train

@@ -18,7 +18,7 @@ from gapcast_trainer.errors import ExportError
 from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.training.run import Run
 
-#: Why a model of a clean file without a test part is not exported.
+#: Error for a model of a clean file without a test part, which is not exported.
 NO_TEST = "the clean file has no windows in the test part to score the model on"
 
 
@@ -62,7 +62,7 @@ def _format_card(card: ModelCard) -> str:
 
 
 def install(content: bytes, card: ModelCard, models: Path) -> Path:
-    """Write file and card to a temporary folder, load them by the edge's loader, and then move them into place."""
+    """Write file and card to a temporary folder, load them with the edge's loader, and then move them into place."""
     with reported_if_unwritable(models):
         models.mkdir(parents=True, exist_ok=True)
         return _install(content, card, models)

@@ -53,7 +53,7 @@ authors and licences above; their minutes were scaled, added to each other and t
 def write_page(models: Path) -> Path:
     """Write the page of all models in the folder ``models`` and return its path.
 
-    Raises :class:`RunError` if there is none.
+    Raises :class:`RunError` if there are no models.
     """
     path = models / PAGE
     write_atomically(path, models_page(models))

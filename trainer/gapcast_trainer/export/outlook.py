@@ -26,9 +26,9 @@ from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.scores import score_outlook
 from gapcast_trainer.training.run import Run
 
-#: Largest difference from Keras, kW: rounding of sums over several hundred inputs, of houses up to some 10 kW.
+#: Maximum difference from Keras, kW: rounding of sums over several hundred inputs, for houses up to some 10 kW.
 PARITY_KW = 1e-4
-#: Readings in the windows of the golden example and quarters known before them; None: all.
+#: Number of readings in the windows of the golden example, and of known quarters before them; None: all.
 _GOLDEN = ((5, 0), (100, 3), (None, 96), (None, None), (None, None), (None, None))
 
 
@@ -37,8 +37,8 @@ def export_outlook(
 ) -> ExportedModel:
     """Convert ``model``, check and score it on the test part of ``readings``, and install it under ``models``.
 
-    Raises :class:`RunError` if there is nothing to score it on, :class:`ExportError` if a check fails; then ``models``
-    is unchanged.
+    Raises :class:`RunError` if there is nothing to score it on, :class:`ExportError` if a check fails; ``models`` is
+    then unchanged.
     """
     task, split = run.design.task, run.experiment.split()
     series = readings.series
@@ -67,7 +67,7 @@ def export_outlook(
 
 
 def training_rows(house: HouseWindows, split: MinuteSplit) -> I64:
-    """Return the rows of the training part that end with 30 readings in a row, or all of them if none does."""
+    """Return the rows of the training part that end with 30 consecutive readings, or all rows if none does."""
     rows = np.flatnonzero(split.holds(SplitPart.TRAIN, house.observed_minute)).astype(np.int64)
     whole = house.whole(rows)
     return whole if whole.size else rows
@@ -87,7 +87,7 @@ def inputs(
 def check_file(predictor: TflitePredictor, model: keras.Model, windows: F32, history: F32) -> tuple[float, float]:
     """Return the largest difference of the file from Keras, and between batch sizes, kW.
 
-    Raises :class:`ExportError` if one is too large or not finite.
+    Raises :class:`ExportError` if a difference is too large or not finite.
     """
     expected = model.predict([windows, history], batch_size=len(windows), verbose=0)
     found = _outputs(predictor, windows, history)
@@ -118,7 +118,7 @@ def _outputs(predictor: TflitePredictor, windows: F32, history: F32) -> dict[str
 def _golden_inputs(house: HouseWindows, train: I64, run: Run, readings: CleanFile) -> tuple[F32, F32]:
     """Return windows and histories of the golden example, evenly spread over ``train``.
 
-    Each is the one with the widest range of power among a thousand neighbours. The first ones are those of a device
+    Each is the window with the widest range of power among a thousand neighbours. The first windows belong to a device
     that has just begun.
     """
     task = run.design.task

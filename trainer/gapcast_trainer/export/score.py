@@ -40,7 +40,7 @@ class EvaluationScore:
         return math.sqrt(self.mse_kw2)
 
     def skill(self, persistence: EvaluationScore) -> float:
-        """Return 1 - MSE / MSE of persistence on the same forecasts; raise as :func:`card_skill`."""
+        """Return 1 - MSE / MSE of persistence on the same forecasts; raise the errors of :func:`card_skill`."""
         return card_skill(self.mse_kw2, persistence.mse_kw2)
 
     def for_card(self) -> card_provenance.ModelScore:

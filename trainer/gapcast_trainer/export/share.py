@@ -20,7 +20,7 @@ from gapcast_trainer.tflite.shared_trunk import SharedTrunk
 
 
 class RewrittenModel(NamedTuple):
-    """A model that was written again."""
+    """A model whose files were rewritten."""
 
     folder: Path
     card: ModelCard
@@ -30,7 +30,7 @@ def share(models: Path, first: str, outlook: str) -> tuple[RewrittenModel, Rewri
     """Rewrite the models ``first`` and ``outlook`` of the folder ``models``, and return them.
 
     Raises :class:`ExportError` if the outlook has another trunk, or a forecast of the golden examples changes by a bit;
-    then nothing is written.
+    nothing is written then.
     """
     before = [load_model(models / name) for name in (first, outlook)]
     shared = shared_trunk.share_trunk(*((models / name / MODEL_FILE).read_bytes() for name in (first, outlook)))
@@ -48,7 +48,7 @@ def _with(card: ModelCard, content: bytes, shared: SharedTrunk) -> TflitePredict
 
 
 def _check_same(before: list[TflitePredictor], after: list[TflitePredictor]) -> None:
-    """Raise :class:`ExportError` if a forecast of the golden examples changes, also of the continued outlook."""
+    """Raise :class:`ExportError` if a forecast of the golden examples changes, including the continued outlook's."""
     for old, new in zip(before, after, strict=True):
         windows, history = _golden(old.card)
         for name in old.card.outputs:

@@ -1,8 +1,8 @@
 """Model families, one module each, discovered automatically.
 
-A family is a module of this package with a ``FAMILY``; what families share is in packages. It builds a Keras model from
-a design and hyper-parameters; the model takes physical units and scales inside its graph. Training, export and scoring
-need nothing else.
+A family is a module of this package with a ``FAMILY``; packages contain the parts that families share. It builds a
+Keras model from a design and hyper-parameters; the model takes physical units and scales inside its graph. Training,
+export and scoring need nothing else.
 """
 
 from __future__ import annotations

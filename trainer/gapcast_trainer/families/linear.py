@@ -38,8 +38,8 @@ def solve(
 ) -> None:
     """Set the mean's weights to the optimum for whole and shortened windows together.
 
-    A shortened window is a linear map of the whole one, so the expected squared error over all
-    lengths needs only the whole windows' second moments: no window is drawn at random.
+    A shortened window is a linear map of the whole window, so the expected squared error over all lengths needs only
+    the whole windows' second moments: no window is drawn at random.
     """
     if not isinstance(hyper, LinearHyper):
         msg = f"a linear model is solved with LinearHyper, not {type(hyper).__name__}"

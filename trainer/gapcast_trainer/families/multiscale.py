@@ -1,4 +1,4 @@
-"""Two LSTMs at two scales, over the latest minutes and over the hours before in steps, and dense layers over both."""
+"""Two LSTMs at two scales, over the latest minutes and over the earlier hours in steps, and dense layers over both."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gapcast_trainer.families.parts.multiscale_hyper import MultiscaleHyper
 from gapcast_trainer.families.parts.outputs import AnalogExpert, RelativeExpert, close
 from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
-#: The spread of a window: its mean absolute deviation, a share of its mean power, and a least one, kW.
+#: Spread of a window: its mean absolute deviation, plus a share of its mean power, plus a minimum, kW.
 _LEVEL_SHARE, _LEAST_KW = 0.05, 0.1
 #: Limit of relative distances.
 _LIMIT = 8.0
@@ -68,8 +68,8 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
 class _Scales:
     """Features of each minute, each ``[context, N]``: a row for each minute.
 
-    ``level`` is the scaled power, ``change`` its difference to the last minute; ``fine`` holds its logarithm with
-    ``fine_kw``, else nothing, and ``others`` the other measured features.
+    ``level`` is the scaled power, ``change`` its difference from the last minute; ``fine`` holds the power's logarithm
+    with ``fine_kw``, otherwise nothing, and ``others`` the other measured features.
     """
 
     kw: keras.KerasTensor
@@ -139,7 +139,7 @@ def _direct_inputs(
     penalty: keras.Regularizer | None,
     hyper: MultiscaleHyper,
 ) -> list[keras.KerasTensor]:
-    """Return what bypasses the LSTMs: the last changes and the steps, through the ``wide`` layer if there is one."""
+    """Return the inputs that bypass the LSTMs: the last changes and the steps, through any ``wide`` layer."""
     rows = []
     if hyper.lags:
         lags = slice(-1 - hyper.lags, -1)
@@ -183,7 +183,7 @@ def _relative_expert(
 def _analog_expert(
     scales: _Scales, spread_kw: keras.KerasTensor, hyper: MultiscaleHyper, joined: keras.KerasTensor
 ) -> AnalogExpert:
-    """Return what corrects the other experts: analogs, beside the features of the first sub-network."""
+    """Return the inputs that correct the other experts: analogs, and the features of the first sub-network."""
     features = beside([analog_features(scales.kw, spread_kw), joined], "analog_features")
     return AnalogExpert(features, by_window([spread_kw]), hyper.analogs)
 

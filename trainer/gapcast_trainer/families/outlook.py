@@ -30,9 +30,9 @@ from gapcast_trainer.families.parts.multiscale_hyper import MultiscaleHyper
 MEAN_TO, QUANTILES_TO, HISTORY = "mean_to", "quantiles_to", "history"
 #: Layers of the body whose outputs are features.
 _BODY_LAYERS = ("dense", "relative_dense")
-#: The spread of a house: deviations of the window and of the week, a share of its mean power, and a least one, kW.
+#: Spread of a house: a share of the deviations of window and week, plus a share of its mean power, plus a minimum, kW.
 _SPREAD_SHARE, _LEVEL_SHARE, _LEAST_KW = 0.5, 0.05, 0.1
-#: Limit of relative distances; linear up to this many kW is the fine scale.
+#: Limit of relative distances; the fine scale is linear up to this many kW.
 _LIMIT, _FINE_KW = 8.0, 0.1
 
 
@@ -40,7 +40,7 @@ class OutlookHyper(Hyper):
     """``body`` are the hyper-parameters of the multi-scale body; ``body_minutes`` the number of its lead times.
 
     Its lead times are 1 to ``body_minutes``, and it needs a ``relative`` expert. ``wide``, ``dense`` and ``relative``
-    are the units of the outlook's own layers; ``dropout`` follows the first ones in training.
+    are the units of the outlook's own layers; ``dropout`` follows the first of them in training.
     """
 
     body: MultiscaleHyper = MultiscaleHyper()
@@ -64,8 +64,8 @@ class OutlookParts:
 def build_parts(design: Design, hyper: Hyper) -> OutlookParts:
     """Build the model in parts that share their layers.
 
-    ``features`` has the outputs that ``head`` takes, in its order. Raises :class:`RunError` if the lead times do not
-    begin with those of the body, or the design has no quantiles.
+    ``features`` has the outputs that ``head`` takes as inputs, in its order. Raises :class:`RunError` if the lead times
+    do not begin with the body's lead times, or the design has no quantiles.
     """
     if not isinstance(hyper, OutlookHyper):
         msg = f"an outlook model is built from OutlookHyper, not {type(hyper).__name__}"
@@ -109,7 +109,7 @@ def _named(name: str, parts_of_it: list[keras.KerasTensor]) -> keras.KerasTensor
 
 
 def _body(design: Design, hyper: OutlookHyper) -> keras.Model:
-    """Return the frozen body, with the outputs of :data:`_BODY_LAYERS` beside its own."""
+    """Return the frozen body, with the outputs of :data:`_BODY_LAYERS` in addition to its own."""
     its = replace(design, task=replace(design.task, lead_times_min=design.task.lead_times_min[: hyper.body_minutes]))
     body = multiscale.build(its, hyper.body)
     body.trainable = False
@@ -153,14 +153,15 @@ def _features(
 
 
 def _levels_kw(recent: WindowFeatures, week: HistoryFeatures, last_kw: keras.KerasTensor) -> keras.KerasTensor:
-    """Return powers that are shown on the fine scale: the newest, the week's and the last day's extremes."""
+    """Return powers to show on the fine scale: the newest, and the extremes of the week and the last day."""
     return beside([recent.steps_kw, week.distances_kw[:, -4:] + last_kw], "levels_kw")
 
 
 def _base(mean_kw: keras.KerasTensor, last_kw: keras.KerasTensor, n_far: int) -> keras.KerasTensor:
-    """Return what the head's columns are distances from.
+    """Return the base from which the head's columns are distances.
 
-    The mean until a lead time of the body begins as the mean of its minutes; all later ones as the last reading.
+    The mean until a lead time of the body starts from the mean of its minutes; all later means start from the last
+    reading.
     """
     n_body = mean_kw.shape[1]
     until = [ops.mean(mean_kw[:, : place + 1], axis=1, keepdims=True) for place in range(1, n_body)]

@@ -1,1 +1,1 @@
-"""Scores of models on several houses, beside LightGBM fitted to the house itself and to the others."""
+"""Scores of models on several houses, compared with LightGBM fitted to the house itself and to the others."""

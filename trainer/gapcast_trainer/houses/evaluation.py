@@ -23,13 +23,13 @@ from gapcast_trainer.scores.model_outputs import predict_windows
 from gapcast_trainer.scores.sheet import record_of
 from gapcast_trainer.scores.span import choose_span, common_horizon_min, time_label
 
-#: Share of a house's minutes that the peers of its own history are fitted to, unless days are given.
+#: Share of a house's minutes to which the peers of its own history are fitted, unless days are given.
 _FIRST_SHARE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class HousesOptions:
-    """What is scored: ``peers`` or models only; the ``fit_days`` first days of each house, on which nothing is scored.
+    """What is scored: ``peers`` or only models; ``fit_days`` are the first days of each house, which are not scored.
 
     ``fit_days`` None: 60 % of a house with peers, else nothing. Trees are fitted to at most ``fit_rows`` rows in
     ``n_rounds`` rounds, and at most ``scored_rows`` (None: all) of each house scored, evenly spread.
@@ -48,11 +48,11 @@ def evaluate_houses(
     options: HousesOptions = HousesOptions(),
     show: Callable[[str], object] = lambda _: None,
 ) -> HousesEvaluation:
-    """Score ``models`` on each of ``houses``: on the minutes that no model was fitted to, and after those of the peers.
+    """Score ``models`` on the minutes of each of ``houses`` to which no model was fitted, after the peers' minutes.
 
     Peers are LightGBM fitted to the first part of the house, and to all of the other houses. ``show`` is called with
     progress messages. Raises :class:`RunError` if a house has no minutes to score or too few to fit to, or if peers of
-    the other houses are asked for and there are none.
+    the other houses are requested and there are no other houses.
     """
     if options.peers and len(houses) == 1:
         msg = f"--peers fits to the other houses, and {next(iter(houses))} is the only one: give at least two"
@@ -94,7 +94,7 @@ def evaluate_houses(
 
 
 def data_of(models: Sequence[TflitePredictor], clean: CleanFile, options: HousesOptions) -> EvaluationData:
-    """Return the scored minutes of a house: those that end with 30 readings in a row, thinned to ``scored_rows``."""
+    """Return the scored minutes of a house: those that end with 30 consecutive readings, thinned to ``scored_rows``."""
     cards = [model.card for model in models]
     span = choose_span(cards, clean)
     first = _fitted_until(clean, options)

@@ -20,10 +20,9 @@ _PARQUET_BEGINS = b"PAR1"
 def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[str, CleanFile]:
     """Return the readings of each file, by the file's name without its extensions.
 
-    Files are Parquet of ``prepare``, CSV of ``synthesize``, or what ``form`` describes: any CSV with its columns, or
-    without a layout UCI's set and exports of Home Assistant and InfluxDB.
-    Raises :class:`RunError` if two have one name, and :class:`~gapcast.core.errors.SourceError` for a file that cannot
-    be used.
+    Files are Parquet of ``prepare``, CSV of ``synthesize``, or in the format ``form``: any CSV with its columns, or,
+    without a layout, UCI's set and exports of Home Assistant and InfluxDB. Raises :class:`RunError` if two files have
+    the same name, and :class:`~gapcast.core.errors.SourceError` for a file that cannot be used.
     """
     houses: dict[str, CleanFile] = {}
     for path in paths:

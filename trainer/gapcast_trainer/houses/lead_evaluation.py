@@ -22,8 +22,8 @@ def evaluate_house_leads(
     """Score ``models`` at ``lead_times_min`` on each of ``houses``, on the minutes that ``options`` select.
 
     Peers are boosted trees of the house's own first part, a pair for each kind and lead time. ``show`` is called with
-    progress messages. Raises :class:`~gapcast_trainer.errors.RunError` if a model has not all lead times, or if a house
-    has no minutes to score or too few to fit to.
+    progress messages. Raises :class:`~gapcast_trainer.errors.RunError` if a model lacks a lead time, or if a house has
+    no minutes to score or too few to fit to.
     """
     for model in models:
         check_lead_times(model.name, model.lead_times_min, lead_times_min)

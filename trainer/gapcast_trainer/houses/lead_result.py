@@ -15,7 +15,7 @@ from gapcast_trainer.scores.record import ScoreRecord
 
 @dataclass(frozen=True, slots=True)
 class HousesLeadEvaluation:
-    """The scores of each house by its name: the same forecasters and lead times in all."""
+    """The scores of each house by its name: all houses have the same forecasters and lead times."""
 
     houses: dict[str, LeadEvaluation]
 
@@ -35,7 +35,7 @@ class HousesLeadEvaluation:
         return {row.name: row.about for row in next(iter(self.houses.values())).rows if row.about}
 
     def records(self, name: str, kind: str, lead_min: int) -> dict[str, ScoreRecord]:
-        """Return a forecaster's scores of ``kind`` at ``lead_min``, by house; houses without any are left out."""
+        """Return a forecaster's scores of ``kind`` at ``lead_min``, by house; houses without scores are left out."""
         found = {house: of.row(name).record(kind, lead_min) for house, of in self.houses.items()}
         return {house: record for house, record in found.items() if record is not None}
 

@@ -24,14 +24,14 @@ from gapcast_trainer.scores.table import NONE, shown, table
 
 @dataclass(frozen=True, slots=True)
 class HousesTable:
-    """One table: ``rows`` of a house's name and a text for each lead time, below ``title``."""
+    """One table below ``title``: each of ``rows`` has a house's name and a text for each lead time."""
 
     title: str
     rows: list[tuple[str, list[str]]]
 
 
 def kind_tables(found: HousesLeadEvaluation, kind: str) -> list[HousesTable]:
-    """Return the tables of ``kind`` that have figures: skill and coverage of models, errors of these and references."""
+    """Return the tables of ``kind`` with figures: skill and coverage of models, errors of models and references."""
     return [one for one in _tables(found, kind) if any(text != NONE for _, cells in one.rows for text in cells)]
 
 

@@ -15,8 +15,8 @@ from gapcast_trainer.scores.record import ScoreRecord
 class HouseScores:
     """The scores of one house: of all models on the same minutes, by name, persistence first.
 
-    ``first`` and ``until`` (exclusive) are times in UTC. ``fitted_to`` names models that were fitted to some of these
-    minutes or selected on them, ``overlapping`` those that may have been.
+    ``first`` and ``until`` (exclusive) are times in UTC. ``fitted_to`` names models that were fitted to or selected on
+    some of these minutes, ``overlapping`` models that may have been.
     """
 
     name: str
@@ -39,7 +39,7 @@ def mse_skill(record: ScoreRecord) -> float:
 
 
 def mae_skill(record: ScoreRecord) -> float:
-    """Return 1 - MAE of the median (of the mean without one) / MAE of persistence; NaN if persistence made no error."""
+    """Return 1 - MAE of the median (else of the mean) / MAE of persistence; NaN if persistence made no error."""
     return 1 - record.best_mae_kw / record.persistence_mae_kw if record.persistence_mae_kw else math.nan
 
 
@@ -79,7 +79,7 @@ class HousesEvaluation:
 
 
 def summary(skills: Sequence[float]) -> dict[str, float | int | None]:
-    """Return worst, median and best of ``skills``, and how many are below 0."""
+    """Return worst, median and best of ``skills``, and the number of skills below 0."""
     if not skills:
         return {"worst": None, "median": None, "best": None, "n_below_0": 0}
     return {

@@ -1,7 +1,7 @@
-"""Kinds of simulated loads, and the library of them that training draws from.
+"""Kinds of simulated loads, and the library of loads from which training draws.
 
-None is a model of a certain appliance: power, durations and regularity are drawn widely, so that a model learns to
-read them off the window. Some have no memory, so that it also learns where nothing announces the next step.
+No kind models a particular appliance: power, durations and regularity are drawn widely, so that a model learns to read
+them off the window. Some kinds have no memory, so that it also learns where nothing announces the next step.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _wandering(rng: np.random.Generator, n: int) -> F64:
 
 
 def _solar(rng: np.random.Generator, n: int) -> F64:
-    """Generation, which is negative: a clear day's sine, and clouds."""
+    """Return generation, which is negative: a clear day's sine, and clouds."""
     day_min = rng.uniform(600, 850)
     minute = (np.arange(n) + rng.integers(DAY_MIN)) % DAY_MIN
     clear = np.where(minute < day_min, np.sin(np.pi * minute / day_min), 0.0)
@@ -112,7 +112,7 @@ def _solar(rng: np.random.Generator, n: int) -> F64:
 
 
 def _scheduled(rng: np.random.Generator, n: int) -> F64:
-    """The same minutes of each day."""
+    """Return a load at the same minutes of each day."""
     minute = (np.arange(n) - rng.integers(DAY_MIN)) % DAY_MIN
     is_on = (minute < rng.integers(60, 600)).astype(np.float64)
     return with_noise(rng, between(rng, 0.5, 2) * is_on)
@@ -140,7 +140,7 @@ KINDS: dict[str, tuple[int, Kind]] = {
 
 
 def library(n_each: int, seed: int, *, n_min: int = N_MIN, left_out: tuple[str, ...] = ()) -> F32:
-    """Return loads, kW ``[L, n_min]``: of each of :data:`KINDS` not ``left_out``, ``n_each`` times its number.
+    """Return loads, kW ``[L, n_min]``: for each of :data:`KINDS` not ``left_out``, ``n_each`` times its number.
 
     The same arguments give the same loads.
     """

@@ -66,7 +66,7 @@ def renewal(  # noqa: PLR0913 - a process has two durations with a regularity ea
     on_shape: float = 1.0,
     off_shape: float = 1.0,
 ) -> F64:
-    """Return a load with gamma distributed on and off times of these means.
+    """Return a load with gamma distributed on and off times with these means.
 
     With a shape of 1 the process has no memory and nothing announces its next step; with 60 it is nearly periodic.
     """

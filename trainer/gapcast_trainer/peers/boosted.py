@@ -50,10 +50,10 @@ def boost(
 ) -> BoostedForecasts:
     """Fit to the minutes ``train``, stop early by ``validate``, and forecast ``predict``.
 
-    These are observed-at minutes ``[N]`` of the series of ``columns``. All have a window and, except ``predict``, an
-    outcome. ``outcomes_kw`` returns the outcomes ``[N]`` of minutes (None: the reading at the horizon). The target is
-    the change from the last reading: squared error for the mean, absolute error for the median. Uses OMP_NUM_THREADS
-    threads, or all cores; the result is the same.
+    The arguments are observed-at minutes ``[N]`` of the series of ``columns``. All have a window and, except
+    ``predict``, an outcome. ``outcomes_kw`` returns the outcomes ``[N]`` of minutes (None: the reading at the horizon).
+    The target is the change from the last reading: squared error for the mean, absolute error for the median. Uses
+    OMP_NUM_THREADS threads, or all cores; the result is the same.
     """
     outcomes_kw = outcomes_kw or columns.reading_at_horizon
     train_inputs, validate_inputs = columns.at(train), columns.at(validate)

@@ -12,7 +12,7 @@ from gapcast.core.windows.features import offset_min
 from gapcast.core.windows.window import WindowSpec, cut
 from gapcast.recordings.minutes.series import Series
 
-#: Older minutes are averaged over this many.
+#: Older minutes are averaged over this many minutes.
 _COARSE_MIN = 5
 #: Half-widths, in minutes, of the averages around the target's minute yesterday and a week ago.
 _AROUND_MIN = (2, 15, 60)
@@ -22,10 +22,10 @@ _AROUND_MIN = (2, 15, 60)
 class ColumnSet:
     """The input columns of a peer.
 
-    ``n_lags`` single readings (as the difference from the last one, which is a column itself), earlier
-    readings up to ``context`` minutes as five-minute means, time of day and weekday in the house with ``clock``,
-    the power around the target's time of day yesterday and last week with ``seasons``, and with ``extremes`` the
-    lowest and the highest of the single readings and of the whole context, as differences from the last one.
+    ``n_lags`` single readings (as the difference from the last reading, which is a column itself), earlier readings up
+    to ``context`` minutes as five-minute means, time of day and weekday in the house with ``clock``, the power around
+    the target's time of day yesterday and last week with ``seasons``, and with ``extremes`` the lowest and the highest
+    of the single readings and of the whole context, as differences from the last reading.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ColumnSet:
 
     @property
     def about(self) -> str:
-        """A description."""
+        """A description of the columns."""
         words = [f"{self.context} min" if self.context > self.n_lags else f"{self.n_lags} lags"]
         words += ["time of day"] if self.clock else []
         words += ["yesterday", "last week"] if self.seasons else []
@@ -51,7 +51,7 @@ COLUMN_SETS = (
     ColumnSet("lightgbm-180", 60, 180, clock=True, seasons=True),
 )
 
-#: The columns of the peers of several houses: nothing that needs a week of history.
+#: The columns of the peers of several houses, none of which needs a week of history.
 HOUSE_COLUMNS = ColumnSet("lightgbm-house", 60, 180, clock=True, seasons=False, extremes=True)
 
 

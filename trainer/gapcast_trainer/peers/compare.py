@@ -1,4 +1,4 @@
-"""Peers in an evaluation: fitted to earlier minutes, scored on the same ones."""
+"""Peers in an evaluation: fitted to earlier minutes, scored on the same minutes as the models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Peers:
     def __init__(self, data: EvaluationData, n_rows: int | None = None) -> None:
         """Find the minutes before those of ``data`` for fitting and early stopping.
 
-        There are at most ``n_rows`` of each (None: all), evenly spread. Raises as :func:`fitting_minutes`.
+        There are at most ``n_rows`` of each (None: all), evenly spread. Raises the errors of :func:`fitting_minutes`.
         """
         self._data = data
         train, validate = fitting_minutes(data)
@@ -56,7 +56,7 @@ class Peers:
         return rows
 
     def sampled(self, show: Callable[[str], object] = lambda _: None) -> tuple[ForecasterScores, ...]:
-        """Score the classical methods on the sample, which is their headline."""
+        """Score the classical methods on the sample, which their headline covers."""
         from gapcast_trainer.peers.statistical import METHODS, forecast  # noqa: PLC0415 - takes seconds to import
 
         minutes = self._data.minutes
@@ -78,7 +78,7 @@ class Peers:
 def fitting_minutes(data: EvaluationData, house: str = "") -> tuple[I64, I64]:
     """Return the minutes before those of ``data`` for fitting and for early stopping.
 
-    Raises :class:`RunError` if there are too few; ``house`` is the name of the house if it is one of several.
+    Raises :class:`RunError` if there are too few; ``house`` is the name of the house if there are several.
     """
     train, validate = (_known(data, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
     if min(train.size, validate.size) < _LEAST:

@@ -86,7 +86,7 @@ def house_columns(series: Series, horizon_min: int) -> PeerColumns:
 def house_rows(columns: PeerColumns, until_minute: int | None, n_rows: int) -> TreeRows:
     """Return rows whose outcome is before ``until_minute`` (None: the end), at most ``n_rows``, evenly spread.
 
-    They are those after :data:`WHOLE_MIN` readings in a row, as the scored ones.
+    Rows follow :data:`WHOLE_MIN` consecutive readings, like the scored minutes.
     """
     series = columns.series
     present = ~np.isnan(series.gap_kw)

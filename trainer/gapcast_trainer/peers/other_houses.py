@@ -17,7 +17,7 @@ _LEAST = 1_000
 
 
 def descriptions(n_rounds: int) -> dict[str, str]:
-    """Return what each peer is, by name."""
+    """Return the description of each peer by name."""
     trees = f"LightGBM on {HOUSE_COLUMNS.about}, {n_rounds} rounds"
     return {
         OWN_HISTORY: f"{trees}, fitted to the house's own minutes before",

@@ -1,1 +1,1 @@
-"""Fits the prior of the learning state: what a new device starts with."""
+"""Fits the prior of the learning state: the initial state of a new device."""

@@ -1,7 +1,8 @@
 """Fits the prior of a new device's learning state to many houses, in two passes over their minutes.
 
-The first pass collects what the coefficients of the online model are fitted to. In the second one each house learns
-with these and the default model, and the tables of the prior are the means of what the houses have learned.
+The first pass collects the data to which the coefficients of the online model are fitted. In the second pass each house
+learns with these coefficients and the default model, and the tables of the prior are the means of the houses' learned
+tables.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from gapcast_trainer.prior.regression import fit_coefficients
 
 #: Readings of all houses per batch of the engine.
 _BATCH_READINGS = 2_048
-#: A house with n outcomes of an entry has the weight n / (n + this); the mean includes so many houses whose value is 0.
+#: A house with n outcomes of an entry has the weight n / (n + this); the mean includes this many houses with value 0.
 _HALF_OF_SHARES, _HALF_OF_OFFSETS, _N_UNCHANGED = 20.0, 200.0, 1.0
 
 
@@ -40,7 +41,7 @@ def fit_prior(
     """Return the prior of ``houses``, from at most ``limit_min`` minutes of each.
 
     ``show`` is called with the number of readings of each batch, of both passes. Raises
-    :class:`~gapcast.core.errors.StateError` if a house has less than two days.
+    :class:`~gapcast.core.errors.StateError` if a house has less than two days of readings.
     """
     collecting = MomentsEnsemble(len(houses))
     engine = Engine(Persistence(WindowSpec(CONTEXT_MIN)), ensemble=collecting)
@@ -57,7 +58,7 @@ def fit_prior(
 
 
 def _run(engine: Engine, houses: Mapping[str, Recording], limit_min: int, show: Callable[[int], object]) -> None:
-    """Pass the minutes of ``houses`` through ``engine``, in which each is a device, in their order."""
+    """Pass the minutes of ``houses``, each as a device, through ``engine`` in the order of the houses."""
     unfinished = {name: islice(recording.minutes(), limit_min) for name, recording in houses.items()}
     n_each = max(1, _BATCH_READINGS // len(houses))
     while unfinished:
@@ -75,7 +76,7 @@ def _run(engine: Engine, houses: Mapping[str, Recording], limit_min: int, show: 
 
 
 def _tables_of(ensemble: Ensemble, n_houses: int) -> dict[str, F64]:
-    """Return the mean tables of what the first ``n_houses`` devices of ``ensemble`` have learned."""
+    """Return the mean of the tables that the first ``n_houses`` devices of ``ensemble`` have learned."""
     state = ensemble.columns(range(n_houses))
     shares = state[phase_table.SHARES].astype(np.float64)
     tables = {phase_table.SHARES: np.rint(mean_of_houses(shares, state[phase_table.OUTCOMES], _HALF_OF_SHARES))}
@@ -85,7 +86,7 @@ def _tables_of(ensemble: Ensemble, n_houses: int) -> dict[str, F64]:
 
 
 def mean_of_houses(values: F64, n_outcomes: F64, half: float) -> F64:
-    """Return the mean of ``values`` ``[houses, ...]``, of which each counts by its number of outcomes."""
+    """Return the mean of ``values`` ``[houses, ...]``, each weighted by its number of outcomes."""
     weights = n_outcomes / (n_outcomes + half)
     mean: F64 = (weights * values).sum(axis=0) / (weights.sum(axis=0) + _N_UNCHANGED)
     return mean

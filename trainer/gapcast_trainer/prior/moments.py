@@ -16,11 +16,11 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 
-#: Minutes of windows: those of the shipped models.
+#: Length of windows, minutes, as in the shipped models.
 CONTEXT_MIN = 180
-#: The first outcomes of a house are left out: its scale is not known yet.
+#: Number of first outcomes of a house that are left out, because its scale is not known yet.
 WARM_UP_MIN = DAY_MIN
-#: One outcome in so many is kept for the median.
+#: One outcome in this many is kept for the median.
 EVERY = 25
 
 

@@ -1,4 +1,4 @@
-"""The prior of the online model: regressions on the columns of many houses, each of which counts the same."""
+"""The prior of the online model: regressions on the columns of many houses with equal weights."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gapcast.core.learning.online_model.rls_prior import RlsPrior
 from gapcast.predictors.baselines import Persistence
 from gapcast_trainer.prior.moments import WARM_UP_MIN, Moments
 
-#: Minutes of the average house that the covariance stands for.
+#: Number of minutes of the average house that the covariance represents.
 N_MINUTES = 3_000
-#: The column whose variance is that without a prior: what the table of a house is worth differs most between houses.
+#: The column with the variance of a state without a prior: the value of a house's table differs most between houses.
 _FREE_COLUMN = "phase"
 #: Penalty of a coefficient, relative to the mean square of its column.
 _RIDGE = 1e-3
-#: The median: passes, and the smallest error that is weighted by its inverse, in units of the scale.
+#: For the median: number of passes, and the smallest error that is weighted by its inverse, in units of the scale.
 _PASSES, _SMALLEST = 12, 0.1
 
 
 def fit_coefficients(names: Sequence[str], houses: Sequence[Moments]) -> RlsPrior:
-    """Return the prior of all columns ``names`` but those of the model.
+    """Return the prior of all columns ``names`` except the model's columns.
 
-    The mean is a ridge regression, the median one reweighted by the inverse errors (Schlossmacher, JASA 68, 1973); the
-    covariance is that after :data:`N_MINUTES` of the average house, but for the column ``phase``.
+    The mean is a ridge regression, the median a ridge regression reweighted by the inverse errors (Schlossmacher, JASA
+    68, 1973); the covariance is the one after :data:`N_MINUTES` of the average house, except for the column ``phase``.
     """
     own = np.array([i for i, name in enumerate(names) if not name.endswith(" mean")])
     squares = np.mean([one.squares / (one.n - WARM_UP_MIN) for one in houses], axis=0)[np.ix_(own, own)]

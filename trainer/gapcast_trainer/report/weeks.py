@@ -17,21 +17,21 @@ from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
 
 #: Weeks with fewer forecasts are omitted: their scores are mostly noise.
 MIN_WEEK = 5_000
-#: Houses that get a row of panels each; more are drawn as small multiples.
+#: Maximum number of houses with a row of panels each; more are drawn as small multiples.
 MOST_ROWS = 6
 _WIDTH_IN, _HEIGHT_A_HOUSE_IN = 9.0, 2.6
 _COLUMNS, _HEIGHT_A_MULTIPLE_IN = 4, 1.6
-#: Percent below persistence that small multiples show; what is beyond is cut off at the edge.
+#: Range of small multiples, percent below persistence; values beyond it are cut off at the edge.
 _SKILL_RANGE = (-25, 75)
 _PERCENT = 100.0
 Weeks = list[dict[str, Any]]
 
 
 def read(files: Sequence[Path]) -> dict[str, Weeks]:
-    """Return the weeks of each house in ``files``, which ``gapcast backtest --json`` wrote.
+    """Return the weeks of each house in ``files``, written by ``gapcast backtest --json``.
 
-    Raises :class:`RunError` if a file has another format, or if a house has no week with enough forecasts, or is in
-    two files.
+    Raises :class:`RunError` if a file has another format, or if a house has no week with enough forecasts, or is in two
+    files.
     """
     houses: dict[str, Weeks] = {}
     files_of: dict[str, Path] = {}
@@ -79,7 +79,7 @@ def _rows(houses: dict[str, Weeks]) -> Figure:
 
 
 def _small_multiples(houses: dict[str, Weeks]) -> Figure:
-    """Draw the skill of each house by weeks since its first one, all on one scale; coverage is a number."""
+    """Draw the skill of each house by weeks since its first week, all on one scale; coverage is a number."""
     n_rows = -(-len(houses) // _COLUMNS)
     size = {"width_in": _WIDTH_IN, "height_in": 0.6 + _HEIGHT_A_MULTIPLE_IN * n_rows}
     with new_figure(n_rows, _COLUMNS, squeeze=False, sharey=True, **size) as (figure, panels):

@@ -18,7 +18,7 @@ def has_card_window(card: ModelCard, series: Series) -> bool:
     """Return whether ``series`` has a window of the card's golden example, in the training part.
 
     The newest 30 readings must be equal: earlier ones may be filled. Windows of the golden example have the widest
-    range of power of a thousand, so that they are of one meter.
+    range of power among a thousand, so that they identify one meter.
     """
     first, until = (minute_at(time) - series.first_minute for time in (card.trained_on.first, card.split.train_until))
     kw = series.gap_kw[max(first, 0) : max(until, 0)].astype(np.float32)

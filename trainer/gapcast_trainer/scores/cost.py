@@ -37,7 +37,8 @@ class Cost:
 def cost_of(predictor: Predictor, windows: F32, history: F32 | None = None) -> Cost:
     """Measure ``predictor`` on real ``windows`` ``[n, context, features]``, n >= 1, on one thread.
 
-    ``history`` ``[n, steps]`` is theirs, for a model that takes one. Times are medians of many calls after a warm-up.
+    ``history`` ``[n, steps]`` belongs to the windows, for a model with a history. Times are medians of many calls after
+    a warm-up.
     """
     card = getattr(predictor, "card", None)
     batch, past = _batch(windows), None if history is None else _batch(history)

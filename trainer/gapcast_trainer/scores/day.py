@@ -33,9 +33,9 @@ class Day:
 
 
 def choose_day(minutes: Minutes) -> I64:
-    """Return the indices of the forecasts of one complete day in the file's zone, with persistence's median error.
+    """Return the indices of the forecasts of one complete day in the file's zone, with the median error of persistence.
 
-    If no day is complete, it is the one with the most forecasts. A day with a clock change is not complete.
+    If no day is complete, the day with the most forecasts is used. A day with a clock change is not complete.
     """
     day = minutes.local_minutes(minutes.horizon_min) // DAY_MIN
     names, index, count = np.unique(day, return_inverse=True, return_counts=True)

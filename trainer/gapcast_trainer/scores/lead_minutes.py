@@ -18,12 +18,12 @@ class LeadMinutes:
     """Scored minutes with the outcomes of both kinds at some lead times."""
 
     def __init__(self, series: Series, minutes: Minutes, lead_times_min: tuple[int, ...]) -> None:
-        """Take ``minutes`` of ``series`` as they are, and their outcomes at ``lead_times_min``."""
+        """Use ``minutes`` of ``series`` unchanged, and their outcomes at ``lead_times_min``."""
         self.lead_times_min = lead_times_min
         self.power = MinutePower(series.first_minute, series.gap_kw, series.outcome_kw)
         observed = minutes.observed_minute
         outcomes = np.stack([self.power.outcomes_kw(observed, lead) for lead in lead_times_min], axis=1)
-        #: The minutes by kind; their outcomes are NaN where not every minute that counts was measured.
+        #: The minutes by kind; their outcomes are NaN if a minute that counts was not measured.
         self.by_kind = {
             kind: replace(minutes, lead_times_min=lead_times_min, target_kw=outcomes[:, :, k].astype(np.float32))
             for k, kind in enumerate(KINDS)

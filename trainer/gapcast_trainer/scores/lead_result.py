@@ -20,8 +20,8 @@ _Skills = dict[int, dict[str, float]]
 class LeadRow:
     """The scores of one forecaster by kind and lead time; ``about`` describes a peer.
 
-    ``skills`` are 1 - MSE / MSE of each reference forecast by its name, over the outcomes for which it is known; NaN
-    if there are none, or if it made no error.
+    ``skills`` are 1 - MSE / MSE of each reference forecast by its name, over the outcomes for which it is known; NaN if
+    there are no outcomes, or if the reference made no error.
     """
 
     name: str
@@ -31,7 +31,7 @@ class LeadRow:
     about: str = ""
 
     def record(self, kind: str, lead_min: int) -> ScoreRecord | None:
-        """Return the scores of ``kind`` at ``lead_min``; None if there is no forecast with an outcome."""
+        """Return the scores of ``kind`` at ``lead_min``; None if no forecast has an outcome."""
         return self.records.get(kind, {}).get(lead_min)
 
     def fields(self) -> dict[str, Any]:
@@ -62,19 +62,19 @@ class LeadEvaluation:
 
     @property
     def forecasters(self) -> tuple[LeadRow, ...]:
-        """The models and peers: all rows but the reference forecasts."""
+        """The models and peers: all rows except the reference forecasts."""
         return self.rows[len(REFERENCES) :]
 
     def row(self, name: str) -> LeadRow:
-        """Return the scores of the forecaster ``name``; raise :class:`KeyError` if there is none."""
+        """Return the scores of the forecaster ``name``; raise :class:`KeyError` if it does not exist."""
         return {row.name: row for row in self.rows}[name]
 
     def skill(self, row: LeadRow, kind: str, lead_min: int, reference: str) -> float:
-        """Return 1 - MSE / MSE of ``reference`` over the outcomes for which it is known; NaN if there is none."""
+        """Return 1 - MSE / MSE of ``reference`` over the outcomes for which it is known; NaN without any."""
         return row.skills.get(kind, {}).get(lead_min, {}).get(reference, math.nan)
 
     def n_outcomes(self, kind: str, lead_min: int) -> int:
-        """Return the number of outcomes of the models; a reference that is not always known has fewer."""
+        """Return the number of outcomes of the models; a reference that is sometimes unknown has fewer."""
         persistence = self.rows[0].record(kind, lead_min)
         return 0 if persistence is None else persistence.n
 

@@ -12,14 +12,14 @@ from gapcast_trainer.scores.table import NONE, shown, table
 
 #: Heads by kind.
 KIND_TITLES = dict(zip(KINDS, ("The minute at the lead time", "The mean of all minutes until then"), strict=True))
-#: The reference forecasts that are known of every scored minute: those of figures and of tables by house.
+#: The reference forecasts that are known for every scored minute, used in figures and in tables by house.
 SKILL_REFERENCES = REFERENCES[:2]
 COVERAGE_TITLE = "Share within the 90 % interval"
 _Cell = Callable[[LeadRow, ScoreRecord, int], str]
 
 
 def introduction(found: LeadEvaluation) -> list[str]:
-    """Return sentences that describe what was scored."""
+    """Return sentences that describe the scored minutes."""
     return found.span.sentences(f"{found.n:,} windows that end with {WHOLE_MIN} measured readings in a row")
 
 
@@ -44,7 +44,7 @@ def both_errors(record: ScoreRecord) -> str:
 
 
 def cell(figure: Callable[[ScoreRecord], float | None]) -> Callable[[ScoreRecord], str]:
-    """Return the function that formats a ``figure`` for tables."""
+    """Return a function that formats ``figure`` for tables."""
     return lambda record: shown(figure(record))
 
 
@@ -58,7 +58,7 @@ def display_name(reference: str) -> str:
 
 
 def skill_title(reference: str) -> str:
-    """Return the name of a reference forecast that skill is against, and on which minutes it is compared.
+    """Return the reference of a skill, and the minutes on which it is compared.
 
     >>> skill_title("persistence"), skill_title("last_week")
     ('persistence', 'last week, over the minutes for which it is known')
@@ -70,7 +70,8 @@ def skill_title(reference: str) -> str:
 def figure_cells(found: LeadEvaluation, kind: str, figure: Callable[[ScoreRecord], str]) -> list[tuple[str, list[str]]]:
     """Return the ``figure`` of each forecaster that has one, by name: a text for each lead time.
 
-    It is left out of a reference that is not known of every outcome: it would be of other minutes than those beside it.
+    References that are unknown for some outcomes are left out: their figure would cover other minutes than the ones
+    beside it.
     """
     return _cells(
         found, kind, lambda _, record, lead: figure(record) if record.n == found.n_outcomes(kind, lead) else NONE

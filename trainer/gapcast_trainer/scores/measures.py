@@ -16,18 +16,17 @@ from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
 class Measures:
     """Measures of N forecasts of one lead time, kW; columns ``[N]`` by name.
 
-    ``error``, ``squared`` (kW^2) and ``absolute`` are of the mean, ``persistence_squared`` and
-    ``persistence_absolute`` those of persistence. With quantiles: ``pinball LEVEL`` and
-    ``below LEVEL`` (1 where the outcome was at most that quantile), and ``crps`` of several; with the
-    median among them ``median_squared`` and ``median_absolute``; with both bounds of the interval
-    ``inside`` (0 or 1) and ``width``.
+    ``error``, ``squared`` (kW^2) and ``absolute`` are of the mean, ``persistence_squared`` and ``persistence_absolute``
+    of persistence. With quantiles: ``pinball LEVEL`` and ``below LEVEL`` (1 where the outcome was at most that
+    quantile), and with several quantiles ``crps``; with the median ``median_squared`` and ``median_absolute``; with
+    both bounds of the interval ``inside`` (0 or 1) and ``width``.
     """
 
     levels: tuple[float, ...]
     columns: dict[str, F64]
 
     def __len__(self) -> int:
-        """Return how many forecasts were measured."""
+        """Return the number of measured forecasts."""
         return int(self.columns["error"].size)
 
 
@@ -49,12 +48,11 @@ def pinball(quantiles: F64, levels: Sequence[float], target: F64) -> F64:
 def crps(quantiles: F64, levels: Sequence[float], target: F64) -> F64:
     """Return the continuous ranked probability score of each forecast, kW, ``[N]``.
 
-    CRPS (Gneiting and Raftery 2007, Strictly proper scoring rules, section 4.2) is twice the integral
-    of the pinball loss over all levels (its quantile decomposition: Laio and Tamea 2007). Between the
-    levels given it is taken by the trapezoidal rule. Below the lowest level and above the highest the
-    quantile is taken to stay what it is there, and that part is integrated exactly: the tails are
-    point masses at the outermost quantiles. So a forecast without spread scores its absolute error,
-    and CRPS compares with the MAE of a point forecast.
+    CRPS (Gneiting and Raftery 2007, Strictly proper scoring rules, section 4.2) is twice the integral of the pinball
+    loss over all levels (its quantile decomposition: Laio and Tamea 2007). Between the given levels it is integrated by
+    the trapezoidal rule. Below the lowest and above the highest level the quantile is assumed to be constant, and that
+    part is integrated exactly: the tails are point masses at the outermost quantiles. A forecast without spread
+    therefore scores its absolute error, and CRPS can be compared with the MAE of a point forecast.
 
     >>> crps(np.array([[1.0, 1.0, 1.0]]), [0.05, 0.5, 0.95], np.array([3.0])).round(9).tolist()
     [2.0]

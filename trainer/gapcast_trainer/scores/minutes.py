@@ -16,7 +16,7 @@ from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.series import Series
 
 HOURS = tuple(range(24))
-#: Groups of forecasts around gaps: readings since the history began (again), and windows with filled minutes.
+#: Groups of forecasts around gaps, by readings since the history began (again), and by windows with filled minutes.
 AFTER_GAPS = (
     "2 to 4 readings since a restart",
     "5 to 9 readings since a restart",
@@ -30,12 +30,11 @@ _SINCE_RESTART = (2, 5, 10, WHOLE_MIN)
 class Minutes:
     """N forecasts to be scored, in order of time.
 
-    ``observed_minute`` ``[N]`` is since the epoch, ``last_kw`` ``[N]`` the reading there, ``target_kw``
-    ``[N, L]`` the outcomes at ``lead_times_min``: NaN if not observed, which is never the case at the last
-    lead time. ``age_min`` ``[N]`` counts minutes since the history began, ``n_seen`` ``[N]`` the readings
-    in them, ``n_filled`` ``[N]`` the filled ones among the last 30. ``whole`` ``[N]`` marks the
-    headline: 30 consecutive measured readings. ``sampled`` ``[N]`` marks the sample for slow peers. ``zone`` is that of
-    hours and months.
+    ``observed_minute`` ``[N]`` is since the epoch, ``last_kw`` ``[N]`` the reading there, ``target_kw`` ``[N, L]`` the
+    outcomes at ``lead_times_min``: NaN if not observed, which is never the case at the last lead time. ``age_min``
+    ``[N]`` counts minutes since the history began, ``n_seen`` ``[N]`` the readings in them, ``n_filled`` ``[N]`` the
+    filled minutes among the last 30. ``whole`` ``[N]`` marks the headline: 30 consecutive measured readings.
+    ``sampled`` ``[N]`` marks the sample for slow peers. ``zone`` is the zone of hours and months.
     """
 
     lead_times_min: tuple[int, ...]
@@ -50,7 +49,7 @@ class Minutes:
     zone: tzinfo = UTC
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of forecasts."""
         return int(self.observed_minute.size)
 
     @property
@@ -59,7 +58,7 @@ class Minutes:
         return self.lead_times_min[-1]
 
     def select(self, chosen: I64) -> Minutes:
-        """Return those at ``chosen`` (indices into this one, ascending)."""
+        """Return the forecasts at ``chosen`` (ascending indices into these forecasts)."""
         return replace(
             self,
             observed_minute=self.observed_minute[chosen],
@@ -100,7 +99,7 @@ class Minutes:
 def minutes_at(series: Series, observed_minute: I64, lead_times_min: tuple[int, ...], n_sampled: int = 0) -> Minutes:
     """Return the scored minutes for ``observed_minute`` ``[N]`` (readings of ``series``, ascending).
 
-    ``n_sampled`` of the headline's are sampled, always the same ones.
+    ``n_sampled`` of the headline's minutes are sampled, always the same ones.
     """
     present = ~np.isnan(series.gap_kw)
     at = observed_minute - series.first_minute

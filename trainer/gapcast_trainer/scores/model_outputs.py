@@ -22,7 +22,7 @@ _OUTPUTS = ("mean", "quantiles", "mean_to", "quantiles_to")
 class ModelOutputs:
     """Forecasts of N minutes, kW: ``mean`` ``[N, K]`` and, with levels, ``quantiles`` ``[N, K, Q]``.
 
-    ``to`` are those of the mean of all minutes until each lead time, if the model forecasts it.
+    ``to`` are the forecasts of the mean of all minutes until each lead time, if the model forecasts it.
     """
 
     lead_times_min: tuple[int, ...]
@@ -32,7 +32,7 @@ class ModelOutputs:
     to: ModelOutputs | None = None
 
     def select(self, chosen: I64) -> ModelOutputs:
-        """Return those at ``chosen``."""
+        """Return the forecasts at ``chosen``."""
         quantiles = None if self.quantiles is None else self.quantiles[chosen]
         to = None if self.to is None else self.to.select(chosen)
         return replace(self, mean=self.mean[chosen], quantiles=quantiles, to=to)
@@ -63,7 +63,7 @@ def predict_windows(
     n_kept: int | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> ModelOutputs:
-    """Predict ``windows``, shortened to their newest ``n_kept`` minutes if given, as are their histories.
+    """Predict ``windows``; if ``n_kept`` is given, shorten them and their histories to their newest ``n_kept`` minutes.
 
     ``advance`` is called with the number of windows of each step.
     """

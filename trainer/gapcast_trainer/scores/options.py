@@ -11,7 +11,7 @@ class PeerOptions:
     """The peers to fit and score beside the models.
 
     Boosted trees are fitted to at most ``n_rows`` windows (None: all), evenly spread. Classical methods forecast
-    ``n_sampled`` windows, on which the others are scored as well.
+    ``n_sampled`` windows, on which the other forecasters are scored as well.
     """
 
     n_rows: int | None = None
@@ -22,8 +22,8 @@ class PeerOptions:
 class EvaluationOptions:
     """The minutes to score, and what to score on them.
 
-    ``first`` and ``until`` (exclusive) select other minutes than those that no model was fitted to. ``peers`` are
-    other methods (None: there are none). ``brief`` omits shortened windows and timings.
+    ``first`` and ``until`` (exclusive) select other minutes than those to which no model was fitted. ``peers`` are
+    other methods (None: no peers). ``brief`` omits shortened windows and timings.
     """
 
     first: datetime | None = None
@@ -32,5 +32,5 @@ class EvaluationOptions:
     brief: bool = False
 
 
-#: The minutes that no model was fitted to, and the models alone.
+#: Only the models, on the minutes to which none was fitted.
 DEFAULTS = EvaluationOptions()

@@ -87,7 +87,7 @@ def _short(value: Any) -> Any:
 
 
 def records(measures: Measures, group: I64, n_groups: int) -> list[ScoreRecord | None]:
-    """Return the record of each group, None for one without a forecast.
+    """Return the record of each group, None for a group without a forecast.
 
     ``group`` ``[N]`` is each forecast's group, 0 to ``n_groups - 1``, or -1 for none.
     """
@@ -105,7 +105,7 @@ def records(measures: Measures, group: I64, n_groups: int) -> list[ScoreRecord |
 
 
 def record(measures: Measures, mask: Flags | None = None) -> ScoreRecord:
-    """Return the record of all forecasts, or of those selected by ``mask`` ``[N]``; at least one."""
+    """Return the record of all forecasts, or of the forecasts selected by ``mask`` ``[N]``; at least one."""
     group = np.zeros(len(measures), dtype=np.int64) if mask is None else np.where(mask, 0, -1)
     (found,) = records(measures, group, 1)
     if found is None:

@@ -61,7 +61,7 @@ class ForecasterScores:
 class Evaluation:
     """All forecasters on the same minutes, persistence first.
 
-    ``sampled`` holds those scored only on a sample, which their ``headline`` covers.
+    ``sampled`` holds the forecasters scored only on a sample, which their ``headline`` covers.
     """
 
     span: Span

@@ -23,10 +23,9 @@ _GROUPED = ("by_hour", "by_month", "after_gaps", "by_readings")
 class Sheet:
     """Scores at one lead time.
 
-    ``headline``, ``by_hour`` (of the target, 0 to 23) and ``by_month`` are over the windows of 30 real
-    readings, ``stream`` over every forecast of a stream, ``after_gaps`` over those near a gap,
-    ``sample`` over the sample for slow peers. ``by_readings`` is by the maximum number of
-    observed readings. Groups without forecasts are omitted.
+    ``headline``, ``by_hour`` (of the target, 0 to 23) and ``by_month`` are over the windows of 30 real readings,
+    ``stream`` over every forecast of a stream, ``after_gaps`` over the forecasts near a gap, ``sample`` over the sample
+    for slow peers. ``by_readings`` is by the maximum number of observed readings. Groups without forecasts are omitted.
     """
 
     headline: ScoreRecord
@@ -72,7 +71,7 @@ def record_of(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRe
 
 
 def record_or_none(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRecord | None:
-    """Score as :func:`record_of`; None if there is no forecast with an outcome."""
+    """Score like :func:`record_of`; None if no forecast has an outcome."""
     _, measures = _measured(outputs, minutes, lead_min)
     return record(measures) if len(measures) else None
 
@@ -80,7 +79,7 @@ def record_or_none(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> Sc
 def common_skill(outputs: ModelOutputs, reference: ModelOutputs, minutes: Minutes, lead_min: int) -> float:
     """Return 1 - MSE / MSE of ``reference`` where both are known and the outcome was observed.
 
-    NaN if that is nowhere, or if the reference made no error.
+    NaN if there is no such outcome, or if the reference made no error.
     """
     actual_kw = minutes.actual_kw(lead_min).astype(np.float64)
     squared = [(one.at(lead_min)[0] - actual_kw) ** 2 for one in (outputs, reference)]
@@ -90,7 +89,7 @@ def common_skill(outputs: ModelOutputs, reference: ModelOutputs, minutes: Minute
 
 
 def _measured(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
-    """Measure the forecasts that have an outcome; NaN is no forecast."""
+    """Measure the forecasts that have an outcome; NaN means no forecast."""
     is_known = ~np.isnan(minutes.actual_kw(lead_min)) & ~np.isnan(outputs.at(lead_min)[0])
     real: I64 = np.flatnonzero(is_known).astype(np.int64)
     scored = minutes.select(real)

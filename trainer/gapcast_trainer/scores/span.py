@@ -1,4 +1,4 @@
-"""Selects the minutes of a file that are scored."""
+"""Selects the minutes of a file to score."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.card_windows import has_card_window
 
 _MINUTE = timedelta(minutes=1)
-#: Share of the earlier minutes on which peers are fitted, unless a card defines it; the rest is for validation.
+#: Share of the earlier minutes to which peers are fitted, unless a card defines it; the rest is for validation.
 _FITTED_SHARE = 0.85
-#: What is known of a model in :attr:`Span.overlapping`.
+#: Remark on a model in :attr:`Span.overlapping`.
 OVERLAP_REMARK = "trained on data of the same time, which may be from this meter; its card does not name this file"
 
 
@@ -26,8 +26,8 @@ OVERLAP_REMARK = "trained on data of the same time, which may be from this meter
 class Span:
     """The scored minutes, as the test part of ``split``, and the models that were fitted to some of them.
 
-    ``why`` describes how they were selected. ``overlapping`` are models that may have been fitted to some of them:
-    their training data are of the same time, and their cards do not name the file.
+    ``why`` describes how they were selected. ``overlapping`` are models that may have been fitted to some of them,
+    because their training data are from the same time and their cards do not name the file.
     """
 
     split: MinuteSplit
@@ -47,7 +47,7 @@ class Span:
 
     @property
     def horizon_min(self) -> int:
-        """The horizon of the models that are scored, minutes."""
+        """The horizon of the scored models, minutes."""
         return self.split.embargo_min
 
     def fields(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Span:
         }
 
     def sentences(self, windows: str) -> list[str]:
-        """Return sentences for a report that say which minutes the scored ``windows`` are of, and how fair that is."""
+        """Return sentences for a report on which minutes the scored ``windows`` cover, and how fair the scores are."""
         found = [f"{windows}, from {self.first:%Y-%m-%d %H:%M} until {self.until:%Y-%m-%d %H:%M} UTC ({self.why})"]
         if self.fitted_to:
             names = ", ".join(self.fitted_to)
@@ -73,7 +73,7 @@ class Span:
 
 
 def trained_names(fitted_to: Sequence[str], overlapping: Sequence[str]) -> str:
-    """Return the names of models for a table cell: those fitted to scored minutes, and those that may have been.
+    """Return the names of models for a table cell: models fitted to scored minutes, and models that may have been.
 
     >>> trained_names(["mine"], ["lstm"])
     'mine, perhaps lstm'
@@ -96,11 +96,12 @@ def is_of(card: ModelCard, clean: CleanFile) -> bool:
 
     A file is of the same meter if it has a training window of the card. An edition that begins after the model's test
     part has only minutes that the model has not seen.
+    part has only minutes that the model has not seen.
     """
     report = clean.report
     if card.trained_on.sha256 == report.sha256:
         return True
-    # Other sources are names of files: two houses may have the same one.
+    # Other sources are file names: two houses may have the same one.
     is_of_uci = card.trained_on.source == report.source == uci.SOURCE
     is_edition = is_of_uci and card.split.test_until > time_of(clean.series.first_minute)
     return is_edition or has_card_window(card, clean.series)
@@ -109,7 +110,7 @@ def is_of(card: ModelCard, clean: CleanFile) -> bool:
 def trained_until(card: ModelCard, clean: CleanFile) -> datetime | None:
     """Return the end, exclusive, of the training minutes of a file that is a further house of the model; else None.
 
-    The minutes after it are those that the model was validated on: a further house has no test part.
+    The model was validated on the minutes after it: a further house has no test part.
     """
     further = card.trained_on.houses or ()
     return next((house.last + _MINUTE for house in further if house.sha256 == clean.report.sha256), None)
@@ -118,11 +119,11 @@ def trained_until(card: ModelCard, clean: CleanFile) -> datetime | None:
 def choose_span(
     cards: Sequence[ModelCard], clean: CleanFile, first: datetime | None = None, until: datetime | None = None
 ) -> Span:
-    """Return the minutes of ``clean`` to score ``cards`` on.
+    """Return the minutes of ``clean`` on which to score ``cards``.
 
-    They are the common test part of all models trained on this data, in a further house of a model the minutes that it
-    was not trained on, or the whole file if no card names it; ``first`` and ``until`` (aware, exclusive) override the
-    ends. Raises :class:`RunError` if no minutes remain.
+    These are the common test part of all models trained on this data, in a further house of a model the minutes on
+    which it was not trained, or the whole file if no card names it; ``first`` and ``until`` (aware, exclusive) override
+    the ends. Raises :class:`RunError` if no minutes remain.
     """
     own = [card for card in cards if is_of(card, clean)]
     ends = {card.name: trained_until(card, clean) for card in cards}
@@ -153,7 +154,7 @@ def choose_span(
 
 
 def _has_trained_between(card: ModelCard, begin: datetime, end: datetime) -> bool:
-    """Return whether some data that the model was fitted to or chosen on are from ``begin`` until ``end``."""
+    """Return whether the model was fitted to or chosen on any data from ``begin`` until ``end``."""
     main = card.trained_on
     periods = [(main.first, max(main.last + _MINUTE, card.split.validate_until))]
     periods += [(house.first, house.last + _MINUTE) for house in main.houses or ()]
@@ -161,7 +162,7 @@ def _has_trained_between(card: ModelCard, begin: datetime, end: datetime) -> boo
 
 
 def _why_common(cards: Sequence[ModelCard], after: datetime) -> str:
-    """Return what the common test part of ``cards`` is, with the models that limit it, of a file before ``after``."""
+    """Return a description of the common test part of ``cards`` before ``after``, with the models that limit it."""
     begins = {card.name: card.split.validate_until for card in cards}
     ends = {card.name: min(card.split.test_until, after) for card in cards}
     limits = list[str]()

@@ -50,7 +50,7 @@ def percent(value: float | None) -> str:
 
 
 def introduction(found: Evaluation) -> list[str]:
-    """Return sentences that describe what was scored."""
+    """Return sentences that describe the scored minutes."""
     span, n = found.span, found.rows[0].at_horizon.headline.n
     return span.sentences(
         f"{span.horizon_min} min ahead, {n:,} windows that end with {WHOLE_MIN} measured readings in a row"
@@ -58,7 +58,7 @@ def introduction(found: Evaluation) -> list[str]:
 
 
 def lines(found: Evaluation, *, brief: bool = False) -> list[str]:
-    """Return all tables for a terminal; if ``brief``, the summary alone: all minutes together, at the horizon."""
+    """Return all tables for a terminal; if ``brief``, only the summary: all minutes together, at the horizon."""
     rows = found.rows
     text = [*introduction(found)]
     text += table("model", FIGURES, [(row.name, figure_cells(row.at_horizon.headline)) for row in rows], 11)
@@ -75,7 +75,7 @@ def lines(found: Evaluation, *, brief: bool = False) -> list[str]:
 
 
 def sample_rows(found: Evaluation) -> Iterable[tuple[str, list[str]]]:
-    """Return the scores of all forecasters on the sample; those scored only on it come last."""
+    """Return the scores of all forecasters on the sample; forecasters scored only on it come last."""
     for row in found.rows:
         sample = row.at_horizon.sample
         if sample is not None:
@@ -164,7 +164,7 @@ def cost_cells(row: ForecasterScores) -> list[str]:
 def table(corner: str, heads: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], width: int) -> list[str]:
     """Return a table: ``heads`` over the cells of ``rows``, which have names; no heads without a ``corner``.
 
-    Columns are wider than ``width`` if a cell would touch the one before.
+    Columns are wider than ``width`` if a cell would touch the previous one.
 
     >>> table("hour", ["0", "1"], [("trend", ["-1245", "-4157"])], 5)[1]
     'trend          -1245 -4157'

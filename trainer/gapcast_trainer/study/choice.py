@@ -33,9 +33,8 @@ _TIMEOUT_S = 120
 def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     """Score and measure every model under ``settings.models``, and recommend one.
 
-    It is the one with the least squared error among those within the limits above which, at each
-    number of readings in :data:`WARM_UP`, are no worse than persistence. Raises :class:`RunError`
-    if there is no model.
+    The recommended model has the lowest squared error among the models within the limits that are no worse than
+    persistence at each number of readings in :data:`WARM_UP`. Raises :class:`RunError` if there is no model.
     """
     models, left_out = load_models(settings.models)
     if not models:

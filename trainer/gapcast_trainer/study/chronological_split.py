@@ -17,9 +17,9 @@ from gapcast_trainer.study.original import on_own_test, score_in_order
 from gapcast_trainer.study.random_split import Arrays, cut_in_order, windows
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 
-#: Settings for all data, changed only to save time: 1.3 million windows are 81 times the
-#: study's. Batches are larger, so that an epoch takes seconds (model 1) to a minute or two (model 2); the learning
-#: rate of model 2 is higher to compensate for fewer steps; there are fewer epochs.
+#: Settings for all data, changed only to save time: its 1.3 million windows are 81 times as many as the study's.
+#: Batches are larger, so that an epoch takes seconds (model 1) to a minute or two (model 2); the learning rate of model
+#: 2 is higher to compensate for fewer steps; there are fewer epochs.
 ON_ALL = {
     1: replace(MODEL_1, batch_size=4_096, epochs=8),
     2: replace(MODEL_2, batch_size=1_024, learning_rate=0.001, epochs=3),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 Results = dict[str, dict[str, Any]]
-#: Figures of the study: step, description, value, and how to get ours from the step's result.
+#: Figures of the study: step, description, value, and a function that gets gapcast's value from the step's result.
 _FIGURES: tuple[tuple[str, str, float, Callable[[dict[str, Any]], float]], ...] = (
     ("study-1", "readings once the missing ones are dropped", 2_049_280, lambda r: r["n_rows"]),
     ("study-1", "model 1, windows for training", 16_359, lambda r: r["train_shape"][0]),

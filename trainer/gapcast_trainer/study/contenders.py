@@ -28,7 +28,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class LineContender:
-    """A forecaster of readings without padding: the line through the available ones."""
+    """A forecaster of readings without padding: the line through the available readings."""
 
     name: str
     window_min: int
@@ -42,7 +42,7 @@ class LineContender:
 def load_models(models: Path) -> tuple[list[TflitePredictor], list[str]]:
     """Return the models under ``models`` that the study can use, and the names of the others.
 
-    A usable model needs no measurement but power, and has the study's horizon. Raises
+    A usable model needs no measurement except power, and has the study's horizon. Raises
     :class:`~gapcast.core.errors.ModelError` if a model fails its self-test.
     """
     loaded = [load_model(models / name) for name in model_names(models)]

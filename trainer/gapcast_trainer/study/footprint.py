@@ -26,9 +26,9 @@ _REPEATS, _CALLS = 15, 40
 def measure(folder: Path) -> dict[str, Any]:
     """Return milliseconds to load and self-test the model, its memory in megabytes, and microseconds per forecast.
 
-    Memory is the growth of the process from the imported runtime to a model with every
-    interpreter in use, MB of 10^6 bytes; None without /proc. Times are the fastest of
-    several rounds: other work on the machine can only add to them.
+    Memory is the growth of the process from the imported runtime to a model with every interpreter in use, MB of 10^6
+    bytes; None without /proc. Times are the minimum of several rounds, because other work on the machine can only add
+    to them.
     """
     load_interpreter()
     before = _resident_bytes()

@@ -47,7 +47,7 @@ def load(raw: Path, *, progress: bool = False) -> Household:
 def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitPart) -> Examples:
     """Return the windows of ``part`` that hold ``context`` measured readings, with the reading at the study's horizon.
 
-    Raises :class:`RunError` if there is none.
+    Raises :class:`RunError` if there are no such windows.
     """
     found = cut_examples(series, study_task(context), split, part)
     return _some(found.select(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
@@ -56,8 +56,8 @@ def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitP
 def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None = None, every: int = 1) -> Examples:
     """Return every ``every``-th window of the test part for ``task``, always of the same minutes.
 
-    They are those after 30 consecutive measured readings and with a measured target (of UCI's set 456,953 in
-    2010); a longer context is padded or filled by the window contract.
+    The minutes follow 30 consecutive measured readings and have a measured target (456,953 minutes of 2010 in UCI's
+    set); a longer context is padded or filled by the window contract.
     """
     found = _some(cut_examples(series, task or study_task(), split, SplitPart.TEST).whole(), split)
     return found.select(np.arange(0, len(found), every, dtype=np.int64))

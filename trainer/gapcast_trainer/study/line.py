@@ -84,9 +84,9 @@ def coefficients(n_readings: int, forgetting: float, ahead_min: int) -> F64:
 
 
 def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
-    """Score lines over :data:`WINDOWS_MIN` and :data:`FORGETTING`, and the best one by observed readings.
+    """Score lines over :data:`WINDOWS_MIN` and :data:`FORGETTING`, and the best line by observed readings.
 
-    The best is chosen on the validation part; all scores are those of the test part.
+    The best line is chosen on the validation part; all scores are from the test part.
     """
     every = settings.every(1, 50)
     test = scored_minutes(household.series, settings.split, every=every)
@@ -111,7 +111,7 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
 
 
 def best_line(household: Household, settings: StudySettings) -> tuple[int, float]:
-    """Return the window (minutes) and the forgetting factor with the least squared error on the validation part."""
+    """Return the window (minutes) and the forgetting factor with the lowest squared error on the validation part."""
     found = whole_windows(household.series, max(WINDOWS_MIN), settings.split, SplitPart.VALIDATE)
     found = found.select(np.arange(0, len(found), 5, dtype=np.int64))
     grid = [(n, factor) for n in WINDOWS_MIN for factor in FORGETTING]

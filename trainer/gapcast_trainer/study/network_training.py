@@ -49,7 +49,7 @@ class Fitted:
 
 
 def fit(recipe: Recipe, train: Arrays, validate: Arrays | None, weights: Path, *, progress: bool) -> Fitted:
-    """Train ``recipe``'s network on ``train``; ``weights`` holds those of the best epoch.
+    """Train ``recipe``'s network on ``train``; write the best epoch's weights to ``weights``.
 
     Without ``validate`` the last :data:`VALIDATION_SPLIT` of ``train`` are held back, as in the study.
     """

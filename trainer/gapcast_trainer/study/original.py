@@ -1,4 +1,4 @@
-"""The original study: its rows, windows, two models and figures; and its models scored on the test part."""
+"""The original study: its rows, windows, two models and figures, and the scores of its models on the test part."""
 
 from __future__ import annotations
 

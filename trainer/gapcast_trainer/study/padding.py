@@ -1,4 +1,4 @@
-"""Pre- or post-padding: the same small network trained on short windows with four kinds of padding.
+"""Pre- or post-padding: the same small network, trained on short windows with four kinds of padding.
 
 Each network forecasts the change from the last reading, so that persistence is its starting point.
 Windows, lengths, order, seeds and number of steps are the same for all.
@@ -28,7 +28,7 @@ LEARNING_RATE, LAST_LEARNING_RATE = 0.01, 0.0005
 SHORT_SHARE = 0.5
 #: Divisor of power, about its standard deviation; zero stays zero.
 SCALE_KW = 1.1
-#: Value of masked minutes, which no house reaches by feeding in.
+#: Value of masked minutes, which no house reaches by exporting.
 MASKED_KW = -100.0
 
 

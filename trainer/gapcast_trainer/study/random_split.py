@@ -27,15 +27,15 @@ class Arrays:
     y: F32
 
     def __len__(self) -> int:
-        """Return how many windows there are."""
+        """Return the number of windows."""
         return len(self.x)
 
 
 def windows(rows_kw: F64, seq_length: int, ph: int) -> Arrays:
     """Cut the study's windows: row ``i`` to ``i + seq_length - 1``, label ``i + seq_length + ph - 1``.
 
-    There are ``len(rows_kw) - seq_length - ph`` of them: the study omitted the last one.
-    Raises :class:`RunError` if there are too few rows.
+    There are ``len(rows_kw) - seq_length - ph`` windows: the study omitted the last one. Raises :class:`RunError` if
+    there are too few rows.
     """
     n = len(rows_kw) - seq_length - ph
     if n < 1:

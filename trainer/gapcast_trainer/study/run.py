@@ -94,9 +94,9 @@ def run(
     again: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Run the steps of ``parts`` without a result from the same data and settings.
+    """Run the steps of ``parts`` that have no result from the same data and settings.
 
-    With ``again`` all are run. ``show`` is called with progress messages. An interruption keeps finished steps.
+    With ``again`` all steps are run. ``show`` is called with progress messages. An interruption keeps finished steps.
     """
     mark = settings.mark(household.sha256)
     for part in parts:

@@ -28,9 +28,9 @@ def study_task(context: int = WHOLE_MIN) -> WindowTask:
 class StudySettings:
     """The output folder, and the amount of work.
 
-    ``share`` of the rows is sampled (shuffled) or consecutive (contiguous). With ``quick`` every training runs
-    a few epochs on a part of its windows, and every score uses a part of the minutes: a smoke
-    test, whose figures mean nothing.
+    ``share`` of the rows is sampled (shuffled) or consecutive (contiguous). With ``quick`` every training runs only a
+    few epochs on a part of its windows, and every score uses a part of the minutes: a smoke test, whose figures mean
+    nothing.
     """
 
     out: Path

@@ -1,8 +1,7 @@
 """Streaming validation: the test part reading by reading, through the gateway's buffers.
 
-Forecasts start with the second reading, with the padding of each model. The stream is replayed
-twice: uninterrupted, and with a gateway that restarts every hour, which shows the errors by the number of
-readings since the start.
+Forecasts start with the second reading, with the padding of each model. The stream is replayed twice: uninterrupted,
+and with a gateway that restarts every hour, which shows the errors by the number of readings since the start.
 """
 
 from __future__ import annotations

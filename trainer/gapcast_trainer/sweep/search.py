@@ -18,11 +18,11 @@ from gapcast_trainer.training.fit import fit
 from gapcast_trainer.training.run import Run
 
 STUDY_FILE = "study.log"
-#: Number of trials before pruning of trials that are worse than the median.
+#: Number of trials before trials that are worse than the median are pruned.
 _N_WHOLE = 3
-#: Number of trials in a row that fail before the search does: then it is not because of a trial's settings.
+#: Number of consecutive failed trials after which the search fails: the cause is then not a trial's settings.
 _MOST_FAILED = 10
-#: The attribute of a study with what its losses depend on.
+#: The attribute of a study with the inputs on which its losses depend.
 _IDENTITY = "identity"
 
 
@@ -38,8 +38,8 @@ def search(  # noqa: PLR0913 - the last ones by keyword
 ) -> optuna.Study:
     """Try settings of ``space`` for ``minutes`` (or until ``n_trials`` are done) and return the study.
 
-    It is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there. Raises
-    :class:`RunError` if the study there is of other data, another experiment or other choices.
+    The study is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there. Raises
+    :class:`RunError` if the stored study is of other data, another experiment or other choices.
     Trials are sampled by a tree-structured Parzen estimator (Bergstra et al. 2011) and scored by the
     best loss on the validation part; the test part is never used. A trial whose settings are invalid, or whose loss
     diverges, is pruned; the error of :data:`_MOST_FAILED` such trials in a row is raised. Ctrl-C stops the search and
@@ -99,9 +99,9 @@ def search(  # noqa: PLR0913 - the last ones by keyword
 
 
 def _check_same(study: optuna.Study, space: Space, clean: CleanFile, folder: Path) -> None:
-    """Record what the losses of ``study`` depend on; raise :class:`RunError` if it was begun with something else.
+    """Record the inputs on which the losses of ``study`` depend; raise :class:`RunError` if it began with others.
 
-    Limits of numbers may change: then later trials are drawn from another range.
+    Limits of numbers may change: later trials are then drawn from another range.
     """
     now = {"data": clean.sha256, **json.loads(json.dumps(space.identity(), default=str))}
     stored = study.user_attrs.get(_IDENTITY)

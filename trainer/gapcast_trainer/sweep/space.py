@@ -22,7 +22,7 @@ _MISSING = "missing"
 
 
 class Between(BaseModel):
-    """A number between ``low`` and ``high``, an integer if both are; log-uniform with ``log``."""
+    """A number between ``low`` and ``high``, an integer if both are integers; log-uniform with ``log``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -81,7 +81,7 @@ class Space:
         return {key: what.suggest(trial, key) for key, what in self.ranges.items()}
 
     def identity(self) -> dict[str, Any]:
-        """Return what a trial's loss and stored parameters depend on: the experiment, and the kind of each range."""
+        """Return the inputs of a trial's loss and stored parameters: the experiment, and the kind of each range."""
         kinds = {
             key: what.choices if isinstance(what, OneOf) else [isinstance(what.low + what.high, int), what.log]
             for key, what in self.ranges.items()
@@ -99,9 +99,9 @@ class Space:
 def read_space(path: Path) -> Space:
     """Return the space in the TOML file at ``path``.
 
-    It is an experiment (or names one as ``base``, with keys that differ) with a table ``[search]`` of
-    dotted keys: ``"descent.learning_rate" = {low = 1e-3, high = 1e-2, log = true}``,
-    ``"hyper.units" = {choices = [[5, 3], [8, 4]]}``. Raises :class:`RunError` for invalid content.
+    It is an experiment (or names one as ``base``, with the keys that differ) with a table ``[search]`` of dotted keys:
+    ``"descent.learning_rate" = {low = 1e-3, high = 1e-2, log = true}``, ``"hyper.units" = {choices = [[5, 3], [8,
+    4]]}``. Raises :class:`RunError` for invalid content.
     """
     fields = read_toml(path)
     search, base = fields.pop(_SEARCH, {}), fields.pop(_BASE, None)

@@ -2,5 +2,5 @@
 
 The real houses that gapcast's models learn from are European: none has central air conditioning, an electric vehicle or
 photovoltaics. These modules simulate such houses from simple physical models and typical rated powers. Scores on them
-show whether a model copes with a kind of load; they are never scores of real houses.
+show whether a model handles a kind of load; they are never scores of real houses.
 """

@@ -1,4 +1,4 @@
-"""Loads that are always there: refrigeration, lights, electronics, and the base load."""
+"""Loads that are always present: refrigeration, lights, electronics, and the base load."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def lights_and_screens(rng: np.random.Generator, around: Surroundings) -> F64:
 
 
 def base_load(rng: np.random.Generator, around: Surroundings) -> F64:
-    """Return the power, kW ``[T]``, of what is never off: 0.08 to 0.45 kW that varies slowly and by a few watts."""
+    """Return the power, kW ``[T]``, of loads that are never off: 0.08 to 0.45 kW, varying slowly and by a few watts."""
     level = rng.uniform(0.08, 0.45)
     slow = drift(rng, around.n_min, 0.06 * level, 600) + drift(rng, around.n_min, 0.02, 10)
     return np.maximum(level + slow, 0.03)

@@ -29,8 +29,8 @@ class _Compressor:
 def central_air(rng: np.random.Generator, around: Surroundings, n_stages: int = 1) -> F64:
     """Return the power, kW ``[T]``, of a central air conditioner: compressor, outdoor fan and indoor blower.
 
-    3 to 5 kW of heat are removed for each kW; the power rises by 1 to 2 % for each degree outdoors. With two stages the
-    first has about two thirds of the capacity.
+    It removes 3 to 5 kW of heat per kW; the power rises by 1 to 2 % for each degree outdoors. With two stages the first
+    has about two thirds of the capacity.
     """
     envelope = Envelope.drawn(rng)
     gains = around.gains_kw(rng)
@@ -150,7 +150,7 @@ def _stages(
 
 
 def _power(rng: np.random.Generator, compressor: _Compressor, ran: Stages, outdoor_c: F64) -> F64:
-    """Return the power, kW ``[T]``, of a compressor that ``ran`` in these steps, and its fan, a minute longer."""
+    """Return the power, kW ``[T]``, of a compressor that ``ran`` in these steps, and of its fan, a minute longer."""
     on = ran > 0
     settling = 1 - rng.uniform(0.03, 0.12) * np.exp(-run_age_min(on) / rng.uniform(2, 6))
     by_weather = per_step(1 + compressor.slope * (outdoor_c - compressor.rated_c))
@@ -159,7 +159,7 @@ def _power(rng: np.random.Generator, compressor: _Compressor, ran: Stages, outdo
 
 
 def _defrost(rng: np.random.Generator, ran: Stages, outdoor_c: F64, auxiliary_kw: float) -> F64:
-    """Return the power, kW ``[T]``, that resistance heat takes while the outdoor coil is defrosted."""
+    """Return the power, kW ``[T]``, of resistance heat while the outdoor coil is defrosted."""
     running = per_minute((ran > 0).astype(np.float64)) * (outdoor_c < 5)  # noqa: PLR2004 - deg C, coils freeze below
     between_min = rng.uniform(45, 90)
     count = np.floor(np.cumsum(running) / between_min)

@@ -10,7 +10,7 @@ from gapcast.core.arrays.array_types import F64
 
 TIME_COLUMN, VALUE_COLUMN = "time", "synthetic_power_kw"
 HEADER = f"{TIME_COLUMN},{VALUE_COLUMN}\n"
-#: The first minute: a Monday, as for the people who are simulated. The date does not depend on the season.
+#: The first minute: a Monday, like the first day of the simulated people. The date does not depend on the season.
 BEGIN = datetime(2024, 7, 1, tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""Families of synthetic houses, by name: which appliances a house has, and in which season."""
+"""Families of synthetic houses, by name: the appliances of a house, and the season."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Appliance = Callable[[np.random.Generator, Surroundings], F64]
 
 @dataclass(frozen=True, slots=True)
 class HouseFamily:
-    """A kind of house: one of ``climates``, ``always`` these appliances, and ``often`` others, with a probability."""
+    """A kind of house: one of ``climates``, the appliances ``always``, and appliances ``often``, with a probability."""
 
     about: str
     climates: tuple[Climate, ...]
@@ -106,7 +106,7 @@ def simulate(name: str, n_days: int, seed: int) -> F64:
 
 
 def _measured(rng: np.random.Generator, power_kw: F64) -> F64:
-    """Return what a meter reads, kW: the voltage moves it by a percent, noise by some watts; in steps of a watt."""
+    """Return the reading of a meter, kW, in steps of a watt: voltage changes it by a percent, noise by some watts."""
     voltage = 1 + drift(rng, power_kw.size, 0.006, 45) + rng.normal(0, 0.002, power_kw.size)
     read: F64 = np.round(power_kw * voltage + rng.normal(0, rng.uniform(0.002, 0.008), power_kw.size), 3)
     return read

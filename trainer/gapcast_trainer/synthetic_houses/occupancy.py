@@ -17,7 +17,7 @@ _HOUR_MIN = 60
 class Occupancy:
     """The people of a house; the first day is a Monday.
 
-    ``active`` ``[T]`` is the number of those at home and awake, ``return_min`` ``[D]`` the minute of the day in which
+    ``active`` ``[T]`` is the number of people at home and awake, ``return_min`` ``[D]`` the minute of the day in which
     the last one returns, NaN on days away.
     """
 
@@ -28,7 +28,7 @@ class Occupancy:
     def starts(self, rng: np.random.Generator, per_day: float, peaks_h: tuple[float, ...] = ()) -> F64:
         """Return the times, in minutes since the start, at which an activity begins ``per_day`` times a day on average.
 
-        They are a Poisson process, whose rate follows the number of active people, and the hours ``peaks_h``
+        The times are a Poisson process, whose rate follows the number of active people, and the hours ``peaks_h``
         (within about an hour and a half) if there are any.
         """
         n_min = self.active.size
@@ -43,7 +43,7 @@ class Occupancy:
 
 
 def occupancy(rng: np.random.Generator, n_days: int) -> Occupancy:
-    """Return the occupancy of ``n_days`` days from Monday midnight on, with habits of its own and days away."""
+    """Return the occupancy of ``n_days`` days from Monday midnight on, with random habits and days away."""
     n_people = int(rng.integers(1, 6))
     active = np.zeros(n_days * DAY_MIN)
     return_min = np.full(n_days, np.nan)

@@ -15,8 +15,8 @@ Floats = NDArray[np.floating]
 def mean_power(start_min: Floats, stop_min: Floats, kw: Floats | float, n_min: int) -> F64:
     """Return the mean power ``[n_min]``, kW, of loads of ``kw`` ``[N]`` between ``start_min`` and ``stop_min`` ``[N]``.
 
-    Times are minutes since the start, with fractions: a load that is on for a quarter of a minute has a quarter
-    of its power in that minute's mean. Runs that overlap add up; what is outside ``[0, n_min)`` is cut off.
+    Times are minutes since the start, with fractions: a load that is on for a quarter of a minute has a quarter of its
+    power in that minute's mean. Overlapping runs add up; parts outside ``[0, n_min)`` are cut off.
 
     >>> mean_power(np.array([0.5]), np.array([2.25]), 2.0, 4).tolist()
     [1.0, 2.0, 0.5, 0.0]

@@ -2,8 +2,8 @@
 
 Two heat capacities: the air, and the mass of the building (Bacher and Madsen 2011, Identifying suitable models for the
 heat dynamics of buildings, Energy and Buildings 43). The thermostat switches with hysteresis (Ihara and Schweppe 1981,
-Physically based modeling of cold load pickup), reads a sensor that lags and drifts, and keeps a compressor off for
-some minutes after a run.
+Physically based modeling of cold load pickup), reads a sensor that lags and drifts, and keeps a compressor off for some
+minutes after a run.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Control:
 
 
 def stages(envelope: Envelope, control: Control, outdoor_c: F64, gains_kw: F64, setpoint_c: F64) -> Stages:
-    """Return how many stages run in each time step ``[N]``, from 0 to the number of capacities.
+    """Return the number of running stages in each time step ``[N]``, from 0 to the number of capacities.
 
     ``outdoor_c``, ``gains_kw`` (sun, people and appliances, to the air) and ``setpoint_c`` are per time step ``[N]``;
     the last includes the drift of the sensor.

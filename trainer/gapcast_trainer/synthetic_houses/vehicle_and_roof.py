@@ -39,7 +39,7 @@ def vehicle(rng: np.random.Generator, around: Surroundings) -> F64:
 
 
 def photovoltaics(rng: np.random.Generator, around: Surroundings) -> F64:
-    """Return the power, kW ``[T]``, of a roof of 3 to 9 kW: negative, since it is fed in; limited by its inverter."""
+    """Return the power, kW ``[T]``, of a roof of 3 to 9 kW, limited by its inverter; negative, as it is exported."""
     rated_kw = rng.uniform(3, 9)
     shading = 1 - rng.uniform(0, 0.15) * (np.sin(around.hour * 2.1) > 0.6)  # noqa: PLR2004 - trees and chimneys
     flicker = 1 + drift(rng, around.n_min, 0.015, 6)

@@ -16,7 +16,7 @@ _GALLON = 3.785
 
 
 def hot_water_draws(rng: np.random.Generator, around: Surroundings) -> tuple[F64, F64, F64]:
-    """Return start, stop (minutes) and flow (litres a minute) of each draw of hot water: showers and short ones."""
+    """Return start, stop (minutes) and flow (litres a minute) of each draw of hot water: showers and short draws."""
     people = around.people
     showers = people.starts(rng, 0.9 * people.n_people, (6.8, 21.0))
     small = people.starts(rng, 6.0 * people.n_people)
@@ -78,7 +78,7 @@ def sump_pump(rng: np.random.Generator, around: Surroundings) -> F64:
 
 
 def pool_pump(rng: np.random.Generator, around: Surroundings) -> F64:
-    """Return the power, kW ``[T]``, of a pool pump by a timer: one speed, or a low speed with hours at a high one."""
+    """Return the power, kW ``[T]``, of a pool pump on a timer: one speed, or a low speed with hours at a high one."""
     day = np.arange(around.n_days) * DAY_MIN
     begin = day + rng.uniform(7, 11) * 60
     hours, high_kw = rng.uniform(6, 11), rng.uniform(1.1, 2.1)

@@ -1,8 +1,8 @@
 """Weather of a synthetic house: outdoor temperature and sunshine.
 
 The temperature is a daily sine with its maximum in the afternoon, on a level that follows a first-order autoregressive
-process from day to day; the daily range is smaller on cloudy days. Sunshine is that of a clear sky (sine of the sun's
-elevation) times the transmission of clouds, which pass within minutes.
+process from day to day; the daily range is smaller on cloudy days. Sunshine is a clear sky's irradiance (sine of the
+sun's elevation) times the transmission of clouds, which pass within minutes.
 """
 
 from __future__ import annotations

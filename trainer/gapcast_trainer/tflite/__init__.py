@@ -1,1 +1,1 @@
-"""TFLite files: conversion from Keras, and changes of their graphs that leave the forecasts as they are."""
+"""TFLite files: conversion from Keras, and changes of their graphs that do not change the forecasts."""

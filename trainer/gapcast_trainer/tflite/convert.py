@@ -48,7 +48,7 @@ def convert(model: keras.Model) -> bytes:
 def _save_graph(model: keras.Model, folder: str) -> None:
     """Write the graph of ``model`` and its weights to ``folder``, for the converter.
 
-    The converter would save the layers too, and for that it would build the graph three times.
+    The converter would also save the layers, for which it would build the graph three times.
     """
     inputs = [tf.TensorSpec(one.shape, one.dtype, one.name) for one in model.inputs]
     serve = tf.function(
@@ -60,7 +60,7 @@ def _save_graph(model: keras.Model, folder: str) -> None:
 
 
 def simplify(content: bytes) -> bytes:
-    """Return the file with constant shapes, and without the names of its tensors: its signature has names of its own.
+    """Return the file with constant shapes, and without the names of its tensors: its signature has its own names.
 
     The outputs are the same, bit by bit.
     """
@@ -73,7 +73,7 @@ def simplify(content: bytes) -> bytes:
 
 
 def check_builtins(content: bytes) -> None:
-    """Raise :class:`ExportError` if the file needs operators that not every runtime has."""
+    """Raise :class:`ExportError` if the file needs operators that some runtimes lack."""
     graph = schema.Model.GetRootAs(content, 0)
     codes = [graph.OperatorCodes(place) for place in range(graph.OperatorCodesLength())]
     custom = sorted({(code.CustomCode() or b"?").decode() for code in codes if _is_custom(code)})
@@ -89,7 +89,7 @@ def _is_custom(code: schema.OperatorCode) -> bool:
 def check_parity(predict: Predict, model: keras.Model, windows: F32) -> float:
     """Return the largest difference (kW) between a file's outputs and Keras's on ``windows`` ``[N, context, F]``.
 
-    Raises :class:`ExportError` if it is more than :data:`PARITY_KW`, or not finite.
+    Raises :class:`ExportError` if it exceeds :data:`PARITY_KW`, or is not finite.
     """
     expected = model.predict(windows, batch_size=len(windows), verbose=0)
     found = predict(windows)
@@ -102,7 +102,7 @@ def check_parity(predict: Predict, model: keras.Model, windows: F32) -> float:
 def check_batches(predict: Predict, windows: F32) -> float:
     """Return the largest difference (kW) between batches of :data:`BATCH_SIZES` sizes on ``windows``.
 
-    Raises :class:`ExportError` if it is more than :data:`AGREEMENT_KW`: forecasts would depend on the batch.
+    Raises :class:`ExportError` if it exceeds :data:`AGREEMENT_KW`: forecasts would depend on the batch.
     """
     found = [
         np.concatenate([_flat(predict(windows[first : first + size])) for first in range(0, len(windows), size)])

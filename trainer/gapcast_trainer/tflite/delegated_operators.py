@@ -1,12 +1,12 @@
-"""Operators in the form that the runtime's fast kernels take.
+"""Operators in the form that the runtime's fast kernels support.
 
-The runtime gives parts of a graph to a delegate (XNNPACK). An operator that the delegate does not take splits such a
-part in two, and runs in a reference kernel, which copies value by value. Two kinds are written so that it takes them:
+The runtime gives parts of a graph to a delegate (XNNPACK). An operator that the delegate does not support splits such a
+part in two, and runs in a reference kernel, which copies value by value. Two kinds are rewritten for the delegate:
 
-- a slice that begins or ends before the end of an axis, or removes an axis: one with plain indices, and a reshape;
-- a concatenation of more than :data:`MAX_CONCATENATED` tensors: several of at most so many.
+- a slice that begins or ends before the end of an axis, or removes an axis: to one with plain indices, and a reshape;
+- a concatenation of more than :data:`MAX_CONCATENATED` tensors: to several of at most this many.
 
-They only move values, so that the outputs stay the same, bit by bit.
+These operators only move values, so that the outputs stay the same, bit by bit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from gapcast_trainer.tflite.fixed_shapes import add_constant, constant_of, is_by_window, is_operator
 
-#: Tensors that the delegate concatenates at once.
+#: Maximum number of tensors that the delegate concatenates at once.
 MAX_CONCATENATED = 5
 _Operator = schema.BuiltinOperator
 #: The mask of the first axis, N, which slices take whole.
@@ -27,7 +27,7 @@ _WHOLE_BATCH = 1
 
 
 class _Slice(NamedTuple):
-    """Plain indices of all axes, as constants of a slice have them, and the shapes with and without removed axes."""
+    """Plain indices of all axes, as stored in constants of a slice, and the shapes with and without removed axes."""
 
     begin: list[int]
     end: list[int]
@@ -36,15 +36,15 @@ class _Slice(NamedTuple):
 
 
 def write_delegated(graph: Any) -> int:
-    """Write the operators of ``graph``, a ``ModelT`` of one subgraph, so that the delegate takes them; return how many.
+    """Rewrite the operators of ``graph``, a ``ModelT`` of one subgraph, for the delegate; return the number rewritten.
 
-    Those that it does not take in any form stay.
+    Operators that it does not support in any form stay.
     """
     return _GraphWriter(graph).write()
 
 
 class _GraphWriter:
-    """Writes the operators of a graph again, with further tensors where they need them."""
+    """Rewrites the operators of a graph, with additional tensors where they need them."""
 
     def __init__(self, graph: Any) -> None:
         self._graph, self._subgraph = graph, graph.subgraphs[0]
@@ -69,7 +69,7 @@ class _GraphWriter:
     # --- slices -----------------------------------------------------------------------------------
 
     def _slice_of(self, operator: Any) -> _Slice | None:
-        """Return the plain form of a slice of floats; None if it is none, has it already, or cannot have it."""
+        """Return the plain form of a slice of floats; None if it has none or already is plain, or is no slice."""
         if not is_operator(self._graph, operator, _Operator.STRIDED_SLICE):
             return None
         tensor, options = self._subgraph.tensors[int(operator.inputs[0])], operator.builtinOptions
@@ -150,7 +150,7 @@ class _GraphWriter:
         return self._constants[key]
 
     def _add_tensor(self, shape: Sequence[int]) -> int:
-        """Add a tensor of floats for an operator's output, ``shape`` for a batch of one; return its place."""
+        """Add a tensor of floats for an operator's output, ``shape`` for a batch of one; return its index."""
         tensor = schema.TensorT()
         tensor.shape, tensor.type, tensor.buffer = [*shape], schema.TensorType.FLOAT32, 0
         tensor.hasRank, tensor.name = True, b""
@@ -158,7 +158,7 @@ class _GraphWriter:
         return len(self._subgraph.tensors) - 1
 
     def _code_of(self, builtin: int) -> int:
-        """Return the place of an operator's code; it is added if the graph has no such operator."""
+        """Return the index of an operator's code; add the code if the graph has no such operator."""
         codes = self._graph.operatorCodes
         for place, code in enumerate(codes):
             if code.builtinCode == builtin:
@@ -171,5 +171,5 @@ class _GraphWriter:
 
 
 def _place_of(index: int, size: int) -> int:
-    """Return the place in an axis of ``size`` where a slice begins or ends: an index below zero counts from its end."""
+    """Return the position in an axis of ``size`` where a slice begins or ends: a negative index counts from its end."""
     return min(max(index + size if index < 0 else index, 0), size)

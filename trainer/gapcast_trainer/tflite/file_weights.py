@@ -1,7 +1,7 @@
 """Reads the weights of a Keras model back from its TFLite file.
 
 The converter folds layers and drops names, but equal graphs give files of equal structure. A copy of the model with
-random weights is converted; where its constants appear in that file, the wanted weights are in the given one.
+random weights is converted; the wanted weights are in the given file where the copy's constants appear in its file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.tflite.convert import convert
 
-#: Largest relative difference between a weight and a folded constant, which was multiplied in float32.
+#: Maximum relative difference between a weight and a folded constant, which was multiplied in float32.
 _FOLDED = 1e-5
 
 
@@ -35,7 +35,7 @@ def set_file_weights(model: keras.Model, content: bytes, seed: int = 0) -> None:
 
 
 def _constants(content: bytes) -> list[F32]:
-    """Return the float32 constants of a file, in the order in which operators read them; that of tensors varies."""
+    """Return the float32 constants of a file in the order in which operators read them; the tensors' order varies."""
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     tensors, operators = graph.subgraphs[0].tensors, graph.subgraphs[0].operators
     found = []
@@ -48,7 +48,7 @@ def _constants(content: bytes) -> list[F32]:
 
 
 def _found(weight: F32, known: list[F32], wanted: list[F32]) -> F32:
-    """Return the counterpart in ``wanted`` of ``weight``, which is in ``known``, transposed or multiplied by a factor.
+    """Return the counterpart in ``wanted`` of ``weight``, found in ``known``, transposed or multiplied by a factor.
 
     Factors arise where a rescaling was folded into a layer.
     """

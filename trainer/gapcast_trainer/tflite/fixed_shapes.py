@@ -1,4 +1,4 @@
-"""Constant shapes in a TFLite graph, where Keras computes them from the batch size.
+"""Replaces shapes in a TFLite graph that Keras computes from the batch size by constant ones.
 
 A layer that reshapes ``[N, *]`` becomes four operators: three read N and build the shape, the last one reshapes. With
 ``-1`` in place of N the shape is constant. The outputs stay the same, bit by bit, but the runtime neither runs the
@@ -13,12 +13,12 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 _Operator = schema.BuiltinOperator
-#: The inputs of the operator that takes N from a shape, after the shape: from the first place to before the second.
+#: The inputs after the shape of the operator that takes N from a shape: the first index, and the second, exclusive.
 _OF_BATCH = ([0], [1], [1])
 
 
 def fix_shapes(graph: Any) -> int:
-    """Make the shapes that ``graph``, a ``ModelT`` of one subgraph, reshapes to constant; return how many."""
+    """Make the shapes to which ``graph``, a ``ModelT`` of one subgraph, reshapes constant; return their number."""
     subgraph = graph.subgraphs[0]
     makers = {int(place): operator for operator in subgraph.operators for place in operator.outputs}
     constants: dict[tuple[int, ...], int] = {}
@@ -35,7 +35,7 @@ def fix_shapes(graph: Any) -> int:
 
 
 def _shape_of(graph: Any, operator: Any, makers: dict[int, Any]) -> tuple[int, ...] | None:
-    """Return the shape that ``operator`` reshapes to, -1 for N; None if it does not, or N is not its only variable."""
+    """Return the target shape of ``operator``, -1 for N; None if it does not reshape, or N is not its only variable."""
     if not is_operator(graph, operator, _Operator.RESHAPE):
         return None
     pack = makers.get(int(operator.inputs[1]))
@@ -54,7 +54,7 @@ def _shape_of(graph: Any, operator: Any, makers: dict[int, Any]) -> tuple[int, .
 
 
 def _is_batch_size(graph: Any, operator: Any, makers: dict[int, Any]) -> bool:
-    """Return whether ``operator`` takes the first size of the shape of a tensor."""
+    """Return whether ``operator`` takes the first size of a tensor's shape."""
     if not is_operator(graph, operator, _Operator.STRIDED_SLICE):
         return False
     shape, *slice_of = map(int, operator.inputs)
@@ -64,7 +64,7 @@ def _is_batch_size(graph: Any, operator: Any, makers: dict[int, Any]) -> bool:
 
 
 def is_operator(graph: Any, operator: Any, code: int) -> bool:
-    """Return whether ``operator`` of ``graph`` is a builtin of this ``code``; None is not."""
+    """Return whether ``operator`` of ``graph`` is a builtin with this ``code``; None is not."""
     return operator is not None and graph.operatorCodes[operator.opcodeIndex].builtinCode == code
 
 
@@ -75,13 +75,13 @@ def constant_of(graph: Any, place: int) -> list[int] | None:
 
 
 def is_by_window(tensor: Any) -> bool:
-    """Return whether the first axis of ``tensor``, and no other one, may be N; the files leave this usual case out."""
+    """Return whether only the first axis of ``tensor`` may be N; the files omit this usual case."""
     sizes = tensor.shapeSignature
     return sizes is None or (sizes[0] < 0 and all(size >= 0 for size in sizes[1:]))
 
 
 def add_constant(graph: Any, shape: tuple[int, ...]) -> int:
-    """Add a constant tensor with the values of ``shape``; return its place."""
+    """Add a constant tensor with the values of ``shape``; return its index."""
     buffer, tensor = schema.BufferT(), schema.TensorT()
     buffer.data = np.frombuffer(np.array(shape, dtype=np.int32).tobytes(), dtype=np.uint8)
     graph.buffers.append(buffer)
@@ -93,7 +93,7 @@ def add_constant(graph: Any, shape: tuple[int, ...]) -> int:
 
 
 def _remove_unused(subgraph: Any) -> None:
-    """Remove the operators of whose outputs none is used."""
+    """Remove the operators without any used output."""
     n_before = -1
     while n_before != len(subgraph.operators):
         n_before = len(subgraph.operators)

@@ -1,8 +1,8 @@
 """Lets an outlook model continue from the trunk that another model has computed, without new weights.
 
-The outlook's frozen trunk is that of another model, so that both files compute it. Afterwards the other file has the
-values of the trunk as more outputs, and the outlook's file has a second signature that takes them. What is shared is
-found by comparing the graphs: operators that compute the same from the same weights and inputs.
+The outlook's frozen trunk is another model's trunk, so that both files compute it. Afterwards the other file has the
+values of the trunk as additional outputs, and the outlook's file has a second signature that takes them. The shared
+part is found by comparing the graphs: operators that compute the same from the same weights and inputs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gapcast_trainer.tflite.delegated_operators import write_delegated
 from gapcast_trainer.tflite.fixed_shapes import fix_shapes, is_by_window
 
 _CODE = schema.BuiltinOperator
-#: Operators that only select or change the view of an input: to repeat them costs less than to pass their result on.
+#: Operators that only select or change the view of an input: repeating them costs less than passing on their result.
 _VIEWS = frozenset({_CODE.STRIDED_SLICE, _CODE.RESHAPE, _CODE.EXPAND_DIMS, _CODE.TRANSPOSE})
 
 
@@ -35,7 +35,7 @@ class SharedTrunk(NamedTuple):
 
 
 def share_trunk(first: bytes, outlook: bytes) -> SharedTrunk:
-    """Return the file of a model ``first`` with the values of its trunk, and that of an ``outlook`` that takes them.
+    """Return the file of the model ``first`` with its trunk's values, and the file of ``outlook`` that takes them.
 
     Raises :class:`ExportError` if the outlook does not contain the whole model ``first``.
     """
@@ -67,7 +67,7 @@ class _Graph:
         write_delegated(self.model)
 
     def _remove_sharing(self) -> None:
-        """Remove what an earlier call has added."""
+        """Remove the additions of an earlier call."""
         del self.model.subgraphs[1:], self.model.signatureDefs[1:]
         own = [one for one in self._signature.outputs if not one.name.startswith(TRUNK_PREFIX.encode())]
         if len(own) < len(self._signature.outputs):
@@ -101,7 +101,7 @@ class _Graph:
         return found[::-1]
 
     def digests(self) -> dict[int, str]:
-        """Return a digest of all that each tensor is computed from."""
+        """Return for each tensor a digest of everything from which it is computed."""
         digests = {}
         for tensor in range(len(self._graph.tensors)):
             data = self._constant(tensor)
@@ -119,10 +119,10 @@ class _Graph:
         return digests
 
     def frontier(self, shared: set[int]) -> set[int]:
-        """Return the ``shared`` tensors of which the rest is computed, without repeating an operator on the way.
+        """Return the ``shared`` tensors from which the rest is computed, without repeating an operator.
 
-        Exceptions, which the rest computes again: views of inputs, and tensors whose first axis is not that of the
-        windows, for the values of a trunk are passed on by window.
+        Exceptions, which the rest computes again, are views of inputs, and tensors whose first axis is not the windows'
+        axis, because the values of a trunk are passed on by window.
         """
         makers = {int(tensor): op for op in self._graph.operators for tensor in op.outputs}
 
@@ -153,7 +153,7 @@ class _Graph:
                 self._graph.outputs = [*self._graph.outputs, tensor]
 
     def add_head(self, names: dict[int, str]) -> None:
-        """Add the signature that takes the tensors ``names`` as more inputs."""
+        """Add the signature that takes the tensors ``names`` as additional inputs."""
         whole = self._graph
         operators = self._needed(whole.outputs, set(names))
         of_ops = {int(tensor) for op in operators for tensor in (*op.inputs, *op.outputs) if tensor >= 0}
@@ -178,7 +178,7 @@ class _Graph:
         self.model.signatureDefs.append(signature)
 
     def content(self) -> bytes:
-        """Return the file: buffers with the same bytes once, and without what the runtime does not read."""
+        """Return the file, with buffers of equal bytes stored once, and without what the runtime does not read."""
         self._merge_buffers()
         for graph in self.model.subgraphs:
             of_signature = {int(tensor) for tensor in (*graph.inputs, *graph.outputs)}

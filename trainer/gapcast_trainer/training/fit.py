@@ -38,12 +38,12 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
 ) -> Run:
     """Fit the model of ``experiment`` and store the run in ``folder``.
 
-    ``houses`` are the clean files of the experiment's other houses, by name; ``start`` is the folder of a run whose
-    weights the training starts from; of an outlook, that of the model that it is built around. After each epoch,
-    ``show`` is called with a progress message and ``watch`` with the run; it may stop the training by raising an
-    exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is
-    unknown, a part of the split has no windows, a training set's windows do not match the experiment, a family with
-    a closed form gets houses, or new layers alone are to be trained without a start.
+    ``houses`` are the clean files of the experiment's other houses, by name; ``start`` is the folder of the run from
+    whose weights the training starts; for an outlook, the folder of the model around which it is built. After each
+    epoch, ``show`` is called with a progress message and ``watch`` with the run; ``watch`` may stop the training by
+    raising an exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature
+    is unknown, a part of the split has no windows, a training set's windows do not match the experiment, a family with
+    a closed form gets houses, or only new layers are to be trained but there is no start.
     """
     family, hyper = find_family(experiment.family, experiment.hyper)
     if family.takes_history:
@@ -86,7 +86,7 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
 
 
 def _new_run(data: TrainingData, hyper: Hyper, start_weights: StartWeights | None) -> Run:
-    """Return the run that begins now, with all ``hyper``-parameters, also those that the experiment does not state."""
+    """Return the run that begins now, with all ``hyper``-parameters, including those that the experiment omits."""
     return Run(
         experiment=data.experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
         scale=data.scale,

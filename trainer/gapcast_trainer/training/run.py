@@ -1,8 +1,8 @@
 """A training run: the files that ``train`` writes to its folder and ``export`` reads.
 
-``weights.npz`` holds the best weights so far, ``run.json`` everything that made them. Both are replaced
-atomically at each improvement, the weights first; a run whose weights do not match ``run.json``
-was interrupted between the two and is rejected.
+``weights.npz`` holds the best weights so far, ``run.json`` everything that made them. Both are replaced atomically at
+each improvement, the weights first; a run whose weights do not match ``run.json`` was interrupted between the two and
+is rejected.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Status = Literal["running", "finished", "stopped early", "interrupted"]
 class Epoch:
     """Losses (as the experiment weighs them, scaled units) and the squared error at the horizon after one pass.
 
-    ``learning_rate`` is the one that the pass ended with.
+    ``learning_rate`` is the rate at the end of the pass.
     """
 
     train_loss: float
@@ -52,11 +52,11 @@ class Epoch:
 class Run:
     """Everything that made a set of weights.
 
-    ``clean_sha256`` is of the clean file, or of the manifest of a training set, which was trained on ``houses`` without
-    those ``left_out``; ``readings`` is its path (empty if it is not known). ``time_zone`` is that of features of the
-    time of day and the week. ``others`` are the houses beside that of the clean file. ``start`` is
-    the name, the version and the hash of the weights of the run that the training started from (empty: none).
-    ``persistence_mse_kw2`` is at the horizon, on the windows of the validation part (None: not computed, as of an
+    ``clean_sha256`` is of the clean file, or of the manifest of a training set, which was trained on ``houses`` except
+    the ``left_out`` ones; ``readings`` is its path (empty if unknown). ``time_zone`` is the zone of features of the
+    time of day and the week. ``others`` are the houses besides the clean file's house. ``start`` is the name, the
+    version and the hash of the weights of the run from which the training started (empty: none).
+    ``persistence_mse_kw2`` is at the horizon, on the windows of the validation part (None: not computed, as for an
     outlook).
     """
 
@@ -117,7 +117,7 @@ def save_run(folder: Path, run: Run) -> None:
 
 
 def read_run(folder: Path) -> Run:
-    """Read ``run.json`` in ``folder``; raise :class:`RunError` if there is none."""
+    """Read ``run.json`` in ``folder``; raise :class:`RunError` if it does not exist."""
     try:
         return _RUN.validate_json((folder / RUN_FILE).read_bytes())
     except OSError as error:
@@ -131,7 +131,7 @@ def read_run(folder: Path) -> Run:
 def load_run(folder: Path) -> tuple[Run, list[F32]]:
     """Read a run and its best weights.
 
-    Raises :class:`RunError` if there is none, it has no weights yet, or the two do not match.
+    Raises :class:`RunError` if there is no run, it has no weights yet, or the two do not match.
     """
     run = read_run(folder)
     try:
@@ -147,7 +147,7 @@ def load_run(folder: Path) -> tuple[Run, list[F32]]:
 
 
 def set_run_weights(model: keras.Model, run: Run, weights: list[F32], folder: Path) -> None:
-    """Set ``model`` to the ``weights`` of the ``run`` in ``folder``; raise :class:`RunError` if it has other layers."""
+    """Set ``model`` to the ``weights`` of ``run`` in ``folder``; raise :class:`RunError` if it has other layers."""
     try:
         model.set_weights(weights)
     except ValueError as error:
@@ -156,7 +156,7 @@ def set_run_weights(model: keras.Model, run: Run, weights: list[F32], folder: Pa
 
 
 def code_versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that the weights depend on, by name."""
+    """Return the versions of Python and of the libraries on which the weights depend, by name."""
     return {"python": platform.python_version(), **{name: version(name) for name in ("keras", "tensorflow", "numpy")}}
 
 

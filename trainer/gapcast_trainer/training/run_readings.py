@@ -1,4 +1,4 @@
-"""Finds the readings of training runs and of the models exported from them."""
+"""Finds the readings of training runs and of the models exported from these runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gapcast_trainer.training_data.training_set import TrainingSet, open_set
 
 
 def readings_of(folder: Path) -> CleanFile | TrainingSet:
-    """Return the clean file or the training set that the run in ``folder`` was trained on.
+    """Return the clean file or the training set on which the run in ``folder`` was trained.
 
-    Raises :class:`RunError` if the run does not state it, or it is not there any more.
+    Raises :class:`RunError` if the run does not state it, or it no longer exists.
     """
     run = read_run(folder)
     path = _path_of(run, folder)
@@ -24,9 +24,9 @@ def readings_of(folder: Path) -> CleanFile | TrainingSet:
 
 
 def clean_path_of(cards: Iterable[ModelCard], runs: Path) -> Path | None:
-    """Return the clean file of the runs under ``runs`` that models with these ``cards`` were exported from.
+    """Return the clean file of the runs under ``runs`` from which models with these ``cards`` were exported.
 
-    None if there is no such run. Raises :class:`RunError` if they are of several files, or the file is not there.
+    None if there is no such run. Raises :class:`RunError` if the runs have several files, or the file does not exist.
     """
     found = {_path_of(run, folder): card.name for card in cards for folder, run in _runs(runs) if _is_run_of(card, run)}
     if len(found) > 1:

@@ -1,1 +1,1 @@
-"""The windows that a model is fitted to: of one house, of mixed houses, or of a training set on disk."""
+"""The windows to which a model is fitted: of one house, of mixed houses, or of a training set on disk."""

@@ -13,7 +13,7 @@ from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families.parts.graph import MEAN, QUANTILES
 
-#: Arrays by name of the output.
+#: Arrays by output name.
 PerOutput = dict[str, F32]
 #: Exponent of the scale in an output's loss.
 LOSS_ORDER = {MEAN: 2, QUANTILES: 1}
@@ -24,8 +24,8 @@ class BatchOptions:
     """Batches of ``size`` windows, augmented by ``augment``.
 
     With ``redraw`` the order and the augmentation are redrawn for each epoch, for one window in ``every``; without it
-    windows are only shortened, so that scores are comparable between epochs. ``outputs`` names the outputs that have
-    targets.
+    windows are only shortened, so that scores are comparable between epochs. ``outputs`` are the names of the outputs
+    with targets.
     """
 
     size: int
@@ -37,11 +37,11 @@ class BatchOptions:
     outputs: tuple[str, ...] = (MEAN,)
 
     def n_windows(self, n_all: int) -> int:
-        """Return how many of ``n_all`` windows an epoch has."""
+        """Return the number of windows of an epoch, out of ``n_all``."""
         return math.ceil(n_all / self.every)
 
     def n_batches(self, n_all: int) -> int:
-        """Return the number of batches of an epoch with some of ``n_all`` windows."""
+        """Return the number of batches of an epoch, given ``n_all`` windows."""
         return math.ceil(self.n_windows(n_all) / self.size)
 
 

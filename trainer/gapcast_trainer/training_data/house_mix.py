@@ -1,9 +1,9 @@
 """Training windows of several houses, and mixtures of them with each other and with simulated loads.
 
-A mixture is a window of a house multiplied by a random factor, in a share of them plus a scaled window of another
-house, plus windows of simulated loads and a constant base load; its time of day is random. Every window's loss is
-divided by persistence's loss on its parts, so that a house counts by its weight and not by its consumption, and
-the loss is one minus the mean skill.
+A mixture is a window of a house multiplied by a random factor, in a share of the mixtures plus a scaled window of
+another house, plus windows of simulated loads and a constant base load; its time of day is random. Every window's loss
+is divided by persistence's loss on its parts, so that a house counts by its weight and not by its consumption, and the
+loss is one minus the mean skill.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ FLOOR_KW = 0.045
 
 @dataclass(frozen=True, slots=True)
 class HouseMix:
-    """The windows of one part of several houses, the main one first, with their weights, and the loads ``[L, T]``, kW.
+    """The windows of one part of several houses, the main house first, with their weights, and loads ``[L, T]``, kW.
 
-    ``scale_kw`` is the unit of the loss. As many windows are drawn in an epoch as the main house has.
+    ``scale_kw`` is the unit of the loss. An epoch has as many windows as the main house.
     """
 
     houses: tuple[Examples, ...]
@@ -51,7 +51,7 @@ class HouseMix:
         return self.houses[0].task
 
     def __len__(self) -> int:
-        """Return how many windows the main house has."""
+        """Return the number of windows of the main house."""
         return len(self.houses[0])
 
 
@@ -77,7 +77,7 @@ class MixedBatches(keras.utils.PyDataset):
         return self._options.n_batches(len(self._mix))
 
     def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
-        """Return batch ``index``, as :class:`gapcast_trainer.training_data.batches.Batches` does."""
+        """Return batch ``index``, like :class:`gapcast_trainer.training_data.batches.Batches`."""
         options = self._options
         rng = np.random.default_rng([options.seed, self._epoch, index])
         drawn = self._draw(rng, min(options.size, self._n - index * options.size))
@@ -118,7 +118,7 @@ class MixedBatches(keras.utils.PyDataset):
         return drawn
 
     def _augment_windows(self, rng: np.random.Generator, drawn: _Drawn) -> None:
-        """Scale windows, and make mixtures of a share of them, in place."""
+        """Scale windows, and turn a share of them into mixtures, in place."""
         mixing, augment, n = self._mix.mixing, self._options.augment, len(drawn.measured)
         mixed = np.flatnonzero(rng.random(n) < mixing.share)
         factor = draw_factors(rng, n, augment)
@@ -158,7 +158,7 @@ class MixedBatches(keras.utils.PyDataset):
 class _Drawn:
     """Windows ``measured`` ``[n, context, M]`` with their targets, kW.
 
-    ``house`` ``[n]`` is the place of the house in whose time zone they are. ``error`` ``[n, 2]`` has the square of
+    ``house`` ``[n]`` is the index of the house whose time zone applies. ``error`` ``[n, 2]`` has the square of
     persistence's mean absolute error and its mean squared error, kW^2.
     """
 

@@ -1,4 +1,4 @@
-"""The houses that a model is trained on beside that of its clean file."""
+"""The houses on which a model is trained beside the house of its clean file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from gapcast_trainer.synthetic_houses.families import FAMILIES, simulate
 from gapcast_trainer.training_data.house_mix import HouseMix
 
 _NEVER, _DAY = datetime(9999, 1, 1, tzinfo=UTC), timedelta(days=1)
-#: Length of simulated houses, days; a Monday, since the epoch, on which they begin; the seed of the first of a family.
+#: Length of simulated houses, days; the Monday, since the epoch, on which they begin; the seed of a family's first
+#: house.
 _SIMULATED_DAYS, _MONDAY, _FIRST_SEED = 20, 4, 500
 
 
 def with_houses(experiment: Experiment, houses: Mapping[str, CleanFile]) -> Experiment:
-    """Return ``experiment`` with those of its houses alone that have a clean file in ``houses``, by name.
+    """Return ``experiment`` with only those of its houses that have a clean file in ``houses``, by name.
 
     Raises :class:`RunError` for a house that the experiment does not have.
     """
@@ -41,7 +42,7 @@ def with_houses(experiment: Experiment, houses: Mapping[str, CleanFile]) -> Expe
 
 
 def split_of(clean: CleanFile, embargo_min: int) -> MinuteSplit:
-    """Return the split of a house: its last 15 % are for validation, and nothing for the test."""
+    """Return the split of a house: its last 15 % are for validation, and no part for the test."""
     first = clean.series.first_minute
     ends = default_ends(first, first + clean.series.gap_kw.size)
     return MinuteSplit(ends["validate_until"], ends["test_until"], _NEVER, embargo_min)
@@ -50,7 +51,7 @@ def split_of(clean: CleanFile, embargo_min: int) -> MinuteSplit:
 def mix_houses(
     main: Examples, houses: Sequence[tuple[House, CleanFile]], experiment: Experiment, scale: Scale
 ) -> HouseMix:
-    """Return the windows of ``main`` with those of the same part of the other ``houses``, and loads to mix in."""
+    """Return the windows of ``main`` and of the same part of the other ``houses``, and loads to mix in."""
     unknown = [kind for kind in experiment.mixing.left_out if kind not in KINDS]
     if unknown:
         there = f"there are {', '.join(KINDS)}"
@@ -80,7 +81,7 @@ def mix_houses(
 
 
 def _simulated_houses(experiment: Experiment) -> list[Examples]:
-    """Return the windows of simulated houses, all for training; the same experiment gives the same ones."""
+    """Return the windows of simulated houses, all for training; the same experiment gives the same windows."""
     first_minute = DAY_MIN * _MONDAY
     split = MinuteSplit(_NEVER - 2 * _DAY, _NEVER - _DAY, _NEVER, experiment.embargo_min)
     return [

@@ -44,7 +44,7 @@ class StreamedBatches(keras.utils.PyDataset):
         return self._options.n_batches(len(self._part))
 
     def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
-        """Return batch ``index``, as :class:`gapcast_trainer.training_data.batches.Batches` does."""
+        """Return batch ``index``, like :class:`gapcast_trainer.training_data.batches.Batches`."""
         options = self._options
         first, until = index * options.size, min((index + 1) * options.size, self._n)
         random = self._random(_CHANGES, index)

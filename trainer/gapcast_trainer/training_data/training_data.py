@@ -34,8 +34,8 @@ class TrainingData:
 
     ``experiment`` has the actual split. ``sha256`` is of the clean file or the set, ``readings`` its path (empty if it
     is not a file) and ``zone`` the time zone of derived features; ``first`` and ``last`` are the first and last minute
-    of training, RFC 3339. ``houses`` and those ``left_out`` are a set's; ``others`` are the houses beside that of the
-    clean file.
+    of training, RFC 3339. ``houses`` and ``left_out`` are a set's houses and its left-out houses; ``others`` are the
+    houses besides the clean file's house.
     """
 
     experiment: Experiment
@@ -59,9 +59,9 @@ def training_data_of(
 ) -> TrainingData:
     """Return the data of ``experiment`` from ``readings`` and, by name, its other ``houses``.
 
-    Of the experiment's houses, those without a clean file are omitted from it; a training set has its own houses, and
-    no mixtures: of the section ``mixing`` the experiment keeps the share of the weights that the training starts from.
-    Raises :class:`RunError` if there are no windows, or a house is not one of the experiment's.
+    Houses of the experiment without a clean file are removed from it. A training set has its own houses, and no
+    mixtures: the experiment keeps from the section ``mixing`` only the share of the weights from which the training
+    starts. Raises :class:`RunError` if there are no windows, or a house is not one of the experiment's.
     """
     if isinstance(readings, TrainingSet):
         return _of_set(readings, experiment)
@@ -119,7 +119,7 @@ def _of_set(training_set: TrainingSet, experiment: Experiment) -> TrainingData:
 
 
 def _bounds(manifest: Manifest) -> tuple[datetime, datetime, datetime]:
-    """Return the latest ends of the parts over the houses; the test part is of other houses."""
+    """Return the latest ends of the parts over the houses; the test part has other houses."""
     begins = [house.validate_from for house in manifest.houses if house.validate_from is not None]
     ends = {
         left_out: [house.last for house in manifest.houses if house.left_out is left_out] for left_out in (False, True)
@@ -157,7 +157,7 @@ def _scale(series: Series, split: MinuteSplit) -> Scale:
     kw = series.gap_kw[: split.bounds(SplitPart.TRAIN)[1] - series.first_minute]
     known = kw[~np.isnan(kw)]
     if not known.size:
-        return Scale(mean_kw=0.0, scale_kw=1.0)  # of no window: the training part is rejected as empty
+        return Scale(mean_kw=0.0, scale_kw=1.0)  # without windows: the training part is rejected as empty
     return Scale(mean_kw=round(float(known.mean()), 4), scale_kw=round(float(known.std()), 4) or 1.0)
 
 

@@ -1,7 +1,7 @@
-"""Reads training sets of many houses, which ``gapcast-fleet prepare`` writes, chunk by chunk.
+"""Reads training sets of many houses, written by ``gapcast-fleet prepare``, chunk by chunk.
 
-The format is :mod:`gapcast.core.windows.training_set`. Each chunk is verified by its hash when it is read, so that
-every model records exactly the windows that it was fitted to.
+:mod:`gapcast.core.windows.training_set` defines the format. Each chunk is verified by its hash when it is read, so that
+every model records exactly the windows to which it was fitted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TrainingSet:
 
     @property
     def zone(self) -> tzinfo:
-        """The time zone that the set was prepared with, for features of the time of day and the week."""
+        """The time zone with which the set was prepared, for features of the time of day and the week."""
         name = self.manifest.columns.get("zone", UTC_NAME)
         return UTC if name == UTC_NAME else ZoneInfo(name)
 
@@ -136,7 +136,7 @@ class TrainingSetPart:
     task: WindowTask
 
     def __len__(self) -> int:
-        """Return how many windows there are."""
+        """Return the number of windows."""
         return self.source.manifest.n_rows(self.part.value)
 
     @property

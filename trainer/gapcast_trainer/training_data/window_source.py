@@ -1,4 +1,4 @@
-"""The windows that a model is trained or validated on, wherever they are, and their batches."""
+"""The windows on which a model is trained or validated, wherever they are stored, and their batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gapcast_trainer.training_data.house_mix import HouseMix, MixedBatches
 from gapcast_trainer.training_data.streamed_batches import StreamedBatches
 from gapcast_trainer.training_data.training_set import TrainingSetPart
 
-#: Windows of one part of the split: of one house in memory, of a training set on disk, or of several houses mixed.
+#: Windows of one part of the split: of one house in memory, of a training set on disk, or of several mixed houses.
 WindowSource: TypeAlias = Examples | TrainingSetPart | HouseMix
 
 

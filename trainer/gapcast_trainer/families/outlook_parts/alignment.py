@@ -1,8 +1,8 @@
-"""Weights that turn quarter-hour means into the means of spans that begin at any minute.
+"""Weights that convert quarter-hour means to the means of spans that begin at any minute.
 
 The minute after the observed one is minute ``p`` (0 to 14) of a quarter, its phase. A span of whole minutes from there
-covers parts of several quarters; with the means of quarters alone, the mean of the span is estimated as the mean of
-these, weighted by the minutes covered.
+covers parts of several quarters; if only quarters' means are known, the mean of the span is estimated as their mean,
+weighted by the minutes covered.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ DAYS = STEPS // QUARTERS_A_DAY
 def span_weights(spans: Sequence[tuple[int, int]], n_quarters: int) -> F32:
     """Return the share of each quarter in each span for each phase, ``[15, n_quarters, len(spans)]``.
 
-    A span is the offset of its first minute and the one after its last, from the minute after the observed one on;
-    quarter 0 is the one that holds that minute. Raises :class:`ValueError` if a span leaves the quarters.
+    A span is the offset of its first minute and of the minute after its last, counted from the minute after the
+    observed one; quarter 0 contains that minute. Raises :class:`ValueError` if a span leaves the quarters.
 
     >>> span_weights([(0, 16)], 2)[7, :, 0].tolist()
     [0.5, 0.5]

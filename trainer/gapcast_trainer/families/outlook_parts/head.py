@@ -9,7 +9,7 @@ import keras
 from gapcast_trainer.families.parts.graph import beside
 from gapcast_trainer.families.parts.outputs import as_rows, columns, open_gates, quantiles
 
-#: Biases of new layers: the widths between quantiles, and very small ones.
+#: Biases of new layers: for the widths between quantiles, and for very small widths.
 _WIDTH, _SMALL_WIDTH = -1.0, -4.0
 #: Inputs of the head, by name.
 ABSOLUTE, RELATIVE, SPREAD, BASE = "absolute", "relative", "spread_kw", "base_kw"
@@ -18,7 +18,7 @@ COLUMNS = "columns"
 
 @dataclass(frozen=True, slots=True)
 class HeadSize:
-    """Units of the layers: the first and the second of the absolute expert, and of the relative one.
+    """Units of the layers: the first and the second layer of the absolute expert, and of the relative expert.
 
     ``dropout`` follows the first layer of each expert in training (Srivastava et al. 2014).
     """
@@ -34,9 +34,9 @@ def build_head(
 ) -> keras.Model:
     """Return the head: features ``[N, A]``, ``[N, R]``, a spread ``[N, 1]`` and a base ``[N, C]``, kW, to columns.
 
-    The output ``columns`` ``[N, C, 1 + Q]`` holds, for each of C quantities, its mean and its quantiles, kW. What the
-    absolute expert expects, in units of ``scale_kw``, is multiplied by gates between 0 and 1; what the relative one
-    expects, in units of the spread, is added.
+    The output ``columns`` ``[N, C, 1 + Q]`` holds, for each of C quantities, its mean and its quantiles, kW. The
+    prediction of the absolute expert, in units of ``scale_kw``, is multiplied by gates between 0 and 1; the prediction
+    of the relative expert, in units of the spread, is added.
     """
     absolute = keras.Input((n_absolute,), name=ABSOLUTE)
     relative = keras.Input((n_relative,), name=RELATIVE)

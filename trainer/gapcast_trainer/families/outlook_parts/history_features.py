@@ -1,7 +1,7 @@
 """Features of the history: a week of quarter-hour means, as parts of a Keras graph of TFLite builtins.
 
-All are distances in kW from the last reading. Days ago are counted in elapsed time: after a clock change they are an
-hour off.
+All are distances in kW from the last reading. Days ago are counted in elapsed time, so that after a clock change they
+are an hour off.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _NEXT_MIN = (5, 15, 30, 60)
 _AROUND_MIN = (15, 30, 45, 60)
 _SPANS = (*((0, lead) for lead in _NEXT_MIN), *((lead - 8, lead + 7) for lead in _AROUND_MIN))
 _N_QUARTERS = 6
-#: The newest quarters one by one, and those before in steps of four.
+#: The newest quarters individually, and earlier quarters in steps of four.
 _N_NEWEST, _N_HOURS = 20, 6
-#: Quarters before and after now of the profile of the mean day.
+#: Number of quarters before and after now in the mean day's profile.
 _N_AROUND = 8
 #: Cosine of the angle between neighbouring minutes of a quarter.
 _NEIGHBOUR = math.cos(2 * math.pi / STEP_MIN)
-#: Greatest length of sine and cosine: above 1 by more than rounding.
+#: Maximum length of the vector of sine and cosine: above 1 by more than rounding.
 _LONGEST = 1.01
 
 
@@ -88,11 +88,11 @@ def _mean_and_width(days_kw: keras.KerasTensor) -> tuple[keras.KerasTensor, kera
 
 
 def minute_of_quarter(clock: keras.KerasTensor) -> keras.KerasTensor:
-    """Return which minute of its quarter-hour (0 to 14) the one after the observed minute is, one-hot ``[N, 15]``.
+    """Return the position in its quarter-hour (0 to 14) of the minute after the observed one, one-hot ``[N, 15]``.
 
     ``clock`` holds sine and cosine of the time of day. As a complex number its 96th power turns once in 15 minutes, in
-    each time zone, since their offsets are whole quarters. A longer one, which is no time of day, is
-    shortened first, because its power would overflow.
+    each time zone, because zone offsets are whole quarters. A longer vector, which is not a time of day, is shortened
+    first, because its power would overflow.
     """
     length = ops.sqrt(ops.sum(clock * clock, axis=1, keepdims=True))
     limited = clock / ops.maximum(length / _LONGEST, 1.0)

@@ -26,7 +26,7 @@ _FINE_MIN, _N_FINE = 5, 6
 class WindowFeatures:
     """``distances_kw`` ``[N, D]`` from the last reading, ``deviation_kw`` and ``mean_kw`` ``[N, 1]`` of the window.
 
-    ``steps_kw`` ``[N, S]`` are the newest powers to be shown on a fine scale.
+    ``steps_kw`` ``[N, S]`` are the newest powers to show on a fine scale.
     """
 
     distances_kw: keras.KerasTensor

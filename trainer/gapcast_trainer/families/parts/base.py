@@ -56,12 +56,11 @@ class Solver(Protocol):
 class Family:
     """One family of models.
 
-    ``build`` makes an unfitted model that takes physical units and scales inside its graph: input
-    ``window`` ``[N, context, F]``, outputs ``mean`` ``[N, K]`` and, if the design has levels,
-    ``quantiles`` ``[N, K, Q]``, kW. ``solve`` sets weights with a closed form; weights that are trainable after it
-    are fitted by gradient descent. A family that ``takes_history`` has a second input, ``history`` ``[N, 672]``, and
-    the outputs ``mean_to`` and ``quantiles_to`` too; it is trained around a frozen model
-    (:mod:`gapcast_trainer.training.outlook`).
+    ``build`` makes an unfitted model that takes physical units and scales inside its graph: input ``window`` ``[N,
+    context, F]``, outputs ``mean`` ``[N, K]`` and, if the design has levels, ``quantiles`` ``[N, K, Q]``, kW. ``solve``
+    sets weights in closed form; weights that are trainable after it are fitted by gradient descent. A family that
+    ``takes_history`` has a second input, ``history`` ``[N, 672]``, and also the outputs ``mean_to`` and
+    ``quantiles_to``; it is trained around a frozen model (:mod:`gapcast_trainer.training.outlook`).
     """
 
     name: str

@@ -27,9 +27,9 @@ def power(window: keras.KerasTensor) -> keras.KerasTensor:
 def power_by_minute(window: keras.KerasTensor) -> keras.KerasTensor:
     """Return the power, kW, ``[context, N]``: a row for each minute, a column for each window.
 
-    Where minutes are selected, pooled or interleaved, the runtime's kernels then work on whole rows of windows instead
-    of on one value at a time, with the same results. The first feature is a row of the transposed input for the same
-    reason: to slice it out of each minute takes three times as long.
+    When minutes are selected, pooled or interleaved, the runtime's kernels then work on whole rows of windows instead
+    of single values, with the same results. For the same reason the first feature is a row of the transposed input:
+    slicing it out of each minute takes three times as long.
     """
     context, n_features = window.shape[1:]
     by_feature = keras.ops.transpose(keras.ops.reshape(window, (-1, n_features)))
@@ -103,9 +103,9 @@ def scaled(kw: keras.KerasTensor, design: Design, name: str = "scaled") -> keras
 def anchored(kw: keras.KerasTensor, design: Design, share: float) -> keras.KerasTensor:
     """Return the scaled distance of each minute from an anchor between the last reading and the mean.
 
-    With ``share`` 1 the anchor is the last reading, and layers see only changes; with 0 it is
-    ``mean_kw``, and layers see the level. In between one feature carries both: the last minute
-    the level, the others their difference to the last.
+    With ``share`` 1 the anchor is the last reading, and layers see only changes; with 0 it is ``mean_kw``, and layers
+    see the level. In between, one feature has both: the last minute contains the level, and the others their difference
+    from the last.
     """
     scale = design.scale
     distance_kw = kw - (share * kw[:, -1:, :] + (1 - share) * scale.mean_kw)

@@ -17,21 +17,21 @@ from gapcast_trainer.families.parts.base import Hyper
 
 
 class MultiscaleHyper(Hyper):
-    """Input at two scales: the last ``near_min`` minutes one by one, older minutes in steps of ``step_min``.
+    """Input at two scales: the last ``near_min`` minutes individually, older minutes in steps of ``step_min``.
 
-    A step is the mean and the maximum of its minutes, with ``far_least`` also the minimum. LSTMs of
-    ``near_units`` process the near minutes, ``near_fold`` of them at a time. One of ``far_units`` processes the
-    steps, ``far_fold`` at a time, and its state initialises the first near LSTM (0: none; otherwise the same number of
-    units). With ``fine_kw`` (0: off) the input includes power on a logarithmic scale that is linear below about this
-    many kW, so that small loads remain visible beside large ones.
+    A step is the mean and the maximum of its minutes, with ``far_least`` also the minimum. LSTMs of ``near_units``
+    process the near minutes, ``near_fold`` of them at a time. An LSTM of ``far_units`` processes the steps,
+    ``far_fold`` at a time, and its state initialises the first near LSTM (0: none; otherwise the same number of units).
+    With ``fine_kw`` (0: off) the input includes power on a logarithmic scale that is linear below about this many kW,
+    so that small loads remain visible beside large ones.
 
     A dense layer of ``wide`` units (0: none) takes the last ``lags`` changes directly, and the steps with
-    ``far_dense``. ``dense`` units combine everything; ``head`` units precede the mean and the quantiles each.
+    ``far_dense``. ``dense`` units combine everything; ``head`` units precede both the mean and the quantiles.
     ``relative`` units (0: none) are a second expert, over the last ``lags`` minutes and the whole window in steps, all
-    divided by the window's own spread: it forecasts in units of that, for houses of any size, and gates between 0 and 1
-    multiply what the other layers expect, so that they can be closed where those know nothing.
-    ``analogs`` units (0: none; they need ``relative`` ones) correct the forecast of all these by what followed earlier
-    moments of the window that resemble the newest (:mod:`gapcast_trainer.families.parts.analogs`).
+    divided by the window's own spread: it forecasts in units of the spread, for houses of any size, and gates between 0
+    and 1 multiply the prediction of the other layers, so that they can be closed for unfamiliar houses. ``analogs``
+    units (0: none; they require ``relative`` units) correct the forecast of all these by what followed earlier moments
+    of the window that resemble the newest (:mod:`gapcast_trainer.families.parts.analogs`).
     ``dropout`` precedes the heads; ``l2`` is the penalty on squared weights of dense layers.
     """
 
@@ -55,7 +55,7 @@ class MultiscaleHyper(Hyper):
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit ``analogs`` where there are none: files from before they existed state the same model."""
+        """Omit unused ``analogs``, because files from before they existed state the same model."""
         fields: dict[str, Any] = serialize(self)
         return fields if self.analogs else {key: fields[key] for key in fields if key != "analogs"}
 

@@ -14,7 +14,7 @@ from gapcast_trainer.families.parts.base import Design
 from gapcast_trainer.families.parts.graph import MEAN, QUANTILES, beside
 
 _MIDDLE = 0.5
-#: Biases of new layers: the width of a step between quantiles, a very small one, and two open gates.
+#: Biases of new layers: for the width of a step between quantiles, for a very small width, and for two open gates.
 _WIDTH, _SMALL_WIDTH, _OPEN, _WIDE_OPEN = -2.0, -5.0, 3.0, 4.0
 #: Limit of the forecasts that analogs correct, in units of the spread.
 _LIMIT = 8.0
@@ -50,11 +50,10 @@ def close(  # noqa: PLR0913 - the last ones by keyword
 ) -> keras.Model:
     """Add the outputs to a graph.
 
-    ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without
-    ``from_last``), in units of ``scale_kw``; quantiles, if any, are computed from
-    ``around`` ``[N, A]`` by dense layers. With a ``relative`` expert both are multiplied by gates between 0 and 1, and
-    what it expects, in units of its spread, is added. The expert of ``analogs``, which needs quantiles, receives the
-    result, and corrects it in the same way.
+    ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without ``from_last``), in units of
+    ``scale_kw``; quantiles, if any, are computed from ``around`` ``[N, A]`` by dense layers. With a ``relative`` expert
+    both are multiplied by gates between 0 and 1, and the expert's prediction, in units of its spread, is added. The
+    expert of ``analogs``, which requires quantiles, receives the result, and corrects it in the same way.
     """
     last_kw = window[:, -1, :1]
     base_kw = last_kw if from_last else 0 * last_kw + design.scale.mean_kw
@@ -106,7 +105,7 @@ def _corrected(
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What one dense layer expects for K quantities: ``centres``, each ``[N, K]``, and positive ``widths``, each so."""
+    """The outputs of one dense layer for K quantities: ``centres`` and positive ``widths``, each ``[N, K]``."""
 
     centres: list[keras.KerasTensor]
     widths: list[keras.KerasTensor]
@@ -115,9 +114,9 @@ class Columns:
 def columns(
     features: keras.KerasTensor, n: int, n_centres: int, levels: tuple[float, ...], width: float, name: str
 ) -> Columns:
-    """Return ``n_centres`` centres and a width between each two of ``levels``, of ``n`` quantities, from one layer.
+    """Return ``n_centres`` centres of ``n`` quantities, and widths between neighbouring ``levels``, from one layer.
 
-    One layer for all of them, each a block of units, leaves one operator in the file where there were a dozen.
+    A single layer with a block of units for each of them leaves one operator in the file instead of a dozen.
     """
     n_widths = max(len(levels) - 1, 0)
 
@@ -136,7 +135,7 @@ def columns(
 def quantiles(its: Columns, levels: tuple[float, ...]) -> list[keras.KerasTensor]:
     """Return quantiles, each ``[N, K]``, that cannot cross: the last centre in the middle, and steps away from it.
 
-    The first widths are those of the steps up, the others those of the steps down, each from the middle.
+    The first widths are for the steps up, the others for the steps down, each from the middle.
     """
     middle = min(range(len(levels)), key=lambda i: abs(levels[i] - _MIDDLE))
     found, widths = {middle: its.centres[-1]}, iter(its.widths)

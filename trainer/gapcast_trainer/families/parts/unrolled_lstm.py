@@ -1,4 +1,4 @@
-"""An LSTM with separate operators for each step, and no more of them than its results need."""
+"""An LSTM with separate operators for each step, and only the operators that its results need."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from keras import ops
 class UnrolledLstm(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """An LSTM with forget gates (Gers, Schmidhuber and Cummins 2000), with the weights and results of Keras's own.
 
-    Unlike :class:`keras.layers.LSTM` with ``unroll=True``, it multiplies the inputs of all steps at once, and in the
-    first step of a sequence without initial state it multiplies no zeros. So a file has fewer operators, and none that
-    reads the batch size, which the runtime's fast kernels do not take.
+    Unlike :class:`keras.layers.LSTM` with ``unroll=True``, it multiplies the inputs of all steps at once, and
+    multiplies no zeros in the first step of a sequence without initial state. A file thus has fewer operators, and none
+    that reads the batch size, which the runtime's fast kernels do not support.
     """
 
     def __init__(self, units: int, name: str) -> None:

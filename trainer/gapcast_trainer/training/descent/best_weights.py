@@ -15,7 +15,7 @@ class BestWeights:
     """Stores the run after each epoch, with the best weights."""
 
     def __init__(self, run: Run, folder: Path, show: Callable[[str], object], watch: Callable[[Run], object]) -> None:
-        """Store into ``folder``; ``show`` and ``watch`` as in :func:`gapcast_trainer.training.fit.fit`."""
+        """Store into ``folder``; for ``show`` and ``watch`` see :func:`gapcast_trainer.training.fit.fit`."""
         self.run = run
         self._folder = folder
         self._show = show

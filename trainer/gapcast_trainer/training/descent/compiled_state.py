@@ -1,4 +1,4 @@
-"""The state of a compiled model beside its weights: of its optimiser, its losses and its metrics."""
+"""Creates the state of a compiled model beside its weights: of its optimiser, losses and metrics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import keras
 
 
 def create_state(model: keras.Model, inputs: Any, targets: Any, weights: Any = None) -> None:
-    """Create the state of the compiled ``model``, by the first windows of a batch.
+    """Create the state of the compiled ``model``, from the first windows of a batch.
 
-    Keras creates it in the first step of the training, which TensorFlow then traces a second time: for an unrolled
-    LSTM that takes seconds.
+    Otherwise Keras creates it in the first step of the training, which TensorFlow then traces a second time; for an
+    unrolled LSTM this takes seconds.
     """
     inputs, targets, weights = keras.tree.map_structure(
         lambda values: None if values is None else values[:2], (inputs, targets, weights)

@@ -1,4 +1,4 @@
-"""Runs the epochs of a training: progress, early stopping, and the best weights, also when stopped by Ctrl-C."""
+"""Runs the epochs of a training: progress, early stopping, and the best weights, also after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gapcast_trainer.training.run import Epoch, Status
 
 @dataclass(frozen=True, slots=True)
 class EpochProgress:
-    """The state after an epoch: all epochs so far, the number of the best one (from 1) and its weights."""
+    """The state after an epoch: all epochs so far, the number of the best epoch (from 1) and its weights."""
 
     history: tuple[Epoch, ...]
     best_epoch: int
@@ -39,9 +39,9 @@ def fit_epochs(  # noqa: PLR0913 - the last ones by keyword
 ) -> Status:
     """Fit the compiled ``model``, and set the weights of the epoch with the lowest validation loss.
 
-    ``on_epoch`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the
-    end of the first epoch there are none, and KeyboardInterrupt propagates. Raises :class:`RunError` if the loss is not
-    a number from the first epoch on.
+    ``on_epoch`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the end of
+    the first epoch there are none, and KeyboardInterrupt propagates. Raises :class:`RunError` if the loss is not a
+    number from the first epoch on.
     """
     descent = experiment.descent
     callback = _EpochCallback(experiment, len(batches), rate, on_epoch, progress)
@@ -97,7 +97,7 @@ class _EpochCallback(keras.callbacks.Callback):
             self._bar.set_postfix(self._shown(f"{float(logs['loss']):.5f}"), refresh=False)
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Store the validated weights: with weight averaging they differ from those of the descent."""
+        """Store the validated weights: with weight averaging they differ from the descent's."""
         del logs
         self._validated = self.model.get_weights()
 

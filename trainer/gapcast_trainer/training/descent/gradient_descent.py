@@ -33,7 +33,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
 ) -> Status:
-    """Fit the trainable weights of ``model``, as :func:`~gapcast_trainer.training.descent.epochs.fit_epochs`.
+    """Fit the trainable weights of ``model``, like :func:`~gapcast_trainer.training.descent.epochs.fit_epochs`.
 
     Raises :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
     """

@@ -16,7 +16,7 @@ from gapcast_trainer.training.run import Run, load_run, set_run_weights
 
 @dataclass(frozen=True, slots=True)
 class StartWeights:
-    """The run that a training starts from, and the weights of those of its layers that fit the model, by name."""
+    """The run from which a training starts, and the weights of those of its layers that fit the model, by name."""
 
     run: Run
     layers: Mapping[str, list[F32]]
@@ -26,7 +26,7 @@ class StartWeights:
         return f"{self.run.name} {self.run.experiment.version} {self.run.weights_sha256}"
 
     def freeze(self, model: keras.Model) -> None:
-        """Keep these layers of ``model`` as they are in training."""
+        """Keep these layers of ``model`` unchanged in training."""
         for name in self.layers:
             model.get_layer(name).trainable = False
 
@@ -43,7 +43,7 @@ class StartWeights:
 
 
 def set_start_weights(model: keras.Model, folder: Path) -> StartWeights:
-    """Set the layers of ``model`` to the weights of those of the same name and shapes in the run in ``folder``.
+    """Set the layers of ``model`` to the weights of the layers with the same name and shapes in the run in ``folder``.
 
     Raises :class:`RunError` if there is no finished run of this version, or no layer fits.
     """

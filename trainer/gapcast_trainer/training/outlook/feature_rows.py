@@ -1,4 +1,4 @@
-"""Rows of features: what the frozen part of an outlook model makes of windows, computed once before the training."""
+"""Rows of features: the outputs of an outlook model's frozen part for windows, computed once before the training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gapcast_trainer.training_data.house_mix import FLOOR_KW
 
 F16 = NDArray[np.float16]
 _ROWS_AT_ONCE = 8_192
-#: The least history of a device that has just begun, quarters.
+#: Minimum history of a device that has just begun, quarters.
 _LEAST_KNOWN = 12
 
 
@@ -32,8 +32,8 @@ class FeatureRows:
     """The inputs of the head, float16 where that suffices, and targets.
 
     ``target`` ``[N, C, 3]`` holds, for each of C quantities, the outcome (kW), and the weights of its squared error
-    (1/kW^2) and of its pinball loss (1/kW): what persistence loses in the house, so that each house counts by its share
-    of the batches.
+    (1/kW^2) and of its pinball loss (1/kW): the inverse of persistence's loss in the house, so that each house counts
+    by its share of the batches.
     """
 
     absolute: F16
@@ -43,12 +43,12 @@ class FeatureRows:
     target: F32
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         return len(self.target)
 
 
 def join_rows(parts: Iterable[FeatureRows]) -> FeatureRows:
-    """Return the rows of all ``parts``, one after the other."""
+    """Return the rows of all ``parts``, concatenated."""
     found = list(parts)
     return FeatureRows(
         *(np.concatenate([getattr(part, field.name) for part in found]) for field in fields(FeatureRows))
@@ -58,9 +58,9 @@ def join_rows(parts: Iterable[FeatureRows]) -> FeatureRows:
 def feature_rows(
     features: keras.Model, series: TrainingSeries, part: SplitPart, experiment: Experiment, *, n_most: int
 ) -> FeatureRows | None:
-    """Return rows of ``part`` of ``series``, at most ``n_most``, drawn by the seed of ``experiment``; None if none.
+    """Return at most ``n_most`` rows of ``part`` of ``series``, drawn with the seed of ``experiment``; None if none.
 
-    Of the training part they are augmented: scaled, shortened, and with less history. ``features`` is the frozen part.
+    Rows of the training part are augmented: scaled, shortened, and with less history. ``features`` is the frozen part.
     """
     task = experiment.task()
     house = HouseWindows.from_series(series.first_minute, series.gap_kw, task.window)
@@ -97,14 +97,14 @@ def feature_rows(
 
 
 def _quantities(house: HouseWindows, rows: I64, experiment: Experiment) -> F32:
-    """Return the outcomes of the head's columns: later minutes than the body's, and means until each lead time."""
+    """Return the outcomes of the head's columns: minutes later than the body's, and means until each lead time."""
     n_body = int(experiment.hyper["body_minutes"])
     point, until = house.outcomes_kw(rows, experiment.task().lead_times_min)
     return np.concatenate([point[:, n_body:], until[:, 1:]], axis=1)
 
 
 def _complete(house: HouseWindows, rows: I64, lead_times_min: tuple[int, ...]) -> I64:
-    """Return those of ``rows`` for which each minute until the horizon was measured."""
+    """Return the ``rows`` for which each minute until the horizon was measured."""
     n_known = np.concatenate([[0], np.cumsum(~np.isnan(house.gap_kw))])
     origin = house.windows.origin[rows]
     end = np.minimum(origin + 1 + lead_times_min[-1], house.gap_kw.size)

@@ -31,13 +31,13 @@ from gapcast_trainer.training.outlook.series import train_span, training_series
 from gapcast_trainer.training.run import Run, code_versions, save_run, utc_now
 from gapcast_trainer.training_data.other_houses import house_of_card, with_houses
 
-#: Windows of each house to validate on, as a share of those to train on.
+#: Number of windows of each house to validate on, as a share of its windows to train on.
 _VALIDATE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class HeadRows:
-    """Rows to train and to validate on. ``probability`` ``[N]`` is that of drawing each training row."""
+    """Rows to train and to validate on. ``probability`` ``[N]`` is the probability of drawing each training row."""
 
     train: FeatureRows
     validate: FeatureRows
@@ -45,7 +45,7 @@ class HeadRows:
 
 
 def body_scale(folder: Path, hyper: Hyper) -> Scale:
-    """Return the scale of the model in ``folder``; :class:`RunError` if it is not the body that ``hyper`` describes."""
+    """Return the scale of the model in ``folder``; raise :class:`RunError` if it is not the body of ``hyper``."""
     card = load_model(folder).card
     wanted = hyper.model_dump(mode="json")["body"]
     if card.family != multiscale.FAMILY.name or card.experiment is None or card.experiment["hyper"] != wanted:
@@ -138,7 +138,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
     best = BestWeights(run, folder, show, watch)
 
     def save(so_far: EpochProgress) -> None:
-        """Store the weights of the whole model, with those of the head that are the best so far."""
+        """Store the weights of the whole model, with the best weights of the head so far."""
         current = built.head.get_weights()
         built.head.set_weights(so_far.weights)
         best.save_progress(replace(so_far, weights=built.whole.get_weights()))

@@ -31,9 +31,9 @@ def fit_head(  # noqa: PLR0913 - the last ones by keyword
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
 ) -> Status:
-    """Fit ``head`` and set the best weights, as :func:`~gapcast_trainer.training.descent.epochs.fit_epochs`.
+    """Fit ``head`` and set the best weights, like :func:`~gapcast_trainer.training.descent.epochs.fit_epochs`.
 
-    ``probability`` ``[N]`` is that of drawing each training row.
+    ``probability`` ``[N]`` is the probability of drawing each training row.
     """
     descent = experiment.descent
     batches = FeatureBatches(train, descent.batch_size, experiment.seed, probability)
@@ -54,10 +54,10 @@ def squared_error_of_last(y_true: Any, y_pred: Any) -> Any:
 
 
 class FeatureBatches(keras.utils.PyDataset):
-    """Batches of feature rows: drawn by their probability, again in each epoch, or in order without one."""
+    """Batches of feature rows: drawn by their probability, anew in each epoch, or in order without one."""
 
     def __init__(self, rows: FeatureRows, size: int, seed: int, probability: NDArray[np.float64] | None = None) -> None:
-        """An epoch has as many rows as there are."""
+        """Set the rows; an epoch has as many rows as ``rows``."""
         super().__init__()
         self._rows, self._size, self._seed, self._epoch = rows, size, seed, 0
         self._cumulative = None if probability is None else np.cumsum(probability)

@@ -1,4 +1,4 @@
-"""The windows of a house for an outlook: the windows, the week before them, and the outcomes of the hour after them."""
+"""The windows of a house for an outlook, the week before them, and the outcomes of the hour after them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapcast.core.windows.window import Windows, WindowSpec, cut
 class HouseWindows:
     """A house minute by minute from ``first_minute`` on: ``gap_kw`` ``[T]``, NaN where missing, and its windows.
 
-    ``outcome_kw`` ``[T]`` is the power of minutes that can be outcomes: without filled ones.
+    ``outcome_kw`` ``[T]`` is the power of minutes that can be outcomes, which excludes filled minutes.
     """
 
     first_minute: int

@@ -1,4 +1,4 @@
-"""Draws the skill and the coverage of an outlook by lead time, a line per house."""
+"""Draws the skill and the coverage of an outlook by lead time, one line per house."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of an outlook model by lead time, for single minutes and for means, beside two naive forecasts."""
+"""Scores of an outlook model by lead time, for single minutes and for means, compared with two naive forecasts."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def score_outlook(predictor: TflitePredictor, house: HouseWindows, rows: I64, zo
             ("point", outcomes[0], found.mean, found.quantiles),
             ("mean", outcomes[1], found.mean_to, found.quantiles_to),
         ):
-            if mean is not None and quantiles is not None:  # both are there, as checked above
+            if mean is not None and quantiles is not None:  # both exist, as checked above
                 sums[kind].append(_sums(actual, mean, quantiles, levels, kw[:, -1], last))
     return OutlookModelScores(leads, _averaged(sums["point"]), _averaged(sums["mean"]))
 

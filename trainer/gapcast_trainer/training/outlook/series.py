@@ -1,7 +1,7 @@
-"""The series that an outlook is trained on: the houses, simulated houses, and mixtures of both.
+"""The series on which an outlook is trained: the houses, simulated houses, and mixtures of both.
 
-A mixture is a piece of a house multiplied by a random factor, with pieces of other houses, simulated houses, loads and
-a base load on top. It is mixed before windows are cut, so that the week's history of a window is of the same house.
+A mixture is a piece of a house multiplied by a random factor, plus pieces of other houses, simulated houses, loads and
+a base load. It is mixed before windows are cut, so that the week's history of a window is of the same house.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ from gapcast_trainer.training_data.training_data import from_first_minute
 _SIMULATED_DAYS, _MIXTURE_DAYS, _SHORT_DAYS = 70, 40, 25
 #: A Monday, since the epoch: simulated houses begin on one.
 _MONDAY_MIN = 4 * DAY_MIN
-#: Largest share of missing minutes of a piece that is mixed, and the tries to find one.
+#: Maximum share of missing minutes of a piece for a mixture, and number of tries to find a piece.
 _MISSING_SHARE, _N_TRIES = 0.3, 200
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSeries:
-    """A series: ``gap_kw`` ``[T]``, NaN where missing, of which windows observed in a part of ``split`` count.
+    """A series ``gap_kw`` ``[T]``, NaN where missing; its windows observed in a part of ``split`` count.
 
-    ``zone`` is that of features of the time of day and the week. ``split`` None: all count, for training alone.
-    ``n_rows`` is the largest number of windows to draw, ``share`` their share of the batches, relative to other series.
+    ``zone`` is the zone of features of the time of day and the week. ``split`` None: all windows count, only for
+    training. ``n_rows`` is the maximum number of windows to draw, ``share`` their share of the batches, relative to
+    other series.
     """
 
     name: str
@@ -115,7 +116,7 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
     """Return first minute, power and zone of a piece of the training part of a random house, ``[n_min]`` at most.
 
     Half of the pieces begin at midnight of the house, so that sums of two keep their times of day. If no house is long
-    enough, pieces are shorter; then minutes of the longest one repeat.
+    enough, pieces are shorter, and minutes of the longest one repeat.
     """
     longest = max(houses, key=lambda house: house.until(SplitPart.TRAIN))
     for _ in range(_N_TRIES):
@@ -133,6 +134,6 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
 
 
 def train_span(main: CleanFile, experiment: Experiment) -> tuple[int, int]:
-    """Return the first and the last minute of the main house that is trained on, outcomes included."""
+    """Return the first and the last minute of the main house used in training, including outcomes."""
     until = minute_at(experiment.split().train_until) - experiment.embargo_min - 1 + experiment.task().horizon_min
     return from_first_minute(main.series, experiment).first_minute, min(until, main.series.last_minute)
