@@ -53,7 +53,7 @@ def worker_error() -> Iterator[None]:
 
 @contextmanager
 def microseconds_required(folder: Path) -> Iterator[None]:
-    """Replace Spark's error for timestamps in nanoseconds in the Parquet of ``folder`` by one that has the fix."""
+    """Replace Spark's error for timestamps in nanoseconds in the Parquet of ``folder`` by an error with the fix."""
     try:
         yield
     except AnalysisException as error:
@@ -64,7 +64,7 @@ def microseconds_required(folder: Path) -> Iterator[None]:
 
 
 def raised_in(trace: str) -> errors.GapcastError | None:
-    r"""Return gapcast's error in a worker's ``trace``, None if there is none.
+    r"""Return gapcast's error in a worker's ``trace``; None if it contains none.
 
     >>> raised_in("Traceback\ngapcast.core.errors.ModelError: no such model\n")
     ModelError('no such model')

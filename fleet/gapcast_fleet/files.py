@@ -10,7 +10,8 @@ from tempfile import mkstemp
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` atomically: readers see the old file or the new one, never a part.
 
-    It is on the disk when this returns. If it fails, ``path`` is unchanged; several processes may write it at a time.
+    It is on the disk when this returns. If writing fails, ``path`` is unchanged; several processes may write it at a
+    time.
     """
     descriptor, name = mkstemp(prefix=f".{path.name}-", dir=path.parent)
     part = Path(name)

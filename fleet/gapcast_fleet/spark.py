@@ -44,9 +44,9 @@ _SUBMITTED = "PYSPARK_GATEWAY_PORT"
 
 
 def session(name: str, assignments: Sequence[str] = ()) -> SparkSession:
-    """Return a session named ``name``, with the ``KEY=VALUE`` of ``assignments``.
+    """Return a session named ``name``, with the ``KEY=VALUE`` settings in ``assignments``.
 
-    Under spark-submit it is the cluster's session, otherwise a local one with one thread per core.
+    Under spark-submit it is the cluster's session, otherwise a local session with one thread per core.
     Raises :class:`SettingsError` if Java is missing.
     """
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):

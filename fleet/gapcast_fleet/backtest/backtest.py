@@ -51,9 +51,9 @@ _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class BacktestOptions:
-    """The input of a back-test: a folder of Parquet, the part of it, and the number of houses per engine.
+    """The input of a back-test: a folder of Parquet, the part to read, and the number of houses per engine.
 
-    ``outlook`` are the outlooks to score (None: none).
+    ``outlook`` are the outlooks to score (None: no outlooks).
     """
 
     folder: Path
@@ -72,7 +72,7 @@ def run_backtest(
     quiet: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> Backtest:
-    """Run the groups that are missing in ``results``, and return the whole back-test.
+    """Run the groups without a result in ``results``, and return the whole back-test.
 
     ``show`` is called with a summary of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
     ``results`` has other options, models or history, or if a group has more houses than ``devices.max``.
@@ -101,7 +101,7 @@ def run_backtest(
 def engine_groups(
     houses: Sequence[HouseSurvey], houses_at_once: int, n_least: int, max_devices: int
 ) -> list[list[HouseSurvey]]:
-    """Return ``houses`` in groups for one engine each, as :func:`~gapcast_fleet.histories.distribution.distribute`.
+    """Return ``houses`` in groups for one engine each, from :func:`~gapcast_fleet.histories.distribution.distribute`.
 
     Raises :class:`~gapcast.core.errors.SettingsError` if a group has more than ``max_devices`` houses, because an
     engine drops the others.
@@ -124,7 +124,7 @@ def _begin(
     groups: Sequence[Sequence[HouseSurvey]],
     identity: Identity,
 ) -> None:
-    """Record what the results are of, or compare it with the record."""
+    """Record the identity of the results, or compare it with the record."""
     part, outlook = options.part, options.outlook
     stored = json.loads(identity.text())
     if stored["learning"]["max_kw"] == Limits().max_kw:  # so that results of earlier versions can be continued
@@ -134,7 +134,7 @@ def _begin(
         "columns": history.form.document(),
         "part": {"start": part.start, "limit": part.limit, "score_from": part.score_from},
         "groups": [[(its.name, its.n_readings, its.n_refused, its.digest) for its in group] for group in groups],
-        # Not without outlooks, so that results of earlier versions can be continued.
+        # Omitted without outlooks, so that results of earlier versions can be continued.
         **({} if outlook is None else {"outlook": [list(outlook.lead_times_min), outlook.is_written]}),
     }
     begin_or_resume(results / _ABOUT, about, "--results")

@@ -33,7 +33,7 @@ _SCORED, _LIVE, _OUTLOOK = "scored/", "live/", "outlook/"
 
 @dataclass(frozen=True, slots=True)
 class GroupOutlook:
-    """The outlooks to score: at ``lead_times_min``; ``is_written``: a CSV file of each group has all of them."""
+    """The outlooks to score, at ``lead_times_min``; ``is_written``: a CSV file of each group has all of them."""
 
     lead_times_min: tuple[int, ...]
     is_written: bool = False
@@ -43,8 +43,9 @@ class GroupOutlook:
 class GroupResult:
     """Columns of two :class:`~gapcast.core.learning.scores.scores.Scores` of a group, and each house by week.
 
-    ``members`` are the ensemble members of all horizons, ``house_members`` those of each house's horizon. ``outlook``
-    holds the sums of :class:`~gapcast.backtest.outlooks.lead_scores.LeadSums` by house; none without outlooks.
+    ``members`` are the ensemble members of all horizons, ``house_members`` the members at each house's horizon.
+    ``outlook`` holds the sums of :class:`~gapcast.backtest.outlooks.lead_scores.LeadSums` by house; empty without
+    outlooks.
     """
 
     names: list[str]
@@ -64,7 +65,7 @@ def result_path(folder: Path, group: int) -> Path:
 
 
 def progress_path(folder: Path, group: int) -> Path:
-    """Return the path at which a worker records how many readings of ``group`` it has processed."""
+    """Return the path at which a worker records the number of processed readings of ``group``."""
     return folder / f"group-{group:05d}.progress"
 
 
@@ -79,7 +80,7 @@ def group_runner(
     """Return the function that Spark runs on a partition, which holds the readings of one group, houses interleaved.
 
     It takes frames with the columns ``group``, ``device``, ``minute``, ``gap_kw`` and ``is_filled``. ``outlook`` are
-    the outlooks to score (None: none).
+    the outlooks to score (None: no outlooks).
     """
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -113,7 +114,7 @@ def group_runner(
 def _outlook_tally(
     outlook: GroupOutlook | None, path: Path, scored_from: int | None, stack: ExitStack
 ) -> OutlookTally | None:
-    """Return the tally of the group's outlooks; its file, at ``path``, is closed with ``stack``."""
+    """Return the tally of the group's outlooks; ``stack`` closes its file, at ``path``."""
     if outlook is None:
         return None
     leads = outlook.lead_times_min
@@ -145,7 +146,7 @@ def write_result(
 
 
 def read_result(path: Path) -> GroupResult:
-    """Return the result that :func:`write_result` wrote."""
+    """Return the result written by :func:`write_result`."""
     with np.load(path, allow_pickle=False) as archive:
         about = json.loads(archive["about"].tobytes())
         parts = {

@@ -24,7 +24,7 @@ from gapcast_fleet.engine.worker import WorkerTask, settings_of
 
 #: Readings that the engine processes at a time: each model predicts all of them in one call.
 _AT_ONCE = 2_048
-#: Rejections reported per bucket and micro-batch; the others are counted.
+#: Maximum number of rejections reported per bucket and micro-batch; the others are only counted.
 _MAX_REJECTIONS = 100
 COUNTS = ("accepted", "duplicate", "late", "rejected")
 #: Output columns: forecasts and rejections as JSON documents, and for each bucket a row of counts.

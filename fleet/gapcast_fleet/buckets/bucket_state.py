@@ -22,7 +22,7 @@ class BucketState:
     def __init__(self, handle: StatefulProcessorHandle, task: WorkerTask) -> None:
         """Open three of Spark's state variables.
 
-        The stamp of the latest write, with the number of readings since the snapshot; the snapshot; and the
+        These are the stamp of the latest write, with the number of readings since the snapshot; the snapshot; and the
         lines of the journal.
         """
         self._task = task

@@ -1,4 +1,4 @@
-"""The identity of a checkpoint folder: written beside Spark's own files at the first start, checked at later ones."""
+"""The identity of a checkpoint folder: written beside Spark's own files at the first start, checked at later starts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Snapshots that the Python workers of a machine share through Spark's scratch folder.
 
-Spark does not guarantee which worker processes a bucket next. Reading a snapshot from the state store is slow, through
-Java and a pickle; from here it is as fast as the disk cache.
+Spark does not guarantee which worker processes a bucket next. Reading a snapshot from the state store is slow, because
+it passes through Java and a pickle; reading it from the scratch folder is as fast as the disk cache.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from gapcast.mqtt.payloads import decode
 #: Columns of every source that give the order of messages, most significant first. Messages of one device are
 #: processed in this order, as a gateway processes them from its broker.
 ORDER = ("at", "file", "block", "place")
-#: Columns of a message: also when it was received (epoch ms, null if unknown), and whether it is a redelivery.
+#: Columns of a message; additionally when it was received (epoch ms, null if unknown), and whether it is redelivered.
 _MESSAGE_COLUMNS = ("device", "payload", "received_ms", "redelivered")
 
 

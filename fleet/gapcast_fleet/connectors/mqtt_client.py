@@ -22,11 +22,11 @@ from gapcast.mqtt.connection.transport import TransportClient, connection_error
 
 _CONNECT_S = 10.0
 _NOT_AUTHORIZED = {0x86, 0x87}
-#: Refused connections in a row after which there are no more attempts.
+#: Number of consecutive refused connections after which no more attempts are made.
 _MAX_REFUSALS = 5
-#: Messages in flight to or from the broker: the number of MQTT packet identifiers.
+#: Maximum number of messages in flight to or from the broker: the number of MQTT packet identifiers.
 MAX_IN_FLIGHT = 65_535
-#: Longer packets are not sent by a broker of MQTT 5. A longer payload than :data:`MAX_PAYLOAD` is rejected anyway.
+#: Maximum packet size that an MQTT 5 broker may send. Payloads longer than :data:`MAX_PAYLOAD` are rejected anyway.
 MAX_PACKET_BYTES = 1_048_576
 
 
@@ -37,8 +37,8 @@ def _show_on_stderr(line: str) -> None:
 class SparkMqttClient:
     """A paho client with its own thread; reconnects automatically.
 
-    It does not reconnect if another client has taken over its session, or if the broker refuses it several times in a
-    row: :meth:`raise_failure` then raises the reason.
+    It does not reconnect if another client has taken over its session, or after several consecutive refusals by the
+    broker: :meth:`raise_failure` then raises the reason.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SparkMqttClient:
     ) -> None:
         """Connect as ``client_id``; the session persists if ``session_expiry_s`` is above 0.
 
-        ``show`` gets a line when the connection is lost, refused and restored.
+        ``show`` gets a line when the connection is lost, refused or restored.
         """
         self._transport = transport_of(mqtt)
         self._client_id, self._show = client_id, show
@@ -76,7 +76,7 @@ class SparkMqttClient:
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect
         self.client.on_connect_fail = lambda *_: self._takeover.unreachable()
-        #: Called after each connection, also reconnections, with whether the broker still has the session.
+        #: Called after each connection, including reconnections, with whether the broker still has the session.
         self.on_connected: Callable[[bool], object] = lambda _: None
         if mqtt.username is not None:
             self.client.username_pw_set(mqtt.username, mqtt.password.get_secret_value() if mqtt.password else None)
@@ -107,7 +107,7 @@ class SparkMqttClient:
             raise BrokerError(msg)
 
     def raise_failure(self) -> None:
-        """Raise :class:`BrokerError` if the connection has ended for good."""
+        """Raise :class:`BrokerError` if the connection has ended permanently."""
         if self._failure:
             raise BrokerError(self._failure)
 
@@ -139,7 +139,7 @@ class SparkMqttClient:
 
     def _refused(self) -> None:
         self._n_refusals += 1
-        if not self._is_lost:  # of the first connection: open() raises
+        if not self._is_lost:  # the first connection: open() raises
             return
         msg = f"{self._where} refuses the connection: {self._refusal}"
         if self._n_refusals == 1:

@@ -27,7 +27,7 @@ from gapcast_fleet.connectors.sinks import Sink
 #: Maximum number of unconfirmed messages per Spark task.
 _WINDOW = 1_000
 _CONFIRM_S = 30.0
-#: Message expiry of a rejection. That of a forecast is its horizon, as a micro-batch may hold forecasts of any age.
+#: Message expiry of a rejection. A forecast expires after its horizon, because a micro-batch may hold old forecasts.
 _REJECTION_EXPIRY_S = 300
 _MINUTE_S = 60
 #: ``{gateway}`` in topics, if ``gateway.id`` is not set.
@@ -73,7 +73,7 @@ class TaskPublisher:
         mqtt = settings.mqtt
         self._connection = SparkMqttClient(mqtt, f"gapcast-fleet-{uuid.uuid4().hex[:12]}")
         self._free = Semaphore(_WINDOW)
-        self._topics: dict[int, str] = {}  # by packet identifier, which MQTT uses again
+        self._topics: dict[int, str] = {}  # by packet identifier, which MQTT reuses
         self._refused: tuple[int, ReasonCode] | None = None
         self._connection.client.on_publish = self._on_publish
         self._qos, self._retain = mqtt.qos, mqtt.retain_forecasts
@@ -99,7 +99,7 @@ class TaskPublisher:
             self._wait()
 
     def close(self) -> None:
-        """Disconnect. Messages that are not confirmed are not sent again: Spark repeats the task."""
+        """Disconnect. Unconfirmed messages are not sent again: Spark repeats the task."""
         self._connection.close()
 
     def _on_publish(self, _client: object, _data: object, mid: int, reason: ReasonCode, _props: object) -> None:

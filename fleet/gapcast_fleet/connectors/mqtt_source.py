@@ -32,14 +32,14 @@ _SCHEMA = (
 )
 _SEGMENT = "segment"
 _SUBSCRIBE_S = 10.0
-#: Payloads of a segment, in bytes: Spark and Python hold a segment in memory as a whole.
+#: Maximum size of the payloads of a segment, bytes: Spark and Python hold a whole segment in memory.
 _SEGMENT_BYTES = 32 * 1_048_576
 
 
 class DeliveredMessage(NamedTuple):
-    """A message, and what its acknowledgement needs: its packet identifier, and the QoS that it was delivered with.
+    """A message, with its packet identifier and delivered QoS for its acknowledgement.
 
-    With QoS 0 a message has no identifier, and the broker does not deliver it again.
+    With QoS 0 a message has no identifier, and the broker does not redeliver it.
     """
 
     message: Message
@@ -55,7 +55,7 @@ class SegmentIntake:
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
         self._lock = Lock()
         self._received: list[DeliveredMessage] = []
-        self._n_bytes = 0  # of their payloads
+        self._n_bytes = 0  # of the received payloads
         self._is_numbered = False
         self._unacknowledged: dict[int, tuple[int, list[tuple[int, int]]]] = {}  # by segment: connection, ids with QoS
         self._n_connections = 0
@@ -74,7 +74,7 @@ class SegmentIntake:
         self.spool = Spool(folder)
 
     def number_from(self, segment: int) -> None:
-        """Number new segments from ``segment`` on; received messages are written from now on when they are many."""
+        """Number new segments from ``segment`` on; from now on, write many received messages to a segment at once."""
         with self._lock:
             self.spool.start_at(segment)
             self._is_numbered = True
@@ -94,7 +94,7 @@ class SegmentIntake:
     def acknowledge_before(self, segment: int) -> None:
         """Acknowledge the messages of earlier segments, and remove these segments.
 
-        Messages of an earlier connection are not acknowledged: the broker has redelivered them on this one.
+        Messages of an earlier connection are not acknowledged: the broker has redelivered them on this connection.
         """
         with self._lock:
             earlier = [number for number in self._unacknowledged if number < segment]
@@ -119,8 +119,8 @@ class SegmentIntake:
     def _subscribe(self, has_session: bool) -> None:
         """Subscribe; drop the messages of the previous connection that are in no segment and will be redelivered.
 
-        Not redelivered are those of QoS 0, and all if the broker has lost the session, as after a restart without
-        persistence: their packet identifiers mean nothing to it.
+        QoS 0 messages are not redelivered, and no messages are if the broker has lost the session, as after a restart
+        without persistence: it does not know their packet identifiers.
         """
         with self._lock:
             self._n_connections += 1
@@ -144,7 +144,7 @@ class SegmentIntake:
         device = topic[len(self._topic.before) : len(topic) - len(self._topic.after)]
         known_age = not message.retain and not message.dup
         received_ms = time.time_ns() // 1_000_000 if known_age else None
-        # Of a payload that is too large, no more is stored than its rejection needs.
+        # Store no more of an oversized payload than its rejection needs.
         one = Message(device, bytes(message.payload[: MAX_PAYLOAD + 1]), received_ms, message.dup)
         with self._lock:
             self._received.append(DeliveredMessage(one, message.mid, message.qos))
@@ -162,7 +162,7 @@ class Segment(InputPartition):
 
 
 class MqttReader(DataSourceStreamReader):
-    """Segments as Spark's offsets. Of all its copies, the one that is asked for offsets holds the connection."""
+    """Segments as Spark's offsets. Of all its copies, only the one that Spark asks for offsets holds the connection."""
 
     def __init__(self, options: dict[str, str]) -> None:
         """Use ``options``: ``config``, ``assignments``, ``spool`` and ``client_id``."""
@@ -195,7 +195,7 @@ class MqttReader(DataSourceStreamReader):
             yield from (segment.get_batch(i) for i in range(segment.num_record_batches))
 
     def commit(self, end: dict[str, int]) -> None:
-        """Acknowledge the messages that are in the checkpoint now."""
+        """Acknowledge the messages that are now in the checkpoint."""
         self._intake.acknowledge_before(end[_SEGMENT])
 
     def stop(self) -> None:

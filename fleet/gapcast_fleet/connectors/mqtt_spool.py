@@ -1,8 +1,8 @@
 """Stores messages on disk between the broker and their micro-batch: one segment per request of Spark.
 
-A segment known to Spark can be read again, with the same messages in the same order, until its micro-batch is in
-the checkpoint; only then are its messages acknowledged to the broker. After a crash the broker redelivers all messages
-that are not acknowledged; those that are already in a segment become duplicates.
+A segment known to Spark can be read again, with the same messages in the same order, until its micro-batch is in the
+checkpoint; only then are its messages acknowledged to the broker. After a crash the broker redelivers all
+unacknowledged messages; messages that are already in a segment become duplicates.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
 
 
 class Message(NamedTuple):
-    """A received message; ``received_ms`` is None if the time of arrival says nothing about its age."""
+    """A received message; ``received_ms`` is None if the time of arrival does not indicate its age."""
 
     device: str
     payload: bytes

@@ -28,16 +28,16 @@ _SPARK_TYPES = {
     FieldType.NUMBERS: "array<double>",
     FieldType.WEIGHTS: "map<string,double>",
 }
-#: Fields of the forecast that are no columns: Spark's rows have the device already.
+#: Fields of the forecast without a column: Spark's rows already have the device.
 _NO_COLUMNS = ("v", "device")
 #: Parquet columns of a forecast, parsed from its JSON.
 _FORECAST = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in FIELDS if field.name not in _NO_COLUMNS)
 
 
 def check_output(folder: Path, checkpoint: Path) -> None:
-    """Raise :class:`SettingsError` if ``folder`` has micro-batches, and a new ``checkpoint`` would number from 0 again.
+    """Raise :class:`SettingsError` if ``folder`` has micro-batches but ``checkpoint`` is new.
 
-    Its micro-batches would replace those of the same number.
+    A new checkpoint numbers from 0 again, and its micro-batches would replace those of the same number.
     """
     is_new = next((checkpoint / SPARK_FOLDER / "offsets").glob("[0-9]*"), None) is None
     if is_new and (written := next(folder.glob("batch=*"), None)) is not None:
@@ -74,7 +74,7 @@ def to_files(folder: Path, file_format: FileFormat) -> Sink:
 def to_kafka(options: Mapping[str, str], forecasts_topic: str, rejected_topic: str) -> Sink:
     """Return a sink that sends one Kafka record per document, with the device as key.
 
-    ``options`` are those of Spark's connector. An interrupted micro-batch is sent again.
+    ``options`` are options of Spark's connector. An interrupted micro-batch is sent again.
     """
 
     def write(batch: DataFrame, _number: int) -> None:

@@ -23,9 +23,9 @@ _MAX_FILE_AGE = "36500d"
 def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files_at_once: int) -> DataFrame:
     """Return the readings of the files in ``folder``, existing and future ones.
 
-    A line of JSON is ``{"device": …, "ts": …, "gap_kw": …}``, and so is a row of Parquet. Readings of one device are
-    ordered by the modification time of their file, its name, and their position in it. Files of any age are read.
-    Raises :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns, and
+    A line of JSON, or a row of Parquet, is ``{"device": …, "ts": …, "gap_kw": …}``. Readings of one device are ordered
+    by the modification time of their file, its name, and their position in it. Files of any age are read. Raises
+    :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns, and
     :class:`~gapcast.core.errors.SourceError` if its times are in nanoseconds.
     """
     if not folder.is_dir():
@@ -59,8 +59,8 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
 def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
     """Return the readings of a Kafka topic: the record's key is the device, its value the payload, as over MQTT.
 
-    ``options`` are those of Spark's connector, which must be on the class path. A device's readings must be in
-    one partition, as they are if the key determines it.
+    ``options`` are options of Spark's connector, which must be on the class path. A device's readings must be in one
+    partition, as they are if the key determines it.
 
     Raises :class:`SettingsError` if the connector is missing.
     """
@@ -79,7 +79,7 @@ def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
 
 
 def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a task with their index in it; they are in the order of its files."""
+    """Yield the rows of a task with their index, in the order of its files."""
     n = 0
     for batch in batches:
         yield batch.append_column("place", pa.array(range(n, n + len(batch)), type=pa.int64()))

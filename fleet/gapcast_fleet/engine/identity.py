@@ -1,4 +1,4 @@
-"""The identity of forecasts: the models and settings that they depend on, stored with the state."""
+"""The identity of forecasts: the models and settings on which they depend, stored with the state."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Identity:
         return json.dumps(fields, sort_keys=True)
 
     def unlike(self, other: Identity) -> str:
-        """Return a description of the differences to ``other``, "" if there are none; own values come first.
+        """Return a description of the differences from ``other``, "" if there are none; own values come first.
 
         Settings that earlier versions did not store are not compared if ``other`` lacks them.
         """
@@ -70,7 +70,7 @@ def identity_of(settings: Settings, models: Models) -> Identity:
             "min_kw": settings.limits.min_kw,
             "max_kw": settings.limits.max_kw,
         }
-        # Not that of the primary model itself, so that checkpoints of earlier versions can be continued.
+        # Without the primary model's own trunk, so that checkpoints of earlier versions can be continued.
         | ({"horizon_min": horizon_min} if horizon_min != models.primary.lead_times_min[-1] else {})
         | ({"devices_min": dict(models.devices_min)} if models.devices_min else {}),
         settings.site.timezone,
@@ -78,7 +78,7 @@ def identity_of(settings: Settings, models: Models) -> Identity:
 
 
 def read_identity(text: str) -> Identity:
-    """Return the identity that :meth:`Identity.text` wrote; raise :class:`StateError` if it cannot be read."""
+    """Return the identity written by :meth:`Identity.text`; raise :class:`StateError` if it cannot be read."""
     try:
         found = json.loads(text)
         version = found["version"]

@@ -1,4 +1,4 @@
-"""Distributes houses to groups, each one partition of Spark and one resumable unit of work; shows the progress."""
+"""Distributes houses to groups, each a Spark partition and a resumable unit of work; shows the progress."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class GroupSize(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The house's name."""
         ...
 
     @property
     def n_readings(self) -> int:
-        """How many readings it has."""
+        """The number of readings of the house."""
         ...
 
 
@@ -94,7 +94,7 @@ def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
 
 
 def run_with_progress(job: DataFrame, n_done_now: Callable[[], int], n_total: int, *, quiet: bool) -> list[Any]:
-    """Run ``job`` and return its rows; show meanwhile how many of ``n_total`` readings are done."""
+    """Run ``job`` and return its rows; meanwhile show the progress out of ``n_total`` readings."""
     with ThreadPoolExecutor(1) as pool, tqdm(total=n_total, unit=" readings", disable=quiet or None) as shown:
         running: Future[list[Any]] = pool.submit(job.collect)
         n_done = 0

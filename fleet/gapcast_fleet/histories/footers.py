@@ -1,4 +1,4 @@
-"""The column types of Parquet files, from their footers: Spark uses those of one file for all of them."""
+"""The column types of Parquet files, from their footers: Spark applies one file's types to all files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 
 from gapcast.core.errors import SourceError
 
-#: Types of columns by name.
+#: Column name -> type.
 ColumnTypes = dict[str, str]
 
 
 def column_types(folder: Path) -> dict[Path, ColumnTypes]:
     """Return the column types of each file under ``folder`` that Spark reads, by path.
 
-    Raises :class:`SourceError` that names the file if there is none, or one is no complete Parquet file.
+    Raises :class:`SourceError` that names the file if there are no files, or one is not a complete Parquet file.
     """
     if next(folder.rglob("*.parquet"), None) is None:
         raise SourceError(folder, "holds no .parquet")

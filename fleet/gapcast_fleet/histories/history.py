@@ -36,10 +36,10 @@ _FILE_SCHEME = "^file:/+"
 
 @dataclass(frozen=True, slots=True)
 class ParquetFormat:
-    """How rows are read: the columns of house, time and power, and what a CSV file's layout has besides.
+    """The format of rows: the columns of house, time and power, and the other settings of a CSV file's layout.
 
-    ``device`` None: the column ``device``, or a file of `gapcast-trainer prepare` is a house and names it. ``time``
-    None: ``ts`` or ``time``. ``unit`` None: the one that the column's name ends with, or kW.
+    ``device`` None: the column ``device``, or each file is a house of `gapcast-trainer prepare` and names it. ``time``
+    None: ``ts`` or ``time``. ``unit`` None: the unit at the end of the column's name, or kW.
     """
 
     device: str | None = None
@@ -51,14 +51,14 @@ class ParquetFormat:
     hold_min: float | None = None
 
     def document(self) -> dict[str, str]:
-        """Return what is set, as texts."""
+        """Return the settings that are not None, as texts."""
         return {name: str(value) for name, value in asdict(self).items() if value is not None}
 
 
 class FleetHistory(NamedTuple):
-    """The ``minutes`` of all houses (columns device, nth, minute, gap_kw, is_filled), and what was understood of them.
+    """The ``minutes`` of all houses (columns device, nth, minute, gap_kw, is_filled), and how they were read.
 
-    ``form`` has the columns and the unit that were found; ``surveys`` are by name, also of houses without readings.
+    ``form`` has the columns and the unit that were found; ``surveys`` are by name, including houses without readings.
     """
 
     minutes: DataFrame
@@ -153,18 +153,18 @@ def _parquet(spark: SparkSession, folder: Path, files: Mapping[Path, ColumnTypes
         rows = reader.parquet(str(folder))
         if not _are_clean(rows.columns):
             return rows
-        # Only those with filled minutes have a column for them, and Spark takes the columns of one file.
+        # Only files with filled minutes have a column for them, and Spark takes the columns of one file.
         check_types(files, sorted({name for types in files.values() for name in types}))
         return reader.option("mergeSchema", "true").parquet(str(folder))
 
 
 def _are_clean(names: Sequence[str]) -> bool:
-    """Return whether files with the columns ``names`` are those of `gapcast-trainer prepare`."""
+    """Return whether ``names`` are the columns of files of `gapcast-trainer prepare`."""
     return {TIME, GAP} <= {*names} <= {TIME, FILLED, *MEASURED}
 
 
 def _with_columns(rows: DataFrame, form: ParquetFormat) -> ParquetFormat:
-    """Return ``form`` with the columns that ``rows`` have; no ``device`` if each file is a house."""
+    """Return ``form`` with the columns of ``rows``; without ``device`` if each file is a house."""
     names = rows.columns
     time = form.time or next((name for name in _TIMES if name in names), _TIMES[0])
     device: str | None = form.device or _DEVICE
@@ -178,7 +178,7 @@ def _with_columns(rows: DataFrame, form: ParquetFormat) -> ParquetFormat:
 
 
 def _files(spark: SparkSession, rows: DataFrame, *, is_house: bool) -> DataFrame:
-    """Return the path of each file, its number in the order of the paths, and the name of its house if it is one."""
+    """Return the path of each file, its number in the order of the paths, and its house's name if it is a house."""
     paths = sorted(rows.inputFiles())
     houses = name_houses([Path(unquote(path)) for path in paths]) if is_house else [None] * len(paths)
     numbered = [(path, number, house) for number, (path, house) in enumerate(zip(paths, houses, strict=True))]
@@ -209,7 +209,7 @@ def _filled(rows: DataFrame, form: ParquetFormat) -> Column:
 
 
 def _power(rows: DataFrame, name: str) -> Column:
-    """Return the power, null where it is missing, and infinite, which is out of range, where a text is not a number."""
+    """Return the power: null where it is missing, infinite (out of range) where a text is not a number."""
     power, kind = sf.col(name), rows.schema[name].dataType
     if isinstance(kind, st.NumericType):
         return power.cast("double")

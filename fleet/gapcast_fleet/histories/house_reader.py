@@ -1,4 +1,4 @@
-"""Reads the rows of one house in a Spark worker, as :mod:`gapcast.recordings` reads a file: to one value per minute."""
+"""Reads the rows of one house in a Spark worker, like :mod:`gapcast.recordings` reads a file: one value per minute."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ MINUTES = "device string, nth int, minute int, gap_kw double, is_filled boolean,
 
 @dataclass(frozen=True, slots=True)
 class HouseRules:
-    """How rows are read, and which minutes are returned: at most ``limit`` from ``first_minute`` on.
+    """How to read rows, and which minutes to return: at most ``limit`` from ``first_minute`` on.
 
     ``time_kind`` describes times that are instants; "" if they are texts in ``zone`` of the form ``time_format``.
-    ``validate_share`` is that of :class:`~gapcast.core.windows.training_set.Draw`.
+    ``validate_share`` is the share of :class:`~gapcast.core.windows.training_set.Draw`.
     """
 
     unit: Unit
@@ -95,8 +95,8 @@ def house_reader(rules: HouseRules) -> Callable[[pa.Table], pa.Table]:
 def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurvey, HouseMinutes]:
     """Return the survey of a house, and the requested minutes that have a value.
 
-    Rows are read in order of time, and of file and row where times are equal. Rows that cannot be used are refused; a
-    house whose other rows give no minute is refused as a whole.
+    Rows are read in order of time, and, if times are equal, of file and row. Unusable rows are refused; a house whose
+    other rows give no minute is refused as a whole.
     """
     times = _times(rows, rules)
     kw = rows.power / PER_KW[rules.unit]
@@ -142,13 +142,13 @@ def _times(rows: HouseRows, rules: HouseRules) -> RowTimes:
 
 
 def _usable(times: RowTimes, kw: F64, rules: HouseRules) -> tuple[I64, str]:
-    """Return the rows that can be used, in order of time, and what is wrong with the first of the others."""
+    """Return the usable rows, in order of time, and what is wrong with the first of the other rows."""
     is_possible = (times.instant_ms >= EARLIEST_MS) & (times.instant_ms < LATEST_MS)
     is_in_range = np.isnan(kw) | ((kw >= rules.limits.min_kw) & (kw <= rules.limits.max_kw))
     usable = np.flatnonzero(is_possible & is_in_range)
     usable = usable[np.argsort(times.instant_ms[usable], kind="stable")]
     instant_ms, problem = times.instant_ms[usable], ""
-    if usable.size and instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:  # such as a clock that started in 2000
+    if usable.size and instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:  # for example a clock that started in 2000
         is_near = np.abs(instant_ms - instant_ms[usable.size // 2]) <= MAX_SPAN_MS // 2
         problem = f"{instant_label(int(instant_ms[~is_near][0]))} is years from the other rows: was the clock wrong?"
         usable = usable[is_near]
@@ -166,7 +166,7 @@ def _refused(name: str, n_rows: int, problem: str) -> tuple[HouseSurvey, HouseMi
 
 
 def _filled_minutes(series: Series, instant_ms: I64, is_filled: Flags) -> Flags:
-    """Return which minutes of ``series`` are filled, ``[T]``: those whose first row is."""
+    """Return which minutes of ``series`` are filled, ``[T]``: minutes whose first row is filled."""
     minute, first_row = np.unique(instant_ms // MINUTE_MS, return_index=True)
     minutes = series.first_minute + np.arange(series.gap_kw.size)
     return np.isin(minutes, minute[is_filled[first_row]])

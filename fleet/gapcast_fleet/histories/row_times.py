@@ -13,15 +13,15 @@ from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.recordings.text.text_file import quoted
 from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 
-#: Stands for the instant of a row that has none.
+#: Represents the instant of a row without one.
 NO_TIME = -1
-#: Repeated hours are further apart than this.
+#: Minimum distance between two repeated hours.
 _APART_MS = DAY_MIN * MINUTE_MS // 2
 
 
 @dataclass(frozen=True, slots=True)
 class RowTimes:
-    """The instants ``[R]`` (epoch ms) of rows, :data:`NO_TIME` where it is unknown, and why it is (the first time).
+    """The instants ``[R]`` (epoch ms) of rows, :data:`NO_TIME` if unknown, and the reason for the first unknown one.
 
     ``kind`` is the kind of the timestamps, for reports.
     """
@@ -34,9 +34,9 @@ class RowTimes:
 def row_times(texts: Sequence[str | None], file: I64, zone: tzinfo, time_format: str | None) -> RowTimes:
     """Return the instants of rows in the order of their files and of each file, by the rules of TimestampParser.
 
-    Rows in the hour that a clock change repeats are resolved by their order: files by the time that they begin with,
-    those that begin in that hour by their order in ``file``. If the rows of the hour go back more than once, or one of
-    them is earlier than a row before it, they have no instant.
+    Rows in the hour that a clock change repeats are resolved by their order: files by their first time, files that
+    begin in that hour by their order in ``file``. If the rows of the hour go back more than once, or one of them is
+    earlier than a row before it, they have no instant.
     """
     parser, problem = TimestampParser(zone, time_format), ""
     earlier_ms, later_ms = np.full(len(texts), NO_TIME), np.full(len(texts), NO_TIME)

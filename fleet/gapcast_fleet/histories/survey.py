@@ -17,10 +17,10 @@ _SHOWN = 5
 class HouseSurvey:
     """A house: its rows, how they were read, and its readings, one per minute.
 
-    ``n_rows`` includes ``n_refused``, rows that cannot be used (``problem`` describes the first), and ``n_duplicates``,
-    rows with the time of an earlier row. ``n_minutes`` are those from ``first_minute`` to ``last_minute``, of which
-    ``n_missing`` have no value. ``n_readings`` is the number of requested minutes with a value. ``digest`` is a
-    SHA-256 of all minutes. The last days, from ``validate_minute`` on, hold the requested share of the readings.
+    ``n_rows`` includes ``n_refused``, unusable rows (``problem`` describes the first), and ``n_duplicates``, rows with
+    the time of an earlier row. ``n_minutes`` are the minutes from ``first_minute`` to ``last_minute``; ``n_missing`` of
+    them have no value. ``n_readings`` is the number of requested minutes with a value. ``digest`` is a SHA-256 of all
+    minutes. The last days, from ``validate_minute`` on, hold the requested share of the readings.
     """
 
     name: str

@@ -15,7 +15,7 @@ from gapcast_fleet.scoring.progress import QueryProgress
 from gapcast_fleet.scoring.score import OBSERVED
 
 _POLL_S = 0.5
-#: Maximum number of starts in a row that end because a worker did not start in time.
+#: Maximum number of consecutive starts that end because a worker did not start in time.
 _MAX_STARTS = 20
 _CONTINUED = "A Python worker did not start within Spark's 10 s; the stream continues from its checkpoint."
 

@@ -25,7 +25,7 @@ from gapcast_fleet.engine.worker import WorkerTask
 OBSERVED = "gapcast"
 #: Maximum number of readings of one device per micro-batch: two weeks, for a meter that catches up.
 MOST_PER_DEVICE = 20_160
-#: Enough for the cores of one machine; each adds some milliseconds to a micro-batch.
+#: Default number of buckets, enough for the cores of one machine; each adds some milliseconds to a micro-batch.
 DEFAULT_BUCKETS = 64
 
 
@@ -33,8 +33,8 @@ DEFAULT_BUCKETS = 64
 class Plan:
     """How a stream runs: its checkpoint, and when micro-batches start.
 
-    Every ``every_s``, or, with ``once``, until all available readings are processed. ``n_buckets`` is for a new
-    checkpoint; the rest is as in :class:`~gapcast_fleet.engine.worker.WorkerTask`.
+    They start every ``every_s``, or, with ``once``, until all available readings are processed. ``n_buckets`` is for a
+    new checkpoint; for the rest see :class:`~gapcast_fleet.engine.worker.WorkerTask`.
     """
 
     checkpoint: Path
@@ -115,6 +115,6 @@ def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> St
 
 
 def _bucket(n_buckets: int) -> Column:
-    """Return the bucket of a message, by its device; one without a device is rejected in any bucket."""
+    """Return the bucket of a message by its device; a message without a device is rejected in any bucket."""
     key = sf.coalesce(sf.col("device").cast("binary"), sf.col("payload").cast("binary"))
     return sf.pmod(sf.crc32(key), sf.lit(n_buckets)).cast("int")

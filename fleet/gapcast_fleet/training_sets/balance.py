@@ -1,4 +1,4 @@
-"""Balances the number of windows over houses, so that none dominates."""
+"""Balances the number of windows over houses, so that no house dominates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gapcast.core.windows.training_set import PARTS, TEST, TRAIN, VALIDATE, Draw
 
 
 def balance(found: dict[str, list[int]], begins: dict[str, int | None], draw: Draw) -> dict[str, list[int]]:
-    """Return how many of its windows each house contributes to each part.
+    """Return the number of windows that each house contributes to each part.
 
-    At most ``windows_a_house``, and for validation a proportional number; without that option as many as the house with
-    the fewest windows has, at least one.
+    At most ``windows_a_house``, and for validation a proportional number; without that option, at most the number of
+    windows of the house with the fewest, at least one.
 
     >>> begins = {"a": 1, "b": 1, "c": None}
     >>> found = {"a": [90, 10, 0], "b": [30, 20, 0], "c": [0, 0, 70]}

@@ -1,8 +1,8 @@
 """``gapcast-fleet prepare``: samples training windows from a fleet's readings, balanced over houses.
 
-Two passes over the readings: windows are counted, so that each house can contribute the same number, and then drawn.
-The result is chunks and a manifest. Finished groups of houses are recorded in the folder; an interrupted preparation
-resumes with the remaining groups.
+Two passes over the readings: the first counts windows, so that each house can contribute the same number, and the
+second draws them. The result is chunks and a manifest. Finished groups of houses are recorded in the folder; an
+interrupted preparation
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from gapcast_fleet.training_sets.window_draw import (
 )
 
 _ABOUT, _COUNTED = "prepare.json", "counted.json"
-#: Bytes of drawn windows in a worker (at most twice this), and the minimum number of groups, to keep all cores busy.
+#: Size of drawn windows in a worker (at most twice this), bytes, and minimum number of groups, to keep all cores busy.
 _GROUP_BYTES, _N_GROUPS = 64 << 20, 8
 
 
@@ -83,7 +83,7 @@ def prepare(
     quiet: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> Manifest:
-    """Draw the windows of ``options`` that are missing in ``out``, and return the manifest of all.
+    """Draw the windows of ``options`` that are missing in ``out``, and return the manifest of all windows.
 
     ``show`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation
     or other readings, or if houses cannot be left out or balanced.
@@ -135,7 +135,7 @@ def _draw(
 
 
 def lines(manifest: Manifest) -> Iterator[str]:
-    """Yield the lines for a terminal: windows and houses by part, and the house with the fewest."""
+    """Yield the lines for a terminal: windows and houses by part, and the house with the fewest windows."""
     for part in PARTS:
         houses = [house for house in manifest.houses if house.left_out is (part == TEST)]
         if houses:
@@ -179,7 +179,7 @@ class _Fleet:
     show: Callable[[str], object]
 
     def count(self, job: DrawJob) -> dict[str, WindowCounts]:
-        """Return the windows of each house, from the folder if already counted."""
+        """Return the windows of each house, from the folder if they are already counted."""
         path = self.folder / _COUNTED
         if not path.exists():
             self.show(f"counting the windows of {len(self.houses):,} houses")

@@ -37,8 +37,8 @@ Rows = NDArray[np.void]
 class DrawJob:
     """The job of each worker: the folder, the windows' contract, the seed, and where each house's validation starts.
 
-    ``validate_minute`` is None for a house that is left out. ``n_found`` and ``n_taken`` are by house and part, in the
-    order of :data:`~gapcast.core.windows.training_set.PARTS`; they are empty while windows are counted.
+    ``validate_minute`` is None for a left-out house. ``n_found`` and ``n_taken`` are by house and part, in the order of
+    :data:`~gapcast.core.windows.training_set.PARTS`; they are empty while windows are counted.
     """
 
     folder: str
@@ -62,7 +62,7 @@ class DrawJob:
 
 
 def progress_path(folder: Path, group: int) -> Path:
-    """Return the path at which a worker records how many readings of ``group`` it has processed."""
+    """Return the path at which a worker records the number of processed readings of ``group``."""
     return folder / f"group-{group:05d}.progress"
 
 
@@ -102,7 +102,7 @@ def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_HouseRead
 
 
 def window_counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """Return the function with which Spark counts the windows of each house, a row of :data:`COUNTED` each.
+    """Return the function with which Spark counts the windows of each house, one row of :data:`COUNTED` each.
 
     It takes frames with the columns group, device, minute, gap_kw and is_filled, by device and minute.
     """
@@ -178,8 +178,8 @@ def _draw(job: DrawJob, device: str, house: int, pieces: Iterable[_HouseReadings
 def places(seed: int, house: str, part: str, n_found: int, n_taken: int) -> I64:
     """Return which ``n_taken`` of a house's ``n_found`` windows of a part are drawn, in ascending order.
 
-    One from each of ``n_taken`` runs of consecutive windows of equal length, so that they are spread evenly
-    over time. The result depends only on the arguments.
+    One window is drawn from each of ``n_taken`` runs of consecutive windows of equal length, so that they are spread
+    evenly over time. The result depends only on the arguments.
 
     >>> places(1, "a", "train", 6, 6).tolist(), places(1, "a", "train", 100, 4) // 25
     ([0, 1, 2, 3, 4, 5], array([0, 1, 2, 3]))
