@@ -1,1 +1,1 @@
-"""Measures gapcast against a bare paho echo over the same broker; ``bench/run`` runs all of it."""
+"""Measures gapcast against a bare paho echo over the same broker; ``bench/run`` runs all measurements."""

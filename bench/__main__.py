@@ -107,7 +107,7 @@ def main() -> int:
 
 
 def _default_names(folder: Path, *, quick: bool) -> list[str]:
-    """Return the default configuration first, then what it is compared with."""
+    """Return the default configuration first, then the models to compare it with."""
     has_node_red = node_red.command() is not None and not quick
     return [BLEND, *([NODE_RED_NAME] if has_node_red else []), default_model(folder)]
 

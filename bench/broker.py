@@ -34,7 +34,7 @@ class NoBrokerError(Exception):
 
 
 def executable() -> str:
-    """Return the path of mosquitto, which on many systems is not on a user's PATH."""
+    """Return the path of mosquitto, which on many systems is not in a user's PATH."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
     if found is None:
         msg = "mosquitto is not installed"

@@ -1,4 +1,4 @@
-"""Skips the modules that need Spark or the trainer where those are not installed."""
+"""Skips the modules that need Spark or the trainer if these are not installed."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ _UCI_FROM = ("--start", "2009-12-01", "--score-from", "2010-01-01")
 
 
 class ComparedHouse(NamedTuple):
-    """A recording and a limit, and what gapcast is compared with: Brier scores after 0, 5 and 10 minutes.
+    """A recording and a limit, and the models to compare with: Brier scores after 0, 5 and 10 minutes.
 
     Both models were fitted to the house's own first 60 %: a logistic regression on five features, and LightGBM.
-    ``at_most`` is what gapcast promises.
+    ``at_most`` is the score that gapcast promises.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ComparedHouse(NamedTuple):
     at_most: tuple[float, float, float]
 
 
-#: Scored over the last 40 % of the rows, and UCI over 2010 after a month of learning.
+#: Scored over the last 40 % of the rows; UCI over 2010, after a month of learning.
 HOUSES = (
     ComparedHouse(
         "REFIT 2", "refit_house2_minutes.csv.gz", 2.5, (*_WITH_COLUMNS, "--score-from", "2014-09-03T00:32:00Z"),
@@ -72,7 +72,7 @@ def run(house: ComparedHouse, data: Path, work: Path, changes: Sequence[str] = (
         command = [sys.executable, "-m", "gapcast", "backtest", str(data / house.file), *house.options]
         for change in (f"demand.limit_kw={house.limit_kw}", *changes):
             command += ["--set", change]
-        # The report goes to stderr: the table alone is the output.
+        # The report goes to stderr: the table is the only output.
         subprocess.run([*command, "--demand-out", str(demands), "--json", str(scores)], check=True, stdout=sys.stderr)
     return scores, demands
 

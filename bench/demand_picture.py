@@ -1,4 +1,4 @@
-"""Draws the reliability of demands: observed shares against probabilities, a line per back-test."""
+"""Draws the reliability of demands: observed shares against probabilities, one line per back-test."""
 
 from __future__ import annotations
 

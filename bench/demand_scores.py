@@ -20,8 +20,8 @@ from gapcast.backtest.control.report import price_text
 from gapcast.backtest.results.report import score_text
 from gapcast.core.demand.scores.scores import elapsed_times_of
 
-#: Cases that a bin needs to be compared with its binomial band, what is beyond the band on each side, and the smallest
-#: probability.
+#: Number of cases that a bin needs for the comparison with its binomial band, probability beyond the band on each side,
+#: and smallest probability.
 LEAST_N, TAIL, LEAST_P = 50, 0.025, 1e-9
 #: The band's half-width in standard deviations, in the picture.
 BAND = 1.96
@@ -42,7 +42,7 @@ def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
 def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yield how many bins with enough cases have an observed share within their 95 % binomial band, and the others.
 
-    Each file has a line for each of the three times, and one for the cases of all times together.
+    Each file has a line for each of the three times, and one line for the cases of all times together.
     """
     yield (
         "| | minutes elapsed | calibrated bins | expected outside "
@@ -60,7 +60,7 @@ def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def pooled(by_time: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the bins that hold the cases of several times together; those without a case are left out."""
+    """Return the bins with the cases of several times combined; empty bins are left out."""
     found = []
     for bins in zip(*by_time, strict=False):
         filled = [one for one in bins if one["n"]]
@@ -72,7 +72,7 @@ def pooled(by_time: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def chance_outside(one: dict[str, Any]) -> float:
-    """Return how likely a bin is outside its band if its mean probability is exactly right.
+    """Return the probability that a bin is outside its band if its mean probability is exactly right.
 
     It is below 5 %, because counts are whole numbers.
     """
@@ -120,7 +120,7 @@ def alarm_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def headroom_table(files: Sequence[Path]) -> Iterator[str]:
-    """Yield the share of windows above their limit, had exactly the headroom been added for the rest of them."""
+    """Yield the share of windows above their limit if exactly the headroom had been added for the rest of them."""
     yield "| | minutes elapsed | windows | above the limit with the headroom added |"
     yield "| --- | --- | --- | --- |"
     for path in files:
@@ -129,7 +129,7 @@ def headroom_table(files: Sequence[Path]) -> Iterator[str]:
 
 
 def headroom_shares(path: Path, window_min: int = 15) -> dict[int, tuple[int, int]]:
-    """Return by minutes elapsed the number of windows with a limit, and of those above it with the headroom added."""
+    """Return, by elapsed minutes, the number of windows with a limit and of those above it with the headroom added."""
     found = dict.fromkeys(elapsed_times_of(window_min), (0, 0))
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):

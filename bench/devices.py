@@ -1,10 +1,10 @@
 """CPU time per reading by number of devices, from 1 to 100,000, and by batch size: ``python -m bench.devices``.
 
 The whole path of a reading in one process, without network and disk (:mod:`bench.in_process`). Batches grow with the
-load; 1 and 256 are the smallest and the largest. Of fewer than 256 devices, a batch of 256 holds several minutes each,
-as in a replay. Blocks of two sizes take turns, and the ratio is to that of 1,000 devices in the same turn. Two
-configurations: the default, which tracks 1,500 devices and makes outlooks for 100, and one that does the same for each
-device: all are tracked, and none has an outlook.
+load; 1 and 256 are the minimum and maximum batch size. With fewer than 256 devices, a batch of 256 holds several
+minutes of each, as in a replay. Blocks of two sizes alternate, and the ratio is relative to 1,000 devices in the same
+turn. There are two configurations: the default, which tracks 1,500 devices and makes outlooks for 100, and one that
+treats all devices the same: all are tracked, and none has an outlook.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
 SMALLEST_AND_LARGEST = (1, 256)
 BATCHES = (1, 4, 16, 64, 256)
 REFERENCE = 1_000
-#: Readings per block: whole rounds of 1,000 devices, or nearly, since a tenth of them have an outlook too.
+#: Readings per block: whole rounds of 1,000 devices, or nearly, because a tenth of them also have an outlook.
 _N_READINGS = {1: 1_000, 4: 1_000, 16: 2_000, 64: 4_032, 256: 3_072}
 
 
@@ -52,7 +52,7 @@ def cpu_us_of(gateway: InProcessGateway, n_per_batch: int) -> float:
 
 
 def measure(n_devices: int, batches: Sequence[int], n_turns: int, overrides: Mapping[str, Any]) -> list[ReadingCpuTime]:
-    """Return the costs of ``n_devices`` for each batch size: medians of ``n_turns``, after one that does not count."""
+    """Return the costs of ``n_devices`` for each batch size: medians of ``n_turns``, after one uncounted turn."""
     size, reference = InProcessGateway(n_devices, overrides), InProcessGateway(REFERENCE, overrides)
     for gateway in (size, reference):
         gateway.warm_up()
@@ -111,7 +111,7 @@ def _in_own_process(
 
 
 def main() -> int:
-    """Measure each size in a process of its own, and print the tables."""
+    """Measure each size in a separate process, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.devices", description=__doc__)
     parser.add_argument("--devices", default=",".join(map(str, SIZES)), help="comma-separated numbers of devices")
     parser.add_argument("--turns", type=int, default=7, help="turns, whose median counts")

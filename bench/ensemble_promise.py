@@ -1,10 +1,10 @@
-"""What the published forecasts lose by not knowing the best member, on files of readings.
+"""Loss of the published forecasts relative to the best ensemble member in hindsight, on files of readings.
 
 ``python -m bench.ensemble_promise FILE... [--time-column NAME --value-column NAME --unit W]`` runs the service's engine
 over each file, one house each, and compares the published forecasts with the ensemble's members, by the squared error
 of the mean and the absolute error of the median. Per house: the skill from the eighth day on of the best single member
 in hindsight and of the published forecasts, how much worse their error is (negative: better), the worst week against
-persistence after the first, and the first week. Weeks are counted from a house's first forecast; those with fewer than
+persistence after the first, and the first week. Weeks are counted from a house's first forecast; weeks with fewer than
 5,000 outcomes do not count. The exit status is 1 if a house misses a target of ``docs/accuracy.md``.
 """
 
@@ -30,8 +30,8 @@ from gapcast.recordings.text.layout import FileFormat, Layout
 
 #: Minimum number of outcomes for a week to count.
 MIN_WEEK = 5_000
-#: The promises: error from the eighth day on above that of the best member, and loss against persistence in the first
-#: week and in the worst week after it, as shares.
+#: The promises: maximum relative excess of the error from the eighth day on over the best member's, and maximum loss
+#: against persistence in the first week and in the worst later week, as shares.
 MAX_EXCESS, MAX_FIRST_LOSS, MAX_WEEK_LOSS = 0.01, 0.02, 0.0
 
 

@@ -1,4 +1,4 @@
-"""A flame graph as SVG: the width of a frame is its share of the samples, the frames above it are those it called."""
+"""A flame graph as SVG: a frame's width is its share of the samples, and the frames that it called are above it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
-#: From the outermost to the innermost frame.
+#: A stack, from the outermost to the innermost frame.
 Stack = tuple[str, ...]
 
 WIDTH, _ROW, _HEAD, _MARGIN = 1_000, 17, 46, 8
-#: Narrower frames are left out, and a label needs this width per character.
+#: Minimum width of a frame, and width per character of a label.
 _LEAST_SHARE, _CHARACTER = 0.002, 6.1
 #: Colours by the beginning of a frame's name; the first match counts.
 _COLOURS = (
@@ -30,7 +30,7 @@ _STYLE = (
 
 @dataclass(slots=True)
 class StackFrame:
-    """A frame, with its samples and those of the frames it called."""
+    """A frame, with its samples, including the samples of the frames that it called."""
 
     n: int = 0
     called: dict[str, StackFrame] = field(default_factory=dict)

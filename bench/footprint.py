@@ -24,7 +24,7 @@ _WINDOW = 1_000
 class Footprint:
     """Start and memory of one model. MB are 10^6 bytes; ``rss_grown_mb`` is the growth by the fleet's devices.
 
-    ``restart_s`` is the start with their state.
+    ``restart_s`` is the duration of a start with the devices' state.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Footprint:
 def measure(subject: Subject, n_starts: int, n_devices: int) -> Footprint:
     """Start ``subject`` ``n_starts`` times; then let ``n_devices`` devices each send 30 readings to the last.
 
-    A start before those compiles the modules to bytecode, which an installed gateway has.
+    An earlier start compiles the modules to bytecode, which an installed gateway already has.
     """
     with tempfile.TemporaryDirectory(prefix="gapcast-bench-") as folder:
         return _measure(subject, n_starts, n_devices, Path(folder))

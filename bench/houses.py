@@ -47,7 +47,7 @@ class HouseSkill:
 
 
 def house_skill(house: Mapping[str, Any]) -> HouseSkill:
-    """Return the skills of a house from what ``gapcast backtest --json`` wrote."""
+    """Return the skills of a house from the output of ``gapcast backtest --json``."""
     scored, weeks = house["scored"], [week for week in house["weeks"] if week["n"] >= MIN_WEEK]
     periods = {PERIODS[0]: PeriodSkill(scored["skill"], scored["mae_skill"], scored["coverage"])}
     for period, some in zip(PERIODS[1:], (weeks[:1], weeks[-_LAST_WEEKS:]), strict=True):
@@ -103,7 +103,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def backtest(path: Path, variant: str, folder: Path, limit: int | None) -> HouseSkill:
-    """Back-test the house of ``path`` with the settings of ``variant``, unless it was done, and return its skill."""
+    """Back-test the house of ``path`` with the settings of ``variant``, unless already done, and return its skill."""
     where = folder / ((variant.replace("/", "_") or "default") + ("" if limit is None else f"-limit-{limit}"))
     where.mkdir(parents=True, exist_ok=True)
     out = where / f"{path.name.split('.')[0]}.json"

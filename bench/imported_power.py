@@ -1,10 +1,10 @@
-"""How often a window exceeds its limit by imported power when the headroom was used, in a house that exports.
+"""How often a window's imported power exceeds its limit if the headroom is used, in a house that exports.
 
 ``python -m bench.imported_power HOUSE.csv``
 
-``HOUSE.csv`` is what ``gapcast-trainer synthesize --family photovoltaic --days 45 --seed 3`` writes. Three back-tests
+``HOUSE.csv`` is the output of ``gapcast-trainer synthesize --family photovoltaic --days 45 --seed 3``. Three back-tests
 with the default configuration: demands of net power, of net power with ``demand.imports_only``, and of a meter that
-reads imported power alone. The first week is not counted.
+reads only imported power. The first week is not counted.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ LIMIT_KW, WINDOW_MIN, FIRST_DAY = 2.5, 15, 7
 ELAPSED_MIN = (0, 5, 10)
 _DAY_MIN = 1_440
 _POWER = "synthetic_power_kw"
-#: The houses' quarter-hours, by the sign of their minutes.
+#: The kinds of the houses' quarter-hours, by the sign of their minutes.
 KINDS = ("export all the time", "import and export", "import all the time")
 
 
 def back_test(house: Path, demands: Path, *changes: str) -> dict[tuple[str, int], float]:
-    """Return the headroom, kW, of each window by its start and the minutes elapsed."""
+    """Return the headroom, kW, of each window by its start and the elapsed minutes."""
     columns = ("--time-column", "time", "--value-column", _POWER)
     command = [sys.executable, "-m", "gapcast", "backtest", str(house), *columns]
     for change in (f"demand.limit_kw={LIMIT_KW}", *changes):
@@ -44,7 +44,7 @@ def back_test(house: Path, demands: Path, *changes: str) -> dict[tuple[str, int]
 
 
 def kind_of(kw: F64) -> int:
-    """Return which of :data:`KINDS` the minutes ``kw`` of a window are."""
+    """Return the index in :data:`KINDS` of the kind of a window with the minutes ``kw``."""
     return 0 if (kw < 0).all() else 2 if (kw >= 0).all() else 1
 
 

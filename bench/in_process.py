@@ -1,4 +1,4 @@
-"""A gateway with default settings in this process: the whole path of a reading but the network and the disk.
+"""A gateway with default settings in this process: the whole path of a reading except the network and the disk.
 
 The bytes of a PUBLISH packet are parsed, decoded, accepted, forecast and learned from; the forecast is encoded and
 framed. The broker is replaced by a list of bytes, so that a measurement contains neither system calls nor other
@@ -31,7 +31,7 @@ from gapcast.mqtt.session.session import Session
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
 
-#: Minutes of all devices before a measurement: the first outcome is observed in the seventh.
+#: Minutes of all devices before a measurement: the first outcome is observed in the seventh minute.
 WARM_UP_MIN = 8
 _WARM_UP_BATCH = 256
 _NOON = (43_200.0, 1_288_612_800_000)
@@ -66,7 +66,7 @@ class MemoryConnection(Connection):
 
 
 class InProcessGateway:
-    """The default gateway, whose ``n_devices`` devices send a reading each, one after the other, minute by minute.
+    """The default gateway, to which ``n_devices`` devices each send a reading, one after the other, minute by minute.
 
     >>> gateway = InProcessGateway(2)
     >>> gateway.process(gateway.batches(4, n_per_batch=2))

@@ -1,9 +1,9 @@
-"""Instructions per reading of the default gateway: counted by ``bench/instructions``.
+"""Instructions per reading of the default gateway, counted by ``bench/instructions``.
 
 Unlike a time, the number does not depend on the machine's speed or load, so that releases can be compared. The whole
-path of a reading in one process (:mod:`bench.in_process`) is counted, all libraries included, the kernel not. The
-counter runs around this process: callgrind, which a library of two functions switches on and off, or QEMU's user
-emulation with a plugin, which system calls that do not exist switch.
+path of a reading in one process (:mod:`bench.in_process`) is counted, including all libraries, excluding the kernel.
+The counter runs around this process: callgrind, which a library of two functions switches on and off, or QEMU's user
+emulation with a plugin, which is switched by system calls that do not exist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench.in_process import InProcessGateway
 
 
 class Case(NamedTuple):
-    """What is counted: ``n_readings`` of ``n_devices``, whole rounds of all of them, in batches of ``n_per_batch``."""
+    """A case to count: ``n_readings`` of ``n_devices``, in whole rounds of them, in batches of ``n_per_batch``."""
 
     name: str
     n_devices: int
@@ -31,7 +31,7 @@ class Case(NamedTuple):
     n_readings: int
 
 
-#: The first 100 devices have an outlook too: all of a house, a tenth of the others.
+#: The first 100 devices also have an outlook: all devices of a house, a tenth of the others.
 CASES = (
     Case("a house of 4 devices, one reading at a time", 4, 1, 100),
     Case("1,024 devices, batches of 1", 1_024, 1, 1_024),
@@ -95,7 +95,7 @@ def print_times() -> None:
 
 
 def objects_of(callgrind: str) -> dict[str, int]:
-    r"""Return the instructions of each library in a ``callgrind`` file, without what they called.
+    r"""Return the instructions of each library in a ``callgrind`` file, excluding the functions that they called.
 
     >>> objects_of("ob=(1) /lib/libpython3.so\nfn=(1) f\n3 10\ncob=(2) numpy.so\ncalls=2 7\n3 500\nob=(2)\n"
     ...     "fn=(2) g\n+1 7\nob=(1)\nfn=(1)\n* 5\n")
@@ -119,7 +119,7 @@ def objects_of(callgrind: str) -> dict[str, int]:
 
 
 def main() -> int:
-    """Run between the marks of the counter that was named."""
+    """Run between the marks of the named counter."""
     parser = argparse.ArgumentParser(prog="bench/instructions", description=__doc__)
     parser.add_argument("--marks", type=Path, help="library of callgrind's marks; without it, system calls")
     parser.add_argument("--time", action="store_true", help="print CPU times instead, without a counter")

@@ -1,4 +1,4 @@
-"""The counted instructions as tables, and what they say about a Raspberry Pi: run by ``bench/instructions``."""
+"""The counted instructions as tables, with estimates for a Raspberry Pi: run by ``bench/instructions``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BOARDS = (
     Board("Pi 4", "Cortex-A72, 1.8 GHz", 1_769),
     Board("Pi 5", "Cortex-A76, 2.4 GHz", 3_305),
 )
-#: Instructions that gapcast executes in the time of one of 7-Zip's rating, as measured on an x86-64 machine for single
+#: Instructions of gapcast in the time of one instruction of 7-Zip's rating, measured on an x86-64 machine for single
 #: readings (``python -m bench.instruction_count --time``, ``7z b -mmt1``), and the factor of its uncertainty elsewhere.
 PER_RATED, UNCERTAINTY = 0.7, 2.0
 _N_LIBRARIES = 5

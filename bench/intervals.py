@@ -1,6 +1,6 @@
 """Interval width compared with the narrowest constant interval, from the CSV of ``gapcast backtest --out``.
 
-``python -m bench.intervals CSV [--from ISO]`` prints coverage, mean width, the least and the greatest coverage of a
+``python -m bench.intervals CSV [--from ISO]`` prints coverage, mean width, the lowest and the highest coverage of a
 week with 5,000 forecasts or more, and the width of the narrowest interval ``[forecast + a, forecast + b]`` of the same
 coverage, where the constants ``a`` and ``b`` are chosen in hindsight, around the mean and around the median.
 """
@@ -35,7 +35,7 @@ def read(path: Path, first: str) -> tuple[dict[str, F64], NDArray[np.datetime64]
 
 
 def narrowest_kw(errors_kw: F64, coverage: float) -> float:
-    """Return the width of the narrowest interval that holds the share ``coverage`` of ``errors_kw``."""
+    """Return the width of the narrowest interval that contains the share ``coverage`` of ``errors_kw``."""
     ordered = np.sort(errors_kw)
     n_within = int(np.ceil(coverage * len(ordered)))
     return float((ordered[n_within - 1 :] - ordered[: len(ordered) - n_within + 1]).min())

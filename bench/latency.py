@@ -30,8 +30,8 @@ _STAMP = re.compile(rb'"(?:observed_at|ts)":\s*"([^"]+)"')
 class Latency:
     """Milliseconds over all readings of one run. ``n_missing`` had no answer within two seconds of the end.
 
-    ``nodelay`` is the broker's ``set_tcp_nodelay``: without it (the default) it delays a small packet until
-    the previous one is acknowledged. ``cpu_us`` is the CPU time per reading, user and system of all threads.
+    ``nodelay`` is the broker's ``set_tcp_nodelay``: without it (the default) the broker delays a small packet until the
+    previous one is acknowledged. ``cpu_us`` is the CPU time per reading, user and system of all threads.
     ``sent_late_p99_ms`` shows how evenly the generator was able to send.
     """
 

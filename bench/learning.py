@@ -45,7 +45,7 @@ class Stopwatch:
 
 
 def measure(engine: Engine, n_devices: int) -> tuple[float, float, float]:
-    """Return microseconds per reading: models and the rest, ensemble, learning."""
+    """Return microseconds per reading: models and everything else, ensemble, learning."""
     combined = engine.ensemble
     if combined is None:
         msg = "the default engine has no ensemble"

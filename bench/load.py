@@ -1,10 +1,9 @@
 """The load generator: sends readings on one connection, counts forecasts on another.
 
-Closed loop: at most ``window`` readings are in flight, so that no queue overflows and the throughput
-of the process under test is measured. The generator wakes every millisecond and handles all pending data,
-to use little CPU time itself. Forecasts are counted over a QoS 0
-subscription, which costs broker and counter the least; readings and forecasts travel
-to and from the process under test at the QoS under test.
+Closed loop: at most ``window`` readings are in flight, so that no queue overflows and the throughput of the process
+under test is measured. The generator wakes every millisecond and handles all pending data, so that it uses little CPU
+time itself. Forecasts are counted over a QoS 0 subscription, which costs broker and counter least; readings and
+forecasts travel to and from the process under test at the QoS under test.
 """
 
 from __future__ import annotations
@@ -149,7 +148,7 @@ class Generator:
         self.n_answered += len(frames)
         self.n_answer_bytes += n_bytes
         if self._fleet.qos:
-            self._n_bytes_acknowledged += len(received(self._out))  # nothing but PUBACKs, 4 bytes each
+            self._n_bytes_acknowledged += len(received(self._out))  # only PUBACKs, 4 bytes each
 
 
 def received(link: socket.socket) -> bytes:

@@ -1,4 +1,4 @@
-"""Description of the machine, without which the figures mean nothing."""
+"""Description of the machine, which gives the figures their meaning."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ module.exports = {{
 }};
 """
 _INITIALIZE = 'context.set("devices", new Map());'
-#: A ring of 30 readings per device and their sum: the cheapest way to a rolling mean.
+#: A ring of 30 readings per device and their sum: the cheapest rolling mean.
 _MEAN = """\
 const devices = context.get("devices");
 const device = msg.topic.slice(4, -8);

@@ -1,11 +1,11 @@
-"""How the forecasts hold in houses of other kinds, made from a recording.
+"""Accuracy of the forecasts in houses of other kinds, made from a recording.
 
 ``python -m bench.other_houses FILE [--time-column NAME --value-column NAME --unit W] [--limit N]`` changes the readings
 of one house in many ways (export of solar power, coarse meters, gaps, long absence, new loads, wrong units) and runs
 the service's engine over each result from its first reading on, without the nightly refit. Per kind: the skill against
 persistence, by squared error of the mean and absolute error of the median, in the first seven days and after them, the
 worst week after the first, and the coverage of the interval, with its lowest and highest week. Weeks are counted from
-the first forecast; those with fewer than 5,000 outcomes do not count. ``docs/accuracy.md`` has a result.
+the first forecast; weeks with fewer than 5,000 outcomes do not count. ``docs/accuracy.md`` has a result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ MIN_WEEK, MAX_KW = 5_000, 100.0
 #: Columns of the sums of a week: losses of the published forecast and of persistence, hits and number of outcomes.
 SQUARED, ABSOLUTE, HITS, N = slice(0, 2), slice(2, 4), 4, 5
 
-#: Changes the power of consecutive minutes ``[M]``, kW, NaN where unknown; the second are the minutes since the epoch.
+#: Changes the power of consecutive minutes ``[M]``, kW, NaN where unknown; the second argument is their minutes since
+#: the epoch.
 Kind = Callable[[F64, I64], F64]
 
 
@@ -41,7 +42,7 @@ def _draw() -> np.random.Generator:
 
 
 def _sun_kw(minutes: I64) -> F64:
-    """Return 4 kW of solar power on days with more or less clouds, from 06:00 to 20:00 UTC."""
+    """Return up to 4 kW of solar power on days with varying cloud cover, from 06:00 to 20:00 UTC."""
     draw = _draw()
     height = np.sin((minutes % DAY_MIN - 360) / 840 * np.pi).clip(0)
     days = minutes // DAY_MIN - minutes[0] // DAY_MIN
@@ -52,13 +53,13 @@ def _sun_kw(minutes: I64) -> F64:
 
 
 def _counter(kw: F64, step_kwh: float) -> F64:
-    """Return the power by an energy counter with steps of ``step_kwh``."""
+    """Return the power as measured by an energy counter with steps of ``step_kwh``."""
     counts = np.floor(np.nan_to_num(kw).cumsum() / 60 / step_kwh)
     return np.where(np.isnan(kw), np.nan, np.diff(counts, prepend=0.0) * step_kwh * 60)
 
 
 def _with_gaps(kw: F64, mean_min: int, shortest_min: int, longest_min: int) -> F64:
-    """Return ``kw`` without stretches of these lengths, one each ``mean_min`` minutes."""
+    """Return ``kw`` with gaps of these lengths, one per ``mean_min`` minutes on average."""
     draw, kw = _draw(), kw.copy()
     for begin in np.flatnonzero(draw.random(len(kw)) < 1 / mean_min).tolist():
         kw[begin : begin + int(draw.integers(shortest_min, longest_min + 1))] = np.nan

@@ -1,7 +1,7 @@
 """Scores an outlook model by lead time: ``python -m bench.outlook_scores runs/household.parquet --out skill.svg``.
 
-Prints a table per clean file, on the windows that `gapcast-trainer prepare` made available from ``--since`` on: single
-minutes and means of the next minutes, the model beside persistence and the mean of the last window of equal length.
+Prints a table per clean file of `gapcast-trainer prepare`, on its windows from ``--since`` on: single minutes and means
+of the next minutes, for the model, persistence and the mean of the last window of equal length.
 """
 
 from __future__ import annotations

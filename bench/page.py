@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 N_DEVICES = 500
-#: Enough to fill the chart's first range.
+#: Enough minutes to fill the chart's first range.
 N_MINUTES = 200
 _WINDOW = 1_000
 _LOADED = "() => performance.getEntriesByName('gapcast-usable').length"

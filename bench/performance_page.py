@@ -1,7 +1,7 @@
 """Puts measured tables into docs/performance.md and README.md: ``python -m bench.performance_page FILE...``.
 
-The files are those that ``bench/run``, ``python -m bench.devices`` and ``bench/instructions`` write with ``--json``. A
-table named NAME replaces the one that follows the comment ``<!-- figures: NAME -->``.
+The files are the ``--json`` output of ``bench/run``, ``python -m bench.devices`` and ``bench/instructions``. A table
+named NAME replaces the table after the comment ``<!-- figures: NAME -->``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def with_tables(page: str, tables: Mapping[str, str]) -> tuple[str, list[str]]:
 
 
 def main() -> int:
-    """Replace the tables; say which were left as they are."""
+    """Replace the tables; print which tables stayed unchanged."""
     parser = argparse.ArgumentParser(prog="python -m bench.performance_page", description=__doc__)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     chosen = parser.parse_args()

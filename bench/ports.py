@@ -37,7 +37,7 @@ def _candidates() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nothing listens on."""
+    """Return a free port of the loopback address."""
     return free_ports(1)
 
 

@@ -25,7 +25,7 @@ _END_OF_HEAD, _LENGTH, _OK = b"\r\n\r\n", b"content-length: ", b"HTTP/1.1 200"
 
 @dataclass(frozen=True, slots=True)
 class PredictLatency:
-    """Latencies of the requests, in ms from when each was due, and of the concurrent readings."""
+    """Latencies of the requests, in ms from their due times, and of the concurrent readings."""
 
     name: str
     wanted_per_s: int

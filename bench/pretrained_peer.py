@@ -1,12 +1,12 @@
 """Compares a small pretrained model, fracast, with references and a model of gapcast, on a sample of each house.
 
-fracast (85,001 parameters, 344 kB, Apache-2.0) forecasts series that it has never seen, from the 2,048 minutes before.
-It is no dependency: install it into an environment of its own, with a CPU build of PyTorch.
+fracast (85,001 parameters, 344 kB, Apache-2.0) forecasts unseen series from the 2,048 minutes before. It is not a
+dependency: install it into a separate environment, with a CPU build of PyTorch.
 
 ``python -m bench.pretrained_peer FILE... [--model FOLDER] [--sample N]`` prints, for each clean file of
 ``gapcast-trainer prepare`` and lead time, MSE and MAE of single minutes and of the means until then. The mean of a
-minute is taken as the mean of fracast's nine quantiles, that of several minutes as the mean of theirs; its median of
-several minutes as the mean of their medians.
+minute is the mean of fracast's nine quantiles, the mean of several minutes is the mean of their means, and the median
+of several minutes is the mean of their medians.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Forecasts = dict[tuple[str, int], tuple[F64, F64]]
 
 
 def sample_minutes(series: Series, n: int) -> I64:
-    """Return ``n`` places of ``series``, always the same, after a week and with two days and an hour of readings."""
+    """Return ``n`` positions in ``series``, always the same, after a week and with two days and an hour of readings."""
     known = ~np.isnan(fill_short_gaps(series.gap_kw.astype(np.float32)))
     counts = np.concatenate(([0], np.cumsum(known)))
     places = np.arange(7 * 1_440, series.gap_kw.size - LEADS_MIN[-1])
@@ -62,7 +62,7 @@ def of_fracast(pretrained: Any, series: Series, places: I64) -> Forecasts:
 
 
 def of_model(folder: Path, series: Series, places: I64) -> Forecasts:
-    """Return the forecasts of the model in ``folder``, from the file alone."""
+    """Return the forecasts of the model in ``folder``, made only from its file."""
     model = load_model(folder)
     windows = cut(series.gap_kw, model.spec)
     kw = windows[np.searchsorted(windows.origin, places)]

@@ -51,7 +51,7 @@ def cpu_s(pid: int) -> float:
 
 
 def own_cpu_s(pid: int) -> float:
-    """Return the CPU time that a process alone has used so far, in seconds."""
+    """Return the CPU time that a process, without its descendants, has used so far, in seconds."""
     # The name, field 2, may contain spaces and parentheses: count from its end. utime and stime are 14 and 15.
     stat = Path(_PROC, str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2]
     return sum(map(int, stat.split()[11:13])) / _TICKS_PER_S
@@ -69,7 +69,7 @@ def memory(pid: int) -> Memory:
 
 
 def peak_mb(pid: int) -> float:
-    """Return the most resident memory that a process and its present descendants have had, each for itself, in MB."""
+    """Return the sum of the peak resident memory of a process and of each of its present descendants, in MB."""
     peaks_kib = (
         int(line.split()[1])
         for one in family(pid)

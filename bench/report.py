@@ -51,7 +51,7 @@ def throughput_table(comparisons: list[ThroughputComparison], title: str = "thro
 
 
 def latency_table(latencies: list[Latency], baseline: str) -> str:
-    """Return percentiles and CPU time, and their ratios to those of the one named ``baseline``."""
+    """Return percentiles and CPU time, and their ratios to the subject named ``baseline``."""
     head = (
         *("latency, 1,000 readings/s", "QoS", "broker's nodelay", "p50 ms", "ratio", "p90 ms", "p99 ms", "ratio"),
         *("max ms", "CPU µs", "ratio", "missing"),
@@ -82,7 +82,7 @@ def latency_table(latencies: list[Latency], baseline: str) -> str:
 def summary_table(
     names: Sequence[str], comparisons: list[ThroughputComparison], latencies: list[Latency], baseline: str
 ) -> str:
-    """Return the figures of ``names`` in the README, of the smallest window and of QoS 1, relative to ``baseline``."""
+    """Return the README's figures of ``names``, for the smallest window and QoS 1, relative to ``baseline``."""
     window = min(one.window for one in comparisons)
     paces = {(one.name, one.qos): one for one in comparisons if one.window == window}
     times = {one.name: one for one in latencies if one.qos == 1 and one.nodelay == latencies[-1].nodelay}
@@ -181,7 +181,7 @@ def footprint_table(footprints: list[Footprint]) -> str:
 
 
 def markdown_table(head: Row, rows: Sequence[Row]) -> str:
-    """Return a Markdown table whose columns line up on a terminal too.
+    """Return a Markdown table whose columns are also aligned on a terminal.
 
     >>> print(markdown_table(("what", "ms"), [("echo", "0.25")]))
     | what |   ms |

@@ -1,4 +1,4 @@
-"""The results of a measurement: printed as tables, and written as JSON, from which docs/performance.md takes them."""
+"""The results of a measurement: printed as tables, and written as JSON for docs/performance.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TABLES = "tables"
 
 
 class Results:
-    """What one command measured.
+    """The results of one command's measurements.
 
     >>> results = Results()
     >>> results.add("echo", {"us": 1.23456}, "| echo |")
@@ -30,12 +30,12 @@ class Results:
     """
 
     def __init__(self, about: Mapping[str, object] | None = None) -> None:
-        """``about`` the measurement: written with the results."""
+        """Write ``about``, a description of the measurement, with the results."""
         self._values: dict[str, object] = dict(about or {})
         self._tables: dict[str, str] = {}
 
     def add(self, name: str, value: object, table: str) -> None:
-        """Add a result, and print its table, which is empty if there is none."""
+        """Add a result, and print its table, which may be empty."""
         self._values[name] = value
         if table:
             self._tables[name] = table
@@ -52,7 +52,7 @@ class Results:
 
 
 def tables_in(path: Path) -> dict[str, str]:
-    """Return the tables, by name, of results that were written to ``path``."""
+    """Return the tables, by name, of the results at ``path``."""
     tables: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))[_TABLES]
     return tables
 

@@ -25,7 +25,7 @@ from gapcast.predictors.models_folder.store import default_model
 from gapcast.storage.checkpoints.checkpoint_rule import MOST_READINGS_EACH
 
 _QOS, _WINDOW = 1, 1_000
-#: Minutes before the measurement: the first outcome is observed in the seventh.
+#: Minutes before the measurement: the first outcome is observed in the seventh minute.
 _WARM_UP_MIN = 8
 _LEAST_READINGS = 200_000
 _STALL_S = 120.0
@@ -91,7 +91,7 @@ def measure(subject: Subject, n_devices: int, *, reports: bool) -> ScaleCost:
 
 
 def _send(generator: Generator, n_devices: int, n_minutes: int, n_answered: int) -> None:
-    """Send ``n_minutes`` of all devices; return after ``n_answered`` answers. First readings have none."""
+    """Send ``n_minutes`` of all devices; return after ``n_answered`` answers. First readings get no answer."""
     last, wanted = generator.n_sent + n_minutes * n_devices, generator.n_answered + n_answered
     first = generator.n_answered == 0
     progress_s, seen = time.monotonic(), generator.n_answered

@@ -31,7 +31,7 @@ from gapcast_fleet.spark import session
 #: 2010-11-01T00:00Z.
 _FIRST_MINUTE = 21_476_160
 _MINUTE_MS = 60_000
-#: Micro-batches that are not counted: Java and the workers warm up, and states are new.
+#: Number of uncounted micro-batches: Java and the workers warm up, and states are new.
 _WARM_UP = 2
 #: Meters per bucket, and the minimum number of buckets, so that partitions have about equal sizes.
 _A_BUCKET, _LEAST_BUCKETS = 400, 4

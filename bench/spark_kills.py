@@ -45,7 +45,7 @@ def run_undisturbed(folder: Path, name: str) -> None:
 
 
 def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
-    """Start it, kill it at a random moment; return whether a micro-batch was half written then."""
+    """Start the stream, kill it at a random moment; return whether a micro-batch was half written then."""
     process = score(folder, name)
     out = folder / name
     before, began_s = n_batches(out, "_SUCCESS"), time.monotonic()

@@ -30,7 +30,7 @@ class NotReadyError(Exception):
     """The process under test ended or did not become ready; the message holds the end of its log."""
 
 
-#: The other members of the ensemble beside a subject's model.
+#: The other ensemble members beside a subject's model.
 EnsembleMembers = Literal["none", "learned", "all"]
 _LEARNS = {"GAPCAST_LEARNING__MAX_DEVICES": "10000"}
 _ALONE = {
@@ -42,10 +42,10 @@ _ALONE = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A program to measure: gapcast, or one to compare it with.
+    """A program to measure: gapcast, or a program to compare it with.
 
-    Without a ``model``, gapcast has its default configuration. With one of the folder ``models``, ``ensemble`` is
-    ``none``: the model alone, without scores; ``learned``: an ensemble with the online model and persistence, with
+    Without a ``model``, gapcast has its default configuration. With a model of the folder ``models``, ``ensemble`` is
+    ``none``: only the model, without scores; ``learned``: an ensemble with the online model and persistence, with
     calibrated intervals and scores; ``all``: the same with all models. With a ``transport`` it connects to its own
     listener of the broker.
     """

@@ -15,8 +15,8 @@ from bench.subject import Subject, running
 from bench.transports import BrokerTransport, listener_for
 
 N_DEVICES = 1_000
-#: Readings in flight. A subject is compared with the echo of as many: with more at QoS 1, paho scans a longer table of
-#: them on every acknowledgement, and gapcast's batches grow.
+#: Readings in flight. A subject is compared with the echo at the same number: with more at QoS 1, paho scans a longer
+#: table of them on every acknowledgement, and gapcast's batches grow.
 WINDOWS = (256, 2_000)
 LEVELS = (0, 1)
 
@@ -25,7 +25,7 @@ LEVELS = (0, 1)
 class Pace:
     """Figures of one block of a run. CPU times are user and system time of all threads, in microseconds per message.
 
-    ``peak_mb`` is the most resident memory of the process and its descendants.
+    ``peak_mb`` is the peak resident memory of the process and its descendants.
     """
 
     name: str
@@ -116,7 +116,7 @@ def _measure_and_print(block: Block) -> Pace:
 class ThroughputComparison:
     """One subject over all rounds of one QoS and window: medians, and ratios to the baseline of the same round.
 
-    ``ratio_cpu`` is this one's CPU time per message divided by the baseline's: above 1 is more expensive.
+    ``ratio_cpu`` is the subject's CPU time per message divided by the baseline's: above 1 is more expensive.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """SD card wear by persistence: a day of readings through the store, on a simulated clock.
 
 ``python -m bench.wear [--hours 24] [--every 10] [--learns]`` prints, for 1 and for 1,000 devices, the bytes that the
-store wrote and those that Linux sent to the disk for it (``write_bytes`` of ``/proc/self/io``: whole pages, without the
-file system's own journal). Meters report one after the other, so that each message is its own batch: a reading
+store wrote and the bytes that Linux sent to the disk for it (``write_bytes`` of ``/proc/self/io``: whole pages, without
+the file system's own journal). Meters report one after the other, so that each message is its own batch: a reading
 every minute, or a power sample every ``--every`` seconds. With ``--learns`` the default engine runs, which learns for
 each device and persists its learning state; otherwise the persistence baseline, which persists only windows.
 """
@@ -28,7 +28,7 @@ _DAY_H, _HOUR_MIN, _MIN_S = 24, 60, 60
 
 
 def bytes_to_disk() -> int:
-    """Return how many bytes this process has caused to be written to disk."""
+    """Return the number of bytes that this process has caused to be written to disk."""
     lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
 

@@ -61,7 +61,7 @@ def subscribe(topic_filter: bytes, qos: int) -> bytes:
 
 
 def publish(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
-    """Return a PUBLISH: QoS 1 with a ``packet_id``, QoS 0 if that is 0.
+    """Return a PUBLISH: QoS 1 with a ``packet_id``, QoS 0 if the id is 0.
 
     >>> publish(b"a/b", b"1.5").hex(), publish(b"a/b", b"1.5", 7).hex()
     ('30080003612f62312e35', '320a0003612f620007312e35')

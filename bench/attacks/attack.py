@@ -43,5 +43,6 @@ class Attack:
     name: str
     group: Group
     run: Callable[[Victim], AttackReport]
-    #: Memory that the gateway may keep afterwards, MB: the documented cost of the devices that it then tracks.
+    #: Memory that the gateway may keep afterwards, MB: the documented cost of the devices that it tracks after the
+    #: attack.
     lasting_mb: float = 0.0

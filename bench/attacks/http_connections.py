@@ -13,7 +13,7 @@ _TENSOR_BYTES = 16_777_216
 _HEAD = b"GET /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 _HEADER = b"X-%05d: " + b"a" * 8_000 + b"\r\n"
 _INFER = "/v2/models/lstm/infer"
-#: More than the gateway's limit of open files.
+#: Exceeds the gateway's limit of open files.
 _N_CONNECTIONS = 1_100
 
 
@@ -98,7 +98,7 @@ def pipeline(victim: Victim) -> AttackReport:
 
 
 def open_event_streams(victim: Victim) -> AttackReport:
-    """Hold 200 readers of the event stream that read nothing."""
+    """Hold 200 readers of the event stream that do not read."""
     request = request_bytes("GET", "/events", {"Connection": "keep-alive"})
     with connections(victim.target.http_port, 200) as links:
         push(links, [iter([request]) for _ in links], 3.0)

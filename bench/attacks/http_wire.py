@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bench.ports import LOOPBACK
 
-#: A request that takes the gateway longer than this counts as unanswered.
+#: A request for which the gateway takes longer counts as unanswered.
 ANSWER_TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1 << 16
 
@@ -69,9 +69,9 @@ def connections(port: int, n: int) -> Iterator[list[socket.socket]]:
 
 
 def push(links: Iterable[socket.socket], contents: Iterable[Iterator[bytes]], seconds: float) -> int:
-    """Send its content to each connection as fast as it is accepted, for ``seconds`` at most; return the bytes sent.
+    """Send each connection its content as fast as accepted, for ``seconds`` at most; return the bytes sent.
 
-    Nothing is read. A connection that the gateway closes is dropped; the others stay open.
+    Responses are not read. A connection that the gateway closes is dropped; the others stay open.
     """
     n_bytes, until_s = 0, time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:

@@ -26,7 +26,7 @@ _SEED = 13
 _MODEL = MODELS / "lstm-5-3"
 _RELOAD_TIMEOUT_S = 40.0
 _INSTALL_TIMEOUT_S = 60.0
-#: Memory that ``models install`` may use beyond ``models``, which lists models, MB.
+#: Memory that ``models install`` may use beyond the command ``models``, which lists models, MB.
 INSTALL_MB = 80.0
 #: The first bytes of the FlatBuffer hold offsets and lengths; flipping them causes reads far beyond it.
 _HEAD_BYTES = 4_096

@@ -57,7 +57,7 @@ class _Attacker:
         properties: Properties | None = None,
         timeout_s: float = 30.0,
     ) -> int:
-        """Publish at QoS 1 and wait for the acknowledgements; return how many topics could be published to."""
+        """Publish at QoS 1 and wait for the acknowledgements; return the number of usable topics."""
         sent = []
         for topic, payload in messages:
             with contextlib.suppress(ValueError):  # a topic that cannot be encoded
@@ -320,8 +320,8 @@ def list_devices(victim: Victim) -> AttackReport:
 #: Maximum size of a response that lists a page of devices.
 _MAX_LIST_BYTES = 4_000_000
 
-#: docs/operations.md: 1.7 kB for each of 10,000 devices, and 26 kB more for each of the 2,000 with learning state; the
-#: latter twice while a checkpoint is written.
+#: docs/operations.md: 1.7 kB for each of 10,000 devices, and 26 kB more for each of the 2,000 with learning state,
+#: which is stored twice while a checkpoint is written.
 _DEVICES_MB = 10_000 * 1.7e-3 + 2 * 2_000 * 26e-3
 
 DEVICE_ATTACKS = [

@@ -22,7 +22,7 @@ _SEED = 97
 _EVERY_BYTES = 97
 _MIN_BYTES = 100
 _MAX_DIFFERENCE_KW = 1e-4
-#: The readings of the normal traffic lie within so many kW.
+#: Range of the readings of the normal traffic, kW.
 _SPAN_KW = 10.0
 _EXIT_BAD_CONFIGURATION = 2
 Damage = Callable[[Path], None]
@@ -46,7 +46,7 @@ def damage_state(target: AttackTarget, traffic: Traffic, n_flips: int) -> Attack
     # Readings damaged beyond repair become missing minutes, which may change forecasts; no reading may be invented.
     problems, _ = _start_damaged(target, traffic, lambda state: _flip_all(state / "stream"), tolerance_kw=_SPAN_KW)
     report.problems += [f"one bit in every {_EVERY_BYTES}th byte: {problem}" for problem in problems]
-    # Without any damage, then without the journal's final newline: every device's last reading must be there again.
+    # Undamaged, then without the journal's final newline: every device's last reading must be restored.
     problems, whole = _start_damaged(target, traffic, lambda _: None)
     cut_problems, cut = _start_damaged(target, traffic, lambda state: _cut_newlines(state, journals, target.state))
     report.problems += problems + cut_problems
@@ -95,7 +95,7 @@ def _cut_newlines(state: Path, journals: list[Path], original: Path) -> None:
 def _start_damaged(
     target: AttackTarget, traffic: Traffic, damage: Damage, tolerance_kw: float = _MAX_DIFFERENCE_KW
 ) -> tuple[list[str], dict[str, str]]:
-    """Start on a damaged copy; return the problems of what it serves, and each device's last minute."""
+    """Start on a damaged copy; return the problems in what it serves, and each device's last minute."""
     folder = target.folder / "damaged"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(target.state, folder / "state")

@@ -1,6 +1,6 @@
 """The gateway under attack: ``gapcast run`` with default settings in a process with resource limits.
 
-Nothing of gapcast is imported: the gateway is an installed command, accessed as by an attacker.
+This module imports nothing of gapcast: the gateway is an installed command, accessed as by an attacker.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.process import family
 MAX_FILES = 1_024
 #: Limit of the gateway's address space, KiB; it protects the machine if an attack succeeds.
 MAX_ADDRESS_SPACE_KIB = 6 << 20
-#: Replaces the shell by the command, and makes it the first victim of the kernel's OOM killer.
+#: Replaces the shell with the command, and makes the command the first victim of the kernel's OOM killer.
 _LIMITED = (
     'ulimit -n "$1" && ulimit -v "$2" && shift 2 && { echo 1000 >/proc/self/oom_score_adj || true; } && exec "$@"'
 )
@@ -45,7 +45,7 @@ class Installation(NamedTuple):
         return str(path)
 
     def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
-        """Return the environment of the command, with only ``settings`` such as ``mqtt__port`` of gapcast's."""
+        """Return the environment of the command; of gapcast's variables, only ``settings`` such as ``mqtt__port``."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("GAPCAST_", "PYTHON"))}
         return own | {f"GAPCAST_{key.upper()}": str(value) for key, value in settings.items()}
 

@@ -1,4 +1,4 @@
-"""The normal traffic during attacks: twenty meters at QoS 1, and which of their readings got a forecast."""
+"""The normal traffic during attacks: twenty meters at QoS 1, and the forecasts of their readings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Traffic:
     def __init__(self, mqtt_port: int, prefix: str) -> None:
         """Publish as devices ``PREFIX-00``, ``PREFIX-01`` …, which no other traffic uses."""
         self.devices = [f"{prefix}-{index:02d}" for index in range(N_DEVICES)]
-        # Each is written by one thread and copied for reading: paho's callbacks hold locks that publish() needs, too.
+        # Each is written by one thread and copied for reading: paho's callbacks hold locks that publish() also needs.
         self._key_of_message: dict[int, Key] = {}
         self._confirmed_messages: set[int] = set()
         #: The power of each reading, kW, as published.
@@ -66,7 +66,7 @@ class Traffic:
         return len(self._confirmed_messages)
 
     def wait_for_forecasts(self, timeout_s: float) -> int:
-        """Wait until each reading acknowledged so far has its forecast; return how many have none in time."""
+        """Wait until each reading acknowledged so far has its forecast; return the number without one in time."""
         confirmed = self._confirmed_messages.copy()
         expected = {key for message, key in self._key_of_message.copy().items() if message in confirmed}
 

@@ -1,4 +1,4 @@
-"""Runs the attacks one after the other on one gateway, and evaluates each."""
+"""Runs the attacks one after the other against one gateway, and evaluates each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WARM_UP_ROUNDS = 3
 LIVE = [*mqtt.ATTACKS, *http_connections.ATTACKS, *http_requests.ATTACKS, *models.ATTACKS, *mqtt.DEVICE_ATTACKS]
 ARCHIVES, STATE, ECHO = "model archives", "state damaged", "own forecasts read"
 NAMES = [*(attack.name for attack in LIVE), ARCHIVES, STATE, ECHO]
-#: Left out of a quick run, which has others of the same kind.
+#: Omitted in a quick run, which has other attacks of the same kind.
 _SLOW = {
     "http 60 MB of headers x 20",
     "http slow bytes",
@@ -52,7 +52,7 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether the gateway withstood it."""
+        """Whether the gateway withstood the attack."""
         return not self.problems
 
     def document(self) -> dict[str, Any]:

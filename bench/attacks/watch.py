@@ -20,7 +20,7 @@ class AttackObservations:
     n_probes: int = 0
     #: Probes without an answer of 200.
     n_failed: int = 0
-    #: Longest duration of a probe, ms; one without an answer counts with its timeout.
+    #: Longest duration of a probe, ms; a probe without an answer counts with its timeout.
     longest_ms: float = 0.0
     #: Peak memory of child processes, MB.
     children_mb: float = 0.0

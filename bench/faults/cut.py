@@ -19,8 +19,8 @@ _NAME, _HERE, _THERE = "gapcast-faults", "10.213.77.1", "10.213.77.2"
 class SilentProxy:
     """Forwards bytes between its own port and the broker's, until it is cut.
 
-    Connections that exist then stay open without data, as behind a router that has
-    forgotten them; new ones are accepted after it is restored.
+    Existing connections then stay open without data, as behind a router that has forgotten them; new ones are accepted
+    after :meth:`restore`.
     """
 
     def __init__(self, port: int) -> None:
@@ -101,7 +101,7 @@ class Cable:
 
     @staticmethod
     def is_supported() -> bool:
-        """Return whether this machine supports it."""
+        """Return whether this machine supports network namespaces."""
         return os.geteuid() == 0 and shutil.which("ip") is not None
 
     def cut(self) -> None:

@@ -25,7 +25,7 @@ class Disk:
 
     @staticmethod
     def is_supported() -> bool:
-        """Return whether this machine supports it."""
+        """Return whether this machine supports the image."""
         return os.geteuid() == 0 and Path("/dev/loop-control").exists() and shutil.which("mkfs.ext4") is not None
 
     def make(self) -> None:
@@ -47,8 +47,8 @@ class Disk:
     def lose_power(self, copy: Path) -> None:
         """Copy the data that has reached the device to ``copy``, without unwritten data of the page cache.
 
-        Nothing is unmounted, frozen or synced. The image is copied twice until both copies are equal, so that
-        they are its content at one moment.
+        Nothing is unmounted, frozen or synced. The image is copied until two successive copies are equal, so that they
+        are its content at one moment.
         """
         again = copy.with_suffix(".again")
         for _ in range(_TRIES):

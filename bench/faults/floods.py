@@ -11,20 +11,20 @@ from bench.fleet import Fleet
 from bench.load import Generator, connected, received
 
 MB = 1e6
-#: Memory that a gateway may grow by between hour 12 and the end of a long stream, MB.
+#: Memory by which a gateway may grow between hour 12 and the end of a long stream, MB.
 GROWTH_MB = 5.0
-#: Hours until the resources are those that the gateway keeps: by then it has made the interpreters of all batch sizes,
-#: stored an hour of outlooks, and copied its whole state for a checkpoint.
+#: Hours until the gateway's resources are stable: by then it has created the interpreters of all batch sizes, stored an
+#: hour of outlooks, and copied its whole state for a checkpoint.
 WARM_HOURS = 12
-#: Minutes of each device before a backlog: its state and an hour of outlooks are stored by then, so that the backlog is
-#: what grows later.
+#: Minutes of each device before a backlog: by then its state and an hour of outlooks are stored, so that only the
+#: backlog causes later growth.
 _KNOWN_MIN = 62
 _WINDOW = 1_000
 _HOUR_MIN = 60
 
 
 def pour(port: int, fleet: Fleet, n_minutes: int) -> int:
-    """Publish ``n_minutes`` of a fleet's readings at QoS 1 as fast as the broker confirms them; return how many."""
+    """Publish ``n_minutes`` of a fleet's readings at QoS 1 as fast as the broker confirms them; return their number."""
     link = connected(port, "faults-flood")
     n_confirmed, n_sent, rest = 0, 0, b""
     last = n_minutes * fleet.n_devices
@@ -40,7 +40,7 @@ def pour(port: int, fleet: Fleet, n_minutes: int) -> int:
                 time.sleep(0.001)
         else:
             time.sleep(0.001)
-        n_confirmed += len(received(link))  # nothing but PUBACKs, 4 bytes each
+        n_confirmed += len(received(link))  # only PUBACKs, 4 bytes each
     link.close()
     return last
 
@@ -103,7 +103,7 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
 
 
 def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
-    """Replay ``n_hours``, more than 12, at full speed; compare the gateway's resources then with those after 12."""
+    """Replay ``n_hours``, more than 12, at full speed; compare the gateway's resources at the end with hour 12."""
     with PersistentBroker(folder / "broker") as broker, RestartableGateway(folder, broker.port) as gateway:
         fleet = Fleet(n_devices, qos=1)
         with Generator(broker.port, fleet) as generator:

@@ -1,4 +1,4 @@
-"""The stream of readings at a gateway with everything enabled, whose learning state must survive as well."""
+"""The stream of readings to a gateway with everything enabled, whose learning state must survive as well."""
 
 from __future__ import annotations
 

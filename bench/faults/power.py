@@ -1,4 +1,4 @@
-"""Power cuts: what a gateway recovers from a disk that lost power in mid-stream."""
+"""Power cuts: what a gateway recovers from a disk that lost power during a stream."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _MIN_S = 60
 
 
 class SampledStream(MeterStream):
-    """Publishes samples, and one after the last minute that completes it."""
+    """Publishes samples, and after the last minute one more sample that completes it."""
 
     def _publish_minute(self, minute: int) -> int:
         for second, off_kw in _SAMPLES:

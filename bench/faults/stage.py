@@ -19,7 +19,7 @@ from bench.ports import LOOPBACK, free_port
 from bench.process import memory
 from bench.subject import MODELS, ROOT
 
-#: Longest wait for what must happen, s; no promise of how long anything takes.
+#: Longest wait for an expected event, s; not a promise about its duration.
 WAIT_S = 600.0
 _POLL_S = 0.05
 _CONFIGURATION = """\

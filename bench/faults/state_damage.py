@@ -3,8 +3,8 @@
 A state folder holds two checkpoints of 20 devices, each with a journal after it. Each byte of the newer checkpoint, and
 in another such folder each byte of a journal of 200 records after the newer checkpoint, is set to 0, set to 255, and
 has one bit flipped at random. Each time a new engine restores the whole folder, as a gateway does at start, takes one
-more reading of each device and forecasts it. All forecasts are compared with those of the intact folder, of the
-previous checkpoint alone, and of an empty folder. The exit code is 1 where a forecast differs from all of these, or an
+more reading of each device and forecasts it. All forecasts are compared with the forecasts of the intact folder, of
+only the previous checkpoint, and of an empty folder. The exit code is 1 if a forecast differs from all of these, or an
 exception was raised.
 """
 
@@ -41,13 +41,13 @@ from gapcast.storage.recovery import recover
 from gapcast.storage.store import Store
 
 _N_DEVICES, _N_RECORDS = 20, 200
-#: Readings before the previous checkpoint, between it and the newest one, and after that where it is damaged itself.
+#: Readings before the previous checkpoint, between it and the newest one, and after the newest one if it is damaged.
 _N_FIRST, _N_SECOND, _N_AFTER = 60, 20, 20
 _PREVIOUS, _NEWEST = 2, 3
 _NOON = 21_476_160
-#: Bytes that one task of a process damages.
+#: Number of bytes that one task of a process damages.
 _TASK_BYTES = 250
-#: A RAM disk where there is one: each damage writes a file and renames it.
+#: A RAM disk, used if it exists: each damage writes a file and renames it.
 _RAM = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
 INTACT, BY_PREVIOUS = "as intact", "as intact, from the previous checkpoint and its journals"
@@ -64,7 +64,7 @@ class Restored(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A damage with a forbidden outcome."""
+    """A damage with a forbidden result."""
 
     file: str
     at: int

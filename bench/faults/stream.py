@@ -31,7 +31,7 @@ FIRST_MINUTE = 21_476_160  # 2010-11-01T00:00Z
 SAME_KW = 5e-6
 
 #: Maximum number of unacknowledged readings, less than the number of devices: after a reconnect the meter then resends
-#: at most one reading per device, a duplicate, and not several minutes, which would look like a replay.
+#: at most one reading per device, a duplicate, instead of several minutes, which would look like a replay.
 _IN_FLIGHT = 40
 #: Maximum number of minutes queued in the meter.
 _MINUTES_UNDER_WAY = 20
@@ -49,7 +49,7 @@ class Key(NamedTuple):
 
 
 class PublishedForecast(NamedTuple):
-    """Values of a forecast: mean, median and bounds (NaN if there are none), and its number of readings."""
+    """Values of a forecast: mean, median and bounds (NaN if missing), and its number of readings."""
 
     gap_kw: float
     n_observed: int
@@ -158,7 +158,7 @@ class MeterStream:
         return f"gap/{device_name(device)}/reading"
 
     def _publish_end(self, minute: int) -> None:
-        """Publish what must follow the last minute, the one before ``minute``."""
+        """Publish the messages that must follow the last minute, the one before ``minute``."""
 
     def start(self) -> None:
         """Start publishing."""

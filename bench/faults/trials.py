@@ -15,7 +15,7 @@ from bench.faults.stage import FaultError, PersistentBroker, RestartableGateway,
 from bench.faults.stream import MeterStream, StreamResult, running, streaming
 
 Rows = dict[str, object]
-#: A gateway must be back within this, s.
+#: Maximum time until a gateway is back, s.
 BACK_WITHIN_S = 5.0
 _SEED = 20_101_101
 

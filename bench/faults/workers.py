@@ -54,11 +54,11 @@ class Worker(RestartableGateway):
         super().kill()
 
     def has_taken_over(self) -> bool:
-        """Return whether each of its shards has accepted readings."""
+        """Return whether each of the worker's shards has accepted readings."""
         return all(self._n_accepted(self.first_port + i) for i in range(len(self.shards)))
 
     def wait_ready(self) -> float:
-        """Wait until each of its shards is ready; return how long that took, s."""
+        """Wait until each of the worker's shards is ready; return how long that took, s."""
         return wait_until(self._is_whole, f"shards {self.shards} to be ready")
 
     def _is_whole(self) -> bool:

@@ -27,7 +27,7 @@ _ARTIFACTS = ("crash-", "timeout-", "oom-", "leak-")
 
 @dataclass(slots=True)
 class FuzzFinding:
-    """A finding: what the input did, where, and the file that holds it."""
+    """A finding: the effect of the input, its location, and the file that holds the input."""
 
     target: str
     what: str
@@ -48,7 +48,7 @@ class Figures:
     corpus: int = 0
     peak_mb: int = 0
     findings: list[FuzzFinding] = field(default_factory=list)
-    #: Why the target did not finish; empty if it did.
+    #: Why the target did not finish; empty if it finished.
     failure: str = ""
 
     @property
@@ -106,7 +106,7 @@ def _run(targets: Sequence[str], folder: Path, seconds: int, seed: int, n_jobs: 
 
 
 def _read(folder: Path) -> tuple[int, str]:
-    """Return a target's exit code and what it printed."""
+    """Return a target's exit code and output."""
     code = int((folder / "code").read_text(encoding="ascii"))
     return code, (folder / "output").read_text(encoding="utf-8", errors="replace")
 
