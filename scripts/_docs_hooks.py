@@ -1,7 +1,7 @@
 """MkDocs hooks: pages from outside ``docs/``, links to other files of the repository, nothing loaded from other hosts.
 
-The pages are written for the repository's file view, where a link such as ``../SECURITY.md`` works as it is. For the
-site the hooks add those pages, point links at them, and replace links to source files by their text.
+The pages are written for the repository's file view, where a link such as ``../SECURITY.md`` works. For the site the
+hooks add those pages, point links at them, and replace links to source files by their text.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ PATH_OF_PAGE = {page: path for path, page in PAGES_ELSEWHERE.items()}
 
 FENCE = re.compile(r"^([ \t]*)(```+|~~~+)[^\n]*\n.*?^\1\2[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^()\s#]+)(?P<anchor>#[^()\s]*)?\)")
-#: A list that Python-Markdown has not recognised, because no blank line is before it or its indentation is not four.
+#: A list that Python-Markdown has not recognised, because it lacks a blank line before it or an indentation of four.
 LOST_LIST = re.compile(r"^[ ]*(?:[-*]|\d+\.) .*", re.MULTILINE)
 PREFORMATTED = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
-#: What loads something: an element's source, a style sheet, an import, a url(), a script's address.
+#: Places that load something: an element's source, a style sheet, an import, a url(), a script's address.
 LOADED = re.compile(
     r"""(?:\bsrc|\bsrcset)=["']?(?:https?:)?//|<link\b[^>]*\bhref=["']?(?:https?:)?//(?![^>]*\brel=["']?canonical)"""
     r"""|@import\s+(?:url\()?["']?(?:https?:)?//|url\(\s*["']?(?:https?:)?//|["'`]https?://unpkg\.com""",
@@ -77,14 +77,14 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 
 def on_page_content(html: str, page: Page, **_: object) -> str:
-    """Warn of lists that were rendered as text; a strict build fails on it."""
+    """Warn of lists that were rendered as text, on which a strict build fails."""
     for lost in LOST_LIST.findall(PREFORMATTED.sub("", html)):
         log.warning("%s: a list is rendered as text: %s", page.file.src_uri, lost)
     return html
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Remove the theme's fallbacks to a CDN, and warn of whatever else would be loaded from another host."""
+    """Remove the theme's fallbacks to a CDN, and warn of anything else that would be loaded from another host."""
     site = Path(config.site_dir)
     for script in site.glob("assets/javascripts/*.js"):
         text = script.read_text(encoding="utf-8")

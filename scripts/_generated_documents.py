@@ -1,6 +1,6 @@
-"""The parts of documents that follow from the code: the OpenAPI document, the fields of all published documents.
+"""The generated parts of documents: the OpenAPI document, and the fields of all published documents.
 
-``scripts/generate`` writes them; tests/test_generated_documents.py fails where they are out of date.
+``scripts/generate`` writes them; tests/test_generated_documents.py fails if they are out of date.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def asyncapi(text: str) -> str:
 
 
 def _with_windows(text: str, source: str, whole: Mapping[str, Any], fields: Sequence[DocumentField[Any]]) -> str:
-    """Return the AsyncAPI document with the schema ``whole`` of ``source``, and that of its windows' ``fields``."""
+    """Return the AsyncAPI document with the schema ``whole`` of ``source``, and one of its windows' ``fields``."""
     text = _replaced(text, "      # ", _object([*whole], whole), "", source)
     of_window = {field.name: _schema(field, 1) for field in fields}
     return _replaced(text, "      # ", _object([*of_window], of_window), "", _WINDOWS_OF.format(source))
@@ -116,12 +116,12 @@ def _row(name: str, kind: str, description: str) -> str:
 
 
 def _object(required: Sequence[str], properties: Mapping[str, Any]) -> list[str]:
-    """Return the schema of an object with these ``properties`` alone, as lines of YAML."""
+    """Return the schema of an object with only these ``properties``, as lines of YAML."""
     head = ["type: object", "additionalProperties: false", f"required: [{', '.join(required)}]", "properties:"]
     return [*head, *(f"  {name}: {json.dumps(schema)}" for name, schema in properties.items())]
 
 
-#: Each document, and the function from its text to its text with the generated parts.
+#: Each document, and the function that returns its text with the generated parts.
 DOCUMENTS: dict[str, Callable[[str], str]] = {
     "docs/openapi.json": openapi,
     "docs/asyncapi.yaml": asyncapi,
@@ -153,7 +153,7 @@ def _schema(field: DocumentField[Any], version: int) -> dict[str, Any]:
 
 
 def _replaced(text: str, before: str, lines: list[str], after: str, source: str) -> str:
-    """Return ``text`` with ``lines`` between the comment that names ``source`` and the next end, indented as it is."""
+    """Return ``text`` with ``lines``, indented, between the comment that names ``source`` and its end."""
     begin, end = f"{before}{_BEGIN.format(source)}{after}\n", f"{before}{_END}{after}\n"
     indent = re.match(r" *", before)
     space = indent[0] if indent else ""

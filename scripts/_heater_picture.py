@@ -1,4 +1,4 @@
-"""Draws the power of a house whose water heater Home Assistant switches: see scripts/home-assistant-picture."""
+"""Draws the power of a house with a water heater switched by Home Assistant: see scripts/home-assistant-picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.support.controlled_house import HEATER_KW, LIMIT_KW, N_CONTROLLED, N_WARM, WINDOW_MIN, HeatedHouse
 
 _WIDTH, _HEIGHT = 860, 330
-#: Distances of the axes from the edges, and the highest power, kW.
+#: Margins of the axes, and the highest power, kW.
 _LEFT, _RIGHT, _BOTTOM, _TOP, _MAX_KW = 44, 28, 64, 16, 5.0
 _HOUSE, _HEATER, _LIMIT, _MEAN, _WITHOUT, _TEXT = "#9db4c8", "#f0a35e", "#c62828", "#1f4e79", "#8a5a2b", "#333"
 
@@ -50,7 +50,7 @@ def _axes() -> Iterator[str]:
 
 
 def _bars(house: HeatedHouse) -> Iterator[str]:
-    """Yield the house's power beside the heater, and the heater's above it."""
+    """Yield the bars of the house's power without the heater, and of the heater's power above them."""
     width = round((_WIDTH - _LEFT - _RIGHT) / N_CONTROLLED, 2)
     for minute in range(N_CONTROLLED):
         base_kw = house.base_kw(N_WARM + minute)

@@ -30,14 +30,14 @@ DEMAND: dict[str, Any] = {
     "so_far_kw": 2.31, "expected_kw": 2.62, "lower_kw": 2.2, "median_kw": 2.58, "upper_kw": 3.27, "limit_kw": 2.5,
     "p_exceed": 0.58, "headroom_w": -640, "month_peak_kw": 2.24, "next_w": 910,
 }  # fmt: skip
-#: Its other sensors.
+#: The device's other sensors.
 FORECAST = {"gap_kw": 2.38, "median_kw": 2.21, "lower_kw": 1.1, "upper_kw": 3.92}
 POWER_KW, SCORES = 2.87, {"last_day": {"enough": True, "skill": 0.34, "coverage": 0.902}}
 OUTLOOK = {"lead_min": [15, 30, 60], "mean_to_kw": [1.94, 1.53, 1.12]}
 _HEIGHT = 1_240
 #: The device's column of entities.
 _ENTITIES = {"x": 600, "y": 100, "width": 336, "height": 1_062}
-#: Icons and animations finish after the page is loaded.
+#: Time for icons and animations to finish after the page is loaded.
 _SETTLE_MS = 3_000
 _FRONTEND = "frontend:\nhistory:\nlogbook:\n"
 

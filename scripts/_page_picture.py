@@ -14,7 +14,7 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.demo.broker import EmbeddedBroker
 from tests.support.browser import DESKTOP, PHONE, chromium
 
-#: Two days and most of a third, so that the chart ends in the evening.
+#: Two days and most of a third day, so that the chart ends in the evening.
 N_MINUTES = 2 * DAY_MIN + 1_165
 #: A device that is still warming up.
 NEW = {"attic": 3}
@@ -27,7 +27,7 @@ PICTURES: dict[str, dict[str, Any]] = {
 
 #: The device of the panel begins on the second day; its minutes end with the fourth of a window near the peak.
 LIMITED_DAY, N_LIMITED = {LIMITED: 1}, DAY_MIN + 1_264
-#: Screenshots of the panel of the running billing window alone.
+#: Screenshots of only the panel of the running billing window.
 PANELS = {
     "demand-panel": {"viewport": DESKTOP, "color_scheme": "light"},
     "demand-panel-dark": {"viewport": DESKTOP, "color_scheme": "dark"},

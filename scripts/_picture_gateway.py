@@ -19,7 +19,7 @@ from gapcast.sample import sample_path
 
 HOST, MQTT_PORT, HTTP_PORT = "127.0.0.1", 18_831, 18_080
 DAY_OF = {"cellar": 0, "home": 1, "workshop": 2}
-#: The device with a limit, which is published only for pictures of its demand.
+#: The device with a limit, published only for pictures of its demand.
 LIMITED = "flat"
 TIMEOUT_S = 120.0
 
