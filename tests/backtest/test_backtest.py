@@ -40,7 +40,7 @@ def kw_of(i: int) -> float:
 
 
 def house(path: Path, n: int = 60, first: int = FIRST, left_out: frozenset[int] = frozenset()) -> Path:
-    """A file of ``n`` minutes, without those ``left_out``."""
+    """A file of ``n`` minutes, without the minutes ``left_out``."""
     rows = [f"{minute_label(first + i)},{kw_of(i)}" for i in range(n) if i not in left_out]
     path.write_text("\n".join(["time,kw", *rows]) + "\n", encoding="utf-8")
     return path
@@ -156,7 +156,7 @@ def test_backtest_missing_minute_has_no_outcome(tmp_path: Path) -> None:
 
 
 def test_backtest_filled_minute_has_no_outcome(tmp_path: Path) -> None:
-    """Of a file of samples every 10 s with a silence of 50 s."""
+    """The file has samples every 10 s with a silence of 50 s."""
     path, out = tmp_path / "plug.csv", tmp_path / "out.csv"
     seconds = [second for second in range(0, 1_800, 10) if not 900 < second < 950]
     rows = (f"{FIRST * 60 + second},{1 + second % 7 / 10}" for second in seconds)

@@ -28,7 +28,7 @@ def document() -> dict[str, Any]:
 
 
 def demand_file(path: Path) -> Path:
-    """Two windows with a limit of 2 kW: with the headroom added from their start on, one is above it."""
+    """Two windows with a limit of 2 kW; one is above it if the headroom is added from the window's start on."""
     with DemandFile(path) as file:
         for start, actual_kw in ((600, 1.0), (615, 1.2)):
             file.add("a", start, [(start - 1, 0, [2.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.9])], actual_kw)
@@ -45,12 +45,12 @@ def test_bin_is_compared_with_its_binomial_band() -> None:
 
 @pytest.mark.parametrize(("n_above", "is_within"), [(4, False), (5, True), (16, True), (17, False)])
 def test_band_of_100_cases_at_a_tenth_is_exact(n_above: int, is_within: bool) -> None:
-    """The quantiles of the binomial at 2.5 and 97.5 % are 5 and 16; 4 or fewer have 2.4 %."""
+    """The 2.5 and 97.5 % quantiles of the binomial are 5 and 16; 4 or fewer have a probability of 2.4 %."""
     assert demand_scores.is_within(bin_of(100, 0.1, n_above / 100)) is is_within
 
 
 def test_bin_with_exact_probabilities_is_rarely_outside() -> None:
-    """Of 100 cases at a tenth, 4 or fewer have 2.37 % and 17 or more 2.06 %."""
+    """For 100 cases at 0.1, 4 or fewer have a probability of 2.37 %, and 17 or more of 2.06 %."""
     assert demand_scores.chance_outside(bin_of(100, 0.1, 0.0)) == pytest.approx(0.0443, abs=5e-5)
 
 

@@ -1,4 +1,4 @@
-"""The demands of a back-test are those of the engine step by step, and end up in the file, the report and JSON."""
+"""The demands of a back-test equal the engine's step by step, and are written to the file, the report and JSON."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def engine() -> Engine:
 
 
 def house(n: int, seed: int) -> list[Minute]:
-    """``n`` minutes with a short and a long hole, and filled minutes."""
+    """``n`` minutes with a short and a long gap, and filled minutes."""
     kw = house_kw(n, seed)
     without = {200, 201, *range(300, 320)}
     return [Minute(FIRST + i, float(kw[i]), i in (250, 251)) for i in range(n) if i not in without]
@@ -68,7 +68,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def step_by_step(houses: dict[str, list[Minute]]) -> dict[tuple[str, str], Demand]:
-    """The demands of the service's engine by device and label: it gets one reading at a time."""
+    """The demands of the service's engine by device and label, with one reading at a time."""
     own, found = engine(), dict[tuple[str, str], Demand]()
     for name, minutes in houses.items():
         for minute in minutes:
@@ -110,7 +110,7 @@ def test_backtest_demand_scores_equal_a_plain_recomputation(tmp_path: Path) -> N
 
 
 def test_mean_of_a_window_has_the_reading_that_was_held_before_it(tmp_path: Path) -> None:
-    """A reading more than a day after the last one is held until the next; as in the engine, both are known then."""
+    """A reading more than a day after the last one is held until the next; as in the engine, both are then known."""
     after = FIRST + 2 * DAY_MIN
     minutes = [Minute(minute, 1.0, False) for minute in (*range(FIRST, FIRST + 45), *range(after, after + 30))]
     minutes[45] = Minute(after, 16.0, False)

@@ -177,7 +177,7 @@ def test_window_at_its_limit_is_not_above_it(tmp_path: Path) -> None:
 
 
 def test_days_are_those_of_the_zone() -> None:
-    """Two windows on both sides of midnight of UTC, in the afternoon of Phoenix."""
+    """Two windows on both sides of midnight UTC, which is in the afternoon in Phoenix."""
     house = HouseDemands("a", DemandOptions(), zone=ZoneInfo("America/Phoenix"))
     run(house, [1.0] * (1 + 2 * WINDOW_MIN), start=DAY_MIN - WINDOW_MIN)
     house.finish()

@@ -12,7 +12,7 @@ from bench.houses import PERIODS, backtest, house_skill, quartiles, table
 
 
 def document(skill: float, n_weeks: int = 6) -> dict[str, Any]:
-    """Return scores of one house with this skill, by MSE and MAE, but in its first week."""
+    """Return scores of one house with this skill, by MSE and MAE, except in its first week."""
     week = {"n": 10_000, "persistence_mse_kw2": 2.0, "persistence_mae_kw": 1.0, "coverage": 0.9}
     weeks = [week | {"mse_kw2": 2.0 * (1 - skill), "mae_kw": 1.0 - skill} for _ in range(n_weeks)]
     weeks[0] |= {"mse_kw2": 2.2, "mae_kw": 1.1, "n": 5_000}

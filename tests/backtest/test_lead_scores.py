@@ -20,7 +20,7 @@ LEADS = (5, 30, 60)
 def test_lead_sums_equal_the_plain_recomputation() -> None:
     draw = np.random.default_rng(2)
     outlooks = np.sort(draw.gamma(1, 1, (400, 2, 4)), axis=2)[:, :, [2, 0, 1, 3]]
-    outlooks[:40, :, 2] = math.nan  # no median: the mean takes its place
+    outlooks[:40, :, 2] = math.nan  # no median: the mean replaces it
     outlooks[20:60, :, [1, 3]] = math.nan  # no interval
     actual = draw.gamma(1, 1, (400, 2))
     actual[::7, 0], actual[::3, 1] = math.nan, math.nan
@@ -71,7 +71,7 @@ def outlook_of(minute: int) -> np.ndarray:
 
 
 def at_once(minutes: Sequence[int], filled: frozenset[int] = frozenset()) -> list[LeadComparison]:
-    """Score the same from whole arrays."""
+    """Score the same outlooks from whole arrays."""
     n = minutes[-1] - minutes[0] + 1
     known, measured = np.full(n, math.nan), np.full(n, math.nan)
     for minute in minutes:
@@ -98,7 +98,7 @@ def assert_same(one: Sequence[LeadComparison], other: Sequence[LeadComparison]) 
 
 
 def test_house_outlooks_in_parts_equal_those_at_once() -> None:
-    """Over nine days, scored 512 at a time, with holes and filled minutes."""
+    """Over nine days, scored 512 at a time, with gaps and filled minutes."""
     draw = np.random.default_rng(5)
     minutes = [i for i in range(9 * 1_440) if draw.random() > 0.002 and not 3_000 < i < 3_100]
     filled = frozenset(minutes[::211])
@@ -108,7 +108,7 @@ def test_house_outlooks_in_parts_equal_those_at_once() -> None:
 
 
 def test_house_outlooks_count_measured_minutes_alone() -> None:
-    """A filled or missing minute is no outcome, nor in the mean of one."""
+    """A filled or missing minute is not an outcome, and not part of the mean of one."""
     whole, holed = sums_of(range(200)), sums_of([i for i in range(200) if i != 100], frozenset({150}))
     by_key = {(score.kind, score.lead_min): score.n for score in whole}
     assert by_key == {(kind, lead): 200 - lead for kind in ("point", "mean") for lead in LEADS}
@@ -119,7 +119,7 @@ def test_house_outlooks_count_measured_minutes_alone() -> None:
 
 @pytest.mark.parametrize("back_to", [0, 90, -20_000, 40_000])
 def test_house_outlooks_survive_time_jumping(back_to: int) -> None:
-    """After time went back, or far ahead, the outlooks before it have no more outcomes."""
+    """After time went back, or far ahead, earlier outlooks get no more outcomes."""
     first, second = list(range(100)), list(range(back_to, back_to + 100))
     found, alone = sums_of([*first, *second]), (sums_of(first), sums_of(second))
     assert [score.n for score in found] == [sum(each.n for each in both) for both in zip(*alone, strict=True)]

@@ -1,4 +1,4 @@
-"""The outlooks of a back-test are those of the engine step by step, and their scores those of the written file."""
+"""The outlooks of a back-test equal the engine's step by step, and their scores equal the written file's."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def engine() -> Engine:
 
 
 def house(n: int, seed: int) -> list[Minute]:
-    """``n`` minutes with a short and a long hole, and filled minutes."""
+    """``n`` minutes with a short and a long gap, and filled minutes."""
     kw = house_kw(n, seed)
     without = {200, 201, *range(600, 620)}
     return [Minute(FIRST + i, float(kw[i]), i in (400, 401)) for i in range(n) if i not in without]
@@ -70,7 +70,7 @@ def read(path: Path) -> dict[tuple[str, str, str, int], list[float]]:
 
 
 def step_by_step(houses: dict[str, list[Minute]]) -> list[Outlook]:
-    """The outlooks of the service's engine: it gets one reading at a time."""
+    """The outlooks of the service's engine, with one reading at a time."""
     own, outlooks = engine(), []
     for name, minutes in houses.items():
         for minute in minutes:
@@ -156,7 +156,7 @@ def test_backtest_outlook_scores_equal_a_plain_recomputation(tmp_path: Path) -> 
 
 @pytest.mark.long
 def test_backtest_outlook_scores_equal_the_live_scores() -> None:
-    """Those of the service at the end of the run, of a house without holes."""
+    """The live scores are the service's at the end of the run, of a house without gaps."""
     minutes = [Minute(FIRST + i, float(kw)) for i, kw in enumerate(house_kw(600, 4))]
     own = engine()
     found = run_houses(
@@ -174,7 +174,7 @@ def test_backtest_outlook_scores_equal_the_live_scores() -> None:
 
 
 def test_backtest_outlooks_survive_time_going_back(tmp_path: Path) -> None:
-    """Two readings are late before the third shows it; what was forecast before has no more outcomes."""
+    """Two readings are late before the third proves it; earlier forecasts get no more outcomes."""
     kw = house_kw(300, 4)
     there = [*range(150), *range(100, 300)]
     found = run({"a": [Minute(FIRST + i, float(kw[i])) for i in there]}, tmp_path / "outlook.csv").outlooks
@@ -224,7 +224,7 @@ def test_backtest_report_has_a_table_of_outlooks() -> None:
 
 
 def test_backtest_table_of_outlooks_has_skills_on_common_minutes() -> None:
-    """Yesterday is known for the second half alone, in which the outlooks are right."""
+    """Yesterday is known only for the second half, in which the outlooks are right."""
     sums = LeadSums((5,))
     actual_kw, outlooks_kw = np.ones((400, 2)), np.full((400, 2, 4), 3.0)
     outlooks_kw[200:] = 1.0

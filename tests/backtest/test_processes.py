@@ -1,4 +1,4 @@
-"""A back-test in several processes: its results are those of one."""
+"""A back-test in several processes gives the results of a single process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time of day in a back-test: by the zone of the file's times, unless site.timezone is set."""
+"""The time of day in a back-test uses the zone of the file's times, unless site.timezone is set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def meter(tmp_path: Path) -> Path:
 
 
 def scored(meter: Path, *arguments: str) -> dict[str, float]:
-    """What the back-test prints in full, of ``linear`` alone."""
+    """Return the full figures that the back-test prints for ``linear`` alone."""
     words = [word for setting in (f"models.path={shipped_models()}", *ALONE) for word in ("--set", setting)]
     columns = ("--time-column", "time", "--value-column", "power_w")
     done = run_command(

@@ -1,4 +1,4 @@
-"""Files that back-tests write: whole or not at all, and never over what was read."""
+"""Files that back-tests write: complete or absent, and never over an input."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_whole_file_writes_to_a_device_directly(tmp_path: Path) -> None:
 
 
 def test_whole_file_writes_to_an_unnamed_pipe() -> None:
-    """A shell passes one for ``--out /dev/stdout | sort`` and for ``--out >(gzip > out.csv.gz)``."""
+    """A shell passes an unnamed pipe for ``--out /dev/stdout | sort`` and for ``--out >(gzip > out.csv.gz)``."""
     reader, writer = os.pipe()
     try:
         write_whole("--out", Path(f"/dev/fd/{writer}"), "{}")
@@ -140,7 +140,7 @@ def test_backtest_command_ended_by_a_signal_leaves_no_file(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    """The signal comes with the second batch."""
+    """The signal arrives with the second batch."""
     before = signal.signal(number, signal.SIG_DFL)  # below nohup it would be ignored, as it is by the command
     request.addfinalizer(lambda: signal.signal(number, before))
     house = tmp_path / "house.csv"
@@ -161,7 +161,7 @@ def test_backtest_command_ended_by_a_signal_leaves_no_file(
 
 
 def test_whole_file_leaves_other_files_alone(tmp_path: Path) -> None:
-    """Also the one that is read, if its name is that of the result and ``.part``."""
+    """This includes the input file if its name is the result's name plus ``.part``."""
     (tmp_path / "out.csv.part").write_text("readings", encoding="utf-8")
     write_whole("--out", tmp_path / "out.csv", "result")
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {

@@ -26,7 +26,7 @@ ALONE = {"blend": False, "calibrate": False, "model": "linear"}
 
 
 def lines_of(folder: Path, minutes: list[int], **forecast: object) -> tuple[Backtest, list[dict[str, str]]]:
-    """Run over a house of readings at ``minutes`` after FIRST; return what was found and written."""
+    """Run over a house with readings at ``minutes`` after FIRST; return the result and the written lines."""
     settings = Settings.model_validate({"models": {"path": shipped_models()}, "forecast": ALONE | forecast})
     out, home = folder / "out.csv", [Minute(FIRST + minute, (7 * i) % 11 / 10) for i, minute in enumerate(minutes)]
     found = run_houses(

@@ -15,7 +15,7 @@ COMPILED = ROOT / "edge" / "gapcast" / "compiled"
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """Return the path of a copy of the checkout's library, in a folder of the test's own."""
+    """Return the path of a copy of the checkout's library, in the test's own folder."""
     target = library_path(tmp_path, machine_name())
     shutil.copyfile(library_path(COMPILED, machine_name()), target)
     return target

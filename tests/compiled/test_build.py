@@ -1,4 +1,4 @@
-"""The build of the library: once per change of its sources, and never an outdated one."""
+"""The build of the library: once per change of its sources, and never outdated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The path of the library to build, in a folder of the test's own, with the default compiler."""
+    """The path of the library to build, in the test's own folder, with the default compiler."""
     monkeypatch.delenv("CC", raising=False)
     return library_path(tmp_path, machine_name())
 
@@ -49,7 +49,7 @@ def test_build_of_unchanged_sources_keeps_the_library(built: Path) -> None:
 
 @pytest.mark.compiled
 def test_build_replaces_an_outdated_library_by_the_same(target: Path, built: Path) -> None:
-    """In another folder the library is the same, byte by byte."""
+    """Builds in two folders are equal, byte by byte."""
     target.write_bytes(b"of other sources")
     assert build.main([str(target.parent)]) == 0
     assert build.is_current(target)

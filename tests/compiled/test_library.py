@@ -1,4 +1,4 @@
-"""The loader opens the library of this machine, or says why there is none: numpy is used then."""
+"""The loader opens this machine's library, or returns why there is none; numpy is then used."""
 
 from __future__ import annotations
 

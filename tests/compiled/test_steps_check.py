@@ -1,4 +1,4 @@
-"""``gapcast check`` says whether the compiled steps are in use, and why not."""
+"""``gapcast check`` reports whether the compiled steps are in use, and why not."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ DEVICES = ("home", "pump", "barn", "car")
 
 
 def models_of(horizon_min: int, *, has_ensemble: bool = True) -> HorizonModels:
-    """A model of every lead time, and one of five minutes, which is a member of that ensemble alone."""
+    """A model of every lead time, and one of five minutes, which is a member of only that ensemble."""
     whole = at_horizon(Smooth(lead_times_min=LEADS_MIN), horizon_min)
     models: tuple[Predictor, ...] = (whole, Trend(lead_times_min=(5,))) if horizon_min == 5 else (whole,)
     options = EnsembleOptions(min_kw=LIMITS.min_kw, max_kw=LIMITS.max_kw)
@@ -44,7 +44,7 @@ def engine_of(
     has_ensemble: bool = True,
     has_outlook: bool = True,
 ) -> Engine:
-    """An engine whose devices have ``horizon_min``, but for those in ``horizons``."""
+    """An engine whose devices have ``horizon_min``, except the devices in ``horizons``."""
     model, ensemble = models_of(horizon_min, has_ensemble=has_ensemble)
     own = horizons or {}
     outlook = OutlookConfig(OutlookModel(history_steps=0), OutlookOptions(max_devices=3))
@@ -70,7 +70,7 @@ def readings_of(n_minutes: int, first: int = 0) -> list[Reading]:
 
 @dataclass
 class HorizonRun:
-    """An engine with all that it published."""
+    """An engine with all its published forecasts."""
 
     engine: Engine
     n_outcomes: int = 0

@@ -1,4 +1,4 @@
-"""Meters' clocks against the gateway's: what is reported, and what is delivery delay, a backlog or a replay."""
+"""Meters' clocks against the gateway's: what is reported, and what counts as delivery delay, backlog or replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restarts and new models continue at each device's horizon; a device with another one than before learns again."""
+"""Restarts and new models continue at each device's horizon; a device with a changed horizon learns again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Damage = Callable[[NDArray[np.generic]], NDArray[np.generic]]
 
 
 def restored(before: Engine, engine: Engine, folder: Path) -> Engine:
-    """Restore into ``engine`` the bytes of a checkpoint of ``before``."""
+    """Restore the bytes of a checkpoint of ``before`` into ``engine``."""
     path = folder / "checkpoint.npz"
     path.write_bytes(checkpoint.encode(capture_snapshot(before)))
     snapshot = checkpoint.read(path)

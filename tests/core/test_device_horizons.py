@@ -1,4 +1,4 @@
-"""Devices with a horizon of their own: each is forecast, scored and learned as by an engine of that horizon alone."""
+"""Devices with their own horizon: each is forecast, scored and learned as by an engine with only that horizon."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_plan_of_a_device_is_added_up_to_its_own_horizon() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fragile(Persistence):
-    """A model that cannot be run while there are 13 kW in a window."""
+    """A model that cannot be run while a window contains 13 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         if (windows == 13.0).any():
@@ -186,7 +186,7 @@ def test_model_of_one_horizon_that_fails_leaves_the_others_untouched() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Unlucky(Smooth):
-    """A model that raises where a window's last reading is 13 kW."""
+    """A model that raises an error if a window's last reading is 13 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         if (windows[:, -1, 0] == 13.0).any():

@@ -1,4 +1,4 @@
-"""The engine: batches in, forecasts out, the latest of each device kept."""
+"""The engine: batches in, forecasts out, with the latest forecast of each device stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training examples found piece by piece equal those of the whole series."""
+"""Training examples found piece by piece equal the whole series' examples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gapcast.core.windows.window import MAX_FILL_MIN, WindowSpec, cut
 
 SPECS = st.builds(WindowSpec, st.integers(2, 50), st.sampled_from(["oldest", "zero"]))
 LEADS = st.sets(st.integers(1, 9), min_size=1).map(lambda leads: tuple(sorted(leads)))
-#: Runs of readings, and the minutes missing after each: all that matter, and an outage of half a day.
+#: Runs of readings, and the minutes missing after each: all relevant lengths, and an outage of half a day.
 RUNS = st.lists(
     st.tuples(st.integers(1, 60), st.integers(0, MAX_FILL_MIN + 3) | st.integers(25, 40) | st.just(700)),
     min_size=1,
@@ -34,7 +34,7 @@ RUNS = st.lists(
 
 
 def laid_out(runs: list[tuple[int, int]], seed: int) -> np.ndarray:
-    """Power minute by minute, NaN where it is missing; the last minute was read."""
+    """Return power minute by minute, NaN where missing; the last minute was read."""
     random = np.random.default_rng(seed)
     parts = [np.append(random.uniform(-2, 9, n_read), np.full(n_missing, np.nan)) for n_read, n_missing in runs]
     kw = np.concatenate(parts)
@@ -42,7 +42,7 @@ def laid_out(runs: list[tuple[int, int]], seed: int) -> np.ndarray:
 
 
 def whole(kw: np.ndarray, outcome_kw: np.ndarray, spec: WindowSpec, leads: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """The examples of a whole series."""
+    """Return the examples of a whole series."""
     windows = cut(kw, spec)
     rows, target_kw = with_targets(windows, np.arange(len(windows)), outcome_kw, leads)
     return {

@@ -1,4 +1,4 @@
-"""The columns a model may have, and the local time of each minute of its window."""
+"""The columns that a model may have, and the local time of each minute of its window."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gapcast.core.windows.features import (
 )
 
 ALL = (*MEASURED, *DERIVED)
-#: A clock with daylight saving, one with it by half an hour, one that is 5:45 ahead, one behind.
+#: A clock with daylight saving, one with half an hour of it, one that is 5:45 ahead, one behind.
 ZONES = [UTC, *map(ZoneInfo, ("Europe/Paris", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns"))]
 MINUTES = st.integers(946_684_800_000 // MINUTE_MS, 4_102_444_800_000 // MINUTE_MS - 1)
 #: The minute in which Paris set its clock forward in 2010.

@@ -25,7 +25,7 @@ from tests.support.houses import FIRST, ensemble_engine, ensemble_of, house_kw, 
 
 N = 60
 FILLED = st.sets(st.integers(0, N - 1), max_size=30)
-#: Learned from outcomes, or from readings: without the forecasts that are still pending.
+#: State learned from outcomes, or from readings, without the pending forecasts.
 LEARNED = ("seen", "memory", "coefficients", "covariance", "usual")
 
 

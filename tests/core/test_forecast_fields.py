@@ -97,7 +97,7 @@ def test_rest_schema_has_the_declared_fields() -> None:
 
 
 def as_calibrated_ensemble(made: Forecasts) -> Forecasts:
-    """Return ``made`` as the service publishes it by default: all numbers in one array too."""
+    """Return ``made`` as the service publishes it by default, also with all numbers in one array."""
     assert made.shares is not None
     columns = made.gap_kw, made.median_kw, made.lower_kw, made.upper_kw, made.path_kw, made.shares.weights
     numbers = np.column_stack([np.asarray(column) for column in columns])

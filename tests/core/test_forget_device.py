@@ -47,7 +47,7 @@ def test_forget_accepts_a_device_without_a_forecast() -> None:
 
 
 def test_new_device_takes_the_lowest_row_of_a_forgotten_one() -> None:
-    """Devices in the first rows are tracked: one that came after a tracked one was forgotten is, too."""
+    """Devices in the first rows are tracked, including one that arrives after a tracked device was forgotten."""
     engine = Engine(Persistence(), max_devices=5)
     engine.accept([Reading(f"meter-{i}", NOON, 1.0) for i in range(5)])
     for row in (1, 0, 4, 2):

@@ -23,7 +23,7 @@ def engine_with(n_minutes: int = 60, max_devices: int = 3) -> Engine:
 
 
 def feed(engine: Engine, *readings: tuple[int, float], device: str = "home", at_once: bool = False) -> None:
-    """Accept readings of minutes after FIRST, each in a batch of its own, or all in one."""
+    """Accept readings of minutes after FIRST, each in its own batch, or all in one."""
     every = [Reading(device, FIRST + minute, kw) for minute, kw in readings]
     for batch in [every] if at_once else [[reading] for reading in every]:
         engine.forecast(engine.accept(batch), 0)

@@ -1,4 +1,4 @@
-"""Readings and windows that raise are found; the others of the batch are forecast as if they were not there."""
+"""Readings and windows that raise errors are found; the others of the batch are forecast as if they were absent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_NUMBER: Any = "no number"
 
 @dataclass(frozen=True, slots=True)
 class Fragile(Persistence):
-    """A model that raises where a window's last reading is 13 kW."""
+    """A model that raises an error if a window's last reading is 13 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         if (windows[:, -1, 0] == POISON_KW).any():
@@ -40,7 +40,7 @@ class Fragile(Persistence):
 
 
 class FragileBlend(Ensemble):
-    """An ensemble that raises for rows whose learnt state is marked as damaged."""
+    """An ensemble that raises an error for rows whose learned state is marked as damaged."""
 
     damaged: frozenset[int] = frozenset()
 
@@ -160,7 +160,7 @@ def test_forecast_with_bisection_stops_if_every_window_raises() -> None:
 
 
 def test_forecast_with_bisection_makes_the_same_forecasts_as_one_call() -> None:
-    """Weights, bounds and paths of an ensemble too, with several windows of one device."""
+    """This includes weights, bounds and paths of an ensemble, with several windows of one device."""
     batch = [Reading(name, NOON + minute, 0.5 + minute) for minute in (1, 2, 3) for name in ("a", "b", "c")]
     found = []
     for apart in (False, True):

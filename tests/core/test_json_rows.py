@@ -22,7 +22,7 @@ pytestmark = pytest.mark.compiled
 
 MODEL = PublishedModel('100 % "ü"', "1", WindowSpec(180), (1, 2, 5), (0.05, 0.5, 0.95))
 NAMES = ("lstm-5-3", "%s", "ü")
-#: Powers of all magnitudes as they are published, and some that are not.
+#: Powers of all magnitudes as published, and others.
 POWERS = st.one_of(st.floats(-2e6, 2e6), st.floats(-2e-4, 2e-4), st.integers(-300, 300).map(lambda n: n / 1e6)).map(
     lambda kw: float(np.float64(kw).round(DECIMALS))
 )

@@ -20,7 +20,7 @@ LEADS_MIN = (1, 2, 5, 15, 60)
 
 @dataclass(frozen=True, slots=True)
 class Ramp(Persistence):
-    """The last power plus the lead time in thousandths, and the mean of the history, with all outputs."""
+    """Predicts the last power plus the lead time in thousandths, and the mean of the history, with all outputs."""
 
     lead_times_min: tuple[int, ...] = LEADS_MIN
     quantile_levels: tuple[float, ...] | None = (0.05, 0.5, 0.95)

@@ -40,7 +40,7 @@ def test_local_time_repeated_hour_is_resolved_by_arrival() -> None:
 
 @pytest.mark.parametrize("hours", [-5.9, 5.9])
 def test_local_time_repeated_hour_of_a_live_meter_is_the_nearer_one(hours: float) -> None:
-    """A meter is live with a clock that is up to six hours off: the order of its readings does not matter."""
+    """A meter with a clock up to six hours off counts as live: the order of its readings does not matter."""
     first, second = epoch_ms("2023-10-29T00:30:00Z"), epoch_ms("2023-10-29T01:30:00Z")
     nearer, other = (first, second) if hours < 0 else (second, first)
     arrived_ms = nearer + round(hours * 3_600_000)

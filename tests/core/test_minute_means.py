@@ -157,7 +157,7 @@ def test_three_late_samples_in_order_restart_the_stream() -> None:
 
 
 def test_restarted_stream_has_no_sample_of_before() -> None:
-    """Not even one that waited for a late sample, when its time comes again."""
+    """This includes a sample that waited for a late one, when its time comes again."""
     means = means_of(HeldValue(30_000, 60_000, lateness_ms=60_000), (300, 9.0), (330, 9.0))
     for second in range(0, 421, 30):
         means.add(START + second * SECOND, (1.0,))

@@ -25,7 +25,7 @@ CONTEXT = 12
 
 
 def run_of(minutes: Sequence[int], device: str = "home", filled: Sequence[int] = ()) -> MinuteRun:
-    """Readings at ``minutes`` after the first; those of index ``filled`` are of filled minutes."""
+    """Readings at ``minutes`` after the first; readings with an index in ``filled`` are of filled minutes."""
     at = np.array(minutes, dtype=np.int64)
     return MinuteRun(device, at + FIRST, np.sin(at / 3) * 2 + 1 / 3, np.isin(np.arange(at.size), filled))
 
@@ -35,7 +35,7 @@ def readings_of(runs: Sequence[MinuteRun]) -> list[Any]:
 
 
 def state_of(buffers: Buffers) -> list[Any]:
-    """The state of all devices, with the windows in place of their places."""
+    """The state of all devices, with the windows instead of their indices."""
     names = ("last_minute", "n_seen", "observed", "filled", "held", "late_run", "row")
     streams = {device: buffers.stream(device) for device in buffers}
     return [

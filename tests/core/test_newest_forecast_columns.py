@@ -1,4 +1,4 @@
-"""The latest forecasts: what is stored is returned only if it can be a forecast."""
+"""The latest forecasts: a stored forecast is returned only if it is a possible forecast."""
 
 from __future__ import annotations
 

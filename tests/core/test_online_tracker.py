@@ -1,4 +1,4 @@
-"""Tracks which devices are online by arrival, reported once for each change."""
+"""Tracks by arrival which devices are online, with one report for each change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS = st.lists(
 
 @dataclass
 class Simple:
-    """The same, written for one device at a time."""
+    """The same rules, written for one device at a time."""
 
     seen_s: dict[int, float] = field(default_factory=dict)
     there: dict[int, bool] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A plan: its planned power minute by minute, and what is accepted as one."""
+"""A plan: its planned power minute by minute, and the accepted formats."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def swapped(engine: Engine) -> Engine:
     ids=["the clock is set back", "a day without readings"],
 )
 def test_replay_across_a_jump_of_time_gives_the_same_scores(minutes: tuple[int, ...], until: int) -> None:
-    """What the plan was before the jump is known until the outcomes before it are scored."""
+    """The earlier plan is known until the outcomes before the jump are scored."""
     live, again = new_engine(), new_engine()
     replay = JournalReplay(again)
     for engine in (live, again):

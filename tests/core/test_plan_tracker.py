@@ -1,4 +1,4 @@
-"""Plans and reality: which part of the readings is taken for announced loads, and how these count."""
+"""Plans and readings: which part of the readings is attributed to announced loads, and how these count."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_load_that_stops_early_is_seen_to_stop() -> None:
     assert made.gap_kw(END - 30 + GRACE, END - 1) == [0.5, 0.5]
 
 
-#: Minutes until a load that stopped does not count any more: five to see it, five ahead.
+#: Minutes until a stopped load no longer counts: five to detect it, five ahead.
 GRACE = 10
 
 
@@ -203,7 +203,7 @@ def test_forecast_of_a_series_contains_its_plan() -> None:
 
 
 def window(*newest_kw: float) -> F32:
-    """A window of 0.5 kW that ends with ``newest_kw``."""
+    """Return a window of 0.5 kW that ends with ``newest_kw``."""
     return np.array([0.5] * (10 - len(newest_kw)) + [*newest_kw], dtype=np.float32)
 
 
@@ -212,7 +212,7 @@ def load(name: str, kw: float, start: int, end: int) -> PlannedLoad:
 
 
 def test_tracker_of_a_new_plan_continues_the_history_of_its_device() -> None:
-    """What was subtracted from the past when the plan came stays subtracted once the load is off."""
+    """The power subtracted from the past when the plan arrived stays subtracted once the load is off."""
     tracker = PlanTracker()
     assert tracker.replace_plan(LoadPlan.from_loads([load("car", 7.0, -2, 30)]), NOON, window(7.5, 7.5, 7.5))
     assert tracker.observe(NOON + 1, window(7.5, 7.5, 7.5, 0.5)) == 0.0
@@ -236,7 +236,7 @@ def test_tracker_interpolates_over_gaps_that_windows_are_filled_over(gap_min: in
 
 
 def test_tracker_remembers_a_bounded_number_of_stopped_loads() -> None:
-    """Whoever may announce loads and cancel them cannot make the state grow."""
+    """Announcing and cancelling loads repeatedly cannot make the state grow."""
     tracker = PlanTracker()
     tracker.replace_plan(
         LoadPlan.from_loads([load(f"load {n}", 0.25, -1, 30) for n in range(20)]), NOON, window(5.5, 5.5)

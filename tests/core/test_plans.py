@@ -154,7 +154,7 @@ def test_scores_use_the_total_power() -> None:
 
 
 def test_plan_whose_forecasts_have_no_outcome_stays_bounded() -> None:
-    """With a reading every other minute, none is of a target minute."""
+    """With a reading every other minute, no reading is of a target minute."""
     made = PlannedRun(new_engine()).read({2 * i: 0.5 for i in range(530)}, {10: charger(end=END + 2_000)})
     assert made.outcomes == {}
     assert len(made.engine.plans.trackers["home"].issued) == 512 + 1
@@ -276,7 +276,7 @@ def test_forecasts_of_a_batch_in_parts_keep_their_plans() -> None:
 
 
 def test_load_that_never_starts_is_scored_alike_in_any_batch() -> None:
-    """Also where the batch ends after the plan, as after an outage of the broker, or when the journal is replayed."""
+    """This includes a batch that ends after the plan, as after an outage of the broker, or a replay of the journal."""
     readings = [Reading("home", NOON + minute, kw) for minute, kw in enumerate(flat())]
     scores = []
     for n_at_a_time in (1, 30, N_MINUTES):
@@ -300,7 +300,7 @@ def test_discarding_forecasts_of_an_unknown_row_changes_nothing() -> None:
 
 
 def test_readings_for_the_refit_are_without_the_planned_loads() -> None:
-    """Of those that entered a window; a device without a plan keeps its readings as they are."""
+    """These are the readings that entered a window; a device without a plan keeps its readings unchanged."""
     engine = new_engine()
     engine.replace_plan("home", charger())
     kept: dict[str, list[float]] = {"home": [], "shop": []}

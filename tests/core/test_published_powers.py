@@ -1,4 +1,4 @@
-"""Published powers: the path follows the ensemble's mean; the library computes what numpy does."""
+"""Published powers: the path follows the ensemble's mean; the library computes the same as numpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POWERS = st.one_of(st.floats(-150, 150), st.floats(-1e-5, 1e-5), st.floats())
 
 
 def bits(powers_kw: F64) -> bytes:
-    """The values with one NaN, and with the sign of zeros."""
+    """The values with a single NaN representation, and with the sign of zeros."""
     return np.where(np.isnan(powers_kw), np.nan, powers_kw).tobytes()
 
 
@@ -61,7 +61,7 @@ def test_path_is_moved_by_the_correction_in_proportion(compiled: bool) -> None:
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_path_is_not_below_the_floor_of_its_window(compiled: bool) -> None:
-    """The correction lowers it: in a house that never exported power to 0, in one that does as far as it goes."""
+    """The correction lowers the path: to 0 in a house that never exported, as far as it goes in one that does."""
     powers = PublishedPowers((1, 2, 4), RANGE, compiled=compiled)
     kw, path_kw = np.array([[0.25, 0.25, 0.0, 1.0]] * 4), np.array([[0.25, 0.25, 2.25]] * 4, dtype=np.float32)
     found = powers.compute_numbers(kw, path_kw, np.array([0.0, -0.03, -100.0, -150.0]))

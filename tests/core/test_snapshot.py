@@ -241,7 +241,7 @@ def test_restore_rejects_columns_of_different_length(column: str) -> None:
 
 
 def test_restore_ignores_bits_of_minutes_before_a_stored_window() -> None:
-    """Bits of no value must not cost the windows of all devices."""
+    """Bits without a value must not cost the windows of all devices."""
     before = Engine(Persistence(WindowSpec(30)))
     before.accept([Reading(device, NOON + i, float(i)) for i in range(40) for device in ("home", "barn")])
     snapshot = capture_snapshot(before)
@@ -254,7 +254,7 @@ def test_restore_ignores_bits_of_minutes_before_a_stored_window() -> None:
 
 
 class Overflowing(Persistence):
-    """A model that cannot be run where the last reading is above 50 kW."""
+    """A model that cannot be run if the last reading is above 50 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         last = windows[:, -1, :1]

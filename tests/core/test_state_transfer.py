@@ -1,4 +1,4 @@
-"""One engine replaces another without a change of the stream or of the state beside its rows."""
+"""One engine replaces another without a change of the stream or of the state besides its rows."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_ensemble_that_releases_removes_restored_columns() -> None:
 
 
 def test_snapshot_without_a_horizon_is_of_five_minutes() -> None:
-    """Versions before 0.2 saved none: all their models had this one."""
+    """Versions before 0.2 stored no horizon: all their models had this one."""
     before = engine_of(far(5))
     stream(before, range(40))
     snapshot = capture_snapshot(before)
@@ -228,7 +228,7 @@ def test_snapshot_with_a_damaged_horizon_restores_no_learning(horizon: np.ndarra
 
 
 def saved_before_situations(engine: Engine) -> Snapshot:
-    """Return a snapshot as earlier versions saved it: weights without situations, in kW, with their learning rates."""
+    """Return a snapshot as earlier versions stored it: weights without situations, in kW, with their learning rates."""
     snapshot = capture_snapshot(engine)
     state = snapshot.learning_state
     memory, scale_kw = state["memory"][:, :, :, -1].astype(np.float64), state["seen"][:, 0]

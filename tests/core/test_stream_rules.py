@@ -102,7 +102,7 @@ def test_redelivered_readings_do_not_restart_the_stream() -> None:
 
 
 def test_readings_that_were_imported_do_not_restart_the_stream() -> None:
-    """The broker queued them while their minutes were imported."""
+    """The broker queued these readings while their minutes were imported."""
     buffers = Buffers(SPEC, 10)
     for minute in range(40):
         buffers.accept(home(NOON + minute, 9.0))

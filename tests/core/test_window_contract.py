@@ -77,7 +77,7 @@ def test_stream_windows_of_several_channels_equal_array_windows(
 def test_stream_windows_with_submeters_equal_array_windows(
     power: np.ndarray, n_submeters: int, data: st.DataObject, spec: WindowSpec
 ) -> None:
-    """A minute without a submeter is not missing."""
+    """A minute without a submeter does not count as missing."""
     others = data.draw(st.lists(st.lists(VALUE, min_size=n_submeters, max_size=n_submeters),
                                 min_size=len(power), max_size=len(power)))  # fmt: skip
     submeters_kw = np.array(others, dtype=np.float32).reshape(len(power), n_submeters)

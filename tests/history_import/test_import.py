@@ -1,4 +1,4 @@
-"""An import into the state of a stopped gateway: what it refuses, and that it is all or nothing."""
+"""An import into the state of a stopped gateway: its rejections, and that it is all or nothing."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def run(
 
 
 def stored(settings: Settings) -> dict[str, bytes]:
-    """The content of the state's files."""
+    """Return the content of the state's files."""
     assert settings.state.path is not None
     return {path.name: path.read_bytes() for path in files_of(settings.state.path / "stream")}
 
 
 def newest_of(settings: Settings) -> dict[str, tuple[int, int]]:
-    """The newest minute of each device that a start finds, and the number of its scored forecasts."""
+    """Return the newest minute of each device that a start finds, and the number of its scored forecasts."""
     with open_stopped(settings, {}) as gateway:
         engine = gateway.engine
         return {
@@ -82,7 +82,7 @@ def newest_of(settings: Settings) -> dict[str, tuple[int, int]]:
 
 
 def test_import_continues_an_import(settings: Settings, tmp_path: Path) -> None:
-    """One file after the other gives the state that both at once give."""
+    """Two files one after the other give the same state as both at once."""
     first, second = written(tmp_path / "a.csv"), written(tmp_path / "b.csv", FIRST + 120)
     assert run(settings, first).scores.n == 114
     result = run(settings, second)
@@ -130,7 +130,7 @@ def test_import_teaches_the_outlook(tmp_path: Path) -> None:
 
 @pytest.fixture
 def _refits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gateway that refits at night, and so has an archive; LightGBM itself is not needed for that."""
+    """Simulate a gateway that refits at night, and therefore has an archive; this does not need LightGBM itself."""
     monkeypatch.setattr("gapcast.config.refit_choice.is_lightgbm_installed", lambda: True)
 
 
@@ -197,7 +197,7 @@ def test_import_of_an_unknown_submeter_is_refused(tmp_path: Path, names: tuple[s
 
 @pytest.mark.usefixtures("restored_logs")
 def test_import_command_takes_submeters(tmp_path: Path) -> None:
-    """Options of submeters have the meaning that they have in a back-test."""
+    """Options of submeters have the same meaning as in a back-test."""
     arguments = [str(with_car(tmp_path / "a.csv")), "--device", "home", "--set", f"state.path={tmp_path / 'state'}"]
     columns = ["--time-column", "time", "--value-column", "kw", "--unit", "kW", "--submeter-column", "car"]
     unknown = CliRunner().invoke(import_history, [*arguments, *columns])
@@ -232,7 +232,7 @@ def test_replace_forgets_the_device_and_no_other(settings: Settings, tmp_path: P
 
 
 def test_import_removes_the_files_with_a_device_forgotten_before(settings: Settings, tmp_path: Path) -> None:
-    """The service was killed after it had journaled that, and before the checkpoint that would have removed them."""
+    """The service was killed after journaling the removal, before the checkpoint that would have removed the files."""
     with open_stopped(settings, {}) as gateway:
         store = Store(gateway.folder, holds_shard_lock=True)  # the lock is held already
         store.restore(gateway.engine)
@@ -324,7 +324,7 @@ def test_import_into_a_shard_of_other_models_is_refused_unless_accepted(tmp_path
 
 
 def meters_of(state: Path) -> list[str]:
-    """The topics of the meters with an open minute in the newest checkpoint."""
+    """Return the topics of the meters with an open minute in the newest checkpoint."""
     newest = max(path for path in files_of(state / "stream") if path.suffix == ".npz")
     return [meter.topic for meter in checkpoint.read(newest).meters]
 
@@ -344,7 +344,7 @@ def test_stopped_gateway_uses_the_trees_of_its_nights(tmp_path: Path) -> None:
 
 
 def test_import_keeps_the_open_minutes_of_meters(tmp_path: Path) -> None:
-    """Samples of another meter that came before the service was stopped are still there when it starts."""
+    """Samples of another meter from before the stop are still there when the service starts."""
     source = {"topic": "meters/{device}", "format": "number", "unit": "W", "every_s": 10}
     settings = settings_with(tmp_path, sources=[source])
     with open_stopped(settings, {}) as gateway:

@@ -34,7 +34,7 @@ def read(*paths: Path, form: FileFormat = COLUMNS, start: int | None = None, now
 
 
 def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
-    """Where two have a minute, the file that begins first counts."""
+    """If two files contain a minute, the file that begins first counts."""
     later = written(tmp_path / "a.csv", FIRST + 5, 10, kw=2.0)
     shown: list[str] = []
     files = PastFiles((later, written(tmp_path / "b.csv", FIRST, 8)), COLUMNS, UTC)
@@ -96,7 +96,7 @@ def test_filled_minute_of_a_file_stays_one(tmp_path: Path) -> None:
 
 @given(cuts=st.sets(st.integers(2, 58), max_size=4), overlap=st.integers(0, 5))
 def test_files_cut_anywhere_give_the_whole(cuts: set[int], overlap: int) -> None:
-    """A long export in parts, which may overlap, gives the readings of the export in one file."""
+    """Parts of a long export, which may overlap, give the readings of the export in one file."""
     with TemporaryDirectory() as folder:
         edges = [0, *sorted(cuts), 60]
         parts = [
@@ -127,7 +127,7 @@ def test_file_that_reaches_into_the_future_is_refused(tmp_path: Path) -> None:
 
 
 def test_readings_too_far_apart_are_refused(tmp_path: Path) -> None:
-    """A quarter of an hour hides what happens in five minutes, unless the meter sends changes only."""
+    """A quarter of an hour hides what happens in five minutes, unless the meter sends only changes."""
     path = written(tmp_path / "a.csv", FIRST, 8, every_min=15)
     with pytest.raises(SourceError, match=r"has a value every 15 min, too few to learn .* state with --hold"):
         read(path)

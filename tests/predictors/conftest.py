@@ -1,4 +1,4 @@
-"""All predictors, found by reflection. Imports only what the environments of both TFLite runtimes have."""
+"""All predictors, found by reflection. Imports only modules that the environments of both TFLite runtimes have."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.models import ModelCopy, every_feature_model, history_model, 
 
 
 def history_for(model: Predictor, windows: F32) -> F32 | None:
-    """Histories ``[N, steps]`` that depend on the windows' newest powers; None if the model takes none."""
+    """Return histories ``[N, steps]`` that depend on the windows' newest powers; None for a model without history."""
     steps = history_steps_of(model)
     if not steps:
         return None
@@ -31,7 +31,7 @@ def history_for(model: Predictor, windows: F32) -> F32 | None:
 
 
 def predict(model: Predictor, windows: F32) -> Prediction:
-    """Predict ``windows``, with histories if the model takes them."""
+    """Predict ``windows``, with histories if the model has a history input."""
     return run_model(model, windows, history_for(model, windows))
 
 
@@ -48,7 +48,7 @@ def predictor_classes() -> list[type]:
 
 
 def _makers() -> dict[str, Callable[[], Predictor]]:
-    """Name -> maker: each class as it comes, and for the class of model files each file that is shipped.
+    """Return makers by name: each class without arguments, and for model files each shipped file.
 
     A new class that needs arguments fails here until a fixture creates it.
     """
@@ -78,5 +78,5 @@ def model(request: pytest.FixtureRequest) -> TflitePredictor:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> ModelCopy:
-    """A copy of a model of power alone, one lead time and no quantiles, to be altered."""
+    """A copy of a model of only power, one lead time and no quantiles, for alterations."""
     return ModelCopy(tmp_path / "models", "lstm-5-3")

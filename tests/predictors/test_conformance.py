@@ -27,7 +27,7 @@ TOLERANCE_KW = 1e-5
 
 
 def windows_for(predictor: Predictor, n: int, seed: int = 1) -> F32:
-    """Windows like a household's: a level that moves, with some appliances on top."""
+    """Return windows like a household's: a changing level, with some appliances added."""
     random = np.random.default_rng(seed)
     context = predictor.spec.context
     level = random.gamma(2.0, 0.4, (n, 1)) + np.cumsum(random.normal(0, 0.1, (n, context)), axis=1)

@@ -10,7 +10,7 @@ from gapcast.predictors.tflite.input_batch import InputBatch
 
 
 class Inputs:
-    """A batch of two rows of the inputs ``a`` and ``b``, and what they are set to."""
+    """A batch of two rows of the inputs ``a`` and ``b``, and the values that were set."""
 
     def __init__(self) -> None:
         self.found: dict[str, F32] = {}

@@ -41,7 +41,7 @@ def library(shipped: Path, tmp_path: Path) -> Library:
 
 @pytest.fixture
 def newer(tmp_path: Path) -> ModelCopy:
-    """Version 2 of a model that is there."""
+    """Version 2 of an installed model."""
     copy = ModelCopy(tmp_path / "newer", "linear")
     copy.alter_card(lambda card: card.update(version="2"))
     return copy
@@ -181,7 +181,7 @@ def cut_short(path: Path) -> Path:
 
 
 def locked(path: Path) -> Path:
-    """An archive whose members say that they are encrypted."""
+    """An archive whose members are marked as encrypted."""
     content = bytearray(archive_of(path, (MODEL, b""), (CARD, b"{}")).read_bytes())
     for signature, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = content.find(signature)

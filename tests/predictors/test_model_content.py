@@ -1,4 +1,4 @@
-"""A model's file is kept in one form, and each use gets the one it needs."""
+"""A model's file is stored in one form, and each use gets the form it needs."""
 
 from __future__ import annotations
 

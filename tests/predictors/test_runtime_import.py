@@ -1,4 +1,4 @@
-"""The runtime's interpreter is imported without what its package loads for other purposes."""
+"""The runtime's interpreter is imported without the other libraries that its package loads."""
 
 from __future__ import annotations
 

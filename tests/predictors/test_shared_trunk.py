@@ -172,7 +172,7 @@ def test_installed_copy_of_the_outlook_passes_its_trial(tmp_path: Path) -> None:
 
 
 def test_head_keeps_the_file_that_its_interpreter_reads(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
-    """The model may be packed meanwhile, or the bytes be dropped: the runtime would read freed memory."""
+    """The model may be packed meanwhile, or its bytes dropped: the runtime would then read freed memory."""
     windows, history = inputs(1)
     _, trunk = lstm.predict_with_trunk(windows)
     content = ModelContent(read_model_files(shipped_models() / "outlook").model)

@@ -1,4 +1,4 @@
-"""A file reduced to one signature has that one alone; a file that cannot be reduced stays as it is."""
+"""A file reduced to one signature has only that one; a file that cannot be reduced stays unchanged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_file_with_a_subgraph_of_no_signature_is_unchanged() -> None:
 
 
 def test_file_with_two_signatures_of_one_subgraph_is_unchanged() -> None:
-    """It has as many subgraphs as signatures, and one without, to which an operation may refer by its number."""
+    """It has as many subgraphs as signatures, one of them without a signature, which an operation may refer to."""
     of_one, of_other = (words_of_signature(OUTLOOK, key) for key in (WHOLE, HEAD_SIGNATURE))
     (index,) = of_one.keys() ^ of_other.keys()  # the default, 0, is not stored: the other signature's is
     content = with_words(OUTLOOK, {index: 0})

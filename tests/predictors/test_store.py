@@ -49,7 +49,7 @@ def test_load_model_copied_elsewhere(copy: ModelCopy) -> None:
 
 
 def refusal(copy: ModelCopy) -> str:
-    """Load what must not load; return the sentence."""
+    """Load an invalid model; return the error sentence."""
     with pytest.raises(ModelError) as refused:
         load_model(copy.folder)
     sentence = str(refused.value)
@@ -95,8 +95,8 @@ def test_load_file_with_an_added_byte_is_rejected(copy: ModelCopy) -> None:
     assert "is not the file that its card describes" in refusal(copy)
 
 
-# Bytes that begin like a model and go on otherwise are not tried: the runtimes read on past their end. The
-# card's sha256 is what keeps such a file away.
+# Files that begin like a model and continue differently are not tried: the runtimes read beyond their end. The card's
+# sha256 rejects such files.
 @pytest.mark.parametrize("content", [b"\0" * 4_000, b"not a model at all, but long enough to be one"])
 def test_load_invalid_model_with_matching_card_is_rejected(copy: ModelCopy, content: bytes) -> None:
     copy.alter_file(content, card_too=True)
@@ -340,7 +340,7 @@ def test_runtime_broken_is_not_taken_for_missing(
         load_interpreter()
 
 
-#: Loads the runtime; with "beside", one that also prints an error as it creates its first interpreter.
+#: Loads the runtime; with "beside", one that also prints an error when it creates its first interpreter.
 _LOADING = """
 import importlib, importlib.util, os, sys
 from gapcast.predictors.tflite import runtime
@@ -364,6 +364,6 @@ if sys.argv[1] != "closed":
     ("how", "expected"), [("alone", b"after\n"), ("beside", b"ERROR: out of luck\nafter\n"), ("closed", b"")]
 )
 def test_runtime_drops_only_the_delegate_notice(how: str, expected: bytes) -> None:
-    """What else is written to standard error meanwhile is passed on, and a closed one does no harm."""
+    """Other output on standard error in the meantime is passed on, and a closed standard error does no harm."""
     done = subprocess.run([sys.executable, "-c", _LOADING, how], capture_output=True, timeout=GUARD_S, check=True)
     assert done.stderr == expected

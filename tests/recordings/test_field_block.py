@@ -27,7 +27,7 @@ def meter(**layout: object) -> Read:
 
 
 def result(read: Read, path: Path) -> object:
-    """What ``read`` returns, exactly, or its error."""
+    """Return the exact result of ``read``, or its error."""
     try:
         table = read(path)
     except SourceError as error:

@@ -19,7 +19,7 @@ START = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
 
 def stamp(seconds: float) -> str:
-    """A time as the page's ``Date.toISOString`` writes it."""
+    """Return a time in the format of the page's ``Date.toISOString``."""
     return (START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -34,7 +34,7 @@ def state(seconds: float, watts: object, entity: str = "sensor.house_power") -> 
 
 
 def powers(path: Path, form: FileFormat = WATTS) -> dict[int, float]:
-    """Power, W, by minutes after the start, rounded."""
+    """Return power, W, by minutes after the start, rounded."""
     first = int(START.timestamp()) // 60
     return {minute - first: round(1_000 * kw, 3) for minute, kw, _ in read_recording(path, form).minutes()}
 
@@ -60,7 +60,7 @@ def test_history_hold_option_limits_a_state(tmp_path: Path) -> None:
 
 
 def test_history_state_holds_for_a_day_at_most(tmp_path: Path) -> None:
-    """Longer is the time of a gateway that was off: the state before it holds for the usual interval, a minute."""
+    """A longer gap means that the gateway was off: the state before it holds for the usual interval, a minute."""
     hour_s = 3_600
     path = written(tmp_path, *(state(60 * k, 100) for k in range(5)), state(20 * hour_s, 200), state(45 * hour_s, 50))
     assert powers(path) == {**dict.fromkeys(range(1_200), 100), 1_200: 200, 2_700: 50}
@@ -101,7 +101,7 @@ def test_history_leaves_out_the_hourly_means_before_the_states(tmp_path: Path) -
 
 
 def test_history_leaves_out_a_single_hourly_mean(tmp_path: Path) -> None:
-    """States have the milliseconds of their change; a mean is of the full hour."""
+    """States have the milliseconds of their change; a mean is at the full hour."""
     path = written(tmp_path, state(0, 2_000), state(1_800.123, 300), state(1_860.456, 310))
     recording = read_recording(path, WATTS)
     assert recording.report.first == "2026-04-01T12:30:00Z"

@@ -29,7 +29,7 @@ OPTIONS = FileOptions(
 def table(
     entity: str, values: list[object], *, field: str = "value", measurement: str = "W", kind: str = "double"
 ) -> str:
-    """A table of minutes, as ``influx query --raw`` writes one."""
+    """Return a table of minutes, in the format of ``influx query --raw``."""
     rows = [
         f",,0,{WINDOW},2026-04-01T12:{k:02}:00.123456789Z,{value},{field},{measurement},sensor,{entity}\r\n"
         for k, value in enumerate(values)
@@ -38,7 +38,7 @@ def table(
 
 
 def powers(folder: Path, text: str, form: FileFormat | None = None) -> list[float]:
-    """Power of each minute, kW."""
+    """Return the power of each minute, kW."""
     path = folder / "influx.csv"
     path.write_bytes(text.encode())
     found = list(read_recording(path, form or FileFormat()).minutes())
@@ -48,7 +48,7 @@ def powers(folder: Path, text: str, form: FileFormat | None = None) -> list[floa
 
 @pytest.mark.parametrize("kind", ["string", "boolean", "duration", "base64Binary"])
 def test_annotated_csv_of_one_series(tmp_path: Path, kind: str) -> None:
-    """Home Assistant's integration names the measurement by the unit; a field of texts is no series of values."""
+    """Home Assistant's integration names the measurement after the unit; a field with texts is not a series."""
     text = table("house_power", ["on", "on"], field="icon_str", kind=kind) + table("house_power", [250, 260.5, 270])
     assert powers(tmp_path, text) == [0.25, 0.2605, 0.27]
     source = read_recording(tmp_path / "influx.csv").report.source
@@ -70,7 +70,7 @@ def test_annotated_csv_of_several_series_is_selected_by_words(tmp_path: Path) ->
 
 
 def test_annotated_csv_without_annotations(tmp_path: Path) -> None:
-    """As the user interface downloads it without them; a blank line begins another table, with its header."""
+    """The user interface offers such downloads; a blank line begins another table, with its header."""
     header = "result,table,_time,_value,_field,_measurement\n"
     rows = [f"mean,0,2026-04-01T12:0{k}:00Z,{value},power_kw,grid\n" for k, value in enumerate(["1.5", "", "2.5"])]
     text = header + "".join(rows[:1]) + "\n" + header + "".join(rows[1:])

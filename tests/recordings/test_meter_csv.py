@@ -137,7 +137,7 @@ CHANGES = [
 @pytest.mark.parametrize(("zone", "day"), CHANGES)
 @pytest.mark.parametrize("step_min", [1, 5])
 def test_csv_local_time_across_a_clock_change(tmp_path: Path, zone: str, day: str, step_min: int) -> None:
-    """Two days around it, written as the clock on the wall showed them."""
+    """Two days around it, written in the time that a wall clock showed."""
     first = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
     instants = [first + 60 * k for k in range(0, 2_880, step_min)]
     lines = [f"{datetime.fromtimestamp(instant, ZoneInfo(zone)):%Y-%m-%dT%H:%M:%S},1" for instant in instants]

@@ -87,7 +87,7 @@ def test_minutes_every_other_minute_is_sampled() -> None:
 
 
 def by_seconds(second: list[int], values: list[float], sampling: SamplingInterval) -> F64:
-    """The same, second by second: slow and plain."""
+    """Return the same result, computed second by second."""
     assert sampling.hold_min is not None
     hold_s = round(60 * sampling.hold_min)
     known = np.full(second[-1] + hold_s + 61, NAN)

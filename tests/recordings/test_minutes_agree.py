@@ -1,4 +1,4 @@
-"""The edge averages samples one by one as the trainer averages whole arrays."""
+"""The edge averages samples one by one with the same result as the trainer for whole arrays."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_edge_minutes_equal_the_trainers(
     streamed_kw, streamed_v = by_minute(closed, 2)
     expected_kw = {first + i: kw for i, kw in enumerate(whole["gap_kw"].tolist()) if not math.isnan(kw)}
     assert streamed_kw == pytest.approx(expected_kw, abs=1e-9)
-    # A minute without a mean power is missing as a whole, whatever else is known of it.
+    # A minute without a mean power is missing as a whole, whatever else is known about it.
     expected_v = {
         first + i: v
         for i, v in enumerate(whole["voltage_v"].tolist())

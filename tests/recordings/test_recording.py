@@ -1,4 +1,4 @@
-"""One reader for all files of readings: local time, samples, duplicates, archives, and what it reports."""
+"""One reader for all files of readings: local time, samples, duplicates, archives, and reports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SPRING_S = 1_774_742_400
 
 
 def local_samples(path: Path, first_s: int, n: int, every_s: int = 10) -> Path:
-    """A file of watts every ten seconds, timed by the clock on the wall: 0 W, 1 W, 2 W ..."""
+    """Write watts every ten seconds, timed by a wall clock: 0 W, 1 W, 2 W ..."""
     lines = [f"{datetime.fromtimestamp(first_s + i * every_s, BERLIN):%Y-%m-%d %H:%M:%S},{i}" for i in range(n)]
     path.write_text("\n".join(["time,power_w", *lines, ""]), encoding="utf-8")
     return path
@@ -93,7 +93,7 @@ def test_recording_begins_with_the_first_minute_that_has_a_mean(tmp_path: Path) 
 
 @pytest.mark.parametrize("hold_min", [None, 60])
 def test_recording_held_for_a_stated_time_has_no_filled_minute(tmp_path: Path, hold_min: float | None) -> None:
-    """Without it, a minute in which nothing was measured is filled: it is no outcome."""
+    """Without a stated time, a minute in which nothing was measured is filled and is not an outcome."""
     path = tmp_path / "plug.csv"
     lines = [f"{AUTUMN_S + second},{second}" for second in (*range(0, 600, 20), 640)]
     path.write_text("\n".join(["time,power_w", *lines, ""]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Columns of submeters in files: UCI's own three, and those of a meter's CSV."""
+"""Columns of submeters in files: UCI's own three columns, and columns of a meter's CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands do not write over what they read, or over another result."""
+"""Commands do not write over their inputs, or over another result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaves out tests that import LightGBM where it is not installed; scripts/test runs them beside the trainer's."""
+"""Excludes tests that import LightGBM if it is not installed; scripts/test runs them with the trainer's tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A house whose load cycles: on for some minutes, off for some, which trees learn and persistence does not know."""
+"""A house whose load cycles, on and off for some minutes each, which trees learn and persistence does not know."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cycling_kw(n: int, seed: int = 1) -> F32:
 def submetered_house(n: int, seed: int = 1) -> RecordedMinutes:
     """Return the readings of such a house with a heater of 3 kW, which follows its thermostat by five minutes.
 
-    ``thermostat`` is the power of the thermostat's relay; the heater's power is not measured alone. ``idle`` is a
+    ``thermostat`` is the power of the thermostat's relay; the heater's power is not measured separately. ``idle`` is a
     submeter that never sent anything.
     """
     relay_kw = np.repeat(np.random.default_rng(seed).choice([0.0, 0.1], size=n // 7 + 2), 7)[: n + 5]

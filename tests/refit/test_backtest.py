@@ -41,7 +41,7 @@ def house_of(n: int) -> list[Minute]:
 
 
 class Fits:
-    """Stands for the fit, which takes seconds: records what it was given, and returns a constant forest."""
+    """Replaces the fit, which takes seconds: records its arguments, and returns a constant forest."""
 
     def __init__(self, features: tuple[str, ...], problems: dict[int, str] | None = None) -> None:
         self.given: list[tuple[int, int, bool]] = []  # readings, last minute, whether there is a former forest
@@ -88,7 +88,7 @@ def test_young_house_is_refitted_at_night_when_it_has_grown_by_half() -> None:
 def test_simulated_nights_are_those_of_a_gateway(
     start: int, parts: list[tuple[int, int]], every_days: int, zone: tzinfo
 ) -> None:
-    """Of a house with gaps: a gateway looks at its number of readings in each minute in which a night begins."""
+    """The house has gaps: a gateway counts its readings in each minute in which a night begins."""
     minutes, at = list[int](), FIRST - 2 * DAY_MIN + start  # the clocks change at the end of October
     for n, gap in parts:
         minutes += range(at, at + n)
@@ -160,7 +160,7 @@ def test_fit_is_given_the_submeters_of_its_house() -> None:
 @pytest.mark.long
 @pytest.mark.lightgbm
 def test_refits_make_the_published_forecast_better() -> None:
-    """With the real fit, in its child process, on a load that cycles: no other member comes near its trees."""
+    """With the real fit, in its child process, on a load that cycles: no other member is as good as its trees."""
     n = 5 * DAY_MIN
     scores = {}
     for refits in (False, True):
@@ -181,7 +181,7 @@ def test_refits_make_the_published_forecast_better() -> None:
 
 
 def test_nights_of_a_house_do_not_depend_on_the_other_houses() -> None:
-    """When the short ones have ended, the long one has no larger batches."""
+    """When the short houses have ended, the long one has no larger batches."""
     given = []
     for others in (0, 4):
         engine = ensemble_engine(refits=True)

@@ -1,4 +1,4 @@
-"""Trees fitted to a house: equal to LightGBM's, used only if they do well on days they have not seen."""
+"""Trees fitted to a house: equal to LightGBM's, and used only if they do well on unseen days."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ N = 3 * DAY_MIN
 
 @cache
 def fit_of_cycles(n: int) -> RefitResult:
-    """The fit to ``n`` minutes of the house that cycles; several tests look at it."""
+    """Return the fit to ``n`` minutes of the house that cycles, shared by several tests."""
     return refit(cycling_house(n), OPTIONS)
 
 
 @cache
 def fit_of_submetered(*names: str) -> RefitResult:
-    """The fit to two days of the house with submeters, of which ``names`` are inputs."""
+    """Return the fit to two days of the house with submeters, of which ``names`` are inputs."""
     return refit(submetered_house(2 * DAY_MIN), replace(OPTIONS, submeters=names))
 
 
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.3]), objective=st.sampled_from(["l2", "quantile"]))
 @settings(max_examples=15, deadline=None)
 def test_exported_trees_predict_what_lightgbm_predicts(seed: int, missing: float, objective: str) -> None:
-    """Also for missing values, whether or not there were any in the data that were fitted."""
+    """This includes missing values, whether or not the fitted data contained any."""
     generator = np.random.default_rng(seed)
     columns = generator.normal(size=(400, 5)).astype(np.float32)
     columns[:, 2] = columns[:, 2].round()
@@ -81,7 +81,7 @@ def test_same_minutes_give_the_same_trees() -> None:
 
 
 def test_fit_that_rests_gives_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each tree, as long as it took: all that this thread worked meanwhile, apart from the last one's windows."""
+    """After each tree it rests as long as the tree took: all of this thread's work except the last tree's windows."""
     slept_s: list[float] = []
     monkeypatch.setattr("gapcast.refit.fit.time.sleep", slept_s.append)
     one, other = refit(cycling_house(2 * DAY_MIN), OPTIONS, rests=True).forest, fit_of_cycles(2 * DAY_MIN).forest
@@ -94,7 +94,7 @@ def test_fit_that_rests_gives_the_same_trees(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_house_without_a_pattern_is_not_forecast_by_trees() -> None:
-    """A random walk: nothing is better than persistence."""
+    """On a random walk nothing is better than persistence."""
     walk_kw = 50 + np.random.default_rng(3).standard_normal(N).cumsum() * 0.1
     house = RecordedMinutes(np.arange(FIRST, FIRST + N), walk_kw.astype(np.float32), np.zeros(N, dtype=bool))
     result = refit(house, OPTIONS)
@@ -117,7 +117,7 @@ def test_filled_minutes_are_no_targets() -> None:
 
 
 def test_forest_in_use_stays_if_the_new_one_loses_clearly_to_it() -> None:
-    """The new minutes are noise alone, which teaches nothing; the former forest knows the house."""
+    """The new minutes are only noise, which teaches nothing; the former forest knows the house."""
     house, former = cycling_house(N), fit_of_cycles(N).forest
     assert former is not None
     noisy_kw = house.gap_kw.copy()
@@ -138,7 +138,7 @@ def test_submeter_that_tells_the_next_minutes_lowers_the_error() -> None:
 
 
 def test_trees_expect_no_zero_from_a_submeter_that_fails() -> None:
-    """Where it fails they forecast about as well as trees that never knew it, though it was never missing before."""
+    """When it fails they forecast about as well as trees without it, although it was never missing before."""
     house = submetered_house(2 * DAY_MIN)
     errors = []
     for names in ((), ("thermostat",)):

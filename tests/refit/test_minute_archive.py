@@ -93,7 +93,7 @@ def test_half_written_block_is_cut_off(tmp_path: Path, n_lost: int) -> None:
 
 
 def test_block_that_the_disk_has_changed_ends_the_file(tmp_path: Path) -> None:
-    """Its CRC-32 does not match: without it, another power would be learned, or one of another minute."""
+    """Its CRC-32 does not match: otherwise a wrong power, or a wrong minute, would be learned."""
     archive = opened(tmp_path)
     for first in (FIRST, FIRST + 20, FIRST + 40):
         archive.record(readings(list(range(first, first + 20))))
@@ -156,7 +156,7 @@ def test_flush_one_file_that_fails_does_not_stop_the_others(tmp_path: Path) -> N
 
 
 def test_readings_wait_for_a_disk_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest ones, as many as a file has; the disk is complained about once."""
+    """The newest readings wait, as many as a file has; the disk problem is logged once."""
     monkeypatch.setattr(minute_archive, "MAX_MINUTES", 5)
     archive, obstacle = opened(tmp_path), tmp_path / "home.minutes"
     obstacle.mkdir()
@@ -259,7 +259,7 @@ def test_unreadable_forest_is_left_out(tmp_path: Path) -> None:
 
 
 def test_newest_minutes_end_at_the_last_reading() -> None:
-    """Of a clock that was ahead and was set back, and of one that was years ahead, nothing is left."""
+    """Readings of a clock that was ahead and was set back, or years ahead, are dropped."""
     minutes = np.array([FIRST - MAX_MINUTES, FIRST, FIRST + 900, FIRST + 1, FIRST])
     house = RecordedMinutes(minutes, np.arange(5, dtype=np.float32), np.zeros(5, dtype=bool)).newest()
     assert (house.minutes.tolist(), house.gap_kw.tolist()) == ([FIRST], [4.0])

@@ -1,4 +1,4 @@
-"""A night passes: the running gateway refits in a process of its own, uses the trees, and keeps them."""
+"""A night passes: the running gateway refits in a separate process, uses the trees, and stores them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def metric(gateway: Gateway, name: str) -> float:
 def test_night_refits_and_restart_keeps_the_trees(
     mosquitto: MosquittoBroker, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The lowest priority, the default, would wait for whatever else runs on this machine.
+    # The lowest priority, the default, would wait for everything else that runs on this machine.
     monkeypatch.setattr(nights, "refit_confined", partial(refit_confined, niceness=0))
     past_kw = cycling_kw(N_READINGS + 30)
     text = ["ts,kw", *(f"{minute_label(FIRST + i)},{kw}" for i, kw in enumerate(past_kw[:N_READINGS].tolist()))]

@@ -39,7 +39,7 @@ NIGHT = FIRST + 9 * DAY_MIN + night_minute(GATEWAY)
 
 
 def service_of(engine: Engine) -> Any:
-    """Return what stands for the service: it reads ``engine``, and accepts every forest."""
+    """Return a replacement for the service: it reads ``engine``, and accepts every forest."""
     queries = SimpleNamespace(read=lambda query: query(engine, None))
     return SimpleNamespace(queries=queries, use_forest=lambda _device, _forest: True)
 
@@ -105,7 +105,7 @@ def test_nights_forget_during_the_last_step_of_a_refit_discards_it(
 
 
 class DelayedNights(NightlyRefits):
-    """Between the service's forgetting of a device and its own, ``meanwhile`` is called, as of other threads."""
+    """Calls ``meanwhile``, like another thread, after the service has forgotten a device and before it does itself."""
 
     meanwhile: Callable[[], object]
 
@@ -121,7 +121,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def constant_refits(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refits without LightGBM, and of any number of readings."""
+    """Make refits work without LightGBM, and with any number of readings."""
     forest = constant_forest(engine.horizons.main.forests.features.names)
 
     def fit(house: RecordedMinutes, *_: object) -> RefitResult:
@@ -182,7 +182,7 @@ def test_service_forget_removes_trees_that_a_refit_uses_meanwhile(engine: Engine
 
 @pytest.mark.usefixtures("constant_refits")
 def test_nights_refit_of_a_device_unknown_to_the_service_is_not_used(engine: Engine, tmp_path: Path) -> None:
-    """As of one that the service has just forgotten, and the recorder is about to."""
+    """The service has just forgotten such a device, and the recorder is about to."""
     clock = ManualClock(NIGHT * 60.0)
     found = NightlyRefits(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
     service = Service(MemoryLink(), engine, {}, recorder=found)

@@ -1,4 +1,4 @@
-"""The thread of the nightly refit: when it refits and writes, what it survives, and how it stops."""
+"""The thread of the nightly refit: when it refits and writes, which errors it survives, and how it stops."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAY_S = DAY_MIN * 60.0
 
 
 class CountedClock(ManualClock):
-    """Counts how often it is read: once or more in each turn of the thread."""
+    """Counts how often it is read: at least once in each turn of the thread."""
 
     n_read = 0
 
@@ -38,7 +38,7 @@ class CountedClock(ManualClock):
         return super().__call__()
 
     def wait_for_turns(self) -> None:
-        """Return after turns in which the thread would have begun a refit: a turn reads twice before it begins one."""
+        """Return after enough turns for a refit to begin; a turn reads the clock twice before one."""
         n_before = self.n_read
         wait_until(lambda: self.n_read >= n_before + 6, "the thread to look at the clock")
 
@@ -56,7 +56,7 @@ def found(tmp_path: Path, clock: CountedClock, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of readings of the refits, which give no trees."""
+    """Return the numbers of readings of the refits, which give no trees."""
     n_readings: list[int] = []
 
     def fit(house: RecordedMinutes, *_: object) -> RefitResult:

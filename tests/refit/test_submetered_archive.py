@@ -1,4 +1,4 @@
-"""The archived minutes of submeters: beside the mains, unknown where there were none, in a file of version 2."""
+"""The archived minutes of submeters: beside the mains, unknown where missing, in a file of version 2."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_block_is_read_as_it_was_written(columns: list[tuple[float, ...]], names
 
 @pytest.mark.parametrize("content", [b"", b"\x03\x00car" + bytes(11), b"\xff\xff", bytes(9)])
 def test_sound_block_of_another_length_ends_the_file(content: bytes) -> None:
-    """As by a version to come."""
+    """A future version may write such a block."""
     damaged = _BLOCK.pack(len(content), zlib.crc32(content)) + content
     assert read_file(V2 + damaged).n_sound in {len(V2), len(V2 + damaged)}
     assert len(read_file(V2 + damaged).minutes) == 0

@@ -1,4 +1,4 @@
-"""The nightly refit is given the submeters of each device, also of the plugs that were read meanwhile."""
+"""The nightly refit gets the submeters of each device, including plugs that were first read meanwhile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def engine_with_submeters() -> Engine:
 
 
 def service_of(engine: Engine) -> Service:
-    """What a night needs of a service."""
+    """Return the parts of a service that a night needs."""
 
     def read(what: Callable[[Engine, Any], Any]) -> Any:
         return what(engine, None)

@@ -1,4 +1,4 @@
-"""A refit in a process of its own: its result, its limits, and what it leaves out of this process."""
+"""A refit in a separate process: its result, its limits, and what stays out of the parent process."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_child_fits_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_child_that_may_not_lower_its_priority_throttles_itself(
     monkeypatch: pytest.MonkeyPatch, niceness: int, rests: bool
 ) -> None:
-    """As in systemd's unit, whose filter of system calls has none for that."""
+    """Systemd's unit is such a case: its filter of system calls does not permit it."""
     refused, asked = PermissionError("not permitted"), list[bool]()
 
     def nice(_niceness: int) -> None:
@@ -115,7 +115,7 @@ def test_cancelled_refit_ends() -> None:
 
 
 def test_installation_without_lightgbm_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the child: the module that needs LightGBM cannot be imported, which loading the libraries leaves open."""
+    """As in the child: the module that needs LightGBM cannot be imported, which loading the libraries tolerates."""
     monkeypatch.setitem(sys.modules, "gapcast.refit.fit", None)
     load_libraries()
     with pytest.raises(ModelError, match=r"LightGBM cannot be loaded .*extra 'refit'.*libgomp1"):

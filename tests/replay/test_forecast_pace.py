@@ -1,4 +1,4 @@
-"""A replay at full speed stays within reach of the gateway that forecasts it."""
+"""A replay at full speed stays close to the gateway that forecasts it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_pace_ignores_what_is_no_forecast(payload: bytes) -> None:
 
 @pytest.fixture
 def short_queue(tmp_path: Path) -> Iterator[MosquittoBroker]:
-    """A mosquitto that drops what a subscriber does not take, after fewer messages than by default."""
+    """A mosquitto that drops what a subscriber does not accept, after fewer messages than by default."""
     broker = MosquittoBroker(tmp_path / "mosquitto", (f"max_queued_messages {MOST_AHEAD + 100}",))
     broker.start()
     yield broker
@@ -81,7 +81,7 @@ def short_queue(tmp_path: Path) -> Iterator[MosquittoBroker]:
 @pytest.mark.long
 @pytest.mark.mosquitto
 def test_replay_at_full_speed_loses_no_reading(short_queue: MosquittoBroker, tmp_path: Path) -> None:
-    """The command, in a process of its own, publishes faster than the gateway forecasts."""
+    """The command, in a separate process, publishes faster than the gateway forecasts."""
     command = [sys.executable, "-m", "gapcast", "replay", "--device", "home", "--speed", "max"]
     address = ("--set", f"mqtt.port={short_queue.port}", "--limit", str(N_READINGS))
     with running(gateway_settings(short_queue.port, tmp_path / "state")) as gateway:

@@ -53,7 +53,7 @@ class Waits(Event):
 
 
 def test_replay_paces_readings_by_the_given_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Missing minutes take their time, and what is late or earlier than the first is published at once."""
+    """Missing minutes take their time, and readings that are late or before the first are published at once."""
     waits = Waits()
     published_s: list[float] = []
     monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: waits.now_s))
@@ -82,7 +82,7 @@ def test_replay_stops_between_two_readings(speed: float | None) -> None:
 
 @contextmanager
 def silent_broker() -> Iterator[int]:
-    """Yield the port of a broker that accepts connections and confirms no message."""
+    """Yield the port of a broker that accepts connections and confirms no messages."""
 
     def serve() -> None:
         while True:

@@ -14,7 +14,7 @@ NOW = 29_892_960 + 700
 
 
 class Waits(Event):
-    """A clock that passes while it is waited for, at most ``longest_s`` at a time; nobody waits."""
+    """A clock that advances while it is waited for, by at most ``longest_s`` at a time, without actual waiting."""
 
     def __init__(self, longest_s: float = 1e9, n_until_set: int = 1_000) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Waits(Event):
 
 
 def published(waits: Waits, *offsets: int) -> list[tuple[int, float]]:
-    """The minutes that were published, and the time at which, both after now."""
+    """Return the published minutes, and the time of each publication, both after now."""
     found: list[tuple[int, float]] = []
     minutes = [Minute(NOW + offset, 1.0) for offset in offsets]
 

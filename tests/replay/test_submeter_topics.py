@@ -1,4 +1,4 @@
-"""The topics of replayed submeters, and warnings where a gateway with the same configuration does not read them."""
+"""The topics of replayed submeters, and warnings if a gateway with the same configuration does not read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gapcast replay`` warns where a gateway with the same configuration does not read what it publishes."""
+"""``gapcast replay`` warns if a gateway with the same configuration does not read what it publishes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def minute_at(text: str) -> int:
 
 
 def local_from(text: str, n: int) -> I64:
-    """The local clock in Brussels from ``text`` (UTC) on."""
+    """Return the local clock in Brussels from ``text`` (UTC) on."""
     minutes = minute_at(text) + np.arange(n)
     return minutes + offset_min(minutes, BRUSSELS)
 
@@ -133,5 +133,5 @@ def test_fixed_limit_holds_in_active_times() -> None:
 
 
 def test_running_limit_without_one_is_none() -> None:
-    """A house whose ``[[demand.devices]]`` has no limit, beside others that have one."""
+    """A house whose ``[[demand.devices]]`` has no limit, beside houses with a limit."""
     assert follow([9.0] * 20, local_from("2026-01-05T05:50", 40), DemandOptions(fuse_kw=9.0)) == [None] * 20

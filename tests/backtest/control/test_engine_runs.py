@@ -32,9 +32,9 @@ from tests.support.outlook_model import OutlookModel
 
 #: FIRST is midnight, and a Monday.
 DAY = 1_440
-#: From a quarter to six in the evening to six in the morning: nine in ten minutes of a night.
+#: From a quarter to six in the evening to six in the morning: 90 % of the minutes of a night.
 NIGHT = range(1_065, DAY + 360)
-#: A tariff of months that are not in the recording, which begins in November.
+#: A tariff for months that are not in the recording, which begins in November.
 SUMMER = Tariff(
     name="summer", currency="EUR", source="https://example.org", checked="2026-01-01", per_kw_month=(2.0,),
     demand=DemandKeys(months="6-9"),
@@ -72,7 +72,7 @@ def test_engine_drives_the_loads_below_the_limit() -> None:
 
 @pytest.mark.long
 def test_engine_sees_no_reading_beyond_the_minute() -> None:
-    """The night after a minute does not change what is drawn until then."""
+    """The power drawn until a minute does not depend on the rest of the night."""
     houses = [
         ControlledHouse.from_readings(
             "a", [Minute(FIRST + i, 0.4 if i < 1_110 else later_kw) for i in NIGHT], UTC, FIRST
@@ -84,7 +84,7 @@ def test_engine_sees_no_reading_beyond_the_minute() -> None:
 
 
 def test_house_without_demands_is_driven_by_the_last_reading() -> None:
-    """Its device has no limit, so there is no demand: what is left is the rule of the last reading."""
+    """The house's device has no limit, so there is no demand: the rule of the last reading applies."""
     house = night()
     site = SiteDemandOptions(DemandOptions(), {}, UTC)
     silent = Engine(Smooth(lead_times_min=(1, 2, 3, 4, 5)), demand=site)
@@ -149,7 +149,7 @@ def test_control_of_a_house_without_night_names_the_file(tmp_path: Path) -> None
 
 
 def test_control_has_the_nights_of_the_site_not_of_the_file(tmp_path: Path) -> None:
-    """Its evening by UTC, the zone of the file's times, is the small hours in Tokyo."""
+    """The house's evening by UTC, the zone of the file's times, is early morning in Tokyo."""
     file = csv_of(tmp_path / "a.csv", NIGHT)
     settings = settings_with(
         tmp_path / "models", demand=DemandSettings(limit_kw=2.5), site={"timezone": "Asia/Tokyo"}

@@ -13,7 +13,7 @@ SIX, SEVEN = 18 * 60, 31 * 60  # of the local clock, minutes; seven of the next 
 
 
 def night(loads: Loads, first: int = SIX, last: int = SEVEN) -> list[tuple[float, float]]:
-    """Draw the minutes of an evening from ``first`` to ``last`` as they were commanded before."""
+    """Draw the minutes of an evening from ``first`` to ``last`` as commanded before."""
     return [loads.draw(1, local) for local in range(first, last)]
 
 

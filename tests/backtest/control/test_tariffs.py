@@ -1,4 +1,4 @@
-"""Tariffs: the files that come with gapcast, and bad ones."""
+"""Tariffs: the files bundled with gapcast, and invalid files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled arithmetic gives the demands, the learned state and the scores of numpy for any stream of readings."""
+"""The compiled arithmetic gives the same demands, learned state and scores as numpy for any stream of readings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.examples import examples
 
 pytestmark = pytest.mark.compiled
 
-#: What differs is the order of sums, and the last digit of logarithms and exponential functions.
+#: Tolerance for a different order of sums, and the last digit of logarithms and exponential functions.
 ROUNDING = 1e-12
 DEVICES = ("home", "barn", "shed", "loft")
 SITE = SiteDemandOptions(
@@ -58,7 +58,7 @@ def part_of(engine: Engine) -> DemandForecaster:
 
 
 def pair(**options: Any) -> tuple[Engine, Engine]:
-    """An engine with compiled demands and one with those of numpy."""
+    """An engine with compiled demands and one with numpy's demands."""
     site = replace(SITE, zone=options.get("zone", UTC))
     compiled, numpy = (demand_engine(site, **options) for _ in range(2))
     assert isinstance(part_of(compiled).arithmetic, CompiledDemands)
@@ -144,7 +144,7 @@ def test_compiled_demands_with_announced_loads_equals_numpy() -> None:
 
 
 def test_compiled_demands_of_more_devices_equals_numpy() -> None:
-    """Arrays of the state are allocated again, and batches have any size."""
+    """Arrays of the state are reallocated, and batches have any size."""
     compiled, numpy = pair()
     readings = [
         Reading(f"device {i}", MONDAY + minute, kw)

@@ -1,4 +1,4 @@
-"""The documents of a batch as JSON: those of single demands, with and without the compiled library."""
+"""The documents of a batch as JSON equal single demands' documents, with and without the compiled library."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def demands_of(values: list[list[float]], issued_at_ms: int = 1_700_000_000_123)
 
 
 def check(encoder: DemandEncoder, demands: Demands) -> None:
-    """Check that both ways write the same bytes, and that these are the documents (in which a -0.0 is 0.0)."""
+    """Check that both ways write the same bytes, and that these are the documents (where -0.0 becomes 0.0)."""
     encoded = encoder.encode(demands)
     assert encoded == DemandEncoder(compiled=False).encode(demands)
     assert [json.loads(one) for one in encoded] == [demand_document(one) for one in demands]

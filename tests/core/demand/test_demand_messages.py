@@ -47,7 +47,7 @@ def is_late(demands: Demands) -> list[bool]:
 
 
 def payloads_of(demands: Demands) -> list[bytes]:
-    """The payloads that are sent, by Python."""
+    """The payloads that Python sends."""
     columns = DemandEncoder(compiled=False).encode(demands), headrooms_w(demands), max_powers_w(demands)
     return [
         payload
@@ -57,7 +57,7 @@ def payloads_of(demands: Demands) -> list[bytes]:
 
 
 def packets_of(demands: Demands, ids: list[int], *, has_properties: bool) -> bytes:
-    """The packets by Python."""
+    """The packets that Python encodes."""
     packets, payloads, next_id = b"", iter(payloads_of(demands)), iter(ids)
     now_min = demands.issued_at_ms / MINUTE_MS
     columns = demands.devices, demands.valid_until_minutes.tolist(), is_late(demands)

@@ -27,7 +27,7 @@ def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.
 
 
 def closed(*windows: tuple[F64, float], local_days: tuple[int, ...] = (0, 0, 0), sums: F64 | None = None) -> F64:
-    """Return the sums after windows of six minutes, each with its actual mean and its day; None: they begin."""
+    """Return the sums after windows of six minutes, each with its actual mean and day; ``sums`` None: start at 0."""
     sums = (scores.initial_sums() if sums is None else sums)[np.newaxis]
     for day, (demands, actual_kw) in zip(local_days, windows, strict=False):
         score_sums.add(
@@ -101,7 +101,7 @@ def test_days_are_counted_once_each() -> None:
 
 @pytest.mark.parametrize(("utc_day", "n_days"), [(6, 2), (7, 1), (8, 2)])
 def test_days_stored_in_utc_are_at_most_one_too_many_or_too_few(utc_day: int, n_days: int) -> None:
-    """A stored day is of UTC there: the local day 7 of the newest window was 6, 7 or 8."""
+    """A stored day is a UTC day: the local day of the newest window, stored as 7, was 6, 7 or 8."""
     stored = closed((ABOVE, 2.5), local_days=(utc_day,))
     sums = closed((BELOW, 1.5), (BELOW, 1.5), local_days=(7, 7), sums=stored)
     assert scores.scores_of(sums, 6).n_days == n_days

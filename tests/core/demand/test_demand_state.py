@@ -1,4 +1,4 @@
-"""Windows, month's peaks and limits are kept over restarts, crashes and engine swaps."""
+"""Windows, month's peaks and limits survive restarts, crashes and engine swaps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(n: int, engine: Engine | None = None, begin: int = 0) -> Engine:
 
 
 def same(one: Engine, other: Engine) -> bool:
-    """Whether windows, peaks, limits, newest demands and what was learned are equal, bit for bit."""
+    """Return whether windows, peaks, limits, newest demands and learned state are equal, bit for bit."""
     assert one.demands.forecaster is not None
     assert other.demands.forecaster is not None
     left, right = one.demands.forecaster.columns([0, 1]), other.demands.forecaster.columns([0, 1])
@@ -83,7 +83,7 @@ AFTER = [Reading("home", MONDAY + 56 + i, 0.75) for i in range(5)]
 
 
 def run_to_wrong_time(engine: Engine, ahead: int) -> list[Reading]:
-    """Give the engine a quarter-hour that is the month's peak, one that is not, and a reading with a wrong time."""
+    """Process a quarter-hour that is the month's peak, one that is not, and a reading with a wrong time."""
     readings = [*stream_of(POWERS_KW), Reading("home", MONDAY + 55 + ahead, 9.0)]
     process(engine, readings)
     return readings

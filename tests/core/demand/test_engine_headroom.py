@@ -1,4 +1,4 @@
-"""Headroom requests to the engine: they agree with the demand, and contain plans, limits and the fuse."""
+"""Headroom requests to the engine: they agree with the demand, and consider plans, limits and the fuse."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_headroom_of_a_device_without_an_outlook_is_none() -> None:
 
 @pytest.mark.parametrize("limit_kw", [9.0, 1.25, None])
 def test_headroom_has_a_new_limit_in_all_windows_at_once(limit_kw: float | None) -> None:
-    """The demand has it from the next reading on; an answer must not have one limit now and another an hour later."""
+    """The demand has it from the next reading on; an answer must not mix one limit now with another an hour later."""
     engine = engine_after()
     engine.demands.set_limit("home", 3.5)
     before = ask(engine, 0.4, 45)

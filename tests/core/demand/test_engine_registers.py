@@ -1,4 +1,4 @@
-"""The meter's demand register replaces the mean so far of the running window."""
+"""The meter's demand register replaces the running window's mean so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What log-odds of exceedances depend on."""
+"""The features on which the log-odds of exceedances depend."""
 
 from __future__ import annotations
 

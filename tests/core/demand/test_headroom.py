@@ -1,4 +1,4 @@
-"""May a load be drawn: the windows that it touches, their combined risk, the largest power, the earliest start."""
+"""Whether a load may be drawn: its windows, their combined risk, the maximum power, the earliest start."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ask(one: Demand, kw: float, minutes: int, power: Any = None, *, limit_kw: fl
 
 
 def above(kw: float) -> np.ndarray:
-    """The minutes of :func:`powers`: all alike."""
+    """The minutes of :func:`powers` with equal powers."""
     return np.full(HORIZON_MIN, 1 - NormalDist(1.0, 0.2).cdf(kw))
 
 
@@ -135,7 +135,7 @@ def test_earliest_start_is_within_the_hour() -> None:
 
 @pytest.mark.parametrize(("elapsed_min", "free_from"), [(0, NOON + 60), (14, None)])
 def test_earliest_start_is_an_hour_away_at_most(elapsed_min: int, free_from: int | None) -> None:
-    """From a minute on there is no limit: it is 60 minutes away, or 61."""
+    """From some minute on there is no limit: 60 minutes away, or 61."""
 
     def window_from(start: int) -> tuple[int, float | None]:
         return start + 15, None if start >= NOON + 60 + elapsed_min else 2.5
@@ -170,7 +170,7 @@ def test_whole_day_with_any_window_is_answered(window_min: int) -> None:
 
 
 def test_window_that_a_clock_change_cuts_short_has_its_own_length() -> None:
-    """Lord Howe Island changes its offset by half an hour, in the middle of a window of an hour."""
+    """Lord Howe Island changes its offset by half an hour, in the middle of an hourly window."""
 
     def window_from(start: int) -> tuple[int, float | None]:
         return start + (30 if start == NOON + 120 else 60), 2.5

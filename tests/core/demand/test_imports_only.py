@@ -1,4 +1,4 @@
-"""Demands of imported power alone: an exported minute counts as 0, and makes no room in its window."""
+"""Demands of only imported power: an exported minute counts as 0, and gives its window no allowance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 
 NET = SiteDemandOptions(DemandOptions(limit_kw=2.0))
 IMPORTS = SiteDemandOptions(DemandOptions(limit_kw=2.0, imports_only=True))
-#: Quantiles are a fixed step apart at least, so that those of a window without any import are not all 0.
+#: Quantiles are at least a fixed step apart, so that they are not all 0 in a window without any import.
 RESOLUTION_KW = float(_STEPS_KW[-1])
 EXPORTING = [-3.0] * 70
 
@@ -43,7 +43,7 @@ def test_exported_minute_counts_as_nothing_so_far_and_in_the_peak() -> None:
 
 
 def test_exported_energy_makes_no_room_in_its_window() -> None:
-    """Ten of fifteen minutes exported 3 kW: five remain, in which 6 kW are the limit of 2 kW."""
+    """Ten of fifteen minutes exported 3 kW: in the remaining five, 6 kW reach the limit of 2 kW."""
     net, imports = after(EXPORTING, NET)[1].running, after(EXPORTING, IMPORTS)[1].running
     assert net.headroom_kw > 12
     assert 5.5 < imports.headroom_kw <= 6.0
@@ -61,7 +61,7 @@ def test_headroom_request_counts_imports_alone() -> None:
 
 
 def test_window_begun_from_known_minutes_counts_imports_alone() -> None:
-    """The limit came with a new configuration: the minutes of the window are known from before."""
+    """The limit was added by a new configuration: the minutes of the window are already known."""
     engine = demand_engine(None)
     process(engine, stream_of([2.0, -4.0, 1.0]))
     begun = demand_engine(IMPORTS)
@@ -103,7 +103,7 @@ def counted(mean_kw: F64, quantiles_kw: F64, leads_min: tuple[int, ...], added_k
     up_kw=st.floats(0.01, 5),
 )
 def test_exported_minutes_make_no_room_in_later_ones(between_kw: list[float], down_kw: float, up_kw: float) -> None:
-    """Of minutes 1 to 5, 6 to 15 and 16 to 30: none is negative, and later ones have what they import."""
+    """Minutes 1 to 5, 6 to 15 and 16 to 30: none counts as negative, and later minutes contain only their imports."""
     leads, lengths = np.array([5.0, 15.0, 30.0]), np.array([5.0, 10.0, 15.0])
     columns = np.array(between_kw)[:, np.newaxis] + np.array([0.0, -down_kw, 0.0, up_kw])
     mean_kw = np.cumsum(columns * lengths[:, np.newaxis], axis=0) / leads[:, np.newaxis]

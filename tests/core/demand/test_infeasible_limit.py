@@ -1,4 +1,4 @@
-"""A limit below every window of a day is found, whichever limit it is, and restarts do not forget it."""
+"""A limit below every window of a day is detected, whichever kind it is, and restarts do not forget it."""
 
 from __future__ import annotations
 

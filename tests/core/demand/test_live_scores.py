@@ -111,7 +111,7 @@ def test_engine_scores_its_demands() -> None:
 
 
 def test_days_follow_the_local_clock() -> None:
-    """16:00 to 19:00 in Phoenix, which passes midnight of UTC, on two days."""
+    """16:00 to 19:00 in Phoenix, which includes midnight UTC, on two days."""
     zone = ZoneInfo("America/Phoenix")
     active = ActiveTimes(hours=((16 * 60, 19 * 60),))
     engine = demand_engine(SiteDemandOptions(DemandOptions(limit_kw=2.0, active=active), zone=zone), zone=zone)

@@ -1,4 +1,4 @@
-"""The power that the whole house may draw: what a limit leaves, less the reserve, and what a late controller needs."""
+"""The power that the whole house may draw: the rest of the limit, minus the reserve, also for late controllers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_max_power_of_a_new_window_is_expected_plus_headroom() -> None:
 
 
 def test_max_power_without_a_known_minute_is_expected_plus_headroom() -> None:
-    """Four minutes are over, and none of them had a reading."""
+    """Four minutes are over, and none had a reading."""
     new, unknown = (MadeWindow(elapsed, None, 1.0, 0.5) for elapsed in (0, 4))
     running = demands_of(unknown).running
     assert max_powers_w(demands_of(unknown)) == [int(1_000 * (running.expected_kw + running.headroom_kw)[0] + 1e-9)]
@@ -40,7 +40,7 @@ def test_max_power_is_never_zero_or_negative(rest_kw: float) -> None:
 
 
 def test_max_power_of_the_last_minutes_holds_for_the_next_window() -> None:
-    """The last minutes of an idle window leave much; the next one starts before a controller has another number."""
+    """An idle window leaves much power at its end, but the next starts before a controller gets a new number."""
     found = {elapsed: max_power_w(MadeWindow(elapsed, 0.0, rest_kw=0.25, reserve_kw=0.5)) for elapsed in (12, 13, 14)}
     assert found == {12: 12_000, 13: 2_000, 14: 2_000}
 

@@ -10,7 +10,7 @@ from tests.support.demands import DEMAND
 
 
 def peaks_of(*means_kw: float) -> MonthPeaks:
-    """Return the peaks of a month with a window of each of its first days."""
+    """Return the peaks of a month with one window on each of its first days."""
     peaks = MonthPeaks()
     for day, kw in enumerate(means_kw):
         start = day * DAY_MIN + 600

@@ -31,7 +31,7 @@ def learned(rows: list[int], n_minutes: int = 120, seed: int = 0) -> RemainingPo
 
 
 def same_level(inputs: RemainingInputs, kw: float, width_kw: float = 0.1) -> RemainingInputs:
-    """Return ``inputs`` whose windows and outlook are at ``kw``."""
+    """Return ``inputs`` with windows and outlook at ``kw``."""
     spread = width_kw * (np.array(LEVELS_OF_MODEL) - 0.5)
     return inputs._replace(
         windows=np.full_like(inputs.windows, kw), quantiles_kw=np.broadcast_to(kw + spread, inputs.quantiles_kw.shape)

@@ -1,4 +1,4 @@
-"""Running windows in the buffers: the same rules as for windows of readings, in any split into batches."""
+"""Running windows in the buffers follow the same rules as windows of readings, for any split into batches."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_window_of_a_clock_set_back_begins_again() -> None:
     state = windows.state(0)
     assert state is not None
     assert (state.start_minute, state.n_known, state.sum_kw) == (MONDAY + 15, 3, 3.0)
-    assert state.month_peak_kw == 5.0  # of the window before; that from minute 15 is measured again
+    assert state.month_peak_kw == 5.0  # of the previous window; the one from minute 15 is measured again
     assert len(closed) == 2
 
 
@@ -130,7 +130,7 @@ def test_month_peak_of_a_window_measured_again_is_discarded(end: int) -> None:
 
 
 def test_month_peak_returns_after_a_clock_was_a_month_ahead() -> None:
-    """The peaks of the month that the clock came back to count; those of the month ahead do not when it comes."""
+    """Peaks of the month to which the clock returned count again; peaks of the future month do not when it begins."""
     ahead = 40 * DAY_MIN
     readings = (
         [at(i, 5.0) for i in range(35)] + [at(ahead + i, 9.0) for i in range(35)] + [at(40 + i, 1.0) for i in range(3)]
@@ -146,7 +146,7 @@ def test_month_peak_returns_after_a_clock_was_a_month_ahead() -> None:
 
 @pytest.mark.parametrize("n_before", [6, 10, 15], ids=["few minutes", "most minutes", "all minutes of its window"])
 def test_reading_with_a_wrong_time_costs_neither_window_nor_peak(n_before: int) -> None:
-    """It is 20 hours ahead. Three correct ones later, the window goes on, and the peak of the same day counts."""
+    """The reading is 20 hours ahead. After three correct ones, the window continues, and the day's peak counts."""
     earlier, window = [at(i, 4.9) for i in range(15)], [at(600 + i, 6.0) for i in range(n_before)]
     wrong, later = at(600 + n_before + 1_200, 6.0), [at(600 + n_before + i, 0.5) for i in range(1, 4)]
     state = state_of([*earlier, *window, wrong, *later])
@@ -157,7 +157,7 @@ def test_reading_with_a_wrong_time_costs_neither_window_nor_peak(n_before: int) 
 
 
 def test_window_that_ended_before_a_wrong_time_is_closed_once_more() -> None:
-    """Correct readings begin again after its end: it is closed with what was known of it."""
+    """Correct readings resume after its end: it is closed with its known minutes."""
     window, later = [at(i, 6.0) for i in range(9)], [at(20 + i, 0.5) for i in range(3)]
     windows, _, closed = accepted([*window, at(1_000, 6.0), *later])
     assert [(one.start_minute - MONDAY, one.n_known) for one in closed] == [(0, 9), (0, 9)]
@@ -171,7 +171,7 @@ def test_window_that_ended_before_a_wrong_time_is_closed_once_more() -> None:
 )
 @pytest.mark.parametrize("ahead", [4, 5, 6, 7, 11, 25, 93, 1_440])
 def test_window_and_peak_are_those_without_a_wrong_time(window_min: int, newest: int, ahead: int) -> None:
-    """It is in the window, across its end, or far ahead; up to five minutes before it are interpolated at first."""
+    """The wrong time is in the window, across its end, or far ahead; up to five minutes before are interpolated."""
     site = replace(SITE, default=replace(SITE.default, window_min=window_min))
     earlier = [at(i, 4.9 if i < 60 else 0.5) for i in range(600)]
     before, wrong = [at(600 + i, 3.5) for i in range(newest + 1)], at(600 + newest + ahead, 9.0)
@@ -185,7 +185,7 @@ def test_window_and_peak_are_those_without_a_wrong_time(window_min: int, newest:
 
 @pytest.mark.parametrize("ahead", [1, 2, 3])
 def test_wrong_time_that_readings_catch_up_with_counts_as_a_gap(ahead: int) -> None:
-    """Three late readings in a row do not come before it: nothing is discarded, as after a minute without a reading."""
+    """Fewer than three late readings precede it: nothing is discarded, as after a minute without a reading."""
     before, wrong = [at(i, 1.0) for i in range(13)], at(12 + ahead, 5.0)
     after = [at(13 + i, 1.0) for i in range(6)]
     windows, _, closed = accepted([*before, wrong, *after])
@@ -219,7 +219,7 @@ def test_month_peak_of_a_day_is_that_before_discarded_ones() -> None:
 
 @pytest.mark.parametrize("minute", [0, None], ids=["of a window", "of an unknown window"])
 def test_corrected_month_peak_outlasts_a_clock_set_back(minute: int | None) -> None:
-    """It was corrected after a reading with a wrong time, before the next ones showed that."""
+    """It was corrected after a reading with a wrong time, before the next readings proved that."""
     readings = [at(i, 0.75) for i in range(37)]
     for ahead in (5, 93, 1_000):
         windows = RunningWindows(SITE, max_rows=1)
@@ -250,7 +250,7 @@ def test_corrected_month_peak_lowers_peaks_that_were_replaced() -> None:
 
 
 def test_month_peak_without_a_time_is_of_a_window_of_the_month() -> None:
-    """No window of this month was over before the gap: the peak is of the last one that is over now."""
+    """No window of this month was over before the gap: the peak belongs to the last window that is over now."""
     gap_after_the_first = [at(-DAY_MIN, 1.0), at(-DAY_MIN + 40, 1.0)]
     windows = accepted(gap_after_the_first)[0]
     correct_month_peak(windows, 100.0, 0, "home", 4.25, None)
@@ -316,7 +316,7 @@ def streams(draw: st.DrawFn) -> list[Reading]:
 
 
 def recomputed(readings: list[Reading], window_min: int) -> tuple[float, int, int]:
-    """The running window after the last of ``readings``, from its minutes."""
+    """The running window after the last of ``readings``, computed from its minutes."""
     known = {}
     before = None
     for reading in readings:

@@ -1,4 +1,4 @@
-"""Both implementations of what the compiled library computes, and a run of each on a load that switches."""
+"""Both implementations of the compiled library's computations, and a run of each on a load that switches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.houses import EngineRun, Smooth, ensemble_engine, stream
 
 @pytest.fixture(scope="module", params=[True, False], ids=["compiled", "numpy"])
 def compiled(request: pytest.FixtureRequest) -> bool:
-    """Whether the compiled library is to be used."""
+    """Whether to use the compiled library."""
     return bool(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Outcomes for tests: made by hand, and generated as streams of several devices."""
+"""Outcomes for tests: handwritten, and generated as streams of several devices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def outcomes(
     last_kw: float = 1.0,
     members_kw: ArrayLike = 1.0,
 ) -> Outcomes:
-    """Return outcomes of ``rows``; what is given once is the same for all."""
+    """Return outcomes of ``rows``; a single value applies to all rows."""
     n = len(rows)
     return Outcomes(
         rows=np.array(rows, dtype=np.int64),
@@ -36,7 +36,7 @@ def outcomes(
 
 
 def streams(max_step_min: int = 4_000, huge: float = 1e6) -> st.SearchStrategy[list[Outcomes]]:
-    """Batches of up to four devices, with gaps, jumps, going back, standing still, and forecasts left out."""
+    """Batches of up to four devices, with gaps, jumps ahead and back, repeated minutes, and missing forecasts."""
     kw = st.one_of(st.floats(0, 5), st.just(0.25), st.sampled_from([huge, -huge, 0.0]))
     step = st.one_of(st.just(1), st.integers(1, max_step_min), st.integers(-max_step_min, 0))
     batch = st.tuples(

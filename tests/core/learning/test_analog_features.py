@@ -1,4 +1,4 @@
-"""Analogs of the online model: what followed earlier moments of a window that resemble the newest one."""
+"""Analogs of the online model: the changes after earlier moments of a window that resemble the newest one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTHS = (0.1, 0.25, 0.6)
 
 
 def analogs_of(kw: F64, scale_kw: float = 0.2, horizon_min: int = 5) -> F64:
-    """The features of one window ``[T]``, ``[3]``, kW."""
+    """Return the features of one window ``[T]``, ``[3]``, kW."""
     found = np.empty((1, N_KW), np.float32)
     write_analogs(np.array([kw], np.float32), np.array([scale_kw], np.float32), horizon_min, found)
     analogs: F64 = found[0].astype(np.float64)
@@ -24,7 +24,7 @@ def analogs_of(kw: F64, scale_kw: float = 0.2, horizon_min: int = 5) -> F64:
 
 
 def by_definition(kw: F64, scale_kw: float, horizon_min: int) -> list[float]:
-    """The features, moment by moment."""
+    """Return the features, computed moment by moment."""
     kw = kw.astype(np.float32).astype(np.float64)[-CONTEXT:]
     spread_kw = np.abs(kw - kw.mean()).mean() + 0.5 * scale_kw
 

@@ -1,4 +1,4 @@
-"""Faulty meters and houses, through a whole engine: all numbers are finite, and a day later accuracy is back."""
+"""Faulty meters and houses in a whole engine: all numbers are finite, and accuracy recovers within a day."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.examples import examples
 from tests.support.houses import FIRST, EngineRun, ensemble_engine, ensemble_of, house_kw, stream
 from tests.support.models import shipped_models
 
-#: When the event is over, and how long the run is.
+#: When the event is over, and the length of the run.
 OVER, N = 5 * DAY_MIN, 7 * DAY_MIN + 10
 #: All situations.
 EVERY_LEVEL = np.array(list(product(range(4), repeat=situations.N_QUANTITIES)), dtype=np.float64)
@@ -51,13 +51,13 @@ EVENTS: dict[str, Callable[[], F64]] = {
 
 @cache
 def events_run() -> EngineRun:
-    """A house without an event, and one for each event, in one engine, independent of each other."""
+    """A house without an event, and one house for each event, in one engine, independent of each other."""
     houses = {"none": house_kw(N)} | {f"event-{i}": event() for i, event in enumerate(EVENTS.values())}
     return EngineRun(ensemble_engine(*models())).process_houses(houses)
 
 
 def assert_sound(forecasts: list[Forecast], n_members: int) -> None:
-    """All values are finite, the bounds are in order and apart, and more than one member remains in use."""
+    """Check that all values are finite, bounds are ordered and apart, and more than one member remains in use."""
     for forecast in forecasts:
         assert forecast.median_kw is not None
         assert forecast.lower_kw is not None
@@ -69,7 +69,7 @@ def assert_sound(forecasts: list[Forecast], n_members: int) -> None:
 
 
 def second_day(run: EngineRun, over: int, device: str = "home") -> tuple[float, float, float]:
-    """MSE of the mean, MAE of the median and coverage over the second day after the minute ``over``."""
+    """Return MSE of the mean, MAE of the median and coverage over the second day after the minute ``over``."""
     minutes = run.outcome("minutes", device) - FIRST
     which = (minutes >= over + DAY_MIN) & (minutes < over + 2 * DAY_MIN)
     published_kw, actual_kw = run.outcome("published_kw", device)[which], run.outcome("actual_kw", device)[which]
@@ -85,10 +85,10 @@ def second_day(run: EngineRun, over: int, device: str = "home") -> tuple[float, 
 @pytest.mark.long
 @pytest.mark.parametrize("event", EVENTS)
 def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
-    """MAE within 2 % of the run without it, MSE within 10 %, nine in ten within the bounds.
+    """MAE within 2 % of the run without the event, MSE within 10 %, 90 % of outcomes within the bounds.
 
-    Measured: MAE at most 0.8 % more, MSE 1.6 to 3.5 % more, but 5.4 % after a week in which nothing moved, and 8.3 %
-    after a day at one value: the weights of the mean take some days to come back.
+    Measured: MAE at most 0.8 % more, MSE 1.6 to 3.5 % more, but 5.4 % after a week of constant power, and 8.3 % after a
+    day at one value: the weights of the mean take some days to recover.
     """
     run, device = events_run(), f"event-{[*EVENTS].index(event)}"
     assert_sound(run.of(device), len(ensemble_of(run.engine).members))
@@ -135,7 +135,7 @@ def test_ensemble_after_an_early_jump_matches_the_best_member() -> None:
 
 @pytest.mark.long
 def test_ensemble_learns_through_weeks_with_gaps() -> None:
-    """Three weeks in which half the hours are missing, and single minutes, too."""
+    """Three weeks in which half the hours are missing, and also single minutes."""
     draw = np.random.default_rng(8)
     full_kw = house_kw(23 * DAY_MIN)
     kw = full_kw.copy()
@@ -152,7 +152,7 @@ def test_ensemble_learns_through_weeks_with_gaps() -> None:
 
 @pytest.mark.long
 def test_ensemble_survives_a_clock_set_back_by_a_day() -> None:
-    """A clock set back by a day: the stream starts again there, and what was learnt is not lost."""
+    """The stream starts again at the earlier time, and the learned state is kept."""
     kw = house_kw(N)
     readings = stream(kw[:OVER]) + stream(kw[OVER - DAY_MIN :], FIRST + OVER - DAY_MIN)
     run = EngineRun(ensemble_engine(*models())).process(readings, at_a_time=60)
@@ -170,7 +170,7 @@ CLOCK_CHANGES = {"forward": 21_162_240, "back": FIRST - DAY_MIN}
 @pytest.mark.long
 @pytest.mark.parametrize("change", CLOCK_CHANGES)
 def test_ensemble_daylight_saving_change_loses_no_reading(change: str) -> None:
-    """No reading is lost, none is learnt twice, and the half hour of the day is the house's own before and after."""
+    """No reading is lost or learned twice, and the half hours of the day are the house's own before and after."""
     paris = ZoneInfo("Europe/Paris")
     midnight = CLOCK_CHANGES[change]
     run = EngineRun(ensemble_engine(*models(), zone=paris)).process(

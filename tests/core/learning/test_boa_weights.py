@@ -1,4 +1,4 @@
-"""Ensemble weights: no member is excluded for good, the best of a situation gains weight soon, regret is bounded."""
+"""Ensemble weights: no member is excluded for good, a situation's best member gains weight, regret is bounded."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_prior_weights_of_one_and_two_members_leave_out_the_others() -> None:
 
 @given(n_members=st.integers(2, 8), horizon_min=st.integers(1, 60))
 def test_prior_weight_of_persistence_falls_with_the_horizon(n_members: int, horizon_min: int) -> None:
-    """It is half of the weight up to five minutes ahead; what it loses beyond, the primary model gains."""
+    """It is half of the total up to five minutes ahead; beyond, the primary model gains what persistence loses."""
     weights = boa_weights.prior_weights(n_members, horizon_min)
     nearest = boa_weights.prior_weights(n_members, horizon_min=5)
     assert weights[-1] == 0.5 * min(5 / horizon_min, 1.0)
@@ -82,7 +82,7 @@ def test_prior_weight_of_persistence_falls_with_the_horizon(n_members: int, hori
 
 
 def test_weights_far_ahead_change_more_slowly() -> None:
-    """Regrets that overlap are one mistake, counted again and again."""
+    """Overlapping regrets count the same mistake several times."""
     near, far = WeightedDevice(3, horizon_min=5), WeightedDevice(3, horizon_min=30)
     for device in (near, far):
         before = device.weights()
@@ -132,9 +132,9 @@ def test_weights_favour_a_new_best_member_after_two_days(heavy: bool) -> None:
 @pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1, 0.9, 1), (1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1)])
 def test_regret_stays_within_the_theoretical_order(sizes: tuple[float, ...], heavy: bool, days: int) -> None:
-    """At most twice sqrt(T log E) gradients of a common size above the best member, found with hindsight.
+    """At most twice sqrt(T log E) gradients of a common size above the best member in hindsight.
 
-    Where members err apart from each other, as here, their mixture is better than any of them.
+    If members' errors are independent, as here, their mixture is better than any member.
     """
     listener = WeightedDevice(6, heavy=heavy)
     listener.learn_random(days * DAY_MIN, sizes)
@@ -157,7 +157,7 @@ def test_regret_is_bounded_for_equally_wrong_members(days: int) -> None:
 
 @pytest.mark.parametrize("n_jumps", [1, 5])
 def test_weights_keep_adapting_after_a_jump(n_jumps: int) -> None:
-    """100 kW in the first hours, of which one member forecasts half: none gains from it, and the best is found."""
+    """100 kW in the first hours, half of which one member forecasts: no member gains, and the best one is found."""
     listener = WeightedDevice(6)
     listener.learn_random(100, (1, 1, 1, 1, 0.7, 1))
     members_kw = np.zeros((2, 6))
@@ -185,7 +185,7 @@ def test_ensemble_after_one_jump_matches_the_best_member() -> None:
 
 @pytest.mark.parametrize("heavy", [False, True])
 def test_weights_in_each_situation_find_its_best_member(heavy: bool) -> None:
-    """One member is best while nothing moves, another one in busy hours, by turns."""
+    """One member is best while power is constant, another in busy hours, alternating."""
     listener, sizes = WeightedDevice(4, heavy=heavy), ((0.5, 1.5, 1, 1), (1.5, 0.5, 1, 1))
     for _ in range(24):
         for listener.levels, size in ((QUIET, sizes[0]), (BUSY, sizes[1])):
@@ -198,7 +198,7 @@ def test_weights_in_each_situation_find_its_best_member(heavy: bool) -> None:
 
 @pytest.mark.long
 def test_weights_after_a_member_improves_follow_within_a_day() -> None:
-    """A member repeats another one for a week, and is then the best at once."""
+    """A member repeats another one for a week, and is the best one from then on."""
     draw, listener = np.random.default_rng(3), WeightedDevice(4)
     for minute in range(8 * DAY_MIN):
         actual_kw = SCALE_KW * draw.standard_t(2.5)
@@ -213,7 +213,7 @@ def test_weights_after_a_member_improves_follow_within_a_day() -> None:
 @examples(20)
 @given(st.permutations(range(1, 5)), st.integers(0, 100))
 def test_weights_of_members_in_another_order_are_the_same(middle: list[int], seed: int) -> None:
-    """The first and the last member have a prior of their own; those between them are equal."""
+    """The first and the last member have their own priors; the members between them are equal."""
     order = [0, *middle, 5]
     draw, both = np.random.default_rng(seed), (WeightedDevice(6), WeightedDevice(6))
     for _ in range(50):

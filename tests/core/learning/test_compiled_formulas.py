@@ -1,6 +1,6 @@
 """The compiled step and numpy from the same state, drawn where constants matter: limits, minima, shares and rates.
 
-Houses need months to get there, so the state is set. All of it is compared, element by element.
+Houses would need months to reach them, so the state is set. All of it is compared, element by element.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.houses import FIRST, LEAD_MIN, Smooth
 pytestmark = pytest.mark.compiled
 
 N = 96
-#: Last digits of exp and log in double, and of what is stored in single precision.
+#: Tolerance for the last digits of exp and log in double, and for values stored in single precision.
 F64_DIGITS, F32_DIGITS = 1e-9, 3e-7
 
 
@@ -72,7 +72,7 @@ def pair(draw: np.random.Generator, context: int) -> tuple[Ensemble, Ensemble]:
 
 
 def damage_elements(ensemble: Ensemble) -> None:
-    """Damage single elements of the state of some devices: the other members and columns are sound."""
+    """Damage single elements of the state of some devices; the other members and columns are sound."""
     arrays = ensemble.state.arrays
     arrays["specialists"][2:5, 0, -1, 2] = -0.5, np.nan, 1e30  # a negative share, none, and one that is nearly all
     arrays["coefficients"][6:9, 0, 0] = 1e30, np.nan, -1e30  # of the mean alone
@@ -82,7 +82,7 @@ def damage_elements(ensemble: Ensemble) -> None:
 
 
 def windows_of(context: int, draw: np.random.Generator) -> NDArray[np.float32]:
-    """Return windows that are flat, feed in a little, step up and down, or have absurd powers."""
+    """Return windows that are flat, export a little, step up and down, or have absurd powers."""
     kw = draw.choice([0.0, -0.045, -0.055, 0.3, 0.301, 0.35, 2.4], (N, context))
     kw[: N // 4] = kw[: N // 4, :1]
     kw[N // 4 : N // 2] += draw.normal(0, 0.02, (N // 4, context))

@@ -1,4 +1,4 @@
-"""Scores and drift by the compiled library and by numpy: the same digits, however outcomes arrive."""
+"""Scores and drift by the compiled library and by numpy have the same digits, however outcomes arrive."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Subject = TypeVar("Subject", Scores, Drift)
 
 
 def random_batch(seed: int) -> Outcomes:
-    """Return up to 60 outcomes of a few devices: in most cases several of one, over minutes, days or weeks."""
+    """Return up to 60 outcomes of a few devices: mostly several per device, over minutes, days or weeks."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 61))
     rows = rng.integers(0, rng.choice([2, 12, 40]), n)
@@ -62,7 +62,7 @@ def assert_same(found: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArra
 
 
 def after_step(step: str, seed: int, subject: Subject) -> Subject:
-    """Return what is to be used after ``step``, which is no addition of outcomes."""
+    """Return the object to use after ``step``, which adds no outcomes."""
     if step == "forget":
         subject.forget(seed % len(ROWS))
     elif step == "copy":
@@ -123,7 +123,7 @@ def test_scores_and_drift_do_not_depend_on_batches(compiled: bool, seeds: list[i
 
 
 def test_drift_detects_changes_within_one_batch(compiled: bool) -> None:
-    """Eight days with small errors and four with large ones of two devices, in one batch."""
+    """Eight days with small errors and four with large ones, of two devices, in one batch."""
     drift = Drift(TRACKED, 1, compiled=compiled)
     days = np.repeat(np.arange(12), 2)
     errors_kw = np.where(days < 8, 0.1, 5.0)

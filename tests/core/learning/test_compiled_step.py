@@ -1,4 +1,4 @@
-"""The compiled step gives the forecasts and the learned state of the numpy modules for any stream of readings."""
+"""The compiled step gives the same forecasts and learned state as the numpy modules for any stream of readings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, 
 #: The arrays of the state with numbers, and values that damaged state may hold.
 NUMBERS = tuple(name for name, kind in STATE.items() if kind.startswith("f"))
 DAMAGED = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0)
-#: The same sums in the same order: what differs is the last digit of a logarithm or of an exponential function.
+#: Tolerance: the same sums in the same order, but a logarithm's or exponential function's last digit may differ.
 ROUNDING = 1e-12
 
 
@@ -60,7 +60,7 @@ def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
 
 
 def states_differ_by(compiled: EngineRun, numpy: EngineRun) -> float:
-    """The largest difference of two learned states, relative to the largest value of the array."""
+    """Return the largest difference of two learned states, relative to the largest value of the array."""
     rows = [compiled.engine.buffers.row(device) for device in compiled.engine.buffers]
     found, expected = (ensemble_of(run.engine).columns(rows) for run in (compiled, numpy))
     assert found.keys() == expected.keys()
@@ -115,7 +115,7 @@ def test_compiled_step_half_an_hour_ahead_equals_numpy() -> None:
 
 @pytest.mark.parametrize("n_tracked", [4, 0])
 def test_compiled_step_that_starts_from_the_prior_equals_numpy(n_tracked: int) -> None:
-    """Untracked devices are always forecast from it."""
+    """Untracked devices are always forecast from the prior."""
     houses = {name: house_kw(400, seed) for seed, name in enumerate(DEVICES)}
     pairs = pair(Smooth(WindowSpec(180)), prior=bundled_prior(), max_devices=n_tracked)
     compiled, numpy = (run.process_houses(houses) for run in pairs)
@@ -125,7 +125,7 @@ def test_compiled_step_that_starts_from_the_prior_equals_numpy(n_tracked: int) -
 
 @pytest.mark.parametrize("context", [21, 30, 45, 100, 180])
 def test_compiled_step_finds_the_steps_of_numpy(context: int) -> None:
-    """Steps in each minute or in none, at both ends of a window, of just a part of a step, upwards and downwards."""
+    """Steps in each minute or in none, at both ends of a window, of only part of a step, upwards and downwards."""
     draw = np.random.default_rng(context)
     minute = np.arange(2 * context)
     courses = {
@@ -146,7 +146,7 @@ def test_compiled_step_finds_the_steps_of_numpy(context: int) -> None:
 
 @pytest.mark.long
 def test_compiled_step_equals_numpy_for_a_plug() -> None:
-    """Its error scale falls below that from which changes are clipped to a multiple of it."""
+    """Its error scale falls below the minimum to which changes are clipped, a multiple of it."""
     compiled, numpy = (run.process(stream(plug_kw(3_600)), at_a_time=400) for run in pair())
     assert compiled.forecasts == numpy.forecasts
     assert states_differ_by(compiled, numpy) < ROUNDING

@@ -22,12 +22,12 @@ def steady(draw: np.random.Generator) -> F64:
 
 
 def heavy(draw: np.random.Generator) -> F64:
-    """Without a variance."""
+    """Errors without a finite variance."""
     return draw.standard_t(1.5, N) * 0.1
 
 
 def shifting(draw: np.random.Generator) -> F64:
-    """Each two weeks errors ten times as large, or small, as before."""
+    """Errors that change every two weeks by a factor of ten, up or down."""
     size = np.where(np.arange(N) // 20_160 % 2, 1.0, 0.1)
     return draw.normal(0, 0.3, N) * size
 
@@ -103,7 +103,7 @@ def test_error_scale_of_a_plug_does_not_fall_to_its_noise() -> None:
 
 # --- in an engine ---------------------------------------------------------------------------------
 
-#: Models that have an interval, a median alone, no quantiles, and bounds without a median.
+#: Models with an interval, with only a median, without quantiles, and with bounds but no median.
 MODELS = (Smooth(), Smooth(quantile_levels=(0.5,)), Trend(), Smooth(quantile_levels=(0.05, 0.95)))
 
 
@@ -129,7 +129,7 @@ def test_interval_bounds_are_in_order_for_any_stream(
 @pytest.mark.long
 @pytest.mark.parametrize("calibrates", [True, False])
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
-    """A house that never fed in gets no negative forecast; one that did, none beyond the limit of a reading."""
+    """A house that never exported gets no negative forecast; one that did gets none beyond a reading's limit."""
     kw = house_kw(3_000)
     consuming = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw), at_a_time=50)
     feeding = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw - 2.5), at_a_time=50)

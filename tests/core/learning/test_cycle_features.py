@@ -1,4 +1,4 @@
-"""The trees' columns of loads that cycle: the phases of a cycle, and the analogs of the newest minute."""
+"""The trees' columns for loads that cycle: the phases of a cycle, and the analogs of the newest minute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTEXT = 180
 
 
 def cycle_of(kw: F64) -> dict[str, float]:
-    """The columns of cycles of one window ``[T]``, kW, by name."""
+    """Return the cycle columns of one window ``[T]``, kW, by name."""
     change = np.diff(kw.astype(np.float32))[np.newaxis, ::-1]
     return dict(zip(CYCLE_NAMES, cycle_columns(change)[0].tolist(), strict=True))
 
@@ -26,12 +26,12 @@ def analogs_of(kw: F64, horizon_min: int = 5) -> dict[str, float]:
 
 
 def phases(*lengths_min: int, low_kw: float = 0.2, high_kw: float = 2.2) -> F64:
-    """A load that is off and on in turn for so many minutes, off first."""
+    """Return a load that is alternately off and on for these numbers of minutes, off first."""
     return np.repeat([high_kw if i % 2 else low_kw for i in range(len(lengths_min))], lengths_min)
 
 
 def by_definition(kw: F64) -> list[float]:
-    """The columns of cycles, minute by minute."""
+    """Return the cycle columns, computed minute by minute."""
     change = np.diff(kw.astype(np.float32))[::-1]
     n = len(change)
     largest = sorted(np.abs(change))[-2:][0]
@@ -85,7 +85,7 @@ def test_constant_power_has_no_phases() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from((1, 5, 30)))
 def test_mean_changes_of_analogs_equal_the_online_models(seed: int, horizon_min: int) -> None:
-    """With the least spread of a scale of 0.1 kW."""
+    """With the minimum spread of a scale of 0.1 kW."""
     windows = np.random.default_rng(seed).gamma(1.0, 1.0, (3, CONTEXT)).astype(np.float32)
     expected = np.empty((3, N_KW), np.float32)
     write_analogs(windows, np.full(3, 0.1, np.float32), horizon_min, expected)

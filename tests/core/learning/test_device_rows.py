@@ -1,4 +1,4 @@
-"""Rows of devices grow in place, and what holds on to their arrays stays valid."""
+"""Rows of devices grow in place, and references to their arrays stay valid."""
 
 from __future__ import annotations
 

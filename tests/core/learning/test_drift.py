@@ -25,7 +25,7 @@ SIGNS: tuple[tuple[Literal["grew", "shrank"], int], ...] = (("grew", 1), ("shran
 
 
 def days(drift: Drift, errors_kw: Sequence[float], first: int = DAY_0, row: int = 0) -> list[ErrorChange]:
-    """Give ``drift`` a day of each error, as few outcomes as make one."""
+    """Add a day of each error to ``drift``, with the minimum number of outcomes."""
     changes: list[ErrorChange] = []
     for day, error_kw in enumerate(errors_kw, first):
         for i in range(N):
@@ -40,7 +40,7 @@ def wavy(n: int, kw: float = 0.1) -> list[float]:
 
 
 class PlainDrift:
-    """The same rules for one device, from all its outcomes, without arrays."""
+    """The same rules for one device, computed from all its outcomes, without arrays."""
 
     def __init__(self) -> None:
         self.day, self.today = -1, list[float]()

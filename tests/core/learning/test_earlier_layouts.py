@@ -1,4 +1,4 @@
-"""Learned state as earlier versions stored it: covariances in blocks, all feature columns, and a slot more."""
+"""Learned state stored by earlier versions: covariances in blocks, all feature columns, and one more slot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.core.learning.test_submeters import engine_with, model_of
 from tests.core.learning.test_submeters import readings_of as metered_readings_of
 from tests.support.houses import FIRST, EngineRun, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
-#: A checkpoint of the version before after 300 minutes of two houses, and its forecasts of the 60 minutes after it.
+#: A checkpoint of the previous version after 300 minutes of two houses, and its forecasts of the following 60 minutes.
 FOLDER = Path(__file__).parents[2] / "fixtures" / "state-v2" / "blocks"
 N_BEFORE, N_AFTER = 300, 60
 DEVICES = ("home", "barn")
@@ -40,7 +40,7 @@ def recorded_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither mean nor median has learned offsets or a threshold, as in that version; in numpy only."""
+    """Disable learned offsets and thresholds of mean and median, as in that version; only in numpy."""
     for module in (mean_correction, median_calibration, median_threshold):
         monkeypatch.setattr(module, "update", lambda *_: None)
     monkeypatch.setattr(median_threshold, "_FIRST", 0.0)
@@ -56,7 +56,7 @@ def new_engine(*, compiled: bool = True) -> EngineRun:
 
 
 def restored(*, compiled: bool) -> EngineRun:
-    """Return an engine with the stored state, and its forecasts of the minutes after it."""
+    """Return an engine with the stored state, and its forecasts of the following minutes."""
     snapshot = checkpoint.read(FOLDER / "checkpoint-00000002.npz")
     assert snapshot.learning_state["covariance"].shape == (2, 5, 14, 42)
     assert snapshot.learning_state["due_columns"].shape == (2, 6, 70)
@@ -84,7 +84,7 @@ def test_state_in_blocks_is_continued_by_the_compiled_step_as_by_numpy() -> None
 
 @pytest.mark.usefixtures("without_offsets")
 def test_state_in_blocks_equals_state_learned_today() -> None:
-    """The stored numbers too: what earlier versions learned is what this one learns from the same readings."""
+    """The stored numbers are equal too: this version learns the same from the same readings as earlier versions."""
     before, today = (
         new_engine(compiled=False),
         new_engine(compiled=False).process(readings_of(0, N_BEFORE), at_a_time=2),

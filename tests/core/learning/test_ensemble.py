@@ -51,7 +51,7 @@ def readings_of(n_minutes: int, first: int = 0, devices: tuple[str, ...] = DEVIC
 
 
 def restored(run: EngineRun, folder: Path, engine: Engine) -> EngineRun:
-    """A run that goes on from the bytes of a checkpoint of another."""
+    """A run that continues from the bytes of another run's checkpoint."""
     path = folder / "checkpoint.npz"
     path.write_bytes(checkpoint.encode(capture_snapshot(run.engine)))
     snapshot = checkpoint.read(path)
@@ -128,7 +128,7 @@ def test_ensemble_uncalibrated_bounds_follow_the_median() -> None:
 @pytest.mark.parametrize("calibrates", [True, False])
 @pytest.mark.parametrize("includes_path", [True, False])
 def test_ensemble_published_document_equals_the_latest(model: Predictor, calibrates: bool, includes_path: bool) -> None:
-    """Over MQTT, as an object, and read again from the latest: the same."""
+    """Over MQTT, as an object, and read again from the latest forecasts."""
     engine = ensemble_engine(model, Persistence(name="same"), calibrates=calibrates, includes_path=includes_path)
     EngineRun(engine).process(readings_of(100), at_a_time=10)
     batch = engine.accept(readings_of(1, 100))
@@ -162,7 +162,7 @@ def test_ensemble_path_ends_at_the_published_forecast() -> None:
 
 
 def test_ensemble_published_weights_reproduce_mean_and_median() -> None:
-    """The median as long as its calibration has learned nothing."""
+    """This holds for the median until its calibration has learned something."""
     run = EngineRun(ensemble_engine()).process(stream(house_kw(400)))
     minutes, members_kw = run.outcome("minutes"), run.outcome("members_kw")
     early, late = ({each.target_minute: each for each in run.forecasts}[int(minutes[i])] for i in (0, 100))
@@ -264,7 +264,7 @@ def test_ensemble_restored_from_a_checkpoint_continues_exactly(
 
 
 def test_restart_keeps_what_the_device_in_a_reused_row_learned(tmp_path: Path) -> None:
-    """It came last, but has the row of a tracked device that was forgotten: the one before it is not tracked."""
+    """It came last, but has the row of a forgotten tracked device; the device before it is untracked."""
     before = EngineRun(ensemble_engine(max_devices=2)).process(readings_of(10, devices=("gone", "home", "untracked")))
     before.engine.forget("gone")
     before.process(readings_of(30, 10, devices=("home", "untracked", "last")))
@@ -342,7 +342,7 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
 
 
 def test_restore_of_many_devices_equals_each_alone() -> None:
-    """Covariances are converted some devices at a time."""
+    """Covariances are converted for several devices at a time."""
     before = EngineRun(ensemble_engine(Smooth(), Trend())).process(readings_of(100), at_a_time=9)
     saved = ensemble_of(before.engine).columns([0, 1, 2])
     of_each = {name for name, array in saved.items() if name not in {"experts", "columns", "horizon_min"}}
@@ -365,7 +365,7 @@ def test_restore_with_other_models_without_an_online_model_keeps_weights() -> No
 
 
 def test_restore_of_two_float64_covariances_takes_the_means() -> None:
-    """Learning state of version 0.1: other features, a covariance each for mean and median, upper triangles alone."""
+    """Learning state of version 0.1: other features, separate covariances of mean and median, only upper triangles."""
     before = EngineRun(ensemble_engine()).process(readings_of(100), at_a_time=9)
     saved = ensemble_of(before.engine).columns([0, 1, 2])
     names = ["smooth mean", "trend mean", "smooth median", "lag 1", "an input of old"]
@@ -415,7 +415,7 @@ def without(archive: dict[str, NDArray[Any]], *names: str) -> dict[str, NDArray[
 
 
 def test_checkpoint_of_version_1_loads(tmp_path: Path) -> None:
-    """It has no learnt columns, and no weights of the latest forecasts."""
+    """It has no learned columns, and no weights of the latest forecasts."""
     before = EngineRun(Engine(Smooth())).process(readings_of(100), at_a_time=9)
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(checkpoint.encode(capture_snapshot(before.engine)))
@@ -522,7 +522,7 @@ def test_ensemble_members_see_windows_of_their_own_context() -> None:
 
 
 def test_ensemble_members_see_their_own_features() -> None:
-    """Each model is given the measured features that it asks for, and no others."""
+    """Each model gets the measured features that it requests, and no others."""
     shapes: dict[str, set[int]] = {}
 
     class Looking(Smooth):

@@ -1,4 +1,4 @@
-"""A batch gives the same forecasts and the same learnt state as its readings one by one, bit for bit."""
+"""A batch gives the same forecasts and learned state as its readings one by one, bit for bit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.support.examples import examples
 from tests.support.houses import FIRST, EngineRun, ensemble_engine
 
 DEVICES = ("home", "barn", "shed", "loft")
-#: A device's next minute comes after so many; now and then it is late, the same again, or after a gap.
+#: Minutes until a device's next reading; now and then it is late, repeated, or after a gap.
 STEPS = st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 4, 7, 0, -1))
-#: A reading of this power is of a filled minute.
+#: A reading with this power is of a filled minute.
 FILLED_KW = 0.35
 POWERS_KW = st.sampled_from((0.0, 0.1, 0.35, 2.4, -0.5, 100.0)) | st.floats(-3, 12).map(lambda kw: round(kw, 3))
 ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, max_size=70)
@@ -68,7 +68,7 @@ def test_ensemble_any_batching_gives_the_same_result(
 def test_ensemble_untracked_devices_in_a_batch_change_nothing(
     entries: list[tuple[int, int, float]], sizes: list[int], n_tracked: int
 ) -> None:
-    """Untracked devices get the forecast of a new device, and nothing is learnt of them."""
+    """Untracked devices get the forecast of a new device, and nothing is learned from them."""
     readings = readings_of(entries)
     runs = []
     for one in (True, False):

@@ -1,4 +1,4 @@
-"""Regression trees as flat arrays: what they predict, and which arrays are refused."""
+"""Regression trees as flat arrays: their predictions, and the arrays that are rejected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAN = math.nan
 
 
 def small_forest() -> Forest:
-    """Two outputs: of the first, a tree on ``a`` and a leaf alone; of the second, a tree on ``b``, then on ``a``."""
+    """Two outputs: the first has a tree on ``a`` and a single leaf; the second a tree on ``b``, then one on ``a``."""
     builder = ForestBuilder(("a", "b"))
     builder.begin_output()
     left, right = builder.split(builder.begin_tree(), 0, 1.0, nan_left=False)
@@ -47,7 +47,7 @@ def test_forest_adds_the_leaves_that_a_row_reaches(row: tuple[float, ...], expec
 
 
 def test_many_rows_are_predicted_like_single_ones() -> None:
-    """More pairs of row and tree than are evaluated at a time."""
+    """There are more pairs of row and tree than are evaluated at a time."""
     forest = small_forest()
     rows = np.random.default_rng(1).normal(size=(50_000, 2)).astype(np.float32)
     many = forest.predict(rows)

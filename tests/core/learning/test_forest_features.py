@@ -20,7 +20,7 @@ def windows_of(n: int, context: int, seed: int) -> F32:
 
 
 def named(features: ForestFeatures, window: F32, submeters_kw: F32 | None = None) -> dict[str, float]:
-    """The features of one window by name."""
+    """Return the features of one window by name."""
     columns = features.columns(window[np.newaxis], np.array([90]), submeters_kw)
     return dict(zip(features.names, columns[0].tolist(), strict=True))
 
@@ -89,7 +89,7 @@ def test_submeters_of_a_short_window_miss_older_changes() -> None:
 
 
 def test_rest_of_the_mains_is_without_the_known_submeters() -> None:
-    """One that failed a minute ago is in the rest again; a gap of one holds its next value."""
+    """A submeter that failed a minute ago is in the rest again; one with a gap of one minute holds its next value."""
     features = ForestFeatures(60, 5, ["car", "oven"])
     mains = np.full(60, 5.0, dtype=np.float32)
     mains[50:] = 8.0

@@ -1,4 +1,4 @@
-"""The forests in use: of which devices, and what they add to the ensemble."""
+"""The forests in use: their devices, and their contribution to the ensemble."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_forest_of_other_features_is_refused() -> None:
 
 @pytest.mark.parametrize("device", ["home", "flat"])
 def test_forest_of_an_earlier_version_predicts_the_same_over_more_columns(device: str) -> None:
-    """One that lacks the last columns of the mains, with submeters and without."""
+    """It lacks the last columns of the mains, with and without submeters."""
     features = HouseForests(180, 5, UTC, {"home": ("car",)}).features_of(device)
     first_load = features.names.index("car level") if device == "home" else len(features.names)
     names = (*features.names[: features.names.index("hour") + 1], *features.names[first_load:])
@@ -143,7 +143,7 @@ def test_forest_with_submeters_needs_those_of_the_device() -> None:
 
 
 def test_forest_sees_the_submeters_of_its_device() -> None:
-    """Up by 1 kW if its oven draws more than 1 kW, down if it draws less, and 0.25 kW if it is unknown."""
+    """The forest predicts +1 kW if the oven draws more than 1 kW, -1 kW if less, and +0.25 kW if unknown."""
     forests = HouseForests(30, 5, UTC, {"home": ("car", "oven"), "shop": ("oven",)})
     names = forests.features_of("home").names
     builder = ForestBuilder(names)
@@ -224,7 +224,7 @@ def test_nothing_is_predicted_without_a_forest() -> None:
 
 
 def test_forest_sees_the_local_time_of_the_target() -> None:
-    """Up by 1 kW if the target is at 12 o'clock or later in Brussels, the time that the forest was fitted with."""
+    """The forest predicts +1 kW if the target is at 12:00 or later in Brussels, the time to which it was fitted."""
     forests = HouseForests(30, 15, ZoneInfo("Europe/Brussels"))
     builder = ForestBuilder(forests.features.names)
     for _ in OUTPUTS:

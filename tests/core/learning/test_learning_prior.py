@@ -1,4 +1,4 @@
-"""The prior of many houses: where a device's learning state starts, and when it is not used."""
+"""The prior of many houses: the start of a device's learning state, and when it is not used."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_prior_mixes_the_primary_model_with_many_houses() -> None:
 
 
 def test_bundled_prior_is_a_sound_start() -> None:
-    """It covers all columns but the model's, is no wider than a start without it, and positive definite."""
+    """It covers all columns except the model's, is no wider than a start without it, and is positive definite."""
     prior = bundled_prior().rls
     columns = ensemble(None)._inputs.rls_features.names
     assert {*columns} - {*prior.names} == {"smooth mean", "smooth median"}
@@ -85,7 +85,7 @@ def test_bundled_tables_are_what_is_expected_of_appliances() -> None:
 
 
 def test_device_without_tables_in_its_state_gets_those_of_the_prior() -> None:
-    """As that of a version which had none; and one that is forgotten starts with them again."""
+    """This applies to state of a version without tables; a forgotten device starts with the prior's tables again."""
     run = EngineRun(Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(bundled_prior()))).process(
         stream(house_kw(60))
     )
@@ -155,7 +155,7 @@ def test_prior_with_unfit_arrays_is_rejected(coefficients: Any, covariance: Any)
 
 @pytest.mark.long
 def test_prior_lowers_the_error_of_the_first_day() -> None:
-    """In a house that it was not fitted to, with a model that is of no use: the first day of the online model alone."""
+    """In a house to which it was not fitted, with a useless model: the first day of only the online model."""
     kw = house_kw(1_440, seed=5)
 
     def first_day_mse(prior: LearningPrior | None) -> float:
@@ -168,7 +168,7 @@ def test_prior_lowers_the_error_of_the_first_day() -> None:
 
 
 def test_prior_of_a_new_column_does_not_mix_with_what_was_learned() -> None:
-    """A version with more columns restores older state: an indefinite covariance would let the forecasts diverge."""
+    """A version with more columns restores older state: with an indefinite covariance, forecasts would diverge."""
     run = EngineRun(Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(bundled_prior()))).process(
         stream(house_kw(60))
     )

@@ -1,4 +1,4 @@
-"""The tables of the loads' changes, their cells, and what else stored state refers to: computed by hand."""
+"""The tables of the loads' changes, their cells, and other references of stored state: computed by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = np.array([1])
 
 
 def cells_of(*cells: int) -> I64:
-    """The cells of the three tables of a single load."""
+    """Return the cells of the three tables of a single load."""
     return np.array([[cells]])
 
 
@@ -58,7 +58,7 @@ def test_tables_remember_3000_outcomes() -> None:
 
 
 def test_load_cells_of_a_cycling_load_by_hand() -> None:
-    """Cells are stored by their numbers: other bins would give the learned changes to other states of the load."""
+    """Cells are stored by their numbers: other bins would assign the learned changes to other states of the load."""
     kw = np.zeros((1, 120, 2), dtype=np.float32)
     kw[:, :, 0] = 1.0
     kw[:, 60:112, 1] = 2.0  # until 8 minutes ago
@@ -84,7 +84,7 @@ def test_change_of_150_watts_is_an_edge(step_kw: float, minutes: int) -> None:
 
 
 def test_random_weights_never_change() -> None:
-    """Their weights are not stored: with others, each restart would make the learned coefficients meaningless."""
+    """Random weights are not stored: with others, each restart would make the learned coefficients meaningless."""
     weights, offsets = _random_weights(20)
     assert np.flatnonzero(weights[:, 0]).tolist() == [1, 10, 16, 18]
     assert weights[[1, 10, 16, 18], 0] == pytest.approx([-0.4821, 0.5988, -0.2925, 0.0397], abs=1e-4)

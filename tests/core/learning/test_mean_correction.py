@@ -1,4 +1,4 @@
-"""The mean is corrected by what is left of its errors in like situations, and one outcome moves it little."""
+"""The mean is corrected by its remaining errors in similar situations, and a single outcome changes it little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapcast.core.learning.ensemble.mean_correction import N_KNOTS
 from gapcast.core.learning.ensemble.situations import N_LEVELS
 from tests.support.houses import EngineRun
 
-#: Changes, scales, of any size and sign, and what damaged state may predict; and levels, which are from 0 to 3.
+#: Changes and scales of any size and sign, and predictions of damaged state; and levels, which are from 0 to 3.
 CHANGES = arrays.arrays(np.float64, 5, elements=st.floats(width=64))
 LEVELS = arrays.arrays(np.float64, (5, 3), elements=st.floats(0, N_LEVELS - 1) | st.floats(width=64))
 
@@ -104,7 +104,7 @@ def test_mean_of_a_situation_converges_to_that_of_its_outcomes() -> None:
 
 @pytest.mark.long
 def test_ensemble_mean_of_a_compressor_is_better_than_each_member(compressor: EngineRun) -> None:
-    """On for 14 to 16 minutes, off for 20 to 24."""
+    """The compressor is on for 14 to 16 minutes, and off for 20 to 24."""
     actual_kw = compressor.outcome("actual_kw")[-3_000:]
     mean_kw, members_kw = compressor.outcome("published_kw")[-3_000:, 0], compressor.outcome("members_kw")[-3_000:, 0]
     errors = np.square(members_kw - actual_kw[:, np.newaxis]).mean(0)

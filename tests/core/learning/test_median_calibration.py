@@ -1,4 +1,4 @@
-"""The median follows the more likely of two modes, as the mean cannot, and one outcome moves it little."""
+"""The median follows the more likely of two modes, unlike the mean, and a single outcome changes it little."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.learning.ensemble import median_calibration
 from gapcast.core.learning.ensemble.median_calibration import N_KNOTS
 from tests.support.houses import EngineRun
 
-#: Changes, scales, of any size and sign, and what damaged state may predict.
+#: Changes and scales of any size and sign, and predictions of damaged state.
 CHANGES = arrays.arrays(np.float64, 7, elements=st.floats(width=64))
 
 

@@ -1,4 +1,4 @@
-"""The threshold of the median: small changes are published as none, and its size is learned from signs."""
+"""The threshold of the median: small changes are published as no change, and its size is learned from signs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_change_below_the_threshold_is_published_as_none() -> None:
 
 
 def test_change_that_is_not_a_number_remains_one() -> None:
-    """An impossible forecast is recognized by it, and replaced."""
+    """It identifies an impossible forecast, which is replaced."""
     assert np.isnan(median_threshold.reduced(new_states(1), one(np.nan)))[0]
     assert np.isinf(median_threshold.reduced(new_states(1), one(-np.inf)))[0]
 
@@ -81,7 +81,7 @@ def test_threshold_stays_within_its_limits(error: float, limit: float) -> None:
 
 
 def test_noise_raises_the_threshold_and_changes_that_come_true_lower_it() -> None:
-    """Predicted changes that are noise are published as none after some hours; those of a real change in full."""
+    """Predicted changes that are noise are published as no change after some hours; real changes remain complete."""
     rng, thresholds = np.random.default_rng(5), {}
     for is_real in (True, False):
         states = new_states(1)
@@ -113,7 +113,7 @@ def test_narrow_interval_extends_to_the_median_of_the_threshold(compiled: bool) 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_median_on_the_floor_stays_there(compiled: bool) -> None:
-    """The reduced change is a difference that is added again: rounding must not bring it below 0."""
+    """The reduced change is a difference that is added again: rounding must not move the median below 0."""
     run = EngineRun(ensemble_engine(compiled=compiled)).process(stream(house_kw(60)), at_a_time=1)
     for i, kw in enumerate(np.random.default_rng(3).uniform(0.0, 3.0, 120)):
         run.engine.learn()

@@ -57,12 +57,12 @@ NATIVE = Path(gapcast.__file__).parents[1] / "native"
 
 
 def bucket_numbers(period: int) -> list[int]:
-    """Return length, number and first of the buckets of a period."""
+    """Return length, number and first index of the buckets of a period."""
     return [int(a[period]) for a in (score_sums._LENGTHS_MIN, score_sums._N_BUCKETS_OF, score_sums._FIRST_BUCKET)]
 
 
-#: Constants of the C files that have no counterpart: how sums are ordered and numbers are written, what processors
-#: load, and what follows from other constants.
+#: Constants of the C files without a counterpart: the order of sums, the format of numbers, the width of processors'
+#: loads, and values derived from other constants.
 OF_C_ALONE = {
     "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",

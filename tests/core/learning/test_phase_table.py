@@ -1,4 +1,4 @@
-"""The phase table: which step of a load a window shows, and what it learns of when the step is undone."""
+"""The phase table: the step of a load that a window shows, and what it learns when the step is undone."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ State = dict[str, NDArray[np.integer]]
 
 
 def cycling(n_minutes: int, on_min: int = 12, off_min: int = 20) -> F64:
-    """A load of 2 kW on a base of 0.5 kW that cycles, and was switched on in the first minute; kW."""
+    """Return a load of 2 kW on a base of 0.5 kW that cycles, and was switched on in the first minute; kW."""
     return np.where(np.arange(n_minutes) % (on_min + off_min) < on_min, 2.5, 0.5)
 
 
 def found(kw: F64) -> tuple[float, int, int, int]:
-    """Height of the step, direction, and places by age and by length, at the end of one window."""
+    """Return height of the step, direction, and indices by age and by length, at the end of one window."""
     phases = phase_table.find_phases(np.array([kw], dtype=np.float32))
     direction, place = divmod(int(phases.cells[0]), N_AGES * N_LONGER)
     return float(phases.height_kw[0]), direction, *divmod(place, N_LONGER)
@@ -46,7 +46,7 @@ def new_state() -> State:
 
 
 def learned(kw: F64) -> State:
-    """The table of one device after all windows of ``kw``."""
+    """Return the table of one device after all windows of ``kw``."""
     state = new_state()
     windows = windows_of(kw)
     for before, after in zip(windows[:-HORIZON_MIN], windows[HORIZON_MIN:], strict=True):
@@ -73,7 +73,7 @@ def test_phase_without_an_earlier_one_of_its_kind_has_its_own_cells() -> None:
 
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.85])
 def test_phase_begins_within_the_minute_in_which_the_load_switched(share: float) -> None:
-    """Two minutes of means show the step: a step of the whole height, at the mean of their times."""
+    """Two minute means show the step: a step of the whole height, at the mean of their times."""
     kw = np.full(CONTEXT, 0.5)
     kw[-12:] += 2.0
     kw[-13] += 2.0 * share
@@ -104,7 +104,7 @@ def test_phase_table_learns_when_a_load_switches_off() -> None:
 
 
 def test_phase_table_forgets_slowly_how_a_load_was() -> None:
-    """The mean is over at most so many outcomes, so that another habit replaces the first one."""
+    """The mean is over a limited number of outcomes, so that a new habit replaces the first one."""
     state = new_state()
     phases, row = phase_table.Phases(np.array([2.0]), np.array([7])), np.zeros(1, dtype=np.int64)
     for change_kw, expected_kw in ((-2.0, -2.0), (0.0, 0.0), (-1.0, -1.0), (3.0, 0.0), (-9.0, -2.0)):
@@ -131,7 +131,7 @@ def test_phases_of_a_batch_equal_those_one_by_one(seed: int, n_minutes: int, siz
 @examples(20)
 @given(st.integers(-32_768, 32_767), st.integers(0, 255), st.floats(-100, 100), st.floats(-1e6, 1e6))
 def test_phase_table_in_any_state_expects_at_most_the_step(share: int, n: int, height_kw: float, change: float) -> None:
-    """Damaged state too: it never has a value that is not a number, and is learned over."""
+    """This includes damaged state: values are always numbers, and learning replaces the damage."""
     state: State = {SHARES: np.full((1, N_CELLS), share, np.int16), OUTCOMES: np.full((1, N_CELLS), n, np.uint8)}
     phases, row = phase_table.Phases(np.array([height_kw]), np.array([3])), np.zeros(1, dtype=np.int64)
     assert abs(phase_table.expected_kw(state, row, phases)[0]) <= abs(height_kw) * 1.0001
@@ -154,7 +154,7 @@ def test_phase_table_learns_nothing_from_what_is_not_a_number() -> None:
 def test_phase_table_is_learned_from_the_windows_of_the_forecasts(
     context: int, horizon_min: int, *, compiled: bool
 ) -> None:
-    """At the outcome: from the minutes that both windows have."""
+    """The table learns at the outcome, from the minutes that are in both windows."""
     kw = cycling(400) + np.random.default_rng(1).normal(0, 0.02, 400).round(3)
     model = Smooth(WindowSpec(context), (horizon_min,))
     run = EngineRun(ensemble_engine(model, compiled=compiled)).process(stream(kw, device="home"))

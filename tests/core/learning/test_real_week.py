@@ -26,7 +26,7 @@ def week() -> EngineRun:
 
 @pytest.mark.long
 def test_ensemble_is_no_worse_than_the_best_model(week: EngineRun) -> None:
-    """A champion that was trained on this very house, and a week to find out: at most half a percent is lost."""
+    """The best model was trained on this very house and has a week to prove it: at most half a percent is lost."""
     actual_kw, published_kw, members_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "members_kw"))
     assert len(actual_kw) > 9_900
     mse = ((published_kw[:, 0] - actual_kw) ** 2).mean()

@@ -1,4 +1,4 @@
-"""Learned coefficients without some of their columns: those of least squares that never had them."""
+"""Learned coefficients without some of their columns equal least squares that never had the columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEPT = np.array([0, 2, 3])
 
 
 def learned(columns: np.ndarray, outcomes: np.ndarray) -> tuple[F32, F32]:
-    """Coefficients ``[1, 1, D]`` and covariance ``[1, D, D]`` of ridge regression."""
+    """Return coefficients ``[1, 1, D]`` and covariance ``[1, D, D]`` of ridge regression."""
     covariance = np.linalg.inv(columns.T @ columns + np.eye(columns.shape[1]))
     return (covariance @ columns.T @ outcomes)[np.newaxis, np.newaxis].astype(np.float32), covariance[
         np.newaxis

@@ -1,4 +1,4 @@
-"""The features of the online model: what they say of a window, and that the device's scale is their unit."""
+"""The features of the online model: what they describe in a window, and that the device's scale is their unit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTEXT = 180
 
 
 def steps_of(kw: F64, scale_kw: float = 0.2) -> dict[str, float]:
-    """The step features of one window by name."""
+    """Return the step features of one window by name."""
     in_kw, times = np.empty((1, step_features.N_KW), np.float32), np.empty((1, step_features.N_TIMES), np.float32)
     step_features.write_steps(np.array([kw], np.float32), np.array([scale_kw], np.float32), in_kw, times)
     names = (*step_features.KW_NAMES, *step_features.TIME_NAMES)
@@ -27,7 +27,7 @@ def steps_of(kw: F64, scale_kw: float = 0.2) -> dict[str, float]:
 
 
 def features_of(windows: F32, scale_kw: F64, context: int = CONTEXT) -> F32:
-    """All features of windows at noon, with one model that forecasts a change of half a scale."""
+    """Return all features of windows at noon, with one model that forecasts a change of half a scale."""
     view = RlsFeatures(context, ["model mean"], UTC, 5)
     forecast_kw = windows[:, -1] + np.float32(0.5) * scale_kw.astype(np.float32)
     columns = view.columns_kw(windows, [forecast_kw], np.full(len(windows), 720))
@@ -41,7 +41,7 @@ def windows_of(n: int, seed: int = 1) -> F32:
 
 
 def cycling(off_min: int, on_min: int, since_up: int) -> F64:
-    """A window of a 2 kW load on a base of 0.5 kW that was switched on ``since_up`` minutes ago."""
+    """Return a window of a 2 kW load on a base of 0.5 kW that was switched on ``since_up`` minutes ago."""
     phase = (np.arange(CONTEXT)[::-1] * -1 + since_up) % (off_min + on_min)
     return np.where(phase < on_min, 2.5, 0.5)
 
@@ -89,7 +89,7 @@ def test_features_of_a_batch_equal_those_one_by_one(seed: int, n: int) -> None:
 
 
 def test_random_features_are_the_same_in_every_version() -> None:
-    """Learned coefficients refer to them: another value here would spoil the state of every gateway."""
+    """Learned coefficients refer to them: another value would invalidate the state of every gateway."""
     view = RlsFeatures(CONTEXT, ["model mean"], UTC, 5)
     columns = features_of(np.array([cycling(20, 12, 7)], np.float32), np.array([0.25]))[0]
     hidden = columns[view.names.index("hidden 14") :][: len(random_features.UNITS)]
@@ -98,7 +98,7 @@ def test_random_features_are_the_same_in_every_version() -> None:
 
 
 def test_random_features_tell_a_kettle_from_a_shower() -> None:
-    """At 2.4 and 8.4 kW, where the mean change in five minutes is 85 W: both are far above what is usual."""
+    """At 2.4 and 8.4 kW, where the mean change in five minutes is 85 W: both are far above the usual power."""
     view, kw = RlsFeatures(CONTEXT, ["model mean"], UTC, 5), np.full((2, CONTEXT), 0.2, np.float32)
     kw[:, -3:] += np.array([[2.4], [8.4]], np.float32)
     hidden = features_of(kw, np.full(2, 0.085))[:, view.first_hidden : len(view.names)]

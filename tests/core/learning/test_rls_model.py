@@ -36,12 +36,12 @@ class Model:
 
     @property
     def coefficients(self) -> F64:
-        """Those of mean and median, ``[2, D]``."""
+        """The coefficients of mean and median, ``[2, D]``."""
         return self.state["coefficients"][0, :, : self.n_columns].astype(np.float64)
 
     @property
     def covariance(self) -> F64:
-        """As a matrix ``[D, D]``."""
+        """The covariance as a matrix ``[D, D]``."""
         covariance: F64 = packed_covariance.to_matrices(self.state["covariance"])[0].astype(np.float64)
         return covariance
 
@@ -61,7 +61,7 @@ def draws(n: int, seed: int, noise: F64 | None = None) -> tuple[F64, F64]:
 @given(st.integers(0, 2**32 - 1), st.integers(1, 200))
 @examples(30)
 def test_rls_mean_equals_ridge_around_the_primary_model(seed: int, n: int) -> None:
-    """At a forgetting of 1: that of all outcomes so far, solved at once."""
+    """With a forgetting factor of 1, the solution is that of all outcomes so far, solved at once."""
     columns, actual = draws(n, seed)
     firm = np.eye(N_COLUMNS) / np.sqrt(rls_model.PRIOR)
     start = np.eye(N_COLUMNS)[0]
@@ -71,7 +71,7 @@ def test_rls_mean_equals_ridge_around_the_primary_model(seed: int, n: int) -> No
 
 @pytest.mark.long
 def test_rls_median_approaches_least_absolute_deviations() -> None:
-    """Noise whose mean is 1 and whose median is 0.69: the intercept shows which of them was learnt."""
+    """Noise has mean 1 and median 0.69: the intercept shows which of them was learned."""
     n = 20_000
     draw = np.random.default_rng(5)
     columns, actual = draws(n, 4, draw.exponential(1.0, n))
@@ -98,7 +98,7 @@ def test_rls_without_outcomes_equals_the_primary_model() -> None:
 @examples(20)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40))
 def test_rls_update_of_many_devices_equals_one_by_one(seed: int, n: int) -> None:
-    """Bit for bit: what a device learns does not depend on the devices in its batch."""
+    """Bit for bit: a device's learning does not depend on the other devices in its batch."""
     draw = np.random.default_rng(seed)
     initial = rls_model.initial_state(N_COLUMNS, 0, 1)
     together = {name: np.repeat(value[np.newaxis], n, axis=0) for name, value in initial.items()}
@@ -116,7 +116,7 @@ def test_rls_update_of_many_devices_equals_one_by_one(seed: int, n: int) -> None
 
 @pytest.mark.long
 def test_rls_in_float32_stays_positive_definite() -> None:
-    """Over 100,000 outcomes, with columns that are nearly equal, one that is rarely on, and absurd values."""
+    """Over 100,000 outcomes, with nearly equal columns, a column that is rarely on, and absurd values."""
     n, draw = 100_000, np.random.default_rng(3)
     level = np.repeat(draw.exponential(2, n // 50), 50)
     rare = (draw.random(n) < 0.001).astype(np.float64)
@@ -130,7 +130,7 @@ def test_rls_in_float32_stays_positive_definite() -> None:
 
 
 def test_rls_learns_a_load_of_ninety_scales() -> None:
-    """An electric shower in a house that hardly changes otherwise, which is off again five minutes later."""
+    """An electric shower in a house with little other change, which is off again five minutes later."""
     draw = np.random.default_rng(5)
     columns = draw.normal(0, 1, (2_000, N_COLUMNS))
     columns[::20, 2] = 90.0
@@ -141,7 +141,7 @@ def test_rls_learns_a_load_of_ninety_scales() -> None:
 
 
 def test_rls_in_an_ensemble_starts_as_the_primary_model() -> None:
-    """Before the first outcome, to the precision of the arithmetic in units of the scale."""
+    """Before the first outcome, to the arithmetic's precision in units of the scale."""
     run = EngineRun(ensemble_engine()).process(stream(house_kw(12)))
     members_kw = run.outcome("members_kw")[:5]
     names = ensemble_of(run.engine).members
@@ -151,7 +151,7 @@ def test_rls_in_an_ensemble_starts_as_the_primary_model() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("forgetting", [0.999, 0.99999, 1.0])
 def test_rls_covariance_stays_bounded_on_constant_power(forgetting: float) -> None:
-    """At 0.999, 30,000 outcomes would let it grow by a factor of 10^13."""
+    """With a factor of 0.999, the covariance would grow by a factor of 10^13 in 30,000 outcomes."""
     still = np.zeros((30_000 if forgetting == 0.999 else 3_000, N_COLUMNS))
     still[:, -1] = 1.0
     model = Model(N_COLUMNS).learn(still, np.zeros(len(still)), forgetting)
@@ -203,7 +203,7 @@ def test_rls_resets_only_the_device_that_overflows(broken: float, at_a_time: int
 
 
 def test_keep_positive_adds_to_the_variances_of_an_indefinite_one_alone() -> None:
-    """Eigenvalues as those of 140 columns after 15 months of minutes: single precision had made the lowest negative."""
+    """Eigenvalues like those of 140 columns after 15 months: single precision had made the lowest negative."""
     basis = np.linalg.qr(np.random.default_rng(1).normal(size=(N_COLUMNS, N_COLUMNS)))[0]
     lowest = np.array([1e-6, -5e-7, -8e-4, np.nan])
     values = np.repeat(np.geomspace(1e-6, 0.016, N_COLUMNS)[np.newaxis], len(lowest), axis=0)
@@ -222,7 +222,7 @@ def test_keep_positive_adds_to_the_variances_of_an_indefinite_one_alone() -> Non
 
 
 def test_indefinite_covariance_is_repaired_within_three_days() -> None:
-    """By the compiled step and by numpy alike, and not before: a factorization costs more than an update."""
+    """By the compiled step and by numpy alike, and not earlier: a factorization costs more than an update."""
     repaired = []
     for compiled in (True, False):
         run = EngineRun(ensemble_engine(compiled=compiled)).process(stream(house_kw(105))[:100])

@@ -1,4 +1,4 @@
-"""Live scores, beside a slow reference that keeps every outcome."""
+"""Live scores, compared with a slow reference that stores every outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEW = 5  # tracked devices: rows 0 to 4
 
 
 class PlainScores:
-    """Keeps every outcome, and sums when asked. Buckets are as coarse as documented."""
+    """Stores every outcome, and sums on request. Buckets are as coarse as documented."""
 
     def __init__(self) -> None:
         self.kept: dict[int, list[tuple[int, Outcomes, int]]] = {}
@@ -50,7 +50,7 @@ def mean(values: list[float]) -> float | None:
 
 
 def skill(error: float | None, persistence: float | None) -> float | None:
-    """That of a baseline with an error next to zero is None."""
+    """Return the skill; None for a baseline with an error close to zero."""
     return None if error is None or persistence is None or persistence < 1e-9 else 1 - error / persistence
 
 

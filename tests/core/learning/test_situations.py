@@ -1,4 +1,4 @@
-"""Situations: from nothing moves to many kilowatts, without jumps, in units of the device's scale."""
+"""Situations: from constant power to many kilowatts, without jumps, in units of the device's scale."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_activity_and_rise_of_a_constant_window_are_zero() -> None:
 
 
 def test_activity_decays_and_rise_lasts_while_an_appliance_is_on() -> None:
-    """Half of the activity is left after seven minutes."""
+    """Half of the activity remains after seven minutes."""
     just_on, on_for_a_while = situations.of_windows(window(2.3))[0], situations.of_windows(window(*[2.3] * 8))[0]
     assert just_on[1] == on_for_a_while[1] == pytest.approx(2.0)
     assert on_for_a_while[0] == pytest.approx(just_on[0] / 2)

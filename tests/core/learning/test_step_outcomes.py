@@ -46,7 +46,7 @@ def test_step_outcomes_when_overwritten_leave_their_copy_as_it_was() -> None:
 
 @pytest.mark.compiled
 def test_step_outcomes_of_other_members_are_not_scored() -> None:
-    """Compiled scores never read an array of another shape where it is."""
+    """Compiled scores must not read an array of another shape in place."""
     scores = Scores(MEMBERS, 10)
     with pytest.raises(ValueError, match="broadcast"):
         scores.add(in_step(2, len(MEMBERS) + 2))

@@ -1,4 +1,4 @@
-"""The model of a device's loads by itself: its columns, and what it learns from an outcome, beside its parts."""
+"""The model of a device's loads by itself: its columns, and what it learns from an outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.learning.submeters.submetered_model import SubmeteredForecasts
 
 HORIZON_MIN, MINUTE = 3, 100
 N_LOADS, N_BASE = 2, 1
-#: Inputs with and without a unit: of each load the power, its changes and the sum of its tables, and then three.
+#: Inputs with and without a unit: for each load the power, its changes and the sum of its tables, then three more.
 N_KW_INPUTS, N_INPUTS = N_LOADS * (N_KW + 1), N_LOADS * (N_KW + 4)
 ROWS = np.array([7, 2])
 SCALE_KW = np.array([0.5, 2.0])
@@ -58,7 +58,7 @@ def test_submetered_columns_of_an_absurd_power_are_clipped(model: SubmeteredMode
 
 
 def test_submetered_model_learns_the_outcome_of_its_own_minute(model: SubmeteredModel) -> None:
-    """Of the second device only, whose reading comes; in units of the scale, and with what it was forecast from."""
+    """Only the second device, whose reading arrives, learns, in units of the scale, from the inputs of its forecast."""
     loads, actual_kw, last_kw, change_kw = loads_of(), np.array([2.5]), np.array([9.0, 1.0]), np.array([[0.7, np.nan]])
     made = forecast(model, loads)
     model.store(made, np.array([MINUTE, MINUTE]), last_kw, SCALE_KW)

@@ -1,4 +1,4 @@
-"""Submeters: an ensemble member that learns from them, and what missing, late, dead and new ones do."""
+"""Submeters: an ensemble member that learns from them, and the effect of missing, late, failed and new submeters."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def model_of(engine: Engine) -> SubmeteredModel:
 
 
 def loads_kw(n_minutes: int) -> F64:
-    """A heater that is on for 8 of 20 minutes, a pump for 3 of 11, and other loads that go on and off at random."""
+    """A heater that is on for 8 of 20 minutes, a pump for 3 of 11, and other loads that switch at random."""
     minute, draw = np.arange(n_minutes), np.random.default_rng(3)
     others = np.repeat(draw.choice([0.2, 0.5, 1.4], n_minutes // 7 + 1), 7)[:n_minutes]
     return np.stack((2.0 * (minute % 20 < 8), 0.6 * (minute % 11 < 3), others)).round(3)
 
 
 def readings_of(n_minutes: int, device: str = "home", names: Sequence[str] = SUBMETERS["home"]) -> list[Reading]:
-    """A reading a minute, with the minutes of the submeters ``names``."""
+    """Return one reading a minute, with the minutes of the submeters ``names``."""
     loads = loads_kw(n_minutes)
     found = []
     for i, powers in enumerate(loads.T.tolist()):
@@ -128,7 +128,7 @@ def test_ensemble_that_does_not_learn_ignores_submeters() -> None:
 
 
 def assert_same(found: list[Forecast], expected: list[Forecast]) -> None:
-    """Equal to the last decimal that is published: some processors sum the rows of a matrix in another order."""
+    """Check equality to the last published decimal: some processors sum the rows of a matrix in another order."""
     powers = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
     weights = ("experts", "median_experts")
     kept = [replace(one, gap_kw=0, median_kw=0, lower_kw=0, upper_kw=0, experts={}, median_experts={})
@@ -291,7 +291,7 @@ def test_restart_with_a_submeter_more_keeps_the_values_of_the_others(tmp_path: P
 
 
 def test_restart_with_another_primary_model_starts_the_member_again() -> None:
-    """As many columns, but the learned coefficients are those of another model's forecasts."""
+    """There are as many columns, but the learned coefficients refer to another model's forecasts."""
     before, same, other = (engine_with(models=(Smooth(name=name), Trend())) for name in ("smooth", "smooth", "other"))
     saved = model_of(EngineRun(before).process(readings_of(60)).engine).columns(range(1))
     for engine, n_restored in ((same, 1), (other, 0)):
@@ -424,7 +424,7 @@ def test_engine_swap_continues_exactly(options: dict[str, Any]) -> None:
 
 
 def test_load_announced_while_it_is_on_is_not_learned_as_a_step() -> None:
-    """The forecasts that wait for their outcome were made from windows with the load, which outcomes are without."""
+    """The waiting forecasts were made from windows with the load, while the outcomes are without it."""
     engine = engine_with()
     for reading in readings_of(55):
         charging_kw = 7.4 if reading.minute >= FIRST + 50 else 0.0

@@ -1,4 +1,4 @@
-"""The compiled step of outlooks gives the outlooks and the learned state of the numpy modules for any stream."""
+"""The compiled step of outlooks gives the same outlooks and learned state as the numpy modules for any stream."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, 
 LEADS = st.sampled_from(((1, 2, 3, 4, 5), (1, 2, 5, 8), (2, 3), (7, 9), (5,), OutlookModel().lead_times_min))
 #: Values that damaged state may hold.
 DAMAGED = (np.nan, np.inf, -np.inf, 1e30, -1e30, -1.0)
-#: The same sums in the same order: what differs is the last digit of a logarithm, of an exponential function or of a
-#: score.
+#: Tolerance: the same sums in the same order, but the last digit of a logarithm, an exponential function or a score may
+#: differ.
 ROUNDING = 1e-12
 
 
@@ -105,7 +105,7 @@ def assert_same_outlooks(compiled: Outlooks | None, numpy: Outlooks | None) -> N
 
 
 def run_both(engines: tuple[Engine, Engine], readings: Sequence[Reading], at_a_time: int) -> int:
-    """Process ``readings`` with both engines; return the number of outlooks, which are the same."""
+    """Process ``readings`` with both engines; return the number of outlooks, which must be equal."""
     made, expected = (process(engine, readings, at_a_time) for engine in engines)
     for (_, compiled), (_, numpy) in zip(made, expected, strict=True):
         assert_same_outlooks(compiled, numpy)
@@ -113,7 +113,7 @@ def run_both(engines: tuple[Engine, Engine], readings: Sequence[Reading], at_a_t
 
 
 def assert_same_state(engines: tuple[Engine, Engine], rounding: float = ROUNDING) -> None:
-    """The learned state is the same, relative to the largest value of each array."""
+    """Check that the learned state is equal, relative to the largest value of each array."""
     rows = list(range(len(engines[1].buffers)))
     found, expected = (engine.outlooks.columns(rows) for engine in engines if engine.outlooks is not None)
     assert found.keys() == expected.keys()

@@ -1,4 +1,4 @@
-"""The correction of outlooks learns by least squares, and is applied as far as it helps."""
+"""The correction of outlooks learns by least squares, and is applied to the degree that it helps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ N_COLUMNS = 5
 
 
 def learned(n: int, lead: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coefficients ``[2, D]`` learned from ``n`` outcomes that arrive ``lead`` steps late, inputs and outcomes."""
+    """Return coefficients ``[2, D]`` learned from ``n`` outcomes that arrive ``lead`` steps late, and the data."""
     draw = np.random.default_rng(seed)
     inputs = draw.normal(size=(n, N_COLUMNS)).astype(np.float32)
     actual = inputs @ np.array([0.5, -1.0, 0.0, 2.0, 0.3]) + draw.normal(0, 0.1, n)
@@ -50,7 +50,7 @@ def test_median_coefficients_approach_the_truth(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_covariance_stays_symmetric() -> None:
-    """A difference of rounding would double every 48 days, and exceed the covariance after six years."""
+    """A rounding difference would double every 48 days, and exceed the covariance after six years."""
     covariance = correction_model.initial_covariance(N_COLUMNS)[np.newaxis]
     for inputs in np.random.default_rng(5).normal(size=(300, 1, N_COLUMNS)).astype(np.float32):
         correction_model.add_inputs(covariance, inputs)

@@ -1,4 +1,4 @@
-"""The document of an outlook: its fields, and the schemas that follow it."""
+"""The document of an outlook: its fields, and the schemas derived from it."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_outlook_agrees_with_the_forecast_and_with_itself(house: list[float], at
 
 @dataclass(frozen=True)
 class LateSwitch(Persistence):
-    """Expects that 2 kW are switched on after four minutes."""
+    """Predicts that 2 kW are switched on after four minutes."""
 
     def predict(self, windows: F32) -> Prediction:
         mean = super().predict(windows).mean.copy()
@@ -72,7 +72,7 @@ class LateSwitch(Persistence):
 
 @pytest.mark.parametrize("compiled", [pytest.param(True, marks=pytest.mark.compiled), False])
 def test_path_is_negative_in_a_house_that_exports_alone(compiled: bool) -> None:
-    """Nothing is switched on, so that the ensemble's correction lowers the minutes before as well."""
+    """Nothing is switched on, so the ensemble's correction lowers the earlier minutes as well."""
     model, lowest_kw = LateSwitch(lead_times_min=LEADS_MIN), []
     for early_kw in (0.25, -1.0):
         options = EnsembleOptions(min_kw=-100)
@@ -181,7 +181,7 @@ def test_outlook_neither_learned_nor_calibrated_is_the_model() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Broken(OutlookModel):
-    """A model that returns a value for every third window that no power can have."""
+    """Returns for every third window a value that is not a possible power."""
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         made = OutlookModel.predict(self, windows, history)

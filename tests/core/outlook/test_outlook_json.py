@@ -1,4 +1,4 @@
-"""Outlooks as JSON: the bytes are those of their documents, with and without the library."""
+"""Outlooks as JSON: the bytes equal their documents, with and without the library."""
 
 from __future__ import annotations
 

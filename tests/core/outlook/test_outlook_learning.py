@@ -17,7 +17,7 @@ LEADS_MIN = OutlookModel().lead_times_min
 
 
 def cycling_kw(n_minutes: int, phase: int) -> np.ndarray:
-    """A compressor that runs 12 of 40 minutes, which no average of the past foresees."""
+    """A compressor that runs 12 of 40 minutes, which no average of the past predicts."""
     draw = np.random.default_rng(phase)
     return 0.2 + (np.arange(phase, phase + n_minutes) % 40 < 12) + draw.normal(0, 0.01, n_minutes)
 
@@ -115,7 +115,7 @@ def test_filled_minute_is_no_outcome() -> None:
 
 
 def test_filled_minutes_of_one_house_do_not_hold_up_the_others() -> None:
-    """The last of three devices, in whatever order their readings come, has filled minutes."""
+    """The last of three devices has filled minutes, in whatever order the readings arrive."""
     together, apart = outlook_engine(), outlook_engine()
     for minute in range(40):
         readings = [Reading(device, FIRST + minute, 1.0 + minute % 5) for device in ("a", "b")]

@@ -88,7 +88,7 @@ def test_other_devices_of_a_batch_have_no_planned_power() -> None:
 
 
 def test_outlooks_with_a_plan_are_alike_in_any_batch() -> None:
-    """A batch that ends after the plan contains windows from which the planned load is still to come."""
+    """A batch that ends after the plan contains windows for which the planned load is still to come."""
     runs = []
     for n_at_a_time in (1, 40):
         engine = planned_engine()

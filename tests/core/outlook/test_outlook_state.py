@@ -1,4 +1,4 @@
-"""What outlooks learned is kept over restarts and engine swaps."""
+"""The learned state of outlooks survives restarts and engine swaps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(n: int, engine: Engine | None = None, begin: int = 0) -> Engine:
 
 
 def same(one: Engine, other: Engine) -> bool:
-    """Whether outlooks, scores and learned state are equal, bit for bit."""
+    """Return whether outlooks, scores and learned state are equal, bit for bit."""
     assert one.outlooks is not None
     assert other.outlooks is not None
     rows = [0, 1]
@@ -69,7 +69,7 @@ def test_restored_engine_continues_exactly(tmp_path: Path) -> None:
 
 
 def by_slot(columns: dict[str, Any]) -> None:
-    """Store the values of pending outlooks as early checkpoints of 0.2.0 do: those of all lead times in each slot."""
+    """Store the values of pending outlooks like early checkpoints of 0.2.0: all lead times in each slot."""
     issued, values, n_slots = columns["issued_minute"], columns["values"], LEADS_MIN[-1] + 1
     found = np.full((len(values), n_slots, len(LEADS_MIN), *values.shape[2:]), 7.0, dtype=values.dtype)
     for device, minute in enumerate(issued.max(axis=1).tolist()):

@@ -15,7 +15,7 @@ POWERS = arrays.arrays(np.float64, (2, 3, 11), elements=st.floats(-20, 20, width
 
 
 def means_of(point_kw: np.ndarray, leads_min: tuple[int, ...] = LEADS_MIN) -> np.ndarray:
-    """The mean of the interpolated minutes up to each lead time, minute by minute."""
+    """Return the mean of the interpolated minutes up to each lead time, minute by minute."""
     minutes = np.arange(1, leads_min[-1] + 1)
     path = np.stack([np.interp(minutes, leads_min, row) for row in point_kw])
     return np.stack([path[:, :lead].mean(axis=1) for lead in leads_min], axis=1)

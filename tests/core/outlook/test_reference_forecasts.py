@@ -14,7 +14,7 @@ DAY, WEEK = 1_440, 10_080
 
 
 def house() -> tuple[dict[int, float], dict[int, float]]:
-    """Nine days of power by minute: what is known, and what was measured of it; with holes and filled minutes."""
+    """Return nine days of power by minute, known and measured, with gaps and filled minutes."""
     draw = np.random.default_rng(3)
     known = {FIRST + i: float(kw) for i, kw in enumerate(draw.gamma(1, 1, 9 * DAY)) if draw.random() > 0.03}
     measured = {minute: kw for minute, kw in known.items() if minute % 97 > 2}

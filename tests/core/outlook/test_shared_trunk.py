@@ -1,4 +1,4 @@
-"""The engine passes the trunk outputs of the primary model on to the outlook's model, where they are of its windows."""
+"""The engine passes the primary model's trunk outputs on to the outlook's model, if they belong to its windows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BodySmooth(Smooth):
 
 
 class NanSmooth(BodySmooth):
-    """One that cannot forecast windows that end with 9 kW."""
+    """A model that cannot forecast windows that end with 9 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         mean, quantiles, *_ = Smooth.predict(self, windows)
@@ -49,7 +49,7 @@ class NanSmooth(BodySmooth):
 
 @dataclass(frozen=True, slots=True)
 class TrunkOutlook(OutlookModel):
-    """An outlook model that counts the windows it continued, and checks that the trunk is that of its windows."""
+    """An outlook model that counts the continued windows, and checks that the trunk belongs to its windows."""
 
     trunk_digest: str | None = DIGEST
     n_continued: list[int] = field(default_factory=list)

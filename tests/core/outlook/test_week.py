@@ -1,4 +1,4 @@
-"""The week of quarter-hours: the stream's ring gives what the whole series gives."""
+"""The week of quarter-hours: the stream's ring gives the same result as the whole series."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def buffers_with(week: WeekHistory, channels: Sequence[str] = ("gap_kw",)) -> Bu
 
 
 def windows_of(known: dict[int, float], minute: int) -> F32:
-    """The history at ``minute`` by the whole series of ``known`` readings."""
+    """Return the history at ``minute``, computed from the whole series of ``known`` readings."""
     first = min(known)
     series = np.full(max(known) - first + 1, np.nan)
     series[np.array(list(known)) - first] = list(known.values())
@@ -107,7 +107,7 @@ def test_week_discards_quarters_after_a_clock_set_back(runs: list[tuple[int, int
     for jump, n in runs:
         first = minute + jump
         if jump < 0:
-            # The minutes before it are no short gap, which the whole series would fill.
+            # The minutes before it are not a short gap, which the whole series would fill.
             first += max(0, 6 - first % STEP_MIN)
             known = {m: kw for m, kw in known.items() if m < first // STEP_MIN * STEP_MIN}
         for minute in range(first, first + n):
@@ -120,7 +120,7 @@ def test_week_discards_quarters_after_a_clock_set_back(runs: list[tuple[int, int
 @examples(20)
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=480))
 def test_week_in_a_batch_shows_no_later_quarter(steps: list[int]) -> None:
-    """Many minutes of one device in a batch are forecast as one by one."""
+    """Many minutes of one device in a batch are forecast like single ones."""
     minutes = (NOON - 11 + np.cumsum([3 * 5 * DAY_MIN, *steps])).tolist()
     one_by_one, batch = WeekHistory(2), WeekHistory(2)
     expected = []

@@ -1,4 +1,4 @@
-"""The week of quarter-hours in an engine: fed, forecast with, stored, restored and moved with its device."""
+"""The week of quarter-hours in an engine: filled, used, stored, restored and moved with its device."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_restore_without_a_sound_week_begins_with_the_windows(week: dict[str, np
     engine = Engine(QuarterMean(WindowSpec(40)))
     restore_snapshot(engine, replace(capture_snapshot(before.engine), week=week))
     forecast = engine.forecast(engine.accept([Reading("home", NOON + 60, 0.0)]), 0)[0]
-    # Of the first quarter and a half nothing is known: the mean of the known ones stands for them.
+    # The first quarter and a half are unknown: the mean of the known quarters replaces them.
     assert forecast.gap_kw == pytest.approx(0.9 * 3 + 0.1 * 2)
 
 
@@ -176,7 +176,7 @@ def test_transfer_to_a_model_without_history_drops_the_week() -> None:
 
 
 def test_week_counts_elapsed_time_across_a_clock_change() -> None:
-    """The hour that clocks skip is not there, and the one that they repeat is there twice: quarters have 15 minutes."""
+    """The skipped hour is missing, and the repeated hour is there twice: quarters have 15 minutes."""
     for change in (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)):
         first = int(change.timestamp()) // 60 - 180
         found = []
