@@ -1,6 +1,6 @@
 """EMHASS plans with the load forecast of a running gapcast.
 
-Left out where there is none: scripts/try-emhass installs one and runs this file.
+Skipped without EMHASS: scripts/try-emhass installs it and runs this file.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from tests.support.waiting import GUARD_S
 
 pytestmark = [pytest.mark.emhass, pytest.mark.mosquitto]
 DAY_MIN, HORIZON_H = 1_440, 12
-#: The house cooks now; a day ago, from an hour after this time, it drew more than at any other.
+#: The house is cooking now; a day ago, from an hour after this time, it drew more than at any other time.
 USUAL_KW, COOKING_KW, YESTERDAY_KW = 0.4, 3.0, 4.0
 COOKING_MIN = 20
-#: Yesterday's high hours: minutes after this time of the day.
+#: Yesterday's hours of high power: minutes after this time of the day.
 HIGH_MIN = range(180, 300)
 
 
 def power_kw(minutes_ago: int) -> float:
-    """The power of the house so many minutes before its newest reading."""
+    """Return the power of the house this many minutes before its newest reading."""
     if minutes_ago < COOKING_MIN:
         return COOKING_KW
     return YESTERDAY_KW if DAY_MIN - minutes_ago in HIGH_MIN else USUAL_KW
@@ -68,7 +68,7 @@ def printed_parameters(gateway: Gateway) -> dict[str, Any]:
 
 
 def test_emhass_plans_with_the_forecast_of_gapcast(gateway: Gateway, tmp_path: Path) -> None:
-    """Each step of its plan has the load that gapcast expects, and its own load is put where the house draws little."""
+    """Each step of the plan has gapcast's forecast load, and EMHASS puts its own load where the house draws little."""
     command = emhass_command()
     assert command is not None
     parameters = printed_parameters(gateway)

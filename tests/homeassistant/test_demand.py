@@ -1,6 +1,6 @@
-"""A house's demand in a real Home Assistant: its entities, the limit that is set there, and both blueprints.
+"""A house's demand in a real Home Assistant: its entities, the limit set there, and both blueprints.
 
-Left out where there is none: scripts/try-home-assistant installs one and runs this file.
+Skipped without Home Assistant: scripts/try-home-assistant installs it and runs this file.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def shedding(home: HomeAssistant, peer: Peer, request: pytest.FixtureRequest) ->
 
 
 def settled(house: DemandHouse, expected: str, **values: int) -> None:
-    """Show a demand, and require that the heater is as ``expected`` once the automation has finished with it."""
+    """Publish a demand, and require that the heater is ``expected`` once the automation has finished."""
     before = last_triggered(house.home, "shed")
     house.show(**values)
     wait_until(lambda: last_triggered(house.home, "shed") != before, "the automation to run", CHANGE_S)
@@ -191,7 +191,7 @@ def test_load_is_shed_and_restored_with_hysteresis(home: HomeAssistant, shedding
 
 @pytest.mark.parametrize("shedding", [{"off_below_w": 500}], indirect=True)
 def test_load_that_goes_first_returns_above_its_threshold(home: HomeAssistant, shedding: DemandHouse) -> None:
-    """The headroom falls by the load's power when it is on: 2,199 W would become 699 W, which is not enough to stay."""
+    """The headroom falls by the load's power when it is on: 2,199 W would become 699 W, too little to stay on."""
     settled(shedding, "on", headroom_w=500, next_w=500)
     settled(shedding, "off", headroom_w=499, next_w=5_000)
     settled(shedding, "off", headroom_w=2_199, next_w=2_199)
@@ -256,7 +256,7 @@ def appliance(house: DemandHouse, latest: datetime, **inputs: object) -> dict[st
 
 
 def waiting_since(home: HomeAssistant) -> datetime:
-    """Turn the dishwasher off and let it wait; return since when, in Home Assistant's zone."""
+    """Turn the dishwasher off and let it wait; return the start of the wait, in Home Assistant's zone."""
     switch(home, DISHWASHER, "off")
     switch(home, WAITS, "off")
     switch(home, WAITS, "on")
@@ -296,7 +296,7 @@ def test_appliance_that_ends_in_this_window_ignores_the_next(home: HomeAssistant
 def test_appliance_that_ends_after_this_window_by_the_clock_needs_the_next(
     home: HomeAssistant, dishwashing: DemandHouse
 ) -> None:
-    """Its newest minute is the first of a window, but that window has ended: readings are missing."""
+    """The newest minute is the first of a window, but that window has ended: readings are missing."""
     since = waiting_since(home)
     inputs = appliance(dishwashing, since - timedelta(minutes=30), duration_min=3)
     home.create_automation("wash", START, inputs)

@@ -1,6 +1,6 @@
 """A house with a water heater, a real gateway and a real Home Assistant that keeps the house below its limit.
 
-Left out where there is none: scripts/try-home-assistant installs one and runs this file.
+Skipped without Home Assistant: scripts/try-home-assistant installs it and runs this file.
 """
 
 from __future__ import annotations

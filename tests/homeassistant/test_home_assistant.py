@@ -1,6 +1,6 @@
-"""gapcast beside a real Home Assistant: its entities come, have values and units, go, and come back.
+"""gapcast with a real Home Assistant: its entities appear, have values and units, disappear, and reappear.
 
-Left out where there is none: scripts/try-home-assistant installs one and runs this file.
+Skipped without Home Assistant: scripts/try-home-assistant installs it and runs this file.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ CHANGE_S = 60.0
 N_TRIES, TRY_S = 12, 5.0
 KEYS = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
 SCORES = {"skill": "skill", "coverage": "coverage"}
-#: The sensors of the outlook, and the minutes that they are the mean of.
+#: The sensors of the outlook, and the minutes over which they are means.
 OUTLOOK = {f"next_{minutes}": minutes for minutes in (15, 30, 60)}
-#: The first forecast comes with the second reading, and its minute five later.
+#: The first forecast follows the second reading, and its target is five minutes later.
 N_FOR_AN_OUTCOME = 7
 
 

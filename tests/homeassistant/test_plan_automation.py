@@ -1,6 +1,6 @@
 """The documented automation that announces the plan of a charger, in a real Home Assistant.
 
-Left out where there is none: scripts/try-home-assistant installs one and runs this file.
+Skipped without Home Assistant: scripts/try-home-assistant installs it and runs this file.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def peer(broker: MosquittoBroker) -> Iterator[Peer]:
 
 
 def newest_plan(peer: Peer) -> Any:
-    """Return the newest plan on the topic; None before the first."""
+    """Return the newest plan on the topic; None before the first plan."""
     plans = peer.on(PLAN)
     return plans[-1].document if plans else None
 

@@ -1,4 +1,4 @@
-"""The REST application under a real uvicorn on a loopback port, with an in-memory link in place of a broker."""
+"""The REST application under a real uvicorn on a loopback port, with an in-memory link instead of a broker."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Rest:
 
 @pytest.fixture(scope="session")
 def models() -> Models:
-    """Every shipped model and one that takes every feature, loaded once."""
+    """Every shipped model and one with every feature, loaded once."""
     folders = [*(shipped_models() / name for name in shipped_names()), every_feature_model()]
     by_name = {folder.name: load_model(folder) for folder in folders}
     return Models(by_name, by_name[default_name()])

@@ -105,7 +105,7 @@ def test_allowlist_rejects_other_addresses(models: Models, asker: str, status: i
 def test_allowlist_accepts_the_address_that_the_gateway_listens_on(
     models: Models, headers: dict[str, str], status: int
 ) -> None:
-    """As with ``http.host`` set to an address of the network: status and the health check ask from that address."""
+    """With ``http.host`` set to a network address, status and the health check ask from that address."""
     options, own = HttpOptions(allow_from=(ip_network("10.0.0.0/24"),)), "127.0.0.9"
     transport = httpx.HTTPTransport(local_address=own)
     with serving(models, options, host=own) as rest, httpx.Client(transport=transport, headers=headers) as client:

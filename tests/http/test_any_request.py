@@ -1,4 +1,4 @@
-"""No request makes a 500."""
+"""No request causes a 500."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def service_of(link: MemoryLink, site: SiteDemandOptions | None = SITE) -> Servi
 
 
 class LiveClock:
-    """The gateway's clock: the end of the newest minute that :func:`run` has taken."""
+    """The gateway's clock: the end of the newest minute that :func:`run` has processed."""
 
     now_ns = 0
 
@@ -70,7 +70,7 @@ def service(link: MemoryLink) -> Service:
 
 
 def run(service: Service, link: MemoryLink, *devices: str, n: int = 3, first: int = MONDAY, kw: float = 1.0) -> None:
-    """Take ``n`` minutes of each device, a batch for each minute."""
+    """Process ``n`` minutes of each device, one batch per minute."""
     for i in range(n):
         CLOCK.now_ns = (first + i + 1) * 60 * 10**9
         link.put(*(Reading(device, first + i, kw) for device in devices))
@@ -210,7 +210,7 @@ def test_headroom_of_a_device_is_answered(service: Service, link: MemoryLink) ->
 
 
 def test_house_above_its_limit_has_no_headroom(service: Service, link: MemoryLink) -> None:
-    """A limit below what the house always draws is not an error: nothing may be added."""
+    """A limit below the lowest draw of the house is not an error: nothing may be added."""
     run(service, link, "home", n=18, kw=3.0)
     document = ask(service, "GET", "/headroom?device=home&kw=0.1&minutes=15").json()
     assert (document["max_kw"], document["earliest_start"], document["allowed"]) == (0.0, None, False)
@@ -262,7 +262,7 @@ def test_headroom_of_an_old_reading_is_not_answered(
 def test_headroom_of_a_reading_from_the_future_is_not_answered(
     service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine without a clock of its own starts with a time of before its power failed."""
+    """A machine without a battery-backed clock starts with a time before the power failure."""
     run(service, link, "home")
     now_ns, back_s = time.time_ns(), 30
     monkeypatch.setattr(time, "time_ns", lambda: now_ns - back_s * 10**9)
@@ -277,7 +277,7 @@ def test_headroom_of_a_reading_from_the_future_is_not_answered(
 def test_headroom_of_a_late_reading_is_not_answered(
     service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch, late_min: int, status: int
 ) -> None:
-    """The demand was over when it was made: its headroom is not published either."""
+    """The demand had expired when it was made: its headroom is not published either."""
     over_ns = (MONDAY + 2 + 5) * 60 * 10**9
     monkeypatch.setattr(time, "time_ns", lambda: over_ns + late_min * 60 * 10**9)
     run(service, link, "home")

@@ -21,7 +21,7 @@ NAMES = ["a", "b.2", "c", "home"]
 
 @pytest.fixture(scope="module")
 def with_devices(rest: Rest) -> Rest:
-    """REST of four devices with 12 minutes each, and one with a single reading."""
+    """REST with four devices of 12 minutes each, and one with a single reading."""
     for minute in range(12):
         rest.push(*(Reading(name, FIRST + minute, 0.25 * (minute + i)) for i, name in enumerate(reversed(NAMES))))
     rest.push(Reading("young", FIRST, 1.5))

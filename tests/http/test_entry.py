@@ -1,4 +1,4 @@
-"""The entry of the REST API: which requests are answered without the application, and when it is built."""
+"""The entry of the REST API: requests answered without the application, and when the application is built."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROBES = ("/livez", "/readyz", "/healthz", "/metrics")
 
 
 class Builds:
-    """Builds an application that answers its own name, and counts how often; the first ``n_failures`` fail."""
+    """Builds an application that answers with its own name, and counts the builds; the first ``n_failures`` fail."""
 
     def __init__(self, n_failures: int = 0) -> None:
         self.n = 0

@@ -88,7 +88,7 @@ def push(rest: Rest, device: str = "home", n: int = 1) -> list[int]:
 
 
 def test_ring_that_was_restarted_resumes_no_reader_of_before() -> None:
-    """Also not the one that had read all of it: what came until the restart was not stored."""
+    """This includes a reader that had read all of it: events until the restart were not stored."""
     ring = Ring(3)
     for _ in range(5):
         ring.put("reading", "home", b"{}")
@@ -200,7 +200,7 @@ def test_events_of_a_lost_and_restored_broker(rest: Rest) -> None:
 
 
 def test_broker_that_returns_is_shown_within_five_seconds() -> None:
-    """What docs/web-page.md promises: the longest wait for the next attempt to connect, and for the next status."""
+    """docs/web-page.md promises this: the longest wait until the next attempt to connect, and the next status."""
     assert backoff._LONGEST_S + event_readers._CHECK_S <= 5
 
 
@@ -213,7 +213,7 @@ def test_events_of_a_forgotten_device(rest: Rest) -> None:
 
 
 def test_events_report_the_status_after_an_error_of_the_check(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a free file descriptor, for instance, the version in the document cannot be read for a moment."""
+    """For instance without a free file descriptor, the version in the document cannot be read temporarily."""
     errors, n_before = rest.service.statistics.internal_errors, rest.service.statistics.internal_errors.get("http", 0)
 
     def fail(_: object) -> None:

@@ -51,7 +51,7 @@ def tensor_of(windows: F32, *, binary: bool) -> triton.InferInput:
 
 
 def history_of(rest: Rest, name: str, windows: F32) -> F32 | None:
-    """The histories that are sent with ``windows``; None if the model takes none."""
+    """Return the histories to send with ``windows``; None if the model has no history input."""
     steps = history_steps_of(rest.service.queries.models[name])
     return np.repeat(windows[:, -1, :1], steps, axis=1) if steps else None
 
@@ -225,7 +225,7 @@ def test_inference_long_json_is_rejected_before_it_is_decoded(json_length: str |
 
 @dataclass(frozen=True, slots=True)
 class Calling(Smooth):
-    """Calls ``meanwhile`` while it predicts, and returns no number."""
+    """Calls ``meanwhile`` while it predicts, and returns non-finite values."""
 
     meanwhile: Callable[[], object] = bool
 
@@ -251,7 +251,7 @@ def test_inference_enormous_numbers_are_the_requests_error(rest: Rest) -> None:
 
 
 def test_inference_empty_list_of_outputs_returns_all(rest: Rest) -> None:
-    """As Triton: ``outputs`` is optional in the protocol, which does not mention an empty one."""
+    """Triton does the same: ``outputs`` is optional in the protocol, which does not mention an empty list."""
     sent = request(windows_of(rest, NAME, 1))
     expected = rest.client.post(f"/v2/models/{NAME}/infer", json=sent).json()
     assert rest.client.post(f"/v2/models/{NAME}/infer", json=sent | {"outputs": []}).json() == expected

@@ -1,4 +1,4 @@
-"""The OpenAPI document: committed as served, and true to the routes."""
+"""The OpenAPI document: committed as served, and consistent with the routes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_openapi_examples_match_their_schemas(rest: Rest) -> None:
 
 
 def operations() -> dict[str, Any]:
-    """Return the operations of the document by name; without the plugin, which does not go with every pytest."""
+    """Return the operations of the document by name, without the plugin, which is incompatible with some pytests."""
     schema = schemathesis.openapi.from_path(COMMITTED).exclude(path=ENDLESS)
     found = {}
     for result in schema.get_all_operations():

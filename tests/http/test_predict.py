@@ -297,7 +297,7 @@ def test_post_predict_larger_body_in_chunks_returns_413(rest: Rest) -> None:
 def test_predict_message_that_is_too_large_or_cut_returns_413(
     rest: Rest, n_received: int, n_bytes: int, status: int
 ) -> None:
-    """A request over MQTT, which no limit of HTTP bounds: the client keeps 64 kB of a larger message."""
+    """A request over MQTT is not bounded by a limit of HTTP: the client keeps 64 kB of a larger message."""
     queries = rest.service.queries
     handler = PredictHandler(queries, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS)
     assert handler.answer(body_of(n_received), n_bytes).status == status

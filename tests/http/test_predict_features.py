@@ -1,4 +1,4 @@
-"""``POST /predict`` with models that take more than power."""
+"""``POST /predict`` with models that need more than power."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 @pytest.fixture
 def disconnected(rest: Rest) -> Iterator[Rest]:
-    """REST while there is no broker."""
+    """REST without a connected broker."""
     rest.link.connected = False
     yield rest
     rest.link.connected = True

@@ -1,4 +1,4 @@
-"""GET /sources: what the gateway listens to, and what it has received before the first forecast."""
+"""GET /sources: the gateway's subscriptions, and the messages received before the first forecast."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Connect = Callable[..., Peer]
 
 
 def protocol_for(broker: Broker) -> str:
-    """The configured protocol: amqtt supports 3.1.1 only, and detecting that takes seconds."""
+    """Return the configured protocol: amqtt supports only 3.1.1, and detecting that takes seconds."""
     return "3.1.1" if isinstance(broker, AmqttBroker) else "auto"
 
 

@@ -1,6 +1,6 @@
 """ALPN on a port that MQTT and HTTPS share: the offered protocol selects the server.
 
-mosquitto 2.0 looks at no ALPN, so that a TLS server before it does the choosing, as in front of brokers on port 443.
+mosquitto 2.0 does not evaluate ALPN, so a TLS server before it selects, as in front of brokers on port 443.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def shared(mosquitto: MosquittoBroker, authority: Authority) -> Iterator[SharedP
 
 @pytest.fixture
 def particular(authority: Authority) -> Iterator[int]:
-    """The port of a TLS server that ends a handshake without ``mqtt`` among what is offered, as many do."""
+    """The port of a TLS server that, like many, ends a handshake that does not offer ``mqtt``."""
     identity = authority.issue("broker", alternative=HERE)
     port = free_port()
     files = ["-cert", str(identity.certificate), "-key", str(identity.key)]

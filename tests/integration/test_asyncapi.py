@@ -36,7 +36,7 @@ CHANNELS: dict[str, dict[str, Any]] = DOCUMENT["channels"]
 SENT = {
     "forecast", "availability", "scores", "status", "rejected", "answers", "homeAssistantDevice", "measured",
 }  # fmt: skip
-#: The first forecast is of the second minute, and its outcome comes five minutes later.
+#: The first forecast is for the second minute, and its outcome arrives five minutes later.
 N_READINGS = 7
 
 
@@ -45,7 +45,7 @@ def messages_of(channel: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def channel_of(topic: str) -> str:
-    """The one channel whose address fits ``topic``."""
+    """Return the only channel whose address matches ``topic``."""
     fitting = []
     for name, channel in CHANNELS.items():
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(channel["address"]))

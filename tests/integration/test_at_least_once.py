@@ -35,7 +35,7 @@ def wire_broker() -> Iterator[WireBroker]:
 
 
 def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: Any) -> tuple[Gateway, Wire]:
-    """A gateway without score reports and outlooks, so that it publishes only forecasts after a reading."""
+    """Return a gateway without score reports and outlooks, which publishes only forecasts after a reading."""
     reports = {"learning": {"report_every_min": 0}, "outlook": {"enabled": False}}
     gateway = start_gateway(wire_broker.port, connected=False, **reports)
     wire = wire_broker.accept()
@@ -45,7 +45,7 @@ def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: Any)
 
 
 def close(gateway: Gateway, wire: Wire) -> None:
-    """Stop the gateway, and confirm its ``offline`` as a broker does."""
+    """Stop the gateway, and confirm its ``offline`` like a broker."""
     stopping = threading.Thread(target=gateway.stop, daemon=True)
     stopping.start()
     while (packet := wire.read()).kind != DISCONNECT:
@@ -181,7 +181,7 @@ def test_subscription_refused_is_requested_again(
 def test_readings_before_the_subscription_is_granted_have_their_demands(
     wire_broker: WireBroker, start_gateway: StartGateway
 ) -> None:
-    """What a broker queued during a restart comes right after its CONNACK."""
+    """Messages that a broker queued during a restart arrive right after its CONNACK."""
     gateway = start_gateway(wire_broker.port, connected=False, demand={"limit_kw": 2.5})
     wire = wire_broker.accept()
     assert wire.read().kind == CONNECT
@@ -283,7 +283,7 @@ def test_receive_maximum_is_respected(wire_broker: WireBroker, start_gateway: St
 def test_late_confirmations_lose_no_forecast_of_a_flood(
     wire_broker: WireBroker, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More unconfirmed than allowed, and more queued than one batch: both continue once the broker confirms."""
+    """More messages are unconfirmed than allowed, and more queued than one batch: both continue after confirmation."""
     monkeypatch.setattr(session_module, "_MAX_UNCONFIRMED", 600)
     n = 2_500
     gateway, wire = opened(wire_broker, start_gateway)
@@ -302,7 +302,7 @@ def test_late_confirmations_lose_no_forecast_of_a_flood(
 
 def test_stop_during_a_flood(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
-    # Small enough that what the gateway sends meanwhile is read and confirmed at once.
+    # Small enough that everything the gateway sends meanwhile is read and confirmed at once.
     blocks = [
         wire.encoded([(f"gap/d{d}/reading", reading(FIRST, 1.0)) for d in range(first, first + 100)])
         for first in range(0, 5_000, 100)

@@ -1,4 +1,4 @@
-"""Availability of devices: retained, by arrival, and published again to a broker that lost it."""
+"""Availability of devices: retained, by arrival, and republished to a broker that lost it."""
 
 from __future__ import annotations
 

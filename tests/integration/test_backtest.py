@@ -26,13 +26,13 @@ from tests.support.peers import Peer
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 
-#: Half a day: enough outcomes for scores, and the weights and the interval have moved.
+#: Half a day: enough outcomes for scores, and for changes of the weights and the interval.
 N = 800
 POWERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
 
 
 def written(path: Path, minutes: list[Minute]) -> Path:
-    """A file of the minutes, as ``gapcast backtest`` reads it."""
+    """Write the minutes to a file for ``gapcast backtest``."""
     lines = [f"{minute_label(minute.minute)},{minute.gap_kw}" for minute in minutes]
     path.write_text("\n".join(["time,kw", *lines]) + "\n", encoding="utf-8")
     return path
@@ -43,7 +43,7 @@ def scores_of(summary: Summary) -> dict[str, Any]:
 
 
 def assert_close(found: Any, expected: Any) -> None:
-    """Equal, numbers within the last bits: live batches are of other sizes, and models' kernels with them."""
+    """Check equality, numbers within the last bits: live batches, and thus models' kernels, have other sizes."""
     if isinstance(expected, dict):
         assert found.keys() == expected.keys()
         for key, value in expected.items():
@@ -97,7 +97,7 @@ def test_backtest_equals_the_live_service(
 
 
 def last_scores(peer: Peer, device: str, n: int) -> Any:
-    """The document on the scores topic that tells of ``n`` outcomes."""
+    """Return the document on the scores topic that reports ``n`` outcomes."""
 
     def of_all() -> list[Any]:
         documents = [message.document for message in peer.messages if message.topic == f"gap/{device}/scores"]

@@ -22,7 +22,7 @@ TOPIC = "gap/home/reading"
 
 @pytest.fixture(params=BROKER_KINDS)
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    """A started broker of each kind: what is tested here may differ between them."""
+    """A started broker of each kind, because the tested behaviour may differ between them."""
     with started_broker(request.param, tmp_path) as made:
         yield made
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.mosquitto, pytest.mark.openssl]
 
 
 class Secured(MosquittoBroker):
-    """A mosquitto of one authority: it shows that authority's certificate, and asks its clients for one."""
+    """A mosquitto of one authority: it presents that authority's certificate, and requires client certificates."""
 
     def __init__(self, folder: Path, authority: Authority, plain: Plain) -> None:
         ours = authority.issue("broker", alternative=HERE)
@@ -30,7 +30,7 @@ class Secured(MosquittoBroker):
 
 
 class GatewaysFiles:
-    """The files that the gateway is configured with, which an administrator replaces."""
+    """The gateway's configured files, which an administrator replaces."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()

@@ -38,14 +38,14 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S
 
 pytestmark = pytest.mark.mosquitto
-#: Messages after which listening ends: of each topic that a test publishes again and again there are several.
+#: Number of messages after which listening ends: several of each topic that a test publishes repeatedly.
 ENOUGH = 24
 Check = Callable[..., tuple[int, list[str]]]
 
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Run the checks; return the exit code, and the lines. Listening ends with :data:`ENOUGH` messages."""
+    """Run the checks; return the exit code and the lines. Listening ends after :data:`ENOUGH` messages."""
     monkeypatch.setattr(readings, "_MAX_MESSAGES", ENOUGH)
 
     def run(port: int, wait_s: float = 0.0, **sections: Any) -> tuple[int, list[str]]:
@@ -58,7 +58,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
 
 @contextmanager
 def publishing(broker: MosquittoBroker, *messages: tuple[str, str | Callable[[], str]]) -> Iterator[None]:
-    """Publish these messages again and again, as meters do; a function makes a payload at its time."""
+    """Publish these messages repeatedly, like meters; a function creates a payload when it is sent."""
     ended = Event()
     with peer_of(broker.host, broker.port) as meter:
 
@@ -77,7 +77,7 @@ def publishing(broker: MosquittoBroker, *messages: tuple[str, str | Callable[[],
 
 
 def found(lines: list[str], beginning: str) -> tuple[str, str]:
-    """Return the one line that begins so, and the fix that follows it."""
+    """Return the only line with this beginning, and the fix after it."""
     (at,) = (i for i, line in enumerate(lines) if line.startswith(beginning))
     fix = lines[at + 1] if at + 1 < len(lines) and lines[at + 1].startswith("     fix: ") else ""
     return lines[at], fix
@@ -377,7 +377,7 @@ def test_check_read_only_state_path(check: Check, tmp_path: Path, mosquitto: Mos
 
 
 def test_check_shard_without_its_state_fails(tmp_path: Path) -> None:
-    """As ``gapcast run`` does, with the same exit code: it would lose the readings that the next worker needs."""
+    """This matches ``gapcast run``, with the same exit code: it would lose the readings that the next worker needs."""
     file = tmp_path / "file"
     file.touch()
     shard = settings_for_shard(Settings.model_validate({"shards": [1], "state": {"path": file / "state"}}), 1)
@@ -387,7 +387,7 @@ def test_check_shard_without_its_state_fails(tmp_path: Path) -> None:
 
 
 def test_check_leaves_no_folder_of_the_state(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
-    """It would belong to the account of the check, which may be root."""
+    """The folder would belong to the account of the check, which may be root."""
     state = tmp_path / "missing" / "state"
     _, lines = check(mosquitto.port, state={"path": state}, gateway={"id": "gw"})
     assert f"ok   state: {state}/stream is writable" in lines

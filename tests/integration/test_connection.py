@@ -91,7 +91,7 @@ def sockets_of_this_process() -> Iterator[socket.socket]:
 
 
 def test_answers_are_not_delayed_by_nagle(start_gateway: StartGateway) -> None:
-    """Without TCP_NODELAY on the server's side each would take 40 ms."""
+    """Without TCP_NODELAY on the server's side each answer would take 40 ms."""
     gateway = start_gateway(free_port(), connected=False)
     with httpx.Client(base_url=gateway.url) as client:
         wait_until(lambda: client.get("/livez").status_code == 200, "REST")
@@ -173,14 +173,14 @@ def test_protocol_with_a_3_1_1_broker_is_3_1_1(start_gateway: StartGateway, answ
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
-    """The clock of the waits between tries to connect."""
+    """The clock of the waits between connection attempts."""
     made = ManualClock()
     monkeypatch.setattr("gapcast.mqtt.connection.backoff.time", made)
     return made
 
 
 def wait_for_next_try(gateway: Gateway, clock: ManualClock, longest_s: float) -> None:
-    """Wait until the connection is lost, check the wait before the next try, and let it pass."""
+    """Wait until the connection is lost, check the wait before the next attempt, and let it pass."""
     backoff = gateway.session._connection._backoff
     wait_until(lambda: backoff.wait_s() > 0, "the end of the connection to be seen")
     assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
@@ -245,7 +245,7 @@ def test_broker_that_kicks_clients_is_not_flooded(start_gateway: StartGateway, c
 
 
 def test_status_not_confirmed_is_pending_once(start_gateway: StartGateway, clock: ManualClock) -> None:
-    """Some brokers end the connection of an account that may not write a topic, here that of the status."""
+    """Some brokers end the connection of an account that may not write a topic, here the status topic."""
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False)
     with structlog.testing.capture_logs() as lines:

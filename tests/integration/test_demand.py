@@ -1,4 +1,4 @@
-"""Demands over a real broker: what is published, what is read, and what survives a restart."""
+"""Demands over a real broker: published and read messages, and state that survives a restart."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class House:
         self.n = 0
 
     def send(self, n: int) -> list[dict[str, Any]]:
-        """Send ``n`` readings; return the demands so far. The first reading of all has none."""
+        """Send ``n`` readings; return the demands so far. The very first reading has none."""
         for _ in range(n):
             self.peer.publish(IN, reading(FIRST + self.n, power(self.n)))
             self.n += 1

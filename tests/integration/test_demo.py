@@ -28,7 +28,7 @@ from tests.support.waiting import GUARD_S, wait_until
 
 
 def forecast(i: int, median_kw: float | None) -> str:
-    """A forecast of 1.5 kW for five minutes later, of which the watcher reads this much."""
+    """Return a forecast of 1.5 kW for five minutes later, with the fields that the watcher reads."""
     observed_at, target_at = minute_label(FIRST + i), minute_label(FIRST + i + 5)
     return json.dumps({"observed_at": observed_at, "target_at": target_at, "gap_kw": 1.5, "median_kw": median_kw})
 

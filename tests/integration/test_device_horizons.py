@@ -1,4 +1,4 @@
-"""A device with a horizon of its own, over a real broker, and after a restart."""
+"""A device with its own horizon, over a real broker, and after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Home Assistant discovery: each device once, again at its start, and removal."""
+"""Home Assistant discovery: each device is published once, again when Home Assistant starts, and removed."""
 
 from __future__ import annotations
 

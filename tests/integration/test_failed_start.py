@@ -23,7 +23,7 @@ from tests.support.ports import LOOPBACK, free_port
 
 
 def test_start_without_a_thread_for_the_models_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that goes on would keep the process alive, which then serves REST and no reading."""
+    """A remaining thread would keep the process alive, which would then serve REST but no readings."""
 
     def fails(_: ModelWatcher) -> None:
         msg = "can't start new thread"
@@ -40,7 +40,7 @@ def test_start_without_a_thread_for_the_models_ends_the_others(tmp_path: Path, m
 def test_start_with_the_state_of_another_process_does_not_connect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another port does not help: the second would take over the first one's session."""
+    """Another port does not help: the second process would take over the first one's session."""
     monkeypatch.setattr(locks, "WAIT_S", 0.0)
     application = Application(gateway_settings(free_port(), tmp_path), {})
     (tmp_path / "stream").mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ def test_start_with_the_state_of_another_process_does_not_connect(
 def test_start_with_state_and_port_of_another_process_names_the_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the exit code of a port in use systemd does not start the service again."""
+    """After the exit code for a port in use, systemd does not start the service again."""
     monkeypatch.setattr(locks, "WAIT_S", 0.0)
     settings = gateway_settings(free_port(), tmp_path)
     (tmp_path / "stream").mkdir()

@@ -1,4 +1,4 @@
-"""A gateway whose model takes more than power: its readings and forecasts."""
+"""A gateway whose model needs more than power: its readings and forecasts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ZONE = "Europe/Paris"
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A folder of a shipped model and the one that takes every feature, which is its default."""
+    """A folder with a shipped model and one with every feature, which is the default."""
     ModelCopy(tmp_path / "models", "linear")
     return ModelCopy(tmp_path / "models", source=every_feature_model()).models
 
@@ -53,7 +53,7 @@ def expected(n: int) -> list[Document]:
 
 
 def apart(documents: list[Document]) -> tuple[list[Document], list[float]]:
-    """Take the paths out of documents, since their last bits depend on the batch."""
+    """Separate the paths from documents, because their last bits depend on the batch."""
     return ([{k: v for k, v in document.items() if k != "path"} for document in documents],
             [kw for document in documents for kw in document["path"]])  # fmt: skip
 

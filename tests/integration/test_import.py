@@ -1,4 +1,4 @@
-"""After an import the service continues as if it had seen the file live."""
+"""After an import the service continues as if it had received the file live."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ POWERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
 SAME_KW = 1.01e-6
 #: Readings sent before the earlier ones are taken.
 N_IN_FLIGHT = 500
-#: What an import teaches the outlook: tests/history_import. Forecasts do not depend on it.
+#: Fields of the outlook that depend on what an import teaches it (tests/history_import). Forecasts do not.
 NO_OUTLOOK = {"enabled": False}
 #: Readings after the import.
 N_LATER = 10
-#: Readings of the week that are not the outcome of a forecast: the first six, and one after a missing minute.
+#: Number of readings of the week that are no forecast's outcome: the first six, and one after a missing minute.
 N_UNSCORED = 7
 
 
 def scores_after(gateway: Gateway, n: int) -> Summary:
-    """The scores over all time, once there are those of ``n`` outcomes."""
+    """Return the scores over all time, once they cover ``n`` outcomes."""
 
     def scores() -> Summary:
         return gateway.service.queries.live_scores()[0][ALL_TIME]

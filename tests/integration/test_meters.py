@@ -25,7 +25,7 @@ SECOND_MS = 1_000
 
 
 def sensor(at_ms: float, watts: float) -> str:
-    """What a Tasmota plug on UTC sends."""
+    """Return the message of a Tasmota plug on UTC."""
     shown = datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return json.dumps({"Time": shown, "ENERGY": {"Power": watts, "Voltage": 230}})
 
@@ -166,7 +166,7 @@ def test_minute_is_stored_before_its_sample_is_acknowledged(start_gateway: Start
     gateway.wait_connected()
 
     def kept() -> list[int]:
-        """The minutes that a process which was killed now would have, from the first on."""
+        """Return the minutes, from the first on, that would survive a kill of the process now."""
         entries = journal_entries(tmp_path / "state" / "stream")
         return [one.minute - FIRST for entry in entries for one in entry.readings]
 

@@ -39,7 +39,7 @@ ALONE = {"blend": False, "calibrate": False}
 
 @pytest.fixture
 def copy(tmp_path: Path) -> ModelCopy:
-    """The default model in a folder of its own, with a second one."""
+    """The default model in its own folder, together with a second one."""
     ModelCopy(tmp_path / "models", "linear")
     return ModelCopy(tmp_path / "models")
 
@@ -59,7 +59,7 @@ def versions(gateway: Gateway) -> dict[str, str]:
 
 
 def install_version(copy: ModelCopy, version: str, tmp_path: Path, **options: Any) -> None:
-    """Put another version of a model in place, as ``gapcast models install`` does."""
+    """Install another version of a model, like ``gapcast models install``."""
     other = tmp_path / f"download-{version}" / copy.name
     shutil.copytree(copy.folder, other)
     document = json.loads((other / "card.json").read_text(encoding="utf-8"))
@@ -124,7 +124,7 @@ def metrics(gateway: Gateway) -> str:
 
 
 def feed(peer: Peer, minutes: range) -> list[tuple[int, float]]:
-    """Send minute after minute, each once the previous one was answered."""
+    """Send minute after minute, each after the answer to the previous one."""
     for i in minutes:
         peer.publish(IN, reading(FIRST + i, power(i)))
         if i:
@@ -133,7 +133,7 @@ def feed(peer: Peer, minutes: range) -> list[tuple[int, float]]:
 
 
 def alone(model: Path, minutes: list[tuple[int, float]]) -> dict[str, Any]:
-    """Return the forecast of the last minute by an engine with that model alone."""
+    """Return the forecast of the last minute by an engine with only that model."""
     engine = Engine(load_model(model))
     for minute, gap_kw in minutes[:-1]:
         engine.accept([Reading("home", minute, gap_kw)])
@@ -144,7 +144,7 @@ def alone(model: Path, minutes: list[tuple[int, float]]) -> dict[str, Any]:
 def test_reload_other_model_keeps_the_readings(
     broker: Broker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy
 ) -> None:
-    """Of another context, when the registry names another default; and back."""
+    """The models have different contexts; the registry names another default, and later the first again."""
     gateway = start_gateway(broker, models={"path": copy.models}, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
@@ -291,7 +291,7 @@ def test_reload_file_changed_while_read_is_not_bad(
 
 
 class PanicError(BaseException):
-    """What a library in Rust raises, as pyo3's PanicException: not an Exception."""
+    """The error that a library in Rust raises, like pyo3's PanicException: not an Exception."""
 
 
 def test_reload_continues_after_a_panic_of_a_library(
@@ -370,7 +370,7 @@ def test_reload_repeats_discovery(
 
 
 def n_kept(stream: Path) -> int:
-    """Count the readings in the journals of ``stream``, however many of them came in one batch."""
+    """Count the readings in the journals of ``stream``, however many a batch contained."""
     return sum(len(entry.readings) for entry in journal_entries(stream))
 
 
@@ -383,7 +383,7 @@ def test_reload_kill_right_after_continues_exactly(
     tmp_path: Path,
     checkpointed: bool,
 ) -> None:
-    """The files that a kill leaves are those that a copy finds: with the checkpoint of the exchange, or before it."""
+    """A kill leaves the files that a copy finds: with the checkpoint of the swap, or before it."""
     state, killed = tmp_path / "state", tmp_path / "killed"
     gateway = start_gateway(mosquitto, models={"path": copy.models}, forecast=ALONE)
     peer = connect(mosquitto)

@@ -1,4 +1,4 @@
-"""Predict requests over MQTT, and passed-on MQTT properties, on a real mosquitto."""
+"""Predict requests over MQTT, and forwarded MQTT properties, on a real mosquitto."""
 
 from __future__ import annotations
 

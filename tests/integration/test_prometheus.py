@@ -23,14 +23,14 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.mosquitto, pytest.mark.prometheus]
 MONITORING = ROOT / "monitoring"
 ALERTS, DASHBOARD = MONITORING / "alerts.yml", MONITORING / "grafana" / "gapcast.json"
-#: Enough outcomes for scores, of devices that live through the same hours.
+#: Enough outcomes for scores, of devices with readings in the same hours.
 N_MINUTES = MIN_OUTCOMES + 10
 DEVICES = ("attic", "cellar", "home")
 SHOWN = 2
 
 
 class Watched(NamedTuple):
-    """A gateway with half a day behind it, and a Prometheus that scrapes it."""
+    """A gateway after half a day of readings, and a Prometheus that scrapes it."""
 
     gateway: Gateway
     prometheus: Prometheus
@@ -143,7 +143,7 @@ def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def expressions_of(text: str) -> dict[str, str]:
-    """Each query of the dashboard, as Grafana would ask it with nothing chosen, and the title of its panel."""
+    """Each query of the dashboard, as Grafana sends it without a selection, and the title of its panel."""
     values = {"$instance": ".*", "$period": "last_day", "$device": ".*", "$__rate_interval": "1m"}
     found = {}
     for panel in panels_of(json.loads(text)):

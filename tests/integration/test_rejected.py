@@ -15,7 +15,7 @@ from tests.support.gateways import ALONE, REJECTED
 
 T = '"2010-11-01T00:02:00Z"'
 
-#: Payload -> the reason it is refused for, and words of the detail.
+#: Payload -> the reason for its rejection, and words of the detail.
 PAYLOADS: dict[str, tuple[bytes, str, str]] = {
     "empty": (b"", "empty", "the payload is empty"),
     "a word": (b"on", "not_json", "the payload is not JSON"),
@@ -75,7 +75,7 @@ def shown(payload: bytes) -> str:
 def test_bad_payloads_are_rejected_and_the_stream_continues(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
-    """Each is between the readings of a stream whose forecasts do not change."""
+    """Each is sent between the readings of a stream, whose forecasts do not change."""
     gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
@@ -149,7 +149,7 @@ def test_rejected_text_is_truncated_between_characters(
 def test_flood_of_invalid_messages_is_rate_limited(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
-    """With the lowest rate one is published at once and one each ten seconds: a flood takes far less than that."""
+    """With the lowest rate one is published at once, and then one every ten seconds: a flood is much shorter."""
     gateway = start_gateway(broker, mqtt={"rejections_per_s": 0.1})
     peer = connect(broker)
     peer.subscribe("gapcast/+/rejected")

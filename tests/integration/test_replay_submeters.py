@@ -1,4 +1,4 @@
-"""``gapcast replay`` publishes submeters as plugs beside the mains: the gateway then does as the back-test does."""
+"""``gapcast replay`` publishes submeters as plugs beside the mains, with the same result as the back-test."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def patient_broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
 
 
 def plugs(names: Sequence[str]) -> list[dict[str, Any]]:
-    """The configured submeters: the first on a topic of its own, the others on those of a replay."""
+    """Return the configured submeters: the first on its own topic, the others on the topics of a replay."""
     topics = ["plugs/first", *(f"gap/home/reading/{name}" for name in names[1:])]
     return [
         {"of": "home", "name": name, "preset": "gapcast", "topic": topic}
@@ -58,7 +58,7 @@ def plugs(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 class Replayed:
-    """Replays files to a gateway, and runs the engine over them as a back-test does."""
+    """Replays files to a gateway, and runs the engine over them like a back-test."""
 
     def __init__(self, broker: MosquittoBroker, start_gateway: StartGateway, connect: Connect, folder: Path) -> None:
         self._broker, self._start_gateway, self._folder = broker, start_gateway, folder
@@ -114,7 +114,7 @@ def test_replayed_plugs_of_a_week_give_the_forecasts_of_a_backtest(replayed: Rep
 def test_replayed_plugs_of_uci_give_the_forecasts_of_a_backtest(
     replayed: Replayed, whole_set: Path, tmp_path: Path
 ) -> None:
-    """Of its first evening, in its own format."""
+    """The first evening of the file, in its own format."""
     with zipfile.ZipFile(whole_set) as archive, archive.open(archive.namelist()[0]) as member:
         (tmp_path / "evening.txt").write_bytes(b"".join(islice(member, N + 1)))
     replayed.check(tmp_path / "evening.txt", OF_UCI, UCI)

@@ -23,7 +23,7 @@ N = 40
 
 @pytest.fixture(params=BROKER_KINDS)
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    """A started broker of each kind: what is tested here may differ between them."""
+    """A started broker of each kind, because the tested behaviour may differ between them."""
     with started_broker(request.param, tmp_path) as made:
         yield made
 
@@ -42,7 +42,7 @@ def forecasts_of(gateway: Gateway) -> list[dict[str, Any]]:
 def test_restart_does_not_change_the_first_forecast(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, away_min: int
 ) -> None:
-    """From the sixth minute a reading follows five missing ones, as it would have without the restart."""
+    """From the sixth minute a reading follows five missing ones, as it would without the restart."""
     peer = connect(mosquitto)
     peer.subscribe("gap/+/forecast")
     minutes = [(FIRST + i, power(i)) for i in range(N)] + [(FIRST + N - 1 + away_min, 2.345)]
@@ -140,7 +140,7 @@ def test_restart_on_a_damaged_checkpoint_warns_and_forecasts(
 
 @pytest.mark.mosquitto
 def test_restart_announces_restored_devices(tmp_path: Path, start_gateway: StartGateway, connect: Connect) -> None:
-    """The device that continues is online, the one that does not is offline, each by its name."""
+    """The device that continues is online, the other is offline, each by its name."""
     forgetful = MosquittoBroker(tmp_path / "mosquitto", ("persistence false",))
     forgetful.start()
     try:

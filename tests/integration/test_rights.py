@@ -59,7 +59,7 @@ def account(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def peers(guarded: MosquittoBroker, stack: ExitStack) -> dict[str, Peer]:
-    """A client of each account."""
+    """A client for each account."""
     return {
         name: stack.enter_context(peer_of(guarded.host, guarded.port, mqtt5=True, **account(name))) for name in ACCOUNTS
     }

@@ -231,7 +231,7 @@ def test_topic_affinity_is_measured(tmp_path: Path) -> None:
 
 
 def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time passes only once all has been sent, a second with each look at the clock."""
+    """Time passes only once everything has been sent, a second with each read of the clock."""
     broker = HashingBroker(n_dealt=3)
     seconds = count()
     clock = SimpleNamespace(monotonic=lambda: next(seconds) if broker.has_dealt.is_set() else 0)

@@ -30,7 +30,7 @@ def _no_umask() -> Iterator[None]:
 
 
 def modes_of(state: Path) -> dict[str, str]:
-    """Every path that is there, and its mode."""
+    """Return every existing path, and its mode."""
     return {str(path.relative_to(state)): stat.filemode(path.stat().st_mode) for path in (state, *state.rglob("*"))}
 
 

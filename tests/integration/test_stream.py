@@ -32,13 +32,13 @@ KEYS = [
     "upper_kw", "level", "model", "model_version", "n_observed", "context",
 ]  # fmt: skip
 Document = dict[str, Any]
-#: A broker counts down the expiry of a message that it holds: at most so long here, s.
+#: A broker counts down the expiry of a message that it holds: by at most this here, s.
 BROKER_S = 30
 
 
 @pytest.fixture(params=BROKER_KINDS)
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    """A started broker of each kind: what is tested here may differ between them."""
+    """A started broker of each kind, because the tested behaviour may differ between them."""
     with started_broker(request.param, tmp_path) as made:
         yield made
 
@@ -66,7 +66,7 @@ def without_issue(document: Document) -> Document:
 
 
 def assert_same(found: list[Document], expected: list[Document]) -> None:
-    """Check that they are equal but for the last bits, in which kernels for one row and for many differ."""
+    """Check equality except for the last bits, in which kernels for one row and for many differ."""
     powers = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
     kept = [{key: value for key, value in d.items() if key not in {*powers, "path"}} for d in (*found, *expected)]
     assert kept[: len(found)] == kept[len(found) :]
@@ -253,7 +253,7 @@ def test_week_replayed_twice_gives_the_same_forecasts(
     for _ in range(2):
         for minute in minutes:
             peer.send("gap/home/reading", reading(minute.minute, minute.gap_kw))
-    # The second time begins with two late readings; with the third it is known to start again there.
+    # The second time begins with two late readings; the third one proves that the stream starts again there.
     gateway.wait_taken(2 * n)
     assert gateway.service.statistics.readings == {"accepted": 2 * n - 2, "duplicate": 0, "late": 2, "rejected": 0}
     documents = [without_issue(m.document) for m in peer.wait_for("gap/home/forecast", (n - 1) + (n - 2))]

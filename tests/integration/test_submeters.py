@@ -1,4 +1,4 @@
-"""Submeters over a real broker: plugs beside the mains, late, dead, new and out of order."""
+"""Submeters over a real broker: plugs beside the mains, late, failed, new and out of order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pump_kw(i: int) -> float:
 
 
 def send_minute(peer: Peer, i: int) -> None:
-    """The messages of minute ``i``: those of the submeters, then that of the mains."""
+    """Publish the messages of minute ``i``: the submeters', then the mains'."""
     if i < DEAD_FROM:
         peer.publish("plugs/kettle", reading(FIRST + i, kettle_kw(i)))
     if i == NEW_FROM + 4:
@@ -46,12 +46,12 @@ def send_minute(peer: Peer, i: int) -> None:
 
 
 def submeters_in(gateway: Gateway) -> np.ndarray[Any, Any]:
-    """The window's last N minutes of kettle and pump."""
+    """Return the window's last N minutes of kettle and pump."""
     return gateway.service.queries.read(lambda engine, _: engine.buffers.window("home")[-N:, 1:])
 
 
 def expected() -> np.ndarray[Any, Any]:
-    """Each minute's newest known minute of kettle and pump, at most three old; a plug's minute ends with the next."""
+    """Return for each minute the newest known minute of kettle and pump, at most three old."""
     found = np.full((N, 2), np.nan, dtype=np.float32)
     for i in range(N):
         if i < DEAD_FROM + 3:

@@ -42,7 +42,7 @@ class Plain:
 def secured(
     tmp_path: Path, authority: Authority, identity: CertificateFiles, *extra: str
 ) -> Iterator[tuple[int, Plain]]:
-    """A mosquitto with TLS and ``identity``; yields its port, and a plain one for the test's clients."""
+    """Run a mosquitto with TLS and ``identity``; yield its port, and a plain listener for the test's clients."""
     plain = Plain(free_port())
     door = (f"cafile {authority.certificate}", f"certfile {identity.certificate}", f"keyfile {identity.key}", *extra)
     broker = MosquittoBroker(tmp_path / "mosquitto", (*door, f"listener {plain.port} {LOOPBACK}"))
@@ -58,7 +58,7 @@ def tls(authority: Authority, **keys: Any) -> dict[str, Any]:
 
 
 def refusal(gateway: Gateway) -> str:
-    """Return readiness's error of the broker, which must not be connected."""
+    """Return the readiness check's error about the broker, which must not be connected."""
 
     def logs() -> bool:
         return gateway.session.problem.startswith("unreachable")

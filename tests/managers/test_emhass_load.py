@@ -1,4 +1,4 @@
-"""deploy/emhass/gapcast_load.py: which minutes a step is the mean of, and when it prints nothing."""
+"""deploy/emhass/gapcast_load.py: the minutes over which a step is the mean, and when it prints nothing."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_step_without_a_history_gets_the_mean_of_the_outlook() -> None:
 
 
 class StoredAnswers:
-    """A gateway with given documents by the beginning of their path."""
+    """A gateway that answers with given documents by the beginning of their path."""
 
     def __init__(self, **documents: Any) -> None:
         self.documents = documents
@@ -138,7 +138,7 @@ def test_parameters_without_a_peak_have_none() -> None:
 
 
 def test_parameters_have_the_peak_of_the_billed_meter() -> None:
-    """The forecast's device lacks the loads that EMHASS plans; the peak that is billed has them."""
+    """The forecast's device lacks the loads that EMHASS plans; the billed peak contains them."""
     asked: list[str] = []
 
     class AskedGateway(StoredAnswers):

@@ -1,4 +1,4 @@
-"""The example for evcc, compared with its fields, and what a model of its circuits does with gapcast's number."""
+"""The example for evcc: compared with evcc's fields, and simulated with a model of its circuits."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_example_reads_the_topic_that_gapcast_publishes(circuit: dict[str, Any])
 
 
 def test_example_has_a_meter_a_timeout_and_a_limit_of_its_own(circuit: dict[str, Any]) -> None:
-    """A number is used no longer than it is valid, and no longer than it holds for the next window."""
+    """A number is used only while it is valid, and while it also holds for the next window."""
     assert circuit["meter"] == "grid"
     assert circuit["maxPower"] > 0
     assert 60 < duration_s(circuit["GetMaxPower"]["timeout"]) <= 60 * min(VALID_MIN, HOLD_MIN)
@@ -83,14 +83,14 @@ def test_charger_slows_down_with_the_kettle_and_recovers() -> None:
 
 
 def test_number_is_the_same_with_and_without_the_charger_running() -> None:
-    """The forecast contains a charger that runs: the number must not fall by it, or it would start and stop."""
+    """The forecast contains a running charger: the number must not fall by it, or the charger would start and stop."""
     idle, charging = (MadeWindow(5, so_far_kw=1.0, rest_kw=kw, reserve_kw=0.5) for kw in (0.75, 2.75))
     assert max_power_w(idle) == max_power_w(charging)
     assert added_w(idle) - added_w(charging) == 2_000
 
 
 def test_headroom_in_its_place_would_start_and_stop_the_charger() -> None:
-    """Why the page warns of it: what may be added is not what may be drawn."""
+    """The reason for the page's warning: the power that may be added is not the power that may be drawn."""
     found = []
     running = 0.0
     for _ in range(4):
@@ -129,14 +129,14 @@ def test_payload_of_gapcast_is_the_number_that_evcc_reads(made: MadeWindow) -> N
 
 
 def test_without_a_timeout_a_number_is_used_for_ever() -> None:
-    """Why the page demands one."""
+    """The reason why the page requires a timeout."""
     topic = Topic(timeout_s=0)
     topic.receive(b"9000", 0.0)
     assert Circuit(FALLBACK_W, topic).limit_w(86_400) == 9_000
 
 
 def test_silence_without_a_limit_of_evcc_is_no_limit() -> None:
-    """Why the page demands ``maxPower``."""
+    """The reason why the page requires ``maxPower``."""
     assert Circuit(0.0, Topic(timeout_s=120)).allowed_w(300, 0, CAR_W, 121) == CAR_W
 
 
@@ -154,7 +154,7 @@ def test_circuit_whose_meter_fails_stops_the_charger_after_a_minute() -> None:
 
 
 def test_last_number_of_a_window_is_safe_in_the_next() -> None:
-    """Two minutes late, the charger starts the next window with no more than that one's own number."""
+    """Two minutes late, the charger starts the next window with no more than that window's own number."""
     last = max_power_w(MadeWindow(14, so_far_kw=0.25, rest_kw=0.25, reserve_kw=0.5))
     first = max_power_w(MadeWindow(0, so_far_kw=None, rest_kw=0.25, reserve_kw=0.5))
     assert last <= first
@@ -162,7 +162,7 @@ def test_last_number_of_a_window_is_safe_in_the_next() -> None:
 
 @pytest.mark.long
 def test_circuit_with_the_number_of_the_engine_keeps_the_limit() -> None:
-    """A car charges for six hours of an afternoon and evening of a real house; the limit itself is not enough."""
+    """A car charges for six hours of an afternoon and evening of a real house; the plain limit does not suffice."""
     house_kw = sample_week_kw()[12 * 60 : 21 * 60]
     alone, with_gapcast = (run_week(house_kw, 4.0, number, 180) for number in (fixed_w, gapcast_w))
     assert alone.n_caused >= 5

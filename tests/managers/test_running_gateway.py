@@ -1,4 +1,4 @@
-"""The numbers of a running gateway, and what the recipes make of them."""
+"""The numbers of a running gateway, and how the recipes use them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_shell_switches_a_load_by_the_headroom(
     states, printed = tmp_path / "states", tmp_path / "printed"
 
     def has_switched(*lines: str) -> bool:
-        """Whether the script has printed these, each after its command has ended."""
+        """Return whether the script has printed these lines, each after its command has ended."""
         return [line.split(":")[0] for line in printed.read_text(encoding="utf-8").splitlines()] == ["off", *lines]
 
     with printed.open("w") as output:
@@ -87,7 +87,7 @@ def test_may_draw_asks_the_gateway(gateway: Gateway, peer: Peer, tmp_path: Path)
         house.measure(0.3)
 
     def exit_code(power_kw: str, device: str = "home", ago_min: int = 0) -> int:
-        """Ask at a time so many minutes after the newest reading."""
+        """Ask at a time this many minutes after the newest reading."""
         clock = tmp_path / "date"
         clock.write_text(f"#!/bin/sh\necho {minute_label(house.next_minute + ago_min)}\n", encoding="utf-8")
         clock.chmod(0o755)

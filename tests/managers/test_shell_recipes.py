@@ -1,4 +1,4 @@
-"""deploy/shell: a load that follows the headroom on MQTT, and the question whether a load may be drawn, over HTTP."""
+"""deploy/shell: a load that follows the headroom on MQTT, and a query over HTTP whether a load may be drawn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SwitchedLoad:
         then: str = "",
         command_s: float = GUARD_S,
     ) -> None:
-        """``then``: what the command that switches on does after writing its state."""
+        """Start the recipe; ``then``: what the command that switches on does after writing its state."""
         self._file = folder / "states"
         self._file.touch()
         self._out = folder / "out"
@@ -51,7 +51,7 @@ class SwitchedLoad:
         return self._out.read_text(encoding="utf-8")
 
     def commands(self) -> list[str]:
-        """Return what was commanded so far, also if the load was in that state already."""
+        """Return the commands so far, including commands for a state that the load already had."""
         return self._file.read_text(encoding="utf-8").split()
 
     def states(self) -> list[str]:
@@ -86,7 +86,7 @@ class TestSwitchByHeadroom:
     def test_load_follows_headroom_with_hysteresis(
         self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
     ) -> None:
-        """Retained, the first number arrives whenever the recipe subscribes; the others after it."""
+        """The first number is retained, so that it arrives whenever the recipe subscribes; the others follow."""
         peer.publish(TOPIC, str(NEED_W), retain=True)
         with switched_load(mosquitto, tmp_path, "off", "on") as load:
             for number in ("0", "900", "-1"):
@@ -101,7 +101,7 @@ class TestSwitchByHeadroom:
     def test_command_is_run_again_with_each_number(
         self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
     ) -> None:
-        """A plug that was out of reach misses a command, and the next number repeats it."""
+        """An unreachable plug misses a command, and the next number repeats it."""
         peer.publish(TOPIC, str(NEED_W), retain=True)
         with switched_load(mosquitto, tmp_path, "off", "on") as load:
             for number in ("-1", "-1", "0", "3000", "3000"):
@@ -149,7 +149,7 @@ class TestSwitchByHeadroom:
     def test_load_is_switched_off_if_it_ends_while_switching_on(
         self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
     ) -> None:
-        """The signal arrives while the command, which ``timeout`` runs, is running, and is handled after it."""
+        """The signal arrives while ``timeout`` runs the command, and is handled after the command."""
         peer.publish(TOPIC, "5000", retain=True)
         states, end = tmp_path / "states", 'read -r _ _ _ script _ </proc/$PPID/stat; kill -TERM "$script"'
         process = subprocess.Popen(
@@ -180,7 +180,7 @@ def test_switch_with_wrong_arguments_changes_nothing(arguments: list[str]) -> No
 
 
 class StoredAnswer:
-    """One answer for ``/headroom``, and what it was asked with."""
+    """One answer for ``/headroom``, and the parameters of the requests."""
 
     def __init__(self, body: str, status: int = 200) -> None:
         self.requests: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Leaves out the tests that compare our frames with paho's decoders where paho has none, before 2.2.
+"""Excludes the tests that compare gapcast's frames with paho's decoders if paho has no decoders, before 2.2.
 
 The frames import nothing of paho.
 """

@@ -10,7 +10,7 @@ from gapcast.mqtt.packets import frames
 
 _FIRST = datetime.fromtimestamp(EARLIEST_MS / 1_000, UTC)
 _PACKETS, _READING = "packets.c", "plain_reading.c"
-#: Constants that have no counterpart: bits of packets, and the digits that a double holds.
+#: Constants without a counterpart: bits of packets, and the digits that a double holds.
 OF_C_ALONE = {"KIND", "HAS_ID", "MORE_LENGTH", "LENGTH_BITS", "N_EXACT_DIGITS"}
 #: The Python value of each other constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {

@@ -58,7 +58,7 @@ def test_backoff_short_connections_count_as_failures(clock: ManualClock) -> None
 
 
 def test_backoff_contended_waits_far_longer_than_any_failure(clock: ManualClock) -> None:
-    """So that two gateways with one client id do not take the session from each other every few seconds."""
+    """Otherwise two gateways with one client id would take the session from each other every few seconds."""
     backoff = Backoff()
     backoff.succeeded()
     backoff.failed()

@@ -1,4 +1,4 @@
-"""The compiled library finds the packets and readings that Python finds, or leaves them to Python."""
+"""The compiled library finds the same packets and readings as Python, or leaves them to Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.compiled
 
 Packet = Publication | Acknowledgement | OtherPacket
 
-#: Wider than what the library reads without an exponent.
+#: Wider than the range that the library reads without an exponent.
 LIMITS = Limits(-1e15, 1e15)
 SPACES = st.text(" \t\r\n", max_size=2)
 NUMBERS = st.one_of(
@@ -38,7 +38,7 @@ TIMES = st.one_of(LABELS, st.integers(-10, 4_200_000_000_000).map(str), NUMBERS)
 
 @st.composite
 def payloads(draw: st.DrawFn) -> bytes:
-    """Any payload like those that the library reads."""
+    """Return any payload similar to those that the library reads."""
     members = [("ts", draw(TIMES)), ("gap_kw", draw(NUMBERS))]
     further = [("ts", draw(TIMES)), ("gap_kw", "1"), ("filled", "true"), ("g\\u0061p_kw", "2")]
     members = draw(st.permutations(members + draw(st.lists(st.sampled_from(further), max_size=1))))
@@ -58,7 +58,7 @@ def published(payload: bytes, *, packet_id: int = 0) -> bytes:
 
 
 def read(payload: bytes) -> tuple[int, float]:
-    """Return minute and power of a payload as the library reads them."""
+    """Return minute and power of a payload as decoded by the library."""
     (packet,), _ = compiled().split(published(payload))
     assert isinstance(packet, Publication)
     assert packet.payload == payload
@@ -152,7 +152,7 @@ def test_burst_of_more_packets_than_one_call_finds_is_found() -> None:
 
 
 def test_splitter_takes_a_bytearray_as_it_takes_bytes() -> None:
-    """As the WebSockets of paho 2.1 return them."""
+    """The WebSockets of paho 2.1 return bytearrays."""
     splitter = Splitter(mqtt5=False)
     found: list[object] = []
     for piece in pieces(published(b'{"ts":1288571340,"gap_kw":1}'), [10]):

@@ -1,4 +1,4 @@
-"""At least once: a reading is acknowledged when its forecast is confirmed, in the order the readings came."""
+"""At-least-once delivery: a reading is acknowledged when its forecast is confirmed, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapcast.mqtt.connection.delivery import FIRST_ID, LAST_ID, Delivery, Outgoi
 from gapcast.mqtt.packets.frames import Acknowledgement, Publication, as_duplicate, encode_pubacks, encode_publish
 from gapcast.mqtt.packets.splitter import Splitter
 
-#: Packet identifiers in the property test: so few that they are used again.
+#: Packet identifiers in the property test: so few that they are reused.
 N_IDS = 8
 
 
@@ -30,7 +30,7 @@ def encode(packet_id: int, message: Outgoing, again: bool) -> bytes:
 
 
 class Messages:
-    """Makes the messages of a batch, once."""
+    """Makes the messages of a batch, at most once."""
 
     def __init__(self, messages: list[Outgoing]) -> None:
         self._messages = messages
@@ -43,9 +43,9 @@ class Messages:
 
 
 class Broker(RuleBasedStateMachine):
-    """A broker that sends readings, confirms forecasts in any order, and goes away at any moment.
+    """A broker that sends readings, confirms forecasts in any order, and disconnects at any moment.
 
-    It reads what is sent to it from the bytes.
+    It decodes the bytes that are sent to it.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Broker(RuleBasedStateMachine):
     @precondition(lambda self: self.n_sent_at_once)
     @rule(data=st.data(), for_readings=st.booleans())
     def forecasts_in_one_piece(self, data: st.DataObject, for_readings: bool) -> None:
-        """Send a batch; as of demands, not all identifiers that it asked for may be used."""
+        """Send a batch; as with demands, some of the requested identifiers may stay unused."""
         n = data.draw(st.integers(1, self.n_sent_at_once))
         n_not_sent = data.draw(st.integers(0, self.n_sent_at_once - n))
         ids = self.delivery.next_ids(n + n_not_sent)[:n]
@@ -128,7 +128,7 @@ class Broker(RuleBasedStateMachine):
 
     @property
     def n_sent_at_once(self) -> int:
-        """Messages that would be sent at once, at most."""
+        """Return the maximum number of messages that would be sent at once."""
         return next((n for n in range(N_IDS - len(self.unconfirmed), 0, -1) if self.delivery.sends_at_once(n)), 0)
 
     @precondition(lambda self: self.online)
@@ -137,7 +137,7 @@ class Broker(RuleBasedStateMachine):
         self.settle(data.draw(st.sampled_from([0, *self.unconfirmed])))
 
     def settle(self, packet_id: int) -> None:
-        """Let the next reading wait; it is the first of a batch, or of one with those before."""
+        """Let the next reading wait; it is the first of a batch, or joins the batch of earlier ones."""
         self.n_readings += 1
         self.n_batches += self.n_readings % 3 == 0
         self.settled.append((self.n_readings, packet_id, self.n_batches))
@@ -157,9 +157,9 @@ class Broker(RuleBasedStateMachine):
     @precondition(lambda self: self.on_wire)
     @rule(data=st.data(), reason=st.sampled_from([0x00, 0x10, 0x87]), fails=st.booleans())
     def confirm(self, data: st.DataObject, reason: int, fails: bool) -> None:
-        """Confirm messages in one piece, one twice; if the packets that follow cannot be written, the connection ends.
+        """Confirm messages together, one of them twice; if the next packets cannot be written, the connection ends.
 
-        What was never sent is confirmed too, which changes nothing.
+        A message that was never sent is confirmed too, which changes nothing.
         """
         packet_ids = data.draw(st.lists(st.sampled_from(list(self.on_wire)), min_size=1, unique=True))
         for packet_id in packet_ids:
@@ -338,7 +338,7 @@ def test_confirmations_are_reported_together() -> None:
 
 
 def test_confirmation_of_a_message_that_waits_is_survived() -> None:
-    """No broker should send it; the messages after it are sent."""
+    """No broker should send it; the following messages are sent."""
     written = list[bytes]()
     delivery = Delivery(written.append, encode)
     delivery.connected(1)

@@ -1,4 +1,4 @@
-"""Commands over MQTT: the limit of a device and its month's peak, and what is wrong with a message."""
+"""Commands over MQTT: a device's limit and its month's peak, and errors of messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMIT, PEAK = "gap/home/demand/limit", "gap/home/demand/month_peak"
 
 
 class Changes:
-    """Records the changes; refuses those of the device ``free``."""
+    """Records the changes; rejects changes of the device ``free``."""
 
     def __init__(self) -> None:
         self.limits: list[tuple[str, float | None]] = []

@@ -28,7 +28,7 @@ TOPICS = DemandTopics(*(DeviceTopic.parse(name, f"gap/{{device}}/{name}") for na
 
 
 class SentAlone(Sent):
-    """A session that takes messages one by one."""
+    """A session that accepts messages only one by one."""
 
     def next_ids(self, _n: int) -> None:
         return None

@@ -1,4 +1,4 @@
-"""The meters' own registers: their topics, paths and units, and the time at which they are of use."""
+"""The meters' own registers: their topics, paths and units, and the time at which they are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When devices are published to Home Assistant, and again, and when no longer."""
+"""When devices are published to Home Assistant, published again, and no longer published."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOPICS = HomeAssistantTopics("ha", FORECAST, AVAILABILITY, "gapcast/gw/status", 
 
 
 class Broker:
-    """Stands where a session does; records what is published."""
+    """Replaces a session; records what is published."""
 
     def __init__(self) -> None:
         self.n_fresh_sessions = 1

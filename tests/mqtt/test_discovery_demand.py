@@ -78,14 +78,14 @@ def test_demand_limit_can_be_set_up_to_the_plausible_power() -> None:
 
 
 def test_demand_limit_below_the_lowest_one_keeps_the_state() -> None:
-    """Home Assistant logs an error for each number below ``min``, as for the 0 kW of a month's first window."""
+    """Home Assistant logs an error for each number below ``min``, for example for 0 kW of a month's first window."""
     number = dict(demand_components("gapcast_home", TOPICS))["set_limit"]
     assert f"(value_json.limit_kw or 0) >= {number['min']} else this.state" in number["val_tpl"]
 
 
 @pytest.mark.parametrize("name", ["expected_demand", "headroom", "peak_probability", "peak_expected"])
 def test_demand_of_a_late_reading_is_unknown(name: str) -> None:
-    """As its numbers, which are not published; a real Home Assistant evaluates the template in its own tests."""
+    """Its numbers are not published either; a real Home Assistant evaluates the template in its own tests."""
     template = dict(demand_components("gapcast_home", TOPICS))[name]["val_tpl"]
     is_late = "as_timestamp(value_json.issued_at) >= as_timestamp(value_json.valid_until)"
     assert template.startswith(f"{{{{ none if {is_late} else (")

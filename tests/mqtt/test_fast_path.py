@@ -20,7 +20,7 @@ SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
 
 
 class Ends:
-    """Both ends of a real connection, and what our end received."""
+    """Both ends of a real connection, and the packets that the gateway's end received."""
 
     def __init__(self, ours: socket.socket, peer: socket.socket) -> None:
         self.ours, self.peer = ours, peer
@@ -44,7 +44,7 @@ class Ends:
             self.fast_path.pump()
 
     def read_all(self, n_bytes: int) -> bytes:
-        """Read at the peer's end, while ours sends what it can."""
+        """Read at the peer's end, while the gateway's end sends what it can."""
         received = b""
         while len(received) < n_bytes:
             self.fast_path.flush()
@@ -86,7 +86,7 @@ def reading(packet_id: int, payload: bytes = b"1.5") -> bytes:
 
 
 def fill(ends: Ends) -> int:
-    """Write until the network takes no more; return how many bytes were written."""
+    """Write until the network accepts no more; return the number of written bytes."""
     n_written = 0
     while not ends.fast_path.n_unsent:
         ends.fast_path.write(b"x" * 50_000)
@@ -256,14 +256,14 @@ def test_fast_path_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeyp
 
 
 def test_fast_path_close_times_out_over_a_slow_link(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network takes more each time, but all of it would take a quarter of an hour."""
+    """The network accepts a little each time, but all of it would take a quarter of an hour."""
     clock = ManualClock()
     monkeypatch.setattr("gapcast.mqtt.packets.fast_path.time", clock)
     ours, peer = socket.socketpair()
     is_full = itertools.cycle((False, True))
 
     class SlowLink:
-        """Our end of the connection, which takes a byte a second."""
+        """The gateway's end of a connection that accepts one byte a second."""
 
         recv, fileno, setblocking, close = ours.recv, ours.fileno, ours.setblocking, ours.close
 

@@ -84,7 +84,7 @@ def test_source_whose_value_is_known_is_not_filled(source: dict[str, Any]) -> No
 
 
 def test_source_on_change_knows_a_constant_power_between_rare_messages() -> None:
-    """As a heat pump of constant power does that repeats it every ten minutes."""
+    """For example a heat pump of constant power that repeats it every ten minutes."""
     feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "kW", "on_change": True})
     send_at(feed, range(0, 3_607, 601))
     assert [reading.minute - FIRST for reading in feed.readings[:60]] == list(range(60))

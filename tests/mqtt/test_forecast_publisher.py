@@ -31,7 +31,7 @@ class Sender(RecordedSession):
 
 
 def split_publications(sender: Sender) -> list[bytes]:
-    """The packets of what was sent, one by one."""
+    """Return the sent packets, one by one."""
     content, packets = b"".join(sender.connection.pieces), list[bytes]()
     while content:
         n_bytes = 3 + (content[1] & 0x7F) + (content[2] << 7)

@@ -1,4 +1,4 @@
-"""Frames of the fast path decode as paho decodes them, in pieces of any size."""
+"""Frames of the fast path decode like paho's, in pieces of any size."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def split(stream: bytes, cuts: list[int] | None = None, *, mqtt5: bool = False) 
 
 
 def split_or_error(stream: bytes, cuts: list[int], *, mqtt5: bool) -> tuple[list[Packet], bool]:
-    """Return what came, and whether it ended in a :class:`ProtocolError`."""
+    """Return the packets, and whether the stream ended in a :class:`ProtocolError`."""
     splitter = Splitter(mqtt5=mqtt5)
     found: list[Packet] = []
     for piece in pieces(stream, cuts):
@@ -68,7 +68,7 @@ def version(*, mqtt5: bool) -> MQTTProtocolVersion:
 
 
 def read_by_paho(packet: bytes, *, mqtt5: bool) -> Packet:
-    """Return what paho's own decoders make of a packet, in our terms."""
+    """Return a packet as paho's own decoders read it, converted to gapcast's types."""
     length, n_length = VariableByteIntegers.decode(packet[1:])
     body = packet[1 + n_length :]
     assert len(body) == length
@@ -84,7 +84,7 @@ def read_by_paho(packet: bytes, *, mqtt5: bool) -> Packet:
 
 
 def repacked(packet: Packet, *, mqtt5: bool) -> Packet:
-    """Return ``packet`` with its properties as paho would have written them."""
+    """Return ``packet`` with its properties as paho would write them."""
     if not isinstance(packet, Publication) or not mqtt5:
         return packet
     properties = Properties(PacketTypes.PUBLISH)

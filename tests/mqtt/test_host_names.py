@@ -1,4 +1,4 @@
-"""The name of the broker is resolved as it is; only one with other letters needs the codec of international names."""
+"""The broker's name is resolved unchanged; only a name with other letters needs the international names' codec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.mqtt.connection.transport import Transport, TransportClient
 
 
 class _Connected(Exception):  # noqa: N818 - not an error: ends the connection of a test
-    """Holds the address that a connection was made to."""
+    """Holds the address of the connection."""
 
 
 @pytest.fixture(autouse=True)

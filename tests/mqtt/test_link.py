@@ -32,7 +32,7 @@ NOW_MS = 1_767_268_800_000
 
 
 class Waiting:
-    """Stands where a session does, with what has come in."""
+    """Replaces a session, with given received messages."""
 
     def __init__(self) -> None:
         self.received: list[ReceivedMessage] = []
@@ -173,7 +173,7 @@ def test_link_counts_rejected_commands_apart_from_readings() -> None:
 
 
 def test_link_rejects_messages_that_raise() -> None:
-    """Limits that are none raise for whichever reading is compared with them; an aside raises by itself."""
+    """Invalid limits raise an error for any reading that is compared with them; other messages raise by themselves."""
     waiting, no_number = Waiting(), cast("float", None)
     link, statistics = link_over(waiting, Limits(no_number, no_number))
     link.listen("request", RaisingRequestTopic())
@@ -221,7 +221,7 @@ def test_link_clears_what_is_retained_about_a_forgotten_device(retain: bool, cle
 
 
 class Announced:
-    """Publishes devices to Home Assistant as a message each."""
+    """Publishes each device to Home Assistant as a message."""
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
@@ -273,7 +273,7 @@ class PendingRequests:
 
 
 def test_link_waits_for_messages_unless_it_has_work() -> None:
-    """A minute that is due, if the service takes readings, or a waiting request."""
+    """Work is a due minute, if the service takes readings, or a waiting request."""
     waiting, clock_ms = Waiting(), [NOW_MS]
     source = {"topic": "meter/{device}", "value": "kw", "unit": "kW"}
     link, _ = link_over(waiting, sources=[source], now_ms=lambda: clock_ms[0])
@@ -309,7 +309,7 @@ class Changed:
 
 
 def test_link_makes_the_changes_of_commands_each_on_its_topic() -> None:
-    """A plan that begins with its message needs a message that has just been sent."""
+    """A plan that begins with its message needs a message that was sent just now."""
     waiting, changed = Waiting(), Changed()
     link, _ = link_over(waiting)
     link.listen_for_plans(changed.replace_plan)

@@ -1,4 +1,4 @@
-"""Where a received message goes, with native readings and with sources; what a native reading must be."""
+"""Routing of a received message, with native readings and with sources, and the rules for native readings."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.support.houses import FIRST
 
 MINUTE_MS = 60_000
 METER = {"topic": "meter/{device}", "value": "kw", "unit": "kW"}
-#: Configured sources, the topic of a reading, and its payload: a bare number is one of the arrival's minute.
+#: Configured sources, the topic of a reading, and its payload: a bare number belongs to the minute of arrival.
 NATIVE: tuple[list[dict[str, Any]], str, bytes] = ([], "gap/home/reading", b'{"gap_kw": 1.5}')
 OF_SOURCES = ([METER | {"kind": "minute"}], "meter/home", b'{"kw": 1.5}')
 CAR = {"of": "home", "name": "car", "topic": "car", "format": "number", "unit": "kW", "every_s": 30}
 
 
 class Handlers:
-    """Records what is handled apart from the readings, as a request topic, and as the user of registers."""
+    """Records messages other than readings, as a request topic and as the user of registers."""
 
     def __init__(self) -> None:
         self.handled: list[tuple[str, object]] = []
@@ -46,7 +46,7 @@ class Handlers:
 
 
 class Reader(MessageReader):
-    """A message reader whose clock shows ``now_ms``, with what it handled and the properties it forwarded."""
+    """A message reader whose clock shows ``now_ms``, with the handled messages and the forwarded properties."""
 
     def __init__(self, sources: list[dict[str, Any]], submeters: list[dict[str, Any]] | None = None) -> None:
         self.now_ms, self.statistics, limits = FIRST * MINUTE_MS, Statistics(), Limits()
@@ -78,7 +78,7 @@ class Reader(MessageReader):
         return ReceivedMessage(publication, 0.0, self.now_ms)
 
     def results(self, *messages: ReceivedMessage, n_at_most: int = 0) -> list[Reading | str | None]:
-        """The reading or the reason of each message that results."""
+        """Return the reading or the reason of each resulting message."""
         read = self.read(messages, n_at_most)
         return [one.reading if one.problem is None else one.problem.reason for one in read]
 
@@ -101,7 +101,7 @@ def test_message_apart_from_readings_is_handled_in_its_place(
 def test_submeter_is_part_of_the_readings_of_its_device(
     sources: list[dict[str, Any]], topic: str, payload: bytes
 ) -> None:
-    """Its minute is closed by the clock; a message of it that raises is rejected, and the others are read."""
+    """The clock closes its minute; a submeter message that raises an error is rejected, and the others are read."""
     reader = Reader(sources, [CAR])
     assert reader.results(reader.message("car", b"2.5")) == [None]
     reader.now_ms += 30_000
@@ -168,7 +168,7 @@ def test_native_reading_sent_again_or_retained_needs_a_time(
 
 
 def test_devices_of_native_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may publish can invent devices, also those that ``devices.max`` rejects later."""
+    """Anyone who may publish can invent devices, including devices that ``devices.max`` rejects later."""
     monkeypatch.setattr(message_reader, "_MAX_CACHED", 2)
     parsed: list[str] = []
     device_in = DeviceTopic.device_in
@@ -185,7 +185,7 @@ def test_devices_of_native_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_requests_are_pending_until_they_are_processed() -> None:
-    """The link polls without waiting while requests are pending: it would keep a processor busy for ever."""
+    """The link polls without waiting while requests are pending, which would otherwise occupy a processor forever."""
     reader, rests = Reader([]), iter([True, False])
 
     class Backlog(Handlers):

@@ -1,4 +1,4 @@
-"""What is known of meters by their topics: bounded, and reset where it may be damaged."""
+"""The state of meters by topic: bounded, and reset where it may be damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MINUTE_MS = 60_000
 
 
 def test_routes_of_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may publish can invent topics of one device."""
+    """Anyone who may publish can invent topics of one device."""
     monkeypatch.setattr(meter_registry, "_MAX_ROUTES", 2)
     source = {"topic": "tele/{channel}/power", "device": "home", "unit": "kW", "format": "number", "every_s": 30}
     meters = SourceFeed(source).reader.meters
@@ -48,7 +48,7 @@ def meter_of(feed: SourceFeed, topic: str) -> Meter:
 
 
 def test_meter_whose_message_raises_begins_again() -> None:
-    """Without this, one damaged state would reject all further messages of the meter."""
+    """Otherwise one damaged state would reject all further messages of the meter."""
     feed = SourceFeed({"topic": "{device}/power", "unit": "kW", "format": "number", "every_s": 30})
     feed.send("home/power", "9", LONG_AGO_MS)
     meter = meter_of(feed, "home/power")

@@ -12,7 +12,7 @@ from gapcast.mqtt.connection.client import disconnect
 
 
 class Ending(paho.Client):
-    """A client whose network thread removes itself from it while ``loop_stop`` looks at it for the third time."""
+    """A client whose network thread removes itself when ``loop_stop`` checks it for the third time."""
 
     n_looks = 0
 
@@ -23,7 +23,7 @@ class Ending(paho.Client):
 
     @_thread.setter
     def _thread(self, _: Thread | None) -> None:
-        """Have no other thread."""
+        """Run no other thread."""
 
 
 def ending() -> Ending:

@@ -35,7 +35,7 @@ METERS: dict[str, dict[str, Any]] = {
         "on_change": True,
     },
 }
-#: Seconds to the next message, how much earlier its own time is, and what it says.
+#: Seconds to the next message, delay of its own time, and its content.
 MESSAGES = st.lists(
     st.tuples(
         st.integers(0, 55), st.sampled_from([0, 0, 0, 3, 12, 40]), st.sampled_from(["a", "b", "ab", "kw", "kwh", "no"])
@@ -46,7 +46,7 @@ MESSAGES = st.lists(
 
 
 class JournaledFeed(SourceFeed):
-    """A reader whose samples are journaled after each message, as a batch of their own."""
+    """A reader whose samples are journaled after each message, as a separate batch."""
 
     def __init__(self, source: dict[str, Any], journal_path: Path) -> None:
         super().__init__(source, extras=EXTRAS)
@@ -60,7 +60,7 @@ class JournaledFeed(SourceFeed):
             file.write(journal.encode(journal.PersistedBatch(self.now_ms, readings, samples)))
 
     def publish(self, message: tuple[int, int, str], i: int) -> None:
-        """Send the i-th message, then let the clock close what is due; journal both."""
+        """Send the i-th message, then let the clock close due minutes; journal both."""
         wait_s, early_s, what = message
         at_ms = self.now_ms + wait_s * SECOND + 1
         kw = 0.1 + i * 0.37 % 3
@@ -85,7 +85,7 @@ def begun(name: str, folder: Path, at_ms: int = LONG_AGO_MS) -> JournaledFeed:
 
 
 def killed(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
-    """The next process after one that was killed: it has the journal."""
+    """Return the process after one that was killed: it has the journal."""
     entries = list(journal_reader.read(life.path, journal_reader.Damage()))
     after = begun(name, folder, life.now_ms)
     for entry in entries:
@@ -95,7 +95,7 @@ def killed(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
 
 
 def stopped(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
-    """The next process after one that ended well: it has where its meters stood."""
+    """Return the process after one that ended normally: it has the state of its meters."""
     after = begun(name, folder, life.now_ms)
     after.reader.meters.restore_state(standing := life.reader.meters.capture_state())
     assert after.reader.meters.capture_state() == standing
@@ -126,7 +126,7 @@ def test_open_minute_restart_keeps_the_mean(
 
 
 def test_journal_huge_term_of_a_meter_costs_no_reading(tmp_path: Path) -> None:
-    """A sum's terms have no limit of their own: they may cancel each other, or the others may be unknown yet."""
+    """A sum's terms have no limit of their own: they may cancel each other, or others may still be unknown."""
     feed = begun("parts", tmp_path)
     assert [one.reading for one in feed.send("meter/home/a", "1e300")] == [None]
     others = [Reading("barn", FIRST, 1.0), Reading("mill", FIRST, 2.0)]
@@ -141,7 +141,7 @@ def test_journal_huge_term_of_a_meter_costs_no_reading(tmp_path: Path) -> None:
 
 
 def half_a_minute(source: dict[str, Any], **more: Any) -> SourceFeed:
-    """A meter that has reported 2 kW for half a minute."""
+    """Return a meter that has reported 2 kW for half a minute."""
     feed = SourceFeed(source, **more)
     for second in range(0, 40, 10):
         feed.send("meter/home", json.dumps({"kw": 2, "kwh": 7 + second / 1_800, "t": LONG_AGO_MS + second * SECOND}))
@@ -200,7 +200,7 @@ def test_open_minute_replayed_duplicate_has_no_effect() -> None:
 
 
 def test_open_minute_replay_restores_the_meters_clock() -> None:
-    """By the newest time of its meter, a message is in one of the two equal hours of an autumn night, or delayed."""
+    """The newest time of a meter decides which of two equal hours in autumn a message means, and whether it is late."""
     source = TIMED | {"every_s": 10}
     feed = half_a_minute(source)
     after = SourceFeed(source)

@@ -31,7 +31,7 @@ class Sent:
     messages: list[tuple[bytes, bytes, dict[str, Any]]] = field(default_factory=list)
 
     def next_ids(self, _: int) -> None:
-        """None: messages are sent one by one."""
+        """Return None: messages are sent one by one."""
 
     def publish(self, topic: bytes, payload: bytes, **options: Any) -> int:
         self.messages.append((topic, payload, options))

@@ -323,7 +323,7 @@ def test_encode_rejection_accepts_any_payload(payload: bytes) -> None:
 
 
 def test_decode_plan_empty_payload_is_no_load() -> None:
-    """As a broker delivers a retained plan that was removed."""
+    """A broker delivers such a payload when a retained plan was removed."""
     assert decode_plan(b"", 0, None, Limits()) == decode_plan(b"[]", 2, 0, Limits()) == LoadPlan()
 
 

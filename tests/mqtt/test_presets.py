@@ -1,4 +1,4 @@
-"""Each preset reads recorded messages of its meters; the source of each message is beside it."""
+"""Each preset reads recorded messages of its meters; the origin of each message is beside it."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def test_preset_reads_its_meters_messages(meter: dict[str, Any]) -> None:
         assert reading.device == meter["device"]
         assert reading.gap_kw == pytest.approx(meter["power_kw"], abs=1e-12)
         assert (reading.measured or None) == (pytest.approx(meter["measured"]) if "measured" in meter else None)
-    # A sample that no other follows is held for as long as its meter's samples usually are apart.
+    # A sample without a successor is held for the usual interval of its meter's samples.
     assert feed.readings[0].minute - minute_of(at_ms) in {0, 1}

@@ -1,4 +1,4 @@
-"""Properties of a PUBLISH read back as paho wrote them."""
+"""Properties of a PUBLISH written by paho are read correctly."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def written(values: dict[str, Any]) -> Properties:
 
 
 def encoded(values: dict[str, Any]) -> bytes:
-    """Properties as a :class:`Publication` has them: without their length."""
+    """Return properties as in a :class:`Publication`: without their length."""
     packed: bytes = written(values).pack()
     n_length = 1 if packed[0] < 0x80 else 2
     return packed[n_length:]

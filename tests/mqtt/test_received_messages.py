@@ -1,4 +1,4 @@
-"""The queue of received messages: order, what is dropped when it is full, and what a lost connection changes."""
+"""The queue of received messages: order, dropped messages when it is full, and changes by a lost connection."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from gapcast.mqtt.rejections import Rejections
 
 
 class Published:
-    """Collects what is published."""
+    """Collects the published messages."""
 
     def __init__(self) -> None:
         self.documents: list[dict[str, object]] = []
@@ -53,7 +53,7 @@ def test_rejections_are_logged_once_an_hour_by_reason() -> None:
 
 
 def test_rejected_command_is_logged_beside_rejected_readings() -> None:
-    """A meter that sends garbage must not hide that the command of an automation was rejected."""
+    """A meter that sends garbage must not hide that an automation's command was rejected."""
     rejections = Rejections(Published(), "gapcast/gw/rejected", 2, Statistics(), lambda: 0.0)
     problem = PayloadError("not_json", "the payload is not JSON")
     with capture_logs() as logs:

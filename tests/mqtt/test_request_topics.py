@@ -1,4 +1,4 @@
-"""Which requests are answered, and answers on the wire over a lost connection.
+"""The requests that are answered, and answers on the wire over a lost connection.
 
 tests/integration/test_predict_requests.py has the rest.
 """

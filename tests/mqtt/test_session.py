@@ -1,4 +1,4 @@
-"""What a session takes and when it waits; its time without a connection, and until the broker answers."""
+"""When a session takes messages and when it waits; its time without a connection, and until the broker answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.wire import Wire, WireBroker
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
-    """A clock in place of that of a connection, which is moved by hand."""
+    """A manually advanced clock that replaces a connection's."""
     clock = ManualClock()
     stub = SimpleNamespace(perf_counter=clock, time_ns=time.time_ns, monotonic=clock, sleep=lambda _: None)
     monkeypatch.setattr(connection, "time", stub)
@@ -61,7 +61,7 @@ def test_broker_has_its_time_to_answer_after_a_slow_handshake(
 
 
 def test_protocol_that_has_worked_is_used_after_an_outage(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that does not answer for a while, as when it restarts, is not one of MQTT 3.1.1 alone."""
+    """A broker that does not answer for a while, for example during a restart, may still support MQTT 5."""
     monkeypatch.setattr("gapcast.mqtt.connection.backoff.time", clock)
     broker = WireBroker()
     session = Session(SessionOptions("gw", "status", ("reading",), host=LOOPBACK, port=broker.port))
@@ -94,7 +94,7 @@ def test_protocol_that_has_worked_is_used_after_an_outage(clock: ManualClock, mo
 
 
 class ServingConnection(RecordingConnection):
-    """A connection on which ``arriving`` arrives when it is served next; records how long each time may take."""
+    """A connection that receives ``arriving`` when next served, and records how long each round may take."""
 
     def __init__(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> None:
         super().__init__(options, callbacks)
@@ -107,7 +107,7 @@ class ServingConnection(RecordingConnection):
 
 
 def test_session_takes_messages_and_waits_only_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While too much is unconfirmed, it takes none, and waits for confirmations."""
+    """While too much is unconfirmed, it takes no messages, and waits for confirmations."""
     monkeypatch.setattr(session_module, "_MAX_UNCONFIRMED", 3)
     made: list[ServingConnection] = []
 
@@ -140,7 +140,7 @@ def test_session_takes_messages_and_waits_only_without_any(monkeypatch: pytest.M
 
 
 def test_message_of_a_lost_connection_has_no_identifier() -> None:
-    """On the next one, its identifier is that of another message, which must not be acknowledged for it."""
+    """On the next connection its identifier belongs to another message, which must not be acknowledged for it."""
     sender = RecordedSession(1, "5")
     sender.connection.receive(Publication("x", b"1", 7, False, False, b"", 1))
     sender.connection.lose()
@@ -169,7 +169,7 @@ def test_refusal_among_confirmations_is_logged() -> None:
 
 @pytest.mark.parametrize("is_confirmed", [True, False])
 def test_close_disconnects_only_if_all_is_confirmed(is_confirmed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the connection is cut: with a DISCONNECT, the broker would not publish the last will."""
+    """Otherwise the connection is cut: after a DISCONNECT the broker would not publish the last will."""
     sender, graceful = RecordedSession(1, "5"), list[bool]()
     monkeypatch.setattr(sender.connection, "close", lambda **how: graceful.append(how["graceful"]))
     message_id = sender.session.publish(b"t", b"")

@@ -88,7 +88,7 @@ def test_source_adds_the_newest_of_separate_terms() -> None:
 
 
 def test_source_in_one_message_combines_no_terms_of_several() -> None:
-    """An AMS reader sends the import alone in most messages: an export of before must not be subtracted from it."""
+    """An AMS reader sends only the import in most messages: an earlier export must not be subtracted from it."""
     feed = SourceFeed({"preset": "amsreader"})
     for i in range(7):
         whole, at_ms = {"P": 0, "PO": 500} if i < 3 else {"P": 700, "PO": 0}, LONG_AGO_MS + i * 10 * SECOND
@@ -204,7 +204,7 @@ def test_source_ignores_retained_messages_without_a_time() -> None:
 
 
 def test_source_retained_sample_of_days_ago_makes_no_minutes() -> None:
-    """As of a Tasmota with SensorRetain, at the first start; it is still the newest term of a sum."""
+    """For example from a Tasmota with SensorRetain, at the first start; it is still the newest term of a sum."""
     feed = SourceFeed(WATTS | {"every_s": 60, "time": "t", "value": "a + b"})
     now_ms = LONG_AGO_MS + 2 * 1_440 * MINUTE
     feed.send("meter/home", json.dumps({"a": 100, "b": 10, "t": LONG_AGO_MS}), now_ms, retained=True)
@@ -525,7 +525,7 @@ def test_source_late_meter_with_a_backlog_loses_no_minute(waited: dict[str, bool
 
 @pytest.mark.parametrize("waited", [{"again": True}, {"retained": True}])
 def test_source_message_that_waited_says_nothing_about_the_meters_clock(waited: dict[str, bool]) -> None:
-    """It may have waited for any time: a clock that is ahead is not right by it, nor the open minute closed later."""
+    """Its delay is unknown: it neither corrects a clock that is ahead nor delays closing the open minute."""
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
     for second in range(0, 60, 10):
         feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)

@@ -1,4 +1,4 @@
-"""Minutes of submeters: which one a reading gets, and what a message of a submeter leaves."""
+"""Minutes of submeters: which minute a reading gets, and what remains after a submeter's message."""
 
 from __future__ import annotations
 

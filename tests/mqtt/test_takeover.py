@@ -1,4 +1,4 @@
-"""Another client with the same client id: found by MQTT 5's reason, or by connections that are cut short."""
+"""Another client with the same client id: detected by MQTT 5's reason, or by short connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
 
 
 def ended(detector: TakeoverDetector, clock: ManualClock, lasted_s: float, *, was_open: bool = True) -> bool:
-    """Whether a connection of MQTT 3.1.1 was taken over, after ``lasted_s``."""
+    """Return whether a connection of MQTT 3.1.1 was taken over, after ``lasted_s``."""
     if was_open:
         detector.opened()
     clock.now_s += lasted_s

@@ -28,7 +28,7 @@ def frame(kind: int, payload: bytes) -> bytes:
 
 
 def tls_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
-    """Both ends of TLS that needs no certificate."""
+    """Return both ends of a TLS connection that needs no certificate."""
     ours, peer = socket.socketpair()
     client, server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     client.check_hostname = False
@@ -44,7 +44,7 @@ def tls_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
 
 
 def upgrade(peer: socket.socket) -> bytes:
-    """Answer the client's request to speak WebSocket, and return it."""
+    """Answer the client's WebSocket upgrade request, and return the request."""
     request = b""
     while b"\r\n\r\n" not in request:
         request += peer.recv(4_096)
@@ -58,7 +58,7 @@ def upgrade(peer: socket.socket) -> bytes:
 
 
 class Connection:
-    """Our end of a WebSocket, under the fast path, and the peer's."""
+    """The gateway's end of a WebSocket, under the fast path, and the peer's end."""
 
     def __init__(self, *, tls: bool) -> None:
         ours, self.peer = tls_pair() if tls else socket.socketpair()
@@ -78,7 +78,7 @@ class Connection:
         self.fast_path.setblocking(False)
 
     def received(self) -> tuple[int, bytes]:
-        """What the peer reads of one frame of ours, of less than 126 bytes: its kind, and its payload unmasked."""
+        """Return the kind and the unmasked payload of one frame, of less than 126 bytes, that the peer reads."""
         kind, length, *rest = self.peer.recv(1_000)
         assert length & 0x80, "a client's frames are masked (RFC 6455, 5.1)"
         key, payload = rest[:4], rest[4:]

@@ -1,6 +1,6 @@
 """The flow of docs/mqtt-and-http.md in a real Node-RED, beside a real broker and gateway.
 
-Left out where there is none, but for what needs none: scripts/try-node-red installs one and runs this file.
+Skipped without Node-RED, except tests that do not need it: scripts/try-node-red installs it and runs this file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tests.support.peers import Peer, peer_of
 from tests.support.waiting import wait_until
 
 N_TRIES, TRY_S = 10, 2.0
-#: What the flow takes for much.
+#: Power that the flow treats as high.
 LIMIT_KW = 3
 
 
 def flow_for(broker: MosquittoBroker) -> list[Node]:
-    """The documented flow with the reader's own broker, whose debug node writes into the log what its pane shows."""
+    """Return the documented flow with the reader's own broker; its debug node writes to the log what its pane shows."""
     own: dict[str, Node] = {
         "mqtt-broker": {"broker": broker.host, "port": str(broker.port)},
         "debug": {"console": True},
@@ -112,7 +112,7 @@ class House:
 
 
 def test_flow_nodes_are_complete() -> None:
-    """The editor lays nodes without a place on one heap, and warns of a broker without a keep-alive."""
+    """The editor stacks nodes without a position, and warns of a broker without a keep-alive."""
     *flow, broker = documented_flow()
     assert len({(node["x"], node["y"]) for node in flow}) == len(flow)
     assert [node["wires"] for node in flow] == [[[node["id"]]] for node in flow[1:]] + [[]]

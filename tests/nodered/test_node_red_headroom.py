@@ -1,6 +1,6 @@
 """The flow of docs/demand-energy-managers.md in a real Node-RED: a load follows the headroom, and is off in silence.
 
-Left out where there is none, but for what needs none: scripts/try-node-red installs one and runs this file.
+Skipped without Node-RED, except tests that do not need it: scripts/try-node-red installs it and runs this file.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tests.support.peers import Peer, peer_of
 from tests.support.waiting import GUARD_S, wait_until
 
 HEADROOM, SWITCH = "gap/home/headroom_w", "cmnd/boiler/POWER"
-#: What the flow takes for enough for its load.
+#: Headroom that the flow treats as enough for its load.
 NEED_W = 2_200
 N_TRIES, TRY_S = 10, 2.0
 Deploy = Callable[[float], NodeRed]
 
 
 def flow_for(broker: MosquittoBroker, silence_s: float) -> list[Node]:
-    """The documented flow with the reader's own broker, and another time without numbers."""
+    """Return the documented flow with the reader's own broker, and another time without numbers."""
     own: dict[str, Node] = {
         "mqtt-broker": {"broker": broker.host, "port": str(broker.port)},
         "trigger": {"duration": f"{silence_s:g}"},
