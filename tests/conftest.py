@@ -33,8 +33,8 @@ __all__ = [
     "pytest_terminal_summary",
 ]
 
-# The same examples on every run and machine; `scripts/test --hypothesis-profile=explore` looks for new ones.
-# Neither a deadline nor the check for slow generation, which fails where the machine is busy.
+# The same examples on every run and machine; `scripts/test --hypothesis-profile=explore` tries new ones. No deadline
+# and no check for slow generation, which would fail on a busy machine.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("steady", _UNTIMED, derandomize=True)
 settings.register_profile("explore", _UNTIMED, max_examples=3_000)
@@ -50,9 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def patient_requests() -> None:
-    """Let a request of httpx wait for as long as anything: its 5 s are little on a machine busy with other tests.
+    """Let a request of httpx wait longer than its default of 5 s, which is short on a machine busy with other tests.
 
-    Requests share one list of certificate authorities: each would read it again, which takes ten milliseconds.
+    Requests share one list of certificate authorities, because each would read it again, which takes ten milliseconds.
     """
     httpx = sys.modules.get("httpx")  # imported by every module that makes requests
     if httpx is not None:
@@ -84,7 +84,7 @@ def restored_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """A started broker: mosquitto if it is installed, else the embedded one.
 
-    Modules that test details of the protocol override it with one that has ``params=BROKER_KINDS``.
+    Modules that test details of the protocol override it with a fixture that has ``params=BROKER_KINDS``.
     """
     with started_broker(default_broker_kind(), tmp_path) as made:
         yield made

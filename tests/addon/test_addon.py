@@ -48,7 +48,7 @@ SERVICE = {
     "username": "addons",
     "password": "w",
 }
-#: Types of options that the Supervisor knows, as its documentation lists them.
+#: Types of options that the Supervisor supports, as listed in its documentation.
 TYPE = re.compile(
     r"(?:str|bool|int|float|port|email|url|password|device)(?:\([^)]*\))?\??|(?:list|match)\(.+\)\??"
 )  # fmt: skip
@@ -76,7 +76,7 @@ def test_addon_is_built_on_the_released_image_with_the_refit() -> None:
 
 
 def test_addon_is_healthy_without_a_broker() -> None:
-    """The Supervisor's watchdog restarts an unhealthy container, which no restart of it would help."""
+    """The Supervisor's watchdog restarts an unhealthy container, but a restart does not provide a broker."""
     [check] = re.findall(
         r"^HEALTHCHECK .*\\\n +CMD (.+)$", (ADDON / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -268,7 +268,7 @@ def test_addon_error_names_the_option(options: Any, service: Any, words: str) ->
 
 
 class Answering(QuietHandler):
-    """Answers as the Supervisor's API documents it."""
+    """Answers like the documented API of the Supervisor."""
 
     status, document = 200, {"result": "ok", "data": SERVICE}
 

@@ -1,4 +1,4 @@
-"""The add-on's command as the Supervisor starts it: as root, with options that root alone may read."""
+"""The add-on's command as the Supervisor starts it: as root, with options that only root may read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The commands, as a user starts them, with a clean environment and an empty folder.
 
-``start`` gives each a process of its own. ``invoke`` runs one that ends by itself in this process: that costs a tenth,
-and is enough where only its output and exit code are the point.
+``start`` runs each command in a separate process. ``invoke`` runs a command that ends by itself in this process, which
+takes a tenth of the time and suffices if only output and exit code matter.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ E2E = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is ``e2e``."""
+    """Mark everything here as ``e2e``."""
     for item in items:
         if E2E in item.path.parents:
             item.add_marker("e2e")
@@ -40,7 +40,7 @@ class Command:
     def __init__(
         self, arguments: tuple[str, ...], folder: Path, environment: dict[str, str], terminal: int | None = None
     ) -> None:
-        """Start it; with its errors on ``terminal``, where there is one, instead of in a file."""
+        """Start the command; its errors go to ``terminal``, if there is one, instead of to a file."""
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -95,14 +95,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A command that ran in this process."""
+    """A command that has run in this process."""
 
     out: str
     err: str
     exit_code: int
 
     def wait(self) -> int:
-        """Return the exit code, as :meth:`Command.wait` does."""
+        """Return the exit code, like :meth:`Command.wait`."""
         return self.exit_code
 
 
@@ -112,7 +112,7 @@ Invoke = Callable[..., Finished]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A new user's environment; the models are those that all tests use."""
+    """A new user's environment, with the models that all tests use."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
     return clean | {
         "HOME": str(tmp_path),
@@ -124,7 +124,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
-    """Start ``gapcast``; what still runs at the end of the test is killed."""
+    """Start ``gapcast``; kill what still runs at the end of the test."""
     started: list[Command] = []
 
     def command(*arguments: object, terminal: int | None = None, **variables: object) -> Command:
@@ -143,7 +143,7 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
 
 @pytest.fixture
 def invoke(tmp_path: Path, environment: dict[str, str], restored_logs: None) -> Invoke:
-    """Run ``gapcast`` in this process, as ``start`` does in one of its own."""
+    """Run ``gapcast`` in this process, like ``start`` in a separate one."""
     folders = (tmp_path / f"invoked-{n}" for n in count())
 
     def command(*arguments: object, **variables: object) -> Finished:

@@ -48,7 +48,7 @@ SUMMARY = re.compile(
 
 
 def replay_settings(settings_of: SettingsOf, broker: Broker) -> tuple[str, ...]:
-    """amqtt alone does not support MQTT 5."""
+    """amqtt does not support MQTT 5."""
     return settings_of(broker.port) + (("--set", "mqtt.protocol=3.1.1") if isinstance(broker, AmqttBroker) else ())
 
 
@@ -246,7 +246,7 @@ def test_replay_starts_at_the_given_time(invoke: Invoke, settings_of: SettingsOf
 def test_replay_to_the_present_publishes_past_readings_at_once(
     start: Start, settings_of: SettingsOf, broker: Broker
 ) -> None:
-    """Half of so short a file is over; the other half is published when it is over."""
+    """Half of such a short file is over; each other minute is published when it is over."""
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")
         command = start("replay", "--now", "--limit", 60, *settings_of(broker.port))
@@ -310,7 +310,7 @@ def test_replay_without_a_broker(invoke: Invoke, settings_of: SettingsOf) -> Non
 
 
 def test_demo_shows_forecasts_outcomes_and_a_summary(start: Start) -> None:
-    """Interrupted once it has shown outcomes; the next but one ends by its duration."""
+    """The demo is interrupted once it has shown outcomes; the next but one test lets its duration end it."""
     command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port())
     command.wait_for_outputs("forecast for now", 2)
     command.signal(signal.SIGINT)
@@ -388,7 +388,7 @@ def test_edge_imports_nothing_of_the_trainer(environment: dict[str, str]) -> Non
     program = (
         "import importlib, pkgutil, sys, gapcast\n"
         "found = pkgutil.walk_packages(gapcast.__path__, 'gapcast.')\n"
-        # What LightGBM needs is loaded by the child process of a refit alone.
+        # Only the child process of a refit loads what LightGBM needs.
         "names = [m.name for m in found if m.name not in ('gapcast.__main__', 'gapcast.refit.fit')]\n"
         "[importlib.import_module(name) for name in names]\n"
         "print(len(names), *sorted({name.partition('.')[0] for name in sys.modules}))\n"

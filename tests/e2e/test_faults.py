@@ -1,7 +1,7 @@
 """The short form of ``scripts/faults``: each fault a few times, on a real mosquitto.
 
-Reconnecting in five seconds and a takeover in ten are promised on a machine that is not busy with all tests:
-``scripts/faults`` holds them to that.
+Reconnecting within five seconds and a takeover within ten are promised on a machine that is not busy with all tests,
+and are checked by ``scripts/faults``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from bench.faults.samples import SampledStream
 from bench.faults.stage import WAIT_S
 
 pytestmark = pytest.mark.mosquitto
-#: Messages a second. A started gateway finds thousands, so that some are under way at each kill; a stream as fast as
-#: can be would take its time from the gateway, and last longer for it.
+#: Messages a second. A started gateway finds thousands, so that some are in flight at each kill; a faster stream would
+#: take CPU time from the gateway, and therefore last longer.
 PER_S = 2_000
 
 

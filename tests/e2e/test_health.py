@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def health(folder: Path, *arguments: str, **environment: object) -> subprocess.CompletedProcess[str]:
-    """Run it in ``folder``, as in the image: what lies there is not imported."""
+    """Run the check in ``folder``, as in the image; modules in that folder are not imported."""
     return subprocess.run(
         [sys.executable, "-P", *arguments],
         cwd=folder,
@@ -60,7 +60,7 @@ def test_health_without_an_answer_names_the_address(tmp_path: Path) -> None:
 
 
 def test_health_reads_a_configuration_with_a_byte_order_mark(tmp_path: Path) -> None:
-    """As the service does: editors on Windows write one."""
+    """Like the service: editors on Windows write one."""
     port = free_port()
     (tmp_path / "gapcast.toml").write_text(f"[http]\nport = {port}\n", encoding="utf-8-sig")
     assert f"http://127.0.0.1:{port}/readyz" in health(tmp_path, "-m", "gapcast.health").stdout

@@ -1,4 +1,4 @@
-"""Models installed and removed by the command, beside a running service."""
+"""Models installed and removed by the command while a service runs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SettingsOf = Callable[[int], tuple[str, ...]]
 
 @pytest.fixture
 def environment(environment: dict[str, str]) -> dict[str, str]:
-    """As it is without a setting: models are installed with the state, over those that came with gapcast."""
+    """The environment without settings: models are installed with the state, and override the bundled ones."""
     return {name: value for name, value in environment.items() if name != "GAPCAST_MODELS__PATH"}
 
 
 @pytest.fixture
 def download(tmp_path: Path) -> Path:
-    """Another version of the default, packed."""
+    """Another version of the default model, packed."""
     copy = ModelCopy(tmp_path / "download")
     copy.alter_card(lambda card: card.update(version="new"))
     with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:

@@ -39,7 +39,7 @@ def test_run_sigterm_publishes_offline_and_exits_0(
         assert service.wait() == 0
         assert [message.payload for message in peer.wait_for(STATUS, 2)] == [b"online", b"offline"]
 
-        # What it left is there for the next one: nothing was given up.
+        # Its state is there for the next process: nothing was lost.
         again = start("run", *settings_of(mosquitto.port))
         again.wait_ready(http_port)
         observed = {m.document["observed_at"] for m in peer.wait_for("gap/home/forecast", n - 2)}

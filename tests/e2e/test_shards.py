@@ -26,7 +26,7 @@ StartWorker = Callable[..., tuple[Command, int]]
 
 @pytest.fixture
 def models(tmp_path: Path) -> ModelCopy:
-    """One small model: a worker with it starts soon."""
+    """One small model, so that a worker starts quickly."""
     return ModelCopy(tmp_path / "models", "linear")
 
 
@@ -40,7 +40,7 @@ def peer(mosquitto: MosquittoBroker) -> Iterator[Peer]:
 
 @pytest.fixture
 def worker(start: Start, mosquitto: MosquittoBroker, tmp_path: Path, models: ModelCopy) -> StartWorker:
-    """Start ``gapcast run`` for some shards; give it and its first port."""
+    """Start ``gapcast run`` for some shards; return it and its first port."""
 
     def started(shards: str, state: str = "shards", **variables: str) -> tuple[Command, int]:
         port = free_ports(shards.count(",") + 1)
@@ -78,7 +78,7 @@ def test_second_worker_on_a_shard_is_rejected(worker: StartWorker, peer: Peer) -
 
 
 def test_shard_taken_over_at_the_broker_is_released(worker: StartWorker, peer: Peer) -> None:
-    """As by a worker on another machine, without access to the lock."""
+    """A worker on another machine, without access to the lock, would take it over like this."""
     first, port = worker("3", "one")
     first.wait_ready(port)
     second, port = worker("3", "other")

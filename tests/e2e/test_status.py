@@ -53,7 +53,7 @@ def test_status_once_prints_the_state(start: Start, settings_of: SettingsOf, htt
 def test_status_finds_the_running_service(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
 ) -> None:
-    """Neither the port nor a configuration is given: the service has written its address into the state folder."""
+    """Neither the port nor a configuration is given: the service has written its address to the state folder."""
     service = start("run", *replay_settings(settings_of, broker))
     service.wait_ready(http_port)
     command = start("status", "--once", *PATIENT)
@@ -91,13 +91,13 @@ def test_status_missing_token_file(invoke: Invoke) -> None:
 
 
 class Terminal(NamedTuple):
-    """A command on a terminal of its own, and what it has written there so far."""
+    """A command on its own terminal, and its output there so far."""
 
     process: subprocess.Popen[bytes]
     written: bytearray
 
     def shows(self, words: str) -> None:
-        """Wait until the newest screen has these words."""
+        """Wait until the newest screen contains these words."""
         wait_until(lambda: words in self.screen(), lambda: f"{words!r} in {self.screen()!r}")
 
     def screen(self) -> str:

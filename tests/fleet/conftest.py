@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 collect_ignore_glob = ["*.py"] if find_spec("pyspark") is None else []
 
 
-#: Java compiles quickly rather than well: what runs for seconds is ready in less than half the time.
+#: Java compiles quickly instead of optimizing: code that runs for seconds is ready in less than half the time.
 QUICK = "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 CONF = ("spark.master=local[2]", "spark.sql.shuffle.partitions=2", QUICK)
 
 
 @pytest.fixture
 def spark() -> SparkSession:
-    """A session as the commands make it, on two threads: the same for all tests, unless one of them ended it."""
+    """A session as the commands create it, on two threads, shared by all tests unless one of them ended it."""
     from gapcast_fleet.spark import session
 
     return session("tests", CONF)

@@ -35,18 +35,18 @@ class ForecastKw(NamedTuple):
     upper_kw: float
 
 
-#: By device and minute observed.
+#: By device and observed minute.
 Forecasts = dict[tuple[str, str], ForecastKw]
 
 
 def settings(**sections: Any) -> Settings:
-    """Two models of which one is small, blended; learning and bounds on."""
+    """An ensemble of two models, one of them small, with learning and bounds."""
     forecast = {"model": "lstm-5-3", "experts": ["linear"]} | sections.pop("forecast", {})
     return Settings.model_validate({"models": {"path": shipped_models()}, "forecast": forecast, **sections})
 
 
 def minutes_of(house: int, n: int) -> Iterator[tuple[int, float]]:
-    """A house's minutes in order of arrival: some missing, some twice, some late, one a day ahead."""
+    """Return a house's minutes in order of arrival: some missing, some twice, some late, one a day ahead."""
     for i in range(n):
         kw = round(0.3 + 0.2 * house + 0.3 * math.sin((i + house) / 9) + (i % 23 < 4) * 1.5, 3)
         if (i + house) % 17 == 3:  # missing
@@ -63,7 +63,7 @@ def minutes_of(house: int, n: int) -> Iterator[tuple[int, float]]:
 
 
 def samples(first_s: int, n_hours: int = 3) -> Iterator[tuple[int, float]]:
-    """Samples every ten seconds (epoch s, W), some times twice, and twelve minutes without any."""
+    """Return samples every ten seconds (epoch s, W), some times twice, and twelve minutes without samples."""
     for i in range(n_hours * 360):
         watts = round(400 + 300 * math.sin(i / 50) + (i % 130 < 20) * 1_500, 1)
         if not 250 <= i < 322:
@@ -73,12 +73,12 @@ def samples(first_s: int, n_hours: int = 3) -> Iterator[tuple[int, float]]:
 
 
 def fleet(n_houses: int = 6, n: int = 45) -> dict[str, list[tuple[int, float]]]:
-    """Several such houses."""
+    """Return several such houses."""
     return {f"house-{house}": list(minutes_of(house, n)) for house in range(n_houses)}
 
 
 def shuffled(houses: Mapping[str, list[tuple[int, float]]], seed: int = 7) -> list[tuple[str, int, float]]:
-    """All readings, randomly interleaved between the houses; those of each house in order."""
+    """Return all readings, randomly interleaved between the houses, in order within each house."""
     order = [name for name, minutes in houses.items() for _ in minutes]
     random.Random(seed).shuffle(order)
     left = {name: iter(minutes) for name, minutes in houses.items()}
@@ -86,7 +86,7 @@ def shuffled(houses: Mapping[str, list[tuple[int, float]]], seed: int = 7) -> li
 
 
 def write_lines(folder: Path, readings: Iterable[tuple[str, int, float]], n_files: int, first: int = 0) -> None:
-    """Lines of JSON in files of one folder, one second after the other, named against their order in time."""
+    """Write lines of JSON to files of one folder, one second apart, with names in reverse order of time."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"device": d, "ts": minute * 60, "gap_kw": kw}) for d, minute, kw in readings]
     n_each = -(-len(lines) // n_files)
@@ -97,7 +97,7 @@ def write_lines(folder: Path, readings: Iterable[tuple[str, int, float]], n_file
 
 
 def of_the_edge(folder: Path, houses: Mapping[str, list[tuple[int, float]]], **sections: Any) -> Forecasts:
-    """The forecasts of a gateway's engine of these houses, as ``gapcast backtest`` writes them."""
+    """Return the forecasts of a gateway's engine for these houses, as ``gapcast backtest`` writes them."""
     folder.mkdir()
     out, chosen = folder / "out.csv", settings(**sections)
     readings = {name: (Minute(*one) for one in minutes) for name, minutes in sorted(houses.items())}
@@ -110,7 +110,7 @@ def of_the_edge(folder: Path, houses: Mapping[str, list[tuple[int, float]]], **s
 
 
 def of_the_fleet(folder: Path) -> Forecasts:
-    """What stands under ``folder``, as JSON; fails where a forecast is there twice."""
+    """Return the forecasts under ``folder``, from JSON; fail if a forecast occurs twice."""
     found: Forecasts = {}
     for path in folder.glob("batch=*/kind=forecast/part-*.txt"):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -122,6 +122,6 @@ def of_the_fleet(folder: Path) -> Forecasts:
 
 
 def furthest(one: Forecasts, other: Forecasts) -> float:
-    """The largest difference between two sets of the same forecasts, kW."""
+    """Return the largest difference between two sets of the same forecasts, kW."""
     assert one.keys() == other.keys(), one.keys() ^ other.keys()
     return max(abs(a - b) for key in one for a, b in zip(one[key], other[key], strict=True))

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 
 def run_to_end(start: Callable[[], StreamingQuery]) -> list[str]:
-    """Run a query as the commands do, until it ends; return the lines that they print."""
+    """Run a query like the commands do, until it ends; return the printed lines."""
     lines: list[str] = []
     run_query(start, lines.append, Event())
     return lines
@@ -22,9 +22,9 @@ def run_to_end(start: Callable[[], StreamingQuery]) -> list[str]:
 
 @contextmanager
 def running_query(start: Callable[[], StreamingQuery]) -> Iterator[Callable[[Callable[[], object], str], None]]:
-    """Run a query as the commands do, in a thread, and stop it at the end of the block.
+    """Run a query like the commands do, in a thread, and stop it at the end of the block.
 
-    The function that is yielded waits until a condition is true; it fails at once if the query has ended.
+    The yielded function waits until a condition is true; it fails at once if the query has ended.
     """
     stopping = Event()
     with ThreadPoolExecutor(1) as pool:

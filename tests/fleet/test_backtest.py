@@ -50,12 +50,12 @@ HOUSES = {name: [(minute * 60, 1_000 * kw) for minute, kw in minutes] for name, 
 
 
 def local(second: int) -> datetime:
-    """What the clock on the wall shows."""
+    """Return the time that a wall clock shows."""
     return datetime.fromtimestamp(second, BERLIN).replace(tzinfo=None)
 
 
 def write_parquet(folder: Path) -> None:
-    """The houses part by part, as a data platform keeps them: all houses in each file, in turn, in local time."""
+    """Write the houses part by part, like a data platform: all houses in each file, alternating, in local time."""
     folder.mkdir()
     n_each = 120
     for at in range(0, max(map(len, HOUSES.values())), n_each):
@@ -67,7 +67,7 @@ def write_parquet(folder: Path) -> None:
 
 
 def write_csv(folder: Path) -> list[Path]:
-    """A file for each house, in order of time, as `gapcast backtest` reads it."""
+    """Write a file for each house, in order of time, for `gapcast backtest`."""
     files = []
     for name, rows in HOUSES.items():
         files.append(folder / f"{name}.csv")
@@ -104,7 +104,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     ):
         assert part in text, text
 
-    # One group is lost: it is run again, the others are not.
+    # One group's result is lost: only this group is run again.
     lost, kept = result_path(results, 0), result_path(results, 2)
     lost.unlink()
     written_ns = kept.stat().st_mtime_ns
@@ -120,7 +120,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
 
 
 def flat(value: object, name: str = "") -> dict[str, object]:
-    """A document's leaves by their path."""
+    """Return a document's leaves by their path."""
     if isinstance(value, dict):
         return {key: leaf for part, its in value.items() for key, leaf in flat(its, f"{name}/{part}").items()}
     if isinstance(value, list):

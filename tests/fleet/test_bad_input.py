@@ -1,4 +1,4 @@
-"""A worker with invalid or too many messages, and with models and state of another."""
+"""A worker with invalid or too many messages, and with another worker's models and state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def task() -> WorkerTask:
 
 
 def messages(of: Sequence[Message], *, redelivered: bool = False) -> pd.DataFrame:
-    """Messages as a source yields them, in this order."""
+    """Return messages as a source yields them, in this order."""
     return pd.DataFrame(
         {
             "device": [device for device, _ in of],
@@ -155,7 +155,7 @@ def test_checkpoint_of_other_settings_of_learning_is_another(task: WorkerTask, c
 
 
 def test_checkpoint_of_an_earlier_version_continues_with_any_highest_power() -> None:
-    """They do not have it."""
+    """Such checkpoints do not store it."""
     here = fleet_settings(settings(limits={"max_kw": 20.0}))
     identity = identity_of(here, load_models(here))
     earlier = json.loads(identity.text())
@@ -164,7 +164,7 @@ def test_checkpoint_of_an_earlier_version_continues_with_any_highest_power() -> 
 
 
 def test_worker_of_another_horizon_is_rejected(task: WorkerTask) -> None:
-    """The models' own horizon is not part of the identity: checkpoints of earlier versions do not have it."""
+    """The models' own horizon is not part of the identity, because checkpoints of earlier versions do not have it."""
     forecast = {"horizon_min": 3, "model": "lstm", "experts": []}
     at_three, own = (fleet_settings(settings(forecast=one)) for one in (forecast, forecast | {"horizon_min": 5}))
     identities = [identity_of(chosen, load_models(chosen)) for chosen in (at_three, own)]

@@ -25,7 +25,7 @@ Readings = Sequence[tuple[str, int, float]]
 
 
 def journal_lines(task: WorkerTask, engine: Engine, readings: Readings, n_batches: int) -> list[bytes]:
-    """Feed ``readings`` to ``engine`` in as many micro-batches; return the lines of their journal."""
+    """Process ``readings`` with ``engine`` in as many micro-batches; return the lines of their journal."""
     n_each = -(-len(readings) // n_batches)
     batches: list[EngineBatch] = []
     for first in range(0, len(readings), n_each):

@@ -59,7 +59,7 @@ def test_score_second_run_on_a_checkpoint_is_rejected(tmp_path: Path) -> None:
 
 
 def test_score_new_checkpoint_replaces_no_forecasts(tmp_path: Path) -> None:
-    """Its micro-batches are numbered from 0 again, as were those of the checkpoint before."""
+    """A new checkpoint's micro-batches are numbered from 0 again, like those of the previous checkpoint."""
     (tmp_path / "in").mkdir()
     (tmp_path / "out" / "batch=000000000").mkdir(parents=True)
     arguments = ("--from", tmp_path / "in", "--to", tmp_path / "out", "--checkpoint", tmp_path / "new", "--once")

@@ -1,4 +1,4 @@
-"""Files that are written at once or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_write_atomically_failure_leaves_nothing_new(tmp_path: Path, monkeypatch
 
 
 def test_write_atomically_two_writers_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spark may run a task twice at a time."""
+    """Spark may run a task twice at the same time."""
     path = tmp_path / "result"
     sync = os.fsync
 

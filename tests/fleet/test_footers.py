@@ -1,4 +1,4 @@
-"""The column types of Parquet files: equal where Spark reads the same, different where it would not."""
+"""The column types of Parquet files: equal if Spark reads the same, otherwise different."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of one house, as a Spark worker reads them: by the rules of a file, and counted where they cannot be used."""
+"""Rows of one house in a Spark worker: read by the rules of a file, and counted if they cannot be used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def local(second: int) -> str:
 
 
 def rows_of(times: Sequence[str | None], files: Sequence[int] | None = None) -> HouseRows:
-    """Rows of 0 W, 1 W, 2 W ..."""
+    """Return rows of 0 W, 1 W, 2 W ..."""
     return HouseRows(np.array(files or [0] * len(times)), times, np.arange(len(times), dtype=float))
 
 
@@ -48,7 +48,7 @@ def epoch_rows(seconds: Sequence[float], watts: Sequence[float]) -> HouseRows:
     cuts=st.lists(st.integers(0, 400), max_size=5),
 )
 def test_house_reader_equals_a_files_reader(tmp_path: Path, first_s: int, steps: list[int], cuts: list[int]) -> None:
-    """However the rows are divided into files: the order of these says which of two equal hours is meant."""
+    """This holds however the rows are divided into files, whose order decides which of two equal hours is meant."""
     texts = [local(second) for second in np.cumsum([first_s, *steps]).tolist()]
     csv = tmp_path / "house.csv"
     csv.write_text("\n".join(["t,power_w", *(f"{text},{i}" for i, text in enumerate(texts)), ""]), encoding="utf-8")
@@ -62,7 +62,7 @@ def test_house_reader_equals_a_files_reader(tmp_path: Path, first_s: int, steps:
 
 
 def test_house_reader_keeps_the_filled_minutes_of_a_clean_file(tmp_path: Path) -> None:
-    """A file of `gapcast-trainer prepare` gives the minutes of the CSV that it was made from."""
+    """A file of `gapcast-trainer prepare` gives the minutes of the CSV from which it was made."""
     assert _are_clean(["time", "gap_kw", "voltage_v", "filled"])
     seconds = SPRING_S + np.cumsum(np.random.default_rng(1).choice([30, 60, 60, 90, 115], 300))
     csv = tmp_path / "house.csv"

@@ -1,4 +1,4 @@
-"""Killed at any moment and restarted: each forecast is written once, unchanged."""
+"""A stream killed at any moment and restarted writes each forecast once, unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_S = 900  # Spark starts twice, beside whatever else runs
 
 
 class Command:
-    """``gapcast-fleet`` in processes of its own."""
+    """``gapcast-fleet`` in its own processes."""
 
     def __init__(self, folder: Path, *words: object) -> None:
         self.log = folder / "log"
@@ -35,7 +35,7 @@ class Command:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
 
     def kill_when(self, happened: Callable[[], bool]) -> None:
-        """SIGKILL the driver, Java and all their children, as soon as it ``happened``."""
+        """Send SIGKILL to the driver, Java and all their children, as soon as ``happened`` returns true."""
         wait_until(lambda: happened() or self.process.poll() is not None, self._output, _LONGEST_S)
         assert self.process.poll() is None, self._output()
         os.killpg(self.process.pid, signal.SIGKILL)

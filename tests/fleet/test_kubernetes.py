@@ -1,6 +1,6 @@
 """The example for Spark on Kubernetes: its arguments, configuration and Spark keys are valid.
 
-That its fields are the operator's, and its pods Kubernetes', ``scripts/check`` sees to.
+``scripts/check`` verifies that its fields are the operator's, and its pods Kubernetes'.
 """
 
 from __future__ import annotations

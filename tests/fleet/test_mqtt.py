@@ -1,4 +1,4 @@
-"""Readings and forecasts over a real broker: none is lost or changed by a stop of the stream."""
+"""Readings and forecasts over a real broker: stopping the stream loses or changes none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.waiting import GUARD_S, wait_until
 
 
 class Client:
-    """Meters and a reader of forecasts, in one."""
+    """Both the meters and a reader of forecasts."""
 
     def __init__(self, broker: MosquittoBroker) -> None:
         self.found: Forecasts = {}
@@ -116,7 +116,7 @@ def options_of(broker: MosquittoBroker, folder: Path, *assignments: str) -> dict
 
 
 def rolled(reader: MqttReader, start: dict[str, int], n: int) -> dict[str, int]:
-    """The offset at which ``n`` messages are there."""
+    """Return the offset at which ``n`` messages have arrived."""
     end = dict(start)
 
     def there() -> bool:
@@ -180,7 +180,7 @@ def test_mqtt_source_acknowledges_no_reading_at_qos_0(
 def test_mqtt_source_keeps_readings_at_qos_0_over_a_reconnection(
     mosquitto: MosquittoBroker, client: Client, tmp_path: Path
 ) -> None:
-    """The broker redelivers only those of QoS 1 that are in no segment yet."""
+    """The broker redelivers only the QoS 1 readings that are in no segment yet."""
     reader = MqttReader(options_of(mosquitto, tmp_path))
     begin = reader.initialOffset()
     client.send([("a", 26_000_000, 1.0)], qos=0)
@@ -199,7 +199,7 @@ def test_mqtt_source_keeps_readings_at_qos_0_over_a_reconnection(
 def test_mqtt_source_keeps_readings_if_the_broker_lost_the_session(
     forgetful: MosquittoBroker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Without persistence at the broker nobody else has the readings that are in no segment yet."""
+    """Without persistence at the broker, nobody else has the readings that are in no segment yet."""
     client = Client(forgetful)
     reader = MqttReader(options_of(forgetful, tmp_path))
     begin = reader.initialOffset()
@@ -250,7 +250,7 @@ def test_mqtt_source_refused_again_and_again_ends(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """As after the password was changed."""
+    """This happens after the password was changed."""
     monkeypatch.setattr(mqtt_client, "_MAX_REFUSALS", 2)
     reader = MqttReader(options_of(mosquitto, tmp_path))
     begin = reader.initialOffset()
@@ -329,7 +329,7 @@ def test_mqtt_publisher_waits_for_all_confirmations(mosquitto: MosquittoBroker, 
 
 
 def test_mqtt_task_of_a_refused_message_fails(restricted_broker: MosquittoBroker) -> None:
-    """With no right to write, no micro-batch is committed."""
+    """Without the right to write, no micro-batch is committed."""
     mqtt = {"host": restricted_broker.host, "port": restricted_broker.port, "username": "gapcast"}
     row = Row(kind="rejected", device=None, document="{}")
     its = settings(mqtt=mqtt | {"password": "the word"})

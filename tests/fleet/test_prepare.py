@@ -1,4 +1,4 @@
-"""Training windows of several houses, on Spark: equal to the trainer's, as many of each house, no look-ahead."""
+"""Training windows of several houses, on Spark: equal to the trainer's, balanced over houses, no look-ahead."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ from tests.trainer.training_sets import manifest_of, write_set
 #: 2010-11-01T00:00Z, a midnight.
 FIRST = 21_476_160
 CONTRACT = Contract(context=40, lead_times_min=(1, 5))
-#: Days of each house; they begin a day after each other.
+#: Number of days of each house; the houses begin a day after each other.
 DAYS = {"short": 2, "usual": 3, "long": 6, "unseen": 3}
 BEGINS = {name: FIRST + DAY_MIN * place for place, name in enumerate(DAYS)}
 
 
 def power_of(name: str) -> np.ndarray:
-    """A house's power minute by minute, kW, with short and long gaps and an outage."""
+    """Return a house's power minute by minute, kW, with short and long gaps and an outage."""
     random = np.random.default_rng(len(name))
     kw = np.round(random.uniform(0.1, 4.0, DAYS[name] * DAY_MIN), 3)
     for start, length in ((50, 1), (300, 5), (500, 6), (900, 200), (1_500, 3)):
@@ -68,7 +68,7 @@ def power_of(name: str) -> np.ndarray:
 
 
 def write_parquet(folder: Path) -> None:
-    """The houses in files that are in no order; one minute comes twice, and two rows are no readings."""
+    """Write the houses to files in no order; one minute occurs twice, and two rows are not readings."""
     folder.mkdir()
     rows = [
         (name, BEGINS[name] + minute, kw)
@@ -98,7 +98,7 @@ def wanted(readings: Path) -> PrepareOptions:
 
 
 def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
-    """All rows of a part, by house and time; each chunk is what the manifest says."""
+    """Return all rows of a part, by house and time; check each chunk against the manifest."""
     kind = row_type(manifest.contract.context, len(manifest.contract.lead_times_min))
     found = [np.zeros(0, kind)]
     for chunk in manifest.chunks:
@@ -149,7 +149,7 @@ def test_prepare_houses_give_equal_counts_in_disjoint_parts(
 
 
 def windows_equal_the_trainers(folder: Path, manifest: Manifest, houses: Mapping[str, Series]) -> None:
-    """Fails where a window of the set is not one that the trainer cuts from the house, or is missing."""
+    """Fail if a window of the set is not one that the trainer cuts from the house, or if one is missing."""
     task = WindowTask(WindowSpec(manifest.contract.context), manifest.contract.lead_times_min)
     late = datetime(2030, 1, 1, tzinfo=UTC)
     for place, house in enumerate(manifest.houses):
@@ -212,7 +212,7 @@ def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: Prepare
         tmp_path / "set", manifest, {name: Series(BEGINS[name], power_of(name)) for name in DAYS}
     )
 
-    # It was ended before a group was done, and before the manifest: it goes on, and comes to the same.
+    # It ended before a group was done, and before the manifest: it resumes with the same result.
     before = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}
     lost = json.loads(note_path(tmp_path / "set", 1).read_text())
     for name in (MANIFEST_FILE, note_path(tmp_path, 1).name, *(chunk["file"] for chunk in lost)):
@@ -332,7 +332,7 @@ def test_window_draw_houses_have_equal_weight(found: list[tuple[int, int]], most
 
 
 def test_window_draw_of_a_house_does_not_depend_on_others(tmp_path: Path) -> None:
-    """In frames that end anywhere, in any group."""
+    """This holds for frames that end anywhere, in any group."""
     houses = {name: (BEGINS[name], power_of(name)) for name in DAYS}
     begins = {"short": BEGINS["short"] + DAY_MIN, "usual": FIRST + 3 * DAY_MIN, "long": FIRST + 5 * DAY_MIN}
     all_begin: dict[str, int | None] = begins | {"unseen": None}

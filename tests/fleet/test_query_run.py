@@ -17,7 +17,7 @@ from tests.fleet.queries import run_to_end
 
 
 def slow_python(folder: Path, n_slow: int) -> Path:
-    """A Python of which the first ``n_slow`` processes never connect to Spark."""
+    """A Python whose first ``n_slow`` processes never connect to Spark."""
     script = folder / "python"
     calls = shlex.quote(str(folder / "calls"))
     script.write_text(

@@ -76,7 +76,7 @@ def test_score_parquet_in_and_out_with_rejections(spark: SparkSession, tmp_path:
 
 
 def test_source_old_file_moved_in_later_is_read(spark: SparkSession, tmp_path: Path) -> None:
-    """A copy that preserves modification times, or a meter's backlog: it is years older than the newest file."""
+    """A copy that preserves modification times, or a meter's backlog, is years older than the newest file."""
     columns = {"ts": [FIRST * 60], "gap_kw": [1.0]}
     pq.write_table(pa.table({"device": ["new"], **columns}), tmp_path / "new.parquet")
     readings = from_files(spark, tmp_path, "parquet", 2).select("device")
@@ -94,7 +94,7 @@ def test_source_old_file_moved_in_later_is_read(spark: SparkSession, tmp_path: P
 
 
 def test_source_parquet_times_in_nanoseconds_are_rejected(spark: SparkSession, tmp_path: Path) -> None:
-    """As pandas writes them by default."""
+    """pandas writes such times by default."""
     times = pa.array([FIRST * 60 * 10**9], pa.timestamp("ns"))
     pq.write_table(pa.table({"device": ["a"], "ts": times, "gap_kw": [1.0]}), tmp_path / "a.parquet")
     with pytest.raises(SourceError, match=r"holds times in nanoseconds, .* coerce_timestamps=\"us\""):
@@ -108,7 +108,7 @@ def test_source_devices_that_are_numbers_become_texts(spark: SparkSession, tmp_p
 
 @pytest.mark.parametrize(("kind", "filled"), [("boolean", [True, False]), ("double", [1.0, 0.0])])
 def test_score_parquet_row_is_the_reading_of_its_columns(spark: SparkSession, kind: str, filled: list[Any]) -> None:
-    """Filled minutes are no outcomes: the column must reach the decoder, as in JSON."""
+    """Filled minutes are not outcomes: the column must reach the decoder, as in JSON."""
     rows = [("a", 60_000, 1.5, filled[0], "x"), ("a", 120_000, 1.0, filled[1], "x")]
     frame = spark.createDataFrame(rows, f"device string, ts long, gap_kw float, filled {kind}, note string")
     payloads = [row.payload for row in frame.select(_as_json(frame.schema).alias("payload")).collect()]

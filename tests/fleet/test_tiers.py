@@ -1,7 +1,7 @@
 """The same readings give the same forecasts on all tiers.
 
-``gapcast run``, the loop of ``gapcast backtest``, three workers that share the meters by shards, and Spark: all with
-the models and the learning that are on by default, each given the readings of the houses in another order.
+The tiers are ``gapcast run``, the loop of ``gapcast backtest``, three workers that share the meters by shards, and
+Spark. All use the default models and learning, and get the readings of the houses in different orders.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_until
 
-#: As by default: all models that are shipped, the default one telling its path.
+#: The default: all shipped models, with the path of the default model.
 _ALL_MODELS: dict[str, Any] = {"forecast": {"model": None, "experts": None}}
 _AT_MOST_KW = 1e-5
 _N_WORKERS = 3
@@ -63,7 +63,7 @@ def test_all_tiers_give_the_same_forecasts(spark: SparkSession, mosquitto: Mosqu
     off_kw = {tier: furthest(found, expected) for tier, found in by_tier.items()}
     assert off_kw == pytest.approx(dict.fromkeys(by_tier, 0.0), abs=_AT_MOST_KW)
 
-    # What is learnt of a house, and the correction of its bounds, are in what was compared.
+    # The compared forecasts include what is learned of a house, and the correction of its bounds.
     unseen = of_the_edge(tmp_path / "unseen", houses, forecast={"model": None, "experts": None, "blend": False})
     assert len(expected) > 400
     assert furthest_of("gap_kw", expected, unseen) > 0.1
@@ -77,7 +77,7 @@ def furthest_of(name: str, one: Forecasts, other: Forecasts) -> float:
 
 
 def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards: dict[str, int]) -> Forecasts:
-    """What ``gapcast run`` publishes: one gateway, or, where devices have ``shards``, a worker for each of these."""
+    """Return what ``gapcast run`` publishes: one gateway or, if devices have ``shards``, a worker for each shard."""
     workers, ports = [], []
     with ExitStack() as stack:
         peer = stack.enter_context(peer_of(broker.host, broker.port))
@@ -108,7 +108,7 @@ def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards
 
 
 def started(folder: Path, broker: MosquittoBroker, port: int, shard: int | None) -> Command:
-    """A ``gapcast run`` of its own, with all that is on by default."""
+    """Start a separate ``gapcast run`` with all defaults."""
     folder.mkdir(parents=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
     assignments = [
@@ -128,13 +128,13 @@ def ended(worker: Command) -> None:
 
 
 def n_taken(port: int) -> float:
-    """Readings that a gateway has taken, whatever became of them."""
+    """Return the number of readings that a gateway has taken, whatever their outcome."""
     metrics = httpx.get(f"http://{LOOPBACK}:{port}/metrics").text
     return sum(map(float, re.findall(r"^gapcast_readings_total\{.*\} (\S+)$", metrics, re.MULTILINE)))
 
 
 def of_spark(spark: SparkSession, folder: Path, readings: Readings) -> Forecasts:
-    """What the stream on Spark writes, stopped half way; what it goes on from is in Spark's state store alone."""
+    """Return what the stream on Spark writes, stopped half way; only Spark's state store lets it continue."""
     half = len(readings) // 2
     for first, part, cached_devices in ((0, readings[:half], 100_000), (2, readings[half:], 0)):
         write_lines(folder / "in", part, 2, first)

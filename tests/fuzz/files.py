@@ -33,7 +33,7 @@ from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import FIELD, Target, scratch_folder, written
 from tests.support.models import every_feature_model, shipped_models, shipped_names
 
-#: No file of a model may have more.
+#: Maximum number of files of a model.
 _MOST_BYTES = 64 << 20
 _SMALL_MODEL = b"TFL3 not a model, but its size is right"
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError,
@@ -41,7 +41,7 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, 
 
 
 def check_card(data: bytes) -> None:
-    """Read ``data`` as a model's card and as the registry: a card that holds what it says, or a ModelError."""
+    """Read ``data`` as a model's card and as the registry: the card is consistent, or a ModelError is raised."""
     with written(data, "registry.json"), suppress(ModelError):
         assert isinstance(default_model(scratch_folder()), str)
     with written(data, CARD_FILE) as path:
@@ -55,7 +55,7 @@ def check_card(data: bytes) -> None:
 
 
 def card_seeds() -> list[bytes]:
-    """Return the shipped cards, their golden examples cut to one, and the registry."""
+    """Return the shipped cards, with their golden examples cut to one, and the registry."""
     folders = [*(shipped_models() / name for name in shipped_names()), every_feature_model()]
     seeds = []
     for folder in folders:
@@ -80,7 +80,7 @@ def check_archive(data: bytes) -> None:
 
 
 def _unpack(path: Path) -> Sequence[bytes]:
-    """Unpack an archive in this process: what the service does in a child process, a fuzzer could not follow there."""
+    """Unpack an archive in this process: the service uses a child process, into which a fuzzer could not follow."""
     with path.open("rb") as file:
         return read_archive(file, path.name) or ()
 
@@ -93,7 +93,7 @@ def archive_seeds() -> list[bytes]:
 
 
 def repack_archive(data: bytes, seed: int) -> bytes:
-    """Return an archive with a member changed, and with checksums that are right."""
+    """Return an archive with a member changed, and with correct checksums."""
     draw = random.Random(seed)
     try:
         if zipfile.is_zipfile(io.BytesIO(data)):
@@ -202,7 +202,7 @@ def _exports() -> list[bytes]:
 
 
 def repack_readings_file(data: bytes, seed: int) -> bytes:
-    """Return a packed file of readings with its content changed, and with checksums that are right."""
+    """Return a packed file of readings with its content changed, and with correct checksums."""
     draw = random.Random(seed)
     head, _, content = data.partition(FIELD)
     try:

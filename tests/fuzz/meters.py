@@ -1,4 +1,4 @@
-"""Messages of meters: the native payload, every preset, what ``gapcast setup`` receives, and times."""
+"""Messages of meters: the native payload, every preset, messages for ``gapcast setup``, and times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
 _LIMITS = Limits()
 _NOW_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z
 _PARIS = ZoneInfo("Europe/Paris")
-#: Most characters of a rejection's detail: it is logged and published.
+#: Maximum length of a rejection's detail, which is logged and published.
 _LONGEST_DETAIL = 400
 _METERS: list[dict[str, Any]] = tomllib.loads(
     (Path(__file__).parents[1] / "fixtures" / "meters.toml").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def _check_problem(problem: PayloadError, topic: str, payload: bytes) -> None:
 
 
 def check_payload(data: bytes) -> None:
-    """Decode ``data`` as a native payload; a reading comes back the same from the document that it makes."""
+    """Decode ``data`` as a native payload; encoding a reading and decoding it again must give the same reading."""
     try:
         reading = decode("home", data, len(data), _NOW_MS, _LIMITS, _EXTRAS)
     except PayloadError as problem:
@@ -97,7 +97,7 @@ def _settings_of(name: str) -> Settings:
 
 
 def messages_in(data: bytes) -> tuple[str, list[tuple[str, bytes, int, int]]]:
-    """Return a preset's name and messages (topic, payload, seconds since the one before, flags) from an input."""
+    """Return a preset's name and messages (topic, payload, seconds since the previous one, flags) from an input."""
     head, *parts = data.split(PART)
     names = sorted(presets())
     name = head.decode("ascii", "replace")
@@ -117,7 +117,7 @@ def _small_int(text: str) -> int:
 
 
 def check_preset(data: bytes) -> None:
-    """Give a reader of one preset the messages of ``data``; it makes readings within the limits, or rejects."""
+    """Pass the messages of ``data`` to a reader of one preset; it makes readings within the limits, or rejects."""
     name, messages = messages_in(data)
     now_ms = _NOW_MS
     reader = SourceReader(sources_of(_settings_of(name)), _LIMITS, _EXTRAS, 3, Statistics(), lambda: now_ms)
@@ -139,7 +139,7 @@ def check_preset(data: bytes) -> None:
 
 
 def preset_seeds() -> list[bytes]:
-    """Return what each preset's meters send (tests/fixtures/meters.toml), twice so that minutes end."""
+    """Return the messages of each preset's meters (tests/fixtures/meters.toml), twice so that minutes end."""
     seeds = []
     for meter in _METERS:
         parts = [meter["preset"].encode()]
@@ -165,7 +165,7 @@ def preset_words() -> list[str]:
 
 
 def check_setup(data: bytes) -> None:
-    """Give ``gapcast setup`` the messages of ``data``; every candidate names devices and finite powers."""
+    """Pass the messages of ``data`` to ``gapcast setup``; every candidate has device names and finite powers."""
     _, messages = messages_in(data)
     recording, at_ms = MessageRecording(), _NOW_MS
     for place, (topic, payload, delay_s, flags) in enumerate(messages[:6]):
@@ -181,7 +181,7 @@ def check_setup(data: bytes) -> None:
 
 
 def setup_seeds() -> Sequence[bytes]:
-    """Return the presets' messages on their own topics and on others, which only the numbers' names give away."""
+    """Return the presets' messages on their own topics, and on others that only the numbers' names reveal."""
     other = [
         PART.join((b"", FIELD.join((b"energy/garage/power", b"0 0", b"231.5")))),
         PART.join((b"", FIELD.join((b"cellar/meter7", b"0 0", b'{"grid":{"power_kw":0.4,"today":3}}')))),
@@ -194,7 +194,7 @@ def setup_seeds() -> Sequence[bytes]:
 
 
 def check_time(data: bytes) -> None:
-    """Read ``data`` as a time in every form; it is one that a reading may bear, or refused."""
+    """Read ``data`` as a time in every form; it is a possible time of a reading, or rejected."""
     text = data.decode("utf-8", "replace")
     stamps: list[object] = [text]
     with suppress(ValueError):

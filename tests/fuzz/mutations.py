@@ -1,8 +1,8 @@
 """Mutations of inputs that keep their form: JSON stays JSON, a message among several stays a message.
 
-A fuzzer that flips bytes of a JSON document produces mostly what is not JSON, which the decoder refuses at its door.
-These mutations change the decoded value and encode it again. They depend on the random generator alone, so that the
-tests repeat them exactly.
+A fuzzer that flips bytes of a JSON document produces mostly invalid JSON, which the decoder rejects immediately. These
+mutations change the decoded value and encode it again. They depend only on the random generator, so that the tests
+repeat them exactly.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.fuzz.target import FIELD, PART
 
-#: Values that decoders get wrong: limits of types, other types, numbers as text, what is not finite, long and deep.
+#: Values that decoders get wrong: limits of types, other types, numbers as text, non-finite, long and deep values.
 _ODD: tuple[Any, ...] = (
     None, True, False, 0, -0.0, -1, 1, 0.1, 100, 100.1, 1e6, 1e16, 1e300, -1e300, 5e-324, 2**31, 2**53, 2**63, -(2**63),
     2**64, 10**30, 10**400, 10**4_400, float("inf"), float("nan"), "", "0", "1.5", "1e999", "nan", "inf", "unavailable",
@@ -25,7 +25,7 @@ _MOST_MEMBERS = 64
 
 
 def mutate(data: bytes, draw: random.Random, words: tuple[str, ...] = ()) -> bytes:
-    """Return ``data`` with one of its parts changed: as JSON where it is JSON, else byte by byte."""
+    """Return ``data`` with one of its parts changed: as JSON if it is JSON, else byte by byte."""
     parts = data.split(PART)
     place = draw.randrange(len(parts))
     if len(parts) > 1 and draw.random() < 0.2:
@@ -38,7 +38,7 @@ def mutate(data: bytes, draw: random.Random, words: tuple[str, ...] = ()) -> byt
 
 
 def mutate_document(text: bytes, draw: random.Random, words: tuple[str, ...] = ()) -> bytes:
-    """Return ``text`` changed: as JSON where it is JSON, else byte by byte."""
+    """Return ``text`` changed: as JSON if it is JSON, else byte by byte."""
     if draw.random() < 0.8:
         try:
             document = json.loads(text)

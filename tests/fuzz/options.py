@@ -1,4 +1,4 @@
-"""What configures a gateway: TOML, an add-on's options, and the Supervisor's answer on its broker."""
+"""Inputs that configure a gateway: TOML, an add-on's options, and the Supervisor's answer about its broker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.ports import LOOPBACK
 
 _ROOT = Path(__file__).parents[2]
 _SERVICE = {"host": "core-mosquitto", "port": 1883, "ssl": False, "username": "addons", "password": "w"}
-#: Keys that read a file: a fuzzer must not find its way to one.
+#: Keys that read a file, which a fuzzer must not reach.
 _READS_FILE = "_file"
 
 
@@ -37,7 +37,7 @@ def check_configuration(data: bytes) -> None:
 
 
 def configuration_seeds() -> list[bytes]:
-    """Return the example configuration, with its comments taken off the keys, and small ones."""
+    """Return the example configuration, with its keys uncommented, and small configurations."""
     example = (_ROOT / "docker" / "config" / "gapcast.example.toml").read_text(encoding="utf-8")
     small = [
         '[mqtt]\nhost = "broker"\nport = 1883\n[limits]\nmin_kw = -10\nmax_kw = 30.5\n',
@@ -112,7 +112,7 @@ def _answering() -> _Answering:
 
 
 def check_supervisor(data: bytes) -> None:
-    """Answer ``data`` to the request for the broker, and to one for a running service's state."""
+    """Return ``data`` as the answer to the request for the broker, and to one for a running service's state."""
     server = _answering()
     server.answer = data
     with suppress(SettingsError):

@@ -26,7 +26,7 @@ _OUTPUTS = ("mean", "quantiles")
 
 @cache
 def _handler() -> PredictHandler:
-    """Return the predict use case over a service with the default model and one that takes every feature."""
+    """Return the predict handler of a service with the default model and one with every feature."""
     default = load_model(shipped_models() / default_name())
     every = load_model(every_feature_model())
     service = Service(MemoryLink(), Engine(default), {default.name: default, every.name: every})
@@ -34,7 +34,7 @@ def _handler() -> PredictHandler:
 
 
 def check_predict(data: bytes) -> None:
-    """Answer ``data`` as a request: with a forecast whose numbers are finite, or with a problem that says why."""
+    """Answer ``data`` as a request: with a forecast of finite numbers, or with a problem that states the reason."""
     answer = _handler().answer(data, len(data))
     document = json.loads(answer.document, parse_constant=_refuse)
     if answer.media_type == JSON_TYPE:
@@ -64,9 +64,9 @@ def predict_seeds() -> list[bytes]:
 
 
 def check_tensors(data: bytes) -> None:
-    """Read ``data``, a length header and a body, as a request for inference: finite values of the shape given.
+    """Read ``data``, a length header and a body, as a request for inference: finite values of the given shape.
 
-    The answer with the same tensor is read back: its JSON as long as it says.
+    The answer with the same tensor is read back: its JSON must have the stated length.
     """
     header, separator, body = data.partition(FIELD)
     json_length = header.decode("latin-1") if separator and header else None
@@ -93,7 +93,7 @@ def _parse_tensors(body: bytes, json_length: str | None, inputs: tuple[str, ...]
 
 
 def tensors_seeds() -> list[bytes]:
-    """Return requests with values as JSON, flat and nested, and as bytes behind it."""
+    """Return requests with values as JSON, flat and nested, and as bytes after the JSON."""
     window = {"name": "window", "datatype": FLOAT, "shape": [1, 3, 1]}
     flat = json.dumps({"id": "1", "inputs": [window | {"data": [0.1, 0.2, 3]}]}).encode()
     nested = json.dumps({"inputs": [window | {"data": [[[1], [2], [3.5]]]}], "outputs": [{"name": "mean"}]}).encode()

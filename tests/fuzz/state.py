@@ -1,4 +1,4 @@
-"""State files: the checkpoint and the journal, whole, and with checksums that are right over changed content."""
+"""State files: the checkpoint and the journal, unchanged, and with correct checksums over changed content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.houses import FIRST, EngineRun, ensemble_engine, house_kw, st
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 _N_MINUTES = 12
-#: What stands before the digest at the end of a checkpoint that has one.
+#: Text before the digest at the end of a checkpoint that has one.
 _DIGEST_LABEL = b"\ngapcast-sha256 "
 #: The first line of a journal whose lines have a CRC-32; every version reads them.
 _HEADER = b'{"gapcast":"readings","version":1}'
@@ -42,7 +42,7 @@ def _engine() -> Engine:
 
 
 def _check_recovered(write: Callable[[Path], None]) -> None:
-    """Recover an engine from the files that ``write`` leaves in a folder: it then forecasts, with finite values."""
+    """Recover an engine from the files that ``write`` creates in a folder: it then forecasts, with finite values."""
     folder = scratch_folder() / "state"
     folder.mkdir()
     try:
@@ -69,7 +69,7 @@ def _check_recovered(write: Callable[[Path], None]) -> None:
 
 @cache
 def _lived() -> tuple[Engine, bytes]:
-    """Return an engine that has seen two devices, and the journal that a store wrote of their readings."""
+    """Return an engine that has processed two devices, and the journal that a store wrote of their readings."""
     run, folder = EngineRun(_engine()), scratch_folder() / "lived"
     store = Store(folder)
     store.restore(_engine())
@@ -91,7 +91,7 @@ def _lived() -> tuple[Engine, bytes]:
 
 
 def check_checkpoint(data: bytes) -> None:
-    """Start from ``data`` as the checkpoint: it is used where it is whole, else quarantined."""
+    """Start with ``data`` as the checkpoint: it is used if it is intact, else quarantined."""
     _check_recovered(lambda folder: _written_generation(folder, data))
 
 
@@ -101,12 +101,12 @@ def _written_generation(folder: Path, content: bytes) -> None:
 
 
 def checkpoint_seeds() -> list[bytes]:
-    """Return checkpoints of an engine that learns and of an empty one."""
+    """Return checkpoints of a learning engine and of an empty one."""
     return [checkpoint.encode(capture_snapshot(_lived()[0])), checkpoint.encode(capture_snapshot(_engine()))]
 
 
 def repack_checkpoint(data: bytes, seed: int) -> bytes:
-    """Return a checkpoint with one member changed, and with checksums that are right."""
+    """Return a checkpoint with one member changed, and with correct checksums."""
     draw = random.Random(seed)
     body, label, _ = data.rpartition(_DIGEST_LABEL) if _DIGEST_LABEL in data else (data, b"", b"")
     try:
@@ -136,7 +136,7 @@ def repack_checkpoint(data: bytes, seed: int) -> bytes:
 
 
 def _as_npy(content: bytes) -> bytes:
-    """Return bytes as the .npy file that numpy writes of them."""
+    """Return bytes in the .npy format of numpy."""
     head = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({len(content)},), }}"
     return b"\x93NUMPY\x01\x00\x76\x00" + head.ljust(117).encode() + b"\n" + content
 
@@ -145,12 +145,12 @@ def _as_npy(content: bytes) -> bytes:
 
 
 def check_journal(data: bytes) -> None:
-    """Start from ``data`` as the journal, byte for byte: lines that are whole count, the others are reported."""
+    """Start with ``data`` as the journal, byte for byte: intact lines count, and the others are reported."""
     _check_recovered(lambda folder: _written_journal(folder, data))
 
 
 def check_journal_lines(data: bytes) -> None:
-    """Start from a journal whose lines hold the parts of ``data``, each with the checksum that it must have."""
+    """Start with a journal whose lines hold the parts of ``data``, each with its correct checksum."""
     lines = b"".join(sealed(part.replace(b"\n", b" ")) for part in data.split(PART)[:32])
     _check_recovered(lambda folder: _written_journal(folder, sealed(_HEADER) + lines))
 
@@ -165,7 +165,7 @@ def sealed(text: bytes) -> bytes:
 
 
 def journal_seeds() -> list[bytes]:
-    """Return a journal with readings, samples and a device that was forgotten, and an empty one."""
+    """Return a journal with readings, samples and a forgotten device, and an empty one."""
     return [_lived()[1], journal.encode_header()]
 
 

@@ -1,4 +1,4 @@
-"""What a fuzz target is: a decoder under test, its seeds and the words that its inputs are made of."""
+"""Fuzz targets: a decoder under test, its seeds and the words of its inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-#: Between the parts of an input that holds several messages, and between the fields of one.
+#: Separators of the messages of an input, and of the fields of a message.
 PART, FIELD = b"\x1e", b"\x1f"
 
 Mutator = Callable[[bytes, int], bytes]
@@ -19,11 +19,10 @@ Mutator = Callable[[bytes, int], bytes]
 class Target:
     """A decoder that takes bytes from outside.
 
-    ``check`` decodes its argument and returns, whatever the bytes: it lets pass no exception but those that the
-    decoder documents, and asserts what must hold of a decoded value. ``seeds`` builds valid inputs. ``words`` are
-    tokens that the fuzzer may insert. ``max_bytes`` is the length up to which inputs grow. ``repack`` is a mutator
-    that keeps checksums and compression valid, for formats that hide their content behind them: it takes an
-    input and a random seed.
+    ``check`` decodes its argument and returns, whatever the bytes: it raises only exceptions that the decoder
+    documents, and asserts what must hold for a decoded value. ``seeds`` builds valid inputs. ``words`` are tokens that
+    the fuzzer may insert. ``max_bytes`` is the maximum length of inputs. ``repack`` is a mutator that keeps checksums
+    and compression valid, for formats that hide their content behind them: it takes an input and a random seed.
     """
 
     name: str
@@ -36,7 +35,7 @@ class Target:
 
 @cache
 def scratch_folder() -> Path:
-    """Return a folder of this process, in memory where the system has such a place."""
+    """Return a folder of this process, in memory if the system has such a place."""
     memory = Path("/dev/shm")
     parent = memory if memory.is_dir() else None
     return Path(_scratch(parent).name)
@@ -49,7 +48,7 @@ def _scratch(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
 
 @contextmanager
 def written(content: bytes, name: str) -> Iterator[Path]:
-    """Write ``content`` to a file called ``name`` for as long as the context lasts."""
+    """Write ``content`` to a file called ``name``, which exists during the context."""
     path = scratch_folder() / name
     path.write_bytes(content)
     try:

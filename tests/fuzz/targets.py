@@ -1,4 +1,4 @@
-"""Every fuzz target, by name; each is loaded with its own part of the product alone, to start fast."""
+"""Every fuzz target, by name; each loads only its own part of the product, to start fast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = MappingProxyType({
 
 
 def load_target(name: str) -> Target:
-    """Return the target called ``name``; raise KeyError where there is none."""
+    """Return the target called ``name``; raise KeyError if it does not exist."""
     part = import_module(f"tests.fuzz.{PARTS[name]}")
     targets: dict[str, Target] = {target.name: target for target in part.TARGETS}
     return targets[name]

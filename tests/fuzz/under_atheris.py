@@ -1,11 +1,11 @@
 """Fuzz targets under atheris: ``python -m tests.fuzz.under_atheris TARGET,TARGET... FOLDER JOBS FLAG...``.
 
-The decoders are loaded and instrumented once; each target then runs in a fork of its own, ``JOBS`` at a time. What it
-prints goes to ``FOLDER/TARGET/output``, its exit code to ``FOLDER/TARGET/code``.
+The decoders are loaded and instrumented once; each target then runs in its own fork, ``JOBS`` at a time. Its output
+goes to ``FOLDER/TARGET/output``, its exit code to ``FOLDER/TARGET/code``.
 
-An exception that escapes the target is a finding: its input is stored once per place in the code, and fuzzing goes on.
-A crash of the interpreter, an input that takes longer than libFuzzer's ``-timeout`` and a process that outgrows
-``-rss_limit_mb`` end the process; libFuzzer stores the input then.
+An exception that escapes the target is a finding: its input is stored once per location in the code, and fuzzing
+continues. A crash of the interpreter, an input that exceeds libFuzzer's ``-timeout`` and a process that exceeds
+``-rss_limit_mb`` end the process; libFuzzer then stores the input.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ import structlog
 from tests.fuzz.mutations import mutate
 from tests.fuzz.target import Target
 
-#: What the process may allocate beyond what it has once the target is loaded: more for one input is a finding.
+#: Memory that the process may allocate beyond its usage once the target is loaded: more for one input is a finding.
 _MOST_BYTES_MORE = 512 << 20
-#: An input may take this long, CPU time, s.
+#: Maximum CPU time of an input, s.
 _SLOW_S = 2.0
 _INSTRUMENTED = ["gapcast", "tarfile", "zipfile", "tomllib", "numpy.lib._format_impl", "http.client", "tests.fuzz.wire"]
 
 
 class _Findings:
-    """The inputs that failed, one for each place in the code, in a folder."""
+    """The inputs that failed, one for each location in the code, in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._places = {path.stem for path in folder.glob("*.json")}
 
     def add(self, data: bytes, what: str, where: str, story: str) -> None:
-        """Store an input and what it did, where no other did the same at the same place."""
+        """Store an input and its effect, unless another input had the same effect at the same location."""
         key = hashlib.sha256(f"{what} {where}".encode()).hexdigest()[:12]
         if key in self._places:
             return
@@ -119,7 +119,7 @@ def _drop(_logger: object, _method: str, _event: object) -> str:
 
 
 def _run_seeds(target: Target) -> None:
-    """Run every seed, so that what is loaded once, such as a model, is there before memory is limited."""
+    """Run every seed, so that data loaded once, such as a model, is loaded before memory is limited."""
     for seed in target.seeds():
         try:
             target.check(seed)
@@ -134,7 +134,7 @@ def _limit_memory() -> None:
 
 
 def _place_of(error: BaseException) -> str:
-    """Return the innermost line of the project's own code that ``error`` passed."""
+    """Return the innermost line of the project's own code that ``error`` passed through."""
     root = Path(__file__).parents[2]
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename.startswith(f"{root}/")]
@@ -143,7 +143,7 @@ def _place_of(error: BaseException) -> str:
 
 
 def _dictionary(words: tuple[str, ...]) -> str:
-    """Return words in libFuzzer's form of a dictionary."""
+    """Return words in the format of libFuzzer's dictionary."""
     encoded = ("".join(f"\\x{byte:02x}" for byte in word.encode()[:64]) for word in words if word)
     return "".join(f'"{word}"\n' for word in encoded)
 

@@ -30,12 +30,12 @@ from gapcast.text.json_input import JsonError, decode_json
 from tests.fuzz.target import Target
 
 Packet = Publication | Acknowledgement | OtherPacket
-#: JSON values are walked to this depth; the decoder refuses what is nested deeper than 200.
+#: JSON values are walked to this depth; the decoder rejects nesting deeper than 200.
 _DEEPEST = 256
 
 
 def _split(data: bytes, n_at_a_time: int, *, mqtt5: bool) -> tuple[list[Packet], bool]:
-    """Return the packets of a byte stream that comes in pieces, and whether it was refused as not MQTT."""
+    """Return the packets of a byte stream that arrives in pieces, and whether it was rejected as not MQTT."""
     splitter, packets = Splitter(mqtt5=mqtt5), []
     for at in range(0, len(data), n_at_a_time):
         splitter.feed(data[at : at + n_at_a_time])
@@ -48,7 +48,7 @@ def _split(data: bytes, n_at_a_time: int, *, mqtt5: bool) -> tuple[list[Packet],
 
 
 def _without_reading(packet: Packet) -> Packet:
-    """Return ``packet`` without what the compiled library has read of its payload, which is what the decoder reads."""
+    """Return ``packet`` without the reading that the compiled library decoded from its payload."""
     if not isinstance(packet, Publication) or not packet.minute:
         return packet
     reading = decode("home", packet.payload, packet.n_bytes, None, Limits(-math.inf, math.inf))
@@ -83,7 +83,7 @@ def frames_seeds() -> list[bytes]:
 
 
 def check_properties(data: bytes) -> None:
-    """Read ``data`` as the properties of a PUBLISH: what is read is a prefix of them, what is passed on is bounded."""
+    """Read ``data`` as the properties of a PUBLISH: a prefix of them is read, and what is forwarded is bounded."""
     found = list(properties_in(data))
     assert data.startswith(b"".join(one.raw for one in found))
     kept = forwarded_properties(data)
@@ -103,7 +103,7 @@ def properties_seeds() -> list[bytes]:
 
 
 def check_json(data: bytes) -> None:
-    """Decode ``data`` as JSON: what is accepted holds no NaN and no lone surrogate, and Python's decoder agrees."""
+    """Decode ``data`` as JSON: accepted values contain no NaN and no lone surrogate, and Python's decoder agrees."""
     with suppress(JsonError):
         value = decode_json(data)
         for inner in _values_in([value]):

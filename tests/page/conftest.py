@@ -1,4 +1,4 @@
-"""The page in a real Chromium: a real gateway behind it, and a real mosquitto behind that."""
+"""The page in a real Chromium, with a real gateway and a real mosquitto."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 Look = Callable[..., BrowserWindow]
 #: A day and a bit: enough outcomes for scores.
 N_MINUTES = DAY_MIN + 60
-#: What a cold load may weigh, all that comes for it counted.
+#: Maximum size of a cold load, including everything that it transfers.
 MOST_BYTES = 300_000
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """A gateway that has seen a day of a real house as ``home``, and ten minutes of it as ``attic``."""
+    """A gateway that has processed a day of a real house as ``home``, and ten minutes of it as ``attic``."""
 
     gateway: Gateway
     peer: Peer
@@ -66,14 +66,14 @@ def browser() -> Iterator[Browser]:
 
 
 def _finish_requests(page: Page) -> None:
-    """Wait for answers of a test to requests that are under way: their errors would be raised in the next test."""
+    """Wait for answers to requests in flight: their errors would otherwise be raised in the next test."""
     if not page.is_closed():
         page.unroute_all(behavior="wait")
 
 
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Look]:
-    """Open a page in a window of its own; after the test none of them may have reported an error."""
+    """Open a page in its own window; after the test no page may have reported an error."""
     windows = []
     with ExitStack() as stack:
 
@@ -118,7 +118,7 @@ def house(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
-    """Start a gateway of the test's own."""
+    """Start a gateway for a single test."""
     with ExitStack() as stack:
 
         def started(broker: MosquittoBroker, **sections: Any) -> Gateway:

@@ -30,7 +30,7 @@ NAMES = [
 
 
 def faults(window: BrowserWindow) -> list[str]:
-    """Return what axe finds, of any weight."""
+    """Return the findings of axe, of any severity."""
     axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     window.page.evaluate(axe)  # not as a script element: the page's policy lets none in
     found: list[dict[str, Any]] = window.page.evaluate("async () => (await axe.run()).violations")
@@ -163,7 +163,7 @@ def test_chart_is_readable_in_forced_colours(house: House, look: Look, colours: 
 
 @pytest.fixture(scope="module")
 def odd() -> Iterator[Rest]:
-    """A service that was handed names which no broker's topic would bring."""
+    """A service with device names that no broker's topic would carry."""
     model = load_model(shipped_models() / "linear")
     with serving(Models({model.card.name: model}, model), HttpOptions()) as rest:
         rest.push(*(Reading(name, FIRST + minute, 1.5) for name in NAMES for minute in range(3)))
@@ -173,7 +173,7 @@ def odd() -> Iterator[Rest]:
 @pytest.mark.parametrize("name", NAMES)
 def test_device_name_is_shown_as_text(odd: Rest, look: Look, name: str) -> None:
     window = look(f"http://127.0.0.1:{odd.port}/")
-    # A slash in a name makes a route that is not there: its events are shown all the same.
+    # A slash in a name leads to a route that does not exist: the events are still shown.
     window.is_expected = lambda error: "404" in error and "%2F" in error
     window.see("#count", str(len(NAMES)))
     window.page.get_by_label("Filter by name").fill(name)

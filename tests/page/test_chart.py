@@ -1,4 +1,4 @@
-"""The chart and the figures: devices whose minutes are not complete, and small powers."""
+"""The chart and the figures: devices with incomplete minutes, and small powers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panel of the running billing window: its words, its bar, and what it shows without a current demand."""
+"""The panel of the running billing window: its text, its bar, and its content without a current demand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.peers import peer_of
 
 KW = "\xa0kW"
 PEAKS_KW = (3.214, 2.98)
-#: Published a minute and a few seconds after the start of its newest minute, as live.
+#: Published a minute and a few seconds after the start of its newest minute, as in live operation.
 LIVE = replace(DEMAND, issued_at_ms=DEMAND.observed_minute * MINUTE_MS + 63_000)
 
 
@@ -38,7 +38,7 @@ def changed(demand: Demand = LIVE, **changes: Any) -> Demand:
 
 
 def document_of(demand: Demand, limit_warning: str | None = None) -> dict[str, Any]:
-    """Return what ``GET /demand`` returns of ``demand``."""
+    """Return what ``GET /demand`` returns for ``demand``."""
     peaks = [
         {"start": minute_label(DEMAND.running.start_minute - 1_440 * i), "kw": kw} for i, kw in enumerate(PEAKS_KW)
     ]
@@ -46,7 +46,7 @@ def document_of(demand: Demand, limit_warning: str | None = None) -> dict[str, A
 
 
 def stop_clocks(window: BrowserWindow, at_ms: int, ahead_ms: int = 0) -> None:
-    """Let it be ``at_ms`` by the gateway's clock; that of the browser is ``ahead_ms`` ahead, also if a test sets it."""
+    """Set the gateway's clock to ``at_ms`` and the browser's ``ahead_ms`` ahead, even if a test sets it."""
     window.page.add_init_script(
         f"""Date.now = () => {at_ms + ahead_ms};
         const header = Headers.prototype.get;

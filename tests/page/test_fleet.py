@@ -13,7 +13,7 @@ from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.peers import Peer, peer_of
 
 N_DEVICES, N_TRACKED = 500, 400
-#: Rows of the list that are in sight, and those held ready above and below.
+#: Number of visible rows of the list, and of rows prepared above and below.
 MOST_ROWS = 30
 
 

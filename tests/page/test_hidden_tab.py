@@ -10,7 +10,7 @@ from tests.support.gateways import Gateway
 from tests.support.peers import peer_of
 
 READING = '{{"ts": "2026-01-01T12:{:02}:00Z", "gap_kw": {}}}'
-#: A tab that is hidden when it is opened; ``hide(false)`` shows it.
+#: Makes a tab hidden when it is opened; ``hide(false)`` shows it.
 HIDDEN = """{
   let isHidden = true;
   Object.defineProperty(document, 'hidden', { get: () => isHidden });

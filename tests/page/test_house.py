@@ -18,7 +18,7 @@ AT = "#device={}"
 
 
 def shown(window: BrowserWindow) -> dict[str, Any]:
-    """What the first card says of the newest forecast, as ``/predict`` names it."""
+    """Return what the first card shows of the newest forecast, by the names in ``/predict``."""
     lower, upper = (window.page.locator("#interval data").nth(i).get_attribute("value") for i in (0, 1))
     path = window.page.locator("#path data").evaluate_all("all => all.map((one) => Number(one.value))")
     return {
@@ -201,7 +201,7 @@ def test_page_shows_devices_and_gateway(house: House, look: Look) -> None:
     house.peer.publish("gap/cellar/reading", '{"ts": "2010-07-12T00:00:00Z", "gap_kw": 1.5}')
     window.see("#list", "cellar")
     window.see("#count", "3")
-    # What it asks of the device is answered before that is forgotten.
+    # Its requests about the device are answered before the device is forgotten.
     status, history = re.compile(r"/devices/cellar$"), re.compile(r"/devices/cellar/history\?")
     with window.page.expect_response(status), window.page.expect_response(history):
         window.page.locator("#list").get_by_text("cellar").click()

@@ -1,4 +1,4 @@
-"""The page of a gateway without readings: what it listens to, and what it has received so far."""
+"""The page of a gateway without readings: its subscriptions, and the messages received so far."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.gateways import Gateway
 from tests.support.peers import peer_of
 from tests.support.waiting import wait_until
 
-#: The page asks every three seconds.
+#: Interval of the page's requests, three seconds.
 SEEN_MS = 60_000
 
 

@@ -1,4 +1,4 @@
-"""The page of a house with an outlook: the chart goes on for an hour; without one it is as before."""
+"""The page of a house with an outlook: the chart continues for an hour; without one it does not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def point_at_the_end(window: BrowserWindow) -> None:
 
 
 def see_outlook(window: BrowserWindow, outlook: dict[str, Any]) -> None:
-    """Check that all of ``outlook`` that the page shows is there."""
+    """Check that every part of ``outlook`` that the page shows is present."""
     means = [outlook["mean_to_kw"][outlook["lead_min"].index(minutes)] for minutes in (15, 30, 60)]
     window.wait(
         "(means) => means.every((kw, i) => Number(document.querySelectorAll('#means data')[i]?.value) === kw)", means

@@ -1,4 +1,4 @@
-"""Loading the page: small, from the gateway alone, and behind a proxy's prefix."""
+"""Loading the page: small, only from the gateway, and behind a proxy's prefix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.http_servers import QuietHandler, serving
 from tests.support.ports import LOOPBACK
 
 PREFIX = "/api/hassio_ingress/some-token/"
-#: What one hop has no business to hand on.
+#: Hop-by-hop headers, which a proxy must not forward.
 _HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
@@ -32,7 +32,7 @@ def test_page_first_load_is_small_and_local(house: House, look: Look) -> None:
 
 
 def test_page_without_one_of_its_scripts_offers_to_reload(house: House, look: Look) -> None:
-    """As on a network that changes while the page loads: without the offer, it would stay at *Connecting*."""
+    """The network may change while the page loads: without the offer, it would stay at *Connecting*."""
     window = look(f"{house.url}#device=home")
     window.is_expected = lambda error: "ERR_FAILED" in error
     window.page.route("**/page/store.js", lambda route: route.abort())
@@ -60,7 +60,7 @@ def test_page_behind_a_prefix(house: House, look: Look) -> None:
 
 @contextmanager
 def proxy(to_port: int) -> Iterator[str]:
-    """Hand on what is asked under :data:`PREFIX` to a gateway, as Home Assistant's ingress does; the rest is a 404."""
+    """Forward requests under :data:`PREFIX` to a gateway, like Home Assistant's ingress; answer others with 404."""
 
     class Handler(QuietHandler):
         def answer_get(self) -> None:

@@ -16,7 +16,7 @@ from tests.support.peers import peer_of
 
 #: A minute of 2010: a replay, whose minutes are all over.
 LONG_AGO = 21_476_160
-#: Collects what is written on the chart.
+#: Collects the texts drawn on the chart.
 RECORD_TEXTS = """{
   window.texts = [];
   const { fillText } = CanvasRenderingContext2D.prototype;

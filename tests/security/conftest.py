@@ -1,4 +1,4 @@
-"""A gateway under attack: its REST in this process, or all of it in a process of its own whose memory is measured."""
+"""A gateway under attack: its REST API in this process, or all of it in a separate process with measured memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILES = 1_024
 
 @pytest.fixture(params=["httptools", "h11"], scope="module")
 def implementation(request: pytest.FixtureRequest) -> Implementation:
-    """The parser that uvicorn has: each test runs with both."""
+    """The parser of uvicorn: each test runs with both parsers."""
     made: Implementation = request.param
     return made
 
@@ -72,12 +72,12 @@ class GatewayProcess:
 
     @property
     def resident_bytes(self) -> int:
-        """Memory that it holds now."""
+        """The current memory."""
         return self._memory("VmRSS")
 
     @property
     def most_resident_bytes(self) -> int:
-        """The most memory that it held so far."""
+        """The peak memory so far."""
         return self._memory("VmHWM")
 
     def _memory(self, name: str) -> int:
@@ -87,7 +87,7 @@ class GatewayProcess:
         return int(found[1]) * 1_024
 
     def stop(self) -> int:
-        """End it as a supervisor does, and return its exit code."""
+        """End the process like a supervisor, and return its exit code."""
         self.process.terminate()
         return self.process.wait(GUARD_S)
 
@@ -96,7 +96,7 @@ class GatewayProcess:
 def gateway_process(
     implementation: Implementation, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], GatewayProcess]]:
-    """Start gateways in processes of their own."""
+    """Start gateways in separate processes."""
     with ExitStack() as stack:
 
         def start() -> GatewayProcess:

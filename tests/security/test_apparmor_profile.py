@@ -13,9 +13,9 @@ from tests.support.optional_tools import ROOT, apparmor_command
 
 ADDON = ROOT / "homeassistant-addon"
 PROFILE = ADDON / "apparmor.txt"
-#: What the add-on's command needs to give root up (gapcast/commands/addon.py), and Docker's init to pass a signal on.
+#: What the add-on's command needs to drop root (gapcast/commands/addon.py), and Docker's init to forward a signal.
 CAPABILITIES = {"chown", "dac_override", "fowner", "kill", "setgid", "setuid"}
-#: Its state, what Python keeps for a moment, the terminal of ``docker exec``, and which process is killed first.
+#: The state, Python's temporary files, the terminal of ``docker exec``, and the process to kill first.
 WRITABLE = {
     "/data/gapcast/", "/data/gapcast/**", "/tmp/**", "/dev/shm/**", "/dev/pts/*", "/dev/tty",
     "@{PROC}/@{pid}/oom_score_adj",

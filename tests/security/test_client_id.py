@@ -1,4 +1,4 @@
-"""A second client with the gateway's client id: it is named, and the two do not disconnect each other at full speed."""
+"""A second client with the gateway's client id: it is reported, and the two do not disconnect each other quickly."""
 
 from __future__ import annotations
 

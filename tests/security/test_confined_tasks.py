@@ -59,7 +59,7 @@ def test_task_that_hangs_is_killed() -> None:
 
 
 def test_task_ends_without_the_process_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a SIGKILL of the service, before the child could ask the kernel to end with it."""
+    """A SIGKILL of the service may come before the child could ask the kernel to end with it."""
     gone = os.getpid() + 1
     monkeypatch.setattr(os, "getpid", lambda: gone)
     with pytest.raises(ModelError, match=r"^the task ended with exit code 1 and no result$"):
@@ -93,7 +93,7 @@ def test_answer_over_its_limit_is_rejected() -> None:
     ],
 )
 def test_answer_too_long_or_of_a_child_that_crashed_is_not_used(code: int, answer: bytes, problem: str) -> None:
-    """As of a child whose native code was taken over, which need not write what :func:`answer_of` makes."""
+    """A child whose native code was compromised need not write what :func:`answer_of` makes."""
     with pytest.raises(ModelError, match=problem):
         confinement._read_answer(code, answer, SMALL, "the task")
 
@@ -115,7 +115,7 @@ def test_child_sees_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch
 
 
 def test_child_ends_with_its_parent_in_time_and_first_without_memory() -> None:
-    """Also where the parent cannot end it: after a SIGKILL, or while it is frozen or starved itself."""
+    """Even if the parent cannot end it: after a SIGKILL, or while it is frozen or starved itself."""
     assert json.loads(run("show_ends")) == [signal.SIGKILL, True, 1_000]
 
 

@@ -1,4 +1,4 @@
-"""The fuzz targets without a fuzzer: every stored finding, every seed, and the same mutations of them on every run."""
+"""The fuzz targets without a fuzzer: every stored finding, every seed, and the same mutations of seeds on every run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.fuzz.targets import PARTS, load_target
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "fuzz"
 FINDINGS = sorted(path for path in FIXTURES.glob("*/*") if path.is_file())
-#: Mutations of each target's seeds; starting from state files makes an engine for each.
+#: Number of mutations of each target's seeds; a start from state files creates an engine for each.
 N_MUTATIONS, N_MUTATIONS_OF_STATE = 250, 40
 
-# Numbers that overflow become infinite, which the targets look for; numpy's warning of them ends nothing.
+# Numbers that overflow become infinite, which the targets test; numpy's warning about them has no effect.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 

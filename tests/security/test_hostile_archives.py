@@ -21,13 +21,13 @@ from gapcast.predictors.trials.confinement import ChildLimits, run_confined
 from tests.support.models import shipped_models
 
 MB = 1 << 20
-#: Bytes that each archive would unpack to, and what reading it may take.
+#: Unpacked size of each archive, bytes, and the memory that reading it may take.
 BOMB_BYTES, MOST_MEMORY_BYTES = 1_600 * MB, 32 * MB
 MODEL, CARD = "model.tflite", "card.json"
 
 
 def zeros_gz(n_bytes: int) -> bytes:
-    """Return ``n_bytes`` zeros as gzip streams one after the other, which unpack to one: a thousandth of their size."""
+    """Return ``n_bytes`` zeros as consecutive gzip streams, which unpack to one: a thousandth of their size."""
     step = 16 * MB
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     one = packer.compress(bytes(step)) + packer.flush()
@@ -68,7 +68,7 @@ def chain_of_headers() -> bytes:
 
 
 def endless_sparse_map() -> bytes:
-    """A header of the old GNU form whose map of holes goes on from block to block."""
+    """Return a header of the old GNU form whose map of holes continues from block to block."""
     header = bytearray(tar_header(MODEL, tarfile.GNUTYPE_SPARSE, 512))
     header[482] = 1
     header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:]))
@@ -81,7 +81,7 @@ def zip_end(n_members: int, n_directory: int) -> bytes:
 
 
 def zip64(n_members: int, n_directory: int) -> bytes:
-    """A directory in the form for archives of more than 4 GB, beside one that says something else."""
+    """Return a directory in the form for archives of more than 4 GB, beside a contradicting one."""
     record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1 << 20, 1 << 20, 8 * MB, 0)
     return bytes(8 * MB) + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, 8 * MB, 1) + zip_end(n_members, n_directory)
 
@@ -95,7 +95,7 @@ def zipped(method: int, content: bytes = b"") -> bytes:
 
 
 def understated() -> bytes:
-    """A member that says of itself, in both its headers, that it has 10 bytes, and has 64 MB."""
+    """Return a member that claims, in both its headers, to have 10 bytes, and has 64 MB."""
     content = bytearray(zipped(zipfile.ZIP_DEFLATED, bytes(64 * MB)))
     for at in (content.find(b"PK\x03\x04") + 22, content.find(b"PK\x01\x02") + 24):
         content[at : at + 4] = (10).to_bytes(4, "little")
@@ -157,7 +157,7 @@ def test_archive_larger_than_any_model_is_not_read(tmp_path: Path) -> None:
 
 
 def test_archive_that_takes_much_memory_ends_only_its_child(tmp_path: Path) -> None:
-    """Numbers of a sparse map in the data of a file, which tarfile collects before anyone sees the header."""
+    """Numbers of a sparse map in a file's data, which tarfile collects before anyone sees the header."""
     file = tmp_path / "model.tar"
     records = (pax_record("GNU.sparse.major", "1"), pax_record("GNU.sparse.minor", "0"))
     numbers = b"%d\n" % 10_000_000 + b"1\n" * (30 * MB)

@@ -45,7 +45,7 @@ REQUESTS: dict[str, bytes] = {
 
 @dataclass(frozen=True, slots=True)
 class Unlucky(Persistence):
-    """A model that raises where a window's last reading is 13 kW."""
+    """A model that raises an error if a window's last reading is 13 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         if np.isclose(windows[:, -1, 0], 13.0).any():
@@ -76,7 +76,7 @@ def test_predict_topic_hostile_requests_are_answered_as_problems(
 def test_predict_topic_hostile_request_is_not_redelivered(
     mosquitto: MosquittoBroker, connect: Connect, tmp_path: Path
 ) -> None:
-    """Crash loop: a request at QoS 1 in a persistent session that a crashed service had not acknowledged."""
+    """This would be a crash loop: a QoS 1 request in a persistent session that a crashed service never acknowledged."""
     settings = gateway_settings(mosquitto.port, tmp_path / "state")
     peer = connect(mosquitto, mqtt5=True)
     peer.subscribe(ANSWER)

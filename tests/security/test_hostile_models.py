@@ -38,9 +38,9 @@ from tests.support.waiting import wait_until
 __all__ = ["stack", "start_gateway"]
 
 MB = 1 << 20
-#: Offset and bit of flips, found by a search, with which the runtime reads or writes where it must not: in the model of
+#: Offset and bit of flips, found by a search, with which the runtime reads or writes invalid memory: in the model with
 #: every feature, and in the shipped lstm-5-3. The card has the hash of the altered file. Which signal ends the process
-#: depends on what lies there.
+#: depends on the memory's content.
 CRASH, CRASH_OF_SHIPPED = (6404, 5), (23721, 5)
 SIGNAL = "SIG(SEGV|ABRT|BUS)"
 #: One flip in a shipped model whose interpreter then takes 240 MB.
@@ -48,7 +48,7 @@ GREEDY = Path(__file__).parents[1] / "fixtures" / "hostile" / "greedy"
 
 
 def flip(copy: ModelCopy, place: tuple[int, int]) -> None:
-    """Flip one bit of the model file, and have the card state the hash of what it is then."""
+    """Flip one bit of the model file, and put the hash of the result into the card."""
     offset, bit = place
     content = bytearray(copy.file.read_bytes())
     content[offset] ^= 1 << bit
@@ -62,7 +62,7 @@ def copy(tmp_path: Path) -> ModelCopy:
 
 @pytest.fixture
 def admission(tmp_path: Path) -> Admission:
-    """Admission as a service has it, with a record in a folder of its own."""
+    """Admission as in a service, with a record in its own folder."""
     return Admission(shipped_models(), ProvenModels(tmp_path / "record", "runtime 1"))
 
 
@@ -95,7 +95,7 @@ def test_model_cancelled_in_its_trial_is_not_loaded(copy: ModelCopy) -> None:
 
 
 def given_of(copy: ModelCopy) -> BytesIO:
-    """What the child reads."""
+    """Return the input of the child."""
     files, place = read_model_files(copy.folder), str(copy.folder).encode()
     lengths = len(place).to_bytes(4, "big") + len(files.card).to_bytes(4, "big")
     return BytesIO(lengths + place + files.card + files.model)
@@ -117,7 +117,7 @@ def test_model_that_is_slow_is_rejected(copy: ModelCopy) -> None:
 def test_model_that_takes_seconds_of_processor_time_fails_its_trial(
     copy: ModelCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child's part, in this process, with a clock that goes ahead at each look."""
+    """Run the child's part in this process, with a clock that advances at each read."""
     monkeypatch.setattr(time, "process_time", count(0, MAX_BATCH_S + 1).__next__)
     with pytest.raises(ModelError, match=r"a batch of 1 windows takes 3\.0 s, more than 2 s"):
         run_trial(given_of(copy))
@@ -407,7 +407,7 @@ def test_golden_example_uses_the_bytes_that_were_tried(copy: ModelCopy, admissio
 
 @pytest.mark.root
 def test_trial_record_of_root_belongs_to_the_owner_of_the_state(tmp_path: Path) -> None:
-    """As of ``sudo gapcast check`` beside a service with an account of its own, which could not read it."""
+    """For example after ``sudo gapcast check`` beside a service with its own account, which could not read it."""
     os.chown(tmp_path, 12_345, 12_345)
     ProvenModels(tmp_path, "runtime 1").add("ab" * 32)
     assert (tmp_path / PROVEN_FILE).stat().st_uid == 12_345

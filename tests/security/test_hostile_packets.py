@@ -1,4 +1,4 @@
-"""Bytes from a broker that are not MQTT, or too many: the connection ends, and the next one is made."""
+"""Bytes from a broker that are not MQTT, or too many: the connection ends, and another one is made."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def session(broker: WireBroker) -> Iterator[Session]:
 
 
 def opened(session: Session, broker: WireBroker) -> Wire:
-    """Let the session in, and grant its subscription."""
+    """Accept the session, and grant its subscription."""
     n_before = session.n_connects
     wait_until(lambda: session.receive_messages(1, 0.05) == [] and session._connection.has_socket, "a connection")
     wire = broker.accept()
@@ -93,7 +93,7 @@ def test_splitter_random_bytes_raise_only_protocol_errors() -> None:
 
 
 def test_splitter_endless_properties_are_not_buffered() -> None:
-    """100 MB of user properties, which a broker passes on, are read as a message that is too large."""
+    """100 MB of user properties, which a broker forwards, are read as a message that is too large."""
     n_properties, topic = 100_000_000, b"gap/home/reading"
     variable = len(topic).to_bytes(2, "big") + topic + b"\x00\x07" + encode_length(n_properties)
     splitter, largest = Splitter(mqtt5=True), 0
@@ -122,7 +122,7 @@ def test_splitter_other_endless_packet_is_a_protocol_error() -> None:
 
 
 def served(connection: Connection, is_done: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a condition that serves ``connection`` for a moment, then asks ``is_done``."""
+    """Return a condition that serves ``connection`` for a moment, then calls ``is_done``."""
 
     def condition() -> bool:
         connection.serve(0.05)

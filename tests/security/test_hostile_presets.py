@@ -23,7 +23,7 @@ from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 
-#: JSON texts, as Python's own encoder would not write some of them.
+#: JSON texts, some of which Python's own encoder would not write.
 HOSTILE = (
     "null",
     "true",
@@ -74,7 +74,7 @@ REASONS = {
 
 
 def paths_of(preset: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return the keys to each value that a preset looks at, and to the time and the features."""
+    """Return the keys to each value that a preset reads, and to the time and the features."""
     values = preset.get("value", [])
     texts = [values] if isinstance(values, str) else list(values)
     paths = [path for text in texts for path in text.replace(" - ", " + ").removeprefix("- ").split(" + ")]
@@ -92,7 +92,7 @@ def with_value_at(keys: tuple[str, ...], text: str) -> str:
 
 
 def hostile_documents(preset: dict[str, Any]) -> Iterator[str]:
-    """Yield documents in which each value, and each object around it, is something else."""
+    """Yield documents in which each value, and each object around it, is replaced by something else."""
     yield from HOSTILE
     for keys in paths_of(preset):
         for depth in range(1, len(keys) + 1):
@@ -166,7 +166,7 @@ class BrokenZone(tzinfo):
 
 
 def reader_of(now_ms: list[int], statistics: Statistics, **broken: Any) -> SourceReader:
-    """Return a reader of ``meter/{device}``, whose first device named ``a`` alone has what is ``broken``."""
+    """Return a reader of ``meter/{device}``, in which only the first device, named ``a``, has the ``broken`` parts."""
     given = {"topic": "meter/{device}", "value": "power", "unit": "kW", "time": "at", "time_form": "local"}
     settings = Settings.model_validate({"sources": [given | {"topic": "meter/a", "device": "a"}, given]})
     (first, second) = sources_of(settings)

@@ -38,7 +38,7 @@ from tests.support.http_servers import QuietHandler, serving
 
 __all__ = ["connect", "stack"]
 NOW_MS = 1_767_268_800_000
-#: Topics that anyone may publish on, with what a person or a program may take for something else.
+#: Topics on which anyone may publish, with content that could mislead a person or a program.
 TOPICS = [
     "lab/power",
     "tele/plug/SENSOR",
@@ -102,7 +102,7 @@ def test_setup_and_check_with_hostile_retained_messages(
 ) -> None:
     """The terminal gets no control characters, and a valid meter is written as read."""
     peer = connect(mosquitto)
-    # The others a mosquitto does not take; another broker may.
+    # mosquitto rejects the others; another broker may accept them.
     topics = [topic for topic in TOPICS if "+" not in topic and topic.isprintable() and topic.count("/") < 100]
     for i, payload in enumerate(PAYLOADS):
         peer.publish(f"{topics[i % len(topics)]}/{i}", payload, retain=True)
@@ -290,7 +290,7 @@ SERVICE = {"host": "core-mosquitto", "port": 1883, "ssl": False, "username": "ad
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:12])
 def test_addon_invalid_options_are_a_clear_error(text: str, tmp_path: Path) -> None:
-    """By the command for the file as a whole, and by the conversion for each place in it."""
+    """The command reports errors of the file as a whole, and the conversion reports each place in it."""
     file = tmp_path / "options.json"
     file.write_text(text, encoding="utf-8")
     if text not in {"{}", '{"a": 1}'}:

@@ -24,7 +24,7 @@ from tests.support.ports import LOOPBACK
 
 OPTIONS = HttpOptions(MAX_BODY_BYTES, MAX_TENSOR_BYTES, allowed_hosts=("*.example.org",), own_names=("pi",))
 TRUSTED = "https://dash.example"
-#: An address of this machine that is loopback, and one that is not: the network of tests has none, so it is forwarded.
+#: A loopback address of this machine, and another one: the network of tests has none, so requests are forwarded.
 ELSEWHERE = {"x-forwarded-for": "192.168.1.77"}
 INFER = f"/v2/models/{default_name()}/infer"
 READINGS = b'{"readings": [1.0, 1.1]}'

@@ -1,4 +1,4 @@
-"""HTTP is bounded before anyone is authenticated: heads, bodies, time, connections and memory."""
+"""HTTP is bounded before authentication: heads, bodies, time, connections and memory."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_body_framing_is_bounded(bounded: Rest, frame: bytes) -> None:
 
 
 def test_trailer_is_no_header(bounded: Rest) -> None:
-    """As a header, this one would be that of a page of another origin, which may not change anything."""
+    """As a header, this one would identify a page of another origin, which may not change anything."""
     head = b"PUT /devices/home/plan HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
     chunked = b"transfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\norigin: null\r\n\r\n"
     assert status_of(exchange(bounded.port, head + b"origin: null\r\ncontent-length: 2\r\n\r\n[]")) == 403
@@ -163,7 +163,7 @@ def test_silent_connection_is_closed(brief: Rest) -> None:
 
 
 def wait_answered(rest: Rest, status: int, **request: Any) -> None:
-    """Request until this is the answer: on a busy machine a request may come later than a brief server waits for it."""
+    """Request until this is the answer: on a busy machine a request may exceed the time that a short timeout allows."""
 
     def is_answered() -> bool:
         with suppress(httpx.TransportError):
@@ -286,7 +286,7 @@ def test_full_pool_evicts_idle_connections_first_and_the_longest_idle() -> None:
     ("unsent", "closed"), [((20, 40, 40), []), ((20, 41, 40), [1]), ((10, 60, 90), [2]), ((80, 90, 90), [1, 2])]
 )
 def test_pool_closes_the_connections_with_the_most_unsent_bytes(unsent: tuple[int, ...], closed: list[int]) -> None:
-    """Also of a response that has grown since its client was found to be slow: at the next check of timeouts."""
+    """This includes a response that has grown since its client was found to be slow, at the next check of timeouts."""
 
     async def limited() -> list[Pooled]:
         pool = ConnectionPool(ConnectionLimits(max_unsent_bytes=100, head_timeout_s=0.01))
@@ -322,7 +322,7 @@ def test_pool_that_was_empty_checks_timeouts_again() -> None:
 
 
 class Peer(asyncio.Transport):
-    """A connection to a client: how many bytes it has not read, and whether it was closed."""
+    """A connection to a client: the number of unread bytes, and whether it was closed."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__({"socket": sock})
@@ -481,7 +481,7 @@ def test_body_in_chunks_is_bounded_as_a_whole(sizes: tuple[int, ...], expected: 
 
 @pytest.mark.parametrize(("path", "n_at_once"), [("/predict", 4), ("/v2/models/lstm/infer", 2)])
 def test_computations_are_bounded_until_their_responses_begin(path: str, n_at_once: int) -> None:
-    """Each response of several messages frees one place; health checks and other routes wait for none."""
+    """Each response of several messages frees one slot; health checks and other routes do not wait."""
 
     async def attack() -> list[tuple[int, int]]:
         begun, counts, answers, unread = list[str](), list[tuple[int, int]](), asyncio.Semaphore(0), asyncio.Event()
@@ -498,7 +498,7 @@ def test_computations_are_bounded_until_their_responses_begin(path: str, n_at_on
             pytest.fail("there is no body")
 
         async def send(_message: Message) -> None:
-            """Send it to no one."""
+            """Discard the message."""
 
         async def count() -> None:
             for _ in range(100):
@@ -522,7 +522,7 @@ def test_computations_are_bounded_until_their_responses_begin(path: str, n_at_on
 
 
 def test_bodies_in_flight_share_a_budget() -> None:
-    """Two that are half sent leave no room for a third, until one of their clients leaves."""
+    """Two half-sent bodies leave no room for a third, until one of their clients leaves."""
 
     async def attack() -> list[int]:
         limit = BodyLimit(Response("well"), MIB, MIB, max_total_bytes=2 * MIB)

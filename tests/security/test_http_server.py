@@ -1,4 +1,4 @@
-"""The HTTP server outlives errors, ends when it is stopped, and depends on nothing else that is installed or set."""
+"""The HTTP server survives errors, ends when stopped, and does not depend on other installed packages or variables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GET_ONCE = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
 def server_of(implementation: Implementation, *, ends: bool) -> uvicorn.Server:
-    """Return a server; ``ends``: one that ends at once."""
+    """Return a server; ``ends``: a server that ends at once."""
     server = build_server(Response("well"), ConnectionLimits(), implementation)
     if ends:
         server.config.app = "nothing.there:app"  # uvicorn exits where it finds no application
@@ -133,7 +133,7 @@ def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementa
 
 
 def test_server_uses_asyncio_where_uvloop_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits are those of asyncio's transports: with uvloop's no connection was ever answered."""
+    """The limits need asyncio's transports: with uvloop's no connection was ever answered."""
     uvloop = ModuleType("uvloop")
     uvloop.__dict__.update(new_event_loop=None, Loop=None)
     monkeypatch.setitem(sys.modules, "uvloop", uvloop)
@@ -145,7 +145,7 @@ def test_server_uses_asyncio_where_uvloop_is_installed(monkeypatch: pytest.Monke
 
 
 def test_server_is_not_changed_by_variables_of_uvicorn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``*`` each client could claim to be this machine, by X-Forwarded-For; the other one is no number."""
+    """With ``*`` each client could claim to be this machine, by X-Forwarded-For; the other value is not a number."""
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     monkeypatch.setenv("WEB_CONCURRENCY", "auto")
     config = build_server(Response("well"), ConnectionLimits()).config

@@ -31,7 +31,7 @@ WITHIN = ForecastRange.from_limits(LIMITS)
 DEVICES = ("home", "flat", "farm")
 LEVELS = (0.05, 0.5, 0.95)
 LEADS_MIN = (1, 2, 3, 4, 5)
-#: Of the rounding to float32 and to six decimals, kW.
+#: Tolerance for the rounding to float32 and to six decimals, kW.
 ROUNDING_KW = 1e-5
 SPECIAL = (np.nan, np.inf, -np.inf, 1e300, -1e300, 5.68e21, -1.0, 0.0, 5e-324, 1e-310, 1e9, -20.0, 1.5)
 ANY_FLOAT = st.one_of(st.sampled_from(SPECIAL), st.floats())
@@ -41,7 +41,7 @@ FEW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthChec
 
 @dataclass(frozen=True, slots=True)
 class Scripted(Persistence):
-    """A model of five minutes and three levels that returns what it is given, and persistence when that is used up."""
+    """A model of five minutes and three levels that returns given values, and then persistence."""
 
     lead_times_min: tuple[int, ...] = LEADS_MIN
     quantile_levels: tuple[float, ...] | None = LEVELS
@@ -90,7 +90,7 @@ def assert_possible(forecast: Forecast) -> None:
 
 
 def floats_of(engine: Engine) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Find every array of floats in the engine's state by looking, so that a new one is damaged too."""
+    """Find every array of floats in the engine's state by inspection, so that new arrays are damaged too."""
     assert engine.ensemble is not None
     yield from engine.ensemble.state.arrays.items()
     for owner in (engine.horizons.main.newest, engine.horizons.main.scores, engine.horizons.main.drift, engine.history):

@@ -1,4 +1,4 @@
-"""Memory and open files that run out: fewer devices than configured, and a service that goes on."""
+"""Exhausted memory and open files: fewer devices than configured, and a service that continues."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_devices_max_that_does_not_fit_is_lowered_with_a_warning(models: Models)
 
 
 def test_devices_max_that_fits_is_unchanged(models: Models) -> None:
-    """So many meters of one worker were measured on such a machine (docs/scale.md)."""
+    """This number of meters per worker was measured on such a machine (docs/scale.md)."""
     many = settings(devices={"max": 200_000}, learning={"max_devices": 200_000})
     with structlog.testing.capture_logs() as lines:
         assert limit_devices(many, models, MemoryLimit(24 * GB, "the machine")) is many
@@ -198,7 +198,7 @@ def test_device_cost_counts_the_arrays_of_a_device(models: Models) -> None:
 
 
 def test_device_cost_of_a_history_is_of_devices_that_have_one() -> None:
-    """The week, its copy in a checkpoint and what is prepared of it, of tracked devices; of each without learning."""
+    """The week, its copy in a checkpoint and its features: for tracked devices, or for each one without learning."""
     with_history, without = QuarterMean(), QuarterMean(history_steps=0)
     options = EnsembleOptions()
     each = [device_cost(Engine(model)) for model in (with_history, without)]
@@ -224,7 +224,7 @@ def test_check_reports_whether_the_devices_fit(models: Models) -> None:
 
 
 def test_check_reports_devices_that_cannot_all_learn(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service lowers these numbers too, also where each device itself fits."""
+    """The service also lowers these numbers if only some devices can learn."""
     limit = MemoryLimit(GB, "/sys/fs/cgroup/memory.max")
     monkeypatch.setattr("gapcast.check.machine.read_memory_limit", lambda: limit)
     chosen = settings(devices={"max": 20_000}, learning={"max_devices": 20_000})
@@ -283,9 +283,9 @@ def open_or_none(path: str) -> int | None:
 
 @contextmanager
 def no_more_files() -> Iterator[Callable[[], None]]:
-    """Let this process open no file beyond those that it has: EMFILE for each.
+    """Prevent this process from opening further files: EMFILE for each.
 
-    Yields a function that takes the places of files that other threads have closed meanwhile.
+    Yields a function that occupies the places of files that other threads have closed meanwhile.
     """
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     held = [os.open(os.devnull, os.O_RDONLY)]

@@ -1,4 +1,4 @@
-"""gapcast does not read its own messages as readings, neither by its settings nor through a bridge."""
+"""gapcast does not read its own messages as readings, whether by its settings or through a bridge."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def of(topic: str, **more: Any) -> dict[str, Any]:
 
 
 def matches(topic: str, subscribed: str) -> bool:
-    """Tell whether a broker would deliver ``topic`` to the filter: MQTT 5, section 4.7, word for word."""
+    """Return whether a broker would deliver ``topic`` to the filter: MQTT 5, section 4.7, word for word."""
     levels, wanted = topic.split("/"), subscribed.split("/")
     if levels[0].startswith("$") and wanted[0] in {"+", "#"}:
         return False
@@ -87,7 +87,7 @@ def test_overlap_with_placeholders(one: str, other: str, *, expected: bool) -> N
     assert overlaps(one, other) == overlaps(other, one) == expected
 
 
-#: What is configured -> the key that reads too much, and the key of what it reads.
+#: Configuration -> the key that reads too much, and the key of the topic that it reads.
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a wildcard over all of gap": (of("gap/{device}/{channel}"), "sources.0.topic", "topics.forecast"),
     "one device's forecast": (of("gap/home/forecast", device="home"), "sources.0.topic", "topics.forecast"),
@@ -144,7 +144,7 @@ def test_source_of_any_published_topic_is_rejected(name: str) -> None:
 
 @pytest.mark.parametrize("topic", ["gap/home/demand", "gap/home/measured", "homeassistant/device/{device}/config"])
 def test_source_of_a_topic_that_is_not_published_is_accepted(topic: str) -> None:
-    """Without a limit, or without Home Assistant."""
+    """This applies without a limit, or without Home Assistant."""
     Settings.model_validate(of(topic, **({} if "{device}" in topic else {"device": "home"})))
 
 
@@ -194,7 +194,7 @@ def test_only_a_rejection_is_detected_as_one(payload: bytes, *, expected: bool) 
 
 
 def test_own_entity_in_home_assistant_is_rejected_as_own_echo() -> None:
-    """Else it became a device, which gets entities of its own, which are streamed in turn."""
+    """Otherwise it would become a device with its own entities, which would be streamed in turn."""
     feed = SourceFeed({"preset": "home-assistant"})
     for entity in ("gapcast_grid_power_forecast", "gapcast_grid_power_power", "grid_power"):
         feed.send(f"homeassistant/sensor/{entity}/state", "812", FIRST * 1_000)
@@ -224,7 +224,7 @@ def broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
 
 
 def test_forecasts_returned_by_a_bridge_end_after_one_round(broker: MosquittoBroker, tmp_path: Path) -> None:
-    """A bridge copies forecasts and rejections to topics of readings: each is named once, and none is forecast."""
+    """A bridge copies forecasts and rejections to topics of readings: each is reported once, and none is forecast."""
     sections: dict[str, Any] = {
         "sources": [
             {"topic": "gap/{device}/reading", "format": "gapcast"},

@@ -1,4 +1,4 @@
-"""What a build or a workflow fetches is named by its content: images by digest, actions by commit, packages by hash."""
+"""Downloads of builds and workflows are pinned by content: images by digest, actions by commit, packages by hash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PINNED_ACTION = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 
 def base_images(dockerfile: Path) -> Iterator[str]:
-    """Yield the images of others that the Dockerfile starts from, without its own stages."""
+    """Yield the external images from which the Dockerfile starts, without its own stages."""
     stages = set()
     for match in FROM.finditer(dockerfile.read_text(encoding="utf-8")):
         image = match["image"]
@@ -35,7 +35,7 @@ def base_images(dockerfile: Path) -> Iterator[str]:
 
 
 class ComposeLoader(yaml.SafeLoader):
-    """Reads what compose adds to YAML, ``!override``, as the sequence or mapping that it marks."""
+    """Reads compose's extension of YAML, ``!override``, as the sequence or mapping that it marks."""
 
 
 ComposeLoader.add_constructor(

@@ -1,4 +1,4 @@
-"""Damage to each byte of a checkpoint and a journal: nothing raises, and forecasts are those of the intact state."""
+"""Damage to each byte of a checkpoint and a journal: no errors, and the forecasts of the intact state."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def reading(number: int) -> Reading:
 
 
 def write_life(folder: Path, first: int, last: int, *, ends_well: bool) -> None:
-    """Let one process take the readings numbered ``first`` to ``last``, one a batch."""
+    """Let one process take the readings with numbers ``first`` to ``last``, one per batch."""
     engine, store = new_engine(), Store(folder)
     store.restore(engine)
     for number in range(first, last):
@@ -75,7 +75,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def forecasts_of(folder: Path) -> tuple[list[Forecast], str]:
-    """The forecasts of a gateway that starts with this folder, and what it says was damaged."""
+    """Return the forecasts of a gateway that starts with this folder, and the damage that it reports."""
     engine, store = new_engine(), Store(folder)
     with capture_logs():
         store.restore(engine)
@@ -85,7 +85,7 @@ def forecasts_of(folder: Path) -> tuple[list[Forecast], str]:
 
 
 def mutations(content: bytes, seed: int) -> Iterator[tuple[int, bytes]]:
-    """Each byte set to 0, to 255, and with one bit flipped, with its place."""
+    """Yield each byte set to 0, to 255, and with one bit flipped, with its position."""
     draw = Random(seed)
     for at, before in enumerate(content):
         for value in {0, 255, before ^ (1 << draw.randrange(8))} - {before}:
@@ -222,7 +222,7 @@ def test_journal_with_repeated_records_takes_each_once(intact: Path, tmp_path: P
 
 @pytest.mark.parametrize("name", ["plain", "learned"])
 def test_state_of_version_1_gives_the_same_forecasts(tmp_path: Path, name: str) -> None:
-    """What version 1 learned is restored; the forecasts expected from it are those of today's ensemble."""
+    """What version 1 learned is restored; the expected forecasts are those of the present ensemble."""
     folder = tmp_path / "state"
     shutil.copytree(FIXTURES / name, folder)
     engine = Engine(Trend(WindowSpec(8))) if name == "plain" else ensemble_engine(Smooth(WindowSpec(8)))
@@ -239,7 +239,7 @@ def test_state_of_version_1_gives_the_same_forecasts(tmp_path: Path, name: str) 
 
 
 def test_journal_of_version_1_is_not_continued(tmp_path: Path) -> None:
-    """Its first line promises records that an earlier version can read: a new generation has the new ones."""
+    """Its first line promises records that an earlier version can read: a new generation gets the new records."""
     folder = tmp_path / "state"
     shutil.copytree(FIXTURES / "plain", folder)
     engine, store = Engine(Trend(WindowSpec(8))), Store(folder)
@@ -288,7 +288,7 @@ def test_device_with_values_out_of_range_starts_empty(intact: Path) -> None:
 
 
 def crafted(path: Path, **columns: Any) -> None:
-    """Write the checkpoint at ``path`` again with other columns and a digest that is right."""
+    """Rewrite the checkpoint at ``path`` with other columns and a correct digest."""
     snapshot = checkpoint.read(path)
     assert snapshot is not None
     path.write_bytes(checkpoint.encode(replace(snapshot, **columns)))
@@ -337,7 +337,7 @@ def test_checkpoint_of_a_huge_declared_shape_allocates_nothing(intact: Path, sha
 
 
 class RaisingMeters(NoMeters):
-    """Meters that raise for a certain record."""
+    """Meters that raise an error for a certain record."""
 
     def replay_samples(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
         if readings and readings[0] == reading(150):

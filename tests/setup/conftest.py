@@ -1,4 +1,4 @@
-"""Meters that send to a real broker what they really send, and ``gapcast setup`` in a terminal beside them."""
+"""Meters that send their real messages to a real broker, and ``gapcast setup`` in a terminal."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
-    """A mosquitto that asks for a password."""
+    """A mosquitto that requires a password."""
     with guarded_mosquitto(tmp_path, ("gapcast", "meter"), PASSWORD) as broker:
         yield broker
 
@@ -68,9 +68,9 @@ def setup(folder: Path, environment: dict[str, str]) -> Setup:
 
 @pytest.fixture
 def script(folder: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, restored_logs: None) -> Script:
-    """Run ``gapcast`` as a script does, with no terminal.
+    """Run ``gapcast`` like a script, without a terminal.
 
-    With ``enough``, it listens until it has so many messages, however long a busy machine takes to deliver them.
+    With ``enough``, it listens until it has this many messages, however long a busy machine takes to deliver them.
     """
 
     def run(*arguments: object, enough: int = 0) -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,7 @@ def written(folder: Path) -> dict[str, Any]:
 
 
 def stop_when_received(person: Terminal, n_topics: int) -> None:
-    """Press Enter once setup shows so many topics, and messages enough to know how often each meter sends."""
+    """Press Enter once setup shows this many topics, and enough messages to know how often each meter sends."""
     while True:
         shown = person.wait_for(f" on {n_topics} topic{'s' * (n_topics != 1)}; ")
         counted = re.search(r"(\d+) messages?$", shown)
@@ -101,7 +101,7 @@ def stop_when_received(person: Terminal, n_topics: int) -> None:
 
 @contextmanager
 def sending(broker: MosquittoBroker, messages: Messages | Callable[[], Messages], **account: str) -> Iterator[None]:
-    """Publish these messages again and again, as meters do."""
+    """Publish these messages repeatedly, like meters."""
     ended = Event()
     with peer_of(broker.host, broker.port, **account) as meter:
 

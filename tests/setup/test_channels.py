@@ -1,4 +1,4 @@
-"""Meters with several channels in their messages: each is offered, and a script names the one that it wants."""
+"""Meters with several channels in their messages: each is offered, and a script names the one it needs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_choice_between_channels_names_the_options(meter: MeterAnswer) -> None:
     ],
 )
 def test_channels_may_follow_the_first(components: str, *, may: bool) -> None:
-    """A script that stopped listening at the first one would not know of them."""
+    """A script that stopped listening at the first one would not know about them."""
     recording = recording_of(rpc(components))
     (only_one,) = found(recording)
     assert may_have_others(only_one, recording) is may
