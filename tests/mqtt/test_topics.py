@@ -18,9 +18,9 @@ LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=
 )
 def test_topic_device_at_any_level(before: list[str], after: list[str], device: str) -> None:
     topic = DeviceTopic.parse(KEY, "/".join([*before, "{device}", *after]))
-    assert topic.of(device) == "/".join([*before, device, *after])
+    assert topic.for_device(device) == "/".join([*before, device, *after])
     assert topic.filter == "/".join([*before, "+", *after])
-    assert topic.device_in(topic.of(device)) == device
+    assert topic.device_in(topic.for_device(device)) == device
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_topic_device_at_any_level(before: list[str], after: list[str], device: 
 def test_topic_invalid_device_is_rejected_by_name(name: str) -> None:
     topic = DeviceTopic.parse(KEY, "gap/{device}/reading")
     with pytest.raises(PayloadError, match="use 1 to 64 of A-Z") as refused:
-        topic.device_in(topic.of(name))
+        topic.device_in(topic.for_device(name))
     assert refused.value.reason == "bad_device"
     assert repr(name)[1:60].rstrip("'") in refused.value.detail
     assert len(refused.value.detail) < 160

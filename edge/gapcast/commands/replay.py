@@ -74,8 +74,8 @@ def replay_file(
     mqtt = settings.mqtt
     password = mqtt.password.get_secret_value() if mqtt.password else None
     account = None if mqtt.username is None else (mqtt.username, password)
-    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
-    answers = DeviceTopic.parse("topics.forecast", settings.topics.forecast).of(device)
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).for_device(device)
+    answers = DeviceTopic.parse("topics.forecast", settings.topics.forecast).for_device(device)
     topics = submeter_topics(settings, device, recording.submeters)
     for warning in (unread_warning(settings, topic), *unread_submeters(settings, device, topics)):
         if warning:

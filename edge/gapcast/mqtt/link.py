@@ -146,11 +146,11 @@ class MqttLink:
         if self.discovery is not None:
             self.discovery.publish_device(device)
         status = b"online" if online else b"offline"
-        self._session.publish(self._topics.availability.of(device).encode(), status, retain=True)
+        self._session.publish(self._topics.availability.for_device(device).encode(), status, retain=True)
 
     def publish_scores(self, device: str, document: Mapping[str, object]) -> None:
         """Publish, retained, the live scores of a device."""
-        self._session.publish(self._topics.scores.of(device).encode(), to_json(document), retain=True)
+        self._session.publish(self._topics.scores.for_device(device).encode(), to_json(document), retain=True)
 
     def publish_event(self, document: Mapping[str, object]) -> None:
         """Publish an event once, not retained."""
@@ -159,10 +159,10 @@ class MqttLink:
     def forget(self, device: str) -> None:
         """Clear the retained messages about a device, and the state of its clock."""
         self._reader.forget_clock(device)
-        topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
+        topics = [self._topics.availability.for_device(device), self._topics.scores.for_device(device)]
         if self._retain:
             retained = self._topics.forecast, self._topics.outlook, self._topics.demand.demand
-            topics += [topic.of(device) for topic in retained]
+            topics += [topic.for_device(device) for topic in retained]
         for topic in topics:
             self._session.publish(topic.encode(), b"", retain=True)
         if self.discovery is not None:
@@ -171,7 +171,7 @@ class MqttLink:
     def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         """Publish on the rejected topic why a message, or a held-back reading, could not be used."""
         if isinstance(rejected, Reading):
-            native = self._topics.reading.of(rejected.device)
+            native = self._topics.reading.for_device(rejected.device)
             topic = native if self._sources is None else self._sources.topic_of(rejected.device)
             document = {"ts": minute_label(rejected.minute), "gap_kw": rejected.gap_kw, **(rejected.measured or {})}
             self._rejections.publish(topic, json.dumps(document).encode(), problem)

@@ -40,7 +40,7 @@ class DeviceTopic:
         """The subscription that matches every device."""
         return f"{self.before}+{self.after}"
 
-    def of(self, device: str) -> str:
+    def for_device(self, device: str) -> str:
         """Return the device's topic."""
         return f"{self.before}{device}{self.after}"
 

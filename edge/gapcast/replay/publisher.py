@@ -35,7 +35,7 @@ def submeter_topics(settings: Settings, device: str, names: Sequence[str]) -> di
     :class:`SettingsError` for a name that no configured submeter can have.
     """
     configured = {one.name: one.topic for one in settings.submeters if one.of == device}
-    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).for_device(device)
     for name in names:
         if _NAME.fullmatch(name) is None:
             msg = f"--submeter-column {name!r} cannot name a submeter: use 1 to 48 of A-Z a-z 0-9 _ - . in the column"

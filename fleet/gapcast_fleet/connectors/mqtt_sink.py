@@ -59,7 +59,7 @@ def publish_rows(settings: Settings, rows: Iterable[Row]) -> None:
         for row in chain((first,), rows):
             if row.kind == FORECAST:
                 expiry_s = json.loads(row.document)["horizon_min"] * _MINUTE_S
-                publisher.publish(forecast.of(row.device), row.document, expiry_s)
+                publisher.publish(forecast.for_device(row.device), row.document, expiry_s)
             else:
                 publisher.publish(rejected, row.document, _REJECTION_EXPIRY_S)
         publisher.wait_for_confirmations()

@@ -112,7 +112,7 @@ def _try_command(settings: Settings, topics: Sequence[str]) -> str:
     if settings.sources:
         filters = (word for topic in topics for word in ("-t", topic))
         return mosquitto_command(settings.mqtt, "mosquitto_sub", "-v", *filters)
-    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of("home")
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).for_device("home")
     return mosquitto_command(settings.mqtt, "mosquitto_pub", "-q", "1", "-t", topic, "-m", "1.234")
 
 

@@ -83,7 +83,7 @@ class Discovery:
             if reading.device in self._published and not reading.is_filled:
                 document = {"ts": minute_label(reading.minute), "gap_kw": round(reading.gap_kw, DECIMALS)}
                 payload = json.dumps(document).encode()
-                self._session.publish(topic.of(reading.device).encode(), payload, expiry_s=MEASURED_EXPIRE_S)
+                self._session.publish(topic.for_device(reading.device).encode(), payload, expiry_s=MEASURED_EXPIRE_S)
 
     def forget(self, device: str) -> None:
         """Remove the device and its entities from Home Assistant."""

@@ -67,7 +67,8 @@ class HomeAssistantTopics:
         """Return the topics of the demand of ``device``; None if the gateway publishes no demands."""
         if self.demand is None:
             return None
-        return DemandEntityTopics(self.demand.demand.of(device), self.demand.limit.of(device), self.max_kw)
+        demand, limit = self.demand.demand, self.demand.limit
+        return DemandEntityTopics(demand.for_device(device), limit.for_device(device), self.max_kw)
 
 
 def birth_topics(discovery_prefix: str) -> tuple[str, ...]:
@@ -101,11 +102,12 @@ def discovery_payload(
     With ``outlook_model`` it has the sensors of the device's outlook too, and if it ``has_demand`` the demand's
     entities. A sensor with only its platform removes the sensor of an earlier model.
     """
-    identity, forecast_topic = object_id(device), topics.forecast.of(device)
+    identity, forecast_topic = object_id(device), topics.forecast.for_device(device)
+    outlook_topic = topics.outlook.for_device(device) if topics.outlook else None
     document = {
         "dev": {"ids": [identity], "name": device, "mf": "gapcast", "mdl": f"{model.name} {model.version}"},
         "o": {"name": "gapcast", "sw": version_of("gapcast")},
-        "avty": [{"t": topics.status}, {"t": topics.availability.of(device)}],
+        "avty": [{"t": topics.status}, {"t": topics.availability.for_device(device)}],
         "avty_mode": "all",
         "stat_t": forecast_topic,
         "qos": 1,
@@ -113,7 +115,7 @@ def discovery_payload(
             **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
             "power": _power(identity, device, topics.measured),
             **{name: _score(identity, name, device, topics) for name in _SCORES},
-            **dict(outlook_components(identity, topics.outlook.of(device) if topics.outlook else None, outlook_model)),
+            **dict(outlook_components(identity, outlook_topic, outlook_model)),
             **dict(demand_components(identity, topics.demand_topics(device) if has_demand else None)),
         },
     }
@@ -159,7 +161,7 @@ def _power(identity: str, device: str, measured: DeviceTopic | None) -> Mapping[
         "stat_cla": "measurement",
         "unit_of_meas": "kW",
         "sug_dsp_prc": 2,
-        "stat_t": measured.of(device),
+        "stat_t": measured.for_device(device),
         "val_tpl": "{{ value_json.gap_kw }}",
         "exp_aft": MEASURED_EXPIRE_S,
     }
@@ -179,7 +181,7 @@ def _score(identity: str, name: str, device: str, topics: HomeAssistantTopics) -
         "unit_of_meas": "%",
         "sug_dsp_prc": 1,
         "ent_cat": "diagnostic",
-        "stat_t": topics.scores.of(device),
+        "stat_t": topics.scores.for_device(device),
         "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.enough and {day}.{key} is not none else None }}}}",
         "exp_aft": max(_SCORES_EXPIRE_S, int(2 * topics.scores_every_s)),
     }

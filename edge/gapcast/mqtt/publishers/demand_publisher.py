@@ -101,9 +101,9 @@ class DemandPublisher:
 def _topics_of(topics: DemandTopics, device: str) -> tuple[bytes, bytes, bytes]:
     """Return the topics of document, headroom and allowed power of ``device``."""
     return (
-        topics.demand.of(device).encode(),
-        topics.headroom_w.of(device).encode(),
-        topics.max_power_w.of(device).encode(),
+        topics.demand.for_device(device).encode(),
+        topics.headroom_w.for_device(device).encode(),
+        topics.max_power_w.for_device(device).encode(),
     )
 
 
