@@ -66,7 +66,7 @@ def test_service_publishes_and_counts_demands(link: MemoryLink) -> None:
     service.feed.listen(lambda: None)
     run(service, link)
     assert [demand.running.elapsed_min for demand in link.demands] == [2, 3]
-    assert link.demands[-1] == service.queries.demands.of("home")
+    assert link.demands[-1] == service.queries.demands.for_device("home")
     assert service.statistics.n_demands == 2
     events, missed = service.feed.drain()
     assert not missed

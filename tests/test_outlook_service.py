@@ -263,7 +263,7 @@ def test_device_forgotten_at_its_forecast_leaves_the_next_no_outlook() -> None:
     run(service, link, "home", "shop", first=NOON + 3)
     run(service, link, "new", n=1, first=NOON + 6)
     assert service.queries.read(lambda engine, _: engine.buffers.row("new")) == 0
-    assert service.queries.outlooks.of("new") is None
-    shop = service.queries.outlooks.of("shop")
+    assert service.queries.outlooks.for_device("new") is None
+    shop = service.queries.outlooks.for_device("shop")
     assert shop is not None
     assert shop.observed_minute == NOON + 5

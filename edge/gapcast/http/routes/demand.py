@@ -92,7 +92,7 @@ def demand_router(service: Service) -> APIRouter:
             warnings = {one.device: one.text for one in infeasible_limits if one is not None}
             return JSONResponse({"demands": documents, LIMIT_WARNINGS: warnings, "n_devices": n_devices, "next": next_})
         try:
-            demand = demands.of(device)
+            demand = demands.for_device(device)
         except NoDemandError as error:
             return problems.response_of(no_demand(error))
         return JSONResponse(

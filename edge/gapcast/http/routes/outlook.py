@@ -35,7 +35,7 @@ def outlook_router(outlooks: OutlookQueries) -> APIRouter:
             page, n_devices, next_ = outlooks.page(limit, after)
             documents = [outlook_document(outlook) for outlook in page]
             return JSONResponse({"outlooks": documents, "n_devices": n_devices, "next": next_})
-        outlook = outlooks.of(device)
+        outlook = outlooks.for_device(device)
         if outlook is None:
             return problems.problem(HTTPStatus.NOT_FOUND, outlooks.explain_absence(device))
         return JSONResponse(outlook_document(outlook))

@@ -30,7 +30,7 @@ class DemandQueries:
     def __init__(self, running: RunningEngine) -> None:
         self._running = running
 
-    def of(self, device: str) -> Demand:
+    def for_device(self, device: str) -> Demand:
         """Return the newest demand of ``device``; raise :class:`NoDemandError` if there is none."""
         with self._running.lock:
             demand = self._running.engine.demands.newest(device)

@@ -24,7 +24,7 @@ class OutlookQueries:
     def __init__(self, running: RunningEngine) -> None:
         self._running = running
 
-    def of(self, device: str) -> Outlook | None:
+    def for_device(self, device: str) -> Outlook | None:
         """Return the newest outlook of ``device``; None if there is none, see :meth:`explain_absence`."""
         with self._running.lock:
             return self._running.engine.outlook_of(device)
@@ -46,7 +46,7 @@ class OutlookQueries:
             engine = self._running.engine
             devices = [name for name in engine.buffers.names()[: _n_devices(engine)] if name]
         page, next_ = name_page(devices, limit, after)
-        found = [self.of(name) for name in page]
+        found = [self.for_device(name) for name in page]
         return [outlook for outlook in found if outlook is not None], len(devices), next_
 
     def live_scores(self) -> dict[Period, OutlookScores]:
