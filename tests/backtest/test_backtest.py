@@ -208,7 +208,7 @@ def test_backtest_weeks_match_the_slow_reference() -> None:
         weeks.add(outcomes(rows, minutes, actual, published))
         kept += list(zip(rows.tolist(), minutes.tolist(), actual.tolist(), published.tolist(), strict=True))
     for row in (0, 1):
-        found = weeks.of(row)
+        found = weeks.for_row(row)
         assert [week.begins_at for week in found] == sorted(week.begins_at for week in found)
         for week in found:
             its = [(c, t) for r, m, c, t in kept if r == row and minute_label(m // 10_080 * 10_080) == week.begins_at]

@@ -99,7 +99,7 @@ def test_backtest_demand_scores_equal_a_plain_recomputation(tmp_path: Path) -> N
     found = run({"a": house(400, 1)}, tmp_path / "demand.csv")
     rows = read(tmp_path / "demand.csv")
     assert found.demands is not None
-    scored = found.demands.of("a")
+    scored = found.demands.for_house("a")
     assert scored is not None
     assert scored.n_windows == len({row["window_start"] for row in rows})
     for third in scored.by_elapsed:

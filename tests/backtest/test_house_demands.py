@@ -213,7 +213,7 @@ def test_table_shows_rules_and_alarms() -> None:
     run(house, [1.0, *[3.0] * WINDOW_MIN])
     house.finish()
     tallies = DemandTallies({"a": (house.sums, WINDOW_MIN)})
-    scored = tallies.of("a")
+    scored = tallies.for_house("a")
     assert scored is not None
     low = InfeasibleLimit("a", 0.1, 0.3)
     assert [line for line in demand_table("a", scored, low) if "warning" in line] == [f"  warning: {low.text}"]
@@ -221,7 +221,7 @@ def test_table_shows_rules_and_alarms() -> None:
     assert lines[0] == "a: demand, 1 windows with a limit, 1 of them above it"
     assert lines[2].split() == ["0", "1", "1", "0.0900", "1.0000", "-", "0.3567"]
     assert lines[6].split() == ["gapcast", "1", "30.0", "0", "100%", "100%"]
-    assert tallies.of("b") is None
+    assert tallies.for_house("b") is None
 
 
 def test_table_without_windows_is_one_line() -> None:

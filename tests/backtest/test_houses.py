@@ -100,7 +100,7 @@ def test_weeks_match_the_slow_reference(stream: list[Outcomes]) -> None:
             reference.setdefault((row, minute // WEEK_MIN), []).append(figures)
     for row in range(5):
         of_row = sorted(week for each, week in reference if each == row)
-        found = weeks.of(row)
+        found = weeks.for_row(row)
         assert [week.begins_at for week in found] == [minute_label(week * WEEK_MIN) for week in of_row]
         for week, one in zip(of_row, found, strict=True):
             assert one.n == len(reference[row, week])
@@ -115,11 +115,11 @@ def test_weeks_without_an_interval_have_no_coverage() -> None:
     nan = np.nan
     weeks, both = Weeks(), outcomes([0, 0], FIRST, 1.0, [[1.0, nan, nan, nan], [1.0, 1.0, 0.5, 2.0]])
     weeks.add(both)
-    (week,) = weeks.of(0)
+    (week,) = weeks.for_row(0)
     assert (week.n, week.coverage, week.width_kw) == (2, 1.0, 1.5)
     weeks = Weeks()
     weeks.add(both.select(np.array([True, False])))
-    (week,) = weeks.of(0)
+    (week,) = weeks.for_row(0)
     assert (week.n, week.coverage, week.width_kw) == (1, None, None)
     json.dumps(week._asdict(), allow_nan=False)
 
@@ -127,7 +127,7 @@ def test_weeks_without_an_interval_have_no_coverage() -> None:
 def test_weeks_of_an_unknown_house_are_empty() -> None:
     weeks = Weeks()
     weeks.add(outcomes([0], FIRST, 1.0))
-    assert weeks.of(3) == []
+    assert weeks.for_row(3) == []
 
 
 def test_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:

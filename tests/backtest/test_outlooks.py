@@ -149,8 +149,8 @@ def test_backtest_outlook_scores_equal_a_plain_recomputation(tmp_path: Path) -> 
     assert found.outlooks is not None
     written = read(out)
     for name, minutes in houses.items():
-        assert_scores(found.outlooks.of(name), plain_scores(name, minutes, written, 0))
-    both = [sum(score.n for score in scores) for scores in map(found.outlooks.of, houses)]
+        assert_scores(found.outlooks.for_house(name), plain_scores(name, minutes, written, 0))
+    both = [sum(score.n for score in scores) for scores in map(found.outlooks.for_house, houses)]
     assert sum(score.n for score in found.outlooks.overall()) == sum(both)
 
 
@@ -164,7 +164,7 @@ def test_backtest_outlook_scores_equal_the_live_scores() -> None:
     ).outlooks
     live = own.outlook_scores_of("a")[ALL_TIME]
     assert found is not None
-    for score, its in zip(found.of("a"), (*live.point, *live.mean), strict=True):
+    for score, its in zip(found.for_house("a"), (*live.point, *live.mean), strict=True):
         assert (score.lead_min, score.n) == (its.lead_min, its.n)
         assert score.mse_kw2 == pytest.approx(its.mse_kw2, rel=1e-4)
         assert score.mae_kw == pytest.approx(its.mae_kw, rel=1e-4)
@@ -179,7 +179,7 @@ def test_backtest_outlooks_survive_time_going_back(tmp_path: Path) -> None:
     there = [*range(150), *range(100, 300)]
     found = run({"a": [Minute(FIRST + i, float(kw[i])) for i in there]}, tmp_path / "outlook.csv").outlooks
     assert found is not None
-    assert {(one.kind, one.lead_min): one.n for one in found.of("a")} == {
+    assert {(one.kind, one.lead_min): one.n for one in found.for_house("a")} == {
         (kind, lead): 149 - lead + 198 - lead for kind in KINDS for lead in LEADS
     }
 
@@ -191,7 +191,7 @@ def test_backtest_outlooks_scored_from_a_date_are_all_written(tmp_path: Path) ->
     assert found.outlooks is not None
     written = read(out)
     assert len(written) == (len(houses["a"]) - 2) * len(KINDS) * len(LEADS)
-    assert_scores(found.outlooks.of("a"), plain_scores("a", houses["a"], written, since))
+    assert_scores(found.outlooks.for_house("a"), plain_scores("a", houses["a"], written, since))
 
 
 @pytest.mark.long
@@ -263,7 +263,7 @@ def test_backtest_files_have_outlooks_for_all_houses(tmp_path: Path) -> None:
     request = OutlookRequest((15, 60), out)
     found = run_files(settings_with(tmp_path / "models"), files, form, FilePart(), BacktestRequest(outlook=request))
     assert found.outlooks is not None
-    assert [found.outlooks.of(name)[0].n for name in "ab"] == [120 - 1 - 15] * 2
+    assert [found.outlooks.for_house(name)[0].n for name in "ab"] == [120 - 1 - 15] * 2
     assert len(read(out)) == 2 * 119 * len(KINDS) * 2
 
 

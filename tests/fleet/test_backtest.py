@@ -226,10 +226,10 @@ def test_fleet_backtest_worker_writes_a_groups_outlooks(tmp_path: Path) -> None:
     assert sorted(results.iterdir()) == [result_path(results, 1), outlook_path(results, 1)]
     found = join([read_result(result_path(results, 1))], 1.0, (5, 20)).outlooks
     assert found is not None
-    assert [(one.kind, one.lead_min, one.n) for one in found.of("b")] == [
+    assert [(one.kind, one.lead_min, one.n) for one in found.for_house("b")] == [
         (kind, lead, 30 - lead) for kind in KINDS for lead in (5, 20)
     ]
-    assert [one.n for one in found.overall()] == [2 * one.n for one in found.of("a")]
+    assert [one.n for one in found.overall()] == [2 * one.n for one in found.for_house("a")]
     with outlook_path(results, 1).open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == HEADER

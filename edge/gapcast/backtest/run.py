@@ -162,4 +162,4 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
 def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:
     row = engine.buffers.row(name)
     scored = tally.scores.for_row(row)[ALL_TIME].select(engine.forecaster_of(name).scores.members)
-    return HouseResult(name, engine.scores_of(name), scored, tally.weeks.of(row))
+    return HouseResult(name, engine.scores_of(name), scored, tally.weeks.for_row(row))

@@ -134,7 +134,7 @@ def write_result(
         "experts_of_houses": [engine.forecaster_of(name).scores.members for name in names],
         "speaker": engine.published_model.name,
         "n_readings": n_readings,
-        "weeks": [tally.weeks.of(row) for row in rows],
+        "weeks": [tally.weeks.for_row(row) for row in rows],
     }
     columns: dict[str, Any] = {_SCORED + name: column for name, column in tally.scores.columns(rows).items()}
     columns |= {_LIVE + name: column for name, column in engine.horizons.score_columns(engine.buffers, rows).items()}

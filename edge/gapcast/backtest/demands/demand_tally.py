@@ -36,7 +36,7 @@ class DemandTallies:
     houses: Mapping[str, tuple[F64, int]]
     infeasible_limits: Mapping[str, InfeasibleLimit] = field(default_factory=dict)
 
-    def of(self, house: str) -> scores.DemandScores | None:
+    def for_house(self, house: str) -> scores.DemandScores | None:
         """Return the scores of ``house``; None without a demand."""
         found = self.houses.get(house)
         return None if found is None else scores.scores_of(*found)

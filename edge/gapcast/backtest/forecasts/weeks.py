@@ -57,7 +57,7 @@ class Weeks:
         for (row, week), week_sums in zip(distinct.tolist(), sums, strict=True):
             self._sums[row, week] = self._sums.get((row, week), 0.0) + week_sums
 
-    def of(self, row: int) -> list[Week]:
+    def for_row(self, row: int) -> list[Week]:
         """Return the weeks of the house of ``row``, in order."""
         return [_week(week, sums) for (of_row, week), sums in sorted(self._sums.items()) if of_row == row]
 

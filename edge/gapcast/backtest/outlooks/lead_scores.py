@@ -116,7 +116,7 @@ class LeadScores:
     lead_times_min: tuple[int, ...]
     houses: Mapping[str, LeadSums]
 
-    def of(self, house: str) -> list[LeadComparison]:
+    def for_house(self, house: str) -> list[LeadComparison]:
         """Return the scores of ``house``, by kind and then by lead time."""
         return self.houses.get(house, LeadSums(self.lead_times_min)).scores()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.backtest.demands.demand_tally import DemandTallies
-from gapcast.backtest.outlooks.lead_scores import LeadComparison
+from gapcast.backtest.outlooks.lead_scores import LeadComparison, LeadScores
 from gapcast.backtest.results.results import Backtest
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNING, InfeasibleLimit, text_of
 from gapcast.core.demand.documents.scores_document import demand_scores_document
@@ -50,12 +50,12 @@ def lines(backtest: Backtest) -> Iterator[str]:
         yield from table(f"all {len(backtest.houses)} houses", backtest.published_model, backtest.scored)
     if (outlooks := backtest.outlooks) is not None:
         for house in backtest.houses:
-            yield from outlook_table(house.name, outlooks.of(house.name))
+            yield from outlook_table(house.name, outlooks.for_house(house.name))
         if len(backtest.houses) > 1:
             yield from outlook_table(f"all {len(backtest.houses)} houses", outlooks.overall())
     if (demands := backtest.demands) is not None:
         for house in backtest.houses:
-            if (scored := demands.of(house.name)) is not None:
+            if (scored := demands.for_house(house.name)) is not None:
                 yield from demand_table(house.name, scored, demands.infeasible_limits.get(house.name))
         if len(backtest.houses) > 1 and (scored := demands.overall()) is not None:
             yield from demand_table(f"all {len(backtest.houses)} houses", scored)
@@ -83,7 +83,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
                 "scored": house.scored.document(),
                 "live": {period: summary.document() for period, summary in house.live.items()},
                 "weeks": [week._asdict() for week in house.weeks],
-                **({} if outlooks is None else {"outlook": [score.document() for score in outlooks.of(house.name)]}),
+                **({} if outlooks is None else {"outlook": _house_outlook(outlooks, house.name)}),
                 **({} if demands is None else {"demand": _house_demand(demands, house.name)}),
             }
             for house in backtest.houses
@@ -91,12 +91,16 @@ def document(backtest: Backtest) -> dict[str, Any]:
     }
 
 
+def _house_outlook(outlooks: LeadScores, name: str) -> list[dict[str, Any]]:
+    return [score.document() for score in outlooks.for_house(name)]
+
+
 def _demand_document(scores: DemandScores | None) -> dict[str, Any] | None:
     return None if scores is None else demand_scores_document(scores)
 
 
 def _house_demand(demands: DemandTallies, name: str) -> dict[str, Any] | None:
-    found = _demand_document(demands.of(name))
+    found = _demand_document(demands.for_house(name))
     return None if found is None else {**found, LIMIT_WARNING: text_of(demands.infeasible_limits.get(name))}
 
 
