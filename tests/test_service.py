@@ -65,7 +65,7 @@ def test_run_once_takes_a_batch_and_counts_it() -> None:
 
 @pytest.mark.parametrize("n_devices", [1, 3])
 def test_latency_of_a_forecast_ends_with_its_publication(monkeypatch: pytest.MonkeyPatch, n_devices: int) -> None:
-    """What follows the publication, such as learning, the disk and a checkpoint, takes a second here."""
+    """All work after the publication (learning, the disk, a checkpoint) takes a second here."""
     clock = ManualClock()
     monkeypatch.setattr(batch_pipeline, "time", SimpleNamespace(perf_counter=clock))
 
@@ -167,7 +167,7 @@ class Recorder:
 
 
 class Forgetting(MemoryLink):
-    """A link over which a device is forgotten as soon as its forecast is there."""
+    """A link over which a device is forgotten as soon as its forecast is published."""
 
     service: Service
 
@@ -299,7 +299,7 @@ def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatc
 
 
 def test_devices_offline_and_back_are_logged_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many are published at a time, and also while nothing can be published."""
+    """For any number published at once, and also while nothing can be published."""
     clock, link = ManualClock(), MemoryLink()
     monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))

@@ -1,4 +1,4 @@
-"""`--set` and what is said about values that the configuration cannot have."""
+"""`--set`, and the errors for values that the configuration cannot have."""
 
 from __future__ import annotations
 

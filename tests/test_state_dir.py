@@ -33,7 +33,7 @@ def test_gateway_id_is_synced_before_it_is_there(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.root
 def test_gateway_id_generated_by_root_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
-    """As of ``sudo gapcast check`` before the first start of a service with an account of its own."""
+    """As after ``sudo gapcast check`` before the first start of a service with a separate account."""
     os.chown(tmp_path, 12_345, 12_345)
     gateway_id("", tmp_path)
     assert (tmp_path / "gateway-id").stat().st_uid == 12_345

@@ -57,7 +57,7 @@ AWAY = {"status": "fail", "checks": {"mqtt:connection": [{"status": "fail", "out
 
 
 def device(name: str, *, enough: bool = True, **changes: Any) -> dict[str, Any]:
-    """Return what ``GET /devices`` tells of one; ``changes`` are of its forecast."""
+    """Return one device as in ``GET /devices``; ``changes`` replace fields of its forecast."""
     forecast = {
         "gap_kw": 1.31, "lower_kw": 0.62, "upper_kw": 2.71, "observed_at": "2026-01-01T12:00:00Z",
         "target_at": "2026-01-01T12:05:00Z", "issued_at": "2026-01-01T12:01:00.500Z", "model": "blend", **changes,
@@ -187,7 +187,7 @@ def test_status_shows_the_refits(metrics: str, expected: str) -> None:
 
 
 def demand(**changes: Any) -> dict[str, Any]:
-    """Return what ``GET /demand`` returns of a device, as far as it is shown."""
+    """Return the fields of ``GET /demand`` for one device that are shown."""
     return {
         "device": "home", "window_start": "2026-01-01T12:00:00Z", "window_end": "2026-01-01T12:15:00Z",
         "expected_kw": 1.9, "limit_kw": 2.5, "p_exceed": 0.12, "headroom_w": 600, "fuse_kw": None,
@@ -196,7 +196,7 @@ def demand(**changes: Any) -> dict[str, Any]:
 
 
 def pages(*demands: dict[str, Any], n: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a page of outlooks of ``n`` devices, with one, and a page of ``demands``."""
+    """Return a page with one outlook, of ``n`` devices in all, and a page of ``demands``."""
     outlook = {"device": "home", "lead_min": [1, 15, 30, 60], "mean_to_kw": [1.3, 1.2, 1.149, 0.9]}
     return {"outlooks": [outlook], "n_devices": n}, {"demands": [*demands], "n_devices": len(demands)}
 

@@ -1,4 +1,4 @@
-"""A check that is switched off for a line has its reason beside it."""
+"""Each line for which a check is switched off states the reason."""
 
 from __future__ import annotations
 

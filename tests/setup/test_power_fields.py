@@ -1,4 +1,4 @@
-"""Which number of an unknown meter is its power: by the names of its keys and of its topic."""
+"""The number of an unknown meter that is its power, found by the names of its keys and its topic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTICAL_HEAD = '{"Time":"2026-01-01T13:00:00","MT175":{"E_in":12345.6,"E_out":1,
 
 
 def only(recording: MessageRecording, meter: MeterAnswer) -> Candidate:
-    """The candidate that a script's options select."""
+    """The candidate selected by a script's options."""
     choice = MeterChoice(UnattendedPrompts(), lambda _: None, recording, "Europe/Paris")
     (chosen,) = choice.choose(candidates(recording, "Europe/Paris", meter), meter)
     return chosen

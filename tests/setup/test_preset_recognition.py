@@ -27,7 +27,7 @@ NOW_MS = round(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1_000)
 
 
 def recording_of(*messages: tuple[str, str], every_s: float = 10.0, retained: bool = False) -> MessageRecording:
-    """What came, one message after the other."""
+    """Record ``messages``, one after the other."""
     recording = MessageRecording()
     for i, (topic, payload) in enumerate(messages):
         body = payload.encode()

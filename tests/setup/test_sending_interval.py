@@ -1,4 +1,4 @@
-"""``every_s`` from the observed interval of the messages that carry a power."""
+"""``every_s`` from the observed interval of the messages that contain a power."""
 
 from __future__ import annotations
 

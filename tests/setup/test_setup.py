@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.mosquitto, pytest.mark.e2e]
 
 
 def tasmota(ahead_s: float = 0) -> list[tuple[str, str]]:
-    """A plug with its clock, in the local time of Paris."""
+    """A plug that sends the time of its clock, in the local time of Paris."""
     now = f"{datetime.now(ZoneInfo('Europe/Paris')) + timedelta(seconds=ahead_s):%Y-%m-%dT%H:%M:%S}"
     return [TEMPERATURE, ("tele/plug/SENSOR", f'{{"Time":"{now}","ENERGY":{{"Total":5.631,"Power":230}}}}')]
 
@@ -206,7 +206,7 @@ def test_setup_without_wildcard_rights_asks_for_the_topic(
 
 
 def test_setup_asks_again_for_what_is_wrong(setup: Setup, guarded: MosquittoBroker) -> None:
-    """Address, name, port, account, time zone: each has its own error, and is asked again at once."""
+    """Address, name, port, account and time zone each have their own error, and are asked again at once."""
     with sending(guarded, tasmota, username="meter", password=PASSWORD), setup() as person:
         person.answer("Broker", "house:port")
         person.wait_for("'house:port' is not a broker address: use HOST or HOST:PORT, e.g. 192.168.1.5:1883")

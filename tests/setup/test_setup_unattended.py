@@ -66,7 +66,7 @@ def test_setup_unattended_keeps_another_password(script: Script, folder: Path, g
 def test_setup_overwriting_keeps_the_former_configuration(
     script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
-    """It has sections that setup does not write, such as a limit, or the token that guards HTTP."""
+    """It may have sections that setup does not write, such as a limit, or the token for HTTP."""
     former = '[http]\ntoken = "s3cret-word"\n'
     for name in ("gapcast.toml", "gapcast.toml.before"):
         (folder / name).write_text(former if name == "gapcast.toml" else "# older\n", encoding="utf-8")

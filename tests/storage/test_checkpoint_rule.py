@@ -1,4 +1,4 @@
-"""When a checkpoint replaces the journal: by its readings per device, or its size, however fast readings arrive."""
+"""A checkpoint replaces the journal by its readings per device or its size, at any rate of readings."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Process:
         self.service = Service(self.link, self.engine, {}, state_store=self.store)
 
     def read(self, minutes: range) -> list[tuple[object, ...]]:
-        """Process the minutes; return what followed, without the time of issue."""
+        """Process the minutes; return the demands without their times of issue."""
         for minute in minutes:
             self.link.put(Reading("home", MONDAY + minute, 1.0 + minute % 7))
             self.service.run_once(0)
@@ -136,5 +136,5 @@ def test_journal_leaves_out_a_change_that_is_impossible(members: str) -> None:
 
 def test_changes_of_a_failed_store_change_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.append_change(CHANGES[0])  # before it was restored: there is no journal
+    store.append_change(CHANGES[0])  # before the restore: there is no journal yet
     assert list(tmp_path.iterdir()) == []

@@ -147,7 +147,7 @@ def test_journal_without_a_newline_between_records_loses_none(tmp_path: Path) ->
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n" + b"x" * 200_000 + b"\n"])
 def test_journal_repair_of_a_long_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
-    """A file system may leave megabytes of zeros: to try each length of these would copy them as often."""
+    """A file system may leave megabytes of zeros: trying each length would copy them as many times."""
     n_tried, try_line = 0, RecordReader._try
 
     def counted(reader: RecordReader, line: bytes) -> Record | None:
@@ -253,7 +253,7 @@ def test_checkpoint_reads_back_exactly(tmp_path: Path, n_devices: int, context: 
 
 
 def snapshot_with_filled_minutes() -> Snapshot:
-    """A snapshot in which a reading is filled, and one that is held, and part of an open minute."""
+    """A snapshot with a filled reading, a held reading, and part of an open minute."""
     engine = Engine(Persistence(WindowSpec(4)))
     for i in range(4):
         engine.forecast(engine.accept([Reading(d, NOON + i, 1.0, is_filled=i == 2) for d in ("d0", "d1")]), 7)

@@ -29,7 +29,7 @@ class ForgetfulRun(ProcessRun):
         self.store.append_change(ForgottenDevice(device))
 
     def look(self) -> None:
-        """Do what the stream does between two batches."""
+        """Do what the stream does between batches."""
         if self.store.maintain():
             self.store.write_snapshot(capture_snapshot(self.recorder.engine))
             self.store.catch_up()

@@ -51,7 +51,7 @@ class Process:
         return self.link.published
 
     def persist_changes(self) -> None:
-        """Run until what other threads changed is persisted: two iterations without a message."""
+        """Run until changes by other threads are persisted: two iterations without a message."""
         self.service.run_once(0)
         self.service.run_once(0)
 
@@ -118,7 +118,7 @@ def test_plan_of_unconfirmed_batches_is_persisted_at_the_end(tmp_path: Path) -> 
 
 def test_plans_of_a_failed_store_change_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.append_change(ReplacedPlan("home", CHARGER))  # before it was restored: there is no journal
+    store.append_change(ReplacedPlan("home", CHARGER))  # before the restore: there is no journal yet
     assert not list(tmp_path.iterdir())
 
 

@@ -61,7 +61,7 @@ class ProcessRun:
         return [dict(entry) for entry in self.logs if entry["event"] == event]
 
     def end(self) -> None:
-        """End well, all confirmed."""
+        """End after all forecasts are confirmed."""
         self.store.close(capture_snapshot(self.recorder.engine))
 
     def kill(self) -> None:
@@ -284,7 +284,7 @@ def test_store_truncated_last_line_is_no_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [b"", b"\0" * 4_096])
 def test_store_last_line_without_newline_loses_no_record(tmp_path: Path, end: bytes) -> None:
-    """A full disk or a power failure may leave all of a line but its last byte."""
+    """A full disk or a power failure may leave a line without its last byte."""
     process = ProcessRun(tmp_path)
     process.run(minutes(0, 20))
     process.kill()
@@ -375,7 +375,7 @@ def test_store_read_only_folder_is_read() -> None:
 
 @pytest.mark.parametrize("which", ["checkpoint", "journal"])
 def test_store_leaves_files_it_may_not_read(which: str) -> None:
-    """As in a backup that was restored by another account."""
+    """As if another account had restored a backup."""
     with open_folder() as above:
         folder = above / "stream"
         with unprivileged():
@@ -703,7 +703,7 @@ def test_store_failed_checkpoint_loses_no_reading(tmp_path: Path, copies: bool) 
 
 @pytest.mark.parametrize(("copies", "n_more"), [(True, 1), (False, 0)])
 def test_store_without_room_for_checkpoints_adds_no_journals(tmp_path: Path, copies: bool, n_more: int) -> None:
-    """The lines of the journal fit on the disk, and checkpoints do not. A copy is first tried in the thread."""
+    """The journal's lines fit on the disk, but checkpoints do not. A copied snapshot is first tried in the thread."""
     process = ProcessRun(tmp_path)
     process.run(minutes(0, 10))
     n_before = len(list(tmp_path.iterdir()))

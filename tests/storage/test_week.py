@@ -50,7 +50,7 @@ def test_checkpoint_without_a_week_equals_an_earlier_versions(tmp_path: Path) ->
 
 
 def test_checkpoint_with_a_week_is_read_without_one(tmp_path: Path) -> None:
-    """As an engine whose models take no history does, or an earlier version, which ignores columns that it lacks."""
+    """By an engine whose models take no history, or by an earlier version, which ignores unknown columns."""
     snapshot = capture_snapshot(lived())
     engine = Engine(QuarterMean(history_steps=0))
     assert engine.buffers.week is None

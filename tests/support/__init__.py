@@ -1,1 +1,1 @@
-"""What several tests need: brokers, ports, waiting, and the rules of what may be left out."""
+"""Tools for several tests: brokers, ports, waiting, and the rules for tests that may be left out."""

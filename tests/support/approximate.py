@@ -1,4 +1,4 @@
-"""``pytest.approx`` where a number is expected: inside tuples, dataclasses and dictionaries."""
+"""``pytest.approx`` with the type of a number, for tuples, dataclasses and dictionaries."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import pytest
 
 
 def approx(expected: float, abs: float | None = None) -> Any:
-    """Return ``pytest.approx`` of ``expected``, without its type: it stands in for a float."""
+    """Return ``pytest.approx`` of ``expected``, typed as any value so that it can replace a float."""
     return pytest.approx(expected, abs=abs)

@@ -1,6 +1,6 @@
-"""Two real brokers with one face: amqtt in a thread of this process, and mosquitto where it is installed.
+"""Two real brokers with one interface: amqtt in a thread of this process, and mosquitto if it is installed.
 
-amqtt supports MQTT 3.1.1 only and stores nothing over a restart. mosquitto supports MQTT 5 too, and stores
+amqtt supports only MQTT 3.1.1 and loses everything at a restart. mosquitto supports MQTT 5 too, and stores
 sessions, queued and retained messages over a restart.
 """
 
@@ -32,7 +32,7 @@ class Broker(Protocol):
         """Listen; return once it does."""
 
     def stop(self) -> None:
-        """Close every connection and stop listening; no effect where it does not run."""
+        """Close every connection and stop listening; no effect if it does not run."""
 
 
 class AmqttBroker(embedded.EmbeddedBroker):
@@ -45,7 +45,7 @@ class AmqttBroker(embedded.EmbeddedBroker):
 
 
 def mosquitto_command() -> str | None:
-    """Where mosquitto is installed, if it is."""
+    """The path of mosquitto; None if it is not installed."""
     return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 

@@ -1,4 +1,4 @@
-"""A real Chromium, Debian's, driven by Playwright; and what a window of it said while a test looked."""
+"""Debian's Chromium, driven by Playwright, and the errors that a page reported during a test."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support.waiting import GUARD_S
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
-#: Longest that is waited for something on the page, milliseconds.
+#: Longest wait for something on the page, milliseconds.
 WAIT_MS = GUARD_S * 1_000
-#: How often a wait looks whether the page's scripts have failed, milliseconds.
+#: How often a wait checks whether the page's scripts have failed, milliseconds.
 _LOOK_MS = 5_000
-#: Chromium gives up all that is under way when an interface of the machine comes or goes, be it a container's.
+#: Chromium aborts all requests when a network interface appears or disappears, even one of a container.
 _OF_THE_MACHINE = "ERR_NETWORK_CHANGED"
 #: Loads of a page in a row that may be disturbed.
 _MOST_LOADS = 20
@@ -29,7 +29,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 def chromium_command() -> str | None:
-    """Where Chromium is installed, if it is; rather the one without windows, which takes a third of the time."""
+    """The path of Chromium, if any; preferably of the build without windows, which takes a third of the time."""
     return shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
@@ -80,9 +80,9 @@ class BrowserWindow:
         self.urls.append(response.url)
 
     def open(self, url: str) -> None:
-        """Load a page, again if the machine's network disturbed it: without one of its scripts it would stand still.
+        """Load a page, again if the machine's network disturbed it: it does not work without all its scripts.
 
-        Chromium may report a disturbance after the page has loaded, so that the scripts are asked for too.
+        Chromium may report a disturbance after the page has loaded, so the scripts are checked too.
         """
         self.is_disturbed = False
         self.page.goto(url)
@@ -119,7 +119,7 @@ class BrowserWindow:
         return received
 
     def data(self, selector: str) -> float | None:
-        """Return the value behind a figure; None where it has none."""
+        """Return the value behind a figure; None if it has none."""
         value = self.page.locator(selector).get_attribute("value")
         return None if value is None else float(value)
 

@@ -37,7 +37,7 @@ class CertificateFiles:
 
 
 class Authority:
-    """A certificate authority of a test's own."""
+    """A certificate authority for one test."""
 
     def __init__(self, folder: Path, name: str = "Test Authority") -> None:
         folder.mkdir(parents=True)
@@ -84,7 +84,7 @@ class Authority:
 
 
 def openssl_command() -> str | None:
-    """Where the command is, if it is."""
+    """The path of the command; None if it is not installed."""
     return shutil.which("openssl")
 
 

@@ -9,7 +9,7 @@ _MARGIN_MIN = 30
 
 
 def coming_minute(multiple_of: int) -> int:
-    """Return a minute to come, since the epoch, that is a multiple of so many: 60 for a full hour.
+    """Return a future minute since the epoch that is a multiple of ``multiple_of``: 60 for a full hour.
 
     It is the first one that is at least half an hour ahead. Demands of readings from then on have not expired: they are
     as those of a meter whose clock is ahead.
@@ -18,7 +18,7 @@ def coming_minute(multiple_of: int) -> int:
 
 
 class ManualClock:
-    """Stands still until the test moves it: for code that is given a clock, or in place of a module's ``time``."""
+    """Stands still until the test moves it; replaces a clock argument, or a module's ``time``."""
 
     def __init__(self, now_s: float = 1_000.0) -> None:
         self.now_s = now_s

@@ -1,4 +1,4 @@
-"""Commands that end by themselves, run in the tests' process: no start of Python for each."""
+"""Runs commands that end by themselves in the tests' process, which saves a start of Python for each."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def fill_a_disk(_: IO[bytes]) -> bytes:
 
 
 def show_ends(_: IO[bytes]) -> bytes:
-    """Show what ends this process from outside: with its parent, in time, and first when memory is short."""
+    """Show what ends this process from outside: its parent's end, its time limit, and a lack of memory."""
     of_parent = ctypes.c_int()
     ctypes.CDLL(None).prctl(_PR_GET_PDEATHSIG, ctypes.byref(of_parent))
     oom_score = int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))

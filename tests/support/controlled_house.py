@@ -112,7 +112,7 @@ class HeatedHouse:
         )
 
     def window_kw(self, first: int, heater: list[bool] | None = None) -> float:
-        """Return the mean of the window from the ``first`` minute on, or what it were with the heater as given."""
+        """Return the mean of the window from the ``first`` minute on, for the actual or the given heater states."""
         minutes = range(first, first + WINDOW_MIN)
         is_on = self.heater if heater is None else heater
         return sum(self.base_kw(minute) + HEATER_KW * is_on[minute] for minute in minutes) / WINDOW_MIN

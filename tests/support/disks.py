@@ -1,4 +1,4 @@
-"""Disks that are full, or that one may not write to: the real errors of the system, for as long as a test needs."""
+"""Full disks and disks without permission to write: real errors of the system, for part of a test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOBODY = 65_534
 
 @contextmanager
 def no_room_beyond(n_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``n_bytes``: the write that would is cut short, the next one fails."""
+    """Let no file of this process grow beyond ``n_bytes``: a longer write is cut short, and the next one fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
     try:
@@ -27,7 +27,7 @@ def no_room_beyond(n_bytes: int) -> Iterator[None]:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Be someone whom a folder's rights bind, where this process is root."""
+    """Run as an unprivileged account if this process is root, so that folder permissions apply."""
     if os.geteuid():
         yield
         return
@@ -41,7 +41,7 @@ def unprivileged() -> Iterator[None]:
 
 @contextmanager
 def open_folder() -> Iterator[Path]:
-    """A new folder that :func:`unprivileged` can reach, as pytest's own are not."""
+    """A new folder that is accessible in :func:`unprivileged`, which pytest's folders are not."""
     folder = Path(tempfile.mkdtemp(prefix="gapcast-test-"))
     folder.chmod(0o777)
     try:

@@ -1,4 +1,4 @@
-"""How ``tests/support/every-feature`` was made: a small model that takes every feature there is.
+"""How ``tests/support/every-feature`` was made: a small model with all existing features as inputs.
 
 ``python -m tests.support.every_feature_model`` writes it again, with the trainer's extra. Tests read the files alone.
 """

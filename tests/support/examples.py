@@ -11,6 +11,6 @@ USUAL = 100
 
 
 def examples(n: int, **options: Any) -> settings:
-    """Return settings with ``n`` examples; in a profile with fewer than usual at most as many as in that."""
+    """Return settings with ``n`` examples, or with those of the profile if it has fewer than usual."""
     most = settings().max_examples
     return settings(max_examples=n if most >= USUAL else min(n, most), **options)

@@ -1,4 +1,4 @@
-"""The gateway itself, whole, in this process: what ``gapcast run`` joins, in a thread."""
+"""The complete gateway in a thread of this process: all that ``gapcast run`` starts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Gateway:
 
     @property
     def n_taken(self) -> int:
-        """Readings taken and answered so far, whatever became of them; what they caused has left by then."""
+        """The number of readings processed so far, accepted or not; all messages that they caused are sent."""
         return sum(self.service.statistics.readings.values())
 
     def wait_connected(self, timeout_s: float = GUARD_S) -> None:

@@ -73,7 +73,7 @@ class HomeAssistant:
         return str(self._get("/api/config").json()["version"])
 
     def state(self, entity: str) -> dict[str, Any] | None:
-        """Return an entity's state and attributes, None where there is no such entity."""
+        """Return an entity's state and attributes; None if there is no such entity."""
         answer = self._get(f"/api/states/{entity}")
         found: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
         return found
@@ -85,7 +85,7 @@ class HomeAssistant:
         return [line for line in lines if word in line and ("ERROR" in line or "WARNING" in line)]
 
     def value(self, entity: str) -> float | str | None:
-        """Return what an entity shows: a number, or a word such as unavailable; None where there is no such entity."""
+        """Return what an entity shows: a number, or a word such as unavailable; None if there is no such entity."""
         found = self.state(entity)
         if found is None:
             return None

@@ -123,7 +123,7 @@ class EngineRun:
         return self
 
     def outcome(self, name: str, device: str | None = None) -> NDArray[np.float64]:
-        """Return one column of all outcomes, or of those of ``device``, in order."""
+        """Return one column of all outcomes, or of the outcomes of ``device``, in order."""
         column: NDArray[np.float64] = np.concatenate([getattr(outcomes, name) for outcomes in self.outcomes])
         if device is None:
             return column

@@ -1,4 +1,4 @@
-"""Small HTTP servers of a test's own, each in a thread."""
+"""Small HTTP servers for tests, each in a thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import GUARD_S
 
-#: How often a server looks whether it is to end, s: each test waits for that.
+#: How often a server checks whether it should end, s: each test waits for that.
 _POLL_S = 0.01
 
 

@@ -1,4 +1,4 @@
-"""The broker's side of the service, in memory: readings are put in by hand, forecasts kept."""
+"""The broker's side of the service in memory: tests add readings, and find the forecasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What coverage is measured of: not tests marked ``long``, and of a property the first examples.
+"""Limits coverage to tests not marked ``long``, and to the first examples of each property.
 
 Other tests and the first examples run the same lines, and measuring doubles or triples the time of Python code.
 """
@@ -40,7 +40,7 @@ class _Measurement:
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Measure nothing within: for what a fixture makes by code that tests of its own cover."""
+    """Measure nothing within: for fixtures whose code other tests cover."""
     measurement = _Measurement()
     measurement.stop()
     try:

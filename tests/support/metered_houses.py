@@ -9,7 +9,7 @@ from tests.support.clocks import coming_minute
 from tests.support.peers import Peer
 from tests.support.waiting import wait_until
 
-#: A consumer subscribes some time after it has started: so many readings, with so long to act on each.
+#: A consumer subscribes some time after its start: the number of readings, and the time to act on each.
 N_TRIES, TRY_S = 12, 2.0
 
 

@@ -1,6 +1,6 @@
 """Models for tests: the shipped ones, and copies of them that are wrong in one way.
 
-Standard library and the edge's core alone: the predictor's tests run where there is nothing else.
+Imports only the standard library and the edge's core, because the predictor's tests run without more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def shipped_models() -> Path:
 
 
 def every_feature_model() -> Path:
-    """The folder of a model that takes every feature there is (see ``every_feature_model.py``); it is not shipped."""
+    """The folder of a model with all existing features as inputs (see ``every_feature_model.py``); not shipped."""
     return Path(__file__).parent / "every-feature"
 
 

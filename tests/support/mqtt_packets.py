@@ -25,7 +25,7 @@ def publish(
 
 @st.composite
 def packed_properties(draw: st.DrawFn) -> bytes:
-    """Properties that a PUBLISH may have, from none at all to more than one byte of length can tell."""
+    """Properties that a PUBLISH may have: from none to more than a length of one byte allows."""
     # Of U+FEFF MQTT says that it is a character like any other (1.5.4-3), and paho that it is an error.
     text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"), max_size=60)
     may_have = {

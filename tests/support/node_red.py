@@ -58,7 +58,7 @@ class NodeRed:
             self._process = None
 
     def deploy(self, nodes: list[Node]) -> None:
-        """Do what the editor's *Import* and *Deploy* do: put the nodes on a tab; what has no place on it configures."""
+        """Do what the editor's *Import* and *Deploy* do: put all but configuration nodes on a tab."""
         tab = {"id": "tab", "type": "tab", "label": "gapcast"}
         placed = [node | {"z": "tab"} if "x" in node else node for node in nodes]
         answer = httpx.post(self._url("/flows"), json=[tab, *placed], timeout=GUARD_S)

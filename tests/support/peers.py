@@ -1,4 +1,4 @@
-"""Stock paho clients that stand beside the gateway, as any meter or home automation would."""
+"""Plain paho clients of the gateway's broker, in the role of a meter or a home automation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PeerMessage:
 
 
 class Peer:
-    """A client that keeps all that comes to it."""
+    """A client that keeps all messages that it receives."""
 
     def __init__(
         self,

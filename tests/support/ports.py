@@ -1,4 +1,4 @@
-"""Loopback ports of a test's own, and whether someone is there."""
+"""Loopback ports for a test, and whether a program listens on one."""
 
 from __future__ import annotations
 

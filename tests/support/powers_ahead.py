@@ -1,4 +1,4 @@
-"""Demands of any minute, and the power of the minutes ahead that their headroom follows from."""
+"""Demands of any minute, and the power of the coming minutes from which their headroom is computed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def powers(mean_kw: float = 1.0, spread_kw: float = 0.2, *, later_kw: float = 0.
 
 
 def window(start_minute: int, window_min: int = 15, **changes: Any) -> WindowDemand:
-    """A window of which nothing is over, with a fixed limit of 2.5 kW."""
+    """A window that has just started, with a fixed limit of 2.5 kW."""
     return WindowDemand(
         **{
             "start_minute": start_minute,

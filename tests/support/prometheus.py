@@ -1,4 +1,4 @@
-"""Prometheus, where Debian's package ``prometheus`` is installed: the server, and its ``promtool``."""
+"""Prometheus from Debian's package ``prometheus``: the server, and its ``promtool``."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Prometheus:
         return found
 
     def value(self, expression: str) -> float | None:
-        """Return the only value that an expression gives now; None where it gives none yet."""
+        """Return the only value that an expression gives now; None if it gives none yet."""
         found = self.query(expression)
         assert len(found) < 2, found
         return float(found[0]["value"][1]) if found else None

@@ -44,7 +44,7 @@ def sections_of(page: Path) -> dict[str, list[str]]:
 
 
 class Pi:
-    """The machine, with an account without rights of its own that may use sudo."""
+    """The machine, with an unprivileged account that may use sudo."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -86,7 +86,7 @@ class Plug:
         self._peer.send(self._topic, f'{{"Time":"{at.astimezone(ZONE):%Y-%m-%dT%H:%M:%S}","ENERGY":{energy}}}')
 
     def send_last(self, minutes: int) -> None:
-        """Send what it would have sent in the last minutes, every second: the interval that setup has measured."""
+        """Send one message for each second of the last minutes: setup has measured that interval."""
         now = datetime.now(ZONE)
         for second in range(60 * minutes, -1, -1):
             self.send(now - timedelta(seconds=second), 230 + second % 7)

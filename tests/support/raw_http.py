@@ -30,7 +30,7 @@ def connections(port: int, n: int = 1, *, receive_buffer: int | None = None) -> 
 
 
 def read_to_end(sock: socket.socket) -> bytes:
-    """Return all that comes until the other side closes, or resets, the connection."""
+    """Return all bytes until the other side closes or resets the connection."""
     received = b""
     try:
         while part := sock.recv(65_536):
@@ -41,7 +41,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 
 def exchange(port: int, request: bytes) -> bytes:
-    """Send ``request``, as far as it is taken, and return all that is answered."""
+    """Send ``request`` as far as the server reads it; return the complete answer."""
     with connections(port) as (sock,):
         with suppress(ConnectionError):
             sock.sendall(request)
@@ -54,14 +54,14 @@ def status_of(answer: bytes) -> int:
 
 
 def wait_closed(sock: socket.socket, timeout_s: float = GUARD_S) -> None:
-    """Wait until the other side has closed the connection, whatever is still to be read."""
+    """Wait until the other side has closed the connection; discard what it has sent."""
     poll = select.poll()
     poll.register(sock, _GONE)
     assert poll.poll(timeout_s * 1_000), "the connection is still open"
 
 
 def wait_reset(sock: socket.socket) -> None:
-    """Wait until the other side takes nothing any more."""
+    """Wait until sending fails because the other side has reset the connection."""
 
     def is_reset() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Files that a meter's owner might have: samples of watts, timed by the clock on the wall."""
+"""Files such as a meter's owner may have: samples of watts with local times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schema (draft 7, which AsyncAPI 3 uses) as the tests ask for it: what is wrong, a line each."""
+"""Validation by JSON Schema (draft 7, which AsyncAPI 3 uses), with one line for each fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
 ASYNCAPI = Path(__file__).parents[1] / "fixtures" / "asyncapi" / "3.0.0.json"
-#: Keywords that say something to people alone.
+#: Keywords without effect on validation, for people only.
 _REMARKS = {"$ref", "description"}
 
 
@@ -37,7 +37,7 @@ def asyncapi_faults(document: Any) -> list[str]:
 
 
 def unknown_keywords(schema: Any) -> set[str]:
-    """Return the keywords in ``schema`` that a validator would pass over in silence, misspelt ones for instance."""
+    """Return the keywords in ``schema`` that a validator would ignore without a word, such as misspelt ones."""
     known: set[str] = Draft7Validator.VALIDATORS.keys() | _REMARKS
     return {keyword for one in _below(schema) for keyword in one} - known
 
@@ -51,6 +51,6 @@ def _below(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _lines(validator: Draft7Validator, value: Any) -> list[str]:
-    # Of the forms that something may have, the one that it comes closest to says the most.
+    # If a value may have several forms, the errors of the closest form are reported.
     closest = [best_match([error]) for error in validator.iter_errors(value)]
     return [f"{error.json_path}: {error.message}" for error in closest]

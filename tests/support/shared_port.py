@@ -1,4 +1,4 @@
-"""A TLS port that MQTT shares with HTTPS: what a client offers by ALPN (RFC 7301) says where it is led."""
+"""A TLS port that MQTT shares with HTTPS; the protocol offered by ALPN (RFC 7301) decides between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HTTP_ANSWER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: cl
 
 
 class SharedPort:
-    """Leads clients that agreed on ``mqtt`` to a broker, and takes all others for HTTPS."""
+    """Connects clients that agreed on ``mqtt`` to a broker, and treats all others as HTTPS."""
 
     def __init__(self, context: ssl.SSLContext, broker_port: int) -> None:
         context.set_alpn_protocols([MQTT, HTTP])
@@ -24,7 +24,7 @@ class SharedPort:
         self._connections: set[asyncio.Task[None]] = set()
         self._listening = Event()
         self.port = 0
-        #: What was agreed on with each client that came, in order; None: nothing.
+        #: The protocol agreed on with each client, in order; None if there was none.
         self.agreed: list[str | None] = []
 
     async def serve(self, stopping: asyncio.Event) -> None:
@@ -76,7 +76,7 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 @contextmanager
 def shared_port(context: ssl.SSLContext, broker_port: int) -> Iterator[SharedPort]:
-    """Run one in a thread of its own."""
+    """Run a shared port in a separate thread."""
     shared = SharedPort(context, broker_port)
     loop = asyncio.new_event_loop()
     stopping = asyncio.Event()

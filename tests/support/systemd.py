@@ -27,7 +27,7 @@ _CLONE_NEWNET = 0x40000000
 
 
 def systemd_missing() -> str | None:
-    """Return why systemd cannot be tried here; None where it can."""
+    """Return why systemd cannot be tried here; None if it can."""
     if shutil.which("systemd-analyze") is None or not SYSTEMD.exists():
         return "systemd is not installed"
     if os.geteuid() != 0:
@@ -66,7 +66,7 @@ class Machine:
         return self.init != 0 and Path(f"/proc/{self.init}/root/run/systemd/private").exists()
 
     def entering(self) -> list[str]:
-        """Return what runs the command that follows it in there."""
+        """Return the prefix that runs a command in the machine."""
         return ["nsenter", "--target", str(self.init), "--mount", "--pid", "--net", "--"]
 
     @contextmanager
@@ -89,7 +89,7 @@ class Machine:
                 enter(ours.fileno())
 
     def inside(self, *command: str, check: bool = True) -> str:
-        """Run a command in there; return what it prints."""
+        """Run a command in the machine; return its output."""
         done = subprocess.run([*self.entering(), *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}; {self.log}"
         return done.stdout
@@ -129,7 +129,7 @@ def booted(
 def booted_empty(
     folder: Path, drop_in: str = "", before: str = "", services: Sequence[str] = (), *, own_network: bool = False
 ) -> Iterator[Machine]:
-    """Boot a systemd with the command and nothing else of gapcast; it starts ``services``.
+    """Boot a systemd that starts ``services``; of gapcast it has only the command.
 
     These are units in the folder ``units``, or this machine's.
     """

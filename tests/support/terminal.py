@@ -1,4 +1,4 @@
-"""A program in a terminal of its own, and someone who reads and types."""
+"""A program in a separate terminal, and a user who reads and types."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Terminal:
         return self.process.wait(max(0.1, deadline_s - time.monotonic()))
 
     def _read(self, timeout_s: float) -> bool:
-        """Read what is there; tell whether there may be more."""
+        """Read the available output; return whether there may be more."""
         if timeout_s <= 0 or not select.select([self._ours], [], [], timeout_s)[0]:
             return False
         try:
@@ -87,7 +87,7 @@ class Terminal:
 
 @contextmanager
 def in_terminal(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[Terminal]:
-    """Start a program in a terminal; what still runs in the end is killed."""
+    """Start a program in a terminal; kill it if it still runs at the end."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True

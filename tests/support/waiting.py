@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-#: Longest wait for what must happen, s: it ends a test that hangs, and is no promise of how long anything takes.
+#: Longest wait for an event that must happen, s: it ends a test that hangs, and does not test any duration.
 GUARD_S = 600.0
-#: The pause between two looks grows to a tenth of a second, so that looking takes no time from what is waited for.
+#: The pause between two checks grows to a tenth of a second, so that checking takes little processor time.
 PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.1
 
 
 def wait_until(condition: Callable[[], object], what: str | Callable[[], str], timeout_s: float = GUARD_S) -> None:
-    """Return as soon as ``condition()`` is true; fail with ``what`` where it is not within ``timeout_s``."""
+    """Return as soon as ``condition()`` is true; fail with ``what`` if it is not true within ``timeout_s``."""
     began_s = time.monotonic()
     while not condition():
         waited_s = time.monotonic() - began_s

@@ -1,4 +1,4 @@
-"""Hand-made demands of one house, by what its window has had, what is expected of the rest, and how sure that is."""
+"""Hand-made demands of one house, from its window so far, and the expected rest with its uncertainty."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW_MIN = 15
 
 
 class MadeWindow(NamedTuple):
-    """A quarter of an hour, ``elapsed_min`` minutes of which are over.
+    """A quarter of an hour after its first ``elapsed_min`` minutes.
 
     ``rest_kw`` is the expected mean of its other minutes, and ``reserve_kw`` the distance of their upper quantile.
     """

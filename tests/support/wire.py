@@ -1,4 +1,4 @@
-"""A broker of one connection whose every packet the test decides: real bytes over a real socket, MQTT 5."""
+"""A broker for one connection, over a real socket with MQTT 5; the test decides each packet."""
 
 from __future__ import annotations
 

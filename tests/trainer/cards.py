@@ -19,7 +19,7 @@ def card_for(
     quantile_levels: tuple[float, ...] | None = None,
     name: str = "made-up",
 ) -> ModelCard:
-    """A card that fits ``content``, with scores and a golden example that mean nothing."""
+    """A card that fits ``content``, with invented scores and an invented golden example."""
     task = task or WindowTask()
     context, n_leads, levels = task.window.context, len(task.lead_times_min), list(quantile_levels or ())
     then, score = datetime(2020, 1, 1, tzinfo=UTC), ModelScore(n=1, mse_kw2=1, mae_kw=1)

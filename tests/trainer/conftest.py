@@ -1,4 +1,4 @@
-"""What the trainer's tests share: a small household, prepared once, and the runs made from it."""
+"""Fixtures of the trainer's tests: a small household, prepared once, and the runs made from it."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ LEADS = (1, 2, 3, 4, 5)
 
 
 def stand_ins(*models: Spread | TflitePredictor) -> list[Any]:
-    """Return ``models`` where shipped models are expected, whose card and forecasts are all that is read."""
+    """Return ``models`` typed as shipped models, for code that reads only their cards and forecasts."""
     return list(models)
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The last reading for the mean, and quantiles as far around it as the window's minutes lie around theirs.
+    """Forecasts the last reading, with quantiles as far from it as the window's quantiles are from its mean.
 
     ``off_kw`` is added to all of it. ``trained_on`` is the SHA-256 of the data that its card names, ``houses`` are the
     further houses there.

@@ -80,7 +80,7 @@ def test_analog_features_of_a_cycle_forecast_it(ahead: int) -> None:
 
 
 def test_analog_features_of_a_first_step_expect_no_change() -> None:
-    """Nothing in the window resembles a moment of its own kind: the weight is that of no change."""
+    """Without similar moments in the window, the weight is that of no change."""
     window_kw = np.zeros(180)
     window_kw[-3:] = 5.0
     found = features_of(window_kw).reshape(-1, N_FEATURES)

@@ -43,7 +43,7 @@ def test_clean_file_reads_back_its_series(tmp_path: Path, checked: tuple[Series,
 
 
 def test_clean_file_keeps_the_time_zone(tmp_path: Path, checked: tuple[Series, Report]) -> None:
-    """Inputs from the time of day depend on it, so that the hash does too; that of UTC is as it always was."""
+    """Inputs from the time of day depend on the zone, so the hash does too; UTC's hash has never changed."""
     series, report = checked
     hashes = set()
     for zone in (UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")):

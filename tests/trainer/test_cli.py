@@ -28,7 +28,7 @@ PARTS = (
 
 @pytest.fixture
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in."""
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,7 +56,7 @@ STEPS = (
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Result]]:
-    """A folder in which a raw file became a scored model, and what each step said."""
+    """A folder in which a raw file became a scored model, and the output of each step."""
     folder = tmp_path_factory.mktemp("scored")
     write_zip(folder / "raw.zip", rows(household().tolist()))
     with chdir(folder):
@@ -274,7 +274,7 @@ def test_evaluate_failed_check_has_its_own_exit_code(scored: tuple[Path, list[Re
 
 @pytest.mark.e2e
 def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
-    """A real process and a real signal: it ends well, and what it leaves can be exported."""
+    """A real process and a real signal: it ends without error, and its run can be exported."""
     root = Path(__file__).resolve().parents[2]
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # whoever started the tests
     running = "from gapcast_trainer.cli import main; main(prog_name='gapcast-trainer')"

@@ -96,7 +96,7 @@ def test_shipped_default_models_have_delegated_operators(name: str, n_graphs: in
 
 @pytest.mark.parametrize("name", ["lstm", "outlook"])
 def test_shipped_default_models_run_in_one_part(name: str) -> None:
-    """No operator between two that the delegate takes is left to the runtime, which would copy values in and out."""
+    """The delegate takes all operators between its first and last; the runtime would copy values in and out."""
     from gapcast.predictors.tflite.runtime import load_interpreter
 
     interpreter: Any = load_interpreter()[0](model_path=str(MODELS / name / "model.tflite"))

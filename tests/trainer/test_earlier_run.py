@@ -1,4 +1,4 @@
-"""A run of an earlier version, whose family had other layers, is rejected with what to do."""
+"""A run of an earlier version, whose family had other layers, is rejected with an instruction."""
 
 from __future__ import annotations
 

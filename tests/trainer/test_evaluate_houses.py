@@ -1,4 +1,4 @@
-"""Several houses: one row a house, peers of the house's own history and of the other houses."""
+"""Several houses: one row for each, with peers from its own history and from the other houses."""
 
 from __future__ import annotations
 

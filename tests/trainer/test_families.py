@@ -25,7 +25,7 @@ from tests.support.optional_tools import ROOT
 from tests.trainer.synthetic import SPLIT
 
 FAMILIES = families()
-#: Those of a window alone; tests/trainer/outlook has the contract of the others.
+#: Families whose only input is a window; tests/trainer/outlook has the contract of the others.
 OF_WINDOWS = sorted(name for name, family in FAMILIES.items() if not family.takes_history)
 SCALE = Scale(0.9, 0.7)
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -70,7 +70,7 @@ def examples_of(small: CleanFile, design: Design) -> Examples:
 
 @pytest.fixture(scope="module", params=[(name, kind) for name in OF_WINDOWS for kind in KINDS], ids="-".join)
 def built(request: pytest.FixtureRequest, small: CleanFile) -> tuple[Design, Any, bytes, Examples]:
-    """A family's model with weights as they come, the file it converts to, and what it is for."""
+    """A family's design, untrained model, converted file, and examples."""
     import keras
 
     from gapcast_trainer.tflite.convert import convert

@@ -1,4 +1,4 @@
-"""Training on many houses: what is drawn, how it is weighed, and what a run records of it."""
+"""Training on many houses: the drawn examples, their weights, and their record in a run."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def _named_weights(run: Run, weights: list[F32]) -> Iterator[tuple[str, F32]]:
 def test_run_with_simulated_houses_trains_on_them_alone(
     small: CleanFile, big: CleanFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are additional houses of the training part; what is validated on is real."""
+    """They are additional houses of the training part; validation uses only real houses."""
     monkeypatch.setattr(other_houses, "FAMILIES", {"central_air": FAMILIES["central_air"]})
     mixing = {"share": 0.5, "n_each": 1, "n_simulated": 2, "simulated_weight": 3.0}
     material = training_data_of(small, experiment(mixing=mixing), {"big": big})

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_models_page_is_current() -> None:
-    """If it is not: run `gapcast-trainer models-page`."""
+    """If this fails, run `gapcast-trainer models-page`."""
     assert (MODELS / PAGE).read_text() == models_page(MODELS)
 
 

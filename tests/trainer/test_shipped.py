@@ -33,7 +33,7 @@ MODELS = models_path()
 NAMES = model_names(MODELS)
 #: Models that forecast five minutes from a window alone; tests/trainer/outlook has the scores of the others.
 OF_WINDOWS = [name for name in NAMES if load_model(MODELS / name).card.history is None]
-#: Highest MSE of the mean (kW^2), and highest MAE of the median (kW) where there is one, on the 2010 windows.
+#: Highest MSE of the mean (kW^2), and highest MAE of the median (kW) if there is one, on the 2010 windows.
 BARS = {"linear": (0.2140, 0.2244), "lstm": (0.181, 0.200), "lstm-16-8": (0.1920, None), "lstm-5-3": (0.1960, None)}
 
 

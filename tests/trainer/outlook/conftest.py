@@ -1,4 +1,4 @@
-"""What the tests of an outlook share: a small body and the outlook around it, trained and exported once."""
+"""Fixtures of the outlook's tests: a small body and the outlook around it, trained and exported once."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from gapcast_trainer.families.outlook_parts.alignment import span_weights
 
 @pytest.mark.parametrize("phase", [0, 1, 7, 14])
 def test_span_weights_equal_the_mean_of_constant_quarters(phase: int) -> None:
-    """Where power is constant within quarters, the estimate is exact."""
+    """If power is constant within quarters, the estimate is exact."""
     quarters = np.array([1.0, 3.0, 2.0, 7.0, 5.0, 4.0])
     minutes = np.repeat(quarters, 15)[phase:]
     spans = [(0, 5), (0, 60), (22, 37)]

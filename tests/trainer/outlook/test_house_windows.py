@@ -1,4 +1,4 @@
-"""Rows of training data: what came after a window, and what was known before it."""
+"""Rows of training data: the minutes after a window, and the data known before it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_outcomes_with_a_missing_minute_are_unknown(kw: F64) -> None:
 
 
 def test_outcomes_of_filled_minutes_are_unknown(kw: F64) -> None:
-    """As in `evaluate`: a filled minute is in windows, but it is no outcome."""
+    """As in `evaluate`, windows contain filled minutes, but outcomes do not."""
     outcome_kw = kw.copy()
     outcome_kw[205] = np.nan
     house = HouseWindows.from_series(FIRST, kw, WindowSpec(30), outcome_kw)

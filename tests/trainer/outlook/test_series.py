@@ -50,7 +50,7 @@ def test_training_series_begin_with_the_first_minute_of_the_experiment(small: Cl
 
 
 def test_training_series_have_the_clocks_of_their_houses(small: CleanFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of simulated houses begin at midnight UTC; mixtures have the clock of the house that they begin with."""
+    """Simulated houses begin at midnight UTC; mixtures have the clock of their first house."""
     monkeypatch.setattr(made, "_SIMULATED_DAYS", 2)
     zones = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York")]
     main, other = (replace(small, series=replace(small.series, zone=zone)) for zone in zones)

@@ -76,7 +76,7 @@ def test_shared_trunk_changes_no_bit_of_a_forecast(files: Files, shared: Any, n:
 
 
 def test_shared_trunk_values_are_by_window(shared: Any) -> None:
-    """What the trunk holds by minute, a row for each minute of all windows, the head computes again."""
+    """The head computes the trunk's output by minute again: a row for each minute of all windows."""
     interpreter: Any = load_interpreter()[0](model_content=shared.outlook)
     inputs = interpreter.get_signature_runner("after_body").get_input_details()
     body = {name: [*map(int, one["shape_signature"])] for name, one in inputs.items() if name.startswith("body_")}
@@ -121,7 +121,7 @@ def copies(tmp_path: Path) -> Path:
 
 
 def test_shared_shipped_models_stay_as_they_are(copies: Path) -> None:
-    """Sharing again what is shared finds the same trunk, and writes cards that the loader accepts."""
+    """Sharing a second time finds the same trunk, and writes cards that the loader accepts."""
     from gapcast_trainer.export.share import share
 
     shipped = [load_model(shipped_models() / name).card for name in ("lstm", "outlook")]
