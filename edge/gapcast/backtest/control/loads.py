@@ -49,8 +49,7 @@ class Loads:
     """The car and the dishwasher of a house, minute by minute.
 
     Between two minutes :meth:`command` sets the power that the car may draw from the next minute on, and whether a
-    waiting
-    dishwasher starts with it.
+    waiting dishwasher starts with it.
     """
 
     def __init__(self) -> None:

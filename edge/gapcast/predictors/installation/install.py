@@ -29,8 +29,7 @@ def install(
     The model is self-tested in a child process (:mod:`gapcast.predictors.trials.trial`), written to a staging folder,
     and renamed into place; it replaces a model of the same name. With ``default``, or if the library has no default
     yet, it becomes the default. Raises :class:`ModelError`, with nothing changed, if the model fails the test, its name
-    is
-    ``taken``, or the library cannot be written.
+    is ``taken``, or the library cannot be written.
     """
     files = read_packed(file)
     own = library.own
