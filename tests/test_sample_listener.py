@@ -56,3 +56,27 @@ def test_sample_listener_retained_reading_needs_a_time_as_in_the_service() -> No
     listener.receive(ReceivedMessage(publication, 0.0, NOON_MS))
     assert not listener.devices
     assert [text.split(": ")[1] for text in listener.rejected] == ["unknown_age"]
+
+
+@pytest.mark.parametrize(
+    ("source", "paths", "fix"),
+    [
+        ({"preset": "amsreader"}, ("data.P", "data.PO"), "set in_one_message = false"),
+        (
+            {"topic": "amsreader", "device": "home", "value": "data.P - data.PO", "unit": "kWh"},
+            ("data.P", "data.PO"),
+            "read powers (W, kW) instead",
+        ),
+    ],
+)
+def test_sample_listener_terms_never_together_are_no_power(
+    source: dict[str, Any], paths: tuple[str, str], fix: str
+) -> None:
+    listener = listener_of(sources=[source])
+    for payload in ('{"data": {"P": 345}}', '{"data": {"PO": 0}}', '{"data": {}}', '{"data": {"P": 345}}'):
+        receive(listener, "amsreader", payload)
+    (samples,) = listener.devices.values()
+    assert samples.powers_kw == []
+    assert samples.missing == f"{' and '.join(paths)} never arrive in one message: {fix}"
+    receive(listener, "amsreader", '{"data": {"P": 345, "PO": 0}}')
+    assert len(samples.powers_kw) == (source.get("unit") is None)

@@ -287,6 +287,15 @@ def test_check_sum_without_a_term_names_it(check: Check, mosquitto: MosquittoBro
     assert "check that the meter sends it" in fix
 
 
+def test_check_sum_with_terms_never_together_is_named(check: Check, mosquitto: MosquittoBroker) -> None:
+    terms = [("amsreader", '{"data": {"P": 345}}'), ("amsreader", '{"data": {"PO": 0}}')]
+    with publishing(mosquitto, *terms):
+        _, lines = check(mosquitto.port, GUARD_S, sources=[{"preset": "amsreader"}])
+    line, fix = found(lines, "warn meter: ")
+    assert line.endswith("data.P and data.PO never arrive in one message")
+    assert "set in_one_message = false" in fix
+
+
 def test_check_source_without_a_power_is_named(check: Check, mosquitto: MosquittoBroker) -> None:
     sources = [{"topic": f"{one}/{{device}}", "value": "P", "unit": "W"} for one in ("sun", "grid")]
     messages = [("sun/east", '{"p": 1}'), ("sun/west", '{"p": 1}'), ("grid/home", '{"P": 500}'), ("grid/lamp", "{}")]

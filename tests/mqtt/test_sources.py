@@ -274,6 +274,22 @@ def test_source_without_a_term_names_it(source: dict[str, Any], messages: list[t
     assert line["fix"] == f"{missing}: check that the meter sends it, or remove it from value"
 
 
+@pytest.mark.parametrize(
+    ("keys", "fix"),
+    [
+        ({"in_one_message": True, "unit": "W"}, "set in_one_message = false"),
+        ({"unit": "kWh"}, "read powers (W, kW) instead"),
+    ],
+)
+def test_source_with_terms_never_together_says_so(keys: dict[str, Any], fix: str) -> None:
+    feed = SourceFeed({"topic": "meter/{device}", "value": "in - out"} | keys)
+    with capture_logs() as logs:
+        for payload in ('{"in": 345}', '{"out": 0}') * 30:
+            feed.send("meter/home", payload)
+    assert feed.readings == []
+    assert [line["fix"] for line in logs] == [f"in and out never arrive in one message: {fix}"]
+
+
 def test_source_read_once_is_not_logged_as_unreadable() -> None:
     feed = SourceFeed(WATTS)
     with capture_logs() as logs:

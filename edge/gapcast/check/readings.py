@@ -111,8 +111,9 @@ def _last_powers(listener: SampleListener) -> Iterator[Finding]:
         if samples.powers_kw:
             yield ok("meter", f"{device}: {samples.powers_kw[-1]:.3f} kW ({n})")
         elif samples.missing:
-            fix = "check that the meter sends it, or wait longer (--wait); else remove it from value"
-            yield warn("meter", f"{device}: no power yet ({n}): {samples.missing}", fix)
+            missing, _, fix = samples.missing.partition(": ")
+            fix = fix or "check that the meter sends it, or wait longer (--wait); else remove it from value"
+            yield warn("meter", f"{device}: no power yet ({n}): {missing}", fix)
         elif samples.needs_several:
             yield ok("meter", f"{device}: no power yet ({n}): {NEEDS_SEVERAL}")
     if len(devices) > _MAX_METERS:

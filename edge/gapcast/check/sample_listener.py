@@ -17,8 +17,9 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.sources.meter_messages import parse_message
 from gapcast.mqtt.sources.meter_registry import ActiveSource
-from gapcast.mqtt.sources.sources import SourceReader
+from gapcast.mqtt.sources.sources import SourceReader, separate_terms
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.containment import EXIT_EXCEPTIONS, internal_problem
 
@@ -34,9 +35,9 @@ NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its va
 class ReceivedSamples:
     """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's.
 
-    ``local_zone`` is the zone of its local times, if it sends local times. ``pattern`` is the topic of its source;
-    ``needs_several``: one message may have no power of its own, because it is from a counter or a term of a sum.
-    ``missing``: the terms of the sum that have arrived and those that have not, as text.
+    ``local_zone`` is the zone in which its local times are read, if it sends such. ``pattern`` is the topic of its
+    source; ``needs_several``: one message may be no power, but of a counter, or a term of a sum. ``missing``: the terms
+    of the sum that have arrived and those that have not, as text, or why they give no power, and the fix.
     """
 
     pattern: str = ""
@@ -49,13 +50,17 @@ class ReceivedSamples:
 
 
 class _ReadMessage(NamedTuple):
-    """The content of a message: device or submeter, power, kW, if any, and the time to compare its time with."""
+    """What a message holds: its device or submeter, its power, kW, if any, and what its time is compared with.
+
+    ``has_value``: it has the value, or a term of it.
+    """
 
     device: str
     power_kw: float | None
     ahead_min: int
     active_source: ActiveSource | None = None
     missing: str = ""
+    has_value: bool = True
 
 
 class SampleListener:
@@ -100,8 +105,8 @@ class SampleListener:
         except PayloadError:
             return False
 
-    def receive(self, received: ReceivedMessage) -> None:
-        """Decode one message."""
+    def receive(self, received: ReceivedMessage) -> bool:
+        """Decode one message; return whether it has the value of its source, or a term of it."""
         self.n_messages += 1
         publication = received.publication
         is_of_submeter = publication.topic in self._submeter_topics
@@ -111,13 +116,13 @@ class SampleListener:
             read = self._native(received) if reader is None else self._of_source(reader, received)
         except PayloadError as problem:
             self._reject(publication.topic, problem)
-            return
+            return False
         except EXIT_EXCEPTIONS:
             raise
         except BaseException as error:  # no message on the broker may end the command
             log.debug("message.failed", topic=publication.topic, exc_info=error)
             self._reject(publication.topic, internal_problem())
-            return
+            return False
         device = self._submeter_names.get(read.device, read.device)
         samples = self.devices.setdefault(device, _samples_of(read.active_source))
         samples.n_messages += 1
@@ -126,6 +131,7 @@ class SampleListener:
             samples.powers_kw.append(read.power_kw)
         if not (publication.retained or publication.redelivered):
             samples.ahead_min.append(read.ahead_min)
+        return read.has_value
 
     def _reject(self, topic: str, problem: PayloadError) -> None:
         self.rejected[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1
@@ -153,9 +159,13 @@ class SampleListener:
             if source.format == "gapcast":  # its own time is the minute
                 ahead_min = readings[-1].minute - received.received_ms // MINUTE_MS
             return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source)
-        value = None if source.is_counter else meter.update_terms({})
+        parsed = parse_message(meter, route.part, received.publication)
+        separate = separate_terms(meter, parsed)
+        value = None if source.is_counter or separate else meter.update_terms({})
         power_kw = None if value is None else source.power_kw(value, self._limits)
-        return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source, meter.missing_terms)
+        has_value = any(term is not None for term in parsed.terms.values())
+        missing = meter.missing_terms or (separate if has_value else "")
+        return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source, missing, has_value)
 
 
 def _samples_of(active_source: ActiveSource | None) -> ReceivedSamples:

@@ -117,7 +117,7 @@ class SourceReader:
         message = parse_message(meter, route.part, publication)
         value = meter.update_terms(message.terms) if message.terms else None
         is_of_unknown_age = publication.retained and source.time is None
-        if value is None or message.is_empty or is_of_unknown_age or _lacks_terms(meter, message):
+        if value is None or message.is_empty or is_of_unknown_age or separate_terms(meter, message):
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
         at_ms = self._time_of(meter, message.document, received)
@@ -144,7 +144,7 @@ class SourceReader:
     def _without_value(self, route: MeterRoute, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
         """Record a message without a power: not all terms are known, or it is empty, or of unknown age."""
         publication, meter = received.publication, route.meter
-        self._count_ignored(route, message.document)
+        self._count_ignored(route, message)
         if not message.terms or meter.source.kind != "samples":
             return []
         if message.is_empty and not publication.retained:
@@ -181,14 +181,16 @@ class SourceReader:
             check_clock(self._clocks, meter.name, ahead_min, received, meter.source.local_zone)
             self._statistics.n_clocks_off = self._clocks.n_with_offset
 
-    def _count_ignored(self, route: MeterRoute, document: object) -> None:
-        active_source, missing = route.active_source, route.meter.missing_terms
+    def _count_ignored(self, route: MeterRoute, message: MeterMessage) -> None:
+        active_source, missing, document = route.active_source, route.meter.missing_terms, message.document
         self._statistics.n_not_readings += 1
         active_source.n_ignored += not active_source.has_readings
         if active_source.n_ignored == _N_BEFORE_WARNING and not active_source.has_readings:
             fix = "check that value names a field that the meter sends"
             if missing:
                 fix = f"{missing}: check that the meter sends it, or remove it from value"
+            elif separate := separate_terms(route.meter, message):
+                fix = separate
             keys = ", ".join(list(document)[:8]) if isinstance(document, dict) else ""
             log.warning(
                 "source.no_readings", source=active_source.source.name, topic=active_source.topic.pattern,
@@ -196,12 +198,16 @@ class SourceReader:
             )  # fmt: skip
 
 
-def _lacks_terms(meter: Meter, message: MeterMessage) -> bool:
-    """Return whether a message has only some terms of a sum, and other messages' terms must not complete it.
+def separate_terms(meter: Meter, message: MeterMessage) -> str:
+    """Return the problem and its fix if a message lacks terms that those of other messages must not complete, or "".
 
     Other energy counters would have counted until another time.
     """
     source = meter.source
     if not (source.is_counter or source.in_one_message) or not source.value:
-        return False
-    return len(message.terms) < len(source.value[meter.best])
+        return ""
+    terms = source.value[meter.best]
+    if len(message.terms) >= len(terms):
+        return ""
+    fix = "read powers (W, kW) instead" if source.is_counter else "set in_one_message = false"
+    return f"{' and '.join(term.path for term in terms)} never arrive in one message: {fix}"

@@ -39,7 +39,7 @@ def preview(sections: dict[str, Any], recording: MessageRecording, show: Callabl
         if not samples.powers_kw:
             if samples.needs_several:
                 messages = counted(samples.n_messages, "message")
-                show(f"  {name}: no power yet ({messages}): {NEEDS_SEVERAL}")
+                show(f"  {name}: no power yet ({messages}): {samples.missing or NEEDS_SEVERAL}")
             continue
         show(f"  {name}: {samples.powers_kw[-1]:.3f} kW ({len(samples.powers_kw)} messages)")
         if warning := plausibility_warning(samples.powers_kw):

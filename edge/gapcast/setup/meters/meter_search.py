@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gapcast.core.errors import BrokerError
@@ -14,11 +14,11 @@ from gapcast.setup.meters.channels import may_have_others
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers
-from gapcast.setup.meters.preset_recognition import Candidate
+from gapcast.setup.meters.preset_recognition import Candidate, single_meters
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
 from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid
-from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
+from gapcast.setup.topics import EVERYTHING, filter_of, is_within, topic_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class MeterSearch:
                 self._explain_no_candidates(recording, meter)
             some = choice.choose(found, meter) if found else []
             chosen += [ChosenMeter(meter, one) for one in some] or [ChosenMeter(meter, None)]
-        return chosen
+        return with_own_topics(chosen, recording, self._zone)
 
     def _listen(self, session: Session, topics: tuple[str, ...], meters: tuple[MeterAnswer, ...]) -> MessageRecording:
         wait_s = self._answers.wait_s
@@ -126,3 +126,16 @@ class MeterSearch:
             f"{advice(recording, meter)} (--wait 0 writes without waiting for a meter)"
         )
         raise BrokerError(msg)
+
+
+def with_own_topics(chosen: Sequence[ChosenMeter], recording: MessageRecording, timezone: str) -> list[ChosenMeter]:
+    """Return the meters; instead of one whose pattern matches topics of another meter too, each of its own topics."""
+    topics = {topic for one in chosen if one.candidate is not None for topic in one.candidate.topics}
+    separate = []
+    for one in chosen:
+        candidate = one.candidate
+        singles: list[Candidate] = []
+        if candidate is not None and any(is_within(topic, candidate.pattern) for topic in topics - candidate.topics):
+            singles = single_meters(candidate, recording, timezone)
+        separate += [ChosenMeter(one.answer, single) for single in singles] or [one]
+    return separate

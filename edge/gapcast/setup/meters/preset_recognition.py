@@ -128,8 +128,8 @@ def read_by(
         publication = received.publication
         if listener.reads(publication.topic):
             n_without_power = listener.n_without_power
-            listener.receive(received)
-            topics.add(publication.topic)
+            if listener.receive(received):
+                topics.add(publication.topic)
             if not publication.retained and listener.n_without_power == n_without_power:
                 arrivals_s.setdefault(publication.topic, []).append(received.received_s)
     devices = {name: samples.powers_kw[-1] for name, samples in sorted(listener.devices.items()) if samples.powers_kw}

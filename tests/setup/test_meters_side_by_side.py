@@ -1,0 +1,66 @@
+"""Meters that one preset reads beside meters on topics of the same form."""
+
+from __future__ import annotations
+
+import pytest
+
+from gapcast.core.errors import SettingsError
+from gapcast.setup.meters.meter_search import ChosenMeter, with_own_topics
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from tests.setup.test_power_fields import only
+from tests.setup.test_preset_recognition import found, recording_of
+
+TIME = '"Time":"2026-01-01T13:00:00"'
+PLUG = ("tele/dryer/SENSOR", f'{{{TIME},"ENERGY":{{"Total":1.2,"Power":230}}}}')
+HEAD = ("tele/haus/SENSOR", f'{{{TIME},"E320":{{"E_in":12345.6,"E_out":2.2,"Power":410}}}}')
+SML_HEAD = ("tele/hichi/SENSOR", f'{{{TIME},"SML":{{"Total_in":12345.6,"Power_curr":410}}}}')
+RELAY = ("zigbee2mqtt/BoilerRelay", '{"power_l1": 1450.2, "power_l2": 3.1, "linkquality": 100}')
+ZIGBEE_PLUG = ("zigbee2mqtt/plug", '{"power": 96, "linkquality": 100}')
+
+
+@pytest.mark.parametrize(
+    ("messages", "topics"),
+    [
+        ((PLUG, HEAD), {PLUG[0], HEAD[0]}),
+        ((PLUG, SML_HEAD), {PLUG[0], SML_HEAD[0]}),
+        ((ZIGBEE_PLUG, RELAY), {ZIGBEE_PLUG[0], RELAY[0]}),
+    ],
+)
+def test_choice_beside_a_plug_of_the_same_form_is_of_several(
+    messages: tuple[tuple[str, str], ...], topics: set[str]
+) -> None:
+    recording = recording_of(*messages * 3)
+    assert {topic for one in found(recording) for topic in one.topics} == topics
+    with pytest.raises(SettingsError, match="several meters were found: select one with --preset or --topic"):
+        only(recording, MeterAnswer())
+
+
+def test_recognition_without_a_power_leaves_the_topic_out() -> None:
+    climate = ("tele/attic/SENSOR", f'{{{TIME},"AM2301":{{"Temperature":21.1}}}}')
+    (plug,) = found(recording_of(*(PLUG, climate) * 3))
+    assert (plug.source, plug.topics) == ({"preset": "tasmota"}, {PLUG[0]})
+
+
+@pytest.mark.parametrize("n_rounds", [1, 3])
+def test_recognition_of_parts_has_the_topic_of_each(n_rounds: int) -> None:
+    below = "sensors/power/p1meter"
+    parts = [(f"{below}/actual_consumption", "345"), (f"{below}/actual_returndelivery", "0")]
+    (p1,) = found(recording_of(*parts * n_rounds))
+    assert p1.topics == {topic for topic, _ in parts}
+
+
+def test_with_own_topics_fixes_patterns_that_match_both_meters() -> None:
+    recording = recording_of(*(PLUG, SML_HEAD) * 3)
+    answer = MeterAnswer()
+    meters = [ChosenMeter(answer, one) for one in found(recording)]
+    sources = [one.candidate and one.candidate.source for one in with_own_topics(meters, recording, "Europe/Paris")]
+    assert sources == [
+        {"preset": "tasmota", "topic": PLUG[0], "device": "dryer"},
+        {"preset": "tasmota-sml", "topic": SML_HEAD[0], "device": "hichi"},
+    ]
+
+
+def test_with_own_topics_leaves_other_meters_as_they_are() -> None:
+    recording = recording_of(*(PLUG, ZIGBEE_PLUG) * 3)
+    meters = [*(ChosenMeter(MeterAnswer(), one) for one in found(recording)), ChosenMeter(MeterAnswer("a/b"), None)]
+    assert with_own_topics(meters, recording, "Europe/Paris") == meters
