@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.setup.meters.preset_recognition import device_by
+from gapcast.setup.meters.device_names import device_by
 from tests.setup.conftest import Script, Setup, written
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK

@@ -14,7 +14,8 @@ from gapcast.core.readings.reading import DEVICE_ID_RULE, device_id_problem, is_
 _OWN_ENTITY = "gapcast_"
 DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
 _MAX_TOPIC_BYTES = 65_535
-_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+#: Characters of a channel that a device's name must not have.
+NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class TopicMatch(NamedTuple):
@@ -89,7 +90,7 @@ class SourceTopic:
             if of_pattern == DEVICE:
                 device = device.replace(DEVICE, of_topic)
             elif of_pattern == CHANNEL:
-                device = device.replace(CHANNEL, _NOT_OF_A_NAME.sub("_", of_topic))
+                device = device.replace(CHANNEL, NOT_OF_A_NAME.sub("_", of_topic))
             elif of_pattern == PART and of_topic in self.parts:
                 part = of_topic
             elif of_pattern != of_topic:

@@ -9,14 +9,20 @@ from typing import Any
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
-from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in, energy_unit_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind
 from gapcast.setup.meters.channels import with_channels
 from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
-from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_source, recognize_presets, single_meters
+from gapcast.setup.meters.preset_recognition import (
+    PER_TOPIC,
+    Candidate,
+    read_preset_on,
+    read_source,
+    recognize_presets,
+    single_meters,
+)
 from gapcast.setup.topics import EVERYTHING, filter_of, has_wildcard, is_single_topic, is_within
 
 
@@ -27,12 +33,13 @@ def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -
     recorded = recording if is_any else recording.on(lambda one: is_within(one, topic))
     if meter.preset is not None:
         own = {key: value for key, value in (("value", meter.value), ("unit", meter.unit)) if value is not None}
-        if PART in topic.split("/") and PART not in presets()[meter.preset]["topic"]:  # each part is a meter
-            total = read_by({"preset": meter.preset, "topic": topic, "device": "home"} | own, recorded, timezone)
-            return [] if total is None else [total]
-        known = recognize_presets(recorded, timezone, meter.preset, own)
-        known = known if "value" in own else with_channels(known, recorded, timezone, meter.preset)
-        return _narrowed(known, topic, recorded, timezone)
+        if has_wildcard(topic) or (meter.preset == PER_TOPIC and DEVICE in topic.split("/")):
+            known = recognize_presets(recorded, timezone, meter.preset, own)
+        else:
+            known = [found] if (found := read_preset_on(topic, meter.preset, own, recorded, timezone)) else []
+            if PART in topic.split("/"):
+                return known
+        return known if "value" in own else with_channels(known, recorded, timezone, meter.preset)
     if meter.value is not None:
         sources = _sources_with_value(meter, recorded)
         return [found for one, kind in sources if (found := read_source(one, recorded, timezone, kind))]

@@ -12,17 +12,17 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
-from gapcast.core.readings.reading import is_device_id
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
+from gapcast.setup.meters.device_names import device_on, needs_name
 
 #: Wide enough for the values of energy counters, which are read as W.
 _COUNTER_LIMITS_KW = (-1e6, 1e6)
-#: The topic of this preset matches every sensor of a household; each that looks like power becomes a separate source.
-_PER_TOPIC = "home-assistant"
+#: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
+PER_TOPIC = "home-assistant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,29 @@ def recognize_presets(
             {one for recorded in recording.of_topic for one in matching_patterns(name, keys, recorded)}
         ):
             source = {"preset": name} | ({} if topic == preset["topic"] else {"topic": topic}) | dict(own_keys or {})
-            if name == _PER_TOPIC:
+            if name == PER_TOPIC:
                 source["device"] = topic.split("/")[-2]
-            candidate = read_source(source, recording, timezone)
-            if candidate is None and "time" in preset:  # the meter's clock may never have been set
-                candidate = read_source(source | {"time_form": "arrival"}, recording, timezone)
+            candidate = _read_preset(source, recording, timezone)
             if candidate is not None:
                 found.append(candidate)
     return sorted(found, key=lambda candidate: -candidate.n_terms)
+
+
+def read_preset_on(
+    topic: str, preset: str, own_keys: Mapping[str, Any], recording: MessageRecording, timezone: str
+) -> Candidate | None:
+    """Return the preset with this topic or pattern as its own; None if it reads no power there."""
+    keys = {} if topic == presets()[preset]["topic"] else {"topic": topic}
+    if needs_name(preset, topic):
+        keys["device"] = device_on(preset, topic)
+    return _read_preset({"preset": preset} | keys | dict(own_keys), recording, timezone)
+
+
+def _read_preset(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
+    candidate = read_source(source, recording, timezone)
+    if candidate is None and "time" in presets()[source["preset"]]:  # the meter's clock may never have been set
+        candidate = read_source(source | {"time_form": "arrival"}, recording, timezone)
+    return candidate
 
 
 def read_by(
@@ -201,33 +216,7 @@ def matching_patterns(name: str, preset: dict[str, Any], topic: str) -> Iterator
             return
         if wanted not in {DEVICE, CHANNEL, PART, level}:
             return
-    if name != _PER_TOPIC:
+    if name != PER_TOPIC:
         yield "/".join((*levels[:n_before], *pattern))
     elif may_be_power(levels[-2]):
         yield topic
-
-
-def needs_name(preset: str, topic: str) -> bool:
-    """Return whether a source with this preset and topic needs the name of its device.
-
-    >>> needs_name("tasmota", "tele/dryer/SENSOR"), needs_name("p1-esp", "p1/{part}")
-    (True, False)
-    """
-    return DEVICE not in topic.split("/") and not presets()[preset].get("device")
-
-
-def device_by(preset: str, topic: str) -> str | None:
-    """Return the device of a topic without ``{device}`` by the preset's topic; None if it does not match.
-
-    >>> device_by("tasmota", "cellar/tele/dryer/SENSOR"), device_by("shelly-gen1", "shellies/x/emeter/1/power")
-    ('dryer', 'x-1')
-    """
-    pattern = presets()[preset]["topic"].split("/")
-    levels = dict(zip(reversed(pattern), reversed(topic.split("/")), strict=False))
-    if any(level != levels.get(level) for level in pattern if level not in {DEVICE, CHANNEL, PART}):
-        return None
-    channel = levels.get(CHANNEL, "").replace(":", "_")
-    if levels.get(DEVICE) == PART:  # each part is a meter
-        return "home"
-    name = levels.get(DEVICE, "") + (f"-{channel}" if channel else "")
-    return name if is_device_id(name.replace(CHANNEL, "x")) else None

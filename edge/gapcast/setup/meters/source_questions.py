@@ -11,10 +11,11 @@ from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import likely_energy_unit, likely_unit
 from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.device_names import device_by, needs_name
 from gapcast.setup.meters.meter_candidates import source_of_value
 from gapcast.setup.meters.meter_search import ChosenMeter
 from gapcast.setup.meters.preset_answers import MeterAnswer, device_problem
-from gapcast.setup.meters.preset_recognition import Candidate, device_by, needs_name, single_meters
+from gapcast.setup.meters.preset_recognition import Candidate, single_meters
 from gapcast.setup.meters.sending_interval import with_interval
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import has_wildcard
