@@ -181,12 +181,39 @@ def test_guess_takes_the_unit_from_the_name() -> None:
         ("gapcast/gw/power", "3"),
         ("cam/power", "\x00not a number"),
         ("lab/power", '["power", 1]'),
+        ("zigbee2mqtt/door", '{"battery": 100, "contact": false, "power_outage_count": 6889}'),
+        ("dsmr/meter-stats/power_failure_count", "3"),
+        ("dsmr/meter-stats/long_power_failure_count", "1"),
+        ("homeassistant/sensor/p1_meter_power_failures_detected/state", "3"),
+        ("homeassistant/sensor/p1_meter_average_demand/state", "245"),
+        ("homeassistant/sensor/system_monitor_load_1m/state", "0.42"),
+        ("homewizard/p1", '{"any_power_fail_count": 4, "montly_power_peak_w": 2450, "active_power_average_w": 1}'),
+        ("telegraf/pi/system", '{"fields": {"load1": 0.1, "load15": 0.2, "load5": 0.1, "n_cpus": 4}}'),
+        ("rpi/pi/cpu_load", "12.1"),
+        ("glances/pi/load/min1", "0.3"),
+        ("solar_assistant/inverter_1/load_percentage/state", "12"),
+        ("zigbee2mqtt/bridge/info", '{"config": {"advanced": {"channel": 11, "transmit_power": 20}}}'),
+        ("zigbee2mqtt/bridge/health", '{"power": 20}'),
+        ("evcc/site/maxGridSupplyWhileBatteryCharging", "0"),
+        ("energymeter/sensor/power_meter_pulses/state", "3"),
         ("lab/power", "nan"),
         ("lab/power", ""),
     ],
 )
 def test_guess_ignores_values_that_are_no_power(message: tuple[str, str]) -> None:
     assert found(recording_of(message)) == []
+
+
+@pytest.mark.parametrize("name", ["load_power_1", "load1_w", "power_l1", "load_l1"])
+def test_guess_of_a_numbered_power(name: str) -> None:
+    (only,) = found(recording_of(("inverter/ac", f'{{"{name}": 345}}')))
+    assert only.source["value"] == name
+
+
+def test_guess_finds_an_energy_counter_beside_counts_of_outages() -> None:
+    meter, contact = ("pulse/meter", '{"total_kwh": 1234.5}'), ("zigbee2mqtt/door", '{"power_outage_count": 6889}')
+    (only,) = found(recording_of(meter, contact))
+    assert (only.source["value"], only.is_counter) == ("total_kwh", True)
 
 
 def test_guess_on_a_given_topic_offers_every_number() -> None:

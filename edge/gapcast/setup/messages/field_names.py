@@ -13,17 +13,20 @@ _POWER_WORDS = frozenset({
 _NON_POWER_WORDS = frozenset({
     "factor", "apparent", "aprt", "reactive", "energy", "kwh", "wh", "va", "var", "total", "today", "yesterday",
     "daily", "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
-    "temperature", "humidity", "pressure",
+    "temperature", "humidity", "pressure", "count", "outage", "outages", "fail", "failure", "failures", "percent",
+    "percentage", "cpu", "transmit", "tx", "pulses", "peak", "average", "avg", "max", "min", "threshold", "delay",
 })  # fmt: skip
 #: Words of other quantities that are also used for power: the total of all phases, and the current value.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
 #: Words that mean power, whatever other words a name has.
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
+#: A load of a processor over some minutes: load1, load_15m.
+_COUNTED_LOAD = re.compile(r"(?:load|demand)[ _-]?\d", re.IGNORECASE)
 #: The symbol of power, as smart meter readers use it; in lower case it may be a pressure.
 _SYMBOL = "P"
 _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
-#: Words of names of a price or the energy of a day, which are not energy counters.
-_NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total"}
+#: Words of names that are no energy counter, but a price, or the energy of a day.
+_NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total", "count", "peak"}
 #: Words that follow the symbol of energy, such as in E_in.
 _OF_COUNTER = frozenset({"e", "in", "out", "total", "sum", "import", "export"})
 #: Topic levels that do not name a device.
@@ -54,6 +57,8 @@ def looks_like_power(name: str) -> bool:
     (True, False, False)
     """
     words = words_of(name)
+    if _COUNTED_LOAD.search(name) and not words & _EXPLICIT_WORDS:
+        return False
     return bool(words & _POWER_WORDS) and not words & _NON_POWER_WORDS
 
 

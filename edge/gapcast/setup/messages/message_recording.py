@@ -35,7 +35,8 @@ _PAUSE_FACTOR = 4
 def _may_hold_readings(topic: str) -> bool:
     levels = topic.split("/")
     is_own = levels[0] == "gapcast" or (levels[0] == "gap" and topic.endswith(_OWN_SUFFIXES))
-    return not (is_own or is_own_entity(topic) or levels[-1] == "config" or topic.startswith("$"))
+    is_of_bridge = levels[:2] == ["zigbee2mqtt", "bridge"]
+    return not (is_own or is_of_bridge or is_own_entity(topic) or levels[-1] == "config" or topic.startswith("$"))
 
 
 class TopicMessages:
