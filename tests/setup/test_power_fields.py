@@ -50,7 +50,7 @@ def test_choice_takes_the_number_with_the_name_of_a_power(topic: str, pattern: s
         ('{"a": 1, "b": {"c": 2}}', "no number of x/y has the name of a power: name it with --value, one of a, b.c"),
         (
             '{"v": 3, "solar_power": 1, "grid_power": 2}',
-            "several numbers of x/y may be its power: name it with --value, one of solar_power, grid_power",
+            "several numbers of x/y may be its power: name it with --value, one of grid_power, solar_power",
         ),
     ],
 )

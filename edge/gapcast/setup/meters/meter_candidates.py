@@ -9,7 +9,7 @@ from typing import Any
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
-from gapcast.setup.messages.field_names import device_in, energy_unit_in, unit_in
+from gapcast.setup.messages.field_names import PowerRole, device_in, energy_unit_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind
 from gapcast.setup.meters.channels import with_channels
@@ -27,7 +27,16 @@ from gapcast.setup.topics import EVERYTHING, filter_of, has_wildcard, is_single_
 
 
 def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -> list[Candidate]:
-    """Return the candidates that match the answers for a meter, likeliest first."""
+    """Return the candidates that match the answers for a meter, likeliest first: generation and storage last."""
+    return sorted(_matching(recording, timezone, meter), key=_rank)
+
+
+def _rank(candidate: Candidate) -> tuple[bool, bool, NumberKind, PowerRole]:
+    role, kind = candidate.role, candidate.kind
+    return kind >= NumberKind.ENERGY, role is PowerRole.GENERATION, kind, role
+
+
+def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) -> list[Candidate]:
     topic = meter.topic or EVERYTHING
     is_any = filter_of(topic) == EVERYTHING
     recorded = recording if is_any else recording.on(lambda one: is_within(one, topic))
@@ -49,7 +58,6 @@ def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -
     guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any, counters=is_counter)
     if meter.unit is not None:
         guessed = [_with_unit(one, meter.unit, recorded, timezone) for one in guessed]
-        guessed.sort(key=lambda candidate: candidate.kind)
     return _narrowed(known, topic, recorded, timezone) + _with_pattern(guessed, topic, recorded, timezone)
 
 

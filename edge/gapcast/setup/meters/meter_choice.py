@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from gapcast.core.documents.message_format import listed
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.source_topics import DEVICE
+from gapcast.setup.messages.field_names import PowerRole
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
 from gapcast.setup.meters.meter_sum import NOT_SUPPORTED, SumTerm, sum_of
 from gapcast.setup.meters.preset_answers import MeterAnswer
-from gapcast.setup.meters.preset_recognition import Candidate, single_meters
+from gapcast.setup.meters.preset_recognition import PER_TOPIC, Candidate, single_meters
 from gapcast.setup.prompts import Prompts
 from gapcast.setup.topics import has_wildcard
 
@@ -43,10 +44,11 @@ class MeterChoice:
         listed = self._list(found)
         if not self._prompts.is_interactive:
             return [_only(found, meter)]
-        if len(listed) == 1 or (len(found) == 1 and DEVICE in meter.title):
+        is_unasked = found[0].role is PowerRole.GENERATION and not _is_named(meter)
+        if not is_unasked and (len(listed) == 1 or (len(found) == 1 and DEVICE in meter.title)):
             return [found[0]]
         while True:
-            answer = self._prompts.text(_QUESTION, "1", "--preset or --topic").lower()
+            answer = self._prompts.text(_QUESTION, None if is_unasked else "1", "--preset or --topic").lower()
             if answer in _NONE:
                 return []
             chosen = self._all(found) if answer == "all" else self._chosen(answer, listed)
@@ -117,8 +119,13 @@ def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
     first = found[0]
     likely = [one for one in found if one.kind is first.kind]
     what = f" match {meter.title}" if meter.is_given else " were found"
-    if any(not one.topics & first.topics for one in likely):
+    powers = [one for one in found if max(one.kind, first.kind) < NumberKind.ENERGY]
+    if any(not one.topics & first.topics for one in likely + powers):
         msg = f"several meters{what}: select one with --preset or --topic, or several by repeating them"
+        raise SettingsError(msg)
+    if first.generation_topics and not _is_named(meter):
+        topics = listed(first.generation_topics, _SHOWN_FIELDS)
+        msg = f"{topics} may be generation or storage, not the house: to read it, select it with {first.options}"
         raise SettingsError(msg)
     same = [one for one in likely if one.topics == first.topics]
     if meter.value is None and any(one.is_channel for one in same):
@@ -142,6 +149,13 @@ def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
         msg = f"several numbers of {first.pattern} may be its {quantity}: {paths}"
         raise SettingsError(msg)
     return first
+
+
+def _is_named(meter: MeterAnswer) -> bool:
+    """Return whether the user named the meter: its preset, unless that reads every entity, or its topic."""
+    if meter.topic is not None and not has_wildcard(meter.topic):
+        return True
+    return meter.preset not in {None, PER_TOPIC}
 
 
 def _overlap(chosen: Sequence[Candidate]) -> bool:

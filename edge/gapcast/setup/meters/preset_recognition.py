@@ -14,7 +14,7 @@ from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
-from gapcast.setup.messages.field_names import may_be_power
+from gapcast.setup.messages.field_names import PowerRole, may_be_power, role_of
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
 from gapcast.setup.meters.device_names import device_on, needs_name
@@ -71,6 +71,21 @@ class Candidate:
     def is_likely(self) -> bool:
         """Whether the number is a power by its name, or the only number of a message."""
         return self.kind is not NumberKind.OTHER or self.number is None
+
+    @property
+    def generation_topics(self) -> list[str]:
+        """Its topics that are of generation, storage or charging by their names; of a sum, only if all are."""
+        found = [topic for topic in sorted(self.topics) if self._role_on(topic) is PowerRole.GENERATION]
+        return found if PART not in self.pattern.split("/") or len(found) == len(self.topics) else []
+
+    @property
+    def role(self) -> PowerRole:
+        """What its power is of by the names of its topics: of several meters, the first to offer."""
+        return min(map(self._role_on, self.topics), default=PowerRole.UNKNOWN)
+
+    def _role_on(self, topic: str) -> PowerRole:
+        terms = parse_sum(self.number) if self.number is not None else ()
+        return role_of([*topic.split("/"), *(terms[0].keys if len(terms) == 1 else ())])
 
     @property
     def pattern(self) -> str:
