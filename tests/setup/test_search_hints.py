@@ -14,6 +14,9 @@ from tests.setup.test_preset_recognition import recording_of
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK
 
+SELECT_TEMPERATURE = (
+    "select the number that is the power, such as --topic zigbee2mqtt/attic --value temperature --unit W"
+)
 LWT = ("tele/dryer/LWT", "Online")
 SENTENCE = "Tasmota device dryer sends every 300 s by default: enter `TelePeriod 10` on its console, or pass --wait 310"
 
@@ -33,9 +36,14 @@ def test_hint_for_tasmota_without_any_message(meter: MeterAnswer) -> None:
 def test_hint_names_the_field_if_messages_have_numbers() -> None:
     recording = recording_of(TEMPERATURE)
     assert tasmota_hint(recording, MeterAnswer()) is None
-    assert advice(recording, MeterAnswer()).startswith("name the field if one of them is the power: --topic T --value")
+    assert advice(recording, MeterAnswer()) == f"{SELECT_TEMPERATURE}; or listen longer (--wait)"
     assert [*shown_messages(recording)][1] == "    numbers: temperature, linkquality, battery"
     assert field_hint(recording_of(("a/b", "on"))) is None
+
+
+def test_hint_for_bare_numbers_names_a_topic_without_a_value() -> None:
+    recording = recording_of(("a/b", "on"), ("emon/emonTx 4/x", "412"))
+    assert field_hint(recording) == "select the number that is the power, such as --topic 'emon/emonTx 4/x' --unit W"
 
 
 def test_hint_without_numbers_is_to_listen_longer() -> None:
@@ -50,7 +58,7 @@ def test_setup_unattended_advises_on_what_it_received(script: Script, folder: Pa
     with sending(mosquitto, [TEMPERATURE]):
         done = script(*arguments, enough=5)
     assert done.returncode == 1
-    assert "name the field if one of them is the power: --topic T --value PATH --unit W" in done.stderr
+    assert SELECT_TEMPERATURE in done.stderr
     assert "numbers: temperature, linkquality, battery" in done.stdout
     with sending(mosquitto, [LWT]):
         slow = script(*arguments, enough=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from gapcast.core.documents.message_format import listed
@@ -50,9 +51,12 @@ def tasmota_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
 
 
 def field_hint(recording: MessageRecording) -> str | None:
-    """Return how to name the field of a message, None if no message has a number."""
-    has_number = any(number_fields(topic, _payloads(topic, recording)) for topic in recording.of_topic)
-    return "name the field if one of them is the power: --topic T --value PATH --unit W" if has_number else None
+    """Return how to select a number of the messages, by the example of the first; None if no message has a number."""
+    for topic in sorted(recording.of_topic):
+        for field in number_fields(topic, _payloads(topic, recording)):
+            value = f" --value {shlex.quote(field.path)}" if field.path else ""
+            return f"select the number that is the power, such as --topic {shlex.quote(topic)}{value} --unit W"
+    return None
 
 
 def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
