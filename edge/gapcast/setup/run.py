@@ -22,6 +22,7 @@ from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.source_preview import PreviewWarnings, preview
 from gapcast.setup.meters.meter_search import MeterSearch
 from gapcast.setup.meters.preset_answers import PresetAnswers
+from gapcast.setup.meters.preset_recognition import PER_TOPIC
 from gapcast.setup.meters.source_questions import COUNTER_UNITS, UNITS, SourceQuestions
 from gapcast.setup.next_steps import next_steps
 from gapcast.setup.prompts import Prompts
@@ -29,8 +30,8 @@ from gapcast.setup.time_zone import system_time_zone
 from gapcast.text.time_zone_names import similar_time_zones, time_zone_problem
 
 _WORLD, _OWNER = 0o644, 0o600
-#: Presets whose devices may send in another unit; a Tasmota or Shelly always sends W.
-_ASSUMED_UNIT = ("home-assistant", "esphome", "number")
+#: Presets for what may be sent in another unit; a Tasmota or Shelly always sends W.
+_ASSUMED_UNIT = (PER_TOPIC, "esphome", "number")
 _NATIVE_UNIT = "gap/{device}/reading is in kW: let the meter send kW, or to another topic (docs/meters.md)"
 
 
@@ -163,7 +164,8 @@ class Setup:
             return
         for source in sources:
             topic = source.get("topic") or presets()[source["preset"]]["topic"]
-            is_assumed = source.get("preset", _ASSUMED_UNIT[0]) in _ASSUMED_UNIT
+            is_stated = source.get("preset") == PER_TOPIC and "unit" in source  # by Home Assistant
+            is_assumed = source.get("preset", PER_TOPIC) in _ASSUMED_UNIT and not is_stated
             if is_assumed and topic in implausible:
                 msg = f"{implausible[topic]} (pass --unit W or --unit kW to confirm the unit)"
                 raise SettingsError(msg)

@@ -98,6 +98,12 @@ class MessageRecording:
             return f"{n_messages}, none of a meter"
         return f"{n_messages} on {counted(len(self.of_topic), 'topic')}"
 
+    def stated_unit(self, topic: str) -> str | None:
+        """Return the unit that Home Assistant's statestream sends beside a state, None if it sends none."""
+        entity, _, last = topic.rpartition("/")
+        messages = self.of_topic.get(f"{entity}/unit_of_measurement") if last == "state" else None
+        return None if messages is None else messages.newest.publication.payload.decode("utf-8", "replace").strip(' "')
+
     def in_order(self) -> Iterator[ReceivedMessage]:
         """Yield the recorded messages in order of arrival."""
         recorded = (received for messages in self.of_topic.values() for received in messages)

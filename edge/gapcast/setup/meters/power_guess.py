@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import look_up, parse_path, parse_sum
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
-from gapcast.setup.meters.preset_recognition import Candidate, read_source
+from gapcast.setup.meters.preset_recognition import PER_TOPIC, POWER_UNITS, Candidate, read_source
 
 #: Maximum number of fields of a topic that may be powers or counters, and of other fields; and of meters in a list.
 _MAX_NAMED, _MAX_OTHERS, _MAX_LISTED = 32, 8, 4
@@ -27,7 +28,9 @@ def guess_power_sources(
     for topic in sorted(set(recording.of_topic) - set(known)):
         of_topic = recording.on(topic.__eq__)
         payloads = [received.publication.payload for received in of_topic.in_order()]
-        for source, kind in _sources(topic, payloads, any_name=any_name, counters=counters):
+        unit = recording.stated_unit(topic)
+        sources = _sources(topic, payloads, any_name=any_name, counters=counters)
+        for source, kind in sources if unit is None else _sources_in(unit, topic, counters=counters):
             candidate = read_source(source, of_topic, timezone, kind)
             if candidate is not None:
                 found.append(candidate)
@@ -64,6 +67,15 @@ def _sources(
         return
     for field in likely_fields(topic, payloads, any_name=any_name, counters=counters):
         yield own | ({"value": field.path} if field.path else {"format": "number"}) | _unit_of(field), field.kind
+
+
+def _sources_in(unit: str, topic: str, *, counters: bool) -> Iterator[tuple[dict[str, Any], NumberKind]]:
+    """Yield the source of a state of Home Assistant in the unit that it states; none if that is of neither kind."""
+    own = {"topic": topic, "device": device_in(topic), "unit": unit}
+    if unit in POWER_UNITS and not counters:
+        yield {"preset": PER_TOPIC} | own, NumberKind.POWER
+    elif unit in COUNTERS:
+        yield own | {"format": "number"}, NumberKind.ENERGY
 
 
 def _unit_of(field: NumberField) -> dict[str, str]:

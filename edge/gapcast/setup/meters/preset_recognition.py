@@ -21,6 +21,7 @@ from gapcast.setup.meters.device_names import device_on, needs_name
 
 #: Wide enough for the values of energy counters, which are read as W.
 _COUNTER_LIMITS_KW = (-1e6, 1e6)
+POWER_UNITS = ("W", "kW")
 #: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
 PER_TOPIC = "home-assistant"
 
@@ -110,6 +111,10 @@ def recognize_presets(
             source = {"preset": name} | ({} if topic == preset["topic"] else {"topic": topic}) | dict(own_keys or {})
             if name == PER_TOPIC:
                 source["device"] = topic.split("/")[-2]
+                unit = recording.stated_unit(topic)
+                if unit is not None and unit not in POWER_UNITS:
+                    continue
+                source |= {"unit": unit} if unit is not None and "unit" not in source else {}
             candidate = _read_preset(source, recording, timezone)
             if candidate is not None:
                 found.append(candidate)

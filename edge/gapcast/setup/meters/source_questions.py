@@ -15,12 +15,12 @@ from gapcast.setup.meters.device_names import device_by, needs_name
 from gapcast.setup.meters.meter_candidates import source_of_value
 from gapcast.setup.meters.meter_search import ChosenMeter
 from gapcast.setup.meters.preset_answers import MeterAnswer, device_problem
-from gapcast.setup.meters.preset_recognition import Candidate, single_meters
+from gapcast.setup.meters.preset_recognition import POWER_UNITS, Candidate, single_meters
 from gapcast.setup.meters.sending_interval import with_interval
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import has_wildcard
 
-UNITS, COUNTER_UNITS = ("W", "kW"), ("kWh", "Wh")
+UNITS, COUNTER_UNITS = POWER_UNITS, ("kWh", "Wh")
 _MEASURED, _BOTH = ("house", "plug"), "both"
 _PLUG = re.compile(r"plug|steckdose|socket|prise", re.IGNORECASE)
 _ABOUT_PLUGS = (

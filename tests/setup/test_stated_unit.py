@@ -1,0 +1,68 @@
+"""The unit that Home Assistant's statestream sends beside a state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from tests.setup.conftest import Script, sending, written
+from tests.setup.test_power_fields import only
+from tests.setup.test_preset_recognition import found, recording_of
+from tests.support.approximate import approx
+from tests.support.brokers import MosquittoBroker
+from tests.support.ports import LOOPBACK
+
+
+def entity(name: str, state: str, unit: str, base: str = "homeassistant") -> list[tuple[str, str]]:
+    """The messages of an entity, with its attributes."""
+    below = f"{base}/sensor/{name}"
+    return [(f"{below}/unit_of_measurement", f'"{unit}"'), (f"{below}/state", state)]
+
+
+@pytest.mark.parametrize(
+    ("messages", "unit", "power_kw"),
+    [
+        (entity("grid_power", "12.3", "kW"), "kW", 12.3),
+        (entity("grid_power", "345", "W"), "W", 0.345),
+        (entity("stromzaehler", "345", "W"), "W", 0.345),
+        (entity("grid_power", "5.3", "kW", base="hass"), "kW", 5.3),
+    ],
+)
+def test_recognition_takes_the_stated_unit(messages: list[tuple[str, str]], unit: str, power_kw: float) -> None:
+    chosen = only(recording_of(*messages * 3), MeterAnswer())
+    topic = messages[-1][0]
+    assert chosen.source == {"preset": "home-assistant", "topic": topic, "device": topic.split("/")[2], "unit": unit}
+    assert [*chosen.devices.values()] == [approx(power_kw)]
+
+
+def test_recognition_prefers_a_given_unit_to_the_stated_one() -> None:
+    recording = recording_of(*entity("grid_power", "345", "kW") * 3)
+    assert only(recording, MeterAnswer(preset="home-assistant", unit="W")).source["unit"] == "W"
+
+
+def test_recognition_ignores_states_in_other_units() -> None:
+    others = [*entity("phone_power", "31", "%"), *entity("attic_power", "21.5", "°C", base="hass")]
+    assert found(recording_of(*others * 3)) == []
+
+
+@pytest.mark.parametrize("meter", [MeterAnswer(), MeterAnswer(unit="kWh")])
+def test_guess_of_a_counter_takes_the_stated_unit(meter: MeterAnswer) -> None:
+    messages = entity("stromzaehler", "12345.6", "kWh")
+    chosen = only(recording_of(*messages, *entity("heat", "31", "W") * (meter.unit is not None)), meter)
+    assert (chosen.source["topic"], chosen.source["unit"]) == (messages[-1][0], "kWh")
+
+
+@pytest.mark.mosquitto
+@pytest.mark.e2e
+@pytest.mark.parametrize(("state", "unit"), [("12.3", "kW"), ("0.458", "W")])
+def test_setup_unattended_writes_the_stated_unit(
+    state: str, unit: str, script: Script, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    with sending(mosquitto, entity("grid_power", state, unit)):
+        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", enough=6)
+    assert done.returncode == 0, done.stderr
+    source: dict[str, Any] = written(folder)["sources"][0]
+    assert (source["preset"], source["unit"]) == ("home-assistant", unit)
