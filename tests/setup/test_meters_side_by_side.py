@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gapcast.core.errors import SettingsError
+from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_search import ChosenMeter, with_own_topics
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from tests.setup.test_power_fields import only
@@ -34,6 +35,51 @@ def test_choice_beside_a_plug_of_the_same_form_is_of_several(
     assert {topic for one in found(recording) for topic in one.topics} == topics
     with pytest.raises(SettingsError, match="several meters were found: select one with --preset or --topic"):
         only(recording, MeterAnswer())
+
+
+@pytest.mark.parametrize(
+    ("meter", "payload", "value"),
+    [
+        (MeterAnswer(), '{"power_l1": 96}', "power_l1"),
+        (MeterAnswer(value="power_l1 + power_l2"), RELAY[1], "power_l1 + power_l2"),
+        (MeterAnswer("zigbee2mqtt/kitchen/plug", value="power_l2"), RELAY[1], "power_l2"),
+    ],
+)
+def test_guess_of_a_zigbee_device_has_its_preset(meter: MeterAnswer, payload: str, value: str) -> None:
+    topic = "zigbee2mqtt/kitchen/plug"
+    chosen = only(recording_of((topic, payload)), meter)
+    assert chosen.source == {"preset": "zigbee2mqtt", "topic": topic, "device": "plug", "value": value}
+    assert chosen.unit_known
+
+
+@pytest.mark.parametrize(
+    ("meter", "source"),
+    [
+        (MeterAnswer(unit="kWh", value="energy"), {"unit": "kWh"}),
+        (MeterAnswer(), {}),
+    ],
+)
+def test_guess_of_a_zigbee_counter_has_no_preset(meter: MeterAnswer, source: dict[str, str]) -> None:
+    topic = "zigbee2mqtt/boiler"
+    chosen = only(recording_of((topic, '{"energy": 12.3}')), meter)
+    assert chosen.source == {"topic": topic, "device": "boiler", "value": "energy"} | source
+
+
+def test_choice_among_the_powers_of_a_zigbee_device_asks_for_value() -> None:
+    with pytest.raises(SettingsError, match="may be its power: name it with --value, one of power_l1, power_l2"):
+        only(recording_of(RELAY), MeterAnswer())
+
+
+def test_guess_of_other_numbers_of_a_zigbee_device_has_no_preset() -> None:
+    other = [one for one in found(recording_of(RELAY), RELAY[0]) if one.source["value"] == "linkquality"]
+    assert [(one.source.get("preset"), one.unit_known) for one in other] == [(None, False)]
+
+
+def test_guess_in_a_given_unit_of_power_leaves_counters_out() -> None:
+    head = candidates(recording_of(HEAD), "Europe/Paris", MeterAnswer(HEAD[0], unit="W"))
+    assert [one.source["value"] for one in head] == ["E320.Power"]
+    counter = candidates(recording_of(("a/b", '{"E_in": 12.3}')), "Europe/Paris", MeterAnswer("a/b", unit="W"))
+    assert [one.source["value"] for one in counter] == ["E_in"]
 
 
 def test_recognition_without_a_power_leaves_the_topic_out() -> None:

@@ -151,7 +151,7 @@ def test_recognition_uses_retained_messages() -> None:
         (("lab/bench/power", "412"), {"topic": "lab/bench/power", "device": "bench", "format": "number"}, 412.0),
         (
             ("inverter/ac", '{"grid": {"gridPower": 1.25, "power_factor": 0.9}}'),
-            {"topic": "inverter/ac", "device": "ac", "value": "grid.gridPower"},
+            {"topic": "inverter/ac", "device": "inverter", "value": "grid.gridPower"},
             1.25,
         ),
     ],

@@ -41,6 +41,8 @@ _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
     "energy", "status", "data", "active", "events", "rpc",
 })  # fmt: skip
+#: Levels that only count, and the current of an inverter.
+_COUNTS = re.compile(r"\d{1,4}|ac|dc", re.IGNORECASE)
 _INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 #: A household's power is rarely above this number in kW, and rarely below it in W.
 _LEAST_W = 10.0
@@ -173,10 +175,11 @@ def likely_energy_unit(counts: Sequence[float]) -> str:
 
 
 def device_in(topic: str) -> str:
-    """Return a device name for a topic: its last level that can name one.
+    """Return a device name for a topic: its last level that can name one, and does not only count.
 
-    >>> device_in("tele/meter 7/power"), device_in("energy/power")
-    ('meter_7', 'home')
+    >>> device_in("tele/meter 7/power"), device_in("energy/power"), device_in("N/c0/pvinverter/31/Ac/Power")
+    ('meter_7', 'home', 'pvinverter')
     """
-    named = [level for level in topic.split("/") if level and level.lower() not in _NON_DEVICE_WORDS]
+    levels = [level for level in topic.split("/") if level and level.lower() not in _NON_DEVICE_WORDS]
+    named = [level for level in levels if not _COUNTS.fullmatch(level)] or levels
     return _INVALID_IN_NAME.sub("_", named[-1])[:64] if named else "home"

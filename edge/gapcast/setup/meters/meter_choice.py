@@ -132,7 +132,8 @@ def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
         options = "; or ".join(one.options for one in same)
         msg = f"{first.pattern} has the powers of several channels: choose by {options}"
         raise SettingsError(msg)
-    if "preset" in first.source or (meter.value is not None and "part_value" not in first.source):
+    is_of_preset = "preset" in first.source and (len(same) == 1 or "value" not in first.source or first.n_terms > 1)
+    if is_of_preset or (meter.value is not None and "part_value" not in first.source):
         return first
     if first.number is None:
         if first.kind is NumberKind.OTHER and has_wildcard(meter.topic or ""):

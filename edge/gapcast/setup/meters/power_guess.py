@@ -66,7 +66,18 @@ def _sources(
     if known:
         return
     for field in likely_fields(topic, payloads, any_name=any_name, counters=counters):
-        yield own | ({"value": field.path} if field.path else {"format": "number"}) | _unit_of(field), field.kind
+        value = {"value": field.path} if field.path else {"format": "number"}
+        preset = sender_of(topic) if field.path and field.kind < NumberKind.ENERGY else {}
+        yield preset | own | value | _unit_of(field), field.kind
+
+
+def sender_of(topic: str) -> dict[str, str]:
+    """Return the preset of a sender that this topic identifies, whatever its powers are called; empty if there is none.
+
+    >>> sender_of("zigbee2mqtt/kitchen/plug"), sender_of("garage/plug")
+    ({'preset': 'zigbee2mqtt'}, {})
+    """
+    return {"preset": "zigbee2mqtt"} if topic.startswith("zigbee2mqtt/") else {}
 
 
 def _sources_in(unit: str, topic: str, *, counters: bool) -> Iterator[tuple[dict[str, Any], NumberKind]]:
