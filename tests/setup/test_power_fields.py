@@ -109,6 +109,29 @@ def test_guess_names_a_value_by_its_topic(topic: str, payload: str, source: dict
     assert only_one.source == {"topic": topic} | source
 
 
+P1IB = "p1ib_momentary_active_import"
+
+
+@pytest.mark.parametrize(
+    ("messages", "powers"),
+    [
+        ([(f"emon/emonTx4/{name}", "345") for name in ("P1", "P2", "E1", "Vrms", "rssi")], ["P1", "P2"]),
+        ([("emon/emonTx4", '{"MSG": 1, "Vrms": 231.2, "P1": 345, "P2": -1200, "E1": 1234}')], ["P1", "P2"]),
+        ([("gplug/tele/SENSOR", '{"z": {"Pi": 0.345, "Po": 0, "I1": 1.2, "Ei": 123.4}}')], ["z.Pi", "z.Po"]),
+        ([("p1ib/x", f'{{"{P1IB}": 0.3, "p1ib_hourly_active_import_q1_q4": 1}}')], [P1IB]),
+        ([(f"smartmeter/0/1-0:{code}_0/value", "345") for code in ("16_7", "1_8", "2_8")], ["1-0:16_7_0"]),
+    ],
+)
+def test_guess_of_symbols_of_power(messages: list[tuple[str, str]], powers: list[str]) -> None:
+    offered = [one.number or next(iter(one.topics)).split("/")[2] for one in found(recording_of(*messages))]
+    assert offered == powers
+
+
+@pytest.mark.parametrize("message", [("dust/x", '{"SDS_P1": 12.3, "p1": 3}'), ("home/P1/gas", "3"), ("home/p1", "3")])
+def test_guess_ignores_what_is_no_symbol_of_power(message: tuple[str, str]) -> None:
+    assert found(recording_of(message)) == []
+
+
 EVENTS = "shellyplugsg3-1/events/rpc"
 EVENT = '{"src":"x","method":"NotifyEvent","params":{"ts":1767268800.0,"events":[{"component":"sys","event":"x"}]}}'
 

@@ -23,8 +23,9 @@ _AMBIGUOUS_WORDS = frozenset({"total", "current"})
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
 #: A load of a processor over some minutes: load1, load_15m.
 _COUNTED_LOAD = re.compile(r"(?:load|demand)[ _-]?\d", re.IGNORECASE)
-#: The symbol of power, as smart meter readers use it; in lower case it may be a pressure.
-_SYMBOL = "P"
+#: Symbols of power, as readers of smart meters use them: its letter, which in lower case may be a pressure, also with
+#: the number of a channel, or i (in) and o (out); its OBIS code; and the name of P1IB.
+_SYMBOL = re.compile(r"P\d?|P[io]|(?:\d-\d:)?16[._]7[._]0|\w*momentary_active_(?:import|export)")
 _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
 #: Words of names that are no energy counter, but a price, or the energy of a day.
 _NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total", "count", "peak"}
@@ -87,7 +88,7 @@ def may_be_power(name: str) -> bool:
     """
     words = words_of(name)
     is_possible = is_explicit_power(name) and not words & (_NON_POWER_WORDS - _AMBIGUOUS_WORDS)
-    return is_possible or looks_like_power(name) or name == _SYMBOL
+    return is_possible or looks_like_power(name) or bool(_SYMBOL.fullmatch(name))
 
 
 def is_explicit_power(name: str) -> bool:
