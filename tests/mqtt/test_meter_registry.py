@@ -41,6 +41,50 @@ def test_devices_that_two_sources_name_are_logged_once() -> None:
     assert feed.reader.meters.shared == {}
 
 
+ZIGBEE = [("zigbee2mqtt/Kitchen plug", '{"power": 96}'), ("zigbee2mqtt/Kitchen_plug", '{"power": 2000}')]
+PLUGS = [(f"tele/{name}/SENSOR", '{"ENERGY": {"Power": 230}}') for name in ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("source", "messages", "device"),
+    [
+        ({"preset": "zigbee2mqtt"}, ZIGBEE, "Kitchen_plug"),
+        ({"preset": "tasmota", "device": "home", "time_form": "arrival"}, PLUGS, "home"),
+    ],
+)
+def test_meters_of_one_source_with_one_name_are_logged_once(
+    source: dict[str, Any], messages: list[tuple[str, str]], device: str
+) -> None:
+    feed = SourceFeed(source)
+    with capture_logs() as logs:
+        for topic, payload in messages * 3:
+            feed.send(topic, payload)
+    (line,) = logs
+    assert (line["event"], line["device"]) == ("source.same_device", device)
+    assert line["topics"] == [topic for topic, _ in messages]
+
+
+@pytest.mark.parametrize(
+    ("source", "messages"),
+    [
+        ({"preset": "p1-esp"}, [(f"sensors/power/p1meter/actual_{x}", "1") for x in ("consumption", "returndelivery")]),
+        (
+            {"preset": "shelly-gen2-status", "device": "home"},
+            [("em/status/temperature:0", '{"tC": 41}'), ("em/status/em:0", '{"total_act_power": 1}')],
+        ),
+    ],
+)
+def test_meter_with_one_value_on_several_topics_is_not_logged(
+    source: dict[str, Any], messages: list[tuple[str, str]]
+) -> None:
+    feed = SourceFeed(source)
+    with capture_logs() as logs:
+        for topic, payload in messages * 3:
+            feed.send(topic, payload)
+    assert logs == []
+    assert feed.reader.meters.shared == {}
+
+
 def meter_of(feed: SourceFeed, topic: str) -> Meter:
     route = feed.reader.meters.route(topic)
     assert route is not None

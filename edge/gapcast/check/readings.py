@@ -57,7 +57,7 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
             fix = "check its topic; forecasts continue without this submeter"
             yield warn("submeter", f"{name}: no message on {topic} within {inputs.wait_s:g} s", fix)
     for device, (topic, other) in listener.shared_devices.items():
-        text = f"{topic} and {other} are both the device {device}: only the first message of each minute counts"
+        text = f"{topic} and {other} are both the device {device}: they are read as one meter"
         yield warn("sources", text, SHARED_FIX)
     yield from registers.findings(wait_s)
     yield from _check_export(inputs.settings, listener)

@@ -95,7 +95,7 @@ class SampleListener:
 
     @property
     def shared_devices(self) -> Mapping[str, tuple[str, str]]:
-        """Devices that two sources name, and the topics of their first messages."""
+        """Devices that are two meters, and the topics of their first messages."""
         return {} if self._reader is None else self._reader.meters.shared
 
     def reads(self, topic: str) -> bool:

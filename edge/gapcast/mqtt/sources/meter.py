@@ -26,7 +26,9 @@ class Meter:
     #: Index of the first of the source's sums that the meter has sent; later sums are then ignored.
     best: int = 0
     last_ms: int | None = None
-    #: Delay of the meter's clock behind the gateway's.
+    #: The topic of its first value, empty if there is none, or its terms are on several topics.
+    value_topic: str = ""
+    #: By how much its clock is behind the gateway's.
     behind_ms: int = 0
     n_slow: int = 0
     #: Filled minutes since the stream began to be filled (0: not filled), and measured minutes in a row since the last

@@ -20,8 +20,8 @@ from gapcast.mqtt.sources.source_topics import SourceTopic, is_own_entity
 
 log = structlog.get_logger(__name__)
 
-#: The fix for two sources that name the same device.
-SHARED_FIX = 'give one of the sources another device, such as device = "cellar-{device}"'
+#: The fix for two meters with the name of one device.
+SHARED_FIX = 'give one of them a source with another device, such as device = "cellar-{device}"'
 #: Size of the cache from topics to routes.
 _MAX_ROUTES = 131_072
 
@@ -63,9 +63,8 @@ class MeterRegistry:
         self._now_ms = now_ms
         self._routes: dict[str, MeterRoute] = {}
         self._meters: dict[tuple[int, str], Meter] = {}
-        self._topics: dict[str, str] = {}  # device -> topic of its first message
-        #: Devices that two sources name -> the topics of their first messages, from the first source and from the
-        #: other.
+        self._topics: dict[str, str] = {}  # of each device, the topic of its first message
+        #: Devices that are two meters, of one source or two -> the topics of their first messages.
         self.shared: dict[str, tuple[str, str]] = {}
 
     def topic_of(self, device: str) -> str:
@@ -109,10 +108,20 @@ class MeterRegistry:
             name, topic, self._active_sources[source_index].source
         )
         first_topic = self._topics.setdefault(name, topic)
-        if first_topic != topic and name not in self.shared:
-            self.shared[name] = first_topic, topic
-            log.warning("source.same_device", device=name, topics=[first_topic, topic], fix=SHARED_FIX)
+        if first_topic != topic:
+            self._warn_of_shared(name, first_topic, topic)
         return meter
+
+    def check_value_topic(self, meter: Meter, topic: str) -> None:
+        """Warn once if ``meter``, whose value is on one topic, has already sent it on another one than ``topic``."""
+        meter.value_topic = meter.value_topic or topic
+        if meter.value_topic != topic:
+            self._warn_of_shared(meter.name, meter.value_topic, topic)
+
+    def _warn_of_shared(self, device: str, first_topic: str, topic: str) -> None:
+        if device not in self.shared:
+            self.shared[device] = first_topic, topic
+            log.warning("source.same_device", device=device, topics=[first_topic, topic], fix=SHARED_FIX)
 
     def sample_counts(self) -> list[SampleCount]:
         """Return, for each meter that has sent one, the number of messages with a usable value. Thread-safe."""

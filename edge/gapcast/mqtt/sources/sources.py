@@ -120,6 +120,8 @@ class SourceReader:
         if value is None or message.is_empty or is_of_unknown_age or separate_terms(meter, message):
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
+        if not route.part and publication.topic != meter.value_topic:
+            self.meters.check_value_topic(meter, publication.topic)
         at_ms = self._time_of(meter, message.document, received)
         age_ms = received.received_ms - at_ms
         if publication.retained and source.kind == "samples" and age_ms > source.holding.hold_ms:
