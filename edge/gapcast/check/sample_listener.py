@@ -35,9 +35,9 @@ NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its va
 class ReceivedSamples:
     """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's.
 
-    ``local_zone`` is the zone in which its local times are read, if it sends such. ``pattern`` is the topic of its
-    source; ``needs_several``: one message may be no power, but of a counter, or a term of a sum. ``missing``: the terms
-    of the sum that have arrived and those that have not, as text, or why they give no power, and the fix.
+    ``local_zone`` is the zone of its local times, if it sends local times. ``pattern`` is the topic of its source;
+    ``needs_several``: one message may have no power of its own, because it is from a counter or a term of a sum.
+    ``missing``: the terms of the sum that have arrived and those that have not, or why they give no power, as text.
     """
 
     pattern: str = ""
@@ -50,9 +50,9 @@ class ReceivedSamples:
 
 
 class _ReadMessage(NamedTuple):
-    """What a message holds: its device or submeter, its power, kW, if any, and what its time is compared with.
+    """The content of a message: device or submeter, power, kW, if any, and the time to compare its time with.
 
-    ``has_value``: it has the value, or a term of it.
+    ``has_value``: the message has the source's value, or a term of it.
     """
 
     device: str
