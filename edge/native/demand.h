@@ -33,10 +33,10 @@
 /* Number of columns of a demand, and of one of its windows. */
 #define N_DEMAND 32
 #define N_WINDOW 13
-#define N_ENTRY 16
+#define N_ENTRY 17
 #define N_CLOSED 5
 
-enum { ROW, MINUTE, LAST_KW, FUSE_Z, SUM, N_KNOWN, START, END, NEXT_END, LIMIT, SOURCE, NEXT_LIMIT, NEXT_SOURCE, PEAK, FUSE, RISK };
+enum { ROW, MINUTE, LAST_KW, FUSE_Z, SUM, N_KNOWN, START, END, NEXT_END, LIMIT, SOURCE, NEXT_LIMIT, NEXT_SOURCE, PEAK, FUSE, RISK, LEAST };
 enum { POINT_MEAN, POINT_LOWER, POINT_MEDIAN, POINT_UPPER, N_POINT };
 enum { CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW, CLOSED_DAY };
 enum { OBSERVED, ISSUED, FIRST_WINDOW };
@@ -69,7 +69,7 @@ struct demand_step {
     double *sums;
     /* newest_entry [R]: the entry of the batch whose outcomes a device has not learned yet, or -1 */
     int32_t *newest_entry;
-    /* batch: entries [N, 16], windows of readings [N, context], the model's quantiles [N, K, Q], means of planned loads
+    /* batch: entries [N, 17], windows of readings [N, context], the model's quantiles [N, K, Q], means of planned loads
        [N, K], the lowest power [N], the outlook's means [N, K] and single minutes [N, K, 4] */
     double *entries;
     float *windows;

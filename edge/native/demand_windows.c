@@ -107,7 +107,7 @@ static double exceedance_of(const struct demand_step *step, const double *kw, do
 static int table_of(const struct demand_step *step, int64_t entry, const struct rest *rest, const double *z, double *kw)
 {
     const double planned_kw = planned_kw_of(step, entry, rest);
-    double highest_kw = -INFINITY;
+    double highest_kw = entry_of(step, entry)[LEAST];
     int is_sound = 1;
     for (int64_t level = 0; level < N_LEVELS_OF_TABLE; level++) {
         highest_kw = max_of(highest_kw, max_of(unscaled_of(step, z[level]), step->floor_kw[entry]) + planned_kw);

@@ -30,4 +30,5 @@ def random_inputs(rows: Sequence[int], minute: int, seed: int = 0, *, limit_kw: 
         window_min=np.full(n, 15),
         allowed_kw=np.full(n, limit_kw),
         limit_kw=np.full(n, limit_kw),
+        least_kw=np.full(n, -np.inf),
     )

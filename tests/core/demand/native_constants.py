@@ -112,6 +112,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
 _ENUM_OF = {
     "sum_kw": "SUM", "start_minute": "START", "end_minute": "END", "next_end_minute": "NEXT_END", "limit_kw": "LIMIT",
     "next_limit_kw": "NEXT_LIMIT", "month_peak_kw": "PEAK", "fuse_kw": "FUSE",
+    "least_kw": "LEAST",
 }  # fmt: skip
 _WINDOW = {
     "start_minutes": "STARTS", "end_minutes": "ENDS", "elapsed_min": "ELAPSED", "n_known": "KNOWN",

@@ -7,6 +7,7 @@ from datetime import UTC, tzinfo
 
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.step.numpy_demands import NumpyDemands
 from gapcast.core.engine import Engine
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
@@ -40,6 +41,13 @@ def demand_engine(
         outlook=OutlookConfig(OutlookModel(version=version), options or OutlookOptions()),
         demand=demand,
     )
+
+
+def use_numpy(engine: Engine) -> None:
+    """Make the demands of ``engine``, which has none yet, in numpy."""
+    part = engine.demands.forecaster
+    assert part is not None
+    part.arithmetic = NumpyDemands(part.stored, part.fuse, part.highest_kw)
 
 
 def process(engine: Engine, readings: Sequence[Reading], at_a_time: int = 1) -> list[Demands]:

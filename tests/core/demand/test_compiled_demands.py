@@ -28,7 +28,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.time_grid import MINUTE_MS
-from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
+from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of, use_numpy
 from tests.support.examples import examples
 
 pytestmark = pytest.mark.compiled
@@ -41,7 +41,7 @@ SITE = SiteDemandOptions(
     {
         "barn": DemandOptions(by_month_peak=True, floor_kw=0.7, risk=0.2),
         "shed": DemandOptions(limit_kw=1.0, fuse_kw=4.0, window_min=60, active=ActiveTimes(hours=((0, 40), (70, 90)))),
-        "loft": DemandOptions(limit_kw=0.3, window_min=6, risk=0.01),
+        "loft": DemandOptions(limit_kw=0.3, window_min=6, risk=0.01, imports_only=True),
     },
 )
 STEPS = st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 4, 7, 0, -1, -9, 40))
@@ -64,11 +64,6 @@ def pair(**options: Any) -> tuple[Engine, Engine]:
     assert isinstance(part_of(compiled).arithmetic, CompiledDemands)
     use_numpy(numpy)
     return compiled, numpy
-
-
-def use_numpy(engine: Engine) -> None:
-    part = part_of(engine)
-    part.arithmetic = NumpyDemands(part.stored, part.fuse, part.highest_kw)
 
 
 def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
@@ -131,14 +126,14 @@ def test_compiled_demands_of_hours_equals_numpy(at_a_time: int) -> None:
         assert scores.alarms == expected_scores.alarms
 
 
-def test_compiled_demands_with_announced_loads_equals_numpy() -> None:
+@pytest.mark.parametrize(("device", "kw"), [("home", 1.5), ("loft", -3.0)])
+def test_compiled_demands_with_announced_loads_equals_numpy(device: str, kw: float) -> None:
     compiled, numpy = pair()
     made = []
     for engine in (compiled, numpy):
-        engine.replace_plan(
-            "home", LoadPlan.from_loads([PlannedLoad(1.5, (MONDAY + 40) * MINUTE_MS, (MONDAY + 90) * MINUTE_MS)])
-        )
-        made.append(process(engine, stream_of(house_kw(3, 150)), 7))
+        plan = LoadPlan.from_loads([PlannedLoad(kw, (MONDAY + 40) * MINUTE_MS, (MONDAY + 90) * MINUTE_MS)])
+        engine.replace_plan(device, plan)
+        made.append(process(engine, stream_of(house_kw(3, 150), device=device), 7))
     assert_equal(made[0], made[1])
     assert_same_state(compiled, numpy)
 

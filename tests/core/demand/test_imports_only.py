@@ -15,11 +15,13 @@ from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.demand.step.demand_batch import DemandBatch, count_imports
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.outlook import ModelMeans
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_transfer import transfer_state
-from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
+from gapcast.core.time_grid import MINUTE_MS
+from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of, use_numpy
 
 NET = SiteDemandOptions(DemandOptions(limit_kw=2.0))
 IMPORTS = SiteDemandOptions(DemandOptions(limit_kw=2.0, imports_only=True))
@@ -120,6 +122,39 @@ def test_planned_load_counts_in_full_beside_a_surplus() -> None:
     found = counted(own_kw + added_kw, own_kw[:, 1:], (5,), added_kw)
     assert found.mean_kw.tolist() == [[3.0]]
     assert found.means.added_kw.tolist() == [[3.0]]
+
+
+def test_planned_generation_makes_no_room_in_other_minutes() -> None:
+    """Minutes 1 to 5 import 4 kW, and 6 to 15 have a battery of 3 kW, of which the house takes 1 kW, at most 1.5 kW."""
+    own_kw = np.array([[4.0, 4.0, 4.0, 4.0], [2.0, 5 / 3, 2.0, 7 / 3]])
+    added_kw = np.array([0.0, -2.0])
+    found = counted(own_kw + added_kw[:, np.newaxis], own_kw[:, 1:], (5, 15), added_kw)
+    assert found.mean_kw == pytest.approx(np.array([[4.0, 4 / 3]]))
+    assert found.means.added_kw == pytest.approx(np.array([[0.0, -1.0]]))
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_announced_battery_pays_nothing_back(is_compiled: bool) -> None:
+    """A window of 1.5 kW had 4 kW for seven minutes: what an announced battery exports afterwards is no help."""
+    engine = demand_engine(SiteDemandOptions(DemandOptions(limit_kw=1.5, imports_only=True)))
+    if not is_compiled:
+        use_numpy(engine)
+    start = MONDAY + 75
+    process(engine, stream_of([0.5 + 0.01 * (i % 5) for i in range(start - MONDAY)]))
+    battery = PlannedLoad(-3.0, (start + 7) * MINUTE_MS, (start + 90) * MINUTE_MS)
+    engine.replace_plan("home", LoadPlan.from_loads([battery]))
+    process(engine, stream_of([4.0] * 7, start))
+    for reading in stream_of([-2.5] * 7, start + 7):
+        demand = process(engine, [reading])[0][0]
+        for window in (demand.running, demand.next):
+            assert 0 <= window.lower_kw <= window.median_kw <= window.upper_kw
+            assert window.expected_kw >= 0
+        assert demand.running.lower_kw >= 28 / 15  # 28 kW minutes, of the limit's 22.5
+        assert demand.running.p_exceed > 0.999
+        assert demand.running.headroom_kw < 0
+        risks = engine.demands.load_risks("home", engine.outlook_of("home"), HeadroomRequest(0.5, 1))
+        assert risks is not None
+        assert risks.answer(100.0).p_exceed_without > 0.999
 
 
 def test_next_window_has_no_room_from_minutes_before_it() -> None:

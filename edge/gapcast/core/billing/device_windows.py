@@ -61,7 +61,8 @@ class WindowState(NamedTuple):
 
     The running window is from ``start_minute`` to ``end_minute``, the next one ends at ``next_end_minute``. ``sum_kw``
     is the sum of the ``n_known`` known minutes so far, in kW minutes. ``source`` and ``next_source`` are indices of
-    :data:`gapcast.core.billing.window_demands.SOURCES`.
+    :data:`gapcast.core.billing.window_demands.SOURCES`. Power below ``least_kw`` counts as ``least_kw``: 0 if only
+    imports count, otherwise minus infinity.
     """
 
     sum_kw: float
@@ -76,6 +77,7 @@ class WindowState(NamedTuple):
     month_peak_kw: float
     fuse_kw: float
     risk: float
+    least_kw: float
 
 
 class WindowBeforeJump(NamedTuple):
@@ -156,6 +158,7 @@ class DeviceWindows:
             math.nan if peak_kw is None else peak_kw,
             math.nan if options.fuse_kw is None else options.fuse_kw,
             options.risk,
+            0.0 if options.imports_only else -math.inf,
         )
 
     def _limit(self, window: BillingWindow) -> WindowLimit:

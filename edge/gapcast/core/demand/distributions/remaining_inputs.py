@@ -19,7 +19,7 @@ class RemainingInputs(NamedTuple):
     The coming minutes are ``ahead_from`` + 1 to ``ahead_to`` ahead, both ``[N]``, or ``[S, N]`` for S means of each
     reading. Minutes that begin with the next one are the rest of a running window of ``window_min`` ``[N]``. The window
     exceeds its limit ``limit_kw`` ``[N]`` if the mean of these minutes is above ``allowed_kw`` ``[N]``; both are NaN
-    without a limit.
+    without a limit. A mean below ``least_kw`` ``[N]``, with planned loads, counts as ``least_kw``.
     """
 
     rows: I64
@@ -33,6 +33,7 @@ class RemainingInputs(NamedTuple):
     window_min: I64
     allowed_kw: F64
     limit_kw: F64
+    least_kw: F64
 
     def select(self, which: RowIndex) -> RemainingInputs:
         """Return the inputs of the selected readings."""
@@ -48,4 +49,5 @@ class RemainingInputs(NamedTuple):
             self.window_min[which],
             self.allowed_kw[which],
             self.limit_kw[which],
+            self.least_kw[which],
         )

@@ -107,6 +107,7 @@ class RemainingPower:
         kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
         np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
         kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]
+        np.maximum(kw, inputs.least_kw[:, np.newaxis], out=kw)
         return PowerDistributions.from_quantiles(kw.reshape(z.shape))
 
     def _points(self, inputs: RemainingInputs, shares: F64) -> F64:

@@ -15,7 +15,7 @@ from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistribu
 #: The indices of the levels of lower bound, median and upper bound.
 _BOUNDS: Final = np.array([LEVELS.index(level) for level in (0.05, 0.5, 0.95)])
 #: Columns of states: the fields of :class:`WindowState`.
-SUM, N_KNOWN, START, END, _NEXT_END, _LIMIT, _SOURCE, _NEXT_LIMIT, _NEXT_SOURCE, PEAK, FUSE, _RISK = range(
+SUM, N_KNOWN, START, END, _NEXT_END, _LIMIT, _SOURCE, _NEXT_LIMIT, _NEXT_SOURCE, PEAK, FUSE, _RISK, _LEAST = range(
     len(WindowState._fields)
 )
 #: Columns of demands: the fields of :class:`WindowDemands`; median and bounds are between expected mean and limit.
@@ -33,7 +33,7 @@ class WindowColumns(NamedTuple):
     ``length_min`` ``[2, N]`` are the lengths of the windows. ``drawn_kw`` ``[2, N]`` is the sum of the minutes that are
     over, in kW minutes: unknown minutes count with the mean of the known ones. The limit is exceeded if the minutes
     that are left have a mean above ``allowed_kw`` ``[2, N]``; NaN without a limit. ``risk`` ``[N]`` is accepted by the
-    headroom.
+    headroom. Power below ``least_kw`` ``[N]`` counts as ``least_kw``.
     """
 
     values: F64
@@ -42,6 +42,7 @@ class WindowColumns(NamedTuple):
     drawn_kw: F64
     allowed_kw: F64
     risk: F64
+    least_kw: F64
 
     @property
     def limit_kw(self) -> F64:
@@ -51,7 +52,7 @@ class WindowColumns(NamedTuple):
 
 
 def columns_of(states: F64, observed: I64) -> WindowColumns:
-    """Return the windows of ``states`` ``[N, 12]`` at the newest minutes ``observed`` ``[N]``.
+    """Return the windows of ``states`` ``[N, 13]`` at the newest minutes ``observed`` ``[N]``.
 
     The columns of ``states`` are those of :class:`WindowState`.
     """
@@ -67,9 +68,8 @@ def columns_of(states: F64, observed: I64) -> WindowColumns:
     drawn_kw = np.zeros((2, n))
     np.multiply(elapsed[0], values[0, _SO_FAR], out=drawn_kw[0], where=columns[N_KNOWN] > 0)
     allowed_kw = (length * values[:, _LIMITS] - drawn_kw) / (length - elapsed)
-    return WindowColumns(
-        values, values.take(_INTEGERS, axis=1).astype(np.int64), length, drawn_kw, allowed_kw, columns[_RISK]
-    )
+    integers = values.take(_INTEGERS, axis=1).astype(np.int64)
+    return WindowColumns(values, integers, length, drawn_kw, allowed_kw, columns[_RISK], columns[_LEAST])
 
 
 def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:

@@ -33,6 +33,7 @@ def remaining_of(rows: I64, observed: I64, windows: F32, means: ModelMeans, of: 
         of.integers[0, 1] - of.integers[0, 0],
         of.allowed_kw[0],
         of.limit_kw,
+        of.least_kw,
     )
 
 

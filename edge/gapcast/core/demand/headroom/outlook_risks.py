@@ -43,6 +43,7 @@ def load_risks(  # noqa: PLR0913 - what the risks depend on
     length_min = demand.running.end_minute - demand.running.start_minute
     if windows.options.imports_only:
         window = np.maximum(window, 0)
+    least_kw = np.array([windows.state.least_kw])
 
     def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
         unlimited = np.full(1, np.nan)
@@ -59,6 +60,7 @@ def load_risks(  # noqa: PLR0913 - what the risks depend on
                 np.array([length_min]),
                 unlimited,
                 unlimited,
+                least_kw,
             )
         )
 

@@ -39,26 +39,33 @@ class DemandBatch(NamedTuple):
 
 
 def count_imports(batch: DemandBatch, mean_kw: F64, which: Sequence[int], lead_times_min: Sequence[int]) -> DemandBatch:
-    """Return ``batch`` with imported instead of net power in the readings ``which``, if their house ever exported.
+    """Return ``batch`` with imported instead of net power in the readings ``which``, if their house exports or will.
 
     ``mean_kw`` ``[N, K, 4]`` are the outlooks' means up to ``lead_times_min``, with their bounds. The mean between two
     lead times becomes the mean of the imported power, which is above the positive part of the net mean where the
-    interval contains 0; planned loads count in full. Quantiles stay net, and powers computed from them are at least 0:
+    interval contains 0. Planned loads count in full. Planned generation lowers the mean between two lead times by no
+    more than its upper bound, so that it makes no room in other minutes. Quantiles stay net, and powers computed from them are at least 0:
     so the means of different windows follow from the same quantiles, and outcomes calibrate them. Single minutes stay
     net, because a fuse's limit is above 0. The sums of the windows in ``batch.states`` are imported power already.
     """
     means = batch.means
-    exporting = [i for i in which if means.floor_kw[i] < 0]
+    lowest_kw = np.minimum(np.minimum(means.floor_kw, batch.last_kw), means.added_kw.min(axis=1))
+    exporting = [i for i in which if lowest_kw[i] < 0]
     if not exporting:
         return batch
     leads = np.asarray(lead_times_min, dtype=np.float64)[:, np.newaxis]
-    added_kw = means.added_kw[exporting]
-    own_kw = np.diff((mean_kw[exporting] - added_kw[..., np.newaxis]) * leads, axis=1, prepend=0.0)  # kW minutes
-    exported_kw = np.minimum(own_kw[..., _QUANTILES], 0) @ _WEIGHTS
-    imported_kw = np.cumsum(np.maximum(own_kw[..., MEAN] - exported_kw, 0), axis=1) / leads[:, 0]
+    added_kw = means.added_kw[exporting][..., np.newaxis]
+    own_kw = np.diff((mean_kw[exporting] - added_kw) * leads, axis=1, prepend=0.0)  # kW minutes, as those below
+    planned_kw = np.diff(added_kw * leads, axis=1, prepend=0.0)
+    net_kw = own_kw + np.minimum(planned_kw, 0)
+    exported_kw = np.minimum(net_kw[..., _QUANTILES], 0) @ _WEIGHTS
+    imported_kw = np.maximum(net_kw[..., MEAN] - exported_kw, 0) + np.maximum(planned_kw[..., 0], 0)
+    lowering_kw = np.maximum(planned_kw[..., 0], -np.maximum(own_kw[..., UPPER], 0))
     windows, of_mean, floor_kw = batch.windows.copy(), batch.mean_kw.copy(), means.floor_kw.copy()
+    of_plan = means.added_kw.copy()
     windows[exporting] = np.maximum(windows[exporting], 0)
-    of_mean[exporting] = imported_kw + added_kw
+    of_mean[exporting] = np.cumsum(imported_kw, axis=1) / leads[:, 0]
+    of_plan[exporting] = np.cumsum(lowering_kw, axis=1) / leads[:, 0]
     floor_kw[exporting] = 0.0
     last_kw = list(batch.last_kw)
     for i in exporting:
@@ -66,6 +73,6 @@ def count_imports(batch: DemandBatch, mean_kw: F64, which: Sequence[int], lead_t
     return batch._replace(
         last_kw=last_kw,
         windows=windows,
-        means=ModelMeans(means.quantiles_kw, means.added_kw, floor_kw),
+        means=ModelMeans(means.quantiles_kw, of_plan, floor_kw),
         mean_kw=of_mean,
     )
