@@ -74,11 +74,11 @@ class Engine:
         #: The forecasters of all horizons.
         self.horizons = Horizons(HorizonModels(model, ensemble), horizons or DeviceHorizons({}, ()), forecaster)
         self.buffers = self.horizons.create_buffers(max_devices, submeters)
-        #: The demands of billing windows, and their limits.
-        self.demands = DeviceDemands(demand, self.outlooks, self.buffers, limits.max_kw)
-        self.history = history or History()
         #: Announced loads.
         self.plans = self.horizons.create_plans()
+        #: The demands of billing windows, and their limits.
+        self.demands = DeviceDemands(demand, self.outlooks, self.buffers, self.plans, limits.max_kw)
+        self.history = history or History()
 
     def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``; the device may be unknown yet."""

@@ -74,6 +74,22 @@ def test_headroom_shrinks_by_an_announced_load() -> None:
     assert announced.windows[1].median_kw == pytest.approx(without.windows[1].median_kw + 0.6, abs=0.1)
 
 
+def test_headroom_during_an_announced_load_equals_the_demands() -> None:
+    """A house that has learned that recent power matters: it is that of the readings without the load."""
+    engine = engine_after(n=50)
+    start = MONDAY + 66
+    engine.replace_plan("home", LoadPlan((PlannedLoad(2.0, start * MINUTE_MS, (start + 40) * MINUTE_MS),)))
+    assert engine.demands.forecaster is not None
+    engine.demands.forecaster.power.state.arrays["coefficients"][1] += 0.1
+    for minute, kw in enumerate(POWERS_KW[50:], MONDAY + 50):
+        made = process(engine, [Reading("home", minute, 0.4 * kw + 2.0 * (start <= minute < start + 40))])
+        if minute >= start:
+            running = made[0][0].running
+            found = ask(engine, 0.5, running.end_minute - minute - 1)
+            assert found.p_exceed_without == pytest.approx(running.p_exceed, abs=1e-5)
+            assert found.max_kw == pytest.approx(max(running.headroom_kw, 0.0), abs=2e-3)
+
+
 def test_headroom_counts_the_limit_in_its_hours_only() -> None:
     hours = ActiveTimes(hours=((0, 120),))
     engine = engine_after(SiteDemandOptions(DemandOptions(limit_kw=1.0, active=hours), zone=ZoneInfo("UTC")))

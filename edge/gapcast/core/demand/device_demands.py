@@ -22,6 +22,7 @@ from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.demand.scores.scores import DemandScores
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
+from gapcast.core.plans.plans import Plans
 from gapcast.core.streams.acceptance import power_of_window
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers
@@ -31,13 +32,19 @@ class DeviceDemands:
     """The demands of the devices of ``buffers``; devices may be unknown, and without a limit there are no demands."""
 
     def __init__(
-        self, options: SiteDemandOptions | None, outlooks: OutlookForecaster | None, buffers: Buffers, highest_kw: float
+        self,
+        options: SiteDemandOptions | None,
+        outlooks: OutlookForecaster | None,
+        buffers: Buffers,
+        plans: Plans,
+        highest_kw: float,
     ) -> None:
         """Make demands with ``options`` from ``outlooks``; if either is None there are no demands.
 
-        ``highest_kw`` is the highest power of a reading. The ``buffers`` add their minutes to the running windows.
+        ``highest_kw`` is the highest power of a reading. The ``buffers`` add their minutes to the running windows;
+        loads of ``plans`` are subtracted from the readings.
         """
-        self._buffers = buffers
+        self._buffers, self._plans = buffers, plans
         #: Makes the demands, by row of the buffers; None without a limit or outlooks.
         self.forecaster: DemandForecaster | None = None
         if options is not None and options.is_limited and outlooks is not None:
@@ -107,6 +114,8 @@ class DeviceDemands:
         if {demand.observed_minute, outlook.observed_minute} != {observed}:
             return None
         window_kw = power_of_window(self._buffers.window(device))
+        if device in self._plans.trackers:
+            self._plans.trackers[device].subtract(observed, window_kw)
         with np.errstate(**DAMAGED):
             return self.forecaster.load_risks(row, demand, outlook, window_kw, request)
 

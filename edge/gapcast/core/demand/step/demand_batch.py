@@ -44,9 +44,10 @@ def count_imports(batch: DemandBatch, mean_kw: F64, which: Sequence[int], lead_t
     ``mean_kw`` ``[N, K, 4]`` are the outlooks' means up to ``lead_times_min``, with their bounds. The mean between two
     lead times becomes the mean of the imported power, which is above the positive part of the net mean where the
     interval contains 0. Planned loads count in full. Planned generation lowers the mean between two lead times by no
-    more than its upper bound, so that it makes no room in other minutes. Quantiles stay net, and powers computed from them are at least 0:
-    so the means of different windows follow from the same quantiles, and outcomes calibrate them. Single minutes stay
-    net, because a fuse's limit is above 0. The sums of the windows in ``batch.states`` are imported power already.
+    more than its upper bound, so that it makes no room in other minutes. Quantiles stay net, and powers computed from
+    them are at least 0: so the means of different windows follow from the same quantiles, and outcomes calibrate them.
+    Single minutes stay net, because a fuse's limit is above 0. The sums of the windows in ``batch.states`` are imported
+    power already.
     """
     means = batch.means
     lowest_kw = np.minimum(np.minimum(means.floor_kw, batch.last_kw), means.added_kw.min(axis=1))
