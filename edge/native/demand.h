@@ -45,16 +45,16 @@ enum { STARTS, ENDS, ELAPSED, KNOWN, SO_FAR, EXPECTED, LOWER_KW, MEDIAN_KW, UPPE
 struct demand_step {
     /* sizes, places and the number of sums of a device's scores */
     int64_t context, n_leads, n_levels, median, n_spans, level_of_learning, n_sums, n_minutes_ahead;
-    /* options, and derived constants: tails of the model's curve, the largest power and 1 kW on the scale of powers,
-       and the upper bound of a normal distribution */
-    double highest_kw, first_tail, last_tail, most_z, one_kw_z, z_bound;
+    /* options, and derived constants: tails of the model's curve, the largest power, the highest power of a reading and
+       1 kW on the scale of powers, and the upper bound of a normal distribution */
+    double highest_kw, first_tail, last_tail, most_z, highest_z, one_kw_z, z_bound;
     /* tables: steps of the model's quantiles [Q], log-odds of the points of its curve [Q + 2], weights of these points
        in the nodes [Q + 2, 19] and in the prior's quantiles [Q + 2, 17], energies by minute [121, K], sine and cosine
-       of each minute of the day [1440, 2], log-odds of the nodes [19] and of the levels of a table [17], the prior
-       [24], weights of the lead times in the minutes ahead [n_minutes_ahead, K], bounds and lengths of the spans
-       [3, n_spans] */
-    const double *steps, *curve_log_odds, *to_nodes, *of_prior, *energy, *on_circle, *node_log_odds, *log_odds, *prior;
-    const double *minute_weights;
+       of each minute of the day [1440, 2], log-odds of the nodes [19], their smallest decreases until each node
+       [19], log-odds of the levels of a table [17], the prior [24], weights of the lead times in the minutes ahead
+       [n_minutes_ahead, K], bounds and lengths of the spans [3, n_spans] */
+    const double *steps, *curve_log_odds, *to_nodes, *of_prior, *energy, *on_circle, *node_log_odds, *falls, *log_odds;
+    const double *prior, *minute_weights;
     const int64_t *spans;
     /* state: coefficients [R, 3, 24], information [R, 3, 300], newest_minute [R], due_minute [R, 3], n_minutes [R, 3],
        due_kw [R, 3, 4], due_features [R, 3, 4, 24], newest means [R, K, Q], [R, K] and [R, 1], the newest demand

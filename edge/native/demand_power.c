@@ -7,7 +7,6 @@
 
 #define BEND_KW 0.2
 #define MOST_KW 1e4
-#define MIN_FALL 1e-6
 
 /* asinh and sinh by log and exp, which are faster: the absolute difference is of the order of 1e-16. */
 double scaled_of(double kw)
@@ -45,7 +44,8 @@ static void find_points(const struct demand_step *step, int64_t entry, struct re
         points[1 + q] = highest + step->steps[q];
     }
     points[0] = max_of(points[1] - step->first_tail * (points[2] - points[1]), -2 * step->most_z);
-    points[n + 1] = min_of(points[n] + step->last_tail * (points[n] - points[n - 1]), 2 * step->most_z);
+    const double last = min_of(points[n] + step->last_tail * (points[n] - points[n - 1]), step->highest_z);
+    points[n + 1] = max_of(last, points[n] + step->steps[1]);
 }
 
 void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from, int64_t ahead_to, struct rest *rest)
@@ -101,8 +101,8 @@ void calibrated_quantiles(const struct demand_step *step, const double *points, 
         features_at(step, situation, step->node_log_odds[j], nodes[j], features);
         for (int64_t i = 0; i < N_FEATURES; i++)
             of_node += coefficients[i] * features[i];
-        lowest = min_of(lowest, of_node);
-        rising[j] = (double)j * MIN_FALL - lowest;
+        lowest = min_of(lowest, of_node + step->falls[j]);
+        rising[j] = step->falls[j] - lowest;
     }
     int64_t part = 0;
     for (int64_t level = 0; level < n; level++) {

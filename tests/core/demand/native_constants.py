@@ -65,7 +65,6 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_features.c", "MOST_LOG_ODDS"): exceedance_model._MOST_LOG_ODDS,
     ("demand_power.c", "BEND_KW"): distribution._BEND_KW,
     ("demand_power.c", "MOST_KW"): distribution._MOST_KW,
-    ("demand_power.c", "MIN_FALL"): remaining_power._MIN_FALL,
     ("demand_fuse.c", "EXTREMAL_INDEX"): exceedances.EXTREMAL_INDEX,
     ("demand_fuse.c", "BEYOND"): fuse._BEYOND,
     ("demand_fuse.c", "DECAY"): fuse._DECAY,

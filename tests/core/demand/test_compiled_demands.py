@@ -213,5 +213,5 @@ def test_compiled_demands_without_a_function_fall_back_to_numpy(name: str, monke
     ("leads_min", "levels"), [(range(1, 66), (0.1, 0.5, 0.9)), ((1, 5), np.linspace(0.01, 0.99, 33).tolist())]
 )
 def test_compiled_demands_of_a_larger_outlook_fall_back_to_numpy(leads_min: Any, levels: list[float]) -> None:
-    state = DemandState(RemainingPower(tuple(leads_min), levels))
+    state = DemandState(RemainingPower(tuple(leads_min), levels, 100.0))
     assert CompiledDemands.create_if_available(state, FuseRisk(tuple(leads_min)), 100.0) is None

@@ -17,10 +17,11 @@ from tests.support.examples import examples
 from tests.support.remaining_inputs import LEADS_MIN, LEVELS_OF_MODEL, MONDAY, random_inputs
 
 ONE = [1]
+HIGHEST_KW = 100.0
 
 
 def new_power() -> RemainingPower:
-    return RemainingPower(LEADS_MIN, LEVELS_OF_MODEL)
+    return RemainingPower(LEADS_MIN, LEVELS_OF_MODEL, HIGHEST_KW)
 
 
 def learned(rows: list[int], n_minutes: int = 120, seed: int = 0) -> RemainingPower:
@@ -56,6 +57,33 @@ def test_exceedance_falls_with_the_limit_after_learning(seed: int, elapsed: int)
 def test_quantile_inverts_the_exceedance_after_learning(seed: int, level: float) -> None:
     made = LEARNED.distributions(random_inputs(ONE, MONDAY + 300, seed))
     assert made.exceedance(made.quantile(level))[0] == pytest.approx(1 - level, abs=1e-6)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    spread=st.floats(0.01, 30),
+    coefficients=st.lists(st.floats(-2, 2), min_size=len(PRIOR), max_size=len(PRIOR)),
+)
+@examples(60)
+def test_no_quantile_is_above_the_highest_reading(seed: int, spread: float, coefficients: list[float]) -> None:
+    inputs = random_inputs(ONE, MONDAY, seed)
+    power = new_power()
+    power.distributions(inputs)
+    power.state.arrays["coefficients"][1] = coefficients
+    inputs = inputs._replace(quantiles_kw=np.minimum(inputs.quantiles_kw**spread, HIGHEST_KW))
+    assert power.distributions(inputs).kw.max() <= HIGHEST_KW * 1.01  # points of a curve are 0.1 % apart
+
+
+@pytest.mark.parametrize(("slope", "below_kw"), [(0.75, 5.0), (0.0, 30.0), (-0.5, 30.0)])
+def test_upper_bound_of_a_house_with_rare_loads_is_plausible(slope: float, below_kw: float) -> None:
+    """It is at rest at 50 W and has 3 kW now and then: by the slope of its last quantiles alone, more than 1 MW."""
+    power, inputs = new_power(), same_level(random_inputs(ONE, MONDAY), 0.05, 0.01)
+    quantiles_kw = inputs.quantiles_kw.copy()
+    quantiles_kw[..., -1] = 3.0
+    power.distributions(inputs)
+    power.state.arrays["coefficients"][1, :, 3] = slope
+    made = power.distributions(inputs._replace(quantiles_kw=quantiles_kw))
+    assert 2.0 < made.quantile(0.95)[0] < below_kw
 
 
 def test_batch_learns_and_forecasts_like_single_devices() -> None:

@@ -48,7 +48,7 @@ class DemandForecaster:
         #: The running windows; the buffers add minutes to them.
         self.windows = RunningWindows(options, max_devices)
         #: The stored state of the devices.
-        self.stored = DemandState(RemainingPower(self._leads_min, model.quantile_levels or ()))
+        self.stored = DemandState(RemainingPower(self._leads_min, model.quantile_levels or (), highest_kw))
         #: The risk that a single minute exceeds the fuse.
         self.fuse = FuseRisk(self._leads_min)
         #: Computes batches: in C if the compiled library is available, else in numpy.

@@ -1,7 +1,8 @@
 """The outlook model's quantiles of a mean power as a curve: the log-odds of exceeding a power, over that power.
 
 The log-odds are linear between the quantiles on :mod:`the scale of powers <.distribution>`; beyond the outermost
-quantiles they continue with the slope of the last two.
+quantiles they continue with the slope of the last two, but end at the highest power of a reading. With the slope alone,
+the curve of a house at rest with rare high loads would end at thousands of kW.
 """
 
 from __future__ import annotations
@@ -43,14 +44,16 @@ NODES: Final = (
 
 
 class ModelQuantiles:
-    """Curves from quantiles at two or more rising ``levels``."""
+    """Curves from quantiles at two or more rising ``levels``, of readings of at most ``highest_kw``."""
 
-    def __init__(self, levels: Sequence[float]) -> None:
+    def __init__(self, levels: Sequence[float], highest_kw: float) -> None:
         rising = np.asarray(levels)
         inner = np.log((1 - rising) / rising)
         self.steps = np.arange(len(rising)) * _MIN_STEP
         self.curve_log_odds: F64 = np.concatenate(([FARTHEST], inner, [-FARTHEST]))
         self.first_tail = (FARTHEST - inner[0]) / (inner[0] - inner[1])
+        #: The highest power of a reading on the scale.
+        self.highest_z = float(scaled(np.array([highest_kw]))[0])
         self.last_tail = (inner[-1] + FARTHEST) / (inner[-2] - inner[-1])
         lines = [np.interp(NODES, self.curve_log_odds[::-1], one[::-1]) for one in np.eye(len(self.curve_log_odds))]
         self.to_nodes: F64 = np.stack(lines)
@@ -63,7 +66,8 @@ class ModelQuantiles:
         points[:, 1:-1] += self.steps
         first = points[:, 1] - self.first_tail * (points[:, 2] - points[:, 1])
         last = points[:, -2] + self.last_tail * (points[:, -2] - points[:, -3])
-        points[:, 0], points[:, -1] = np.maximum(first, -2 * MOST), np.minimum(last, 2 * MOST)
+        points[:, 0] = np.maximum(first, -2 * MOST)
+        points[:, -1] = np.maximum(np.minimum(last, self.highest_z), points[:, -2] + _MIN_STEP)
         return points
 
     def nodes(self, curves: F64) -> F64:

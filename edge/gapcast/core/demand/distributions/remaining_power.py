@@ -44,18 +44,23 @@ _LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf])
 #: The level of the quantile at which the regression learns besides the limits.
 _LEVEL: Final = 0.95
 AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
-#: Smallest decrease of the log-odds from node to node.
-_MIN_FALL: Final = 1e-6
-_FALLS: Final = np.arange(len(NODES)) * _MIN_FALL
+#: Smallest decrease of the log-odds from node to node. In the upper tail, from the last of these log-odds on, it is a
+#: part of the model's own: a house has few outcomes there, and its regression alone may make the tail flat, or rise.
+_MIN_FALL, _MIN_TAIL_FALL, _TAIL = 1e-6, 0.5, -3.0
+#: Smallest decrease from the first node to each node.
+FALLS: Final = np.arange(len(NODES)) * _MIN_FALL + np.maximum(_TAIL - np.array(NODES), 0.0) * _MIN_TAIL_FALL
 
 
 class RemainingPower:
-    """Makes the distributions; ``leads_min`` are the outlook's lead times, rising, ``levels`` its quantile levels."""
+    """Makes the distributions; ``leads_min`` are the outlook's lead times, rising, ``levels`` its quantile levels.
 
-    def __init__(self, leads_min: Sequence[int], levels: Sequence[float]) -> None:
+    ``highest_kw`` is the highest power of a reading.
+    """
+
+    def __init__(self, leads_min: Sequence[int], levels: Sequence[float], highest_kw: float) -> None:
         #: The weights of the outlook's means in means over other minutes.
         self.means = MeanShares(leads_min)
-        self.model = ModelQuantiles(levels)
+        self.model = ModelQuantiles(levels, highest_kw)
         # With the prior, the log-odds are the same at the same nodes of any curve.
         nodes = self.model.nodes(np.eye(len(levels) + 2))
         of_nodes = np.tile(exceedance_model.PRIOR[: len(NODE_LINES)] @ NODE_LINES, (len(nodes), 1))
@@ -206,8 +211,8 @@ class RemainingPower:
 
 def _quantiles(of_nodes: F64, nodes: F64, log_odds: F64) -> F64:
     """Return the powers ``[N, L]`` at ``log_odds`` ``[L]`` of curves with the log-odds ``of_nodes`` at ``nodes``."""
-    falling: F64 = np.minimum.accumulate(of_nodes, axis=1)
-    return _interpolated(-log_odds, _FALLS - falling, nodes)
+    falling: F64 = np.minimum.accumulate(of_nodes + FALLS, axis=1) - FALLS
+    return _interpolated(-log_odds, -falling, nodes)
 
 
 def _interpolated(at: F64, rising: F64, values: F64) -> F64:

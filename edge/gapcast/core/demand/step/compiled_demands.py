@@ -24,7 +24,7 @@ from gapcast.core.demand.distributions.distribution import LOG_ODDS, MOST
 from gapcast.core.demand.distributions.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.model_quantiles import NODES
-from gapcast.core.demand.distributions.remaining_power import AT_LEVEL
+from gapcast.core.demand.distributions.remaining_power import AT_LEVEL, FALLS
 from gapcast.core.demand.headroom.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.scores import scores
 from gapcast.core.demand.state.demand_state import DemandState
@@ -59,7 +59,8 @@ class CompiledDemands:
         n_leads, n_levels = state.power.state.initial("quantiles_kw").shape
         step.n_leads, step.n_levels, step.n_sums = n_leads, n_levels, scores.N_SUMS
         step.median, step.level_of_learning = state.power.median, AT_LEVEL.start
-        step.first_tail, step.last_tail = state.power.model.first_tail, state.power.model.last_tail
+        model = state.power.model
+        step.first_tail, step.last_tail, step.highest_z = model.first_tail, model.last_tail, model.highest_z
         step.n_minutes_ahead = len(fuse.weights)
         self._tables: _Arrays = {}
         names = ({name: of for name, (of, _) in declared.items()} for declared in (POWER, NEWEST, LIVE))
@@ -158,6 +159,7 @@ class CompiledDemands:
             power.means.energy,
             ON_CIRCLE,
             NODES,
+            FALLS,
             LOG_ODDS,
             PRIOR,
             self._fuse.weights,
