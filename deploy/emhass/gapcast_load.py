@@ -9,7 +9,7 @@ time of the last day that is known, from ``GET /devices/{device}/history``. A st
 mean of the history, or of the outlook if there is none. Steps begin at full steps of this machine's local time: set TZ
 if EMHASS's time zone is another.
 
-If gapcast does not answer, or its newest reading is older than ``--max-age`` minutes, nothing is printed and the exit
+If gapcast does not answer, or a newest reading is older than ``--max-age`` minutes, nothing is printed and the exit
 code is 1: call EMHASS without ``load_power_forecast`` then, so that it uses the method of its own configuration.
 Needs nothing but Python 3.9 or later. See docs/demand-energy-managers.md.
 """
@@ -121,10 +121,7 @@ def parameters(gateway: Gateway, options: argparse.Namespace, now: datetime) -> 
     """Return EMHASS's runtime parameters; raises NoForecastError."""
     device, n_steps = quote(options.device, safe=""), options.hours * 60 // options.step
     outlook = gateway.get(f"/outlook?device={device}")
-    age_min = (now - _EPOCH) // timedelta(minutes=1) - minute_of(outlook["observed_at"])
-    if age_min > options.max_age:
-        msg = f"{options.device}: the newest reading is {age_min} minutes old, more than --max-age {options.max_age}"
-        raise NoForecastError(msg)
+    require_new(outlook, options.device, options.max_age, now)
     readings = gateway.get(f"/devices/{device}/history?minutes={DAY_MIN}")["readings"]
     offset_min = (now.astimezone().utcoffset() or timedelta()) // timedelta(minutes=1)  # of this machine
     found: dict[str, Any] = {
@@ -133,10 +130,20 @@ def parameters(gateway: Gateway, options: argparse.Namespace, now: datetime) -> 
     }
     if options.peak is not None:
         metered = quote(options.peak, safe="") or device
-        peak_kw = billed_peak_kw(gateway.get(f"/demand?device={metered}"))
+        demand = gateway.get(f"/demand?device={metered}")
+        require_new(demand, f"demand of {options.peak or options.device}", options.max_age, now)
+        peak_kw = billed_peak_kw(demand)
         if peak_kw is not None:
             found["current_period_peak"] = round(1_000 * peak_kw, 1)
     return {**found, **options.merge}
+
+
+def require_new(document: Mapping[str, Any], name: str, max_age_min: int, now: datetime) -> None:
+    """Raise NoForecastError if the newest reading of ``document``, of ``name``, is older than ``max_age_min``."""
+    age_min = (now - _EPOCH) // timedelta(minutes=1) - minute_of(document["observed_at"])
+    if age_min > max_age_min:
+        msg = f"{name}: the newest reading is {age_min} minutes old, more than --max-age {max_age_min}"
+        raise NoForecastError(msg)
 
 
 def billed_peak_kw(demand: Mapping[str, Any]) -> float | None:

@@ -114,7 +114,9 @@ def test_parameters_have_the_horizon_and_what_is_merged() -> None:
 
 
 def demand_of(month_peak_kw: float | None, limit_kw: float | None, limit_source: str) -> dict[str, Any]:
-    return {"month_peak_kw": month_peak_kw, "limit_kw": limit_kw, "limit_source": limit_source}
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=OBSERVED)
+    limit = {"limit_kw": limit_kw, "limit_source": limit_source}
+    return {"observed_at": at.isoformat(), "month_peak_kw": month_peak_kw, **limit}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,19 @@ def test_parameters_of_an_old_reading_are_refused() -> None:
     assert parameters(OBSERVED + 5)
     with pytest.raises(LOAD.NoForecastError, match="6 minutes old"):
         parameters(OBSERVED + 6)
+
+
+def test_peak_of_an_old_reading_is_refused() -> None:
+    """The meter stopped last month: its peak is not this month's."""
+    demand = demand_of(6.1, 6.1, "month_peak")
+    demand["observed_at"] = "2026-01-28T20:00:00Z"
+    outlook = {**OUTLOOK, "observed_at": "2026-02-01T10:00:00Z"}
+    gateway = StoredAnswers(outlook=outlook, devices={"readings": []}, demand=demand)
+    options = LOAD.options_of(["--device", "base", "--peak", "home"])
+    with pytest.raises(LOAD.NoForecastError, match="demand of home: the newest reading is 5160 minutes old"):
+        LOAD.parameters(gateway, options, datetime(2026, 2, 1, 10, 0, tzinfo=UTC))
+    demand["observed_at"] = "2026-02-01T09:55:00Z"
+    assert LOAD.parameters(gateway, options, datetime(2026, 2, 1, 10, 0, tzinfo=UTC))["current_period_peak"] == 6_100
 
 
 @pytest.mark.parametrize("address", ["ftp://gateway", "http://127.0.0.1:1"])
