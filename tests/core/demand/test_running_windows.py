@@ -15,6 +15,7 @@ from gapcast.core.billing.device_windows import ClosedWindow, WindowState
 from gapcast.core.billing.limit_changes import correct_month_peak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.billing.running_windows import RunningWindows
+from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.time_grid import DAY_MIN
@@ -247,6 +248,56 @@ def test_corrected_month_peak_lowers_peaks_that_were_replaced() -> None:
     state = windows.state(0)
     assert state is not None
     assert state.month_peak_kw == 3.0
+
+
+#: 30 November, 12:00, and the same evening: a wrong time after that is of December.
+LAST_NOON = 28 * DAY_MIN + 720
+TOMORROW = LAST_NOON + 65 + 800
+
+
+def on_the_last_day(*later: Reading) -> tuple[RunningWindows, Buffers]:
+    """Return the windows after 65 minutes of 30 November, and ``later`` readings."""
+    windows = RunningWindows(SITE, max_rows=1)
+    buffers = buffers_with(windows)
+    for reading in (*(at(LAST_NOON + i, 1.0 + i // 15) for i in range(65)), *later):
+        buffers.accept(reading)
+    return windows, buffers
+
+
+def test_month_peak_corrected_after_a_time_of_the_next_month_is_restored() -> None:
+    windows, buffers = on_the_last_day(at(TOMORROW, 1.0))
+    correct_month_peak(windows, 100.0, 0, "home", 3.25, MONDAY + LAST_NOON + 30)
+    assert windows.month_peaks(0, 1) == []
+    for i in range(3):
+        buffers.accept(at(LAST_NOON + 65 + i, 0.5))
+    assert windows.month_peaks(0, 2) == [(3.25, MONDAY + LAST_NOON + 30)]
+    for i in range(3):  # the clock is set back: the peaks of later windows, and what they replaced
+        buffers.accept(at(LAST_NOON + 25 + i, 0.5))
+    assert windows.month_peaks(0, 2) == [(1.0, MONDAY + LAST_NOON)]
+
+
+@pytest.mark.parametrize(
+    ("minute", "why"),
+    [
+        (None, 'begins another month after missing minutes, and may have a wrong time: add "at"'),
+        (LAST_NOON + 64, "has not ended"),
+        (TOMORROW, "has not ended"),
+        (-2 * DAY_MIN, "is outside the current month"),
+    ],
+)
+def test_month_peak_after_a_time_of_the_next_month_is_rejected(minute: int | None, why: str) -> None:
+    windows, _ = on_the_last_day(at(TOMORROW, 1.0))
+    with pytest.raises(PayloadError, match=why):
+        correct_month_peak(windows, 100.0, 0, "home", 3.25, None if minute is None else MONDAY + minute)
+
+
+def test_month_peak_after_a_gap_until_the_next_month_is_of_that() -> None:
+    """Readings until the end of the window have shown that the time was right."""
+    windows, _ = on_the_last_day(*(at(TOMORROW + i, 1.0) for i in range(20)))
+    with pytest.raises(PayloadError, match="is outside the current month"):
+        correct_month_peak(windows, 100.0, 0, "home", 3.25, MONDAY + LAST_NOON + 30)
+    correct_month_peak(windows, 100.0, 0, "home", 3.25, None)
+    assert windows.month_peaks(0, 1) == [(3.25, MONDAY + 29 * DAY_MIN + 150)]
 
 
 def test_month_peak_without_a_time_is_of_a_window_of_the_month() -> None:

@@ -144,6 +144,15 @@ class DeviceWindows:
                 return known
         return window_at(start - 1)
 
+    @property
+    def window_of_previous_month(self) -> BillingWindow | None:
+        """The running window before missing minutes if their reading may have begun another month by a wrong time."""
+        before = self.before_jump
+        if before is None or before.next_minute < self.window.start_minute - 1:
+            return None
+        window = self.calendar.window_at(before.newest_minute + 1)
+        return window if window.month == self.peaks.previous_month != self.window.month else None
+
     def refresh(self) -> None:
         """Update the limits and the month's peak in :attr:`state` after a change of either."""
         options, window, following = self.options, self.window, self.following

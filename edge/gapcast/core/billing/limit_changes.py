@@ -37,8 +37,9 @@ def correct_month_peak(
 ) -> None:
     """Correct the highest window of the running month of ``device``: the window of ``minute``, or the last if None.
 
-    Raises :class:`PayloadError` if the device has no demand, if the peak is below 0 or above ``highest_kw``, or if the
-    window is not over or belongs to another month.
+    If the newest reading may have begun another month by a wrong time, ``minute`` is needed, and can be in the month
+    before. Raises :class:`PayloadError` if the device has no demand, if the peak is below 0 or above ``highest_kw``, or
+    if the window is not over or belongs to another month.
     """
     _require_demand(windows, device)
     one = None if row is None else windows.for_row(row)
@@ -47,8 +48,14 @@ def correct_month_peak(
     if not 0 <= peak_kw <= highest_kw:
         detail = f"the peak is {peak_kw:g} kW: send one from 0 to limits.max_kw ({highest_kw:g})"
         raise PayloadError("out_of_range", detail)
-    running = one.window
+    running, before = one.window, one.window_of_previous_month
+    if before is not None and minute is None:
+        detail = f"the newest reading, in the window from {minute_label(running.start_minute)}, begins another month"
+        fix = 'add "at", the start of the window, or send the peak again after the end of that window'
+        raise PayloadError("bad_time", f"{detail} after missing minutes, and may have a wrong time: {fix}")
     window = one.last_window_over() if minute is None else one.calendar.window_at(minute)
+    if before is not None and window.month == before.month:
+        running = before
     at = f"the window from {minute_label(window.start_minute)}"
     if window.start_minute >= running.start_minute:
         raise PayloadError("bad_time", f"{at} has not ended: use a minute of a completed window")

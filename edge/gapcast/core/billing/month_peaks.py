@@ -52,6 +52,11 @@ class MonthPeaks:
         self.replaced: tuple[ReplacedPeak, ...] = ()
         self._before = self.month, self.by_day
 
+    @property
+    def previous_month(self) -> int:
+        """The month that ran before, whose peaks are those of the running month again if the clock is set back."""
+        return self._before[0]
+
     def begin_month(self, month: int) -> None:
         """Begin ``month`` unless it runs; its peaks are known if the clock was set back to the month before."""
         if month != self.month:
@@ -67,13 +72,15 @@ class MonthPeaks:
             self._replace(window, mean_kw)
 
     def correct(self, window: BillingWindow, peak_kw: float) -> None:
-        """Make ``window``, which is in the running month, the month's highest window with the mean ``peak_kw``.
+        """Make ``window``, of the running or the previous month, its highest window with the mean ``peak_kw``.
 
         Higher peaks of other days are lowered to ``peak_kw``.
         """
-        self.by_day = {day: _lowered(one, peak_kw) for day, one in self.by_day.items()}
+        by_day = self._days_of(window)
+        by_day.update({day: _lowered(one, peak_kw) for day, one in by_day.items()})
         self.replaced = tuple(
-            one._replace(peak=_lowered(one.peak, peak_kw)) if one.month == self.month else one for one in self.replaced
+            one._replace(peak=_lowered(one.peak, peak_kw)) if one.month == window.month else one
+            for one in self.replaced
         )
         self._replace(window, peak_kw)
 
@@ -88,11 +95,15 @@ class MonthPeaks:
                     by_day.setdefault(day, peak)
 
     def _replace(self, window: BillingWindow, peak_kw: float) -> None:
-        """Make ``window``, which is in the running month, the highest window of its day."""
-        known = self.by_day.get(window.day)
+        """Make ``window``, of the running or the previous month, the highest window of its day."""
+        by_day = self._days_of(window)
+        known = by_day.get(window.day)
         if known is not None:
             self.replaced = (*self.replaced, ReplacedPeak.from_window(window, known))[-N_REPLACED:]
-        self.by_day[window.day] = DayPeak(peak_kw, window.start_minute)
+        by_day[window.day] = DayPeak(peak_kw, window.start_minute)
+
+    def _days_of(self, window: BillingWindow) -> dict[int, DayPeak]:
+        return self.by_day if window.month == self.month else self._before[1]
 
     def highest(self, n_days: int) -> list[DayPeak]:
         """Return the highest peaks of at most ``n_days`` days, highest first."""
