@@ -244,6 +244,27 @@ def test_offline_devices_are_counted_until_they_return_or_are_forgotten(monkeypa
     assert n_offline(Service(MemoryLink(), Engine(Persistence()), {})) is None, "availability is not tracked"
 
 
+def test_forgotten_device_does_not_count_as_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the metric nor in the log, and the next device in its row is new."""
+    clock, link = ManualClock(), MemoryLink()
+    monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
+    registry = build_registry(service, ServiceInfo("", "gw"))
+    link.put(Reading("attic", NOON, 1.0), Reading("home", NOON, 1.0))
+    service.run_once(0)
+    service.forget("attic")
+    with capture_logs() as logs:
+        for after_s in (6, 601):
+            clock.now_s += after_s
+            service.run_once(0)
+        assert registry.get_sample_value("gapcast_devices_offline") == 1
+        link.put(Reading("cellar", NOON + 11, 1.0))
+        clock.now_s += 6
+        service.run_once(0)
+    assert [(line["event"], line["devices"]) for line in logs] == [("devices.offline", "home")]
+    assert link.announced == [("attic", True), ("home", True), ("home", False), ("cellar", True)]
+
+
 def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the broker, and for the listeners of the event feed."""
     clock, link = ManualClock(), MemoryLink()

@@ -93,6 +93,16 @@ def test_online_tracker_reports_devices_that_were_never_seen() -> None:
     assert tracker.take_changes(99) == [(row, False) for row in range(40)]
 
 
+def test_online_tracker_row_without_a_device_is_not_offline() -> None:
+    tracker = OnlineTracker(STALE_S)
+    tracker.record_seen([0, 1], 0.0)
+    tracker.forget(0)
+    assert tracker.mark_offline(2, 1.0, [0]) == []
+    assert tracker.mark_offline(2, STALE_S + 2, [0]) == [1]
+    assert (tracker.n_offline, tracker.is_online(0)) == (1, None)
+    assert tracker.mark_offline(2, STALE_S + 3) == [], "a restored device in that row counts as seen now"
+
+
 def test_online_tracker_does_not_report_a_device_that_returned() -> None:
     tracker = OnlineTracker(STALE_S)
     tracker.record_seen([0], 0.0)

@@ -85,14 +85,16 @@ class OnlineTracker:
         """Exclude the last ``s`` seconds, in which no reading could arrive, from the age of all rows."""
         self._seen_s += s
 
-    def mark_offline(self, n_rows: int, now_s: float) -> list[int]:
+    def mark_offline(self, n_rows: int, now_s: float, unused: Sequence[int] = ()) -> list[int]:
         """Mark stale rows among the first ``n_rows`` as offline, and return the newly marked ones.
 
-        A row never seen before counts as seen now.
+        A row never seen before counts as seen now, except the ``unused`` ones, which have no device.
         """
         self._grow(n_rows)
         seen_s = self._seen_s[:n_rows]
         seen_s[np.isnan(seen_s)] = now_s
+        if unused:
+            seen_s[unused] = np.nan  # not stale: a comparison with it is false
         stale = np.flatnonzero((seen_s < now_s - self._stale_after_s) & (self._state[:n_rows] != OnlineState.OFFLINE))
         self._state[stale] = OnlineState.OFFLINE
         rows: list[int] = stale.tolist()

@@ -117,7 +117,8 @@ class AvailabilityPublisher:
             return [], []
         offline: list[int] = []
         if connected:
-            offline = online_tracker.mark_offline(buffers.n_rows, now_s)
+            unused = [row for row, device in enumerate(buffers.names()) if not device]
+            offline = online_tracker.mark_offline(buffers.n_rows, now_s, unused)
         else:
             online_tracker.postpone(now_s - self._checked_s)
         self._checked_s, self._check_due_s = now_s, now_s + _CHECK_S
