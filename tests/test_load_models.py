@@ -105,6 +105,20 @@ def test_members_installed_over_an_optional_model_join(tmp_path: Path) -> None:
     assert [model.name for model in load_models(settings(), library, admission).others] == ["linear"]
 
 
+def test_installed_models_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    bundled, own = tmp_path / "bundled", tmp_path / ("n" * 300)  # a name that no file can have
+    ModelCopy(bundled, "linear")
+    (bundled / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+    library, admission = Library((bundled, own)), Admission(bundled, ProvenModels(None, "runtime"))
+    with capture_logs() as logs:
+        assert load_usable_models(settings(), library, admission).primary.name == "linear"
+    (refused,) = [entry for entry in logs if entry["event"] == "models.refused"]
+    assert refused["path"] == str(own)
+    assert refused["fix"] == "correct the owner and the mode of this folder; gapcast starts without it"
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_usable_models(settings(), Library((own,)), admission)
+
+
 def test_members_with_an_invalid_installed_registry_are_the_bundled(tmp_path: Path) -> None:
     bundled, own = tmp_path / "bundled", tmp_path / "own"
     ModelCopy(bundled, "linear")

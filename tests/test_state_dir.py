@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gapcast.config.files.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import is_device_id
+from tests.support.disks import no_room_beyond, open_folder, unprivileged
 
 
 def test_gateway_id_is_created_once(tmp_path: Path) -> None:
@@ -55,6 +57,29 @@ def test_gateway_id_without_a_folder_is_temporary(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"state\.path: .*state is not a folder: name another one"):
         gateway_id("", tmp_path / "state")
     assert is_device_id(gateway_id("", Path("/proc/nowhere")))
+
+
+@pytest.mark.parametrize("closed", ["state", "state/gateway-id"])
+def test_gateway_id_that_this_account_may_not_read_is_temporary(closed: str) -> None:
+    with open_folder() as folder:
+        state = folder / "state"
+        state.mkdir()
+        state.chmod(0o777)
+        (state / "gateway-id").write_text("gw-stored\n", encoding="utf-8")
+        (folder / closed).chmod(0)
+        with unprivileged(), capture_logs() as logs:
+            assert gateway_id("", state) != gateway_id("", state)
+        assert [entry["event"] for entry in logs] == ["state.not_persisted"] * 2
+        assert "grant this account" in logs[0]["fix"]
+        state.chmod(0o700)
+        assert (state / "gateway-id").read_text(encoding="utf-8") == "gw-stored\n"
+
+
+def test_gateway_id_on_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
+    with no_room_beyond(0), capture_logs() as logs:
+        assert is_device_id(gateway_id("", tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert [entry["problem"] for entry in logs] == ["File too large"]
 
 
 def test_gateway_id_file_invalid_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ reduced by the umask and does not apply to existing files, so every mode is set 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -15,6 +16,26 @@ from typing import BinaryIO
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 #: The entries of a gateway's state folder.
 _STATE_ENTRIES = ("gateway-id", "gateway-id.part", "http-address", "http-address.part", "models", "stream", "shard-*")
+
+#: How to fix an error of the disk, by its number.
+_FIXES = {
+    errno.ENOSPC: "free disk space",
+    errno.EDQUOT: "free disk space",
+    errno.EROFS: "mount the file system read-write, or set state.path",
+    errno.EACCES: "grant this account read and write permission (owner and mode), or set state.path",
+    errno.EPERM: "grant this account read and write permission (owner and mode), or set state.path",
+    errno.ENOMEM: "free memory, or raise the memory limit of gapcast",
+    errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
+}
+
+
+def disk_error_fix(error: BaseException) -> str:
+    """Return how to fix ``error``.
+
+    >>> disk_error_fix(OSError(errno.ENOSPC, "No space left on device"))
+    'free disk space'
+    """
+    return _FIXES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")
 
 
 def make_private_folder(folder: Path) -> None:

@@ -271,6 +271,15 @@ def test_install_read_only_folder_is_named_with_a_fix(newer: ModelCopy) -> None:
             install(folder, Library((folder / "closed" / "models",)), ADMISSION)
 
 
+def test_library_that_this_account_may_not_enter_is_named_with_a_fix(shipped: Path) -> None:
+    with open_folder() as folder:
+        (folder / "state").mkdir(mode=0)
+        library = Library((shipped, folder / "state" / "models"))
+        with unprivileged(), pytest.raises(ModelError, match=r"models: cannot be read \(Permission denied\): run"):
+            Library(library.folders[1:]).models()
+        assert sorted(library.without(library.own).models()) == ["linear", "lstm-5-3"]
+
+
 # --- taking one out ---------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from gapcast.config.files.state_dir import state_path
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
 from gapcast.config.shards import readings_folder
 from gapcast.core.errors import SettingsError
-from gapcast.storage.files.disk_problems import disk_error_fix
+from gapcast.private_files import disk_error_fix
 from gapcast.text.json_input import decode_json
 
 _COMPILED_FIX = (

@@ -27,7 +27,8 @@ def check_models(inputs: CheckInput) -> Iterator[Finding]:
         yield fail("models", str(error), fix, MODEL_FAILS)
         return
     except InstalledModelError as error:
-        fix = f"install it again, or remove {error.path}; gapcast starts without it, unless the settings name it"
+        fix = error.fix or f"install it again, or remove {error.path}"
+        fix += "; gapcast starts without it, unless the settings name it"
         yield fail("models", str(error), fix, MODEL_FAILS)
         return
     except ModelError as error:

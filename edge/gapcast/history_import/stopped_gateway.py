@@ -24,10 +24,9 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.windows.features import measured_in
 from gapcast.mqtt.sources.sources import SourceReader
-from gapcast.private_files import chown_to_owner_of, make_private_folder
+from gapcast.private_files import chown_to_owner_of, disk_error_fix, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits
 from gapcast.service.ports.broker_link import Meters, NoMeters
-from gapcast.storage.files.disk_problems import disk_error_fix
 from gapcast.storage.files.locks import ShardLock, lock_folder
 from gapcast.storage.generations import write_checkpoint
 from gapcast.storage.recovery import Recovered, recover

@@ -17,7 +17,7 @@ from threading import Lock
 import structlog
 
 from gapcast.core.readings.reading import Reading
-from gapcast.private_files import make_private_folder, newest_first, open_private, write_private
+from gapcast.private_files import disk_error_fix, make_private_folder, newest_first, open_private, write_private
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import (
     ArchivedReading,
@@ -30,7 +30,7 @@ from gapcast.refit.minutes_file import (
     read_file,
     version_for,
 )
-from gapcast.storage.files.disk_problems import disk_error_fix, quarantine_file
+from gapcast.storage.files.disk_problems import quarantine_file
 
 log = structlog.get_logger(__name__)
 

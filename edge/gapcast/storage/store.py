@@ -18,11 +18,11 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshots.state_changes import ForgottenDevice, StateChange
-from gapcast.private_files import make_private_folder, tighten_modes
+from gapcast.private_files import disk_error_fix, make_private_folder, tighten_modes
 from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
-from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem, disk_error_fix
+from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem
 from gapcast.storage.files.locks import lock_state
 from gapcast.storage.generations import files_of, remove_unfinished
 from gapcast.storage.journal_file import JournalFile

@@ -11,11 +11,11 @@ from gapcast.predictors.models_folder.library import Library
 
 
 class InstalledModelError(ModelError):
-    """An installed model or registry that cannot be used."""
+    """An installed model or registry that cannot be used, or all of them; ``fix`` is the fix if it is another."""
 
-    def __init__(self, problem: object, path: Path) -> None:
+    def __init__(self, problem: object, path: Path, fix: str = "") -> None:
         super().__init__(str(problem))
-        self.path = path
+        self.path, self.fix = path, fix
 
 
 def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
@@ -27,6 +27,16 @@ def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
     is_installed = library.has_fallback and library.own in path.parents and is_used
     is_cause = is_installed and not isinstance(error, ModelChoiceError)
     return InstalledModelError(error, path) if is_cause else error
+
+
+def model_folders(library: Library) -> dict[str, Path]:
+    """Return each model's folder by its name; raise :class:`ModelError` if one of the library's cannot be read."""
+    try:
+        return library.models()
+    except ModelError as error:
+        if not library.has_fallback or library.own in library.left_out:
+            raise
+        raise InstalledModelError(error, library.own, "correct the owner and the mode of this folder") from error
 
 
 def default_model(library: Library, folders: Mapping[str, Path]) -> str:

@@ -9,7 +9,13 @@ from pathlib import Path
 import structlog
 
 from gapcast.app.models.ensemble_members import member_names
-from gapcast.app.models.installed_models import InstalledModelError, default_model, error_of, optional_models
+from gapcast.app.models.installed_models import (
+    InstalledModelError,
+    default_model,
+    error_of,
+    model_folders,
+    optional_models,
+)
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.outlook_model import outlook_model_of, require_outlook, require_outlook_model
 from gapcast.app.models.primary_model import primaries_of_devices, primary_for
@@ -71,7 +77,7 @@ def load_usable_models(settings: Settings, library: Library, admission: Admissio
         try:
             return load_models(settings, library, admission)
         except InstalledModelError as error:
-            fix = "fix or remove the model; gapcast starts without it"
+            fix = f"{error.fix or 'fix or remove the model'}; gapcast starts without it"
             log.error("models.refused", path=str(error.path), problem=str(error), fix=fix)
             library = library.without(error.path)
 
@@ -85,7 +91,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     """
     library = library or library_of(settings, os.environ)
     admission = admission or admission_of(settings, os.environ)
-    folders = library.models()
+    folders = model_folders(library)
     default = settings.forecast.model or default_model(library, folders)
     _check_names(settings, default, folders, library)
     by_name, primary = _build_all(settings, default, folders, library, admission)

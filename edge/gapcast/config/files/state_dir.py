@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import is_device_id
-from gapcast.private_files import chown_to_owner_of, make_private_folder, tighten_state, write_private
+from gapcast.private_files import chown_to_owner_of, disk_error_fix, make_private_folder, tighten_state, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +49,8 @@ def tighten_modes(state: Path) -> None:
 def gateway_id(configured: str, state: Path) -> str:
     """Return this gateway's id: the configured one, else the one stored under ``state``, generated on the first start.
 
-    If it cannot be stored, the service runs with an id for this start only, and logs a warning.
-    Raises :class:`SettingsError` if the file holds something else.
+    If it cannot be stored, or this account may not read the file, the service runs with an id for this start only, and
+    logs a warning. Raises :class:`SettingsError` if the file holds something else.
     """
     if configured:
         return configured
@@ -58,6 +59,9 @@ def gateway_id(configured: str, state: Path) -> str:
         stored = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return _generate(path)
+    except PermissionError as error:
+        _log_not_persisted(path, error)
+        return _random_id()
     except NotADirectoryError as error:
         msg = f"state.path: {state} is not a folder: name another one, or remove the file that is there"
         raise SettingsError(msg) from error
@@ -73,7 +77,7 @@ def gateway_id(configured: str, state: Path) -> str:
 
 
 def _generate(path: Path) -> str:
-    generated = f"gw-{secrets.token_hex(4)}"
+    generated = _random_id()
     part = path.with_suffix(".part")
     try:
         make_private_folder(path.parent)
@@ -81,10 +85,16 @@ def _generate(path: Path) -> str:
         chown_to_owner_of(path.parent, part)
         part.replace(path)
     except OSError as error:
-        log.warning(
-            "state.not_persisted",
-            path=str(path),
-            problem=os.strerror(error.errno or 0),
-            fix="set state.path or gateway.id",
-        )
+        with suppress(OSError):
+            part.unlink()
+        _log_not_persisted(path, error)
     return generated
+
+
+def _random_id() -> str:
+    return f"gw-{secrets.token_hex(4)}"
+
+
+def _log_not_persisted(path: Path, error: OSError) -> None:
+    fix = f"{disk_error_fix(error)}; or set gateway.id"
+    log.warning("state.not_persisted", path=str(path), problem=os.strerror(error.errno or 0), fix=fix)

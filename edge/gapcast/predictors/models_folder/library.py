@@ -17,7 +17,7 @@ class Library:
     """Folders of models; a model in a later folder overrides one of the same name in an earlier folder."""
 
     folders: tuple[Path, ...]
-    #: Models (by folder) and registries (by file) of the last folder to ignore.
+    #: Models (their folders) and registries (their files) of the last folder to ignore, or that folder itself.
     left_out: frozenset[Path] = frozenset()
 
     def __str__(self) -> str:
@@ -30,8 +30,11 @@ class Library:
         return self.folders[-1]
 
     def models(self) -> dict[str, Path]:
-        """Return each model's folder by its name."""
-        found = ((name, folder / name) for folder in self.folders for name in model_names(folder))
+        """Return each model's folder by its name.
+
+        Raises :class:`~gapcast.core.errors.ModelError` if a folder cannot be read.
+        """
+        found = ((name, folder / name) for folder in self._used_folders for name in model_names(folder))
         return {name: path for name, path in found if path not in self.left_out}
 
     def default(self) -> str:
@@ -39,7 +42,7 @@ class Library:
 
         Raises :class:`~gapcast.core.errors.ModelError` if there is no registry.
         """
-        registries = [folder / REGISTRY_FILE for folder in self.folders]
+        registries = [folder / REGISTRY_FILE for folder in self._used_folders]
         with_registry = [path.parent for path in registries if path.exists() and path not in self.left_out]
         return default_model(with_registry[-1] if with_registry else self.folders[0])
 
@@ -50,11 +53,15 @@ class Library:
         registry is invalid.
         """
         listed: dict[Path, tuple[str, ...]] = {}
-        for folder in self.folders:
+        for folder in self._used_folders:
             path = folder / REGISTRY_FILE
             if path.exists() and path not in self.left_out:
                 listed[folder] = read_registry(folder).optional
         return frozenset(name for name, path in self.models().items() if name in listed.get(path.parent, ()))
+
+    @property
+    def _used_folders(self) -> list[Path]:
+        return [folder for folder in self.folders if folder not in self.left_out]
 
     @property
     def has_fallback(self) -> bool:
@@ -62,7 +69,7 @@ class Library:
         return len(self.folders) > 1
 
     def without(self, path: Path) -> Library:
-        """Return this library without the model or the registry at ``path``."""
+        """Return this library without the model, the registry or the folder at ``path``."""
         return Library(self.folders, self.left_out | {path})
 
     def stamp(self) -> Stamp:

@@ -43,8 +43,12 @@ def default_model(models: Path) -> str:
 
 
 def model_names(models: Path) -> list[str]:
-    """Return the names of the folders under ``models`` that contain a card."""
-    return sorted(path.parent.name for path in models.glob(f"*/{CARD_FILE}"))
+    """Return the names of the folders under ``models`` that contain a card; raise :class:`ModelError` on failure."""
+    try:
+        return sorted(path.parent.name for path in models.glob(f"*/{CARD_FILE}"))
+    except OSError as error:
+        msg = f"{models}: cannot be read ({error.strerror}): run this as root, or as the account of the service"
+        raise ModelError(msg) from error
 
 
 def load_model(folder: Path) -> TflitePredictor:

@@ -1,4 +1,4 @@
-"""Problems of the disk: fixes of errors, damaged files, and the reason why readings are not persisted."""
+"""Problems of the disk: damaged files, and the reason why readings are not persisted."""
 
 from __future__ import annotations
 
@@ -12,25 +12,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-_FIXES = {
-    errno.ENOSPC: "free disk space",
-    errno.EDQUOT: "free disk space",
-    errno.EROFS: "mount the file system read-write, or set state.path",
-    errno.EACCES: "grant this account read and write permission (owner and mode), or set state.path",
-    errno.EPERM: "grant this account read and write permission (owner and mode), or set state.path",
-    errno.ENOMEM: "free memory, or raise the memory limit of gapcast",
-    errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
-}
 _DAMAGED_SUFFIX = ".damaged"
-
-
-def disk_error_fix(error: BaseException) -> str:
-    """Return the fix for ``error``.
-
-    >>> disk_error_fix(OSError(errno.ENOSPC, "No space left on device"))
-    'free disk space'
-    """
-    return _FIXES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")
 
 
 @contextmanager
