@@ -31,6 +31,7 @@ class ShardProcess:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.signals: list[int] = []
+        self.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # inherited
         self.started.append(self)
         signal.raise_signal(signal.SIGTERM)
 
@@ -54,3 +55,5 @@ def test_worker_stopped_while_it_starts_a_shard_stops_that_shard(
     each = [Settings.model_validate({"gateway": {"id": "north"}, "shards": [shard]}) for shard in (0, 1)]
     assert worker.run_shards(each, []) == of_worker
     assert [process.signals for process in ShardProcess.started] == [[signal.SIGTERM]]
+    assert [signal.SIGHUP in process.blocked for process in ShardProcess.started] == [True], "until it is handled"
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

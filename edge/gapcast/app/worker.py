@@ -56,10 +56,12 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         shard, port = (settings.shards or (0,))[0], settings.http.port
         own = ["--set", f"shards={shard}", "--set", f"http.port={port}", "--of-worker", str(os.getpid())]
         command = [sys.executable, "-P", "-m", "gapcast", "run", *arguments, *own]
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # inherited: a SIGHUP waits for its handler there
         shards[shard] = subprocess.Popen(  # noqa: S603 - this program with its own arguments
             command, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
-        if stopping:  # forward a signal that arrived while the process was starting
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        if stopping:  # a signal that arrived while the process was started could not be forwarded to it
             shards[shard].send_signal(stopping[0])
     return _wait_for_all(shards, stopping)
 

@@ -10,6 +10,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from gapcast.reentrant_event import ReentrantEvent
 from gapcast_fleet.failures import is_slow_start, worker_error
 from gapcast_fleet.scoring.progress import QueryProgress
 from gapcast_fleet.scoring.score import OBSERVED
@@ -22,7 +23,7 @@ _CONTINUED = "A Python worker did not start within Spark's 10 s; the stream cont
 
 def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], show: Callable[[str], None]) -> None:
     """Run the query until it ends, or until SIGTERM or Ctrl-C; raise errors of workers."""
-    stopping = Event()
+    stopping = ReentrantEvent()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     listener = QueryProgress(OBSERVED, show)
     spark.streams.addListener(listener)
