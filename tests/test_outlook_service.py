@@ -219,6 +219,14 @@ def test_outlooks_are_paged_by_device(service: Service, link: MemoryLink) -> Non
     assert ([one["device"] for one in second["outlooks"]], second["next"]) == (["b"], None)
 
 
+def test_outlooks_of_a_page_are_of_devices_that_have_one(service: Service, link: MemoryLink) -> None:
+    run(service, link, "a", n=1)
+    assert ask(service, "GET", "/outlook").json() == {"outlooks": [], "n_devices": 0, "next": None}
+    run(service, link, "b")
+    page = ask(service, "GET", "/outlook?limit=1").json()
+    assert ([one["device"] for one in page["outlooks"]], page["n_devices"], page["next"]) == (["b"], 1, None)
+
+
 def test_request_with_outlook_has_both(service: Service) -> None:
     readings = [1.0, 2.0, 1.5]
     answer: dict[str, Any] = ask(service, "POST", "/predict", {"readings": readings, "outlook": True}).json()

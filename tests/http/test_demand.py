@@ -146,6 +146,13 @@ def test_demands_are_paged_by_device(service: Service, link: MemoryLink) -> None
     assert ([one["device"] for one in second["demands"]], second["next"]) == (["b"], None)
 
 
+def test_demands_of_a_page_are_of_devices_that_have_one(service: Service, link: MemoryLink) -> None:
+    run(service, link, "a", n=1)
+    run(service, link, "b")
+    page = ask(service, "GET", "/demand?limit=1").json()
+    assert ([one["device"] for one in page["demands"]], page["n_devices"], page["next"]) == (["b"], 1, None)
+
+
 @pytest.mark.parametrize("path", ["/demand?device={}", "/headroom?device={}&kw=1&minutes=5"])
 @pytest.mark.parametrize(
     ("device", "words"),

@@ -380,11 +380,15 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
     assert (scores.n_windows, scores.by_elapsed[0].held_brier) == (2, 0.0)
 
 
-def test_devices_are_those_that_have_a_demand_or_will() -> None:
-    site = SiteDemandOptions(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d")})
-    demands = demand_engine(site, options=OutlookOptions(max_devices=4)).demands.forecaster
+def test_devices_are_those_that_have_a_demand() -> None:
+    site = SiteDemandOptions(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d", "e")})
+    engine = demand_engine(site, options=OutlookOptions(max_devices=5))
+    for device, n in (("a", 3), ("b", 3), ("forgotten", 3), ("c", 3), ("d", 1), ("e", 3)):
+        process(engine, [Reading(device, MONDAY + i, 1.0) for i in range(n)])
+    engine.forget("forgotten")
+    demands = engine.demands.forecaster
     assert demands is not None
-    assert demands.devices(["a", "b", "", "c", "d"]) == ["a", "c"]
+    assert demands.devices(engine.buffers.names()) == ["a", "c"]
     assert 2_000 < demands.n_bytes_per_device < 200_000
 
 

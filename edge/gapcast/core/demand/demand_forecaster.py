@@ -22,7 +22,7 @@ from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.demand.headroom.outlook_risks import load_risks
 from gapcast.core.demand.scores.live_scores import LiveScores
 from gapcast.core.demand.scores.scores import DemandScores
-from gapcast.core.demand.state.demand_state import DemandState, read_newest, stamp_newest
+from gapcast.core.demand.state.demand_state import DemandState, has_newest, read_newest, stamp_newest
 from gapcast.core.demand.state.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.step.compiled_demands import CompiledDemands
 from gapcast.core.demand.step.demand_batch import DemandBatch, count_imports
@@ -138,9 +138,10 @@ class DemandForecaster:
         self.arithmetic.learn()
 
     def devices(self, names: Sequence[str]) -> list[str]:
-        """Return the devices of ``names``, by row, that have a demand or will have one at their second reading."""
-        options, n_rows = self.windows.site_options, self.windows.max_rows
-        return [name for name in names[:n_rows] if name and options.for_device(name).is_limited]
+        """Return the devices of ``names``, by row, that have a limit and a demand."""
+        options, newest = self.windows.site_options, self.stored.newest
+        rows = [row for row, name in enumerate(names[: self.windows.max_rows]) if name and has_newest(newest, row + 1)]
+        return [names[row] for row in rows if options.for_device(names[row]).is_limited]
 
     def newest(self, row: int, device: str) -> Demand | None:
         """Return the newest demand of ``device`` in ``row``; None without one."""

@@ -170,6 +170,10 @@ class OutlookForecaster:
             device, minute, issued_at_ms, self.model.name, self.model.version, self._leads_min, kw[:, 0], kw[:, 1]
         )
 
+    def has_newest(self, row: int) -> bool:
+        """Return whether the device of ``row`` has an outlook."""
+        return row < self.options.max_devices and self.online.has_newest(row + 1)
+
     def scores_of(self, row: int) -> dict[Period, scores.OutlookScores]:
         """Return the live scores of the device in ``row`` by period; empty if it has no outlook."""
         if row >= self.options.max_devices:

@@ -51,7 +51,7 @@ class DemandQueries:
     def page(self, limit: int, after: str = "") -> tuple[list[Demand], int, str | None]:
         """Return the newest demands of ``limit`` devices by name, and the last name if more follow.
 
-        Starts with the first name after ``after``. The number counts the devices that have a demand, or will have one.
+        Starts with the first name after ``after``. The number is that of all devices that have a demand.
         """
         with self._running.lock:
             engine = self._running.engine

@@ -39,12 +39,12 @@ class OutlookQueries:
     def page(self, limit: int, after: str = "") -> tuple[list[Outlook], int, str | None]:
         """Return the newest outlooks of ``limit`` devices by name, and the last name if more follow.
 
-        Starts with the first name after ``after``. The number counts the devices for which :meth:`model_of` returns a
-        model.
+        Starts with the first name after ``after``. The number is that of all devices that have an outlook.
         """
         with self._running.lock:
             engine = self._running.engine
-            devices = [name for name in engine.buffers.names()[: _n_devices(engine)] if name]
+            names = engine.buffers.names()[: _n_devices(engine)]
+            devices = [name for row, name in enumerate(names) if name and _has_outlook(engine, row, name)]
         page, next_ = name_page(devices, limit, after)
         found = [self.for_device(name) for name in page]
         return [outlook for outlook in found if outlook is not None], len(devices), next_
@@ -74,3 +74,8 @@ class OutlookQueries:
 def _n_devices(engine: Engine) -> int:
     """Return how many devices have outlooks."""
     return 0 if engine.outlooks is None else engine.outlooks.options.max_devices
+
+
+def _has_outlook(engine: Engine, row: int, device: str) -> bool:
+    outlooks = engine.forecaster_of(device).outlooks
+    return outlooks is not None and outlooks.has_newest(row)

@@ -42,10 +42,15 @@ def stamp_newest(state: DeviceRows, row: int, issued_at_ms: int) -> None:
 
 def read_newest(state: DeviceRows, row: int, device: str, model: ModelIdentity) -> Demand | None:
     """Return the newest demand of ``device`` in ``row``; None without one."""
-    if row >= len(state) or state.arrays[NEWEST][row, OBSERVED] < 0:
+    if not has_newest(state, row):
         return None
     columns = state.arrays[NEWEST][row : row + 1].copy()
     return Demands(model, int(columns[0, ISSUED]), [device], columns)[0]
+
+
+def has_newest(state: DeviceRows, row: int) -> bool:
+    """Return whether ``row`` has a demand."""
+    return row < len(state) and bool(state.arrays[NEWEST][row, OBSERVED] >= 0)
 
 
 def is_sound_newest(rows: NDArray[Any] | None, n_rows: int) -> NDArray[np.bool_]:

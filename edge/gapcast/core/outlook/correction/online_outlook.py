@@ -133,10 +133,14 @@ class OnlineOutlook:
 
     def newest(self, row: int) -> tuple[F64, int, int] | None:
         """Return the newest outlook ``[K, 2, 4]`` of ``row``, its minute and time of issue (ms); None without one."""
-        if row >= len(self.state):
+        if not self.has_newest(row):
             return None
         minute, issued_at_ms = self.state.arrays["newest_when"][row].tolist()
-        return None if minute < 0 else (self.state.arrays["newest_kw"][row].copy(), minute, issued_at_ms)
+        return self.state.arrays["newest_kw"][row].copy(), minute, issued_at_ms
+
+    def has_newest(self, row: int) -> bool:
+        """Return whether ``row`` has an outlook."""
+        return row < len(self.state) and bool(self.state.arrays["newest_when"][row, 0] >= 0)
 
     def sums(self, row: int) -> F64:
         """Return the sums of the live scores of ``row``."""
