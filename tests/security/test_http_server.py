@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from gapcast.core.monitoring.statistics import Statistics
+from gapcast.http.server import server as server_module
 from gapcast.http.server.connection_limits import ConnectionLimits
 from gapcast.http.server.server import HttpServerThread, Implementation, build_server
 from tests.http.conftest import Rest
@@ -130,6 +131,27 @@ def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementa
             may_end.set()
             server.stop()
     assert not server.is_alive
+
+
+def test_server_stop_logs_cancelled_requests_without_errors(
+    implementation: Implementation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server_module, "_GRACE_S", 0)
+    is_running = Event()
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        is_running.set()
+        await asyncio.Event().wait()
+
+    with socket.create_server((LOOPBACK, 0)) as listening, capture_logs() as logs:
+        server = HttpServerThread(lambda: build_server(app, ConnectionLimits(), implementation), Statistics())
+        server.start(listening)
+        with socket.create_connection(listening.getsockname()) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert is_running.wait(GUARD_S)
+            server.stop()
+    assert [(line["event"], line["n_requests"]) for line in logs] == [("http.requests_cancelled", 1)]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_server_uses_asyncio_where_uvloop_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

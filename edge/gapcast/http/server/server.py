@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from importlib.util import find_spec
 from threading import Event, Thread
 from typing import Literal
 
+import structlog
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import Server
@@ -17,6 +20,8 @@ from gapcast.http.server.bounded_protocol import BoundedProtocol
 from gapcast.http.server.connection_limits import ConnectionLimits
 from gapcast.http.server.connection_pool import ConnectionPool
 from gapcast.service.containment import record_internal_error
+
+log = structlog.get_logger(__name__)
 
 Implementation = Literal["auto", "httptools", "h11"]
 #: Peers whose X-Forwarded-For names the client: a proxy on this machine.
@@ -29,6 +34,8 @@ _N_PER_ACCEPT = 16
 _N_WAITING = 1_024
 _GRACE_S = 2
 _RESTART_DELAY_S = 1.0
+#: How uvicorn's message that it cancels requests begins.
+_CANCELS = "Cancel %s running task(s)"
 
 
 def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Implementation = "auto") -> Server:
@@ -69,6 +76,19 @@ class _Server(Server):
         await super().startup(sockets)
         for listening in sockets or ():
             listening.listen(_N_WAITING)
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for requests in progress, and log how many were cancelled."""
+        await super().shutdown(sockets)
+        if n_requests := len(self.server_state.tasks):
+            log.info("http.requests_cancelled", n_requests=n_requests)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Return whether uvicorn's ``record`` is about anything but a request that the stop cancels, which is no error."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, asyncio.CancelledError) or str(record.msg).startswith(_CANCELS))
 
 
 class HttpServerThread:
