@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from structlog.testing import capture_logs
 
 from gapcast.app.application import Application
 from gapcast.config.files.service_address import ADDRESS_FILE, AddressFiles, read_address
@@ -19,6 +20,7 @@ from gapcast.status.rest_client import RestClient
 from gapcast.status.service_search import find_service
 from gapcast.storage.files import locks
 from tests.http.conftest import Rest, serving
+from tests.support.disks import no_room_beyond
 from tests.support.gateways import gateway_settings, running
 from tests.support.models import shipped_models
 from tests.support.ports import free_port
@@ -168,3 +170,10 @@ def test_second_service_of_a_state_folder_leaves_the_address_file(
         with closing(second), pytest.raises(StateInUseError):
             second.run(Event())
         assert read_address(tmp_path / ADDRESS_FILE) == first.url
+
+
+def test_address_file_that_does_not_fit_on_the_disk_leaves_none(tmp_path: Path) -> None:
+    with no_room_beyond(0), capture_logs() as logs:
+        AddressFiles(tmp_path, None).write("http://127.0.0.1:8080")
+    assert [entry["event"] for entry in logs] == ["http.address_not_written"]
+    assert list(tmp_path.iterdir()) == []

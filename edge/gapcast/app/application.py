@@ -23,6 +23,7 @@ from gapcast.app.http_server import ListeningSocket, connection_limits_of, http_
 from gapcast.app.intake_log import IntakeLog
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import admission_of, library_of, load_usable_models
+from gapcast.app.state_store import store_of
 from gapcast.config.files.service_address import AddressFiles, runtime_folder
 from gapcast.config.files.state_dir import state_path, tighten_modes
 from gapcast.config.refit_choice import refits
@@ -40,7 +41,6 @@ from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
 from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.freed_memory import release_freed_memory
-from gapcast.storage.store import Store
 from gapcast.systemd.notify import Notifier
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Application:
         self._shard_lock = None
         if settings.shards is not None:
             self._shard_lock = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
-        self._store = Store(folder, holds_shard_lock=self._shard_lock is not None) if settings.state.keep else None
+        self._store = store_of(settings, self._options.gateway, state, folder)
         self._nights = self._refit_nights(folder, clock_s) if is_refitted else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gapcast.core.snapshots.snapshot import Snapshot
+from gapcast.private_files import make_private_folder
 from gapcast.storage.checkpoints import checkpoint
 
 _JOURNAL, _CHECKPOINT = "readings-{:08d}.jsonl", "checkpoint-{:08d}.npz"
@@ -34,6 +35,13 @@ def files_of(folder: Path) -> dict[Path, int]:
     """Return the state files in ``folder`` with their generations."""
     found = ((path, _NAME.fullmatch(path.name)) for path in folder.iterdir())
     return {path: int(match[1] or match[2]) for path, match in found if match}
+
+
+def prepare_folder(folder: Path, *, is_unread: bool) -> None:
+    """Create ``folder`` if it is missing. Raises OSError if ``is_unread`` and it has files of before the start."""
+    make_private_folder(folder)
+    if is_unread and files_of(folder):
+        raise OSError(f"the state in {folder} could not be read at the start: restart gapcast to use it")
 
 
 def remove_old(folder: Path, clean_from: int = 0) -> None:

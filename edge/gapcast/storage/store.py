@@ -24,7 +24,7 @@ from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem
 from gapcast.storage.files.locks import lock_state
-from gapcast.storage.generations import files_of, remove_unfinished
+from gapcast.storage.generations import files_of, prepare_folder, remove_unfinished
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.journals.journal import Entry, PersistedBatch, encode_header
 from gapcast.storage.recovery import recover
@@ -58,7 +58,9 @@ class Store:
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
         self._problem = PersistenceProblem(folder)
-        #: What was damaged when the state was restored, and what was used instead; empty without damage.
+        #: Called after each checkpoint; its OSError is reported, and another checkpoint follows.
+        self.on_checkpoint: Callable[[], None] = lambda: None
+        #: What was damaged when the state was restored, and what was used instead; empty if nothing was.
         self.damage = ""
 
     @property
@@ -137,7 +139,6 @@ class Store:
         self._append(change)
 
     def _append(self, entry: Entry) -> None:
-        """Add ``entry`` to the journal, if there is one."""
         if self._journal is None:
             return
         try:
@@ -176,7 +177,7 @@ class Store:
         before = self._journal
         self._rule.set_devices(len(snapshot.devices))
         try:
-            self._prepare_folder()
+            prepare_folder(self._folder, is_unread=self._is_unread)
             if begins_now:
                 self._writer.begin_checkpoint(snapshot)
             generation = self._begin_generation()
@@ -194,12 +195,6 @@ class Store:
         """Wait until everything is written to the disk."""
         self._writer.wait()
         self._collect_results()
-
-    def _prepare_folder(self) -> None:
-        """Create the folder if it is missing. Raises OSError if it has state that could not be read at the start."""
-        make_private_folder(self._folder)
-        if self._is_unread and files_of(self._folder):
-            raise OSError(f"the state in {self._folder} could not be read at the start: restart gapcast to use it")
 
     def _begin_generation(self) -> int:
         """Begin a new journal; return its generation. Raises OSError if that fails."""
@@ -230,7 +225,12 @@ class Store:
         self.n_bytes_written += n_bytes
         if self._journal is not None:  # otherwise it began before the error, and lacks the batches since then
             self._damaged_journals.quarantine_journals()
-            self._problem.end()
+            try:
+                self.on_checkpoint()
+            except OSError as error:
+                self._defer_error(error)
+            else:
+                self._problem.end()
 
     def _suspend(self, error: OSError | MemoryError) -> None:
         """Stop the journal until a checkpoint is written: only that checkpoint has the batches in between."""

@@ -65,6 +65,8 @@ class AddressFiles:
                     part.chmod(_PUBLIC_MODE)
                 part.replace(path)
             except OSError as error:
+                with suppress(OSError):
+                    part.unlink()
                 problem = os.strerror(error.errno or 0)
                 log.debug("http.address_not_written", path=str(path), problem=problem)
 

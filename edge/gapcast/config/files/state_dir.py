@@ -49,8 +49,9 @@ def tighten_modes(state: Path) -> None:
 def gateway_id(configured: str, state: Path) -> str:
     """Return this gateway's id: the configured one, else the one stored under ``state``, generated on the first start.
 
-    If it cannot be stored, or this account may not read the file, the service runs with an id for this start only, and
-    logs a warning. Raises :class:`SettingsError` if the file holds something else.
+    If it cannot be stored, the service runs with it nevertheless, and calls :func:`store_gateway_id` later. If this
+    account may not read the file, it runs with an id for this start only. Both are logged as a warning.
+    Raises :class:`SettingsError` if the file holds something else.
     """
     if configured:
         return configured
@@ -76,17 +77,36 @@ def gateway_id(configured: str, state: Path) -> str:
     return stored
 
 
-def _generate(path: Path) -> str:
-    generated = _random_id()
+def store_gateway_id(gateway: str, state: Path) -> None:
+    """Store ``gateway`` under ``state`` as this gateway's id, unless one is stored; raise OSError if that fails."""
+    path = state / _ID_FILE
+    if has_gateway_id(state):
+        return
     part = path.with_suffix(".part")
     try:
-        make_private_folder(path.parent)
-        write_private(part, f"{generated}\n".encode())
-        chown_to_owner_of(path.parent, part)
+        make_private_folder(state)
+        write_private(part, f"{gateway}\n".encode())
+        chown_to_owner_of(state, part)
         part.replace(path)
-    except OSError as error:
+    except OSError:
         with suppress(OSError):
             part.unlink()
+        raise
+
+
+def has_gateway_id(state: Path) -> bool:
+    """Return whether an id is stored under ``state``, also one that this account may not read."""
+    try:
+        return (state / _ID_FILE).stat().st_size > 0
+    except OSError as error:
+        return isinstance(error, PermissionError)
+
+
+def _generate(path: Path) -> str:
+    generated = _random_id()
+    try:
+        store_gateway_id(generated, path.parent)
+    except OSError as error:
         _log_not_persisted(path, error)
     return generated
 

@@ -1,0 +1,25 @@
+"""The store of a gateway's state, which also stores the gateway's id if that failed at the start."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from gapcast.config.files.state_dir import has_gateway_id, store_gateway_id
+from gapcast.config.settings import Settings
+from gapcast.storage.store import Store
+
+
+def store_of(settings: Settings, gateway: str, state: Path, folder: Path) -> Store | None:
+    """Return the store of readings in ``folder``, of the gateway with the id ``gateway``; None without persistence.
+
+    Each checkpoint stores the id under ``state`` too, unless it is configured or stored.
+    """
+    if not settings.state.keep:
+        return None
+    store = Store(folder, holds_shard_lock=settings.shards is not None)
+    if not settings.gateway.id:
+        store.on_checkpoint = partial(store_gateway_id, gateway, state)
+        if not has_gateway_id(state):
+            store.invalidate()
+    return store
