@@ -183,8 +183,22 @@ def test_intake_log_of_restored_readings_warns_of_rejected_messages() -> None:
     assert [entry["event"] for entry in entries] == ["readings.listening", "readings.rejected"]
 
 
-def test_intake_log_of_a_restored_service_has_its_topics_only() -> None:
-    assert [entry["event"] for entry in logged((0, FORECAST), (5, status()), (900, status()))] == ["readings.listening"]
+def test_intake_log_of_restored_forecasts_has_its_topics_only() -> None:
+    entries = logged(
+        (0, FORECAST), (5, replace(FORECAST, n_ignored=1)), (9, replace(FORECAST, n_usable=1)), (900, FORECAST)
+    )
+    assert [entry["event"] for entry in entries] == ["readings.listening"]
+
+
+def test_intake_log_of_restored_forecasts_warns_of_a_silent_meter() -> None:
+    entries = logged((0, FORECAST), (300, FORECAST), (361, FORECAST), (900, FORECAST))
+    assert [entry["event"] for entry in entries] == ["readings.listening", "readings.missing"]
+
+
+def test_intake_log_of_restored_forecasts_warns_of_rejected_messages() -> None:
+    rejected = replace(FORECAST, n_rejected=1)
+    entries = logged((0, FORECAST), (5, rejected), (9, rejected), (900, replace(rejected, n_usable=1)))
+    assert [entry["event"] for entry in entries] == ["readings.listening", "readings.rejected"]
 
 
 def test_intake_log_looks_at_most_once_a_second() -> None:

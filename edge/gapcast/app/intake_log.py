@@ -19,7 +19,8 @@ _EVERY_S, _MISSING_S = 1.0, 360.0
 class IntakeLog:
     """Logs each step to the first forecast once: the subscriptions, the first messages, the forecast.
 
-    A warning follows if no message arrives, or if all are rejected. After the first forecast it does nothing.
+    A warning follows if no message arrives, or if all are rejected. After the first forecast it does nothing, and
+    after the first usable message if earlier forecasts were restored.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class IntakeLog:
         self._now_s = now_s
         self._next_s = now_s()
         self._listening_s: float | None = None
-        self._has_messages = self._is_missing = self._is_rejected = False
+        self._has_messages = self._is_missing = self._is_rejected = self._is_restored = False
         #: Whether :meth:`update` has nothing more to log.
         self.is_done = False
 
@@ -47,13 +48,15 @@ class IntakeLog:
             self._listening_s = now_s
             subscriptions = status.subscriptions
             log.info("readings.listening", broker=subscriptions.address, topics=subscriptions.topics)
-            self.is_done = bool(status.n_forecast_devices)  # restored: nothing to wait for
-        elif status.n_forecast_devices:
+            self._is_restored = bool(status.n_forecast_devices)
+        if self._is_restored and status.n_usable:
+            self.is_done = True
+        elif status.n_forecast_devices and not self._is_restored:
             self.is_done = True
             log.info("forecasts.started", n_devices=status.n_forecast_devices)
         elif status.n_rejected and not status.n_usable:
             self._log_rejected(status)
-        elif status.has_messages and not self._has_messages:
+        elif status.has_messages and not self._has_messages and not self._is_restored:
             self._has_messages = True
             at_ms = status.forecast_at_ms
             log.info(
