@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
+from gapcast.mqtt.connection.broker_problem import broker_reason
 from gapcast.mqtt.packets.frames import REFUSED_FROM, Acknowledgement
 
 log = structlog.get_logger(__name__)
@@ -33,7 +36,7 @@ class SessionWarnings:
         reason = max([acknowledgement.reason for acknowledgement in acknowledgements])
         if reason >= REFUSED_FROM:
             self._warn_once(
-                "mqtt.publish_refused", reason=hex(reason), fix="check the write permissions of this account"
+                "mqtt.publish_refused", reason=_name_of(reason), fix="check the write permissions of this account"
             )
 
     def message_too_long(self, topic: bytes, n_bytes: int, max_bytes: int) -> None:
@@ -50,3 +53,15 @@ class SessionWarnings:
         if event not in self._logged:
             self._logged.add(event)
             log.warning(event, **details)
+
+
+def _name_of(reason: int) -> str:
+    """Return the name of the ``reason`` of a PUBACK; one that the standard does not define as a number.
+
+    >>> _name_of(0x87), _name_of(0xFF)
+    ('Not authorized', '0xff')
+    """
+    try:
+        return broker_reason(ReasonCode(PacketTypes.PUBACK, identifier=reason))
+    except (KeyError, ValueError):
+        return hex(reason)
