@@ -15,6 +15,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
 from gapcast.app.models.loaded_models import Models
@@ -280,6 +281,28 @@ def test_full_pool_evicts_idle_connections_first_and_the_longest_idle() -> None:
         return evicted
 
     assert asyncio.run(fill()) == [3, 2, 1]
+
+
+def test_full_pool_is_logged_once_until_there_is_room() -> None:
+    async def flood() -> None:
+        pool = ConnectionPool(ConnectionLimits(max_connections=2, n_reserved=1, head_timeout_s=0.01))
+        for _ in range(2):
+            connections = [Pooled(precedence) for precedence in (Precedence.IDLE, *[Precedence.BUSY] * 4)]
+            are_added = [pool.add(connection) for connection in connections]
+            assert are_added == [True] * 4 + [False]
+            for connection in connections[1:4]:
+                pool.remove(connection)
+            last = Pooled()
+            pool.add(last)
+            await last.checked.wait()
+            pool.remove(last)
+
+    with capture_logs() as logs:
+        asyncio.run(flood())
+    assert [(line["event"], line.get("connections"), line.get("n_closed")) for line in logs] == [
+        ("http.connections_full", 2, None),
+        ("http.connections_available", None, 2),
+    ] * 2
 
 
 @pytest.mark.parametrize(

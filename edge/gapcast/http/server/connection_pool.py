@@ -53,6 +53,8 @@ class ConnectionPool:
         self.limits = limits
         self._connections: dict[PooledConnection, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._was_full = False  # at the last sweep, or since
+        self._n_closed = 0  # for want of room, since it is full
         timeouts_s = (limits.head_timeout_s, limits.body_timeout_s, limits.stall_timeout_s, limits.linger_s)
         self._interval_s = min(_LONGEST_SWEEP_INTERVAL_S, *(timeout / _SWEEPS_PER_TIMEOUT for timeout in timeouts_s))
 
@@ -72,6 +74,7 @@ class ConnectionPool:
         if self.is_full:
             self._make_room()
             if len(self._connections) >= self.limits.max_connections + self.limits.n_reserved:
+                self._n_closed += 1
                 return False
         self._connections[connection] = None
         if self._timer is None:
@@ -93,10 +96,13 @@ class ConnectionPool:
             self._evict(connection)
 
     def _make_room(self) -> None:
-        log.warning("http.connections_full", connections=len(self._connections))
+        if not self._was_full:
+            self._was_full, self._n_closed = True, 0
+            log.warning("http.connections_full", connections=len(self._connections))
         ranked = ((connection.precedence, connection.since_s, connection) for connection in self._connections)
         precedence, _, first = min(ranked, key=lambda one: one[:2])
         if precedence is not Precedence.BUSY:
+            self._n_closed += 1
             self._evict(first)
 
     def _evict(self, connection: PooledConnection) -> None:
@@ -108,6 +114,9 @@ class ConnectionPool:
 
     def _sweep(self) -> None:
         self._timer = None
+        if self._was_full and not self.is_full:
+            self._was_full = False
+            log.info("http.connections_available", n_closed=self._n_closed)
         if self._connections:
             self._schedule_sweep()
         now_s = asyncio.get_running_loop().time()
