@@ -70,7 +70,7 @@ def test_import_from_home_assistant_starts_the_service_warm(
     found = httpx.get(f"http://{LOOPBACK}:{http_port}/devices/home").json()
     assert found["scores"]["ever"]["n"] > 1_900
     refused = start("import", WEEK, "--device", "home")
-    assert refused.wait() == 2
+    assert refused.wait() == 4
     assert "the service is running: it holds" in refused.err
 
 

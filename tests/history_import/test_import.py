@@ -292,7 +292,7 @@ def test_import_while_the_service_runs_is_refused(
     with open_stopped(settings, {}) as gateway:
         with pytest.raises(StateInUseError):  # no service starts during an import
             Store(gateway.folder).restore(gateway.engine)
-        with pytest.raises(StateError, match=r"the service is running: it holds .*stream\. Stop it \(`sudo systemctl"):
+        with pytest.raises(StateInUseError, match=r"the service is running: it holds .*stream\. Stop it \(`sudo"):
             run(settings, written(tmp_path / "b.csv", FIRST + 120))
     run(settings, written(tmp_path / "b.csv", FIRST + 120))
 

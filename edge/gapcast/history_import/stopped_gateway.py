@@ -18,7 +18,7 @@ from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.config.shards import readings_folder
 from gapcast.core.engine import Engine
-from gapcast.core.errors import SettingsError, StateError
+from gapcast.core.errors import SettingsError, StateError, StateInUseError
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
@@ -101,8 +101,9 @@ class StoppedGateway:
 def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator[StoppedGateway]:
     """Restore the engine of a stopped gateway, as its service would; no service can start until the end.
 
-    Raises :class:`StateError` if the service runs or its state cannot be used, :class:`ShardError` for a shard that
-    another worker serves, :class:`SettingsError` if nothing is persisted, and :class:`ModelError` for a bad model.
+    Raises :class:`StateInUseError` if the service runs, :class:`StateError` if its state cannot be used,
+    :class:`ShardError` for a shard that another worker has, :class:`SettingsError` if nothing is persisted, and
+    :class:`ModelError` for a bad model.
     """
     if not settings.state.keep:
         msg = "state.keep = false: imported learning would not be persisted: set state.keep = true"
@@ -131,7 +132,7 @@ def _lock(folder: Path, state: Path) -> int:
         return lock_folder(folder)
     except BlockingIOError as error:
         msg = f"the service is running: it holds {folder}. Stop it ({_STOP}), import, and start it again"
-        raise StateError(msg) from error
+        raise StateInUseError(msg) from error
     except OSError as error:
         msg = f"{folder} cannot be used ({error}): {disk_error_fix(error)}, or run this as the account of the service"
         raise StateError(msg) from error
