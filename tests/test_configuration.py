@@ -156,6 +156,20 @@ def test_load_error_names_the_key_of_the_file(text: str, problem: str) -> None:
         load(written(text), {}, {})
 
 
+def test_environment_with_a_key_and_its_file_is_rejected(tmp_path: Path) -> None:
+    """Unless the file is empty: the systemd unit always names one."""
+    token = tmp_path / "token"
+    environment = {"GAPCAST_HTTP__TOKEN": "one-token-of-length", "GAPCAST_HTTP__TOKEN_FILE": str(token)}
+    token.write_text("", encoding="utf-8")
+    configured = load(None, environment, {}).http.token
+    assert configured is not None
+    assert configured.get_secret_value() == "one-token-of-length"
+    token.write_text("another-token-of-length", encoding="utf-8")
+    with pytest.raises(SettingsError, match="TOKEN_FILE and GAPCAST_HTTP__TOKEN are both set: remove one"):
+        load(None, environment, {})
+    assert load(None, environment | {"GAPCAST_HTTP__TOKEN": ""}, {}).http.token is not None
+
+
 def test_load_file_with_a_byte_order_mark() -> None:
     assert load(written("\ufeff[mqtt]\nport = 5\n"), {}, {}).mqtt.port == 5
 

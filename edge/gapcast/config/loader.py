@@ -202,7 +202,10 @@ def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
                 msg = f"environment {name}: is empty: name a file, or remove the variable"
                 raise SettingsError(msg)
             _refuse_tilde(f"environment {name}", value)
-            secret = read_secret(f"environment {name}", Path(value))
+            secret, plain = read_secret(f"environment {name}", Path(value)), name.removesuffix(ENV_FILE_SUFFIX)
+            if secret and environment.get(plain):
+                msg = f"environment {name} and {plain} are both set: remove one of them"
+                raise SettingsError(msg)
             key_of_file = dotted.removesuffix(ENV_FILE_SUFFIX.lower())
             merge_sections(found if secret else of_empty_files, nested(key_of_file, secret))
         else:
