@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 _TIMEOUT_S = 5.0
 #: Wildcard addresses to listen on, and the addresses to connect to instead.
@@ -23,15 +24,28 @@ HEALTHY, UNHEALTHY, USAGE_ERROR = 0, 1, 2
 def address(environment: Mapping[str, str], file: Path) -> tuple[str, int]:
     """Return where the service listens: from the environment, else from ``file``, else the default.
 
+    Like the service, it also reads files that ``GAPCAST_HTTP__PORT_FILE`` or ``port_file`` name.
+
     >>> address({"GAPCAST_HTTP__PORT": "9000"}, Path("no.toml"))
     ('127.0.0.1', 9000)
     """
     section = {}
     if file.exists():
         section = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("http", {})
-    host = environment.get("GAPCAST_HTTP__HOST") or section.get("host", "0.0.0.0")  # noqa: S104 - the default of http.host
-    port = environment.get("GAPCAST_HTTP__PORT") or section.get("port", 8080)
-    return _CONNECT_TO.get(host, host), int(port)
+
+    def value_of(key: str, default: object) -> Any:
+        name = f"GAPCAST_HTTP__{key.upper()}"
+        if value := environment.get(name) or _text_in(environment.get(f"{name}_FILE"), Path()):
+            return value
+        return _text_in(section.get(f"{key}_file"), file.parent) or section.get(key, default)
+
+    host = value_of("host", "0.0.0.0")  # noqa: S104 - the default of http.host
+    return _CONNECT_TO.get(host, host), int(value_of("port", 8080))
+
+
+def _text_in(name: str | None, folder: Path) -> str:
+    """Return the text in the file ``name``, relative to ``folder``, without the end of its line; empty without one."""
+    return (folder / name).read_text(encoding="utf-8-sig").rstrip("\r\n") if name else ""
 
 
 def query_health(host: str, port: int, route: str) -> tuple[bool, str]:

@@ -24,7 +24,7 @@ def health(folder: Path, *arguments: str, **environment: object) -> subprocess.C
     return subprocess.run(
         [sys.executable, "-P", *arguments],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT)} | {key: str(value) for key, value in environment.items()},
+        env={"PYTHONPATH": str(ROOT / "edge")} | {key: str(value) for key, value in environment.items()},
         capture_output=True,
         text=True,
         timeout=GUARD_S,
@@ -64,6 +64,18 @@ def test_health_reads_a_configuration_with_a_byte_order_mark(tmp_path: Path) -> 
     port = free_port()
     (tmp_path / "gapcast.toml").write_text(f"[http]\nport = {port}\n", encoding="utf-8-sig")
     assert f"http://127.0.0.1:{port}/readyz" in health(tmp_path, "-m", "gapcast.health").stdout
+
+
+def test_health_reads_files_that_contain_the_address(tmp_path: Path) -> None:
+    ports = free_port(), free_port()
+    for name, port in zip(("here", "there"), ports, strict=True):
+        (tmp_path / name).write_text(f"{port}\n", encoding="utf-8")
+    (tmp_path / "empty").touch()
+    (tmp_path / "gapcast.toml").write_text('[http]\nport_file = "here"\n', encoding="utf-8")
+    for file, port in (("empty", ports[0]), ("there", ports[1])):
+        found = health(tmp_path, "-m", "gapcast.health", GAPCAST_HTTP__PORT_FILE=file).stdout
+        assert f"http://127.0.0.1:{port}/readyz cannot be reached" in found
+    assert health(tmp_path, "-m", "gapcast.health", GAPCAST_HTTP__HOST_FILE="nowhere").returncode == 1
 
 
 @pytest.mark.parametrize("text", ["http = 5\n", "[http\n", '[http]\nport = "x"\n', "[http]\nport = []\n"])
