@@ -43,6 +43,16 @@ def test_sample_listener_submeter_has_the_zone_of_its_own_source() -> None:
     assert (str(samples.local_zone), samples.ahead_min) == ("Asia/Tokyo", [-9 * 60])
 
 
+@pytest.mark.parametrize(("time", "ahead_min"), [("11:00:00", -60), ("11:59:59", 0), ("13:00:00", 60)])
+def test_sample_listener_clock_offset_is_rounded(time: str, ahead_min: int) -> None:
+    """The message takes 300 ms, which is no minute more of a clock that is one hour behind, nor one less ahead."""
+    listener = listener_of(sources=[{"preset": "tasmota"}])
+    body = NOON.replace("12:00:00", time).encode()
+    publication = Publication("tele/home/SENSOR", body, 0, False, False, b"", len(body))
+    listener.receive(ReceivedMessage(publication, 0.0, NOON_MS + 300))
+    assert listener.devices["home"].ahead_min == [ahead_min]
+
+
 @pytest.mark.parametrize("sections", [{}, {"sources": [{"preset": "gapcast"}]}])
 def test_sample_listener_native_reading_shows_its_clock(sections: dict[str, Any]) -> None:
     listener = listener_of(**sections)

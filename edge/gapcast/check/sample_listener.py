@@ -154,7 +154,7 @@ class SampleListener:
             raise PayloadError("bad_topic", "no source reads this topic")
         meter, source = route.meter, route.meter.source
         readings = [message.reading for message in messages if message.reading is not None]
-        ahead_min = -meter.behind_ms // MINUTE_MS
+        ahead_min = round(-meter.behind_ms / MINUTE_MS)  # a message takes a part of a second
         if readings:
             if source.format == "gapcast":  # its own time is the minute
                 ahead_min = readings[-1].minute - received.received_ms // MINUTE_MS
