@@ -50,6 +50,13 @@ def test_set_option_with_a_part_missing_is_named(key: str) -> None:
         read_settings(None, (f"{key}=x",))
 
 
+def test_set_option_takes_a_list_of_sections() -> None:
+    submeters = 'submeters=[{of = "home", name = "car", preset = "tasmota", topic = "tele/car/SENSOR"}]'
+    settings = read_settings(None, ('sources=[{preset = "tasmota"}]', submeters))
+    assert [source.preset for source in settings.sources] == ["tasmota"]
+    assert [submeter.name for submeter in settings.submeters] == ["car"]
+
+
 def test_set_option_takes_an_ipv6_address() -> None:
     assert read_settings(None, ("mqtt.host=fd00::5", "http.host=::")).mqtt.host == "fd00::5"
 

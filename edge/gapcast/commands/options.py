@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import click
 
-from gapcast.config.loader import load, merge_sections, nested
+from gapcast.config.loader import LISTS, load, merge_sections, nested
 from gapcast.config.settings import Settings
 from gapcast.recordings.options import file_options
 from gapcast.recordings.text.layout import FileFormat, FileOptions, file_format
@@ -61,7 +61,7 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        if not equals or not all(key.split(".")) or ("." not in key and key != "shards"):
+        if not equals or not all(key.split(".")) or ("." not in key and key not in LISTS):
             msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
             raise click.BadParameter(msg, param_hint="--set")
         merge_sections(overrides, nested(key, _list_or_text(value)))

@@ -26,7 +26,8 @@ from gapcast.core.errors import SettingsError
 FILE_SUFFIX = "_file"
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
-#: The only key outside a section.
+#: The keys that are lists, outside a section; and the only one whose elements are no sections.
+LISTS = ("sources", "submeters", "shards")
 _SHARDS = "shards"
 #: Error types of pydantic.
 _UNKNOWN_KEY, _NO_LIST, _NO_CHOICE = "extra_forbidden", "tuple_type", "literal_error"
@@ -71,7 +72,7 @@ def _problem_of(error: ValidationError) -> str:
         if isinstance(first["input"], list):
             problem += f": write [{key}] in one pair of brackets"
     elif first["type"] == _NO_LIST and isinstance(first["input"], Mapping):
-        problem = f"is a list of sections: write [[{key}]] in two pairs of brackets"
+        problem = f"is a list of sections: write [[{key}]] in two pairs of brackets, in gapcast.toml"
     elif first["type"] == _NO_CHOICE and isinstance(first["input"], str):
         meant = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
     # The value of a misspelt or missing key may also be a secret, as may an address with an account.
@@ -222,7 +223,10 @@ def _refuse_single_underscore(name: str) -> None:
         if section == _SHARDS:
             continue
         if name == ENV_PREFIX + section.upper():
-            msg = f"environment {name}: is a section, not a value: name a key of it, as in {name}__KEY"
+            problem = f"is a section, not a value: name a key of it, as in {name}__KEY"
+            if section in LISTS:
+                problem = f"is a list of sections: write [[{section}]] in gapcast.toml, or --set '{section}=[{{…}}]'"
+            msg = f"environment {name}: {problem}"
             raise SettingsError(msg)
         start = f"{ENV_PREFIX}{section.upper()}_"
         if name.startswith(start):
