@@ -204,23 +204,24 @@ def pages(*demands: dict[str, Any], n: int = 1) -> tuple[dict[str, Any], dict[st
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "home: 1.90 of 2.50 kW expected 12:00-12:15 (12%), headroom 600 W, valid until 12:05"),
+        ({}, "home: 1.90 of 2.50 kW expected 12:00-12:15 UTC (12%), headroom 600 W, valid until 12:05"),
         (
             {"headroom_w": -1_250},
-            "home: 1.90 of 2.50 kW expected 12:00-12:15 (12%), headroom -1,250 W, valid until 12:05",
+            "home: 1.90 of 2.50 kW expected 12:00-12:15 UTC (12%), headroom -1,250 W, valid until 12:05",
         ),
-        ({"limit_kw": None}, "home: 1.90 kW expected 12:00-12:15, no limit, valid until 12:05"),
+        ({"limit_kw": None}, "home: 1.90 kW expected 12:00-12:15 UTC, no limit, valid until 12:05"),
         (
             {"limit_kw": None, "fuse_kw": 7.4, "p_fuse": 0.004},
-            "home: 1.90 kW expected 12:00-12:15, no limit, fuse 7.40 kW (<1%), headroom 600 W, valid until 12:05",
+            "home: 1.90 kW expected 12:00-12:15 UTC, no limit, fuse 7.40 kW (<1%), headroom 600 W, valid until 12:05",
         ),
         (
             {"fuse_kw": 4.0, "p_fuse": 0.44, "headroom_w": -900},
-            "home: 1.90 of 2.50 kW expected 12:00-12:15 (12%), fuse 4.00 kW (44%), headroom -900 W, valid until 12:05",
+            "home: 1.90 of 2.50 kW expected 12:00-12:15 UTC (12%), fuse 4.00 kW (44%), headroom -900 W, "
+            "valid until 12:05",
         ),
         (
             {"valid_until": "2026-01-01T12:01:05Z"},
-            "home: 1.90 of 2.50 kW expected 12:00-12:15 (12%), headroom 600 W, expired 12:01",
+            "home: 1.90 of 2.50 kW expected 12:00-12:15 UTC (12%), headroom 600 W, expired 12:01",
         ),
     ],
 )

@@ -52,7 +52,7 @@ class DemandLine:
     @property
     def text(self) -> str:
         """The line, without its label and its time of expiry."""
-        window = f"{self.start:%H:%M}-{self.end:%H:%M}"
+        window = f"{self.start:%H:%M}-{self.end:%H:%M} UTC"
         rest = "" if self.fuse is None else f", fuse {self.fuse[0]:.2f} kW ({_percent(self.fuse[1])})"
         if self.headroom_w is not None:
             rest += f", headroom {self.headroom_w:,} W"
