@@ -11,6 +11,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.submeters import measured_name
 from gapcast.core.time_grid import minute_label
 from gapcast.service.service import Service
+from tests.core.learning.test_house_forests import constant_forest
 from tests.http.conftest import Rest
 from tests.http.test_predict import assert_problem
 from tests.support.links import MemoryLink
@@ -37,9 +38,20 @@ def test_device_status(with_devices: Rest) -> None:
     assert document["n_observed"] == 12
     assert document["context"] == with_devices.service.queries.published_model.spec.context
     assert document["tracked"] is False  # there is no ensemble
+    assert document["has_trees"] is False
     assert document["forecast"] == with_devices.client.get("/predict", params={"device": "home"}).json()
     assert set(document["scores"]) == {"last_day", "last_week", "ever"}
     assert document["scores"]["ever"]["n"] == 0
+
+
+def test_device_has_trees_after_a_refit(models: Models) -> None:
+    link, engine = MemoryLink(), Engine(models.primary)
+    forests = engine.horizons.main.forests
+    forests.use("home", constant_forest(forests.features.names))
+    link.put(Reading("home", FIRST, 3.0), Reading("cellar", FIRST, 3.0))
+    service = Service(link, engine, models.by_name)
+    service.run_once(0)
+    assert [document["has_trees"] for document in Devices(service).page(2)["devices"]] == [False, True]
 
 
 def test_device_has_the_newest_known_minute_of_each_submeter(models: Models) -> None:

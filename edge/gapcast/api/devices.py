@@ -123,6 +123,7 @@ def _document(
         "n_observed": buffers.count_observed(stream),
         "context": forecaster.published_model.spec.context,
         "tracked": forecaster.ensemble is not None and row < forecaster.ensemble.options.max_devices,
+        "has_trees": device in forecaster.forests,
         "forecast": None if forecast is None else forecast.document(),
         "plan": engine.plan_of(device).document(),
         "scores": {

@@ -8,11 +8,13 @@ const MEMBER_NAMES = {
   submetered: "online model with submeters",
   refit: "trees fitted at night",
 };
+// For a device without trees or submeters, these members forecast like the online model. Longer names are cut off.
+const MISSING_NAMES = { submetered: "submeters (none)", refit: "trees (none yet)" };
 
 export function showAccuracy(store) {
   const isScored = store.device?.tracked !== false;
   showScores(isScored ? store.scores : null, isScored);
-  showEnsemble(store.device?.forecast ?? null);
+  showEnsemble(store.device);
   showWarmUp(store.device, store.scores, isScored);
 }
 
@@ -53,23 +55,31 @@ function skillCell({ enough, skill: value }) {
   return element;
 }
 
-function showEnsemble(forecast) {
+function isMissing(name, device) {
+  return name === "refit" ? device.has_trees === false : name === "submetered" && device.submeters?.length === 0;
+}
+
+const memberName = (name, device) => (isMissing(name, device) ? MISSING_NAMES[name] : MEMBER_NAMES[name] ?? name);
+
+function showEnsemble(device) {
+  const forecast = device?.forecast ?? null;
   const weights = Object.entries(forecast?.experts ?? {}).sort((a, b) => b[1] - a[1]);
   const isSingle = forecast && !weights.length;
+  const lacks = weights.some(([name]) => isMissing(name, device)) ? " Members that the device lacks equal the online model." : "";
   write(
     byId("members-note"),
     isSingle
       ? `No ensemble: one model, ${forecast.model} ${forecast.model_version}.`
-      : weights.length ? "Learned for each device. The 90 % interval uses the weights of the median." : "No forecast yet.",
+      : weights.length ? `Learned for each device. The 90 % interval uses the weights of the median.${lacks}` : "No forecast yet.",
   );
   byId("members").parentElement.hidden = !weights.length;
-  byId("members").replaceChildren(...weights.map(([name, weight]) => bar(name, weight, forecast.median_experts?.[name] ?? 0)));
+  byId("members").replaceChildren(...weights.map(([name, weight]) => bar(memberName(name, device), weight, forecast.median_experts?.[name] ?? 0)));
 }
 
-function bar(name, weight, medianWeight) {
+function bar(label, weight, medianWeight) {
   const share = make("span", "share");
   share.style.inlineSize = `${100 * weight}%`;
-  const member = head("row", MEMBER_NAMES[name] ?? name);
+  const member = head("row", label);
   member.append(make("span", "track", share));
   return make("tr", "", member, weightCell(weight), weightCell(medianWeight));
 }

@@ -65,6 +65,9 @@ class DeviceDocument(BaseModel):
     tracked: bool = Field(
         description="Whether the device is scored and learned from; false beyond the first `learning.max_devices`"
     )
+    has_trees: bool = Field(
+        description="Whether trees of the nightly refit are in use; until then its member `refit` equals `learned`"
+    )
     forecast: ForecastDocument | None = Field(
         description="Newest forecast, as returned by `/predict`; null before the first"
     )
