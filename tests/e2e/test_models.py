@@ -84,8 +84,11 @@ def test_default_model_can_be_changed_back_and_removed(invoke: Invoke, tmp_path:
     assert invoke("models", "install", copy.folder, "--default").wait() == 0
     assert primary() == "mine"
     changing = invoke("models", "default", "lstm")
-    assert (changing.wait(), changing.out) == (0, "lstm is the default model\n")
+    ahead = "forecasts are 5 minutes ahead, its longest lead time; forecast.horizon_min selects another one"
+    assert (changing.wait(), changing.out) == (0, f"lstm is the default model; {ahead}\n")
     assert primary() == "lstm"
+    changing = invoke("models", "default", "outlook", "--set", "forecast.horizon_min=15")
+    assert (changing.wait(), changing.out) == (0, "outlook is the default model; forecasts are 15 minutes ahead\n")
     changing = invoke("models", "default", "mine", "--set", "forecast.model=linear")
     assert changing.wait() == 0
     assert changing.out == "mine is the default model; forecast.model selects linear, which remains the primary model\n"

@@ -130,11 +130,16 @@ def default(
 
     configure_logs("auto", "warning")
     settings = _settings_of_library(ctx, config, assignments, folder)
-    load_models(_settings_of_library(ctx, config, assignments, folder, f"forecast.model={name}"))
+    loaded = load_models(_settings_of_library(ctx, config, assignments, folder, f"forecast.model={name}"))
     make_default(name, library_of(settings, os.environ))
     selected = settings.forecast.model
-    stays = "" if selected in {None, name} else f"; forecast.model selects {selected}, which remains the primary model"
-    click.echo(f"{name} is the default model{stays}")
+    if selected in {None, name}:
+        effect = f"forecasts are {loaded.horizon_min or loaded.primary.lead_times_min[-1]} minutes ahead"
+        if loaded.horizon_min is None and len(loaded.primary.lead_times_min) > 1:
+            effect += ", its longest lead time; forecast.horizon_min selects another one"
+    else:
+        effect = f"forecast.model selects {selected}, which remains the primary model"
+    click.echo(f"{name} is the default model; {effect}")
 
 
 @models.command(short_help="Remove an installed model.")
