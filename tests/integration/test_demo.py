@@ -101,6 +101,24 @@ def test_demo_uses_models_forecast_and_site_settings(
     assert taken == [Settings.model_validate(counts | own)]
 
 
+def test_demo_names_the_port_that_replaces_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Settings] = []
+
+    def application(settings: Settings, _environment: Mapping[str, str]) -> None:
+        taken.append(settings)
+        msg = "seen enough"
+        raise ModelError(msg)
+
+    monkeypatch.setattr(run, "Application", application)
+    shown: list[str] = []
+    with socket.create_server((LOOPBACK, 0)) as mqtt, socket.create_server((LOOPBACK, 0)) as http:
+        wanted = mqtt.getsockname()[1], http.getsockname()[1]
+        with pytest.raises(ModelError, match="seen enough"):
+            run_demo(DemoOptions(None, None, *wanted), Settings(), shown.append, Event())
+    found = taken[0].mqtt.port, taken[0].http.port
+    assert shown == [f"port {a} is in use: using {b}" for a, b in zip(wanted, found, strict=True)]
+
+
 def test_embedded_broker_closes_silent_connections() -> None:
     broker = EmbeddedBroker(free_port())
     broker.start()

@@ -48,12 +48,13 @@ def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], Non
 
     Only ``models``, ``forecast`` and ``site`` of ``settings`` are used.
     """
-    broker = EmbeddedBroker(_free(options.mqtt_port), HOST)
+    broker = EmbeddedBroker(_free_port(options.mqtt_port, show), HOST)
     broker.start()
     with contextlib.ExitStack() as stack:
         stack.callback(broker.stop)
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-demo-")))
-        application = Application(_settings(settings, broker.port, _free(options.http_port), state), {})
+        http_port = _free_port(options.http_port, show)
+        application = Application(_settings(settings, broker.port, http_port, state), {})
         stack.callback(application.close)
         _require_power_only(application.models.primary)
         served = Event()
@@ -125,10 +126,13 @@ def _settings(settings: Settings, mqtt_port: int, http_port: int, state: Path) -
     )
 
 
-def _free(wanted: int) -> int:
-    """Return ``wanted`` if that port is free, else a free port."""
+def _free_port(wanted: int, show: Callable[[str], None]) -> int:
+    """Return ``wanted`` if that port is free, else a free port, which is shown."""
     for port in (wanted, 0):
         with contextlib.suppress(OSError), socket.create_server((HOST, port)) as probe:
-            return int(probe.getsockname()[1])
+            found = int(probe.getsockname()[1])
+            if found != wanted:
+                show(f"port {wanted} is in use: using {found}")
+            return found
     msg = f"cannot listen on any port at {HOST}"
     raise SettingsError(msg)
