@@ -26,9 +26,8 @@ from gapcast.core.errors import SettingsError
 FILE_SUFFIX = "_file"
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
-#: The keys that are lists, outside a section; and the only one whose elements are no sections.
-LISTS = ("sources", "submeters", "shards")
 _SHARDS = "shards"
+LISTS = ("sources", "submeters", _SHARDS)  # keys, not sections
 #: Error types of pydantic.
 _UNKNOWN_KEY, _NO_LIST, _NO_CHOICE = "extra_forbidden", "tuple_type", "literal_error"
 _NO_SECTION = frozenset({"model_type", "dict_type"})
@@ -61,7 +60,7 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
 
 def _problem_of(error: ValidationError) -> str:
     """Return the first unknown key, else the first invalid one, with its problem and its value, if it is no secret."""
-    # An unknown key comes first: another error may follow from it, as that of the key that was meant is missing.
+    # An unknown key comes first, since another error may follow from it: the intended key is missing.
     first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN_KEY)
     key = ".".join(str(part) for part in first["loc"])
     problem, meant = value_problem(first), ""
@@ -203,8 +202,8 @@ def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], d
                 msg = f"environment {name}: is empty: name a file, or remove the variable"
                 raise SettingsError(msg)
             _refuse_tilde(f"environment {name}", value)
-            secret, plain = read_secret(f"environment {name}", Path(value)), name.removesuffix(ENV_FILE_SUFFIX)
-            if secret and environment.get(plain):
+            secret = read_secret(f"environment {name}", Path(value))
+            if secret and environment.get(plain := name.removesuffix(ENV_FILE_SUFFIX)):
                 msg = f"environment {name} and {plain} are both set: remove one of them"
                 raise SettingsError(msg)
             key_of_file = dotted.removesuffix(ENV_FILE_SUFFIX.lower())
@@ -219,9 +218,7 @@ def _refuse_single_underscore(name: str) -> None:
     if name.startswith(shards[:-1]) and name != shards:  # otherwise the worker would read all meters
         msg = f"environment {name}: is not the name of a key: write {shards}"
         raise SettingsError(msg)
-    for section in Settings.model_fields:
-        if section == _SHARDS:
-            continue
+    for section in set(Settings.model_fields) - {_SHARDS}:
         if name == ENV_PREFIX + section.upper():
             problem = f"is a section, not a value: name a key of it, as in {name}__KEY"
             if section in LISTS:
