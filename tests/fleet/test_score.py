@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as sf
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import StringType
 
@@ -73,6 +74,33 @@ def test_score_parquet_in_and_out_with_rejections(spark: SparkSession, tmp_path:
     assert found == pytest.approx({key: its.gap_kw for key, its in edge.items()}, abs=_AT_MOST_KW)
     rejections = [json.loads(row.rejection) for row in rows.where("kind = 'rejected'").collect()]
     assert sorted(one["reason"] for one in rejections) == ["bad_device", "clock_not_set", "out_of_range"]
+
+
+def test_score_file_that_is_not_utf8_is_rejected_line_by_line(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    good = [json.dumps({"device": "a", "ts": (FIRST + i) * 60, "gap_kw": 1.0}).encode() for i in range(2)]
+    bad = ['{"device": "küche", "gap_kw": 1}'.encode("latin-1"), '{"device": "a", "room": "küche"}'.encode("latin-1")]
+    (tmp_path / "in" / "a.json").write_bytes(b"\n".join([*bad, b"\xff\xfe\x00", *good]))
+    run(spark, tmp_path)
+    assert {device for device, _ in of_the_fleet(tmp_path / "out")} == {"a"}
+    files = (tmp_path / "out").glob("batch=*/kind=rejected/part-*.txt")
+    rejections = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert sorted((one["reason"], one["topic"]) for one in rejections) == [
+        ("bad_device", ""), ("bad_device", "k\ufffdche"), ("not_json", "a"),
+    ]  # fmt: skip
+
+
+def test_source_device_of_any_bytes_becomes_a_text(spark: SparkSession, tmp_path: Path) -> None:
+    """A Parquet column that is not marked as text."""
+    columns = {"ts": [FIRST * 60], "gap_kw": [1.0]}
+    pq.write_table(pa.table({"device": [b"k\xfcche"], **columns}), tmp_path / "a.parquet")
+    device = from_files(spark, tmp_path, "parquet", 2).select(sf.hex("device").alias("bytes"))
+    query = device.writeStream.format("memory").queryName("bytes").start()
+    try:
+        query.processAllAvailable()
+        assert [bytes.fromhex(row.bytes).decode() for row in spark.table("bytes").collect()] == ["k\ufffdche"]
+    finally:
+        query.stop()
 
 
 def test_source_old_file_moved_in_later_is_read(spark: SparkSession, tmp_path: Path) -> None:

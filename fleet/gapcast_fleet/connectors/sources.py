@@ -39,10 +39,10 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
     else:
         schema = _schema_of(spark, folder)
         rows = reader.schema(schema).parquet(str(folder))
-        device, payload = sf.col("device").cast("string"), _as_json(schema)
+        device, payload = sf.col("device"), _as_json(schema)
     messages = rows.select(
-        device.alias("device"),
-        payload.alias("payload"),
+        _text(device).alias("device"),
+        payload.cast("binary").alias("payload"),  # any bytes: in a text column they would end the stream
         sf.lit(None).cast("long").alias("received_ms"),
         sf.lit(False).alias("redelivered"),
         sf.unix_millis("_metadata.file_modification_time").alias("at"),
@@ -67,7 +67,7 @@ def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
     with worker_error():
         rows = spark.readStream.format("kafka").options(**options).load()
     return rows.select(
-        sf.col("key").cast("string").alias("device"),
+        _text(sf.col("key")).alias("device"),
         sf.col("value").alias("payload"),
         sf.unix_millis("timestamp").alias("received_ms"),
         sf.lit(False).alias("redelivered"),
@@ -76,6 +76,11 @@ def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
         sf.lit(0).cast("long").alias("block"),
         sf.col("offset").alias("place"),
     )
+
+
+def _text(column: Column) -> Column:
+    """Return ``column`` as text that Python can read: Spark does not check that a text is UTF-8."""
+    return sf.make_valid_utf8(column.cast("string"))
 
 
 def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
