@@ -13,9 +13,11 @@ import pyspark
 import pytest
 from click.testing import CliRunner, Result
 
+from gapcast.core.errors import SettingsError
 from gapcast_fleet.buckets.checkpoints import lock_checkpoint
 from gapcast_fleet.cli import main
 from gapcast_fleet.connectors.sinks import check_output
+from gapcast_fleet.output_folders import check_outside, make_output_folder
 from tests.fleet.conftest import CONF, QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_backtest import write_parquet
@@ -106,8 +108,60 @@ def test_fleet_errors_are_one_sentence(arguments: tuple[str, ...], error: str, t
     assert (result.exit_code, error in result.output) == (2, True), result.output
 
 
+@pytest.mark.parametrize(
+    ("command", "source", "option"),
+    [
+        ("score", ("--from", "in", "--to", "out"), "--checkpoint"),
+        ("score", ("--from", "in", "--checkpoint", "checkpoint"), "--to"),
+        ("backtest", ("in",), "--results"),
+        ("prepare", ("in",), "--to"),
+    ],
+)
+def test_fleet_folder_within_the_input_is_rejected(
+    command: str, source: tuple[str, ...], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be read as input; Spark does not start."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for folder, where in (("in", "is"), ("./in/deep/x", "is in"), (str(tmp_path / "in" / "x"), "is in")):
+        result = run(command, *source, option, folder, conf=("spark.master=none",))
+        error = f"{option} {Path(folder)}: {where} the input folder in, which would be read"
+        assert (result.exit_code, error in result.output) == (2, True), result.output
+    assert list(Path("in").iterdir()) == []
+
+
+def test_fleet_folder_within_the_input_that_spark_skips_is_accepted(tmp_path: Path) -> None:
+    for name in ("_checkpoint", ".results/x", "../out"):
+        check_outside(tmp_path / "in", "--checkpoint", tmp_path / "in" / name)
+
+
+@pytest.mark.parametrize(
+    ("command", "source", "option"),
+    [
+        ("score", ("--from", "in", "--checkpoint", "checkpoint"), "--to"),
+        ("backtest", ("in",), "--results"),
+        ("prepare", ("in",), "--to"),
+    ],
+)
+def test_fleet_folder_that_cannot_be_created_is_an_error(
+    command: str, source: tuple[str, ...], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Spark starts."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    result = run(command, *source, option, "file/out", conf=("spark.master=none",))
+    error = f"{option} file/out: cannot be written (file: File exists): use another folder"
+    assert (result.exit_code, error in result.output) == (2, True), result.output
+
+
+def test_fleet_folder_that_is_read_only_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    with pytest.raises(SettingsError, match=r"--results .*: cannot be written \(.*: Permission denied\)"):
+        make_output_folder("--results", tmp_path)
+
+
 def test_fleet_spark_setting_must_be_valid(tmp_path: Path) -> None:
-    result = run("backtest", tmp_path, "--results", tmp_path / "results", conf=("memory=4g",))
+    result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", conf=("memory=4g",))
     assert "--conf 'memory=4g' must be KEY=VALUE with a key like spark.driver.memory" in result.output
 
 

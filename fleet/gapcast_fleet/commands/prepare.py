@@ -63,6 +63,7 @@ def prepare(
 
     FOLDER_OF_PARQUET is as for backtest. Train on the result by `gapcast-trainer train NAME --from FOLDER`.
     """
+    from gapcast_fleet.output_folders import check_outside, make_output_folder
     from gapcast_fleet.spark import session
     from gapcast_fleet.training_sets.prepare import PrepareOptions, lines
     from gapcast_fleet.training_sets.prepare import prepare as prepare_set
@@ -72,6 +73,8 @@ def prepare(
     settings = read_settings(config, assignments)
     limits, form = settings.limits, format_of(options, settings.site.zone)
     wanted = PrepareOptions(folder, form, contract, draw, options["leave_out"])
+    check_outside(folder, "--to", out)
+    make_output_folder("--to", out)
     spark = session("gapcast-fleet prepare", conf)
     try:
         manifest = prepare_set(spark, Limits(limits.min_kw, limits.max_kw), wanted, out, show=click.echo)

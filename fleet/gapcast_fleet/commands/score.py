@@ -90,12 +90,12 @@ def score(
     **of_source: Any,
 ) -> None:
     """Forecast the readings of many meters in micro-batches; resume from the checkpoint."""
-    from gapcast.private_files import make_private_folder
     from gapcast_fleet.buckets.checkpoints import lock_checkpoint
     from gapcast_fleet.connectors.mqtt_sink import to_mqtt
     from gapcast_fleet.connectors.mqtt_source import from_mqtt
     from gapcast_fleet.connectors.sinks import check_output, to_files, to_kafka
     from gapcast_fleet.connectors.sources import from_files, from_kafka
+    from gapcast_fleet.output_folders import check_outside, make_output_folder
     from gapcast_fleet.scoring.query_run import run_until_stopped
     from gapcast_fleet.scoring.score import Plan, check_sources, ignored_sections, start
     from gapcast_fleet.spark import session
@@ -107,6 +107,10 @@ def score(
     check_sources(settings, from_mqtt=source == "mqtt")
     for line in ignored_sections(settings):
         click.echo(line, err=True)
+    is_local = target not in {"mqtt", "kafka"} and ":" not in target  # no address of another file system, as hdfs:/
+    if source not in {"mqtt", "kafka"}:
+        for option, folder in (("--checkpoint", checkpoint), *([("--to", Path(target))] if is_local else [])):
+            check_outside(Path(source), option, folder)
     file_format = of_source["file_format"]
     kafka_options = dict(_pairs("--kafka", kafka))
     if target == "mqtt":
@@ -119,8 +123,8 @@ def score(
     with lock_checkpoint(checkpoint):
         if target not in {"mqtt", "kafka"}:
             check_output(Path(target), checkpoint)
-            if ":" not in target:  # no address of another file system, as hdfs:/
-                make_private_folder(Path(target))
+            if is_local:
+                make_output_folder("--to", Path(target))
         spark = session("gapcast-fleet score", conf)
         if source == "kafka":
             readings = from_kafka(spark, kafka_options)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gapcast.core.errors import SourceError
+from gapcast_fleet.output_folders import has_hidden_part
 
 #: Column name -> type.
 ColumnTypes = dict[str, str]
@@ -23,7 +24,8 @@ def column_types(folder: Path) -> dict[Path, ColumnTypes]:
     """
     if next(folder.rglob("*.parquet"), None) is None:
         raise SourceError(folder, "holds no .parquet")
-    return {path: _types_of(path) for path in sorted(folder.rglob("*")) if path.is_file() and _is_read(path, folder)}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path: _types_of(path) for path in files if not has_hidden_part(path.relative_to(folder))}
 
 
 def check_types(files: Mapping[Path, ColumnTypes], names: Iterable[str]) -> None:
@@ -42,10 +44,6 @@ def check_present(files: Mapping[Path, ColumnTypes], names: Iterable[str]) -> No
         lacking = [path for path, types in files.items() if name not in types]
         if lacking and len(lacking) < len(files):
             raise SourceError(lacking[0], f"has no column {name!r}, which other files have: write it to all files")
-
-
-def _is_read(path: Path, folder: Path) -> bool:
-    return not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
 
 
 def _types_of(path: Path) -> ColumnTypes:
