@@ -160,6 +160,15 @@ def test_fleet_folder_that_is_read_only_is_an_error(tmp_path: Path, monkeypatch:
         make_output_folder("--results", tmp_path)
 
 
+@pytest.mark.parametrize(("protocol", "is_limited"), [("3.1.1", True), ("auto", False)])
+def test_score_mqtt_3_1_1_reports_the_brokers_limit(protocol: str, is_limited: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    arguments = ("--from", "mqtt", "--to", "mqtt", "--checkpoint", tmp_path / "file" / "checkpoint")
+    result = run("score", *arguments, "--set", f"mqtt.protocol={protocol}")
+    assert ("mosquitto to 20 by default: set max_inflight_messages 65535" in result.output) is is_limited
+    assert "must be on a file system that supports writing and locking" in result.output
+
+
 def test_fleet_spark_setting_must_be_valid(tmp_path: Path) -> None:
     result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", conf=("memory=4g",))
     assert "--conf 'memory=4g' must be KEY=VALUE with a key like spark.driver.memory" in result.output

@@ -91,6 +91,7 @@ def score(
 ) -> None:
     """Forecast the readings of many meters in micro-batches; resume from the checkpoint."""
     from gapcast_fleet.buckets.checkpoints import lock_checkpoint
+    from gapcast_fleet.connectors.mqtt_client import in_flight_remarks
     from gapcast_fleet.connectors.mqtt_sink import to_mqtt
     from gapcast_fleet.connectors.mqtt_source import from_mqtt
     from gapcast_fleet.connectors.sinks import check_output, to_files, to_kafka
@@ -105,7 +106,8 @@ def score(
         raise click.BadParameter(msg, param_hint="--once")
     settings = read_settings(config, assignments)
     check_sources(settings, from_mqtt=source == "mqtt")
-    for line in ignored_sections(settings):
+    remarks = in_flight_remarks(settings.mqtt) if source == "mqtt" else ()
+    for line in (*ignored_sections(settings), *remarks):
         click.echo(line, err=True)
     is_local = target not in {"mqtt", "kafka"} and ":" not in target  # no address of another file system, as hdfs:/
     if source not in {"mqtt", "kafka"}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any
 
@@ -32,6 +32,15 @@ MAX_PACKET_BYTES = 1_048_576
 
 def _show_on_stderr(line: str) -> None:
     click.echo(line, err=True)
+
+
+def in_flight_remarks(mqtt: MqttSettings) -> Iterator[str]:
+    """Yield a line for a terminal if the broker alone limits the readings of a micro-batch."""
+    if mqtt.protocol == "3.1.1":
+        yield (
+            'mqtt.protocol = "3.1.1": the broker limits the readings per micro-batch, mosquitto to 20 by default: '
+            f'set max_inflight_messages {MAX_IN_FLIGHT} in its configuration, or mqtt.protocol = "5"'
+        )
 
 
 class SparkMqttClient:
