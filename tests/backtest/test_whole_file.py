@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from gapcast.backtest import run
 from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.forecasts.whole_file import WholeFile, write_whole
+from gapcast.backtest.forecasts.whole_file import WholeFile, remove_parts, write_whole
 from gapcast.backtest.results.report import check_writable
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError
@@ -168,3 +168,11 @@ def test_whole_file_leaves_other_files_alone(tmp_path: Path) -> None:
         "out.csv": "result",
         "out.csv.part": "readings",
     }
+
+
+def test_remove_parts_removes_what_killed_runs_left(tmp_path: Path) -> None:
+    for name in ("a[1].csv", "a[1].csv", "b.csv"):
+        WholeFile("--out", tmp_path / name)._file.close()
+    (tmp_path / "a[1].csv").touch()
+    remove_parts(tmp_path / "a[1].csv")
+    assert sorted(path.name.split(".csv")[0] for path in tmp_path.iterdir()) == [".b", "a[1]"]

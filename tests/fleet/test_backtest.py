@@ -108,9 +108,12 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     lost, kept = result_path(results, 0), result_path(results, 2)
     lost.unlink()
     written_ns = kept.stat().st_mtime_ns
+    before = results / "before.json"
+    before.hardlink_to(results / "scores.json")
     again = run_backtest(spark, settings(), question, results, quiet=True)
     assert flat(document(again) | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5)
     assert kept.stat().st_mtime_ns == written_ns
+    assert not before.samefile(results / "scores.json"), "it is replaced as a whole, not overwritten"
     assert json.loads((results / "scores.json").read_text())["scored"] == document(again)["scored"]
     assert any("skill by house" in line for line in lines(again))
     other = replace(question, form=replace(FORM, zone=UTC))
@@ -242,6 +245,9 @@ def test_fleet_backtest_outlooks_equal_gapcast_backtest(
     chosen, leads = outlook_settings(tmp_path / "models"), (5, 12)
     form, out = FileFormat(Layout("at", "watts", unit="W", zone=BERLIN)), tmp_path / "outlook.csv"
     files = write_csv(tmp_path)
+    killed = tmp_path / "results" / ".group-00000.outlook.csv.1a2b3c4d.part"
+    killed.parent.mkdir()
+    killed.touch()
     edge = run_of_the_edge(chosen, files, form, PART, BacktestRequest(outlook=OutlookRequest(leads, out)))
     question = replace(question, outlook=GroupOutlook(leads, is_written=True))
     found = run_backtest(spark, chosen, question, tmp_path / "results", quiet=True)
@@ -250,6 +256,7 @@ def test_fleet_backtest_outlooks_equal_gapcast_backtest(
     )
     assert document(found)["outlook"][0]["n"] > 300
     assert any(line.startswith("all 7 houses: outlook") for line in lines(found))
+    assert not killed.exists(), "the part of a run that was killed"
     of_groups = [line for path in (tmp_path / "results").glob("*.outlook.csv") for line in outlook_lines(path)]
     assert_same_outlooks(of_groups, outlook_lines(out))
 

@@ -17,6 +17,7 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from gapcast.app.models.models import load_models
+from gapcast.backtest.forecasts.whole_file import remove_parts
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.outlooks.lead_scores import LeadScores, LeadSums
@@ -34,12 +35,14 @@ from gapcast_fleet.backtest.groups import (
     GroupOutlook,
     GroupResult,
     group_runner,
+    outlook_path,
     progress_path,
     read_result,
     result_path,
 )
 from gapcast_fleet.engine.identity import Identity, identity_of
 from gapcast_fleet.engine.worker import WorkerTask
+from gapcast_fleet.files import write_atomically
 from gapcast_fleet.histories.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.histories.history import FleetHistory, ParquetFormat, read_history
 from gapcast_fleet.histories.survey import HouseSurvey
@@ -94,7 +97,7 @@ def run_backtest(
     parts = [read_result(result_path(results, i)) for i in range(len(groups))]
     found = join(parts, time.perf_counter() - began_s, leads)
     written = document(found) | {"refused": {its.name: its.n_refused for its in history.surveys if its.n_refused}}
-    (results / SCORES).write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_atomically(results / SCORES, (json.dumps(written, indent=1, allow_nan=False) + "\n").encode())
     return found
 
 
@@ -152,6 +155,8 @@ def _run_groups(
     """Run the groups that have no result yet."""
     to_do = [i for i in range(len(groups)) if not result_path(results, i).exists()]
     if to_do:
+        for i in to_do:
+            remove_parts(outlook_path(results, i))
         rows = group_readings(spark, history.minutes, groups, to_do).sortWithinPartitions("nth", "device")
         job = rows.select("group", "device", "minute", "gap_kw", "is_filled").mapInPandas(run, OUTPUT)
         n_due = sum(house.n_readings for i in to_do for house in groups[i])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -83,6 +84,12 @@ class WholeFile:
         except OSError as error:
             msg = f"{self._name}: cannot be written ({error.strerror})"
             raise SettingsError(msg) from error
+
+
+def remove_parts(path: Path) -> None:
+    """Remove the incomplete files of ``path`` that killed runs left; no run may write it meanwhile."""
+    for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def write_whole(option: str, path: Path, text: str) -> None:
