@@ -137,6 +137,11 @@ def test_fleet_backtest_invalid_folder_is_rejected(
     other = replace(question, form=ParquetFormat("house", "at", "kw"))
     with pytest.raises(SettingsError, match=r"--value-column: there is no column 'kw' among house, at, watts"):
         run_backtest(spark, settings(), other, tmp_path / "results")
+    late = replace(question, part=FilePart(score_from="2026-03-29T04:00Z"))
+    with pytest.raises(
+        SettingsError, match=r"04:00Z: is after the last reading of all houses \(2026-03-29T02:59:00Z\)"
+    ):
+        run_backtest(spark, settings(), late, tmp_path / "results")
     with pytest.raises(SettingsError, match=r"--device-column: there is no column 'device' among house, at, watts"):
         run_backtest(spark, settings(), replace(question, form=ParquetFormat()), tmp_path / "results")
     with pytest.raises(SettingsError, match=r"--value-column: column 'at' is a timestamp_ntz, not a number"):

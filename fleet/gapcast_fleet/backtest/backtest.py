@@ -30,6 +30,7 @@ from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import minute_label
 from gapcast_fleet.backtest.groups import (
     OUTPUT,
     GroupOutlook,
@@ -78,7 +79,8 @@ def run_backtest(
     """Run the groups without a result in ``results``, and return the whole back-test.
 
     ``show`` is called with a summary of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
-    ``results`` has other options, models or history, or if a group has more houses than ``devices.max``.
+    ``results`` has other options, models or history, if a group has more houses than ``devices.max``, or if all
+    readings are before those to score.
     """
     settings, scored_from, outlook = fleet_settings(settings), options.part.first_scored_minute, options.outlook
     if outlook is not None:
@@ -86,6 +88,7 @@ def run_backtest(
     identity = identity_of(settings, load_models(settings))
     limits = settings.reading_limits
     with read_history(spark, options.folder, options.form, limits, part=options.part, show=show) as history:
+        _check_scored(options.part, history)
         n_least = spark.sparkContext.defaultParallelism
         groups = engine_groups(history.houses, options.houses_at_once, n_least, settings.devices.max)
         _begin(results, options, history, groups, identity)
@@ -118,6 +121,15 @@ def engine_groups(
         )
         raise SettingsError(msg)
     return groups
+
+
+def _check_scored(part: FilePart, history: FleetHistory) -> None:
+    """Raise :class:`~gapcast.core.errors.SettingsError` if no house has readings from ``score_from`` on."""
+    last_minute = max(house.last_minute for house in history.houses)
+    if part.first_scored_minute is not None and part.first_scored_minute > last_minute:
+        last = f"the last reading of all houses ({minute_label(last_minute)})"
+        msg = f"--score-from {part.score_from}: is after {last}: name an earlier time"
+        raise SettingsError(msg)
 
 
 def _begin(
