@@ -18,6 +18,7 @@ from gapcast.backtest.forecasts.weeks import Weeks
 from gapcast.backtest.inputs.houses import FilePart, minutes_of, name_houses, side_by_side
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
+from gapcast.backtest.results import report
 from gapcast.backtest.results.report import document, lines
 from gapcast.backtest.results.results import Backtest
 from gapcast.config.settings import Settings
@@ -261,7 +262,10 @@ def test_backtest_constant_house_has_no_skill(tmp_path: Path) -> None:
     path.write_text("\n".join(["time,kw", *rows]), encoding="utf-8")
     found = run([path])
     assert found.scored.skill is None
-    assert "-" in "\n".join(lines(found))
+    (published,) = (line for line in lines(found) if "(published)" in line)
+    assert [part for part in published.split() if part == "-" or part.endswith("%")] == ["-", "-"]
+    rounding_errors = report.row("lstm", 0.01, 0.1, 1e-17, 3e-10)
+    assert rounding_errors.split() == ["lstm", "0.0100", "-", "0.1000", "-"]
 
 
 def test_backtest_unwritable_file_is_named(tmp_path: Path) -> None:

@@ -31,6 +31,13 @@ def test_score_matches_numpy(triples: list[tuple[float, float, float]]) -> None:
         assert score.skill == pytest.approx(1 - score.mse_kw2 / score.persistence_mse_kw2)
 
 
+def test_score_of_constant_power_has_no_skill() -> None:
+    score = ScoreAccumulator()
+    assert math.isnan(score.skill)
+    score.add(actual_kw=0.2, forecast_kw=0.3, last_kw=0.2 + 3e-9)
+    assert math.isnan(score.skill)
+
+
 @given(st.lists(st.tuples(KW, KW, KW, st.none() | KW), min_size=1, max_size=30))
 def test_score_mae_uses_the_median_if_present(
     given_kw: list[tuple[float, float, float, float | None]],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import lightgbm
@@ -18,7 +19,8 @@ from gapcast.core.learning.forests.forest_features import ForestFeatures
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec, cut
 from gapcast.refit.fit import add_trees, refit
-from gapcast.refit.forest_file import RefitResult
+from gapcast.refit.forest_check import skills_of
+from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.refit.cycling import cycling_house, submetered_house
@@ -38,6 +40,13 @@ def fit_of_cycles(n: int) -> RefitResult:
 def fit_of_submetered(*names: str) -> RefitResult:
     """Return the fit to two days of the house with submeters, of which ``names`` are inputs."""
     return refit(submetered_house(2 * DAY_MIN), replace(OPTIONS, submeters=names))
+
+
+def test_skills_of_a_constant_house_are_zero() -> None:
+    """Persistence errs by rounding alone: a ratio to it would be a skill of minus millions."""
+    forest: Any = SimpleNamespace(predict=lambda columns: columns)
+    checked: Any = SimpleNamespace(columns=np.full((2, 2), 1e-3), change_kw=np.array([3e-10, -3e-10]))
+    assert skills_of(forest, checked) == Skills(0.0, 0.0)
 
 
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.3]), objective=st.sampled_from(["l2", "quantile"]))

@@ -66,6 +66,8 @@ def test_card_skill_of_constant_power_is_an_error() -> None:
     assert card_skill(0.3, 0.4) == pytest.approx(0.25)
     with pytest.raises(RunError, match=r"does not change in the test part.*: choose a test part .* data\.test_until"):
         card_skill(0.0, 0.0)
+    with pytest.raises(RunError, match="does not change in the test part"):
+        card_skill(0.1, 1e-10)  # rounding errors
 
 
 def test_card_score_with_quantiles_has_median_and_coverage(windows: Examples) -> None:

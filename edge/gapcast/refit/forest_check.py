@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
+from gapcast.core.documents.figures import skill_or_none
 from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.refit.forest_examples import ForestExamples
@@ -54,5 +55,4 @@ def _compared(skills: Skills, others: Skills, n_windows: int) -> Iterator[tuple[
 
 
 def _skill(errors: F64, of_persistence: F64) -> float:
-    base = float(of_persistence.sum())
-    return 1 - float(errors.sum()) / base if base > 0 else 0.0
+    return skill_or_none(float(errors.mean()), float(of_persistence.mean())) or 0.0

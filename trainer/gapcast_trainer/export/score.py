@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gapcast.core.documents.figures import skill_or_none
 from gapcast.core.models import card_provenance
 from gapcast.core.models.predictor import Predictor
 from gapcast_trainer.data.windows import Examples
@@ -55,14 +56,15 @@ class EvaluationScore:
 
 
 def card_skill(mse_kw2: float, persistence_mse_kw2: float) -> float:
-    """Return 1 - MSE / MSE of persistence for a card; raise :class:`RunError` if persistence has no error."""
-    if not persistence_mse_kw2:
+    """Return 1 - MSE / MSE of persistence for a card; raise :class:`RunError` if that is next to zero."""
+    skill = skill_or_none(mse_kw2, persistence_mse_kw2)
+    if skill is None:
         msg = (
             "the power does not change in the test part, so that there is no skill to state: choose a test part with "
             "changes by data.validate_until and data.test_until, and train again"
         )
         raise RunError(msg)
-    return 1 - mse_kw2 / persistence_mse_kw2
+    return skill
 
 
 def score(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from gapcast.core.documents.figures import skill_or_nan
 from gapcast_trainer.scores.record import ScoreRecord
 
 
@@ -34,13 +35,13 @@ class HouseScores:
 
 
 def mse_skill(record: ScoreRecord) -> float:
-    """Return 1 - MSE of the mean / MSE of persistence; NaN if persistence made no error."""
+    """Return 1 - MSE of the mean / MSE of persistence; NaN if the error of persistence is next to zero."""
     return record.skill
 
 
 def mae_skill(record: ScoreRecord) -> float:
-    """Return 1 - MAE of the median (else of the mean) / MAE of persistence; NaN if persistence made no error."""
-    return 1 - record.best_mae_kw / record.persistence_mae_kw if record.persistence_mae_kw else math.nan
+    """Return 1 - MAE of the median (of the mean without one) / MAE of persistence; NaN as :func:`mse_skill`."""
+    return skill_or_nan(record.best_mae_kw, record.persistence_mae_kw)
 
 
 #: Skills by name.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from math import isnan, nan
@@ -12,6 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from gapcast.core.documents.figures import skill_or_nan
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
 
@@ -117,5 +117,5 @@ def _draw_skill(panel: Any, at: Sequence[datetime] | Sequence[float], weeks: Wee
 
 
 def _percent_below(error: float, persistence: float) -> float:
-    """Return the skill in percent; NaN, a gap in the line, for a week of constant power: persistence made no error."""
-    return _PERCENT * (1 - error / persistence) if persistence else math.nan
+    """Return the skill in percent; NaN, a gap in the line, for a week of constant power."""
+    return _PERCENT * skill_or_nan(error, persistence)

@@ -20,8 +20,8 @@ _Skills = dict[int, dict[str, float]]
 class LeadRow:
     """The scores of one forecaster by kind and lead time; ``about`` describes a peer.
 
-    ``skills`` are 1 - MSE / MSE of each reference forecast by its name, over the outcomes for which it is known; NaN if
-    there are no outcomes, or if the reference made no error.
+    ``skills`` are 1 - MSE / MSE of each reference forecast by its name, over the outcomes for which it is known; NaN
+    if there are none, or if its error is next to zero.
     """
 
     name: str

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64, I64, Flags
+from gapcast.core.documents.figures import skill_or_nan
 from gapcast_trainer.scores.measures import Measures
 
 #: Significant digits of a figure in JSON.
@@ -45,8 +46,8 @@ class ScoreRecord:
 
     @property
     def skill(self) -> float:
-        """1 - MSE / MSE of persistence on the same minutes; NaN if persistence made no error."""
-        return 1 - self.mse_kw2 / self.persistence_mse_kw2 if self.persistence_mse_kw2 else math.nan
+        """1 - MSE / MSE of persistence on the same minutes; NaN if the error of persistence is next to zero."""
+        return skill_or_nan(self.mse_kw2, self.persistence_mse_kw2)
 
     @property
     def best_mae_kw(self) -> float:

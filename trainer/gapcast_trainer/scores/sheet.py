@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64, Flags
+from gapcast.core.documents.figures import skill_or_nan
 from gapcast_trainer.scores.measures import Measures, measure
 from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS, Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs
@@ -79,13 +80,15 @@ def record_or_none(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> Sc
 def common_skill(outputs: ModelOutputs, reference: ModelOutputs, minutes: Minutes, lead_min: int) -> float:
     """Return 1 - MSE / MSE of ``reference`` where both are known and the outcome was observed.
 
-    NaN if there is no such outcome, or if the reference made no error.
+    NaN if that is nowhere, or if the error of the reference is next to zero.
     """
     actual_kw = minutes.actual_kw(lead_min).astype(np.float64)
     squared = [(one.at(lead_min)[0] - actual_kw) ** 2 for one in (outputs, reference)]
     is_known = ~np.isnan(squared).any(axis=0)
-    error, base = (float(one[is_known].sum()) for one in squared)
-    return 1 - error / base if base else math.nan
+    if not is_known.any():
+        return math.nan
+    error, base = (float(one[is_known].mean()) for one in squared)
+    return skill_or_nan(error, base)
 
 
 def _measured(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:

@@ -13,6 +13,7 @@ from gapcast.backtest.results.results import Backtest
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNING, InfeasibleLimit, text_of
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ElapsedScore
+from gapcast.core.documents.figures import skill_or_none
 from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecasts.outcomes import PERSISTENCE
@@ -133,7 +134,8 @@ def _number(value: float | None) -> str:
 
 def _relative(value: float | None, base: float | None) -> str:
     """Return the relative reduction of ``value`` against ``base``, as text."""
-    return f"{'-':>8}" if value is None or not base else f"{1 - value / base:+8.1%}"
+    skill = skill_or_none(value, base)
+    return f"{'-':>8}" if skill is None else f"{skill:+8.1%}"
 
 
 def outlook_table(name: str, scores: Sequence[LeadComparison]) -> Iterator[str]:

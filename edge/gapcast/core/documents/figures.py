@@ -32,6 +32,16 @@ def skill_or_none(error: float | None, baseline_error: float | None) -> float | 
     return skill if math.isfinite(skill) else None
 
 
+def skill_or_nan(error: float, baseline_error: float) -> float:
+    """Return :func:`skill_or_none` for calculations: NaN instead of None.
+
+    >>> skill_or_nan(0.5, 2.0), skill_or_nan(0.5, 1e-10)
+    (0.75, nan)
+    """
+    skill = skill_or_none(error, baseline_error)
+    return math.nan if skill is None else skill
+
+
 def round_or_none(figure: float | None, decimals: int = _DECIMALS) -> float | None:
     """Return ``figure`` rounded for a document; None stays None.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gapcast.core.documents.figures import skill_or_nan
+
 
 @dataclass(slots=True)
 class ScoreAccumulator:
@@ -56,8 +58,8 @@ class ScoreAccumulator:
 
     @property
     def skill(self) -> float:
-        """1 - MSE / MSE of persistence; NaN if persistence made no error."""
-        return 1 - self._squared / self._persistence_squared if self._persistence_squared else float("nan")
+        """1 - MSE / MSE of persistence; NaN if the error of persistence is next to zero."""
+        return skill_or_nan(self.mse_kw2, self.persistence_mse_kw2)
 
     def _mean(self, total: float) -> float:
         return total / self.n if self.n else float("nan")
