@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gapcast.backtest.forecasts.outcomes_file import HEADER, OutcomesFile
-from gapcast.backtest.forecasts.weeks import Weeks
+from gapcast.backtest.forecasts.weeks import Week, Weeks
 from gapcast.backtest.inputs.houses import FilePart, minutes_of, name_houses, side_by_side
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
@@ -219,6 +219,13 @@ def test_backtest_weeks_match_the_slow_reference() -> None:
             assert week.coverage == pytest.approx(np.mean([t[2] <= c <= t[3] for c, t in its]))
             assert week.width_kw == pytest.approx(np.mean([t[3] - t[2] for c, t in its]))
             assert week.persistence_mae_kw == pytest.approx(np.mean([abs(1.0 - c) for c, _ in its]))
+
+
+def test_backtest_weeks_are_rounded_as_other_figures() -> None:
+    """Sums in another order, as those of the fleet, differ in the last digits."""
+    week = Week("2010-11-01T00:00Z", 2, 0.1 + 0.2, 1 / 3, 2 / 3, 1.0, None, None)
+    assert [*week.document().values()] == ["2010-11-01T00:00Z", 2, 0.3, 0.333333, 0.666667, 1.0, None, None]
+    assert [*week.document()] == [*Week._fields]
 
 
 def outcomes(rows: Any, minutes: Any, actual: F64, published: F64) -> Outcomes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
+from gapcast.core.documents.figures import round_or_none
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.time_grid import WEEK_MIN, minute_label
 
@@ -28,6 +29,10 @@ class Week(NamedTuple):
     persistence_mae_kw: float
     coverage: float | None
     width_kw: float | None
+
+    def document(self) -> dict[str, Any]:
+        """Return the week as a JSON document."""
+        return {name: round_or_none(its) if isinstance(its, float) else its for name, its in self._asdict().items()}
 
 
 @dataclass(slots=True)
