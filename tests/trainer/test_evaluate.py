@@ -276,6 +276,8 @@ def test_evaluate_empty_span_is_rejected(small: CleanFile) -> None:
     with pytest.raises(RunError, match="they would begin at 2020-01-02T00:00Z and end before 2020-01-01T00:00Z"):
         evaluate(stand_ins(Spread()), small, EvaluationOptions(START + timedelta(days=1), START))
     with pytest.raises(RunError, match="no 30 readings in a row with an outcome; the file has 2020-01-01T00:00:00Z to"):
+        evaluate(stand_ins(Spread()), small, EvaluationOptions(START + timedelta(days=6, hours=5, minutes=58)))
+    with pytest.raises(RunError, match="they would begin at 2020-01-31T00:00Z and end before 2020-01-07T06:00Z"):
         evaluate(stand_ins(Spread()), small, EvaluationOptions(START + timedelta(days=30), START + timedelta(days=31)))
 
 

@@ -94,10 +94,16 @@ def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models:
     assert "Not a fair test of linear: fitted to, or chosen on, some of these minutes" in found.output
 
 
+def test_evaluate_command_minutes_beyond_the_file_are_not_stated(at_home: Path, clean_path: Path, models: Path) -> None:
+    found = run(clean_path, models, "linear", "--from", "2019-12-01", "--until", "2030-01-01", "--brief")
+    assert "from 2020-01-01 00:00 until 2020-01-07 06:00 UTC (selected by --from or --until)" in found.output
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("--from", "2020-01-08"), "there are no 30 readings in a row with an outcome"),
+        (("--from", "2020-01-07T05:58"), "there are no 30 readings in a row with an outcome"),
+        (("--from", "2020-01-08"), "no minutes to score: they would begin at 2020-01-08T00:00Z and end before 2020-01"),
         (
             ("--from", "2020-01-07", "--until", "2020-01-06"),
             "no minutes to score: they would begin at 2020-01-07T00:00Z and end before 2020-01-06T00:00Z; the file",

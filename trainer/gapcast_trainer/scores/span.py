@@ -121,9 +121,9 @@ def choose_span(
 ) -> Span:
     """Return the minutes of ``clean`` on which to score ``cards``.
 
-    These are the common test part of all models trained on this data, in a further house of a model the minutes on
-    which it was not trained, or the whole file if no card names it; ``first`` and ``until`` (aware, exclusive) override
-    the ends. Raises :class:`RunError` if no minutes remain.
+    They are the common test part of all models trained on this data, in a further house of a model the minutes that it
+    was not trained on, or the whole file if no card names it; ``first`` and ``until`` (aware, exclusive) override the
+    ends. Minutes that the file does not have are left out. Raises :class:`RunError` if no minutes remain.
     """
     own = [card for card in cards if is_of(card, clean)]
     ends = {card.name: trained_until(card, clean) for card in cards}
@@ -138,6 +138,7 @@ def choose_span(
         begin, why = max(begin, *further.values()), "after the minutes that the models were trained on"
     if first is not None or until is not None:
         begin, end, why = first or begin, until or end, "selected by --from or --until"
+    begin, end = max(begin, known), min(end, after)
     if not begin < end:
         msg = (
             f"no minutes to score: they would begin at {time_label(begin)} and end before {time_label(end)}; "
