@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gapcast.core.errors import StateError
+from gapcast_fleet.connectors.mqtt_spool import Message, Spool
 from gapcast_fleet.files import write_atomically
 
 
@@ -21,6 +23,20 @@ def test_write_atomically_failure_leaves_nothing_new(tmp_path: Path, monkeypatch
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("result", b"old")]
+
+
+def test_spool_on_a_full_disk_keeps_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, sync = Spool(tmp_path / "spool"), os.fsync
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StateError, match=r"spool: readings cannot be stored \(No space left on device\): free space"):
+        spool.write([Message("home", b"1.5", 7, False)])
+    monkeypatch.setattr(os, "fsync", sync)
+    spool.write([Message("home", b"1.5", 7, False)])
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["segment-000000000.arrow"]
 
 
 def test_write_atomically_two_writers_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

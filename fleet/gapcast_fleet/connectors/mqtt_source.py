@@ -20,7 +20,7 @@ from pyspark.sql.types import StructType
 
 from gapcast.commands.options import read_settings
 from gapcast.config.settings import Settings
-from gapcast.core.errors import BrokerError
+from gapcast.core.errors import BrokerError, StateError
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
@@ -150,7 +150,7 @@ class SegmentIntake:
             self._received.append(DeliveredMessage(one, message.mid, message.qos))
             self._n_bytes += len(one.payload)
             if self._n_bytes >= _SEGMENT_BYTES and self._is_numbered:
-                with suppress(OSError):  # roll() raises it
+                with suppress(StateError):  # roll() raises it
                     self._write_segment()
 
 

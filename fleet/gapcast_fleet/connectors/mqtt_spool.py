@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from gapcast.core.errors import StateError
 from gapcast.private_files import create_private, make_private_folder
 
 SCHEMA = pa.schema(
@@ -55,7 +56,7 @@ class Spool:
         self.next = max(self.next, number)
 
     def write(self, messages: list[Message]) -> None:
-        """Write a segment and sync it to disk, so that it survives a power loss."""
+        """Write a segment and sync it to disk, so that it survives a power loss; raise :class:`StateError` if not."""
         columns = list(zip(*messages, strict=True))
         n = len(messages)
         places = [[self.next] * n, [""] * n, [0] * n, list(range(n))]
@@ -63,12 +64,17 @@ class Spool:
             [pa.array(one, kind) for one, kind in zip([*columns, *places], SCHEMA.types, strict=True)], SCHEMA
         )
         part = self._folder / "segment.part"
-        with create_private(part) as file:
-            with pa.ipc.new_file(file, SCHEMA) as writer:
-                writer.write_batch(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path(self.next))
+        try:
+            with create_private(part) as file:
+                with pa.ipc.new_file(file, SCHEMA) as writer:
+                    writer.write_batch(batch)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.path(self.next))
+        except OSError as error:
+            fix = "free space or repair the disk, and restart: readings at QoS 1 are delivered again"
+            msg = f"{self._folder}: readings cannot be stored ({error.strerror or error}): {fix}"
+            raise StateError(msg) from error
         self.next += 1
 
     def path(self, number: int) -> Path:
