@@ -97,6 +97,11 @@ def test_houses_without_peers_are_scored_whole_or_after_days(houses: dict[str, C
     assert later.why == "after the first 4 days"
 
 
+def test_houses_without_minutes_after_the_fitted_days_are_named(houses: dict[str, CleanFile]) -> None:
+    with pytest.raises(RunError, match=r"^central_air: no minutes to score: they would begin .* \(--fit-days\)$"):
+        evaluate_houses(stand_ins(Spread()), houses, HousesOptions(fit_days=30))
+
+
 def test_houses_that_a_model_was_trained_on_keep_its_test_part(small: CleanFile) -> None:
     model = Spread(trained_on=small.report.sha256)
     found = evaluate_houses(stand_ins(model), {"small": small}).houses[0]
@@ -218,6 +223,12 @@ def test_evaluate_command_reads_houses_of_any_meter(files: list[Path], tmp_path:
                 "--json", tmp_path / "s.json")  # fmt: skip
     assert found.exit_code == 0
     assert list(json.loads((tmp_path / "s.json").read_text())["houses"]) == ["meter", "window_units"]
+
+
+@pytest.mark.parametrize("missing", ["typo.csv", "folder/typo"])
+def test_evaluate_command_missing_house_is_an_error(files: list[Path], missing: str) -> None:
+    found = run("evaluate", "--houses", files[0], missing)
+    assert (found.exit_code, f"--houses: {missing}: no such file" in found.output) == (2, True), found.output
 
 
 def test_evaluate_command_columns_without_houses_are_an_error(files: list[Path]) -> None:

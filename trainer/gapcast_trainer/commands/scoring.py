@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,10 @@ from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
 
 if TYPE_CHECKING:
     from gapcast_trainer.evaluation_report.any_page import AnyEvaluation
+
+
+#: Endings of a house's file. Names of models may contain dots too.
+_SUFFIXES = {".csv", ".txt", ".parquet", ".gz", ".zip", ".bz2", ".xz"}
 
 
 @click.command(short_help="Score models, persistence and, with --peers, LightGBM.")
@@ -135,6 +140,7 @@ def evaluate(
             msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
+        _reject_missing(word for word in names if word not in files)
         houses = [first_house, *map(Path, files)]
         own = own_models_to_score(models)
         check_apart(houses, written, (own, models_path()))
@@ -159,6 +165,14 @@ def _reject(needed: str, *names: str) -> None:
         if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
             msg = f"{parameter.opts[0]} has no effect without {needed}: add {needed}, or leave it out"
             raise click.UsageError(msg)
+
+
+def _reject_missing(words: Iterable[str]) -> None:
+    """Raise :class:`RunError` for a word that is a path rather than the name of a model."""
+    for word in words:
+        if "/" in word or Path(word).suffix in _SUFFIXES:
+            msg = f"--houses: {word}: no such file"
+            raise RunError(msg)
 
 
 def _lead_times(text: str) -> tuple[int, ...]:

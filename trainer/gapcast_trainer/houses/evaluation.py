@@ -21,7 +21,7 @@ from gapcast_trainer.houses.result import HouseScores, HousesEvaluation
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.model_outputs import predict_windows
 from gapcast_trainer.scores.sheet import record_of
-from gapcast_trainer.scores.span import choose_span, common_horizon_min, time_label
+from gapcast_trainer.scores.span import Span, choose_span, common_horizon_min, time_label
 
 #: Share of a house's minutes to which the peers of its own history are fitted, unless days are given.
 _FIRST_SHARE = 0.6
@@ -58,7 +58,7 @@ def evaluate_houses(
         msg = f"--peers fits to the other houses, and {next(iter(houses))} is the only one: give at least two"
         raise RunError(msg)
     horizon_min = common_horizon_min([model.card for model in models])
-    data = {name: data_of(models, clean, options) for name, clean in houses.items()}
+    data = {name: data_of(name, models, clean, options) for name, clean in houses.items()}
     scored = {}
     for name, of_house in data.items():
         minutes = of_house.minutes
@@ -93,18 +93,30 @@ def evaluate_houses(
     )
 
 
-def data_of(models: Sequence[TflitePredictor], clean: CleanFile, options: HousesOptions) -> EvaluationData:
-    """Return the scored minutes of a house: those that end with 30 consecutive readings, thinned to ``scored_rows``."""
-    cards = [model.card for model in models]
-    span = choose_span(cards, clean)
-    first = _fitted_until(clean, options)
-    if first is not None and first > span.first:
-        span = replace(choose_span(cards, clean, first, span.until), why=f"after the first {_fitted_words(options)}")
-    data = EvaluationData.from_clean_file(models, clean, span)
+def data_of(name: str, models: Sequence[TflitePredictor], clean: CleanFile, options: HousesOptions) -> EvaluationData:
+    """Return the scored minutes of a house: those that end with 30 readings in a row, thinned to ``scored_rows``.
+
+    Raises :class:`RunError` that contains the ``name`` of the house if there are none.
+    """
+    try:
+        data = EvaluationData.from_clean_file(models, clean, _span_of(models, clean, options))
+    except RunError as error:
+        msg = f"{name}: {error}"
+        raise RunError(msg) from error
     whole = np.flatnonzero(data.minutes.whole).astype(np.int64)
     if options.scored_rows is not None:
         whole = whole[:: max(1, -(-whole.size // options.scored_rows))]
     return replace(data, minutes=data.minutes.select(whole))
+
+
+def _span_of(models: Sequence[TflitePredictor], clean: CleanFile, options: HousesOptions) -> Span:
+    cards = [model.card for model in models]
+    span = choose_span(cards, clean, fix="leave the house out")
+    first = _fitted_until(clean, options)
+    if first is None or first <= span.first:
+        return span
+    span = choose_span(cards, clean, first, span.until, fix="--fit-days")
+    return replace(span, why=f"after the first {_fitted_words(options)}")
 
 
 def _fitted_until(clean: CleanFile, options: HousesOptions) -> datetime | None:

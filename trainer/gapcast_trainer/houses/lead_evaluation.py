@@ -27,7 +27,7 @@ def evaluate_house_leads(
     """
     for model in models:
         check_lead_times(model.name, model.lead_times_min, lead_times_min)
-    data = {name: data_of(models, clean, options) for name, clean in houses.items()}
+    data = {name: data_of(name, models, clean, options) for name, clean in houses.items()}
     if options.peers:
         from gapcast_trainer.peers.compare import fitting_minutes  # noqa: PLC0415 - needs the peers extra
 

@@ -117,13 +117,18 @@ def trained_until(card: ModelCard, clean: CleanFile) -> datetime | None:
 
 
 def choose_span(
-    cards: Sequence[ModelCard], clean: CleanFile, first: datetime | None = None, until: datetime | None = None
+    cards: Sequence[ModelCard],
+    clean: CleanFile,
+    first: datetime | None = None,
+    until: datetime | None = None,
+    fix: str = "--from, --until",
 ) -> Span:
     """Return the minutes of ``clean`` on which to score ``cards``.
 
     They are the common test part of all models trained on this data, in a further house of a model the minutes that it
     was not trained on, or the whole file if no card names it; ``first`` and ``until`` (aware, exclusive) override the
-    ends. Minutes that the file does not have are left out. Raises :class:`RunError` if no minutes remain.
+    ends. Minutes that the file does not have are left out. Raises :class:`RunError`, with ``fix`` in the
+    message, if no minutes remain.
     """
     own = [card for card in cards if is_of(card, clean)]
     ends = {card.name: trained_until(card, clean) for card in cards}
@@ -142,7 +147,7 @@ def choose_span(
     if not begin < end:
         msg = (
             f"no minutes to score: they would begin at {time_label(begin)} and end before {time_label(end)}; "
-            f"the file has {time_label(known)} to before {time_label(after)} (--from, --until)"
+            f"the file has {time_label(known)} to before {time_label(after)} ({fix})"
         )
         raise RunError(msg)
     stated = [card.split.train_until for card in own if card.split.train_until < begin]
