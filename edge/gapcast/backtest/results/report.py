@@ -84,7 +84,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
                 "scored": house.scored.document(),
                 "live": {period: summary.document() for period, summary in house.live.items()},
                 "weeks": [week.document() for week in house.weeks],
-                **({} if outlooks is None else {"outlook": [score.document() for score in outlooks.of(house.name)]}),
+                **({} if outlooks is None else {"outlook": _house_outlook(outlooks, house.name)}),
                 **({} if demands is None else {"demand": _house_demand(demands, house.name)}),
             }
             for house in backtest.houses
