@@ -50,6 +50,7 @@ def test_preset_on_a_given_topic_reads_it(
 
 
 SWITCHES = [(f"s1/status/switch:{i}", f'{{"apower": {10 * i}, "id": {i}}}') for i in range(2)]
+PLUGS = [(f"{base}/{name}", '{"power": 96}') for base in ("zigbee2mqtt", "home/z2m") for name in ("plug", "tv")]
 PHASES = [(f"shellies/em/emeter/{i}/power", f"{100 * i}") for i in range(2)]
 
 
@@ -66,6 +67,14 @@ PHASES = [(f"shellies/em/emeter/{i}/power", f"{100 * i}") for i in range(2)]
             {"topic": "shellies/em/emeter/{channel}/power", "device": "em-{channel}"},
         ),
         ("shelly-gen1", "shellies/+/emeter/+/power", PHASES, {}),
+        (
+            "shelly-gen1-3em",
+            "shellies/em/emeter/{part}/power",
+            [(f"shellies/em/emeter/{i}/power", "100") for i in range(3)],
+            {"topic": "shellies/em/emeter/{part}/power", "device": "em"},
+        ),
+        ("zigbee2mqtt", "zigbee2mqtt/{device}", PLUGS, {"topic": "zigbee2mqtt/{device}", "device": "{device}"}),
+        ("zigbee2mqtt", "home/z2m/{device}", PLUGS, {"topic": "home/z2m/{device}", "device": "{device}"}),
     ],
 )
 def test_preset_on_a_given_topic_keeps_it(

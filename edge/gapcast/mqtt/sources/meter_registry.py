@@ -21,7 +21,10 @@ from gapcast.mqtt.sources.source_topics import SourceTopic, is_own_entity
 log = structlog.get_logger(__name__)
 
 #: The fix for two meters with the name of one device.
-SHARED_FIX = 'give one of them a source with another device, such as device = "cellar-{device}"'
+SHARED_FIX = (
+    'give the source of one of them another device, such as device = "cellar-{device}"; if they have one source, write '
+    "another one before it, with the topic and the name of one of them"
+)
 #: Size of the cache from topics to routes.
 _MAX_ROUTES = 131_072
 

@@ -23,17 +23,19 @@ def device_by(preset: str, topic: str) -> str | None:
 
     >>> device_by("tasmota", "cellar/tele/dryer/SENSOR"), device_by("shelly-gen1", "shellies/x/emeter/1/power")
     ('dryer', 'x-1')
+    >>> device_by("zigbee2mqtt", "zigbee2mqtt/{device}")
+    '{device}'
     """
     pattern = presets()[preset]["topic"].split("/")
     levels = dict(zip(reversed(pattern), reversed(topic.split("/")), strict=False))
     if any(level != levels.get(level) for level in pattern if level not in {DEVICE, CHANNEL, PART}):
         return None
     channel = levels.get(CHANNEL, "")
-    channel = channel if channel == CHANNEL else NOT_OF_A_NAME.sub("_", channel)
+    channel = channel if channel in {CHANNEL, DEVICE} else NOT_OF_A_NAME.sub("_", channel)
     if levels.get(DEVICE) == PART:  # each part is a meter
         return "home"
     name = "-".join(one for one in (levels.get(DEVICE), channel) if one)
-    return name if is_device_id(name.replace(CHANNEL, "x")) else None
+    return name if is_device_id(name.replace(CHANNEL, "x").replace(DEVICE, "x")) else None
 
 
 def device_on(preset: str, topic: str) -> str:
@@ -41,8 +43,12 @@ def device_on(preset: str, topic: str) -> str:
 
     >>> device_on("tasmota", "cellar/dryer"), device_on("tasmota", "tele/{part}/SENSOR")
     ('dryer', 'home')
+    >>> device_on("shelly-gen1-3em", "shellies/a/emeter/{part}/power")
+    'a'
     """
+    if (device := device_by(preset, topic)) is not None:
+        return device
     levels = topic.split("/")
-    if PART in levels:  # each part is a meter
+    if PART in levels:
         return "home"
-    return device_by(preset, topic) or (CHANNEL if CHANNEL in levels else device_in(topic))
+    return next((level for level in (CHANNEL, DEVICE) if level in levels), None) or device_in(topic)
