@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gapcast.core.errors import SettingsError
+from gapcast.setup.meters.meter_search import may_state_unit
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from tests.setup.conftest import Script, sending, written
 from tests.setup.test_power_fields import only
@@ -38,6 +40,36 @@ def test_recognition_takes_the_stated_unit(messages: list[tuple[str, str]], unit
     assert [*chosen.devices.values()] == [approx(power_kw)]
 
 
+@pytest.mark.parametrize("preset", [None, "home-assistant"])
+def test_recognition_on_a_given_topic_takes_the_stated_unit(preset: str | None) -> None:
+    messages = [*entity("grid_power", "5.3", "kW"), *entity("solar_power", "2.1", "kW")]
+    chosen = only(recording_of(*messages * 3), MeterAnswer(messages[1][0], preset))
+    assert (chosen.source["topic"], chosen.source["unit"]) == (messages[1][0], "kW")
+    assert [*chosen.devices.values()] == [approx(5.3)]
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_retained", "is_expected"),
+    [
+        (entity("grid_power", "5.3", "kW")[1:] * 3, True, True),
+        (entity("grid_power", "5.3", "kW")[1:], False, True),
+        (entity("grid_power", "5.3", "kW")[1:] * 2, False, False),
+        (entity("grid_power", "5.3", "kW"), True, False),
+    ],
+)
+def test_search_waits_for_the_unit_of_a_state(
+    messages: list[tuple[str, str]], is_retained: bool, is_expected: bool
+) -> None:
+    (candidate,) = found(recording_of(*messages, retained=is_retained), "homeassistant/sensor/grid_power/state")
+    assert may_state_unit(candidate) is is_expected
+
+
+def test_options_of_a_candidate_have_its_unit() -> None:
+    messages = entity("solar_power", "2.1", "kW")
+    with pytest.raises(SettingsError, match=f"--preset home-assistant --topic {messages[1][0]} --unit kW$"):
+        only(recording_of(*messages * 3), MeterAnswer())
+
+
 def test_recognition_prefers_a_given_unit_to_the_stated_one() -> None:
     recording = recording_of(*entity("grid_power", "345", "kW") * 3)
     assert only(recording, MeterAnswer(preset="home-assistant", unit="W")).source["unit"] == "W"
@@ -58,11 +90,12 @@ def test_guess_of_a_counter_takes_the_stated_unit(meter: MeterAnswer) -> None:
 @pytest.mark.mosquitto
 @pytest.mark.e2e
 @pytest.mark.parametrize(("state", "unit"), [("12.3", "kW"), ("0.458", "W")])
+@pytest.mark.parametrize("options", [[], ["--topic", "homeassistant/sensor/grid_power/state"]])
 def test_setup_unattended_writes_the_stated_unit(
-    state: str, unit: str, script: Script, folder: Path, mosquitto: MosquittoBroker
+    options: list[str], state: str, unit: str, script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
     with sending(mosquitto, entity("grid_power", state, unit)):
-        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", enough=6)
+        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", *options, enough=6)
     assert done.returncode == 0, done.stderr
     source: dict[str, Any] = written(folder)["sources"][0]
     assert (source["preset"], source["unit"]) == ("home-assistant", unit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from gapcast.config.checks.topic_overlap import overlaps
 from gapcast.core.errors import SettingsError
@@ -10,6 +11,8 @@ from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopi
 
 EVERYTHING = "#"
 _ONE_LEVEL = "+"
+#: Last levels of the topics on which Home Assistant's statestream sends a state, and its unit.
+_STATE, _UNIT = "/state", "/unit_of_measurement"
 
 
 def filter_of(topic: str) -> str:
@@ -21,6 +24,24 @@ def filter_of(topic: str) -> str:
     for name in (DEVICE, CHANNEL, PART):
         topic = topic.replace(name, _ONE_LEVEL)
     return topic or EVERYTHING
+
+
+def state_of_unit(topic: str) -> str | None:
+    """Return the topic of the state whose unit is sent on ``topic``, None if it is not the topic of a unit.
+
+    >>> state_of_unit("homeassistant/sensor/grid_power/unit_of_measurement")
+    'homeassistant/sensor/grid_power/state'
+    """
+    return topic.removesuffix(_UNIT) + _STATE if topic.endswith(_UNIT) else None
+
+
+def unit_topics(topics: Iterable[str]) -> tuple[str, ...]:
+    """Return the topics on which the units of the entered topics of states are sent.
+
+    >>> unit_topics(["homeassistant/sensor/{device}/state", "tele/plug/SENSOR"])
+    ('homeassistant/sensor/{device}/unit_of_measurement',)
+    """
+    return tuple(topic.removesuffix(_STATE) + _UNIT for topic in topics if topic.endswith(_STATE))
 
 
 def has_wildcard(topic: str) -> bool:

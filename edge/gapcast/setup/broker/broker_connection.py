@@ -16,7 +16,7 @@ from gapcast.mqtt.connection.broker_problem import LOGIN_REFUSED
 from gapcast.mqtt.session.session import Session
 from gapcast.setup.broker.broker_access import BrokerAccess, protocol_fix
 from gapcast.setup.prompts import Prompts, ask_valid
-from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
+from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem, unit_topics
 
 
 class Step(Enum):
@@ -112,7 +112,7 @@ def _try(access: BrokerAccess, topics: tuple[str, ...]) -> Session | AccessProbl
         replace(
             options,
             subscriptions=tuple(dict.fromkeys(filter_of(topic) for topic in topics)) or (EVERYTHING,),
-            request_topics=(),
+            request_topics=tuple(filter_of(topic) for topic in unit_topics(topics)),
             request_topics_mqtt5=(),
             session_expiry_s=0,
             announce=False,

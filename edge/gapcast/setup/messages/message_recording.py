@@ -15,6 +15,7 @@ from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.sources.source_topics import is_own_entity
 from gapcast.setup.messages.number_fields import power_paths, preset_paths
 from gapcast.setup.prompts import Prompts
+from gapcast.setup.topics import state_of_unit
 
 #: Maximum number of messages of a topic with the same powers, of groups with different powers, and of topics.
 _MAX_PER_GROUP, _MAX_GROUPS, _MAX_TOPICS = 16, 16, 5_000
@@ -78,6 +79,8 @@ class MessageRecording:
     #: Whether there was any message below ``homeassistant/``.
     home_assistant: bool = False
     of_topic: dict[str, TopicMessages] = field(default_factory=dict)
+    #: The units that Home Assistant's statestream sends beside states, by the topic of the state.
+    units: dict[str, str] = field(default_factory=dict)
 
     def add(self, received: ReceivedMessage) -> None:
         """Record one message if a meter may have sent it."""
@@ -89,6 +92,8 @@ class MessageRecording:
         if publication.topic not in self.of_topic and len(self.of_topic) >= _MAX_TOPICS:
             return
         self.of_topic.setdefault(publication.topic, TopicMessages()).add(received)
+        if (state := state_of_unit(publication.topic)) is not None:
+            self.units[state] = publication.payload.decode("utf-8", "replace").strip(' "')
 
     @property
     def summary(self) -> str:
@@ -100,9 +105,7 @@ class MessageRecording:
 
     def stated_unit(self, topic: str) -> str | None:
         """Return the unit that Home Assistant's statestream sends beside a state, None if it sends none."""
-        entity, _, last = topic.rpartition("/")
-        messages = self.of_topic.get(f"{entity}/unit_of_measurement") if last == "state" else None
-        return None if messages is None else messages.newest.publication.payload.decode("utf-8", "replace").strip(' "')
+        return self.units.get(topic)
 
     def in_order(self) -> Iterator[ReceivedMessage]:
         """Yield the recorded messages in order of arrival."""
@@ -110,9 +113,9 @@ class MessageRecording:
         yield from sorted(recorded, key=lambda received: received.received_s)
 
     def on(self, is_included: Callable[[str], bool]) -> MessageRecording:
-        """Return the recorded messages of the topics for which ``is_included`` is true."""
+        """Return the recorded messages of the topics for which ``is_included`` is true, and all stated units."""
         of_topic = {topic: messages for topic, messages in self.of_topic.items() if is_included(topic)}
-        return MessageRecording(sum(map(len, of_topic.values())), self.home_assistant, of_topic)
+        return MessageRecording(sum(map(len, of_topic.values())), self.home_assistant, of_topic, self.units)
 
 
 def listen(

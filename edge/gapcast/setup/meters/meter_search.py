@@ -14,11 +14,14 @@ from gapcast.setup.meters.channels import may_have_others
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers
-from gapcast.setup.meters.preset_recognition import Candidate, single_meters
+from gapcast.setup.meters.preset_recognition import PER_TOPIC, Candidate, single_meters
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
 from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import EVERYTHING, filter_of, is_within, topic_problem
+
+#: Number of states, not retained, after which Home Assistant has sent their unit if it sends any.
+_MIN_STATES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class MeterSearch:
         def is_sufficient(so_far: MessageRecording) -> bool:
             found = [candidates(so_far, self._zone, meter) if meter.is_given else [] for meter in meters]
             return all(some and some[0].is_likely and is_interval_known(some[0]) for some in found) and not any(
-                may_have_others(one, so_far) for some in found for one in some
+                may_have_others(one, so_far) or may_state_unit(one) for some in found for one in some
             )
 
         return listen(session, wait_s, self._prompts, self._progress, is_sufficient)
@@ -126,6 +129,12 @@ class MeterSearch:
             f"{advice(recording, meter)} (--wait 0 writes without waiting for a meter)"
         )
         raise BrokerError(msg)
+
+
+def may_state_unit(candidate: Candidate) -> bool:
+    """Return whether Home Assistant may not have sent the unit of a state yet: statestream sends it after the state."""
+    n_states = min((len(one) for one in candidate.arrivals_s.values()), default=0)
+    return candidate.source.get("preset") == PER_TOPIC and "unit" not in candidate.source and n_states < _MIN_STATES
 
 
 def with_own_topics(chosen: Sequence[ChosenMeter], recording: MessageRecording, timezone: str) -> list[ChosenMeter]:

@@ -47,7 +47,7 @@ class Candidate:
     @property
     def options(self) -> str:
         """The options that select the candidate."""
-        given = ((f"--{key}", self.source.get(key)) for key in ("preset", "topic", "value"))
+        given = ((f"--{key}", self.source.get(key)) for key in ("preset", "topic", "value", "unit"))
         return " ".join(f"{option} {shlex.quote(value)}" for option, value in given if value)
 
     @property
@@ -128,6 +128,8 @@ def read_preset_on(
     keys = {} if topic == presets()[preset]["topic"] else {"topic": topic}
     if needs_name(preset, topic):
         keys["device"] = device_on(preset, topic)
+    unit = recording.stated_unit(topic) if preset == PER_TOPIC else None
+    keys |= {"unit": unit} if unit in {*POWER_UNITS, *COUNTERS} else {}
     return _read_preset({"preset": preset} | keys | dict(own_keys), recording, timezone)
 
 
