@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from gapcast.check.sample_listener import SampleListener
+from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_search import ChosenMeter, with_own_topics
 from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.source_questions import SourceQuestions
+from gapcast.setup.prompts import UnattendedPrompts
 from tests.setup.test_power_fields import only
 from tests.setup.test_preset_recognition import found, recording_of
 
@@ -105,6 +109,20 @@ def test_with_own_topics_fixes_patterns_that_match_both_meters() -> None:
         {"preset": "tasmota", "topic": PLUG[0], "device": "dryer"},
         {"preset": "tasmota-sml", "topic": SML_HEAD[0], "device": "hichi"},
     ]
+
+
+def test_sources_of_a_pattern_and_a_topic_read_later_meters_too() -> None:
+    recording = recording_of(*(ZIGBEE_PLUG, RELAY) * 3)
+    plugs, relay, *_ = found(recording)
+    chosen = with_own_topics([ChosenMeter(MeterAnswer(), one) for one in (plugs, relay)], recording, "Europe/Paris")
+    sources = SourceQuestions(UnattendedPrompts(), lambda _: None, ["plug", "boiler"]).sources(
+        chosen, recording, "Europe/Paris"
+    )
+    assert [one.get("device") for one in sources] == ["boiler", None]
+    later = recording_of(RELAY, ZIGBEE_PLUG, ("zigbee2mqtt/attic", ZIGBEE_PLUG[1]))
+    listener = SampleListener(Settings.model_validate({"sources": sources}))
+    assert all(listener.receive(received) for received in later.in_order())
+    assert {*listener.devices} == {"boiler", "plug", "attic"}
 
 
 def test_with_own_topics_leaves_other_meters_as_they_are() -> None:

@@ -53,6 +53,15 @@ def has_wildcard(topic: str) -> bool:
     return bool({_ONE_LEVEL, EVERYTHING} & set(topic.split("/")))
 
 
+def has_device(topic: str) -> bool:
+    """Return whether a topic is a pattern that reads several devices.
+
+    >>> has_device("tele/{device}/SENSOR"), has_device("meter/{part}/power")
+    (True, False)
+    """
+    return not {DEVICE, CHANNEL}.isdisjoint(topic.split("/"))
+
+
 def is_single_topic(topic: str) -> bool:
     """Return whether a topic names exactly one topic.
 

@@ -18,7 +18,7 @@ from gapcast.setup.meters.preset_recognition import PER_TOPIC, Candidate, single
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
 from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid
-from gapcast.setup.topics import EVERYTHING, filter_of, is_within, topic_problem
+from gapcast.setup.topics import EVERYTHING, filter_of, has_device, is_within, topic_problem
 
 #: Number of states, not retained, after which Home Assistant has sent their unit if it sends any.
 _MIN_STATES = 2
@@ -138,8 +138,12 @@ def may_state_unit(candidate: Candidate) -> bool:
 
 
 def with_own_topics(chosen: Sequence[ChosenMeter], recording: MessageRecording, timezone: str) -> list[ChosenMeter]:
-    """Return the meters; instead of one whose pattern matches topics of another meter too, each of its own topics."""
-    topics = {topic for one in chosen if one.candidate is not None for topic in one.candidate.topics}
+    """Return the meters; instead of one whose pattern matches topics of another pattern too, each of its own topics.
+
+    A meter on a single topic needs no such separation: :func:`source_questions.exact_first` puts it first.
+    """
+    patterns = [one.candidate for one in chosen if one.candidate is not None and has_device(one.candidate.pattern)]
+    topics = {topic for candidate in patterns for topic in candidate.topics}
     separate = []
     for one in chosen:
         candidate = one.candidate

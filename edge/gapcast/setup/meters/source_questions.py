@@ -18,7 +18,7 @@ from gapcast.setup.meters.preset_answers import MeterAnswer, device_problem
 from gapcast.setup.meters.preset_recognition import POWER_UNITS, Candidate, single_meters
 from gapcast.setup.meters.sending_interval import with_interval
 from gapcast.setup.prompts import Prompts, ask_valid
-from gapcast.setup.topics import has_wildcard
+from gapcast.setup.topics import has_device, has_wildcard, is_within
 
 UNITS, COUNTER_UNITS = POWER_UNITS, ("kWh", "Wh")
 _MEASURED, _BOTH = ("house", "plug"), "both"
@@ -41,7 +41,7 @@ class SourceQuestions:
     def sources(
         self, chosen: Sequence[ChosenMeter], recording: MessageRecording, timezone: str
     ) -> list[dict[str, Any]]:
-        """Return the sources of ``chosen``, each with its device's name, unit and interval.
+        """Return the sources of ``chosen``, each with its device's name, unit and interval, exact topics first.
 
         Raises :class:`SettingsError` if a name cannot be used, or an answer is missing.
         """
@@ -62,7 +62,7 @@ class SourceQuestions:
                 self._show(f"  {sentence}")
             sources.append(source)
         self._ask_what_is_measured(chosen)
-        return sources
+        return exact_first(sources)
 
     def _with_unit(self, candidate: Candidate, unit: str | None) -> dict[str, Any]:
         """Return the source with its unit: the given one, the preset's, or from a prompt."""
@@ -171,6 +171,25 @@ class SourceQuestions:
         likely = _BOTH if len(are_plugs) > 1 else _MEASURED[any(map(_PLUG.search, self._taken)) or are_plugs == {True}]
         if self._prompts.text(question, likely, "", choices) != _MEASURED[0]:
             self._show(_ABOUT_PLUGS)
+
+
+def exact_first(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the sources, a single topic before the patterns that match it: a message is read by the first match.
+
+    >>> [one["topic"] for one in exact_first([{"topic": "tele/{device}/SENSOR"}, {"topic": "tele/plug/SENSOR"}])]
+    ['tele/plug/SENSOR', 'tele/{device}/SENSOR']
+    """
+    ordered: list[dict[str, Any]] = []
+    for source in sources:
+        topic = _topic_of(source)
+        patterns = (i for i, one in enumerate(map(_topic_of, ordered)) if has_device(one) and is_within(topic, one))
+        ordered.insert(len(ordered) if has_device(topic) else next(patterns, len(ordered)), source)
+    return ordered
+
+
+def _topic_of(source: dict[str, Any]) -> str:
+    topic: str = source.get("topic") or presets()[source["preset"]]["topic"]
+    return topic
 
 
 def _description(meter: ChosenMeter) -> str:
