@@ -129,3 +129,27 @@ def test_with_own_topics_leaves_other_meters_as_they_are() -> None:
     recording = recording_of(*(PLUG, ZIGBEE_PLUG) * 3)
     meters = [*(ChosenMeter(MeterAnswer(), one) for one in found(recording)), ChosenMeter(MeterAnswer("a/b"), None)]
     assert with_own_topics(meters, recording, "Europe/Paris") == meters
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '{"pi_heating_demand": 23}',
+        '{"load_estimate": 120, "load_room_mean": 130}',
+        '{"available_power": 9}',
+        '{"consumption": 1234}',
+    ],
+)
+def test_choice_of_a_zigbee_plug_beside_another_device(other: str) -> None:
+    recording = recording_of(*(ZIGBEE_PLUG, ("zigbee2mqtt/other", other)) * 3)
+    assert only(recording, MeterAnswer()).source == {"preset": "zigbee2mqtt"}
+
+
+@pytest.mark.parametrize("payload", ['{"pi_heating_demand": 23}', '{"load_estimate": 120}', '{"available_power": 9}'])
+def test_guess_of_a_zigbee_device_takes_no_other_quantity(payload: str) -> None:
+    assert found(recording_of(("zigbee2mqtt/other", payload))) == []
+
+
+def test_guess_of_a_zigbee_consumption_leaves_the_unit_open() -> None:
+    (only_one,) = found(recording_of(("zigbee2mqtt/sink", '{"consumption": 1234}')))
+    assert ("preset" in only_one.source, only_one.unit_known) == (False, False)

@@ -15,12 +15,15 @@ _NON_POWER_WORDS = frozenset({
     "factor", "apparent", "aprt", "reactive", "energy", "kwh", "wh", "va", "var", "total", "today", "yesterday",
     "daily", "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
     "temperature", "humidity", "pressure", "count", "outage", "outages", "fail", "failure", "failures", "percent",
-    "percentage", "cpu", "transmit", "tx", "pulses", "peak", "average", "avg", "max", "min", "threshold", "delay",
+    "percentage", "cpu", "transmit", "tx", "pulses", "peak", "average", "avg", "mean", "max", "min", "threshold",
+    "delay", "available",
 })  # fmt: skip
 #: Words of other quantities that are also used for power: the total of all phases, and the current value.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
 #: Words that mean power, whatever other words a name has.
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
+#: Words of a load or a demand of heat, which is no power: pi_heating_demand, load_estimate.
+_HEAT_WORDS = frozenset({"heating", "estimate"})
 #: A load of a processor over some minutes: load1, load_15m.
 _COUNTED_LOAD = re.compile(r"(?:load|demand)[ _-]?\d", re.IGNORECASE)
 #: Symbols of power, as readers of smart meters use them: its letter, which in lower case may be a pressure, also with
@@ -75,7 +78,7 @@ def looks_like_power(name: str) -> bool:
     (True, False, False)
     """
     words = words_of(name)
-    if _COUNTED_LOAD.search(name) and not words & _EXPLICIT_WORDS:
+    if not words & _EXPLICIT_WORDS and (words & _HEAT_WORDS or _COUNTED_LOAD.search(name)):
         return False
     return bool(words & _POWER_WORDS) and not words & _NON_POWER_WORDS
 

@@ -13,7 +13,7 @@ from gapcast.setup.messages.field_names import PowerRole, device_in, energy_unit
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind
 from gapcast.setup.meters.channels import with_channels
-from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields, sender_of
+from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields, sender_of, without_values_of_others
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import (
     PER_TOPIC,
@@ -56,6 +56,7 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
     known = [] if is_counter else with_channels(recognize_presets(recorded, timezone), recorded, timezone)
     recognized = {one for candidate in known for one in candidate.topics}
     guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any, counters=is_counter)
+    guessed = without_values_of_others(guessed, known) if is_any else guessed
     if meter.unit is not None:
         is_power = [one for one in guessed if is_counter or not one.is_counter]
         guessed = [_with_unit(one, meter.unit, recorded, timezone) for one in is_power or guessed]
@@ -77,7 +78,7 @@ def source_of_value(topic: str, value: str, unit: str | None) -> dict[str, Any]:
     name = value.rpartition(".")[2]
     known_unit = unit or unit_in(name) or energy_unit_in(name)
     if is_single_topic(topic) and known_unit not in COUNTERS:
-        source = sender_of(topic) | source
+        source = sender_of(topic, name) | source
     return source | {"value": value} | ({"unit": known_unit} if known_unit else {})
 
 

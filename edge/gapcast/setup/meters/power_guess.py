@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import look_up, parse_path, parse_sum
 from gapcast.presets import presets
-from gapcast.setup.messages.field_names import device_in
+from gapcast.setup.messages.field_names import device_in, is_explicit_power
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
 from gapcast.setup.meters.preset_recognition import PER_TOPIC, POWER_UNITS, Candidate, read_source
+from gapcast.setup.topics import is_within
 
 #: Maximum number of fields of a topic that may be powers or counters, and of other fields; and of meters in a list.
 _MAX_NAMED, _MAX_OTHERS, _MAX_LISTED = 32, 8, 4
+_ZIGBEE = "zigbee2mqtt"
 
 
 def guess_power_sources(
@@ -67,17 +69,30 @@ def _sources(
         return
     for field in likely_fields(topic, payloads, any_name=any_name, counters=counters):
         value = {"value": field.path} if field.path else {"format": "number"}
-        preset = sender_of(topic) if field.path and field.kind < NumberKind.ENERGY else {}
+        preset = sender_of(topic, field.name) if field.path and field.kind < NumberKind.ENERGY else {}
         yield preset | own | value | _unit_of(field), field.kind
 
 
-def sender_of(topic: str) -> dict[str, str]:
-    """Return the preset of a sender that this topic identifies, whatever its powers are called; empty if there is none.
+def sender_of(topic: str, name: str) -> dict[str, str]:
+    """Return the preset of a sender that this topic identifies; empty if there is none, or ``name`` is not of a power.
 
-    >>> sender_of("zigbee2mqtt/kitchen/plug"), sender_of("garage/plug")
+    >>> sender_of("zigbee2mqtt/kitchen/plug", "power_l1"), sender_of("zigbee2mqtt/sink", "consumption")
     ({'preset': 'zigbee2mqtt'}, {})
     """
-    return {"preset": "zigbee2mqtt"} if topic.startswith("zigbee2mqtt/") else {}
+    return {"preset": _ZIGBEE} if topic.startswith(f"{_ZIGBEE}/") and is_explicit_power(name) else {}
+
+
+def without_values_of_others(guessed: Iterable[Candidate], known: Iterable[Candidate]) -> list[Candidate]:
+    """Return the guesses without those on the patterns of recognized Zigbee meters whose names do not say power.
+
+    Another meter of the same pattern would be recognized; what its devices call load or demand is rarely a power.
+    """
+    patterns = {one.pattern for one in known if one.source.get("preset") == _ZIGBEE}
+    return [
+        one
+        for one in guessed
+        if is_explicit_power(one.number or "") or not any(is_within(one.pattern, pattern) for pattern in patterns)
+    ]
 
 
 def _sources_in(unit: str, topic: str, *, counters: bool) -> Iterator[tuple[dict[str, Any], NumberKind]]:
