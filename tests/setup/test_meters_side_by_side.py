@@ -153,3 +153,21 @@ def test_guess_of_a_zigbee_device_takes_no_other_quantity(payload: str) -> None:
 def test_guess_of_a_zigbee_consumption_leaves_the_unit_open() -> None:
     (only_one,) = found(recording_of(("zigbee2mqtt/sink", '{"consumption": 1234}')))
     assert ("preset" in only_one.source, only_one.unit_known) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("weather/bme280", '{"T": 21.3, "H": 45, "P": 1013.2}'),
+        ("garden/valve", '{"P1": 1, "P2": 0}'),
+        ("garden/valve/P1", "1"),
+    ],
+)
+def test_choice_of_a_preset_beside_an_ambiguous_letter(other: tuple[str, str]) -> None:
+    assert only(recording_of(*(PLUG, other) * 3), MeterAnswer()).source == {"preset": "tasmota"}
+
+
+def test_choice_of_a_preset_beside_a_letter_with_its_counter_is_of_several() -> None:
+    reader = ("tele/haus/SENSOR", f'{{{TIME},"MT175":{{"E_in":12345.6,"P":420}}}}')
+    with pytest.raises(SettingsError, match="several meters were found"):
+        only(recording_of(*(PLUG, reader) * 3), MeterAnswer())

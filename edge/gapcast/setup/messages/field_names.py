@@ -26,9 +26,11 @@ _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
 _HEAT_WORDS = frozenset({"heating", "estimate"})
 #: A load of a processor over some minutes: load1, load_15m.
 _COUNTED_LOAD = re.compile(r"(?:load|demand)[ _-]?\d", re.IGNORECASE)
-#: Symbols of power, as readers of smart meters use them: its letter, which in lower case may be a pressure, also with
-#: the number of a channel, or i (in) and o (out); its OBIS code; and the name of P1IB.
-_SYMBOL = re.compile(r"P\d?|P[io]|(?:\d-\d:)?16[._]7[._]0|\w*momentary_active_(?:import|export)")
+#: The letter of power, as readers of smart meters use it, also with the number of a channel, or i (in) and o (out). It
+#: may also be of a pressure or of particles.
+_LETTER = re.compile(r"P\d?|P[io]")
+#: Other symbols of power: its OBIS code, and the name of P1IB.
+_SYMBOL = re.compile(r"(?:\d-\d:)?16[._]7[._]0|\w*momentary_active_(?:import|export)")
 _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
 #: Words of names that are no energy counter, but a price, or the energy of a day.
 _NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total", "count", "peak"}
@@ -92,6 +94,15 @@ def may_be_power(name: str) -> bool:
     words = words_of(name)
     is_possible = is_explicit_power(name) and not words & (_NON_POWER_WORDS - _AMBIGUOUS_WORDS)
     return is_possible or looks_like_power(name) or bool(_SYMBOL.fullmatch(name))
+
+
+def is_ambiguous_power(name: str) -> bool:
+    """Return whether a name is a letter that may mean a power or another quantity.
+
+    >>> is_ambiguous_power("P1"), is_ambiguous_power("power")
+    (True, False)
+    """
+    return bool(_LETTER.fullmatch(name))
 
 
 def is_explicit_power(name: str) -> bool:

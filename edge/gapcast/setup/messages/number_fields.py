@@ -13,6 +13,7 @@ from gapcast.core.meters.values import number_of, parse_sum
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import (
     energy_unit_in,
+    is_ambiguous_power,
     is_explicit_power,
     is_other_quantity,
     looks_like_energy,
@@ -42,8 +43,10 @@ class NumberKind(IntEnum):
 
     POWER = 0
     MAYBE_POWER = 1
-    ENERGY = 2
-    OTHER = 3
+    #: A power only where nothing else is one.
+    WEAK_POWER = 2
+    ENERGY = 3
+    OTHER = 4
 
 
 class NumberField(NamedTuple):
@@ -62,6 +65,8 @@ class NumberField(NamedTuple):
 def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
     """Return the numbers in any of the messages of a topic, the likeliest power first.
 
+    A letter that may be a power is likelier one beside an energy counter.
+
     >>> [field.path for field in number_fields("meter", [b'{"E_in": 12.5, "P": 420}', b'{"rssi": -60}'])]
     ['P', 'E_in', 'rssi']
     """
@@ -72,7 +77,14 @@ def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
         for path, value in leaves(document_of(payload)):
             if path not in fields and _number(value) is not None:
                 fields[path] = _field_of(topic, path)
-    return sorted(fields.values(), key=lambda field: field.kind)
+    has_energy = any(field.kind is NumberKind.ENERGY for field in fields.values())
+    found = [_confirmed(field) if has_energy else field for field in fields.values()]
+    return sorted(found, key=lambda field: field.kind)
+
+
+def _confirmed(field: NumberField) -> NumberField:
+    is_letter = field.kind is NumberKind.WEAK_POWER and is_ambiguous_power(field.name)
+    return field._replace(kind=NumberKind.MAYBE_POWER) if is_letter else field
 
 
 def power_paths(topic: str, payload: bytes) -> frozenset[str]:
@@ -150,6 +162,8 @@ def _kind_of_name(name: str) -> NumberKind:
         return NumberKind.POWER
     if may_be_power(name):
         return NumberKind.MAYBE_POWER
+    if is_ambiguous_power(name):
+        return NumberKind.WEAK_POWER
     return NumberKind.ENERGY if looks_like_energy(name) else NumberKind.OTHER
 
 
@@ -159,7 +173,7 @@ def _kind_of_topic(topic: str) -> tuple[NumberKind, str]:
     below: list[str] = []
     for level in reversed(topic.split("/")[-_N_LEVELS:]):
         kind = _kind_of_name(level)
-        if kind in {NumberKind.POWER, NumberKind.MAYBE_POWER}:
+        if kind < NumberKind.ENERGY:
             if all(word in _PLAIN_WORDS or word.isdigit() for one in below for word in words_of(one)):
                 return kind, level
             # power/kitchen is one, grid/phases is not

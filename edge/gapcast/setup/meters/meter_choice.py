@@ -119,7 +119,7 @@ def _only(found: Sequence[Candidate], meter: MeterAnswer) -> Candidate:
     first = found[0]
     likely = [one for one in found if one.kind is first.kind]
     what = f" match {meter.title}" if meter.is_given else " were found"
-    powers = [one for one in found if max(one.kind, first.kind) < NumberKind.ENERGY]
+    powers = [one for one in found if max(one.kind, first.kind) < NumberKind.WEAK_POWER]
     if any(not one.topics & first.topics for one in likely + powers):
         msg = f"several meters{what}: select one with --preset or --topic, or several by repeating them"
         raise SettingsError(msg)
