@@ -172,3 +172,27 @@ def test_sum_of_parts_without_a_single_power_is_an_error() -> None:
     parts = recording_of(*[(f"x/{part}/y", '{"a": 1, "b": 2}') for part in ("p", "q")])
     with pytest.raises(SettingsError, match=r"write its part_value by hand \(docs/meters.md\), one of a, b"):
         only(parts, MeterAnswer("x/{part}/y", value="p + q", unit="W"))
+
+
+@pytest.mark.parametrize(
+    ("messages", "source"),
+    [
+        ([("a/b", '{"average_power_w": 345, "energy_kwh": 12.3}')], {"value": "average_power_w", "unit": "W"}),
+        ([("a/b", '{"active_power_w": 410, "active_power_average_w": 1}')], {"value": "active_power_w"}),
+        ([("a/b", '{"power_average": 345, "power": 410}')], {"value": "power"}),
+        ([("a/b", '{"power_1min_avg": 345, "total_power": 410}')], {"value": "total_power"}),
+    ],
+)
+@pytest.mark.parametrize("meter", [MeterAnswer(), MeterAnswer("a/b"), MeterAnswer("a/b", unit="W")])
+def test_choice_of_an_average_only_without_another_power(
+    messages: list[tuple[str, str]], source: dict[str, str], meter: MeterAnswer
+) -> None:
+    chosen = only(recording_of(*messages), meter).source
+    assert source.items() <= ({"value": "power"} | chosen).items()
+
+
+def test_choice_of_a_power_beside_its_average_of_another_topic() -> None:
+    below = "esphome/sensor"
+    recording = recording_of((f"{below}/power_1min_avg/state", "345"), (f"{below}/power/state", "410"))
+    assert only(recording, MeterAnswer()).topics == {f"{below}/power/state"}
+    assert only(recording_of((f"{below}/power_average/state", "345")), MeterAnswer()).number is None

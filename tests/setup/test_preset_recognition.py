@@ -187,7 +187,7 @@ def test_guess_takes_the_unit_from_the_name() -> None:
         ("homeassistant/sensor/p1_meter_power_failures_detected/state", "3"),
         ("homeassistant/sensor/p1_meter_average_demand/state", "245"),
         ("homeassistant/sensor/system_monitor_load_1m/state", "0.42"),
-        ("homewizard/p1", '{"any_power_fail_count": 4, "montly_power_peak_w": 2450, "active_power_average_w": 1}'),
+        ("homewizard/p1", '{"any_power_fail_count": 4, "montly_power_peak_w": 2450}'),
         ("telegraf/pi/system", '{"fields": {"load1": 0.1, "load15": 0.2, "load5": 0.1, "n_cpus": 4}}'),
         ("rpi/pi/cpu_load", "12.1"),
         ("glances/pi/load/min1", "0.3"),

@@ -20,6 +20,7 @@ _NON_POWER_WORDS = frozenset({
 })  # fmt: skip
 #: Words of other quantities that are also used for power: the total of all phases, and the current value.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
+_AVERAGE_WORDS = frozenset({"average", "avg", "mean"})
 #: Words that mean power, whatever other words a name has.
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
 #: Words of a load or a demand of heat, which is no power: pi_heating_demand, load_estimate.
@@ -103,6 +104,17 @@ def is_ambiguous_power(name: str) -> bool:
     (True, False)
     """
     return bool(_LETTER.fullmatch(name))
+
+
+def is_average_power(name: str) -> bool:
+    """Return whether a name suggests the average of a power: over some minutes, if it has "min" as well.
+
+    >>> is_average_power("power_1min_avg"), is_average_power("average_voltage"), is_average_power("power")
+    (True, False, False)
+    """
+    words = words_of(name)
+    others = _NON_POWER_WORDS - _AVERAGE_WORDS - _AMBIGUOUS_WORDS - {"min"}
+    return bool(words & _AVERAGE_WORDS) and is_explicit_power(name) and not words & others
 
 
 def is_explicit_power(name: str) -> bool:

@@ -14,6 +14,7 @@ from gapcast.presets import presets
 from gapcast.setup.messages.field_names import (
     energy_unit_in,
     is_ambiguous_power,
+    is_average_power,
     is_explicit_power,
     is_other_quantity,
     looks_like_energy,
@@ -162,7 +163,7 @@ def _kind_of_name(name: str) -> NumberKind:
         return NumberKind.POWER
     if may_be_power(name):
         return NumberKind.MAYBE_POWER
-    if is_ambiguous_power(name):
+    if is_ambiguous_power(name) or is_average_power(name):
         return NumberKind.WEAK_POWER
     return NumberKind.ENERGY if looks_like_energy(name) else NumberKind.OTHER
 
