@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import pytest
@@ -22,6 +23,9 @@ VICTRON = [
     *[(f"N/c0/system/0/Ac/Grid/L{i}/Power", '{"value": 345}') for i in (1, 2, 3)],
 ]
 OPENDTU = [("solar/116180000001/0/power", "123.4"), ("solar/ac/power", "123.4")]
+DSMR = ("dsmr/json", json.dumps({"electricity_currently_delivered": 0.345, "electricity_currently_returned": 0.0}))
+HASS = "homeassistant/sensor"
+P1_METER = (f"{HASS}/p1_meter_power/state", "345")
 BATTERY = ("homeassistant/sensor/battery_power/state", "-345")
 SOLAR_PLUG = ("zigbee2mqtt/balcony_solar", '{"power": -320}')
 
@@ -47,6 +51,11 @@ class Answers(UnattendedPrompts):
         ([PLUG, HEAD], HEAD[0]),
         ([BATTERY, ("homeassistant/sensor/grid_power/state", "345")], "homeassistant/sensor/grid_power/state"),
         ([("meters/x", '{"pv_power": 1, "grid_total_power": 2}')], "meters/x"),
+        ([("nut/ups/load", "23"), DSMR], DSMR[0]),
+        ([("pi/system/load", "23"), PLUG], PLUG[0]),
+        ([PLUG, ("house/grid_power", "345")], "house/grid_power"),
+        ([("inverter/load_power", "345"), ("attic/power", "3")], "inverter/load_power"),
+        ([(f"{HASS}/p1_meter_total_power_import/state", "12345"), P1_METER], P1_METER[0]),
     ],
 )
 def test_candidates_begin_with_the_house(messages: list[tuple[str, str]], topic: str) -> None:
@@ -107,3 +116,11 @@ def test_choice_of_generation_by_its_topic_asks_nothing() -> None:
     answers = Answers("none")
     assert chosen_topics(recording_of(BATTERY), answers, MeterAnswer(BATTERY[0])) == [{BATTERY[0]}]
     assert answers.defaults == []
+
+
+@pytest.mark.parametrize("name", ["total_power_import", "p1_meter_total_power_export"])
+def test_guess_takes_the_total_of_a_direction_for_a_counter(name: str) -> None:
+    (counter,) = found(recording_of((f"meters/{name}", "12345")))
+    assert counter.is_counter
+    (power,) = found(recording_of((f"meters/{name}_w", "345")))
+    assert not power.is_counter

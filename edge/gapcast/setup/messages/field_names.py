@@ -32,13 +32,15 @@ _COUNTED_LOAD = re.compile(r"(?:load|demand)[ _-]?\d", re.IGNORECASE)
 _LETTER = re.compile(r"P\d?|P[io]")
 #: Other symbols of power: its OBIS code, and the name of P1IB.
 _SYMBOL = re.compile(r"(?:\d-\d:)?16[._]7[._]0|\w*momentary_active_(?:import|export)")
+#: Words of a direction, of which a total is a counter.
+_DIRECTION_WORDS = frozenset({"import", "export"})
 _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
 #: Words of names that are no energy counter, but a price, or the energy of a day.
 _NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total", "count", "peak"}
 #: Words that follow the symbol of energy, such as in E_in.
 _OF_COUNTER = frozenset({"e", "in", "out", "total", "sum", "import", "export"})
 #: Words of the power of a whole house, and of generation, storage and charging.
-_HOUSE_WORDS = frozenset({"grid", "mains", "house", "haus", "netz", "import", "imported", "load"})
+_HOUSE_WORDS = frozenset({"grid", "mains", "house", "haus", "netz", "import", "imported"})
 _GENERATION_WORDS = frozenset({
     "solar", "pv", "inverter", "pvinverter", "wechselrichter", "battery", "akku", "dc", "charge", "charger", "wallbox",
     "loadpoint", "loadpoints", "production", "produced", "export", "exported", "returned",
@@ -94,7 +96,7 @@ def may_be_power(name: str) -> bool:
     """
     words = words_of(name)
     is_possible = is_explicit_power(name) and not words & (_NON_POWER_WORDS - _AMBIGUOUS_WORDS)
-    return is_possible or looks_like_power(name) or bool(_SYMBOL.fullmatch(name))
+    return (is_possible and not _is_total_energy(name)) or looks_like_power(name) or bool(_SYMBOL.fullmatch(name))
 
 
 def is_ambiguous_power(name: str) -> bool:
@@ -134,7 +136,14 @@ def looks_like_energy(name: str) -> bool:
     """
     words = words_of(name)
     is_symbol = "e" in words and words <= _OF_COUNTER
-    return is_symbol or (bool(words & _ENERGY_WORDS) and not words & _NON_ENERGY_WORDS)
+    return is_symbol or _is_total_energy(name) or (bool(words & _ENERGY_WORDS) and not words & _NON_ENERGY_WORDS)
+
+
+def _is_total_energy(name: str) -> bool:
+    """Return whether a name is that of HomeWizard's counters, such as total_power_import."""
+    words = words_of(name)
+    is_total = "total" in words and bool(words & _DIRECTION_WORDS) and is_explicit_power(name)
+    return is_total and not words & {"active", "current"} and unit_in(name) is None
 
 
 def is_other_quantity(name: str) -> bool:
@@ -180,6 +189,9 @@ def role_of(names: Sequence[str]) -> PowerRole:
             return PowerRole.GENERATION
         if one & _HOUSE_WORDS:
             return PowerRole.HOUSE
+        if "load" in one:  # of an inverter, the house; of something else, its own
+            is_beside_generation = any(other & _GENERATION_WORDS for other in words)
+            return PowerRole.HOUSE if is_beside_generation else PowerRole.UNKNOWN
     return PowerRole.HOUSE if any("total" in one for one in words) else PowerRole.UNKNOWN
 
 

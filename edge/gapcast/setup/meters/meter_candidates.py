@@ -31,9 +31,10 @@ def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -
     return sorted(_matching(recording, timezone, meter), key=_rank)
 
 
-def _rank(candidate: Candidate) -> tuple[bool, bool, NumberKind, PowerRole]:
+def _rank(candidate: Candidate) -> tuple[bool, bool, NumberKind, PowerRole, bool]:
     role, kind = candidate.role, candidate.kind
-    return kind >= NumberKind.ENERGY, role is PowerRole.GENERATION, kind, role
+    is_guess = "preset" not in candidate.source
+    return kind >= NumberKind.ENERGY, role is PowerRole.GENERATION, kind, role, is_guess
 
 
 def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) -> list[Candidate]:
