@@ -80,6 +80,25 @@ def test_recognition_ignores_states_in_other_units() -> None:
     assert found(recording_of(*others * 3)) == []
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "p1_meter_peak_demand_current_month", "energy_production_today_power_highest_peak", "inverter_power_limit",
+        "p1_meter_power_average",
+    ],
+)  # fmt: skip
+def test_choice_of_a_power_beside_its_peak_or_limit(other: str) -> None:
+    power = entity("p1_meter_power", "345", "W")
+    recording = recording_of(*(*power, *entity(other, "2450", "W")) * 3)
+    assert only(recording, MeterAnswer()).source["topic"] == power[-1][0]
+
+
+def test_recognition_of_a_peak_or_an_average_that_is_selected() -> None:
+    average, peak = (entity(name, "2450", "W") for name in ("meter_power_average", "month_peak"))
+    assert only(recording_of(*average * 3), MeterAnswer()).source["topic"] == average[-1][0]
+    assert only(recording_of(*peak * 3), MeterAnswer("homeassistant/sensor/month_peak/+")).source["unit"] == "W"
+
+
 @pytest.mark.parametrize("meter", [MeterAnswer(), MeterAnswer(unit="kWh")])
 def test_guess_of_a_counter_takes_the_stated_unit(meter: MeterAnswer) -> None:
     messages = entity("stromzaehler", "12345.6", "kWh")

@@ -20,6 +20,8 @@ _NON_POWER_WORDS = frozenset({
 })  # fmt: skip
 #: Words of other quantities that are also used for power: the total of all phases, and the current value.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
+#: Words of a power over some time, or of a setting.
+_LIMIT_WORDS = frozenset({"peak", "max", "maximum", "min", "minimum", "limit", "threshold"})
 _AVERAGE_WORDS = frozenset({"average", "avg", "mean"})
 #: Words that mean power, whatever other words a name has.
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
@@ -117,6 +119,15 @@ def is_average_power(name: str) -> bool:
     words = words_of(name)
     others = _NON_POWER_WORDS - _AVERAGE_WORDS - _AMBIGUOUS_WORDS - {"min"}
     return bool(words & _AVERAGE_WORDS) and is_explicit_power(name) and not words & others
+
+
+def is_momentary(name: str) -> bool:
+    """Return whether a power with this name is the current one: no peak, average, limit or threshold.
+
+    >>> is_momentary("kitchen"), is_momentary("p1_meter_peak_demand_current_month")
+    (True, False)
+    """
+    return not words_of(name) & (_LIMIT_WORDS | _AVERAGE_WORDS)
 
 
 def is_explicit_power(name: str) -> bool:

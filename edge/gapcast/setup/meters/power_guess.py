@@ -8,7 +8,7 @@ from typing import Any
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import look_up, parse_path, parse_sum
 from gapcast.presets import presets
-from gapcast.setup.messages.field_names import device_in, is_explicit_power
+from gapcast.setup.messages.field_names import device_in, is_average_power, is_explicit_power, is_momentary
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
 from gapcast.setup.meters.preset_recognition import PER_TOPIC, POWER_UNITS, Candidate, read_source
@@ -32,7 +32,7 @@ def guess_power_sources(
         payloads = [received.publication.payload for received in of_topic.in_order()]
         unit = recording.stated_unit(topic)
         sources = _sources(topic, payloads, any_name=any_name, counters=counters)
-        for source, kind in sources if unit is None else _sources_in(unit, topic, counters=counters):
+        for source, kind in sources if unit is None else _sources_in(unit, topic, any_name=any_name, counters=counters):
             candidate = read_source(source, of_topic, timezone, kind)
             if candidate is not None:
                 found.append(candidate)
@@ -95,11 +95,20 @@ def without_values_of_others(guessed: Iterable[Candidate], known: Iterable[Candi
     ]
 
 
-def _sources_in(unit: str, topic: str, *, counters: bool) -> Iterator[tuple[dict[str, Any], NumberKind]]:
-    """Yield the source of a state of Home Assistant in the unit that it states; none if that is of neither kind."""
+def _sources_in(
+    unit: str, topic: str, *, any_name: bool, counters: bool
+) -> Iterator[tuple[dict[str, Any], NumberKind]]:
+    """Yield the source of a state of Home Assistant in the unit that it states; none if that is of neither kind.
+
+    Unless ``any_name``, none for a peak or a limit by its name either.
+    """
     own = {"topic": topic, "device": device_in(topic), "unit": unit}
     if unit in POWER_UNITS and not counters:
-        yield {"preset": PER_TOPIC} | own, NumberKind.POWER
+        name = topic.split("/")[-2]
+        if is_momentary(name):
+            yield {"preset": PER_TOPIC} | own, NumberKind.POWER
+        elif any_name or is_average_power(name):
+            yield {"preset": PER_TOPIC} | own, NumberKind.WEAK_POWER
     elif unit in COUNTERS:
         yield own | {"format": "number"}, NumberKind.ENERGY
 
