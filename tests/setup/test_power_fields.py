@@ -120,6 +120,8 @@ P1IB = "p1ib_momentary_active_import"
         ([("gplug/tele/SENSOR", '{"z": {"Pi": 0.345, "Po": 0, "I1": 1.2, "Ei": 123.4}}')], ["z.Pi", "z.Po"]),
         ([("p1ib/x", f'{{"{P1IB}": 0.3, "p1ib_hourly_active_import_q1_q4": 1}}')], [P1IB]),
         ([(f"smartmeter/0/1-0:{code}_0/value", "345") for code in ("16_7", "1_8", "2_8")], ["1-0:16_7_0"]),
+        ([(f"vzlogger/meter/1-0:{code}.0*255", "345") for code in ("16.7", "1.8")], ["1-0:16.7.0*255"]),
+        ([("a/b", '{"16_7_0": 0.345, "1_8_0": 1234}')], ["16_7_0"]),
     ],
 )
 def test_guess_of_symbols_of_power(messages: list[tuple[str, str]], powers: list[str]) -> None:

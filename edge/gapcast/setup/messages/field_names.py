@@ -33,7 +33,7 @@ _COUNTED_LOAD = re.compile(r"(?:load|demand)[ _-]?\d", re.IGNORECASE)
 #: may also be of a pressure or of particles.
 _LETTER = re.compile(r"P\d?|P[io]")
 #: Other symbols of power: its OBIS code, and the name of P1IB.
-_SYMBOL = re.compile(r"(?:\d-\d:)?16[._]7[._]0|\w*momentary_active_(?:import|export)")
+_SYMBOL = re.compile(r"(?:\d-\d:)?16[._]7[._]0(?:\*255)?|\w*momentary_active_(?:import|export)")
 #: Words of a direction, of which a total is a counter.
 _DIRECTION_WORDS = frozenset({"import", "export"})
 _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
