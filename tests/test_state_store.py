@@ -48,7 +48,8 @@ def test_gateway_id_of_a_start_on_a_full_disk_is_stored_later(tmp_path: Path) ->
     assert gateway_id("", tmp_path) == gateway
 
 
-def test_gateway_id_that_cannot_be_stored_is_a_problem_until_it_is(tmp_path: Path) -> None:
+def test_gateway_id_that_cannot_be_stored_is_tried_again_with_each_checkpoint(tmp_path: Path) -> None:
+    """It is no reason for a checkpoint: at a start on a full disk, the readings have the same problem."""
     engine = Engine(Persistence())
     started(tmp_path, gateway_id("", tmp_path), engine).close(None)
     (tmp_path / "gateway-id").unlink()
@@ -56,12 +57,18 @@ def test_gateway_id_that_cannot_be_stored_is_a_problem_until_it_is(tmp_path: Pat
     gateway = gateway_id("", tmp_path)
     store = started(tmp_path, gateway, Engine(Persistence()))
     iterate(store, engine)
-    assert "gateway-id.part" in store.problem
-    (tmp_path / "gateway-id.part").rmdir()
-    iterate(store, engine)
     assert store.problem == ""
+    assert not store.maintain()
+    (tmp_path / "gateway-id.part").rmdir()
+    store.invalidate()
+    iterate(store, engine)
     store.close(None)
     assert gateway_id("", tmp_path) == gateway
+
+
+def test_gateway_id_of_white_space_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "gateway-id").write_text("\n", encoding="utf-8")
+    assert gateway_id("", tmp_path) == gateway_id("", tmp_path)
 
 
 def test_gateway_id_configured_or_stored_by_another_shard_is_not_replaced(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -24,16 +25,17 @@ def restored_handlers() -> Iterator[None]:
 
 
 class ShardProcess:
-    """A process that ends by a signal. A SIGTERM reaches the worker while the first one is started."""
+    """A process that ends by a signal. ``signal_at_start`` reaches the worker while the first one is started."""
 
     started: list[ShardProcess]
     exit_code = 0
+    signal_at_start = signal.SIGTERM
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.signals: list[int] = []
         self.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # inherited
         self.started.append(self)
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(self.signal_at_start)
 
     def poll(self) -> int | None:
         assert self.signals, "the worker waits for a process that it did not stop"
@@ -55,5 +57,27 @@ def test_worker_stopped_while_it_starts_a_shard_stops_that_shard(
     each = [Settings.model_validate({"gateway": {"id": "north"}, "shards": [shard]}) for shard in (0, 1)]
     assert worker.run_shards(each, []) == of_worker
     assert [process.signals for process in ShardProcess.started] == [[signal.SIGTERM]]
-    assert [signal.SIGHUP in process.blocked for process in ShardProcess.started] == [True], "until it is handled"
-    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert [process.blocked >= set(HANDLED) for process in ShardProcess.started] == [True], "until they are handled"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(HANDLED)
+
+
+class ClosedTerminal(StringIO):
+    """A terminal that is closed after the first time that it is asked for."""
+
+    n_asked = 0
+
+    def isatty(self) -> bool:
+        self.n_asked += 1
+        return self.n_asked == 1
+
+
+def test_worker_stops_its_shards_when_its_terminal_is_closed_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard would take the SIGHUP for a request to reload: its terminal is closed already when it can ask."""
+    ShardProcess.started, ShardProcess.exit_code = [], -signal.SIGTERM
+    monkeypatch.setattr(ShardProcess, "signal_at_start", signal.SIGHUP)
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setattr("subprocess.Popen", ShardProcess)
+    monkeypatch.setattr("sys.stderr", ClosedTerminal())
+    monkeypatch.setattr(worker, "_POLL_S", 0.0)
+    assert worker.run_shards([Settings.model_validate({"gateway": {"id": "north"}, "shards": [0]})], []) == 0
+    assert [process.signals for process in ShardProcess.started] == [[signal.SIGTERM]]

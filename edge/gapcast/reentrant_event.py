@@ -38,6 +38,6 @@ class ReentrantEvent(Event):
         """Wait until the event is set, or for ``timeout`` seconds; return whether it is set."""
         if not self._has_been_set:
             with suppress(Empty):
-                self._wakeups.get(timeout=timeout)
+                self._wakeups.get(timeout=None if timeout is None else max(0.0, timeout))
                 self._wakeups.put(None)  # for the next thread that waits
         return self._has_been_set

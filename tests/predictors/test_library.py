@@ -280,6 +280,30 @@ def test_library_that_this_account_may_not_enter_is_named_with_a_fix(shipped: Pa
         assert sorted(library.without(library.own).models()) == ["linear", "lstm-5-3"]
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o400])
+def test_models_folder_that_this_account_may_not_read_is_named_with_a_fix(shipped: Path, mode: int) -> None:
+    """Without the right to list it (4) or to enter it (1)."""
+    with open_folder() as folder:
+        shutil.copytree(shipped, folder / "models")
+        library = Library((folder / "models",))
+        (folder / "models").chmod(mode)
+        for read in (library.models, library.optional):
+            with (
+                unprivileged(),
+                pytest.raises(ModelError, match=r"models.*: cannot be read \(Permission denied\): run"),
+            ):
+                read()
+        (folder / "models").chmod(0o755)
+
+
+def test_model_whose_folder_this_account_may_not_read_is_named_with_a_fix(shipped: Path) -> None:
+    with open_folder() as folder:
+        shutil.copytree(shipped, folder / "models")
+        (folder / "models" / "linear").chmod(0)
+        with unprivileged(), pytest.raises(ModelError, match=r"linear.*: cannot be read \(Permission denied\): run"):
+            Library((folder / "models",)).models()
+
+
 # --- taking one out ---------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +14,19 @@ from gapcast.storage.store import Store
 def store_of(settings: Settings, gateway: str, state: Path, folder: Path) -> Store | None:
     """Return the store of readings in ``folder``, of the gateway with the id ``gateway``; None without persistence.
 
-    Each checkpoint stores the id under ``state`` too, unless it is configured or stored.
+    Each checkpoint also tries to store the id under ``state``, unless it is configured or stored. A failure was logged
+    at the start, and does not concern the readings.
     """
     if not settings.state.keep:
         return None
     store = Store(folder, holds_shard_lock=settings.shards is not None)
     if not settings.gateway.id:
-        store.on_checkpoint = partial(store_gateway_id, gateway, state)
+        store.on_checkpoint = partial(_try_to_store_id, gateway, state)
         if not has_gateway_id(state):
             store.invalidate()
     return store
+
+
+def _try_to_store_id(gateway: str, state: Path) -> None:
+    with suppress(OSError):
+        store_gateway_id(gateway, state)

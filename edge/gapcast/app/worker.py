@@ -22,6 +22,8 @@ from gapcast.core.errors import SettingsError
 
 log = structlog.get_logger(__name__)
 
+#: The signals that the worker forwards. A shard begins with them blocked, until it has handlers for them.
+HANDLED_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
 _NOTIFY_SOCKET = "NOTIFY_SOCKET"
@@ -39,14 +41,17 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         raise SettingsError(msg)
     stopping: list[int] = []
     shards: dict[int, subprocess.Popen[bytes]] = {}
+    had_terminal = sys.stderr.isatty()
 
     def forward(number: int, _frame: object) -> None:
+        if number == signal.SIGHUP and had_terminal and not sys.stderr.isatty():  # the terminal was closed
+            number = signal.SIGTERM
         if number != signal.SIGHUP:
             stopping.append(number)
         for one in list(shards.values()):
             one.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in HANDLED_SIGNALS:
         signal.signal(number, forward)
     # This installation of gapcast, regardless of the working directory.
     path = os.pathsep.join((str(_ROOT), *filter(None, (os.environ.get("PYTHONPATH"),))))
@@ -56,13 +61,11 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         shard, port = (settings.shards or (0,))[0], settings.http.port
         own = ["--set", f"shards={shard}", "--set", f"http.port={port}", "--of-worker", str(os.getpid())]
         command = [sys.executable, "-P", "-m", "gapcast", "run", *arguments, *own]
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # inherited: a SIGHUP waits for its handler there
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)  # inherited: there a signal waits for its handler
         shards[shard] = subprocess.Popen(  # noqa: S603 - this program with its own arguments
             command, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-        if stopping:  # a signal that arrived while the process was started could not be forwarded to it
-            shards[shard].send_signal(stopping[0])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_SIGNALS)  # a signal that arrived meanwhile is forwarded now
     return _wait_for_all(shards, stopping)
 
 

@@ -8,7 +8,7 @@ EXIT_ERROR, EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_STATE_LOCKED = 1, 2, 3, 4
 #: By class of the error, or of the nearest base class.
 _EXIT_CODES: dict[type[BaseException], int] = {
     GapcastError: EXIT_BAD_INPUT,
-    AddressError: EXIT_ERROR,  # systemd restarts after this code, unlike after the others
+    AddressError: EXIT_ERROR,  # systemd restarts after this code, unlike after 2 and 3
     ModelError: EXIT_BAD_MODEL,
     ModelChoiceError: EXIT_BAD_INPUT,
     ShardError: EXIT_STATE_LOCKED,

@@ -45,13 +45,13 @@ class HangupHandler:
     """Handles SIGHUP: it reloads the models, or stops the service if it was sent because the terminal was closed."""
 
     def __init__(self, stopping: Event) -> None:
-        """Handle SIGHUP from now on, also one that a worker has blocked until now; it may set ``stopping``."""
+        """Handle SIGHUP from now on, which may set ``stopping``; unblock what a worker has blocked until now."""
         self._stopping = stopping
         self._had_terminal = sys.stderr.isatty()
         self._is_due = False
         self._reload = self._defer
         signal.signal(signal.SIGHUP, self._handle)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGTERM, signal.SIGINT})
 
     def begin(self, reload: Callable[[], None]) -> None:
         """Call ``reload`` at each SIGHUP, and now if there was one before."""

@@ -58,7 +58,7 @@ class Store:
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
         self._problem = PersistenceProblem(folder)
-        #: Called after each checkpoint; its OSError is reported, and another checkpoint follows.
+        #: Called after each checkpoint.
         self.on_checkpoint: Callable[[], None] = lambda: None
         #: What was damaged when the state was restored, and what was used instead; empty if nothing was.
         self.damage = ""
@@ -225,12 +225,8 @@ class Store:
         self.n_bytes_written += n_bytes
         if self._journal is not None:  # otherwise it began before the error, and lacks the batches since then
             self._damaged_journals.quarantine_journals()
-            try:
-                self.on_checkpoint()
-            except OSError as error:
-                self._defer_error(error)
-            else:
-                self._problem.end()
+            self._problem.end()
+            self.on_checkpoint()
 
     def _suspend(self, error: OSError | MemoryError) -> None:
         """Stop the journal until a checkpoint is written: only that checkpoint has the batches in between."""

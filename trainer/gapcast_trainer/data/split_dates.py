@@ -61,7 +61,7 @@ def order_problem(ends: Mapping[str, datetime | None], origins: Mapping[str, str
 
 
 def label(time: datetime) -> str:
-    """Return a time in UTC, to the minute; only the date at midnight."""
+    """Return a time in UTC, to the minute; without the time of day if that is midnight."""
     utc = time.astimezone(UTC)
     return f"{utc:%Y-%m-%d}" if (utc.hour, utc.minute) == (0, 0) else f"{utc:%Y-%m-%dT%H:%MZ}"
 

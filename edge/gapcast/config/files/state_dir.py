@@ -97,7 +97,7 @@ def store_gateway_id(gateway: str, state: Path) -> None:
 def has_gateway_id(state: Path) -> bool:
     """Return whether an id is stored under ``state``, also one that this account may not read."""
     try:
-        return (state / _ID_FILE).stat().st_size > 0
+        return bool((state / _ID_FILE).read_bytes().strip())
     except OSError as error:
         return isinstance(error, PermissionError)
 

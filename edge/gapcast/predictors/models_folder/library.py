@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, read_registry
-from gapcast.predictors.models_folder.store import default_model, model_names
+from gapcast.predictors.models_folder.store import default_model, has_registry, model_names
 
 #: The state of a library's files: path, inode, size and modification time of each.
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -43,7 +43,7 @@ class Library:
         Raises :class:`~gapcast.core.errors.ModelError` if there is no registry.
         """
         registries = [folder / REGISTRY_FILE for folder in self._used_folders]
-        with_registry = [path.parent for path in registries if path.exists() and path not in self.left_out]
+        with_registry = [path.parent for path in registries if path not in self.left_out and has_registry(path.parent)]
         return default_model(with_registry[-1] if with_registry else self.folders[0])
 
     def optional(self) -> frozenset[str]:
@@ -55,7 +55,7 @@ class Library:
         listed: dict[Path, tuple[str, ...]] = {}
         for folder in self._used_folders:
             path = folder / REGISTRY_FILE
-            if path.exists() and path not in self.left_out:
+            if path not in self.left_out and has_registry(folder):
                 listed[folder] = read_registry(folder).optional
         return frozenset(name for name, path in self.models().items() if name in listed.get(path.parent, ()))
 

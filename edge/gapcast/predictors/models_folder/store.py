@@ -15,6 +15,7 @@ from gapcast.predictors.models_folder.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
     MODEL_FILE,
+    REGISTRY_FILE,
     ModelFiles,
     read_bytes,
     read_model_files,
@@ -45,10 +46,32 @@ def default_model(models: Path) -> str:
 def model_names(models: Path) -> list[str]:
     """Return the names of the folders under ``models`` that contain a card; raise :class:`ModelError` on failure."""
     try:
-        return sorted(path.parent.name for path in models.glob(f"*/{CARD_FILE}"))
+        return sorted(folder.name for folder in models.iterdir() if _exists(folder / CARD_FILE))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
-        msg = f"{models}: cannot be read ({error.strerror}): run this as root, or as the account of the service"
-        raise ModelError(msg) from error
+        raise _unreadable(models, error) from error
+
+
+def has_registry(models: Path) -> bool:
+    """Return whether the folder ``models`` has a registry; raise :class:`ModelError` if it cannot be read."""
+    try:
+        return _exists(models / REGISTRY_FILE)
+    except OSError as error:
+        raise _unreadable(models, error) from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _unreadable(models: Path, error: OSError) -> ModelError:
+    where = error.filename or models
+    return ModelError(f"{where}: cannot be read ({error.strerror}): run this as root, or as the account of the service")
 
 
 def load_model(folder: Path) -> TflitePredictor:

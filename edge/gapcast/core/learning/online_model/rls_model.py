@@ -48,7 +48,7 @@ PRIOR = 0.002
 _SMALL_ERROR = 0.3
 #: The share of small errors is averaged over about this many outcomes, and is at least :data:`_MIN_SHARE`.
 _SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
-#: The median's gain grows from 1 to this value, half of it after this many outcomes: where power changes much, the loss
+#: The median's gain grows from 1 to this value, halfway after this many outcomes: where power changes much, the loss
 #: is flatter than the share of small errors suggests.
 _MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
 #: Added to all variances of a covariance that is not positive definite; doubled until it is.
