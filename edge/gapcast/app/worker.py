@@ -23,7 +23,7 @@ from gapcast.core.errors import SettingsError
 log = structlog.get_logger(__name__)
 
 #: The signals that the worker forwards. A shard begins with them blocked, until it has handlers for them.
-HANDLED_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
 _NOTIFY_SOCKET = "NOTIFY_SOCKET"
@@ -51,7 +51,7 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         for one in list(shards.values()):
             one.send_signal(number)
 
-    for number in HANDLED_SIGNALS:
+    for number in _SIGNALS:
         signal.signal(number, forward)
     # This installation of gapcast, regardless of the working directory.
     path = os.pathsep.join((str(_ROOT), *filter(None, (os.environ.get("PYTHONPATH"),))))
@@ -61,11 +61,11 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         shard, port = (settings.shards or (0,))[0], settings.http.port
         own = ["--set", f"shards={shard}", "--set", f"http.port={port}", "--of-worker", str(os.getpid())]
         command = [sys.executable, "-P", "-m", "gapcast", "run", *arguments, *own]
-        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)  # inherited: there a signal waits for its handler
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # inherited: there a signal waits for its handler
         shards[shard] = subprocess.Popen(  # noqa: S603 - this program with its own arguments
             command, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED_SIGNALS)  # a signal that arrived meanwhile is forwarded now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # a signal that arrived meanwhile is forwarded now
     return _wait_for_all(shards, stopping)
 
 

@@ -54,7 +54,7 @@ def squared_error_of_last(y_true: Any, y_pred: Any) -> Any:
 
 
 class FeatureBatches(keras.utils.PyDataset):
-    """Batches of feature rows: drawn by their probability, anew in each epoch, or in order without one."""
+    """Batches of feature rows, sampled again in each epoch with their probabilities, or in order if none are given."""
 
     def __init__(self, rows: FeatureRows, size: int, seed: int, probability: NDArray[np.float64] | None = None) -> None:
         """Set the rows; an epoch has as many rows as ``rows``."""
