@@ -53,6 +53,14 @@ def make_private_folder(folder: Path) -> None:
         path.chmod(FOLDER_MODE)
 
 
+def write_error(folder: Path) -> OSError | None:
+    """Return the error of creating a file in ``folder``, without creating one; None if this account can."""
+    if os.access(folder, os.W_OK | os.X_OK):
+        return None
+    code = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+    return OSError(code, os.strerror(code), str(folder))
+
+
 def open_private(path: Path, flags: int) -> int:
     """Return a descriptor of the file at ``path``, opened with ``flags`` of :mod:`os` and mode 0600.
 

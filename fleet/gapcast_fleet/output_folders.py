@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError
-from gapcast.private_files import make_private_folder
+from gapcast.private_files import make_private_folder, write_error
 
 
 def check_outside(source: Path, option: str, folder: Path) -> None:
@@ -35,8 +33,8 @@ def make_output_folder(option: str, folder: Path) -> None:
     """Create ``folder``, private, unless it exists; raise :class:`SettingsError` if this account cannot write there."""
     try:
         make_private_folder(folder)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        if error := write_error(folder):
+            raise error
     except OSError as error:
         msg = f"{option} {folder}: cannot be written ({error.filename}: {error.strerror}): use another folder"
         raise SettingsError(msg) from error

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyspark
 import pytest
@@ -154,9 +155,13 @@ def test_fleet_folder_that_cannot_be_created_is_an_error(
     assert (result.exit_code, error in result.output) == (2, True), result.output
 
 
-def test_fleet_folder_that_is_read_only_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("flags", "error"), [(0, "Permission denied"), (os.ST_RDONLY, "Read-only file system")])
+def test_fleet_folder_that_is_read_only_is_an_error(
+    flags: int, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    with pytest.raises(SettingsError, match=r"--results .*: cannot be written \(.*: Permission denied\)"):
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=flags))
+    with pytest.raises(SettingsError, match=rf"--results .*: cannot be written \(.*: {error}\)"):
         make_output_folder("--results", tmp_path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
-from gapcast.setup.config_file import toml_of, write
+from gapcast.setup.config_file import check_writable, toml_of, write
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.preset_answers import MeterAnswer
@@ -267,6 +268,22 @@ def test_write_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["secret"]
     with pytest.raises(SettingsError, match="cannot write"):
         write(path / "below a file", "four", 0o600, replacing=False)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (0, r"Permission denied\): choose another location with --config, or use sudo$"),
+        (os.ST_RDONLY, r"Read-only file system\): choose another location with --config$"),
+    ],
+)
+def test_config_file_that_cannot_be_written_is_an_error(
+    flags: int, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=flags))
+    with pytest.raises(SettingsError, match=rf"^cannot write .*gapcast.toml \({tmp_path}: {problem}"):
+        check_writable(tmp_path / "new" / "gapcast.toml")
 
 
 def test_write_makes_folders_that_the_service_may_enter(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.core.errors import SettingsError
+from gapcast.private_files import write_error
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the file's name
 _FOLDER_MODE = 0o755
@@ -101,10 +103,16 @@ def keep_former(path: Path) -> Path | None:
 def check_writable(path: Path) -> None:
     """Raise :class:`SettingsError` if a file cannot be written to ``path``, before any question is asked."""
     folder = next(one for one in path.absolute().parents if one.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        reason = "permission denied" if folder.is_dir() else f"{folder} is not a folder"
-        msg = f"cannot write {path} ({reason}): choose another location with --config, or use sudo"
-        raise SettingsError(msg)
+    fix = "choose another location with --config"
+    if not folder.is_dir():
+        reason = f"{folder} is not a folder"
+    elif error := write_error(folder):
+        reason = f"{folder}: {error.strerror}"
+        fix += ", or use sudo" * (error.errno == errno.EACCES)
+    else:
+        return
+    msg = f"cannot write {path} ({reason}): {fix}"
+    raise SettingsError(msg)
 
 
 def _make_folder(folder: Path) -> None:
