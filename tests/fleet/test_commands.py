@@ -98,7 +98,6 @@ def test_fleet_backtest_explains_wrong_horizons(tmp_path: Path) -> None:
     ("arguments", "error"),
     [
         (("--from", "mqtt", "--once"), "an MQTT source does not end"),
-        (("--from", "no-such-folder"), "--from no-such-folder: no such folder"),
         (("--from", "kafka", "--kafka", "subscribe=readings"), "Spark's Kafka connector is not on the class path"),
         (("--from", "kafka", "--kafka", "subscribe"), "'subscribe' must be KEY=VALUE"),
         (("--from", "x", "--set", "forecast.modle=y"), "forecast.modle: there is no such key"),
@@ -140,6 +139,42 @@ def test_fleet_folder_within_the_input_that_spark_skips_is_accepted(tmp_path: Pa
     ("command", "source", "option"),
     [
         ("score", ("--from", "in", "--checkpoint", "checkpoint"), "--to"),
+        ("score", ("--from", "in", "--to", "out", "--format", "parquet"), "--checkpoint"),
+        ("backtest", ("in",), "--results"),
+        ("prepare", ("in",), "--to"),
+    ],
+)
+def test_fleet_input_that_does_not_exist_leaves_no_folder(
+    command: str, source: tuple[str, ...], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(command, *source, option, "new/folder", conf=("spark.master=none",))
+    assert (result.exit_code, "in: no such folder" in result.output) == (2, True), result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "source", "option", "error"),
+    [
+        ("score", ("--from", "in", "--format", "parquet", "--to", "out"), "--checkpoint", "contains no .parquet file"),
+        ("backtest", ("in",), "--results", "holds no .parquet"),
+        ("prepare", ("in",), "--to", "holds no .parquet"),
+    ],
+)
+def test_fleet_input_without_parquet_leaves_no_folder(
+    command: str, source: tuple[str, ...], option: str, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    result = run(command, *source, option, "new/folder", conf=("spark.master=none",))
+    assert (result.exit_code, f"in: {error}" in result.output) == (2, True), result.output
+    assert list(tmp_path.iterdir()) == [tmp_path / "in"]
+
+
+@pytest.mark.parametrize(
+    ("command", "source", "option"),
+    [
+        ("score", ("--from", "in", "--checkpoint", "checkpoint"), "--to"),
         ("backtest", ("in",), "--results"),
         ("prepare", ("in",), "--to"),
     ],
@@ -149,6 +184,8 @@ def test_fleet_folder_that_cannot_be_created_is_an_error(
 ) -> None:
     """Before Spark starts."""
     monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    Path("in/a.parquet").touch()
     Path("file").touch()
     result = run(command, *source, option, "file/out", conf=("spark.master=none",))
     error = f"{option} file/out: cannot be written (file: File exists): use another folder"
@@ -175,6 +212,8 @@ def test_score_mqtt_3_1_1_reports_the_brokers_limit(protocol: str, is_limited: b
 
 
 def test_fleet_spark_setting_must_be_valid(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.parquet").touch()
     result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", conf=("memory=4g",))
     assert "--conf 'memory=4g' must be KEY=VALUE with a key like spark.driver.memory" in result.output
 

@@ -63,6 +63,7 @@ def backtest(
     from gapcast.backtest.outlooks.outlook_tally import parse_horizons
     from gapcast_fleet.backtest.backtest import BacktestOptions, lines, run_backtest
     from gapcast_fleet.backtest.groups import GroupOutlook
+    from gapcast_fleet.histories.footers import require_parquet
     from gapcast_fleet.output_folders import check_outside, make_output_folder
     from gapcast_fleet.spark import session
 
@@ -74,6 +75,7 @@ def backtest(
     form = format_of(of_files, settings.site.zone)
     options = BacktestOptions(folder, form, FilePart(start, limit, score_from, form.zone), houses_at_once, scored)
     check_outside(folder, "--results", results)
+    require_parquet(folder)
     make_output_folder("--results", results)
     spark = session("gapcast-fleet backtest", conf)
     try:

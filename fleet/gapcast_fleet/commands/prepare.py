@@ -63,6 +63,7 @@ def prepare(
 
     FOLDER_OF_PARQUET is as for backtest. Train on the result by `gapcast-trainer train NAME --from FOLDER`.
     """
+    from gapcast_fleet.histories.footers import require_parquet
     from gapcast_fleet.output_folders import check_outside, make_output_folder
     from gapcast_fleet.spark import session
     from gapcast_fleet.training_sets.prepare import PrepareOptions, lines
@@ -74,6 +75,7 @@ def prepare(
     limits, form = settings.limits, format_of(options, settings.site.zone)
     wanted = PrepareOptions(folder, form, contract, draw, options["leave_out"])
     check_outside(folder, "--to", out)
+    require_parquet(folder)
     make_output_folder("--to", out)
     spark = session("gapcast-fleet prepare", conf)
     try:

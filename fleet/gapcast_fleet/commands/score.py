@@ -95,7 +95,7 @@ def score(
     from gapcast_fleet.connectors.mqtt_sink import to_mqtt
     from gapcast_fleet.connectors.mqtt_source import from_mqtt
     from gapcast_fleet.connectors.sinks import check_output, to_files, to_kafka
-    from gapcast_fleet.connectors.sources import from_files, from_kafka
+    from gapcast_fleet.connectors.sources import from_files, from_kafka, require_input
     from gapcast_fleet.output_folders import check_outside, make_output_folder
     from gapcast_fleet.scoring.query_run import run_until_stopped
     from gapcast_fleet.scoring.score import Plan, check_sources, ignored_sections, start
@@ -109,11 +109,12 @@ def score(
     remarks = in_flight_remarks(settings.mqtt) if source == "mqtt" else ()
     for line in (*ignored_sections(settings), *remarks):
         click.echo(line, err=True)
+    file_format = of_source["file_format"]
     is_local = target not in {"mqtt", "kafka"} and ":" not in target  # no address of another file system, as hdfs:/
     if source not in {"mqtt", "kafka"}:
         for option, folder in (("--checkpoint", checkpoint), *([("--to", Path(target))] if is_local else [])):
             check_outside(Path(source), option, folder)
-    file_format = of_source["file_format"]
+        require_input(Path(source), file_format)
     kafka_options = dict(_pairs("--kafka", kafka))
     if target == "mqtt":
         sink = to_mqtt(settings)

@@ -20,6 +20,16 @@ _NEEDED = ("device", "gap_kw")
 _MAX_FILE_AGE = "36500d"
 
 
+def require_input(folder: Path, file_format: FileFormat) -> None:
+    """Raise :class:`SettingsError` if ``folder`` does not exist, or has no Parquet to determine the columns."""
+    if not folder.is_dir():
+        msg = f"--from {folder}: no such folder"
+        raise SettingsError(msg)
+    if file_format == "parquet" and next(folder.rglob("*.parquet"), None) is None:
+        msg = f"--from {folder}: contains no .parquet file yet: one is needed to determine the columns"
+        raise SettingsError(msg)
+
+
 def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files_at_once: int) -> DataFrame:
     """Return the readings of the files in ``folder``, existing and future ones.
 
@@ -28,9 +38,7 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
     :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns, and
     :class:`~gapcast.core.errors.SourceError` if its times are in nanoseconds.
     """
-    if not folder.is_dir():
-        msg = f"--from {folder}: no such folder"
-        raise SettingsError(msg)
+    require_input(folder, file_format)
     reader = spark.readStream.option("maxFilesPerTrigger", files_at_once).option("recursiveFileLookup", "true")
     reader = reader.option("maxFileAge", _MAX_FILE_AGE)
     if file_format == "json":
@@ -92,9 +100,6 @@ def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
-    if next(folder.rglob("*.parquet"), None) is None:
-        msg = f"--from {folder}: contains no .parquet file yet: one is needed to determine the columns"
-        raise SettingsError(msg)
     with worker_error(), microseconds_required(folder):
         schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
     missing = [name for name in (*_NEEDED, "ts") if name not in schema.names]

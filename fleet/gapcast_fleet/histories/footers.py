@@ -17,13 +17,20 @@ from gapcast_fleet.output_folders import has_hidden_part
 ColumnTypes = dict[str, str]
 
 
+def require_parquet(folder: Path) -> None:
+    """Raise :class:`SourceError` if ``folder`` is no folder, or has no file whose name ends in ``.parquet``."""
+    if not folder.is_dir():
+        raise SourceError(folder, "no such folder")
+    if next(folder.rglob("*.parquet"), None) is None:
+        raise SourceError(folder, "holds no .parquet")
+
+
 def column_types(folder: Path) -> dict[Path, ColumnTypes]:
     """Return the column types of each file under ``folder`` that Spark reads, by path.
 
     Raises :class:`SourceError` that names the file if there are no files, or one is not a complete Parquet file.
     """
-    if next(folder.rglob("*.parquet"), None) is None:
-        raise SourceError(folder, "holds no .parquet")
+    require_parquet(folder)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {path: _types_of(path) for path in files if not has_hidden_part(path.relative_to(folder))}
 
