@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 
 from gapcast.app.engines import model_watcher
 from gapcast.app.engines.model_watcher import ModelWatcher, SwapCallbacks
+from gapcast.app.models.installed_models import InstalledModelError
 from gapcast.app.models.loaded_models import Models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError
@@ -42,7 +44,7 @@ class Watched:
 
     def check(self, *files: str) -> int:
         """Check the library in each of these states, one after the other; return how often models were refused."""
-        with capture_logs():
+        with capture_logs() as self.logs:
             for state in files:
                 self.files = state
                 self.watcher.check_files()
@@ -75,6 +77,16 @@ def test_models_that_raise_are_refused_and_the_error_is_recorded(monkeypatch: py
     watched.error = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         watched.check("other", "other")
+
+
+@pytest.mark.parametrize(("fix", "logged"), [("correct the mode of this folder",) * 2, ("", "fix or remove the model")])
+def test_refused_models_are_logged_with_the_fix_of_the_error(
+    fix: str, logged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(monkeypatch)
+    watched.error = InstalledModelError("models: cannot be read", Path("models"), fix)
+    watched.check("closed", "closed")
+    assert [line["fix"] for line in watched.logs] == [f"{logged}; the current models stay active"]
 
 
 def test_models_of_a_trial_that_the_stop_cancelled_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:

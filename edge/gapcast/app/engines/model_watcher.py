@@ -15,6 +15,7 @@ from typing import NamedTuple
 import structlog
 
 from gapcast.app.engines.engine import engine_of, warm_up_like
+from gapcast.app.models.installed_models import InstalledModelError
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import admission_of, load_models
 from gapcast.config.settings import Settings
@@ -29,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 #: How often the folders are checked. Files that change between two checks are still being written.
 CHECK_INTERVAL_S = 1.0
-_FIX = "fix or remove the model; the current models stay active"
+_FIX = "fix or remove the model"
 
 
 class SwapCallbacks(NamedTuple):
@@ -103,6 +104,8 @@ class ModelWatcher:
     def _try_reload(self, stamp: Stamp) -> None:
         try:
             self._reload()
+        except InstalledModelError as error:
+            self._refuse(stamp, str(error), error.fix or _FIX)
         except GapcastError as error:
             self._refuse(stamp, str(error))
         except EXIT_EXCEPTIONS:
@@ -137,13 +140,14 @@ class ModelWatcher:
         log.info("models.swapped", model=models.primary.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
         self._service.statistics.model_reloads["swapped"] += 1  # last: a counted swap is complete
 
-    def _refuse(self, stamp: Stamp, problem: str) -> None:
+    def _refuse(self, stamp: Stamp, problem: str, fix: str = _FIX) -> None:
         if self._stopping.is_set():
             return  # the trial was cancelled and has no result
         if self._library.stamp() != stamp:
             return  # the files are being written again: check them once they are complete
         self._handled = stamp
-        log.error("models.refused", path=str(self._library), problem=problem, fix=_FIX)
+        fix = f"{fix}; the current models stay active"
+        log.error("models.refused", path=str(self._library), problem=problem, fix=fix)
         self._service.statistics.model_reloads["refused"] += 1
 
     def _swap_engine(self, models: Models) -> float | None:
