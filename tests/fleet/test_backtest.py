@@ -142,6 +142,9 @@ def test_fleet_backtest_invalid_folder_is_rejected(
         SettingsError, match=r"04:00Z: is after the last reading of all houses \(2026-03-29T02:59:00Z\)"
     ):
         run_backtest(spark, settings(), late, tmp_path / "results")
+    late = replace(question, part=FilePart(limit=10, score_from="2026-03-29T02:59Z"))
+    with pytest.raises(SettingsError, match=r"02:59Z: is after the last reading .*T\d\d:\d\d:\d\dZ, with --limit\)"):
+        run_backtest(spark, settings(), late, tmp_path / "results")
     with pytest.raises(SettingsError, match=r"--device-column: there is no column 'device' among house, at, watts"):
         run_backtest(spark, settings(), replace(question, form=ParquetFormat()), tmp_path / "results")
     with pytest.raises(SettingsError, match=r"--value-column: column 'at' is a timestamp_ntz, not a number"):

@@ -125,9 +125,9 @@ def engine_groups(
 
 def _check_scored(part: FilePart, history: FleetHistory) -> None:
     """Raise :class:`~gapcast.core.errors.SettingsError` if no house has readings from ``score_from`` on."""
-    last_minute = max(house.last_minute for house in history.houses)
+    last_minute = max(house.last_reading_minute for house in history.houses)
     if part.first_scored_minute is not None and part.first_scored_minute > last_minute:
-        last = f"the last reading of all houses ({minute_label(last_minute)})"
+        last = f"the last reading of all houses ({minute_label(last_minute)}{', with --limit' * bool(part.limit)})"
         msg = f"--score-from {part.score_from}: is after {last}: name an earlier time"
         raise SettingsError(msg)
 

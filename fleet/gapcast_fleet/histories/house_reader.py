@@ -129,6 +129,7 @@ def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurv
         times.kind,
         content_sha256(series),
         _validate_minute(minutes.minute, rules.validate_share),
+        int(minutes.minute[-1]) if minutes.minute.size else 0,
     )
     return survey, minutes
 

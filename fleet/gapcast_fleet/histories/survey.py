@@ -19,8 +19,9 @@ class HouseSurvey:
 
     ``n_rows`` includes ``n_refused``, unusable rows (``problem`` describes the first), and ``n_duplicates``, rows with
     the time of an earlier row. ``n_minutes`` are the minutes from ``first_minute`` to ``last_minute``; ``n_missing`` of
-    them have no value. ``n_readings`` is the number of requested minutes with a value. ``digest`` is a SHA-256 of all
-    minutes. The last days, from ``validate_minute`` on, hold the requested share of the readings.
+    them have no value. ``n_readings`` is the number of requested minutes with a value, ``last_reading_minute`` the
+    last of them. ``digest`` is a SHA-256 of all minutes. The last days, from ``validate_minute`` on, hold the requested
+    share of the readings.
     """
 
     name: str
@@ -40,6 +41,7 @@ class HouseSurvey:
     time_kind: str = ""
     digest: str = ""
     validate_minute: int = 0
+    last_reading_minute: int = 0
 
 
 def lines(source: str, surveys: Sequence[HouseSurvey], zone: tzinfo) -> Iterator[str]:
