@@ -159,7 +159,7 @@ def test_house_reader_row_of_a_wrong_clock_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "rows", "problem"),
     [
-        ("", epoch_rows([SPRING_S], [1]), "the rows name no house"),
+        ("", epoch_rows([SPRING_S], [1]), "the rows name no house, or not in UTF-8"),
         ("a", epoch_rows([SPRING_S, SPRING_S + 60], [np.nan, np.nan]), "holds no reading: every value is missing"),
     ],
 )

@@ -38,7 +38,7 @@ from gapcast.recordings.minutes.series import Series
 from gapcast.recordings.recording import read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_fleet.cli import main
-from gapcast_fleet.histories.history import ParquetFormat
+from gapcast_fleet.histories.history import ParquetFormat, read_history
 from gapcast_fleet.training_sets.balance import balance
 from gapcast_fleet.training_sets.prepare import PrepareOptions, lines, prepare
 from gapcast_fleet.training_sets.window_draw import note_path, places
@@ -281,6 +281,22 @@ def test_prepare_folder_without_readings_is_rejected(
     pq.write_table(pa.table(empty), tmp_path / "in" / "none.parquet")
     with pytest.raises(SourceError, match="holds no reading"):
         prepare(spark, Limits(), replace(wanted, folder=tmp_path / "in"), tmp_path / "set", quiet=True)
+
+
+def test_history_text_that_is_not_utf8_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    """pyarrow checks the rows that reach Python, and one such text would end the command."""
+    times = [f"2010-11-01T00:0{minute}Z".encode() for minute in range(4)]
+    columns = {
+        "device": pa.array([b"a", b"a", b"a", "küche".encode("latin-1")]),
+        "ts": pa.array([*times[:2], "März".encode("latin-1"), times[3]]),
+    }
+    columns = {name: pa.Array.from_buffers(pa.string(), 4, column.buffers()) for name, column in columns.items()}
+    pq.write_table(pa.table({**columns, "gap_kw": [1.0] * 4}), tmp_path / "a.parquet")
+    with read_history(spark, tmp_path, ParquetFormat(), Limits()) as history:
+        refused, house = history.surveys
+    assert (refused.name, refused.n_refused, refused.problem) == ("", 1, "the rows name no house, or not in UTF-8")
+    assert (house.name, house.n_readings, house.n_refused) == ("a", 2, 1)
+    assert "M\ufffdrz" in house.problem
 
 
 def test_prepare_command_prints_progress_and_result(readings: Path, tmp_path: Path) -> None:

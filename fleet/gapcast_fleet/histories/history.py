@@ -120,7 +120,8 @@ def read_history(  # noqa: PLR0913 - the last ones by keyword
     device = sf.lit(None) if form.device is None else sf.col(form.device)
     path = sf.regexp_replace("_metadata.file_path", _FILE_SCHEME, "file:/")
     placed = rows.select(
-        device.cast("string").alias("device"),
+        # Spark does not check that a text is UTF-8, as Python requires; two replaced names could be equal.
+        sf.try_validate_utf8(device.cast("string")).alias("device"),
         time.alias("time"),
         _power(rows, form.value).alias("power"),
         path.alias("path"),
@@ -198,7 +199,7 @@ def _time(rows: DataFrame, name: str) -> tuple[Column, str]:
     if isinstance(kind, st.TimestampType):
         return sf.unix_millis(time).cast("double"), "a time in UTC"
     if isinstance(kind, (st.TimestampNTZType, st.DateType, st.StringType)):
-        return time.cast("string"), ""
+        return sf.make_valid_utf8(time.cast("string")), ""
     msg = f"--time-column: column {name!r} is a {kind.simpleString()}, not a timestamp, a number or a text"
     raise SettingsError(msg)
 

@@ -98,9 +98,11 @@ def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurv
     Rows are read in order of time, and, if times are equal, of file and row. Unusable rows are refused; a house whose
     other rows give no minute is refused as a whole.
     """
+    if not name:
+        return _refused(name, rows.power.size, "the rows name no house, or not in UTF-8")
     times = _times(rows, rules)
     kw = rows.power / PER_KW[rules.unit]
-    usable, problem = _usable(times, kw, rules) if name else (np.empty(0, np.int64), "the rows name no house")
+    usable, problem = _usable(times, kw, rules)
     if not usable.size:
         return _refused(name, kw.size, problem)
     table = Table(Path(name), "", "", times.instant_ms[usable], kw[usable], usable, each_minute=False)
