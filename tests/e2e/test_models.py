@@ -81,10 +81,17 @@ def test_default_model_can_be_changed_back_and_removed(invoke: Invoke, tmp_path:
         assert listing.wait() == 0
         return next(line.split()[1] for line in listing.out.splitlines() if line.startswith("* "))
 
-    assert invoke("models", "install", copy.folder, "--default").wait() == 0
+    refused = invoke("models", "install", copy.folder, "--default", "--set", "forecast.horizon_min=9")
+    assert refused.wait() == 2
+    assert refused.err == (
+        "gapcast: forecast.horizon_min: model mine does not forecast 9 min ahead; possible are 1-5\n"
+    )
+    ahead = "forecasts are 5 minutes ahead, its longest lead time; forecast.horizon_min selects another one"
+    installing = invoke("models", "install", copy.folder, "--default")
+    assert installing.wait() == 0
+    assert installing.out.splitlines()[1:] == [f"mine is the default model; {ahead}"]
     assert primary() == "mine"
     changing = invoke("models", "default", "lstm")
-    ahead = "forecasts are 5 minutes ahead, its longest lead time; forecast.horizon_min selects another one"
     assert (changing.wait(), changing.out) == (0, f"lstm is the default model; {ahead}\n")
     assert primary() == "lstm"
     changing = invoke("models", "default", "outlook", "--set", "forecast.horizon_min=15")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,18 @@ def _settings_of_library(
     return read_settings(config or config_before, (*assignments_before, *assignments, *named, *further))
 
 
+def _default_effect(settings: Settings, name: str, leads_min: Sequence[int]) -> str:
+    """Return the sentence about the forecasts with the default ``name``, which has the horizon of ``settings``."""
+    selected, horizon_min = settings.forecast.model, settings.forecast.horizon_min
+    if selected not in {None, name}:
+        effect = f"forecast.model selects {selected}, which remains the primary model"
+    else:
+        effect = f"forecasts are {horizon_min or leads_min[-1]} minutes ahead"
+        if horizon_min is None and len(leads_min) > 1:
+            effect += ", its longest lead time; forecast.horizon_min selects another one"
+    return f"{name} is the default model; {effect}"
+
+
 @models.command(short_help="Self-test and install a model.")
 @_library_options
 @click.argument("file", type=click.Path(path_type=Path))
@@ -104,13 +117,22 @@ def install(
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
     from gapcast.app.models.models import RESERVED_NAMES, admission_of, library_of
+    from gapcast.app.models.primary_model import primary_for
     from gapcast.predictors.installation.install import install as install_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
-    card = install_model(file, library, admission, default=default, taken=RESERVED_NAMES)
+
+    def accept(card: ModelCard) -> None:
+        horizon_min = settings.forecast.horizon_min
+        if default and horizon_min is not None and settings.forecast.model in {None, card.name}:
+            primary_for(horizon_min, card.name, card.name, {card.name: card})
+
+    card = install_model(file, library, admission, default=default, taken=RESERVED_NAMES, accept=accept)
     place = library.own / card.name
     click.echo(f"{card.name}, version {card.version}, passed its self-test and is installed in {place}")
+    if default:
+        click.echo(_default_effect(settings, card.name, card.lead_times_min))
 
 
 @models.command(short_help="Make a model the primary one.")
@@ -132,14 +154,7 @@ def default(
     settings = _settings_of_library(ctx, config, assignments, folder)
     loaded = load_models(_settings_of_library(ctx, config, assignments, folder, f"forecast.model={name}"))
     make_default(name, library_of(settings, os.environ))
-    selected = settings.forecast.model
-    if selected in {None, name}:
-        effect = f"forecasts are {loaded.horizon_min or loaded.primary.lead_times_min[-1]} minutes ahead"
-        if loaded.horizon_min is None and len(loaded.primary.lead_times_min) > 1:
-            effect += ", its longest lead time; forecast.horizon_min selects another one"
-    else:
-        effect = f"forecast.model selects {selected}, which remains the primary model"
-    click.echo(f"{name} is the default model; {effect}")
+    click.echo(_default_effect(settings, name, loaded.primary.lead_times_min))
 
 
 @models.command(short_help="Remove an installed model.")

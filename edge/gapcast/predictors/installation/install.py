@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,19 +22,26 @@ _NEW, _OLD = "new", "old"
 
 
 def install(
-    file: Path, library: Library, admission: Admission, *, default: bool = False, taken: tuple[str, ...] = ()
+    file: Path,
+    library: Library,
+    admission: Admission,
+    *,
+    default: bool = False,
+    taken: tuple[str, ...] = (),
+    accept: Callable[[ModelCard], object] = lambda _: None,
 ) -> ModelCard:
     """Install the model in ``file`` (see :mod:`.packed_model`) into ``library``; return its card.
 
     The model is self-tested in a child process (:mod:`gapcast.predictors.trials.trial`), written to a staging folder,
     and renamed into place; it replaces a model of the same name. With ``default``, or if the library has no default
     yet, it becomes the default. Raises :class:`ModelError`, with nothing changed, if the model fails the test, its name
-    is ``taken``, or the library cannot be written.
+    is ``taken``, ``accept``, called with its card, does, or the library cannot be written.
     """
     files = read_packed(file)
     own = library.own
     with _staging(own) as staging:
         card = _check(file, files, admission, taken)
+        accept(card)
         staged = staging / _NEW
         staged.mkdir(mode=FOLDER_MODE)
         write_private(staged / CARD_FILE, files.card)
