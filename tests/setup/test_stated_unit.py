@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,26 @@ def test_recognition_on_a_given_topic_takes_the_stated_unit(preset: str | None) 
     chosen = only(recording_of(*messages * 3), MeterAnswer(messages[1][0], preset))
     assert (chosen.source["topic"], chosen.source["unit"]) == (messages[1][0], "kW")
     assert [*chosen.devices.values()] == [approx(5.3)]
+
+
+@pytest.mark.parametrize("preset", [None, "home-assistant"])
+def test_recognition_of_a_sum_takes_the_stated_unit(preset: str | None) -> None:
+    messages = [*entity("grid", "5.3", "kW"), *entity("solar", "2.1", "kW"), *entity("attic", "21", "°C")]
+    meter = MeterAnswer("homeassistant/sensor/{part}/state", preset, "grid - solar")
+    chosen = only(recording_of(*messages * 3), meter)
+    assert chosen.source == {
+        "preset": "home-assistant", "topic": meter.topic, "device": "home", "value": meter.value, "unit": "kW",
+    }  # fmt: skip
+    assert [*chosen.devices.values()] == [approx(3.2)]
+    assert only(recording_of(*messages * 3), replace(meter, unit="W")).source["unit"] == "W"
+
+
+@pytest.mark.parametrize("preset", [None, "home-assistant"])
+def test_recognition_of_a_sum_in_two_units_is_rejected(preset: str | None) -> None:
+    messages = [*entity("grid", "5.3", "kW"), *entity("solar", "2100", "W")]
+    meter = MeterAnswer("homeassistant/sensor/{part}/state", preset, "grid - solar")
+    with pytest.raises(SettingsError, match=r"^--value grid - solar: in W and kW, but gapcast adds up only values in"):
+        only(recording_of(*messages * 3), meter)
 
 
 @pytest.mark.parametrize(

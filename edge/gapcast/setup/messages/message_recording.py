@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.core.documents.message_format import counted
+from gapcast.core.errors import SettingsError
+from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.session.session import Session
-from gapcast.mqtt.sources.source_topics import is_own_entity
+from gapcast.mqtt.sources.source_topics import PART, is_own_entity
 from gapcast.setup.messages.number_fields import power_paths, preset_paths
 from gapcast.setup.prompts import Prompts
 from gapcast.setup.topics import state_of_unit
@@ -103,9 +105,18 @@ class MessageRecording:
             return f"{n_messages}, none of a meter"
         return f"{n_messages} on {counted(len(self.of_topic), 'topic')}"
 
-    def stated_unit(self, topic: str) -> str | None:
-        """Return the unit that Home Assistant's statestream sends beside a state, None if it sends none."""
-        return self.units.get(topic)
+    def stated_unit(self, topic: str, value: str | None = None) -> str | None:
+        """Return the unit that Home Assistant's statestream sends beside a state, None if it sends none.
+
+        With a ``{part}`` in ``topic``, return the unit of all states in the sum ``value``. Raises
+        :class:`SettingsError` if their units differ.
+        """
+        topics = [topic] if value is None else [topic.replace(PART, term.path) for term in parse_sum(value)]
+        units = {self.units.get(one) for one in topics}
+        if len(stated := sorted(one for one in units if one is not None)) > 1:
+            msg = f"--value {value}: in {' and '.join(stated)}, but gapcast adds up only values in one unit"
+            raise SettingsError(msg)
+        return units.pop() if len(units) == 1 else None
 
     def in_order(self) -> Iterator[ReceivedMessage]:
         """Yield the recorded messages in order of arrival."""

@@ -17,6 +17,7 @@ from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields,
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import (
     PER_TOPIC,
+    POWER_UNITS,
     Candidate,
     read_preset_on,
     read_source,
@@ -95,7 +96,15 @@ def _sources_with_value(meter: MeterAnswer, recording: MessageRecording) -> Iter
 
 
 def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Iterator[tuple[dict[str, Any], NumberKind]]:
-    """Yield the source of bare numbers, or one source for each number in the JSON messages of its parts."""
+    """Yield the source of bare numbers, or one source for each number in the JSON messages of its parts.
+
+    Bare numbers with a unit of power that Home Assistant states are its entities.
+    """
+    unit = source.get("unit") or recording.stated_unit(source["topic"], source["value"])
+    if "unit" not in source and unit in POWER_UNITS:
+        of_entities = {key: value for key, value in source.items() if key != "format"}
+        yield {"preset": PER_TOPIC} | of_entities | {"unit": unit}, NumberKind.POWER
+        return
     level = source["topic"].split("/").index(PART)
     parts = {term.path for term in parse_sum(source["value"])}
     fields: dict[str, NumberField] = {}

@@ -128,8 +128,9 @@ def read_preset_on(
     keys = {} if topic == presets()[preset]["topic"] else {"topic": topic}
     if needs_name(preset, topic):
         keys["device"] = device_on(preset, topic)
-    unit = recording.stated_unit(topic) if preset == PER_TOPIC else None
-    keys |= {"unit": unit} if unit in {*POWER_UNITS, *COUNTERS} else {}
+    if preset == PER_TOPIC and "unit" not in own_keys:
+        unit = recording.stated_unit(topic, own_keys.get("value"))
+        keys |= {"unit": unit} if unit in {*POWER_UNITS, *COUNTERS} else {}
     return _read_preset({"preset": preset} | keys | dict(own_keys), recording, timezone)
 
 
