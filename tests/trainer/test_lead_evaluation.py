@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.lead_table import lead_lines
 from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
 from tests.support.models import history_model, shipped_models
+from tests.support.uci_files import START
 from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
 
@@ -146,6 +148,20 @@ def test_evaluate_leads_house_with_few_windows_is_named_first(small: CleanFile) 
     with pytest.raises(RunError, match=r"^poor: peers are fitted to .* are needed\): give more days by --fit-days, or"):
         evaluate_house_leads(stand_ins(model()), houses, LEADS, HousesOptions(peers=True, fit_days=6), shown.append)
     assert shown == []
+
+
+def test_evaluate_leads_with_too_few_outcomes_to_fit_to_is_rejected(small: CleanFile) -> None:
+    """A missing minute every 45 leaves windows that end with 30 readings, but not enough for a mean of 15 minutes."""
+    kw = small.series.gap_kw.copy()
+    kw[::45] = np.nan
+    gappy = replace(small, series=Series(small.series.first_minute, kw))
+    few = r"peers are fitted to .* too many minutes are missing there for the mean 15 min ahead \(.* needed\)"
+    options = EvaluationOptions(START + timedelta(minutes=8_600), peers=PeerOptions())
+    with pytest.raises(RunError, match=rf"^{few}: leave 15 out of --horizons$"):
+        evaluate_leads(stand_ins(model()), gappy, LEADS, options)
+    houses = {"good": small, "gappy": gappy}
+    with pytest.raises(RunError, match=rf"^gappy: {few}: leave 15 out of --horizons, or leave the house out$"):
+        evaluate_house_leads(stand_ins(model()), houses, LEADS, HousesOptions(peers=True, fit_days=6))
 
 
 def test_evaluate_leads_prints_a_table_of_each_kind(found: LeadEvaluation) -> None:

@@ -44,6 +44,10 @@ def evaluate_leads(
     span = choose_span([model.card for model in models], clean, options.first, options.until)
     data = EvaluationData.from_clean_file(models, clean, span)
     data = replace(data, minutes=data.minutes.select(np.flatnonzero(data.minutes.whole).astype(np.int64)))
+    if options.peers is not None:
+        from gapcast_trainer.peers.compare import require_outcomes  # noqa: PLC0415 - needs the peers extra
+
+        require_outcomes(data, lead_times_min)
     return score_leads(models, data, lead_times_min, options.peers, progress=progress, show=show)
 
 

@@ -29,10 +29,10 @@ def evaluate_house_leads(
         check_lead_times(model.name, model.lead_times_min, lead_times_min)
     data = {name: data_of(name, models, clean, options) for name, clean in houses.items()}
     if options.peers:
-        from gapcast_trainer.peers.compare import fitting_minutes  # noqa: PLC0415 - needs the peers extra
+        from gapcast_trainer.peers.compare import require_outcomes  # noqa: PLC0415 - needs the peers extra
 
         for name, of_house in data.items():  # before the first fit, which takes minutes
-            fitting_minutes(of_house, name)
+            require_outcomes(of_house, lead_times_min, name)
     peers, found = PeerOptions(options.fit_rows) if options.peers else None, {}
     for name, of_house in data.items():
         found[name] = score_leads(models, of_house, lead_times_min, peers, show=show)

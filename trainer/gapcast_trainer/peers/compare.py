@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, MinutePower
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast_trainer.data.split import SplitPart
@@ -90,6 +91,26 @@ def fitting_minutes(data: EvaluationData, house: str = "") -> tuple[I64, I64]:
         )
         raise RunError(msg)
     return train, validate
+
+
+def require_outcomes(data: EvaluationData, lead_times_min: Sequence[int], house: str = "") -> None:
+    """Raise :class:`RunError` if too few of the minutes for fitting have an outcome of a kind at a lead time.
+
+    Also raises the errors of :func:`fitting_minutes`.
+    """
+    parts, series = fitting_minutes(data, house), data.clean.series
+    power = MinutePower(series.first_minute, series.gap_kw, series.outcome_kw)
+    for lead_min in lead_times_min:
+        n_known = [(~np.isnan(power.outcomes_kw(part, lead_min))).sum(axis=0) for part in parts]
+        for kind, train, validate in zip(KINDS, *n_known, strict=True):
+            if min(train, validate) < _LEAST:
+                msg = (
+                    f"{f'{house}: ' if house else ''}peers are fitted to what comes before "
+                    f"{data.span.first:%Y-%m-%dT%H:%MZ}, and too many minutes are missing there for the {kind} "
+                    f"{lead_min} min ahead ({train:,} windows to fit to, {validate:,} to stop by; {_LEAST:,} are "
+                    f"needed): leave {lead_min} out of --horizons{', or leave the house out' if house else ''}"
+                )
+                raise RunError(msg)
 
 
 def _known(data: EvaluationData, part: SplitPart) -> I64:
