@@ -151,7 +151,7 @@ def test_deferred_modules_of_two_threads_do_not_wait_for_each_other(folder: Path
     assert found == [7]
 
 
-def test_imported_and_missing_modules_are_left_alone() -> None:
+def test_defer_modules_skips_imported_and_missing_modules() -> None:
     part = import_module(MODULE)
     defer_modules([MODULE, f"{PACKAGE}.missing", "no_such_package"])
     assert sys.modules[MODULE] is part

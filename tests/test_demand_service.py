@@ -234,7 +234,7 @@ def test_service_uses_the_registers_of_the_meter(link: MemoryLink) -> None:
 
 
 @pytest.mark.long
-def test_service_register_below_the_months_peak_lowers_that_window_alone(link: MemoryLink) -> None:
+def test_service_register_below_the_months_peak_lowers_only_that_window(link: MemoryLink) -> None:
     """A register that is first read days later: the last window, of another day, was none of the highest."""
     service = service_of(link)
     run(service, link, n=15, kw=3.0)

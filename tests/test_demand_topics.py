@@ -26,7 +26,7 @@ def subscribed(settings: Settings) -> tuple[set[str], set[str]]:
     return set(options.request_topics), set(options.request_topics_mqtt5)
 
 
-def test_topics_of_demands_are_subscribed_with_a_limit_alone() -> None:
+def test_topics_of_demands_are_subscribed_only_with_a_limit() -> None:
     without = load(None, {}, {"gateway": {"id": "gw"}})
     assert subscribed(without) == ({"gap/+/plan"}, {"gapcast/gw/predict"})
     assert subscribed(settings_of()) == (

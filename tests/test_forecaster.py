@@ -113,7 +113,7 @@ def test_forecaster_of_an_unusable_argument_is_a_value_error(arguments: dict[str
         Forecaster(**arguments)
 
 
-def test_forecaster_takes_the_path_of_a_folder_as_text() -> None:
+def test_forecaster_accepts_the_path_of_a_folder_as_text() -> None:
     house = Forecaster(models=str(models_path()))
     house.add(1.0, START)
     assert house.add(1.0, START + timedelta(minutes=1)) is not None

@@ -50,7 +50,7 @@ class Overflowing(Persistence):
         return Prediction(np.where(last > 50, np.inf, last))
 
 
-def test_run_once_takes_a_batch_and_counts_it() -> None:
+def test_run_once_processes_a_batch_and_counts_it() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence(), max_devices=1), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in (0, 1, 1, 2)), Reading("other", NOON, 1.0))
@@ -106,7 +106,7 @@ def test_statuses_cover_the_first_devices() -> None:
     assert found == [("a", NOON), ("b", NOON + 1)]
 
 
-def test_run_once_takes_at_most_a_batch() -> None:
+def test_run_once_processes_at_most_one_batch() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(MAX_BATCH + 10)))
@@ -120,7 +120,7 @@ class Closing(MemoryLink):
         return [message for taken in super().receive_messages(n_at_most, timeout_s) for message in (taken, taken)]
 
 
-def test_stop_takes_all_received_messages() -> None:
+def test_stop_processes_all_received_messages() -> None:
     link = Closing()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(4 * MAX_BATCH)))
@@ -342,7 +342,7 @@ def test_devices_offline_and_back_are_logged_with_their_number(monkeypatch: pyte
     ]
 
 
-def test_time_without_a_connection_takes_no_device_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_without_a_connection_does_not_set_devices_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, link = ManualClock(), MemoryLink()
     monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))

@@ -37,7 +37,7 @@ from gapcast.core.errors import SettingsError
         ("site.timezone=Berlin", "site.timezone: there is no such time zone: use an IANA name"),
     ],
 )
-def test_set_option_with_impossible_value_says_what_is_possible(assignment: str, problem: str) -> None:
+def test_set_option_with_an_invalid_value_lists_valid_ones(assignment: str, problem: str) -> None:
     with pytest.raises(SettingsError) as raised:
         read_settings(None, (assignment,))
 
@@ -50,14 +50,14 @@ def test_set_option_with_a_part_missing_is_named(key: str) -> None:
         read_settings(None, (f"{key}=x",))
 
 
-def test_set_option_takes_a_list_of_sections() -> None:
+def test_set_option_accepts_a_list_of_sections() -> None:
     submeters = 'submeters=[{of = "home", name = "car", preset = "tasmota", topic = "tele/car/SENSOR"}]'
     settings = read_settings(None, ('sources=[{preset = "tasmota"}]', submeters))
     assert [source.preset for source in settings.sources] == ["tasmota"]
     assert [submeter.name for submeter in settings.submeters] == ["car"]
 
 
-def test_set_option_takes_an_ipv6_address() -> None:
+def test_set_option_accepts_an_ipv6_address() -> None:
     assert read_settings(None, ("mqtt.host=fd00::5", "http.host=::")).mqtt.host == "fd00::5"
 
 
@@ -79,5 +79,5 @@ def test_set_option_keeps_all_keys_of_a_nested_section() -> None:
         ("[linear", ("[linear",)),
     ],
 )
-def test_set_option_takes_lists_with_commas_or_as_toml(value: str, members: tuple[str, ...]) -> None:
+def test_set_option_accepts_lists_with_commas_or_as_toml(value: str, members: tuple[str, ...]) -> None:
     assert read_settings(None, (f"forecast.experts={value}",)).forecast.experts == members

@@ -54,7 +54,7 @@ def test_forecast_equals_a_prediction_of_the_service(
     assert (made.observed_minute, made.target_minute, made.model) == (MINUTE, MINUTE + 5, "lstm")
 
 
-def test_forecast_takes_any_sequence_of_numbers() -> None:
+def test_forecast_accepts_any_sequence_of_numbers() -> None:
     expected = figures(gapcast.forecast(READINGS, 5, at=NOON))
     with_nan = [math.nan, *READINGS]
     for readings in (tuple(READINGS), np.array(READINGS), (kw for kw in READINGS), with_nan, [None, *READINGS]):

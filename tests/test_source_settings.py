@@ -139,7 +139,7 @@ def test_source_error_names_the_key(source: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize("source", [PARTS, {"topic": "x/{device}", "format": "number"}], ids=["parts", "number"])
-def test_source_without_a_time_takes_that_of_the_arrival(source: dict[str, Any]) -> None:
+def test_source_without_a_time_uses_the_arrival_time(source: dict[str, Any]) -> None:
     """As in the error for any other time; a preset may have a path to a time."""
     (found,) = loaded(source | {"time": "t", "time_form": "arrival"}).sources
     assert found.time_form == "arrival"

@@ -48,7 +48,7 @@ def test_gateway_id_of_a_start_on_a_full_disk_is_stored_later(tmp_path: Path) ->
     assert gateway_id("", tmp_path) == gateway
 
 
-def test_gateway_id_that_cannot_be_stored_is_tried_again_with_each_checkpoint(tmp_path: Path) -> None:
+def test_gateway_id_that_cannot_be_stored_is_retried_with_checkpoints(tmp_path: Path) -> None:
     """It is no reason for a checkpoint: at a start on a full disk, the readings have the same problem."""
     engine = Engine(Persistence())
     started(tmp_path, gateway_id("", tmp_path), engine).close(None)

@@ -31,7 +31,7 @@ def in_use() -> Models:
     return models
 
 
-def test_warm_up_creates_the_head_of_an_outlook_alone(in_use: Models) -> None:
+def test_warm_up_creates_only_the_head_of_an_outlook(in_use: Models) -> None:
     models = loaded()
     assert models.continued is models.outlook
     warm_up_like(models, in_use.by_name.values())

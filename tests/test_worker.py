@@ -71,7 +71,7 @@ class ClosedTerminal(StringIO):
         return self.n_asked == 1
 
 
-def test_worker_stops_its_shards_when_its_terminal_is_closed_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_whose_terminal_closes_at_the_start_stops_its_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard would take the SIGHUP for a request to reload: its terminal is closed already when it can ask."""
     ShardProcess.started, ShardProcess.exit_code = [], -signal.SIGTERM
     monkeypatch.setattr(ShardProcess, "signal_at_start", signal.SIGHUP)

@@ -69,7 +69,7 @@ def test_backtest_of_files_feeds_runs_and_keeps_no_history(tmp_path: Path, monke
     assert engines[0].history.max_devices == 0
 
 
-def test_outlooks_and_demands_take_readings() -> None:
+def test_backtest_with_outlooks_or_demands_feeds_readings() -> None:
     engine = ensemble_engine()
     tally = Tally.from_engine(engine, 1, None)
     assert not BatchTally(engine, tally).takes_readings

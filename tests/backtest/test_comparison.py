@@ -32,7 +32,7 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.mark.long
-def test_comparison_scores_equal_each_model_alone(tmp_path: Path, models: Path) -> None:
+def test_comparison_scores_equal_separate_backtests(tmp_path: Path, models: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 200, FIRST + 5_000)]
     part = FilePart(score_from="2010-11-01T02:00")
     found = run_comparison(settings(models), files, COLUMNS, part)
@@ -66,7 +66,7 @@ def test_comparison_table_is_sorted_with_persistence_last(tmp_path: Path) -> Non
         assert math.isclose(scored["mse_kw2"], result.scored.mse_kw2 or math.nan, abs_tol=1e-6)
 
 
-def test_comparison_without_outcomes_says_so(tmp_path: Path) -> None:
+def test_comparison_without_outcomes_states_it(tmp_path: Path) -> None:
     found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 3)], COLUMNS, FilePart())
     assert list(comparison_lines(found))[1:] == ["  nothing to score: no forecast has an outcome"]
 

@@ -138,7 +138,7 @@ def test_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
+def test_houses_together_equal_separate_runs(tmp_path: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 120, FIRST + 999)]
     both = run_files(settings(), files, COLUMNS, FilePart())
     assert both.n_readings == 420

@@ -107,7 +107,7 @@ def test_house_outlooks_in_parts_equal_those_at_once() -> None:
     assert_same(found, at_once(minutes, filled))
 
 
-def test_house_outlooks_count_measured_minutes_alone() -> None:
+def test_house_outlooks_count_only_measured_minutes() -> None:
     """A filled or missing minute is not an outcome, and not part of the mean of one."""
     whole, holed = sums_of(range(200)), sums_of([i for i in range(200) if i != 100], frozenset({150}))
     by_key = {(score.kind, score.lead_min): score.n for score in whole}

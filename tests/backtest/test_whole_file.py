@@ -160,7 +160,7 @@ def test_backtest_command_ended_by_a_signal_leaves_no_file(
     assert (result.exit_code, [path.name for path in tmp_path.iterdir()]) == (code, ["house.csv"])
 
 
-def test_whole_file_leaves_other_files_alone(tmp_path: Path) -> None:
+def test_whole_file_leaves_other_files_unchanged(tmp_path: Path) -> None:
     """This includes the input file if its name is the result's name plus ``.part``."""
     (tmp_path / "out.csv.part").write_text("readings", encoding="utf-8")
     write_whole("--out", tmp_path / "out.csv", "result")

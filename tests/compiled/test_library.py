@@ -137,7 +137,9 @@ def test_machine_without_uname_has_a_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(("value", "is_alone"), [("1", True), ("true", True), ("0", False), ("", False)])
-def test_numpy_alone_switches_the_library_off(monkeypatch: pytest.MonkeyPatch, value: str, is_alone: bool) -> None:
+def test_library_is_not_loaded_with_the_variable_for_numpy(
+    monkeypatch: pytest.MonkeyPatch, value: str, is_alone: bool
+) -> None:
     monkeypatch.setenv("GAPCAST_NUMPY_ALONE", value)
     found = loaded.__wrapped__()
     assert (found.problem == "GAPCAST_NUMPY_ALONE is set") == is_alone

@@ -19,7 +19,7 @@ def test_check_names_the_machine_of_the_compiled_steps() -> None:
     assert finding.lines() == [f"ok   compiled steps: in use, built for {machine_name()}"]
 
 
-def test_check_says_why_there_are_no_compiled_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_states_why_there_are_no_compiled_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "loaded", lambda: LoadedLibrary(None, "riscv64", "this installation has none"))
     (finding,) = check_compiled_steps(SITUATION)
     assert finding.severity is Severity.WARN

@@ -158,7 +158,7 @@ def test_transfer_continues_at_both_horizons() -> None:
     assert after.scores_of("pump") == undisturbed.engine.scores_of("pump")
 
 
-def test_transfer_to_other_horizons_keeps_readings_alone() -> None:
+def test_transfer_to_other_horizons_copies_only_readings() -> None:
     plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 90) * MINUTE_MS, "load")])
     before, after = engine_of(5, HORIZONS), engine_of(5, {"pump": 10})
     before.replace_plan("pump", plan)

@@ -31,7 +31,7 @@ COLUMNS = ("rows", "minutes", "actual_kw", "last_kw", "published_kw")
 @pytest.mark.long
 @pytest.mark.parametrize("at_a_time", [1, 4, 20])
 @pytest.mark.parametrize("has_ensemble", [True, False])
-def test_device_with_its_own_horizon_is_forecast_as_alone(at_a_time: int, *, has_ensemble: bool) -> None:
+def test_device_with_its_own_horizon_equals_an_engine_of_that_horizon(at_a_time: int, *, has_ensemble: bool) -> None:
     readings = readings_of(80)
     both = HorizonRun(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings, at_a_time)
     for horizon_min in (5, 15):

@@ -83,7 +83,7 @@ def test_engine_device_beyond_allocated_rows_has_no_latest() -> None:
     assert engine.latest_of("d39") is None
 
 
-def test_forecast_takes_median_and_bounds_from_quantiles() -> None:
+def test_forecast_reads_median_and_bounds_from_quantiles() -> None:
     engine = Engine(WITH_QUANTILES)
     forecast = engine.forecast(engine.accept(minutes(3)), issued_at_ms=0)[-1]
     assert (forecast.gap_kw, forecast.median_kw, forecast.lower_kw, forecast.upper_kw) == (3.0, 2.7, 1.5, 6.0)

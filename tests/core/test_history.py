@@ -105,7 +105,7 @@ def test_history_of_many_devices_at_once() -> None:
     assert read(engine, device="d20") == []
 
 
-def test_history_keeps_power_alone_of_several_channels() -> None:
+def test_history_stores_only_power_of_several_channels() -> None:
     class Wide(Persistence):
         features = tuple(MEASURED)
 

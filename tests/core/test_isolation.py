@@ -111,7 +111,7 @@ def test_none_accepted_rejects_every_reading() -> None:
 
 
 @pytest.mark.parametrize("n_devices", [1, 2, 7])
-def test_forecast_with_bisection_fails_the_window_that_raises_alone(n_devices: int) -> None:
+def test_forecast_with_bisection_fails_only_the_window_that_raises(n_devices: int) -> None:
     names = [f"d{i}" for i in range(n_devices)]
     for poisoned in range(n_devices):
         engine = Engine(Fragile())

@@ -117,7 +117,7 @@ def test_texts_that_do_not_fit_are_left_to_python(texts: list[str]) -> None:
     assert rows_of((SlotKind.TEXT,)).write(texts, 1) is None
 
 
-def test_more_texts_than_the_library_takes_are_left_to_python() -> None:
+def test_more_texts_than_the_library_accepts_are_encoded_in_python() -> None:
     assert rows_of((SlotKind.TEXT,) * MAX_TEXTS).write(["a"] * MAX_TEXTS, 1) is not None
     assert rows_of((SlotKind.TEXT,) * (MAX_TEXTS + 1)).write(["a"] * (MAX_TEXTS + 1), 1) is None
 
@@ -162,7 +162,7 @@ def test_packets_beyond_a_length_byte_equal_single_messages() -> None:
         assert bytes(packets.content) == encode_publish(b"x", b"x" + b"y" * n_bytes, 0, retain=False, properties=None)
 
 
-def test_packet_ids_belong_to_their_batch_alone() -> None:
+def test_packet_ids_are_written_only_in_their_batch() -> None:
     rows = rows_of((SlotKind.TEXT,), Packets(b"", b"", 0x30))
     rows.values(3)
     for n, ids in ((3, [7, 8, 9]), (1, []), (3, []), (2, [5, 6])):

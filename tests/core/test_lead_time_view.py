@@ -58,7 +58,7 @@ def test_view_has_every_minute_up_to_the_horizon() -> None:
     assert (found.mean_to, found.quantiles_to) == (None, None)
 
 
-def test_view_of_adjacent_lead_times_takes_the_models_values() -> None:
+def test_view_of_adjacent_lead_times_returns_the_models_values() -> None:
     windows, _ = inputs(2)
     trend = Trend(lead_times_min=(1, 2, 3, 4, 5))
     found = LeadTimeView(trend, 3).predict(windows)

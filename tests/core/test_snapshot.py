@@ -101,7 +101,7 @@ def test_restored_engine_after_replay_makes_the_same_forecasts(
     assert again.outputs == undisturbed.outputs
 
 
-def test_restored_engine_knows_the_end_of_an_import() -> None:
+def test_restored_engine_has_the_end_of_an_import() -> None:
     recorder = Recorder(Engine(Trend()))
     recorder.run([Reading(device, NOON + i, 1.0 + i) for i in range(9) for device in DEVICES])
     recorder.engine.buffers.end_import("barn")
@@ -158,7 +158,7 @@ def stood(readings: Sequence[Reading], spec: WindowSpec | None = None) -> Snapsh
     return capture_snapshot(recorder.engine)
 
 
-def test_restore_with_a_shorter_context_takes_the_newest_minutes() -> None:
+def test_restore_with_a_shorter_context_copies_the_newest_minutes() -> None:
     snapshot = stood([Reading("home", NOON + i, float(i)) for i in range(8)])
     engine = restored(snapshot, Engine(Persistence(WindowSpec(3))))
     assert engine.buffers.window("home").tolist() == [5.0, 6.0, 7.0]

@@ -114,7 +114,7 @@ def test_worker_wrong_time_and_redelivered_message(task: WorkerTask) -> None:
     assert forecast_messages(task, engine, again, redelivered=True)[2]["duplicate"] == 3  # no stream that starts again
 
 
-def test_worker_takes_messages_of_a_device_in_order(task: WorkerTask) -> None:
+def test_worker_processes_messages_of_a_device_in_order(task: WorkerTask) -> None:
     came = messages([("a", reading(FIRST + i)) for i in range(30)])
     rows = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3), [])))
     assert rows["n_accepted"].dropna().tolist() == [30]

@@ -47,7 +47,7 @@ def test_bucket_restored_from_snapshot_and_journal_is_exact(task: WorkerTask, se
     assert encode(again) == encode(engine)
 
 
-def test_bucket_restored_from_a_journal_alone(task: WorkerTask) -> None:
+def test_bucket_is_restored_without_a_snapshot(task: WorkerTask) -> None:
     readings = shuffled(fleet(4, 30))
     engine, again = new_engine(task), new_engine(task)
     lines = journal_lines(task, engine, [one for one in readings for _ in range(2)], 4)  # each of them twice

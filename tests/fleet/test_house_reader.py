@@ -93,7 +93,7 @@ def test_house_reader_sorts_rows_by_time_then_file_and_row() -> None:
     assert (survey.n_rows, survey.n_duplicates, survey.n_refused) == (5, 1, 0)
 
 
-def test_house_reader_takes_the_first_row_of_a_time() -> None:
+def test_house_reader_uses_the_first_row_of_a_time() -> None:
     rows = epoch_rows([SPRING_S + 60 * its for its in (2, 1, 0, 3) * 30], range(120))  # as of thirty files
     survey, (_, gap_kw, _) = read_house("house", rows, EPOCH)
     assert gap_kw.tolist() == [0.002, 0.001, 0.0, 0.003]

@@ -166,7 +166,7 @@ def test_import_of_submeters_fills_windows_and_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_refits")
-def test_import_whose_archive_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_import_whose_archive_cannot_be_written_raises_state_error(tmp_path: Path) -> None:
     settings = submetered(tmp_path)
     assert settings.state.path is not None
     (settings.state.path / "stream" / REFIT_FOLDER / "home.minutes").mkdir(parents=True)
@@ -196,7 +196,7 @@ def test_import_of_an_unknown_submeter_is_refused(tmp_path: Path, names: tuple[s
 
 
 @pytest.mark.usefixtures("restored_logs")
-def test_import_command_takes_submeters(tmp_path: Path) -> None:
+def test_import_command_reads_submeters(tmp_path: Path) -> None:
     """Options of submeters have the same meaning as in a back-test."""
     arguments = [str(with_car(tmp_path / "a.csv")), "--device", "home", "--set", f"state.path={tmp_path / 'state'}"]
     columns = ["--time-column", "time", "--value-column", "kw", "--unit", "kW", "--submeter-column", "car"]

@@ -160,7 +160,7 @@ def test_events_resume_after_the_last_id(rest: Rest) -> None:
         assert [reader.next("reading").data["ts"] for _ in missed] == [minute_label(minute) for minute in missed]
 
 
-def test_events_resume_after_the_status_alone(rest: Rest) -> None:
+def test_events_resume_after_only_the_status_was_read(rest: Rest) -> None:
     with reading(rest) as reader:
         greeted = reader.greeting.id
     assert greeted is not None

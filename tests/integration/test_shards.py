@@ -43,7 +43,7 @@ def shards_of(port: int, state: Path, *shards: int, **sections: object) -> list[
     return [Gateway(one) for one in settings_by_shard(settings)]
 
 
-def test_workers_take_their_shards(
+def test_workers_forecast_the_devices_of_their_shards(
     mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect, stack: ExitStack
 ) -> None:
     peer = connect(mosquitto)
@@ -159,7 +159,9 @@ def test_group_on_mosquitto_is_rejected_with_the_reason(
     assert "hash_topic" in sharing.fix
 
 
-def test_check_takes_no_readings_from_a_group(mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect) -> None:
+def test_check_receives_no_readings_of_a_shared_group(
+    mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect
+) -> None:
     worker, meter = connect(mosquitto, mqtt5=True), connect(mosquitto)
     worker.subscribe("$share/workers/gap/+/reading")
     situation = CheckInput(gateway_settings(mosquitto.port, tmp_path, mqtt=IN_GROUP), {}, 0.0)

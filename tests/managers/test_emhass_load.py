@@ -200,7 +200,7 @@ def test_main_without_its_token_file_prints_nothing(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("text", ["soc_init=0.5", "[1]", "{"])
-def test_merge_takes_a_json_object_alone(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_merge_accepts_only_a_json_object(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads('{"a": 1}') == LOAD.options_of(["--merge", '{"a": 1}']).merge
     with pytest.raises(SystemExit):
         LOAD.options_of(["--merge", text])

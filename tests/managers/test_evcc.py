@@ -38,7 +38,7 @@ def circuit() -> dict[str, Any]:
     return dict(only)
 
 
-def test_example_has_only_fields_that_evcc_knows(circuit: dict[str, Any]) -> None:
+def test_example_has_only_fields_of_evccs_schema(circuit: dict[str, Any]) -> None:
     assert {name.lower() for name in circuit} <= CIRCUIT_FIELDS
     assert {name.lower() for name in circuit["GetMaxPower"]} <= MQTT_FIELDS
     assert circuit["GetMaxPower"]["source"] == "mqtt"

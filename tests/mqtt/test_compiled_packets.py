@@ -151,7 +151,7 @@ def test_burst_of_more_packets_than_one_call_finds_is_found() -> None:
     assert n_bytes == sum(map(len, sent))
 
 
-def test_splitter_takes_a_bytearray_as_it_takes_bytes() -> None:
+def test_splitter_reads_a_bytearray_like_bytes() -> None:
     """The WebSockets of paho 2.1 return bytearrays."""
     splitter = Splitter(mqtt5=False)
     found: list[object] = []

@@ -112,7 +112,7 @@ def test_headroom_of_a_late_reading_is_not_sent_as_a_number(left_min: float) -> 
 
 
 @pytest.mark.parametrize("sent", [SentAlone(is_open=False), SentAlone(is_backlogged=True)])
-def test_demands_are_not_sent_while_the_broker_takes_nothing(sent: Sent) -> None:
+def test_demands_are_not_sent_while_the_broker_accepts_nothing(sent: Sent) -> None:
     publish(sent, demands(4.5))
     assert sent.messages == []
 

@@ -158,7 +158,7 @@ def test_fast_path_writes_leave_together_in_order(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ends", "tls_ends"])
-def test_fast_path_buffers_what_the_network_does_not_take(kind: str, request: pytest.FixtureRequest) -> None:
+def test_fast_path_buffers_bytes_that_the_socket_does_not_accept(kind: str, request: pytest.FixtureRequest) -> None:
     ends: Ends = request.getfixturevalue(kind)
     n_written = fill(ends)
     ends.fast_path.write(reading(1))  # what waits grows meanwhile

@@ -83,7 +83,7 @@ def test_source_whose_value_is_known_is_not_filled(source: dict[str, Any]) -> No
     assert [line for line in logs if "filling" in line["event"]] == []
 
 
-def test_source_on_change_knows_a_constant_power_between_rare_messages() -> None:
+def test_source_on_change_fills_minutes_between_rare_messages() -> None:
     """For example a heat pump of constant power that repeats it every ten minutes."""
     feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "kW", "on_change": True})
     send_at(feed, range(0, 3_607, 601))
@@ -91,7 +91,7 @@ def test_source_on_change_knows_a_constant_power_between_rare_messages() -> None
     assert filled(feed) == []
 
 
-def test_presets_of_meters_that_send_on_change_say_so() -> None:
+def test_presets_of_meters_that_send_on_change_set_the_key() -> None:
     on_change = {name for name, keys in presets().items() if keys.get("on_change")}
     assert on_change == {name for name, keys in presets().items() if "hold_s" in keys}
     assert on_change == {

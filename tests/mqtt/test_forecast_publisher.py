@@ -83,7 +83,7 @@ def test_batch_beyond_what_may_be_in_flight_waits_for_confirmations() -> None:
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-def test_messages_longer_than_the_broker_takes_are_dropped(qos: int) -> None:
+def test_messages_above_the_brokers_packet_limit_are_dropped(qos: int) -> None:
     sender = Sender(qos, "5")
     sender.publisher.publish(forecasts())
     longest = max(len(piece) for piece in split_publications(sender))

@@ -159,7 +159,7 @@ def in_batches(feed: SourceFeed) -> list[Sample]:
     return list(feed.reader.meters.take_samples())
 
 
-def test_open_minute_takes_the_backlog_before_the_clock() -> None:
+def test_open_minute_adds_the_backlog_before_the_clock_ends_it() -> None:
     source = TIMED | {"every_s": 10, "hold_s": 120}
     feed = half_a_minute(source)
     feed.now_ms = LONG_AGO_MS + 5 * MINUTE  # the minute is over, and no one has closed it

@@ -64,7 +64,7 @@ def test_outlook_expires_at_its_last_minute(age_min: float, expiry_s: float) -> 
 
 
 @pytest.mark.parametrize("sent", [Sent(is_open=False), Sent(is_backlogged=True)])
-def test_outlooks_are_not_sent_while_the_broker_takes_nothing(sent: Sent) -> None:
+def test_outlooks_are_not_sent_while_the_broker_accepts_nothing(sent: Sent) -> None:
     publish(sent, outlooks())
     assert sent.messages == []
 

@@ -106,7 +106,7 @@ class ServingConnection(RecordingConnection):
         self._session.publications([Publication("x", one, 1, False, False, b"", len(one)) for one in arriving])
 
 
-def test_session_takes_messages_and_waits_only_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_returns_messages_and_waits_only_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
     """While too much is unconfirmed, it takes no messages, and waits for confirmations."""
     monkeypatch.setattr(session_module, "_MAX_UNCONFIRMED", 3)
     made: list[ServingConnection] = []

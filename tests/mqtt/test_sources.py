@@ -281,7 +281,7 @@ def test_source_without_a_term_names_it(source: dict[str, Any], messages: list[t
         ({"unit": "kWh"}, "read powers (W, kW) instead"),
     ],
 )
-def test_source_with_terms_never_together_says_so(keys: dict[str, Any], fix: str) -> None:
+def test_source_with_terms_never_together_warns(keys: dict[str, Any], fix: str) -> None:
     feed = SourceFeed({"topic": "meter/{device}", "value": "in - out"} | keys)
     with capture_logs() as logs:
         for payload in ('{"in": 345}', '{"out": 0}') * 30:
@@ -540,7 +540,7 @@ def test_source_late_meter_with_a_backlog_loses_no_minute(waited: dict[str, bool
 
 
 @pytest.mark.parametrize("waited", [{"again": True}, {"retained": True}])
-def test_source_message_that_waited_says_nothing_about_the_meters_clock(waited: dict[str, bool]) -> None:
+def test_source_queued_message_does_not_measure_the_meters_clock(waited: dict[str, bool]) -> None:
     """Its delay is unknown: it neither corrects a clock that is ahead nor delays closing the open minute."""
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
     for second in range(0, 60, 10):

@@ -173,7 +173,7 @@ def test_panel_shows_no_headroom_that_has_expired(house: House, look: Look, afte
 
 
 @pytest.mark.parametrize("ahead_s", [-3_600, 3_600])
-def test_panel_goes_by_the_clock_of_the_gateway(house: House, look: Look, ahead_s: float) -> None:
+def test_panel_uses_the_clock_of_the_gateway(house: House, look: Look, ahead_s: float) -> None:
     window = look_at(look, house, LIVE, ahead_s=ahead_s)
     window.see("#headroom-text", "may be added until 12:45")
     expired = look_at(look, house, LIVE, 6 * 60, ahead_s=ahead_s)

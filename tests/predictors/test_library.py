@@ -360,7 +360,7 @@ def test_remove_default_of_a_single_folder_is_rejected(newer: ModelCopy, tmp_pat
     assert not remove("linear", library)
 
 
-def test_make_default_takes_bundled_models(library: Library, newer: ModelCopy) -> None:
+def test_make_default_accepts_bundled_models(library: Library, newer: ModelCopy) -> None:
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION, default=True)
     make_default("lstm-5-3", library)

@@ -33,7 +33,7 @@ def test_uci_other_columns(tmp_path: Path) -> None:
     np.testing.assert_array_equal(list(table.extra.values()), [[0.2, np.nan], [241.5, np.nan], [6.4, np.nan]])
 
 
-def test_uci_first_columns_alone(tmp_path: Path) -> None:
+def test_uci_without_later_columns_is_read(tmp_path: Path) -> None:
     header = ";".join(uci.COLUMNS[:4])
     table = uci.read(
         write_text(tmp_path / "raw.txt", ["2/1/2007;03:04:00;1.5;0.2", "2/1/2007;03:05:00;?;"], header=header)

@@ -138,7 +138,7 @@ def test_forest_in_use_stays_if_the_new_one_loses_clearly_to_it() -> None:
 
 
 @pytest.mark.long
-def test_submeter_that_tells_the_next_minutes_lowers_the_error() -> None:
+def test_submeter_that_leads_the_mains_lowers_the_error() -> None:
     without, with_submeters = fit_of_submetered().skills, fit_of_submetered("thermostat", "idle").skills
     assert without is not None
     assert with_submeters is not None

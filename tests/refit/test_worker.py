@@ -104,7 +104,7 @@ def test_child_that_may_not_lower_its_priority_throttles_itself(
 
 
 @pytest.mark.lightgbm
-def test_child_that_exceeds_its_memory_ends_alone() -> None:
+def test_child_that_exceeds_its_memory_raises_model_error() -> None:
     with pytest.raises(ModelError, match=r"the refit (used more than 1 MB|ended)"):
         refit_confined(cycling_house(N), OPTIONS, limits=replace(LIMITS, memory_bytes=1 << 20), niceness=0)
 
@@ -114,7 +114,7 @@ def test_cancelled_refit_ends() -> None:
         refit_confined(cycling_house(100), OPTIONS, is_cancelled=lambda: True)
 
 
-def test_installation_without_lightgbm_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refit_without_lightgbm_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in the child: the module that needs LightGBM cannot be imported, which loading the libraries tolerates."""
     monkeypatch.setitem(sys.modules, "gapcast.refit.fit", None)
     load_libraries()

@@ -257,7 +257,7 @@ def test_outlooks_that_do_not_fit_are_fewer(tmp_path: Path) -> None:
 
 
 @pytest.mark.mosquitto
-def test_gateway_takes_no_more_devices_than_fit(
+def test_gateway_limits_devices_to_the_memory(
     mosquitto: MosquittoBroker,
     start_gateway: StartGateway,
 ) -> None:

@@ -205,7 +205,7 @@ def test_journal_of_another_generation_is_not_replayed(intact: Path, tmp_path: P
     assert damage.n_lost == N_RECORDS
 
 
-def test_journal_with_repeated_records_takes_each_once(intact: Path, tmp_path: Path) -> None:
+def test_journal_with_repeated_records_replays_each_once(intact: Path, tmp_path: Path) -> None:
     content = journal_path(intact, NEWEST).read_bytes()
     records = content.splitlines(keepends=True)
     expected, _ = entries_of(tmp_path / "journal", content)

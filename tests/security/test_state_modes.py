@@ -63,7 +63,7 @@ def test_state_of_wider_modes_is_narrowed_at_start(tmp_path: Path) -> None:
     assert modes_of(state) == {(True, 0o700), (False, 0o600)}
 
 
-def test_state_in_a_shared_folder_leaves_the_folder_alone(tmp_path: Path) -> None:
+def test_tighten_state_does_not_change_a_shared_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     assert tighten_state(tmp_path) == []
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777

@@ -84,7 +84,7 @@ def test_channels_may_follow_the_first(components: str, *, may: bool) -> None:
 
 @pytest.mark.mosquitto
 @pytest.mark.e2e
-def test_setup_unattended_takes_the_channel_of_value(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
+def test_setup_unattended_reads_the_channel_of_value(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
     arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "shelly-gen2"]
     with sending(mosquitto, PAIR):
         refused = script(*arguments, enough=10)

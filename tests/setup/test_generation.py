@@ -119,7 +119,7 @@ def test_choice_of_generation_by_its_topic_asks_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["total_power_import", "p1_meter_total_power_export"])
-def test_guess_takes_the_total_of_a_direction_for_a_counter(name: str) -> None:
+def test_guess_reads_the_total_of_a_direction_as_a_counter(name: str) -> None:
     (counter,) = found(recording_of((f"meters/{name}", "12345")))
     assert counter.is_counter
     (power,) = found(recording_of((f"meters/{name}_w", "345")))

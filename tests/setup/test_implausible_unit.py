@@ -26,7 +26,7 @@ def test_setup_unattended_refuses_an_implausible_unit(script: Script, folder: Pa
         assert script(*arguments, *given, "W", "--overwrite", enough=5).returncode == 0
 
 
-def test_setup_unattended_takes_the_low_power_of_a_plug(
+def test_setup_unattended_accepts_the_low_power_of_a_plug(
     script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
     with sending(mosquitto, [("shellies/plug-1/relay/0/power", "0.4")]):

@@ -146,7 +146,7 @@ def test_choice_of_a_zigbee_plug_beside_another_device(other: str) -> None:
 
 
 @pytest.mark.parametrize("payload", ['{"pi_heating_demand": 23}', '{"load_estimate": 120}', '{"available_power": 9}'])
-def test_guess_of_a_zigbee_device_takes_no_other_quantity(payload: str) -> None:
+def test_guess_of_a_zigbee_device_ignores_other_quantities(payload: str) -> None:
     assert found(recording_of(("zigbee2mqtt/other", payload))) == []
 
 

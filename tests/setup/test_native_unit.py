@@ -27,7 +27,7 @@ class DefaultPrompts:
         return default
 
 
-def test_setup_says_that_the_unit_of_native_readings_cannot_be_chosen(tmp_path: Path) -> None:
+def test_setup_of_native_readings_offers_no_unit(tmp_path: Path) -> None:
     recording, prompts, shown = MessageRecording(), DefaultPrompts(), list[str]()
     for minute, payload in enumerate((b"41.5", b"42.5", b"41.0")):
         publication = Publication("gap/home/reading", payload, 0, False, False, b"", len(payload))

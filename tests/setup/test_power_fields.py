@@ -39,7 +39,7 @@ def only(recording: MessageRecording, meter: MeterAnswer) -> Candidate:
         ("a/b", "a/b", '{"actual_power": "00.345", "voltage": "231"}', "actual_power"),
     ],
 )
-def test_choice_takes_the_number_with_the_name_of_a_power(topic: str, pattern: str, payload: str, value: str) -> None:
+def test_choice_selects_the_number_with_the_name_of_a_power(topic: str, pattern: str, payload: str, value: str) -> None:
     chosen = only(recording_of((topic, payload)), MeterAnswer(pattern, unit="W"))
     assert (chosen.source["topic"], chosen.source["value"]) == (pattern, value)
 
@@ -85,7 +85,7 @@ def test_guess_ignores_other_quantities_below_a_power(topic: str, payload: str) 
     assert [one for one in found(recording_of((topic, payload))) if not one.is_counter] == []
 
 
-def test_choice_takes_no_other_quantity_of_a_filter() -> None:
+def test_choice_of_a_filter_ignores_other_quantities() -> None:
     recording = recording_of(("house/grid/voltage", "231"))
     with pytest.raises(SettingsError, match="if it is one, pass --topic house/grid/voltage"):
         only(recording, MeterAnswer("house/#", unit="W"))

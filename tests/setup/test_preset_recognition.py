@@ -37,7 +37,7 @@ def recording_of(*messages: tuple[str, str], every_s: float = 10.0, retained: bo
     return recording
 
 
-def test_summary_of_messages_of_gapcast_alone_says_so() -> None:
+def test_summary_of_only_gapcasts_messages_names_no_meter() -> None:
     own = ("gap/home/forecast", "{}")
     assert MessageRecording().summary == "0 messages on 0 topics"
     assert recording_of(own).summary == "1 message, none of a meter"
@@ -80,7 +80,7 @@ def test_recognition_of_total_and_current_power_in_home_assistant() -> None:
     ("payload", "value"),
     [('{"total_power": 700, "energy": 5}', "total_power"), ('{"total_power": 7, "power": 230}', "power")],
 )
-def test_recognition_prefers_a_name_that_means_power_alone(payload: str, value: str) -> None:
+def test_recognition_prefers_an_unambiguous_name_of_power(payload: str, value: str) -> None:
     (only,) = found(recording_of(("meters/attic", payload)))
     assert only.source["value"] == value
 
@@ -165,7 +165,7 @@ def test_guess_power_by_name_leaves_the_unit_open(
     assert list(only.devices.values()) == [approx(number)]
 
 
-def test_guess_takes_the_unit_from_the_name() -> None:
+def test_guess_reads_the_unit_from_the_name() -> None:
     (only,) = found(recording_of(("solar/out", '{"power_kw": 2.5}')))
     assert (only.source["unit"], only.unit_known, only.devices) == ("kW", True, {"out": approx(2.5)})
 

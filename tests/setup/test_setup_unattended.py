@@ -29,7 +29,9 @@ def test_setup_finds_every_documented_meter(script: Script, folder: Path, mosqui
     assert not list(folder.iterdir())
 
 
-def test_setup_unattended_takes_all_answers_as_options(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
+def test_setup_unattended_reads_all_answers_from_options(
+    script: Script, folder: Path, guarded: MosquittoBroker
+) -> None:
     secret = folder.parent / "secret"
     secret.write_text(PASSWORD, encoding="utf-8")
     options = [
@@ -49,7 +51,9 @@ def test_setup_unattended_takes_all_answers_as_options(script: Script, folder: P
     assert "pass --overwrite" in again.stderr
 
 
-def test_setup_unattended_keeps_another_password(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
+def test_setup_unattended_does_not_replace_another_password(
+    script: Script, folder: Path, guarded: MosquittoBroker
+) -> None:
     secret, kept = folder.parent / "secret", folder / "mqtt-password"
     secret.write_text(PASSWORD, encoding="utf-8")
     kept.write_text("another\n", encoding="utf-8")
@@ -81,9 +85,7 @@ def test_setup_overwriting_keeps_the_former_configuration(
     assert "http" not in written(folder)
 
 
-def test_setup_unattended_takes_the_password_that_is_there(
-    script: Script, folder: Path, guarded: MosquittoBroker
-) -> None:
+def test_setup_unattended_uses_the_existing_password(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
     secret = folder / "mqtt-password"
     secret.write_text(PASSWORD, encoding="utf-8")
     broker = ["--broker", f"{LOOPBACK}:{guarded.port}", "--username", "gapcast", "--password-file", secret]

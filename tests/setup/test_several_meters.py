@@ -94,7 +94,7 @@ def test_setup_offers_a_choice_of_several_meters(setup: Setup, folder: Path, mos
     ],
     ids=["all", "some", "sum"],
 )
-def test_setup_takes_all_some_or_the_sum(
+def test_setup_accepts_all_some_or_the_sum(
     answer: str,
     names: list[str],
     sources: list[dict[str, Any]],
@@ -133,7 +133,7 @@ def test_setup_adds_up_meters_that_send_json(setup: Setup, folder: Path, mosquit
     assert re.search(r"house: -?\d\.\d+ kW", shown)
 
 
-def test_setup_says_what_cannot_be_added_up(setup: Setup, mosquitto: MosquittoBroker) -> None:
+def test_setup_names_meters_that_cannot_be_summed(setup: Setup, mosquitto: MosquittoBroker) -> None:
     messages = [*TASMOTA, ("shellies/shelly-plug-s1/relay/0/power", "20.58")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
         stop_when_received(person, 3)
@@ -144,7 +144,7 @@ def test_setup_says_what_cannot_be_added_up(setup: Setup, mosquitto: MosquittoBr
         person.answer("Listen again?", "n")
 
 
-def test_setup_gives_no_name_twice(setup: Setup, mosquitto: MosquittoBroker) -> None:
+def test_setup_rejects_a_duplicate_device_name(setup: Setup, mosquitto: MosquittoBroker) -> None:
     with sending(mosquitto, TASMOTA), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
         stop_when_received(person, 2)
         person.answer("Select meters:", "1.1, 1.2")
@@ -156,7 +156,7 @@ def test_setup_gives_no_name_twice(setup: Setup, mosquitto: MosquittoBroker) -> 
         person.wait_for("Do they measure whole houses or single plugs?")
 
 
-def test_setup_takes_a_house_and_a_plug_together(setup: Setup, mosquitto: MosquittoBroker) -> None:
+def test_setup_accepts_a_house_and_a_plug(setup: Setup, mosquitto: MosquittoBroker) -> None:
     messages = [("shellies/plug-1/relay/0/power", "20.5"), ("garage/sensor/power/state", "412")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
         stop_when_received(person, 2)
@@ -186,7 +186,7 @@ def test_setup_unattended_does_not_choose_between_meters(
     assert written(folder)["sources"] == [PLUG_PRESET]
 
 
-def test_setup_unattended_takes_several_presets_and_topics(
+def test_setup_unattended_accepts_several_presets_and_topics(
     script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
     arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--overwrite"]

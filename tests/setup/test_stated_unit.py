@@ -34,7 +34,7 @@ def entity(name: str, state: str, unit: str, base: str = "homeassistant") -> lis
         (entity("grid_power", "5.3", "kW", base="hass"), "kW", 5.3),
     ],
 )
-def test_recognition_takes_the_stated_unit(messages: list[tuple[str, str]], unit: str, power_kw: float) -> None:
+def test_recognition_uses_the_stated_unit(messages: list[tuple[str, str]], unit: str, power_kw: float) -> None:
     chosen = only(recording_of(*messages * 3), MeterAnswer())
     topic = messages[-1][0]
     assert chosen.source == {"preset": "home-assistant", "topic": topic, "device": topic.split("/")[2], "unit": unit}
@@ -42,7 +42,7 @@ def test_recognition_takes_the_stated_unit(messages: list[tuple[str, str]], unit
 
 
 @pytest.mark.parametrize("preset", [None, "home-assistant"])
-def test_recognition_on_a_given_topic_takes_the_stated_unit(preset: str | None) -> None:
+def test_recognition_on_a_given_topic_uses_the_stated_unit(preset: str | None) -> None:
     messages = [*entity("grid_power", "5.3", "kW"), *entity("solar_power", "2.1", "kW")]
     chosen = only(recording_of(*messages * 3), MeterAnswer(messages[1][0], preset))
     assert (chosen.source["topic"], chosen.source["unit"]) == (messages[1][0], "kW")
@@ -50,7 +50,7 @@ def test_recognition_on_a_given_topic_takes_the_stated_unit(preset: str | None) 
 
 
 @pytest.mark.parametrize("preset", [None, "home-assistant"])
-def test_recognition_of_a_sum_takes_the_stated_unit(preset: str | None) -> None:
+def test_recognition_of_a_sum_uses_the_stated_unit(preset: str | None) -> None:
     messages = [*entity("grid", "5.3", "kW"), *entity("solar", "2.1", "kW"), *entity("attic", "21", "°C")]
     meter = MeterAnswer("homeassistant/sensor/{part}/state", preset, "grid - solar")
     chosen = only(recording_of(*messages * 3), meter)
@@ -121,7 +121,7 @@ def test_recognition_of_a_peak_or_an_average_that_is_selected() -> None:
 
 
 @pytest.mark.parametrize("meter", [MeterAnswer(), MeterAnswer(unit="kWh")])
-def test_guess_of_a_counter_takes_the_stated_unit(meter: MeterAnswer) -> None:
+def test_guess_of_a_counter_uses_the_stated_unit(meter: MeterAnswer) -> None:
     messages = entity("stromzaehler", "12345.6", "kWh")
     chosen = only(recording_of(*messages, *entity("heat", "31", "W") * (meter.unit is not None)), meter)
     assert (chosen.source["topic"], chosen.source["unit"]) == (messages[-1][0], "kWh")

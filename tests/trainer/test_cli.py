@@ -186,7 +186,7 @@ def test_prepare_incomplete_csv_is_named_and_writes_nothing(
     assert (at_home / "meter.csv").read_bytes() == before
 
 
-def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepare_without_its_extra_names_it(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_text(at_home / "raw.txt", rows([1.0, 2.0]))
     for name in [name for name in sys.modules if name.startswith("gapcast_trainer.data_report.page")]:
         monkeypatch.delitem(sys.modules, name)

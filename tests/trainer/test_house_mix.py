@@ -186,7 +186,7 @@ def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean
         assert (moved < 1e-3) == (share > 0)
 
 
-def test_run_of_new_layers_alone_keeps_those_of_its_start(first: Path, small: CleanFile, tmp_path: Path) -> None:
+def test_run_of_only_new_layers_does_not_change_the_others(first: Path, small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
     descent = {"epochs": 1, "batch_size": 512, "only_new": True}
@@ -215,7 +215,7 @@ def _named_weights(run: Run, weights: list[F32]) -> Iterator[tuple[str, F32]]:
     yield from zip(names, weights, strict=True)
 
 
-def test_run_with_simulated_houses_trains_on_them_alone(
+def test_run_with_simulated_houses_trains_only_on_them(
     small: CleanFile, big: CleanFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are additional houses of the training part; validation uses only real houses."""

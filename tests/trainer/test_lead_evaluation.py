@@ -135,7 +135,7 @@ def test_evaluate_leads_skill_is_of_common_outcomes(small: CleanFile, found: Lea
     assert not any("last week" in line for line in text)
 
 
-def test_evaluate_leads_of_points_alone_has_no_means(small: CleanFile) -> None:
+def test_evaluate_leads_of_only_points_has_no_means(small: CleanFile) -> None:
     scored = evaluate_leads(stand_ins(Spread(lead_times_min=LEADS)), small, (15,))
     assert set(row(scored, "spread").records) == {"point"}
 
@@ -240,7 +240,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_evaluate_without_names_takes_the_default_models_horizon(shipped: Path, tmp_path: Path) -> None:
+def test_evaluate_without_names_uses_the_default_models_horizon(shipped: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     own, others = load_scored((), tmp_path / "none", notes.append)
     assert (own, [one.name for one in others]) == ([], ["lstm-5-3"])
@@ -248,7 +248,7 @@ def test_evaluate_without_names_takes_the_default_models_horizon(shipped: Path, 
     assert shipped.is_dir()
 
 
-def test_evaluate_with_horizons_takes_the_models_that_have_them(
+def test_evaluate_with_horizons_scores_the_models_that_have_them(
     shipped: Path, tmp_path: Path, small: CleanFile
 ) -> None:
     notes: list[str] = []

@@ -118,7 +118,7 @@ def test_lead_figure_draws_skill_in_percent(found: LeadEvaluation) -> None:
     assert [*axes[2].get_xticks()] == [30, 15, 5]
 
 
-def test_house_leads_equal_each_house_alone(small: CleanFile, by_house: HousesLeadEvaluation) -> None:
+def test_house_leads_equal_separate_evaluations(small: CleanFile, by_house: HousesLeadEvaluation) -> None:
     assert by_house.lead_times_min == (5, 15)
     assert by_house.model_names == ("spread-of-means",)
     alone = evaluate_house_leads(stand_ins(model()), {"one": small}, (5, 15), FEW)

@@ -45,13 +45,13 @@ def test_forecast_of_a_series_with_missing_minutes() -> None:
     assert figures(gapcast.forecast(nullable)) == expected
 
 
-def test_forecast_of_a_series_without_times_takes_at() -> None:
+def test_forecast_of_a_series_without_times_accepts_at() -> None:
     noon = datetime(2026, 1, 15, 12, tzinfo=BERLIN)
     made = gapcast.forecast(pd.Series(POWER_KW), at=noon)
     assert figures(made) == figures(gapcast.forecast(POWER_KW.tolist(), at=noon))
 
 
-def test_forecast_of_samples_resampled_as_the_page_says() -> None:
+def test_forecast_of_samples_resampled_as_documented() -> None:
     page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```py\n(.*?)#.*?```", page, re.DOTALL)
     power_w = series("2025-10-26 01:50", 6_000, "10s").tz_localize(None) * 1_000  # with 02:00 to 02:59 twice
@@ -88,13 +88,13 @@ def test_forecast_of_an_unusable_series_is_a_value_error(power_kw: pd.Series[flo
         gapcast.forecast(power_kw)
 
 
-def test_forecast_of_a_series_with_times_takes_no_at() -> None:
+def test_forecast_of_a_series_with_times_rejects_at() -> None:
     with pytest.raises(ValueError, match="the index of the Series has the times already"):
         gapcast.forecast(series("2026-01-15"), at=datetime(2026, 1, 15, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("readings", [pd.array([0.4] * 60), pd.Index([0.4] * 60)])
-def test_forecast_takes_other_arrays_of_pandas(readings: Any) -> None:
+def test_forecast_accepts_other_pandas_arrays(readings: Any) -> None:
     assert gapcast.forecast(readings).gap_kw > 0
 
 

@@ -91,7 +91,7 @@ def test_record_without_quantiles_omits_their_measures() -> None:
     assert median_alone.pinball_kw == {0.5: pytest.approx(0.8125 / 2)}
 
 
-def test_record_groups_equal_each_group_alone() -> None:
+def test_record_groups_equal_separate_groups() -> None:
     mean, quantiles, actual, last = measured()
     group = np.array([0, 2, -1, 2])
     found = records(measure(mean, quantiles, LEVELS, actual, last), group, 3)

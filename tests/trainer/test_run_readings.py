@@ -59,7 +59,7 @@ def test_train_names_the_run_that_it_replaces(home: Path) -> None:
         assert remark is None or f"{name}: replaces the run in runs/{name}{remark}" in found.output
 
 
-def test_evaluate_of_named_models_scores_these_alone(home: Path) -> None:
+def test_evaluate_of_named_models_scores_only_these(home: Path) -> None:
     scored = run("evaluate", "--brief", "--json", "scores.json", "lstm", "mine")
     assert scored.exit_code == 0, scored.output
     rows = [row["name"] for row in json.loads((home / "scores.json").read_text())["models"]]

@@ -128,7 +128,7 @@ def test_shipped_card_has_only_known_fields() -> None:
         assert fields.keys() <= ModelCard.model_fields.keys()
 
 
-def test_shipped_file_uses_builtins_alone(shipped: TflitePredictor) -> None:
+def test_shipped_file_uses_only_builtins(shipped: TflitePredictor) -> None:
     from gapcast_trainer.tflite.convert import check_builtins
 
     check_builtins((MODELS / shipped.name / "model.tflite").read_bytes())

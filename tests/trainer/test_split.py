@@ -113,7 +113,7 @@ def test_examples_windows_equal_the_stream(kw: np.ndarray, split: MinuteSplit) -
     st.lists(st.integers(2, 12), min_size=4, max_size=4),
     st.sampled_from(["oldest", "zero"]),
 )
-def test_shorten_pads_as_the_contract_says(windows: np.ndarray, kept: list[int], padding: Padding) -> None:
+def test_shorten_pads_by_the_window_contract(windows: np.ndarray, kept: list[int], padding: Padding) -> None:
     spec = WindowSpec(12, padding)
     found = shorten(windows, np.array(kept), spec)
     for window, n, short in zip(windows, kept, found, strict=True):

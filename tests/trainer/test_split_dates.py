@@ -62,7 +62,7 @@ def test_with_dates_counts_shares_from_the_first_minute(small: CleanFile) -> Non
     )
 
 
-def test_with_dates_shipped_dates_are_for_their_data_alone(small: CleanFile) -> None:
+def test_with_dates_uses_shipped_dates_only_for_their_data(small: CleanFile) -> None:
     experiment = find_experiment("linear")
     assert experiment.with_dates(days_of_readings(small, 14, uci.SOURCE)).split() == experiment.split()
     mine = experiment.with_dates(days_of_readings(small, 14))

@@ -108,7 +108,7 @@ def test_reproduce_chooses_the_best_within_limits() -> None:
     assert answer(rows[2:], 0.23) is None
 
 
-def test_reproduce_without_models_of_ones_own_takes_the_shipped_ones(
+def test_reproduce_without_own_models_uses_the_shipped_ones(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

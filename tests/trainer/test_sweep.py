@@ -79,7 +79,7 @@ def test_search_resumes_and_reports_all_trials(small: CleanFile, tmp_path: Path)
         ("high = 1e-1", "high = 2e-1", ""),
     ],
 )
-def test_search_resumes_the_same_search_alone(
+def test_search_resumes_only_the_same_search(
     small: CleanFile, tmp_path: Path, before: str, after: str, unlike: str
 ) -> None:
     from gapcast_trainer.sweep.search import search

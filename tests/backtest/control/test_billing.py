@@ -57,7 +57,7 @@ def test_windows_with_less_than_half_of_their_minutes_are_left_out() -> None:
     assert billed_windows(half_known, np.arange(30), DemandOptions(window_min=30)).kw.tolist() == [3.0]
 
 
-def test_month_peak_is_of_active_windows_alone() -> None:
+def test_month_peak_is_of_active_windows_only() -> None:
     kw = np.concatenate((np.full(15, 9.0), np.full(15, 2.0)))
     local = local_from("2026-01-05T05:45", 30)  # 06:45 and 07:00 on a Monday
     options = DemandOptions(active=ActiveTimes(hours=((420, 1_320),)))

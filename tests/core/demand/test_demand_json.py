@@ -117,7 +117,7 @@ def test_encoded_demands_with_unusual_numbers_are_their_documents(compiled: bool
 
 
 @COMPILED
-def test_encoder_of_demands_takes_batches_of_any_size_and_model(compiled: bool) -> None:
+def test_encoder_of_demands_accepts_batches_of_any_size_and_model(compiled: bool) -> None:
     encoder, row = DemandEncoder(compiled=compiled), one_row(**dict.fromkeys(NULLABLE, -123456789.123456))
     for n, version in ((2, "1"), (300, "1"), (0, "1"), (1, "100 %"), (3, "ü")):
         demands = Demands(OutlookModel(version=version), 7, ["d" * 64] * n, np.array([row] * n).reshape(-1, N_COLUMNS))

@@ -293,7 +293,7 @@ def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
         ("replaced_kw", 1e9),
     ],
 )
-def test_damaged_row_is_left_out_alone(name: str, value: float) -> None:
+def test_damaged_demand_row_is_dropped_without_the_others(name: str, value: float) -> None:
     snapshot = capture_snapshot(run(60))
     snapshot.demand[name][0] = value
     after = demand_engine(SITE)

@@ -97,7 +97,7 @@ def test_largest_power_is_allowed_and_one_watt_more_is_not(
     assert not ask(one, round(max_kw + 0.001, 3), minutes).is_allowed
 
 
-def test_largest_power_is_none_where_the_house_exceeds_alone() -> None:
+def test_largest_power_is_zero_where_the_house_exceeds_the_limit() -> None:
     found = ask(demand(), 1.0, 10, powers(3.5))
     assert (found.max_kw, found.is_allowed, found.earliest_start_minute) == (0.0, False, None)
     assert found.p_exceed_without > 0.5

@@ -54,7 +54,7 @@ def test_exported_energy_makes_no_room_in_its_window() -> None:
     assert imports.expected_kw == pytest.approx(0.0, abs=0.1)
 
 
-def test_headroom_request_counts_imports_alone() -> None:
+def test_headroom_request_counts_only_imports() -> None:
     engine, demand = after(EXPORTING, IMPORTS)
     left_min = demand.running.end_minute - MONDAY - len(EXPORTING)
     risks = engine.demands.load_risks("home", engine.outlook_of("home"), HeadroomRequest(0.5, left_min))
@@ -62,7 +62,7 @@ def test_headroom_request_counts_imports_alone() -> None:
     assert risks.answer(100.0).max_kw == pytest.approx(demand.running.headroom_kw, abs=1e-3)
 
 
-def test_window_begun_from_known_minutes_counts_imports_alone() -> None:
+def test_window_begun_from_known_minutes_counts_only_imports() -> None:
     """The limit was added by a new configuration: the minutes of the window are already known."""
     engine = demand_engine(None)
     process(engine, stream_of([2.0, -4.0, 1.0]))

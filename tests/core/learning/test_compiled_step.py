@@ -222,7 +222,7 @@ def test_compiled_step_submeters_use_numpy() -> None:
     assert Ensemble((Smooth(), Trend()), EnsembleOptions(n_submeters=1)).compiled_step is None
 
 
-def test_compiled_step_more_members_than_it_takes_use_numpy() -> None:
+def test_compiled_step_with_too_many_members_uses_numpy() -> None:
     models = [Smooth(name=f"smooth {i}") for i in range(65)]
     assert Ensemble(models, EnsembleOptions()).compiled_step is None
 

@@ -93,7 +93,7 @@ def test_mean_changes_of_analogs_equal_the_online_models(seed: int, horizon_min:
 
 
 @pytest.mark.parametrize(("ahead", "rising", "falling"), [(0, 0, 0), (3, 0, 1), (8, 0, 0), (11, 1, 0)])
-def test_analogs_of_a_cycle_tell_rises_from_falls(ahead: int, rising: float, falling: float) -> None:
+def test_analogs_of_a_cycle_distinguish_rises_from_falls(ahead: int, rising: float, falling: float) -> None:
     """On for 7 and off for 8 minutes: the newest minute is ``ahead`` in the cycle."""
     minute = np.arange(CONTEXT) - (CONTEXT - 1) + ahead
     found = analogs_of(np.where(minute % 15 < 7, 1.0, 0.0))

@@ -112,7 +112,7 @@ def test_pending_forecast_of_an_older_minute_gives_way_to_the_newest() -> None:
     assert not (arrays["due"][1] == 7.0).any()
 
 
-def test_pending_forecasts_without_a_combined_median_have_the_published_one() -> None:
+def test_pending_forecasts_without_combined_median_use_the_published_one() -> None:
     today, earlier = (ensemble_of(new_engine().process(readings_of(0, 20)).engine).columns([0, 1]) for _ in range(2))
     due = earlier["due"]
     earlier["due"] = due[..., :-1]

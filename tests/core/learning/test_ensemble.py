@@ -341,7 +341,7 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
     assert len(after.forecasts) == 180
 
 
-def test_restore_of_many_devices_equals_each_alone() -> None:
+def test_restore_of_many_devices_equals_single_restores() -> None:
     """Covariances are converted for several devices at a time."""
     before = EngineRun(ensemble_engine(Smooth(), Trend())).process(readings_of(100), at_a_time=9)
     saved = ensemble_of(before.engine).columns([0, 1, 2])
@@ -364,7 +364,7 @@ def test_restore_with_other_models_without_an_online_model_keeps_weights() -> No
     np.testing.assert_array_equal(new.state.arrays["memory"][1:4, ..., 0], saved["memory"][..., 0])
 
 
-def test_restore_of_two_float64_covariances_takes_the_means() -> None:
+def test_restore_of_two_float64_covariances_averages_them() -> None:
     """Learning state of version 0.1: other features, separate covariances of mean and median, only upper triangles."""
     before = EngineRun(ensemble_engine()).process(readings_of(100), at_a_time=9)
     saved = ensemble_of(before.engine).columns([0, 1, 2])

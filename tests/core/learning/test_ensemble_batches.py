@@ -111,7 +111,7 @@ def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int,
 
 
 @pytest.mark.long
-def test_ensemble_batch_of_hundreds_equals_each_device_alone() -> None:
+def test_ensemble_batch_of_hundreds_equals_single_devices() -> None:
     draw = np.random.default_rng(3)
     powers_kw = np.round(draw.gamma(1.0, 0.6, (120, 300)), 3)
     together, alone = EngineRun(ensemble_engine()), EngineRun(ensemble_engine())

@@ -37,7 +37,7 @@ def test_features_of_any_context_are_finite_and_named_once(context: int, seed: i
 
 
 @given(context=CONTEXTS, seed=st.integers(0, 99))
-def test_another_base_load_changes_the_level_alone(context: int, seed: int) -> None:
+def test_another_base_load_changes_only_the_level(context: int, seed: int) -> None:
     features = ForestFeatures(context, 5)
     window = np.round(windows_of(1, context, seed)[0] * 64) / 64  # so that another base load changes no difference
     low, high = named(features, window), named(features, window + np.float32(16.0))

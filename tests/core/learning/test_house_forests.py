@@ -53,7 +53,7 @@ def test_device_without_a_forest_repeats_the_learned_member() -> None:
         assert (mean[-2], median[-2]) == (mean[-3], median[-3])
 
 
-def test_forest_predicts_its_own_device_alone() -> None:
+def test_forest_predicts_only_its_own_device() -> None:
     engine = ensemble_engine(refits=True)
     run(engine, 2)
     forests = engine.horizons.main.forests

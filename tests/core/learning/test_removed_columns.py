@@ -36,7 +36,7 @@ def test_removed_columns_of_none_change_nothing() -> None:
     assert np.array_equal(also, covariance)
 
 
-def test_removed_columns_of_many_devices_equal_each_alone() -> None:
+def test_removed_columns_of_many_devices_equal_single_devices() -> None:
     draw = np.random.default_rng(1)
     each = [learned(draw.normal(size=(50, 5)), draw.normal(size=50)) for _ in range(130)]
     coefficients, covariance = (np.concatenate(arrays) for arrays in zip(*each, strict=True))

@@ -46,7 +46,7 @@ def cycling(off_min: int, on_min: int, since_up: int) -> F64:
     return np.where(phase < on_min, 2.5, 0.5)
 
 
-def test_steps_of_a_cycling_load_tell_its_phases() -> None:
+def test_steps_of_a_cycling_load_distinguish_its_phases() -> None:
     found = steps_of(cycling(off_min=20, on_min=12, since_up=7))
     assert (found["step up"], found["step down"], found["above"], found["is on"]) == (2.0, -2.0, 2.0, 1.0)
     minutes = {name: np.expm1(found[name]) for name in ("since up", "since down", "last on", "last off")}
@@ -97,7 +97,7 @@ def test_random_features_are_the_same_in_every_version() -> None:
     assert hidden[:6] == pytest.approx([1.784424, 1.082714, 0.285489, 3.228844, 0, 0.540471], abs=1e-5)
 
 
-def test_random_features_tell_a_kettle_from_a_shower() -> None:
+def test_random_features_distinguish_a_kettle_from_a_shower() -> None:
     """At 2.4 and 8.4 kW, where the mean change in five minutes is 85 W: both are far above the usual power."""
     view, kw = RlsFeatures(CONTEXT, ["model mean"], UTC, 5), np.full((2, CONTEXT), 0.2, np.float32)
     kw[:, -3:] += np.array([[2.4], [8.4]], np.float32)

@@ -202,7 +202,7 @@ def test_rls_resets_only_the_device_that_overflows(broken: float, at_a_time: int
     assert all(np.isfinite(forecast.gap_kw) for forecast in disturbed.forecasts)
 
 
-def test_keep_positive_adds_to_the_variances_of_an_indefinite_one_alone() -> None:
+def test_keep_positive_changes_only_indefinite_covariances() -> None:
     """Eigenvalues like those of 140 columns after 15 months: single precision had made the lowest negative."""
     basis = np.linalg.qr(np.random.default_rng(1).normal(size=(N_COLUMNS, N_COLUMNS)))[0]
     lowest = np.array([1e-6, -5e-7, -8e-4, np.nan])

@@ -71,7 +71,7 @@ class LateSwitch(Persistence):
 
 
 @pytest.mark.parametrize("compiled", [pytest.param(True, marks=pytest.mark.compiled), False])
-def test_path_is_negative_in_a_house_that_exports_alone(compiled: bool) -> None:
+def test_path_is_negative_only_in_a_house_that_exports(compiled: bool) -> None:
     """Nothing is switched on, so the ensemble's correction lowers the earlier minutes as well."""
     model, lowest_kw = LateSwitch(lead_times_min=LEADS_MIN), []
     for early_kw in (0.25, -1.0):
@@ -146,7 +146,7 @@ def test_device_without_an_outlook_yet_has_none() -> None:
     assert process(engine, [Reading("home", FIRST + 1, 1.0)])[0][1] is not None
 
 
-def test_forecasts_without_a_path_fix_the_horizon_alone() -> None:
+def test_forecasts_without_a_path_fix_only_the_horizon() -> None:
     engine = Engine(Smooth(), outlook=OutlookConfig(OutlookModel()))
     forecasts, outlooks = process(engine, stream(house_kw(80)))[-1]
     assert outlooks is not None

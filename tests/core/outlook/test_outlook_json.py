@@ -34,7 +34,7 @@ def test_encoded_outlooks_are_their_documents(compiled: bool, minutes: list[int]
     assert OutlookEncoder(compiled=compiled).encode(outlooks) == documents_of(outlooks)
 
 
-def test_encoder_takes_batches_and_models_of_any_size() -> None:
+def test_encoder_accepts_batches_and_models_of_any_size() -> None:
     encoder = OutlookEncoder()
     for leads_min in ((5,), (1, 2, 60), (5,)):
         for n in (2, 1, 5):
@@ -45,6 +45,6 @@ def test_encoder_takes_batches_and_models_of_any_size() -> None:
 
 
 @pytest.mark.parametrize("kw", [1e9, -1e9, -999_999_999.4, 1e17])
-def test_encoder_takes_powers_of_many_digits(kw: float) -> None:
+def test_encoder_writes_powers_of_many_digits(kw: float) -> None:
     outlooks = Outlooks(MODEL, 1, ["home"], [7], np.full((1, 2, 4), kw), np.zeros((1, 2, 4)))
     assert OutlookEncoder().encode(outlooks) == documents_of(outlooks)

@@ -113,7 +113,7 @@ def test_engine_with_fewer_outlooks_restores_the_first() -> None:
 
 
 @pytest.mark.parametrize("name", ["seen", "coefficients", "sums", "log_width", "issued_minute"])
-def test_damaged_row_starts_again_alone(name: str) -> None:
+def test_damaged_outlook_row_is_reset_without_the_others(name: str) -> None:
     snapshot = capture_snapshot(run(60))
     snapshot.outlook[name][0] = -5_000_000_000 if name == "issued_minute" else 1e35
     after = outlook_engine()

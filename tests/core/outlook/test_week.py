@@ -45,7 +45,7 @@ def windows_of(known: dict[int, float], minute: int) -> F32:
 # --- a whole series ----------------------------------------------------------------------------------
 
 
-def test_quarter_means_counts_known_minutes_alone() -> None:
+def test_quarter_means_count_only_known_minutes() -> None:
     series = np.full(45, np.nan)
     series[3:6] = [1.0, 2.0, 6.0]
     series[30:45] = 4.0
@@ -54,7 +54,7 @@ def test_quarter_means_counts_known_minutes_alone() -> None:
     np.testing.assert_array_equal(means.kw, np.array([3.0, np.nan, 4.0], dtype=np.float32))
 
 
-def test_history_windows_sees_complete_quarters_alone() -> None:
+def test_history_windows_have_only_complete_quarters() -> None:
     minutes = np.arange(NOON, NOON + 60)
     found = history_windows(quarter_means(np.repeat([1.0, 2.0, 3.0, 4.0], 15), NOON), minutes, np.full(60, 9.0), 2)
     assert found[[0, 13]].tolist() == [[9.0, 9.0]] * 2
@@ -169,7 +169,7 @@ def test_week_beyond_its_rows_stores_nothing() -> None:
     assert week.windows([1], [NOON + 14], FILL).tolist() == [[9.0] * STEPS]
 
 
-def test_week_takes_a_held_reading_once_confirmed() -> None:
+def test_week_stores_a_held_reading_once_confirmed() -> None:
     week = WeekHistory(1)
     buffers, ahead = buffers_with(week), NOON + 3 * DAY_MIN
     for minute in (NOON, NOON + 1):
@@ -193,7 +193,7 @@ def test_week_forgets_a_device_with_its_row() -> None:
     assert week.windows([0], [NOON - 9 * DAY_MIN + 15], FILL)[0, -1] in {4.0, 9.0}
 
 
-def test_week_takes_power_alone_of_several_channels() -> None:
+def test_week_stores_only_power_of_several_channels() -> None:
     week = WeekHistory(1)
     buffers = buffers_with(week, ("gap_kw", "voltage_v"))
     for minute in (0, 2, 15):

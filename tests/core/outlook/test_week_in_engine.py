@@ -67,14 +67,14 @@ def test_engine_in_a_batch_forecasts_as_one_by_one() -> None:
     assert list(at_once.forecast(at_once.accept(hour(n=400)), 5)) == expected
 
 
-def test_engine_without_a_known_quarter_takes_the_windows_mean() -> None:
+def test_engine_without_a_known_quarter_uses_the_windows_mean() -> None:
     engine = Engine(QuarterMean())
     forecasts = engine.forecast(engine.accept([Reading("home", NOON + 1, 1.0), Reading("home", NOON + 2, 3.0)]), 0)
     assert forecasts[0].gap_kw == pytest.approx((19 * 1.0 + 3.0) / 20, abs=1e-6)
 
 
 @pytest.mark.parametrize(("n_tracked", "known"), [(2, True), (1, False), (0, False)])
-def test_engine_stores_the_week_of_tracked_devices_alone(n_tracked: int, known: bool) -> None:
+def test_engine_stores_the_week_only_of_tracked_devices(n_tracked: int, known: bool) -> None:
     engine = ensemble_of(QuarterMean(), n_tracked)
     for device in ("barn", "home"):
         engine.forecast(engine.accept(hour(device)), 0)

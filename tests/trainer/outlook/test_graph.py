@@ -69,7 +69,7 @@ def test_outlook_first_minutes_equal_the_bodys(built: OutlookParts, inputs: tupl
         assert found[f"{name}_to"][:, 0] == pytest.approx(found[name][:, 0], abs=0)
 
 
-def test_outlook_trains_the_head_alone(built: OutlookParts) -> None:
+def test_outlook_trains_only_the_head(built: OutlookParts) -> None:
     assert len(built.whole.trainable_weights) == len(built.head.trainable_weights) > 0
     assert not built.body.trainable_weights
 

@@ -78,7 +78,7 @@ def test_training_series_have_the_shares_of_the_experiment(series: list[Training
     assert sum(its.share for its in series[1:]) - of_mixtures == pytest.approx(sizes.simulated_share)
 
 
-def test_mixtures_repeat_with_the_same_seed_alone(small: CleanFile) -> None:
+def test_mixtures_repeat_only_with_the_same_seed(small: CleanFile) -> None:
     experiment = outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 1})
     first, again, other = (
         training_series(small, [], experiment.model_copy(update={"seed": seed})) for seed in (1, 1, 2)
