@@ -20,6 +20,37 @@ static void sort_into(double *sorted, const float *values, int64_t n)
     }
 }
 
+/* Clips `values` [n] to the range. */
+static void clip(const struct outlook_step *step, double *values, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        values[i] = min_of(max_of(values[i], step->low_kw), step->high_kw);
+}
+
+/* Whether a model's `values` [n] include one that is not finite, or further outside the range than it is wide. */
+static int are_faulty(const struct outlook_step *step, const double *values, int64_t n)
+{
+    const double width_kw = step->high_kw - step->low_kw;
+    int sound = 1;
+    for (int64_t i = 0; i < n; i++)
+        sound &= values[i] >= step->low_kw - width_kw && values[i] <= step->high_kw + width_kw;
+    return !sound;
+}
+
+/* Writes quantiles [Q] between the bounds of `kw`, linear in their places. */
+static void spread(const struct outlook_step *step, const double *kw, double *quantiles_kw)
+{
+    const double *bounds_kw = kw + OF_LOWER;
+    for (int64_t i = 0; i < step->n_levels; i++) {
+        const double below = (double)(i - step->levels[1]) / (double)(step->levels[1] - step->levels[0]);
+        const double above = (double)(i - step->levels[1]) / (double)(step->levels[2] - step->levels[1]);
+        if (below < 0.0)
+            quantiles_kw[i] = bounds_kw[1] + (bounds_kw[1] - bounds_kw[0]) * max_of(below, -1.0);
+        else
+            quantiles_kw[i] = bounds_kw[1] + (bounds_kw[2] - bounds_kw[1]) * min_of(above, 1.0);
+    }
+}
+
 /* Writes the model's outlook `model_kw` [K, 2, 4] of the entry and its quantiles of the means, or persistence. */
 static void read_model(const struct outlook_step *step, int64_t entry, double last_kw, double *model_kw)
 {
@@ -41,9 +72,14 @@ static void read_model(const struct outlook_step *step, int64_t entry, double la
     }
     if (is_possible_outlook(step, model_kw))
         return;
+    if (!are_faulty(step, model_kw, k * N_KINDS * N_OF_OUTLOOK)) {
+        clip(step, model_kw, k * N_KINDS * N_OF_OUTLOOK);
+        clip(step, quantiles_kw, k * n_levels);
+        return;
+    }
     persistence_of(step, last_kw, model_kw);
-    for (int64_t i = 0; i < k * n_levels; i++)
-        quantiles_kw[i] = last_kw;
+    for (int64_t lead = 0; lead < k; lead++)
+        spread(step, model_kw, quantiles_kw + lead * n_levels);
 }
 
 /* Writes the bounds around the median of `kw`, for one lead time and kind. */

@@ -210,8 +210,42 @@ def test_damaged_coefficient_resets_its_device_once(*, compiled: bool) -> None:
 
 def test_bounds_over_the_range_are_clipped_without_a_reset() -> None:
     kw = np.array([[19.0, 19.0, 10.0, 30.0], [19.0, 19.0, 20.0, 18.0], [1.0, 1.0, -300.0, 300.0]])
-    WITHIN.cut_bounds(kw)
+    WITHIN.clip_forecasts(kw)
     assert kw.tolist() == [[19.0, 19.0, 10.0, 22.5], [19.0, 19.0, 19.0, 19.0], [1.0, 1.0, -300.0, 300.0]]
+
+
+def test_forecast_over_the_range_is_clipped_and_a_faulty_one_is_not() -> None:
+    """The range is -7.5 to 22.5 kW: a value that is more than 30 kW outside is faulty."""
+    kw = np.array([[25.0, 52.0, 20.0, 30.0], [25.0, 53.0, 20.0, 30.0], [np.nan, 1.0, 0.0, 2.0]])
+    WITHIN.clip_forecasts(kw)
+    np.testing.assert_array_equal(kw, [[22.5, 22.5, 20.0, 22.5], [25.0, 53.0, 20.0, 30.0], [np.nan, 1.0, 0.0, 2.0]])
+
+
+def test_prediction_without_quantiles_over_the_range_is_clipped() -> None:
+    clipped, faulty = WITHIN.clip_prediction(Prediction(np.array([[25.0], [1.0], [60.0]], dtype=np.float32)))
+    assert clipped.mean[:2, 0].tolist() == pytest.approx([22.5, 1.0], abs=1e-4)
+    assert clipped.mean[0, 0] < WITHIN.high_kw
+    assert clipped.quantiles is None
+    assert faulty is not None
+    assert faulty.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("options", ENGINES.values(), ids=ENGINES)
+def test_model_over_the_range_is_clipped_without_a_replacement(options: dict[str, Any]) -> None:
+    """A house may draw what its limits allow; then models forecast more than that."""
+    engine = engine_of(Scripted(), **options)
+    for minute in range(4):
+        engine.forecast(engine.accept([Reading("home", FIRST + minute, 20.0)]), 0)
+        engine.learn()
+    model = engine.model
+    assert isinstance(model, Scripted)
+    model.values[:] = [30.0] * 5 + [21.0, 30.0, 45.0] * 5
+    forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 4, 20.0)]), 0)
+    assert forecasts.replacements is None
+    assert_possible(forecasts[0])
+    assert forecasts[0].gap_kw > 20.0
+    assert forecasts[0].upper_kw is not None
+    assert forecasts[0].upper_kw > 20.4, "the bound of persistence"
 
 
 def test_wide_interval_near_the_limit_is_clipped() -> None:

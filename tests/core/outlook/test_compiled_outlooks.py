@@ -171,13 +171,39 @@ def test_compiled_outlooks_of_a_plug_equals_numpy() -> None:
 
 
 @examples(15)
-@given(ENTRIES, st.integers(1, 9), st.sampled_from((np.nan, np.inf, -np.inf, 3e38)), st.booleans())
+@given(
+    ENTRIES, st.integers(1, 9), st.sampled_from((np.nan, np.inf, -np.inf, 3e38, 130.0, -359.0, 361.0)), st.booleans()
+)
 def test_compiled_outlooks_of_a_failing_model_equals_numpy(
     entries: list[tuple[int, int, float]], size: int, value: float, of_means: bool
 ) -> None:
     engines = pair(FailingModel(value=value, is_of_means=of_means))
     run_both(engines, readings_of(entries), size)
     assert_same_state(engines)
+
+
+def quantiles_after_a_high_reading(engine: Engine) -> NDArray[np.float64]:
+    """Return the model's quantiles of the means ``[K, Q]``, kW, after a reading of 3 kW that the model fails for."""
+    _, outlooks = process(engine, [*stream(house_kw(40)), Reading("home", FIRST + 40, 3.0)])[-1]
+    assert outlooks is not None
+    assert outlooks.model_means is not None
+    quantiles_kw: NDArray[np.float64] = outlooks.model_means.quantiles_kw[0]
+    return quantiles_kw
+
+
+def test_outlook_over_the_range_is_clipped() -> None:
+    """A house may draw what its limits allow; then models forecast more than that. The range is -120 to 120 kW."""
+    for engine in pair(FailingModel(value=130.0, is_of_means=True)):
+        quantiles_kw = quantiles_after_a_high_reading(engine)
+        assert (quantiles_kw[-1] == 120.0).all()
+        assert 0.0 < quantiles_kw[0, 0] < quantiles_kw[0, -1] < 10.0, "other lead times are unchanged"
+
+
+def test_outlook_of_a_faulty_model_is_persistence_with_a_spread() -> None:
+    """Without a spread, the demand of a billing window would be certain."""
+    for engine in pair(FailingModel(value=361.0, is_of_means=True)):
+        quantiles_kw = quantiles_after_a_high_reading(engine)
+        np.testing.assert_allclose(quantiles_kw, [[2.6, 2.8, 3.0, 3.2, 3.4]] * len(quantiles_kw))
 
 
 @examples(30)

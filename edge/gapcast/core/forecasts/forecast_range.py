@@ -1,8 +1,9 @@
-"""The range of forecasts, and the replacement for a forecast outside it.
+"""The range of forecasts, and the replacement for a forecast of a faulty model or from damaged state.
 
-A forecast may exceed ``limits.min_kw`` to ``limits.max_kw`` by :data:`MARGIN` of their span on each side. A value
-further out, infinite or NaN comes from a faulty model or damaged state. Such a forecast is replaced by persistence:
-mean and median are the last reading, with an interval of :data:`INTERVAL_KW` on each side.
+A forecast may exceed ``limits.min_kw`` to ``limits.max_kw`` by :data:`MARGIN` of their span on each side. Values
+further out are clipped: a house may draw as much as its limits allow, and models then forecast more. A value that is
+further outside than the range is wide, infinite or NaN comes from a faulty model or damaged state. Such a forecast is
+replaced by persistence: mean and median are the last reading, with an interval of :data:`INTERVAL_KW` on each side.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from gapcast.core.readings.reading import Limits
 Cause = Literal["model", "state"]
 #: Margin of the range on each side, as a part of the limits' span.
 MARGIN = 0.1
+#: Distance of clipped predictions from the end of the range, as a part of its width: float32 has seven digits.
+ROUNDING = 1e-6
 #: Half the width of the interval around persistence, kW: the half-width of a new device without a model interval.
 INTERVAL_KW = 0.4
 #: A device without a reading below this power does not export, kW, and its lower bound is not below 0: a meter's zero
@@ -81,18 +84,37 @@ class ForecastRange:
         margin_kw = MARGIN * (limits.max_kw - limits.min_kw)
         return cls(limits.min_kw - margin_kw, limits.max_kw + margin_kw)
 
-    def unusable(self, prediction: Prediction) -> Flags | None:
-        """Return which of N windows have a value that is not finite or out of range, ``[N]``; None if no window has."""
+    @property
+    def width_kw(self) -> float:
+        """The difference between the highest and the lowest power."""
+        return self.high_kw - self.low_kw
+
+    def clip(self, kw: NDArray[Any]) -> NDArray[Any]:
+        """Return ``kw`` with values in the range. Infinite values become finite, NaN stays."""
+        margin_kw = ROUNDING * self.width_kw  # so that a rounded value, or a rounded mean of several, is in the range
+        clipped: NDArray[Any] = np.clip(kw, self.low_kw + margin_kw, self.high_kw - margin_kw)
+        return clipped
+
+    def are_faulty(self, kw: NDArray[np.floating]) -> Flags:
+        """Return which of N windows with values ``kw`` ``[N, ...]`` have one that no sound model returns, ``[N]``."""
+        sound = (kw >= self.low_kw - self.width_kw) & (kw <= self.high_kw + self.width_kw)
+        faulty: Flags = np.logical_not(sound.reshape(len(kw), -1).all(axis=1))
+        return faulty
+
+    def clip_prediction(self, prediction: Prediction) -> tuple[Prediction, Flags | None]:
+        """Return ``prediction`` with powers in the range, and which of its N windows are faulty, ``[N]``; None if none.
+
+        The values of faulty windows are arbitrary.
+        """
         safe_kw = min(-self.low_kw, self.high_kw)  # one comparison is enough for most batches
-        unusable: Flags | None = None
-        for values in (prediction.mean, prediction.quantiles):
-            if values is None or _is_within(values, safe_kw):
-                continue
-            possible = (values >= self.low_kw) & (values <= self.high_kw)
-            flags = np.logical_not(possible.reshape(len(values), -1).all(axis=1))
-            if flags.any():
-                unusable = flags if unusable is None else unusable | flags
-        return unusable
+        mean, quantiles = prediction.mean, prediction.quantiles
+        if _is_within(mean, safe_kw) and (quantiles is None or _is_within(quantiles, safe_kw)):
+            return prediction, None
+        faulty = self.are_faulty(mean)
+        if quantiles is not None:
+            faulty |= self.are_faulty(quantiles)
+            quantiles = self.clip(quantiles)
+        return prediction._replace(mean=self.clip(mean), quantiles=quantiles), faulty if faulty.any() else None
 
     def all_possible(self, kw: F64, shares: F64, *, bounded: bool) -> bool:
         """Return whether N forecasts are in range and, if ``bounded``, their bounds enclose the median.
@@ -127,14 +149,15 @@ class ForecastRange:
         """Return the first of a forecast's values ``kw`` that is out of range or not finite; else the first value."""
         return next((value for value in kw if not self.low_kw <= value <= self.high_kw), kw[0])
 
-    def cut_bounds(self, kw: F64) -> None:
-        """Clip bounds in place to the range, and to the median if they are on its wrong side.
+    def clip_forecasts(self, kw: F64) -> None:
+        """Clip N forecasts ``kw`` ``[N, 4]`` in place to the range, and bounds to the median if on its wrong side.
 
-        ``kw`` is ``[N, 4]``. Intervals wider than the range and values that are not finite are left unchanged.
+        Faulty means and medians, and bounds of intervals wider than the range, are left unchanged.
         """
+        sound = ~self.are_faulty(kw[:, :2])
+        kw[sound, :2] = np.minimum(np.maximum(kw[sound, :2], self.low_kw), self.high_kw)
         median_kw, lower_kw, upper_kw = kw.T[1:]
-        width_kw = upper_kw - lower_kw
-        sound = np.isfinite(median_kw) & (width_kw <= self.high_kw - self.low_kw)
+        sound &= upper_kw - lower_kw <= self.width_kw
         cut = np.minimum(np.maximum(kw[:, 2:], self.low_kw), self.high_kw)
         np.copyto(lower_kw, np.minimum(cut[:, 0], median_kw), where=sound)
         np.copyto(upper_kw, np.maximum(cut[:, 1], median_kw), where=sound)

@@ -62,9 +62,9 @@ class ModelSet:
         """Return each model's prediction for windows ``[N, context, channels]``, kW and so on, that end at ``minutes``.
 
         Models with a history get the history of ``rows`` ``[N]`` in ``week``; without ``week``, all of it is unknown.
-        If a model returns a value for a window that is not finite or out of range, its whole prediction for that window
-        is replaced by persistence. ``with_trunk``: also return the trunk output of the first model, which is a
-        :class:`TrunkModel` without history.
+        Powers are clipped to the range of forecasts. If a model returns a faulty value for a window, its whole
+        prediction for that window is replaced by persistence. ``with_trunk``: also return the trunk output of the first
+        model, which is a :class:`TrunkModel` without history.
         """
         inputs = assemble(measured, minutes, self._features, self._zone)
         trunk, models, predictions = None, self._models, []
@@ -81,11 +81,11 @@ class ModelSet:
             predictions += [model.predict(inputs[view]) for model, view in models]
         unusable: dict[int, UnusablePredictions] = {}
         for i, prediction in enumerate(predictions):
-            which = self._forecast_range.unusable(prediction)
+            predictions[i], which = self._forecast_range.clip_prediction(prediction)
             if which is not None:
                 unusable[i] = UnusablePredictions(which, prediction.mean[:, -1])
                 last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[i][0].quantile_levels
-                predictions[i] = replace_windows(prediction, which, last_kw, levels, self._forecast_range)
+                predictions[i] = replace_windows(predictions[i], which, last_kw, levels, self._forecast_range)
         return ModelPredictions(predictions, unusable, trunk)
 
     def _columns(self, model: Predictor) -> slice | list[int]:

@@ -65,7 +65,7 @@ class Statistics:
     n_filled_minutes: int = 0
     n_slow_meters: int = 0
     n_clocks_off: int = 0
-    #: Batches in which a model could not be run, or returned a value that is not finite or out of range.
+    #: Batches in which a model could not be run, or returned a faulty value.
     n_model_failures: int = 0
     #: Forecasts that were replaced by persistence, by cause.
     forecasts_replaced: dict[Cause, int] = field(default_factory=lambda: {"model": 0, "state": 0})

@@ -194,12 +194,12 @@ class MemberCombination:
     ) -> list[tuple[int, float]]:
         """Replace impossible forecasts by persistence and reset the learning state of their devices, in place.
 
-        Bounds that alone are out of range are clipped. Nothing is learned from the stored state of a replaced forecast:
-        all members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible
-        value.
+        Values that are out of range but not faulty are clipped. Nothing is learned from the stored state of a
+        replaced forecast: all members forecast persistence. Return the ``places`` of the replaced forecasts,
+        each with its impossible value.
         """
         forecast_range, is_bounded, kw = self.forecast_range, self._is_bounded, made.kw
-        forecast_range.cut_bounds(kw)
+        forecast_range.clip_forecasts(kw)
         which = np.flatnonzero(forecast_range.impossible(kw, shares, bounded=is_bounded))
         if not which.size:
             return []

@@ -101,6 +101,13 @@ class ModelOutlooks:
         kw[..., LOWER:] = all_quantiles_kw.take(self.levels, axis=-1).transpose(1, 2, 0, 3)
         return kw, all_quantiles_kw[1]
 
+    def spread(self, kw: F64) -> F64:
+        """Return quantiles ``[N, K, Q]`` of means of outlooks ``kw`` ``[N, K, 2, 4]``: linear between the bounds."""
+        places, bounds_kw = np.arange(self.n_levels), kw[:, :, 1, LOWER:]
+        part = np.interp(places, self.levels, (-1.0, 0.0, 1.0))
+        lower_kw, median_kw, upper_kw = (bounds_kw[..., i, np.newaxis] for i in range(3))
+        return median_kw + np.where(part < 0.0, (median_kw - lower_kw) * part, (upper_kw - median_kw) * part)
+
 
 def _parts_of(n: int, *, continues: bool) -> Iterator[slice]:
     """Yield the parts in which ``n`` windows run; ``continues``: from the trunk of another model."""

@@ -75,12 +75,15 @@ class NumpyOutlooks:
     def _predict(self, batch: OutlookBatch) -> tuple[F64, F64]:
         """Return the model's outlooks ``[N, K, 2, 4]``, and all its quantiles of the means ``[N, K, Q]``.
 
-        Windows with an impossible value have persistence as outlook.
+        Powers are clipped to the range of forecasts. Windows with a faulty value have persistence as outlook.
         """
         kw, quantiles_to_kw = self._predictions.columns_of(batch.prediction)
-        bad = self._alignment.impossible(kw)
-        if bad.size:
-            last_kw = batch.windows[bad, -1].astype(np.float64)
-            kw[bad] = self._alignment.persistence(last_kw, kw.shape[1])
-            quantiles_to_kw[bad] = last_kw[:, np.newaxis, np.newaxis]
+        outside = self._alignment.impossible(kw)
+        if outside.size:
+            low_kw, high_kw = self._alignment.range.low_kw, self._alignment.range.high_kw
+            bad = outside[self._alignment.range.are_faulty(kw[outside])]
+            for values in (kw, quantiles_to_kw):
+                values[outside] = np.minimum(np.maximum(values[outside], low_kw), high_kw)
+            kw[bad] = self._alignment.persistence(batch.windows[bad, -1].astype(np.float64), kw.shape[1])
+            quantiles_to_kw[bad] = self._predictions.spread(kw[bad])
         return kw, quantiles_to_kw
