@@ -49,6 +49,21 @@ def test_recognition_on_a_given_topic_uses_the_stated_unit(preset: str | None) -
     assert [*chosen.devices.values()] == [approx(5.3)]
 
 
+@pytest.mark.parametrize(("state", "unit"), [("540", "W"), ("12345.6", "kWh")])
+def test_pattern_reads_no_states_in_other_units(state: str, unit: str) -> None:
+    messages = [*entity("attic", "21", "°C"), *entity("verbrauch_haus", state, unit), *entity("bath", "55", "%")]
+    chosen = only(recording_of(*messages * 3), MeterAnswer("homeassistant/sensor/{device}/state"))
+    assert (chosen.source["topic"], chosen.source["unit"]) == (messages[3][0], unit)
+
+
+def test_pattern_of_powers_in_two_units_has_a_candidate_of_each() -> None:
+    recording = recording_of(*(*entity("verbrauch_haus", "540", "W"), *entity("speicher", "0.8", "kW")) * 3)
+    both = found(recording, "homeassistant/sensor/{device}/state")
+    assert {one.source["device"]: one.source["unit"] for one in both} == {"verbrauch_haus": "W", "speicher": "kW"}
+    with pytest.raises(SettingsError, match="^several meters match --topic"):
+        only(recording, MeterAnswer("homeassistant/sensor/{device}/state"))
+
+
 @pytest.mark.parametrize("preset", [None, "home-assistant"])
 def test_recognition_of_a_sum_uses_the_stated_unit(preset: str | None) -> None:
     messages = [*entity("grid", "5.3", "kW"), *entity("solar", "2.1", "kW"), *entity("attic", "21", "°C")]

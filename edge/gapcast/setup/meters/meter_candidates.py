@@ -138,8 +138,11 @@ def _narrowed(found: list[Candidate], topic: str, recording: MessageRecording, t
 
 
 def _with_pattern(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
-    """Return the candidates of single topics, combined into candidates of the pattern that the user entered."""
-    if DEVICE not in topic.split("/") or has_wildcard(topic):
+    """Return the candidates of single topics, combined into candidates of the pattern that the user entered.
+
+    Entities of Home Assistant keep their own topics: the pattern also matches those in other units.
+    """
+    if DEVICE not in topic.split("/") or has_wildcard(topic) or recording.units.keys() & recording.of_topic.keys():
         return found
     joined: dict[str, Candidate] = {}
     for candidate in found:
