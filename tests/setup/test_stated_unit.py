@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from gapcast.core.errors import SettingsError
-from gapcast.setup.meters.meter_search import may_state_unit
+from gapcast.setup.meters.meter_search import ChosenMeter, may_state_unit
 from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.source_questions import SourceQuestions
+from gapcast.setup.prompts import UnattendedPrompts
 from tests.setup.conftest import Script, sending, written
 from tests.setup.test_power_fields import only
 from tests.setup.test_preset_recognition import found, recording_of
@@ -109,6 +111,41 @@ def test_options_of_a_candidate_have_its_unit() -> None:
 def test_recognition_prefers_a_given_unit_to_the_stated_one() -> None:
     recording = recording_of(*entity("grid_power", "345", "kW") * 3)
     assert only(recording, MeterAnswer(preset="home-assistant", unit="W")).source["unit"] == "W"
+
+
+@pytest.mark.parametrize("preset", [None, "home-assistant"])
+@pytest.mark.parametrize("name", ["house_power", "stromzaehler"])
+@pytest.mark.parametrize(("stated", "unit"), [("VA", "W"), ("kWh", "kW"), ("°C", "W"), ("W", "kW")])
+def test_recognition_on_a_given_topic_uses_the_given_unit(
+    preset: str | None, name: str, stated: str, unit: str
+) -> None:
+    messages = entity(name, "12.5", stated)
+    chosen = only(recording_of(*messages * 3), MeterAnswer(messages[-1][0], preset, unit=unit))
+    assert (chosen.source["preset"], chosen.source["unit"]) == ("home-assistant", unit)
+    assert [*chosen.devices.values()] == [approx(12.5 if unit == "kW" else 0.0125)]
+
+
+@pytest.mark.parametrize("stated", ["VA", "W"])
+def test_counter_on_a_given_topic_uses_the_given_unit(stated: str) -> None:
+    messages = entity("house_power", "12.5", stated)
+    chosen = only(recording_of(*messages * 3), MeterAnswer(messages[-1][0], unit="kWh"))
+    assert (chosen.source["unit"], chosen.is_counter) == ("kWh", True)
+
+
+@pytest.mark.parametrize("preset", [None, "home-assistant"])
+@pytest.mark.parametrize(
+    ("topic", "value", "name"),
+    [("homeassistant/sensor/a/state", None, "a"), ("homeassistant/sensor/{part}/state", "a + b", "home")],
+)
+def test_question_names_a_stated_unit_that_is_no_power(
+    preset: str | None, topic: str, value: str | None, name: str
+) -> None:
+    recording = recording_of(*(*entity("a", "500", "VA"), *entity("b", "43", "VA")) * 3)
+    meter = MeterAnswer(topic, preset, value)
+    questions = SourceQuestions(UnattendedPrompts(), lambda _: None, ())
+    words = rf"^{name} sends {543 if value else 500} \(Home Assistant states VA\): is that in W or kW\?: pass --unit$"
+    with pytest.raises(SettingsError, match=words):
+        questions.sources([ChosenMeter(meter, only(recording, meter))], recording, "Europe/Paris")
 
 
 def test_recognition_ignores_states_in_other_units() -> None:

@@ -42,6 +42,10 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
     topic = meter.topic or EVERYTHING
     is_any = filter_of(topic) == EVERYTHING
     recorded = recording if is_any else recording.on(lambda one: is_within(one, topic))
+    if topic in recorded.units:  # the state of one entity of Home Assistant
+        recorded = replace(recorded, units={topic: meter.unit or recorded.units[topic]})
+        if meter.preset is None and meter.value is None and recorded.units[topic] not in COUNTERS:
+            meter = replace(meter, preset=PER_TOPIC)
     if meter.preset is not None:
         own = {key: value for key, value in (("value", meter.value), ("unit", meter.unit)) if value is not None}
         if has_wildcard(topic) or (meter.preset == PER_TOPIC and DEVICE in topic.split("/")):

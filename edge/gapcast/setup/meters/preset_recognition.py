@@ -124,13 +124,18 @@ def recognize_presets(
 def read_preset_on(
     topic: str, preset: str, own_keys: Mapping[str, Any], recording: MessageRecording, timezone: str
 ) -> Candidate | None:
-    """Return the preset with this topic or pattern as its own; None if it reads no power there."""
+    """Return the preset with this topic or pattern as its own; None if it reads no power there.
+
+    The unit is unknown if Home Assistant states another one than of power or energy.
+    """
     keys = {} if topic == presets()[preset]["topic"] else {"topic": topic}
     if needs_name(preset, topic):
         keys["device"] = device_on(preset, topic)
     if preset == PER_TOPIC and "unit" not in own_keys:
         unit = recording.stated_unit(topic, own_keys.get("value"))
-        keys |= {"unit": unit} if unit in {*POWER_UNITS, *COUNTERS} else {}
+        if unit is not None and unit not in {*POWER_UNITS, *COUNTERS}:
+            return read_numbers({"preset": preset} | keys | dict(own_keys), recording, timezone)
+        keys |= {"unit": unit} if unit is not None else {}
     return _read_preset({"preset": preset} | keys | dict(own_keys), recording, timezone)
 
 

@@ -55,7 +55,7 @@ class SourceQuestions:
                 sources.append(self._without_messages(one.answer, given))
                 continue
             source = self._with_name(
-                self._with_unit(one.candidate, one.answer.unit), one.candidate, recording, timezone, given
+                self._with_unit(one.candidate, one.answer.unit, recording), one.candidate, recording, timezone, given
             )
             source, sentence = with_interval(source, one.candidate)
             if sentence:
@@ -64,7 +64,7 @@ class SourceQuestions:
         self._ask_what_is_measured(chosen)
         return exact_first(sources)
 
-    def _with_unit(self, candidate: Candidate, unit: str | None) -> dict[str, Any]:
+    def _with_unit(self, candidate: Candidate, unit: str | None, recording: MessageRecording) -> dict[str, Any]:
         """Return the source with its unit: the given one, the preset's, or from a prompt."""
         source = dict(candidate.source)
         if unit is not None:
@@ -73,7 +73,9 @@ class SourceQuestions:
             name, number = next(iter(candidate.devices.items()))
             units, likely = (COUNTER_UNITS, likely_energy_unit) if candidate.is_counter else (UNITS, likely_unit)
             default = likely([*candidate.devices.values()]) if self._prompts.is_interactive else None
-            question = f"{name} sends {number:.10g}: is that in {' or '.join(units)}?"
+            other = recording.stated_unit(candidate.pattern, candidate.source.get("value"))
+            stated = f" (Home Assistant states {other})" if other is not None else ""
+            question = f"{name} sends {number:.10g}{stated}: is that in {' or '.join(units)}?"
             source["unit"] = self._prompts.text(question, default, "--unit", units)
         return source
 
