@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from gapcast.core.errors import SettingsError
-from gapcast.setup.meters.meter_search import ChosenMeter, may_state_unit
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.setup.messages import message_recording
+from gapcast.setup.messages.message_recording import listen
+from gapcast.setup.meters.meter_candidates import candidates
+from gapcast.setup.meters.meter_search import ChosenMeter, awaits_states
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.source_questions import SourceQuestions
 from gapcast.setup.prompts import UnattendedPrompts
@@ -19,6 +24,7 @@ from tests.setup.test_preset_recognition import found, recording_of
 from tests.support.approximate import approx
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK
+from tests.support.waiting import GUARD_S
 
 
 def entity(name: str, state: str, unit: str, base: str = "homeassistant") -> list[tuple[str, str]]:
@@ -62,7 +68,7 @@ def test_pattern_of_powers_in_two_units_has_a_candidate_of_each() -> None:
     recording = recording_of(*(*entity("verbrauch_haus", "540", "W"), *entity("speicher", "0.8", "kW")) * 3)
     both = found(recording, "homeassistant/sensor/{device}/state")
     assert {one.source["device"]: one.source["unit"] for one in both} == {"verbrauch_haus": "W", "speicher": "kW"}
-    with pytest.raises(SettingsError, match="^several meters match --topic"):
+    with pytest.raises(SettingsError, match=r"^several meters match --topic"):
         only(recording, MeterAnswer("homeassistant/sensor/{device}/state"))
 
 
@@ -86,20 +92,53 @@ def test_recognition_of_a_sum_in_two_units_is_rejected(preset: str | None) -> No
         only(recording_of(*messages * 3), meter)
 
 
+GRID = "homeassistant/sensor/grid_power/state"
+
+
+@pytest.mark.parametrize("is_retained", [False, True])
 @pytest.mark.parametrize(
-    ("messages", "is_retained", "is_expected"),
+    ("meter", "messages", "is_expected"),
     [
-        (entity("grid_power", "5.3", "kW")[1:] * 3, True, True),
-        (entity("grid_power", "5.3", "kW")[1:], False, True),
-        (entity("grid_power", "5.3", "kW")[1:] * 2, False, False),
-        (entity("grid_power", "5.3", "kW"), True, False),
+        (MeterAnswer(GRID), entity("grid_power", "5.3", "kW")[1:], True),
+        (MeterAnswer(GRID), entity("grid_power", "5.3", "kW"), False),
+        (MeterAnswer(GRID, unit="W"), entity("grid_power", "5.3", "kW")[1:], False),
+        (MeterAnswer("homeassistant/sensor/{device}/state"), entity("grid_power", "5.3", "kW"), True),
+        (MeterAnswer(preset="home-assistant", unit="W"), entity("grid_power", "5.3", "kW"), True),
+        (MeterAnswer("tele/plug/SENSOR"), [("tele/plug/SENSOR", '{"ENERGY":{"Power":230}}')], False),
     ],
 )
-def test_search_waits_for_the_unit_of_a_state(
-    messages: list[tuple[str, str]], is_retained: bool, is_expected: bool
+def test_search_awaits_units_and_other_states_for_a_few_seconds(
+    meter: MeterAnswer, messages: list[tuple[str, str]], is_expected: bool, is_retained: bool
 ) -> None:
-    (candidate,) = found(recording_of(*messages, retained=is_retained), "homeassistant/sensor/grid_power/state")
-    assert may_state_unit(candidate) is is_expected
+    recording = recording_of(*messages, every_s=0.1, retained=is_retained)
+    (candidate,) = candidates(recording, "Europe/Paris", meter)
+    assert awaits_states(candidate, meter, recording, 2.9) is is_expected
+    assert not awaits_states(candidate, meter, recording, 3.2)
+
+
+class QuietSession:
+    """A session that receives one message."""
+
+    def __init__(self, received: ReceivedMessage) -> None:
+        self._messages = iter([[received], [], []])
+
+    def receive_messages(self, _n_at_most: int, _timeout_s: float) -> list[ReceivedMessage]:
+        return next(self._messages)
+
+    def acknowledge_after(self, publication: Publication, revision: int) -> None:
+        """Accept an acknowledgement."""
+
+    def flush(self) -> None:
+        """Send nothing."""
+
+
+def test_listening_checks_again_without_new_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_recording, "_PROGRESS_EVERY_S", -1.0)
+    (received,) = recording_of((GRID, "543")).in_order()
+    answers = iter([False, True])
+    session: Any = QuietSession(received)
+    recording = listen(session, GUARD_S, UnattendedPrompts(), lambda _: None, lambda *_: next(answers))
+    assert (recording.n_messages, [*answers]) == (1, [])
 
 
 def test_options_of_a_candidate_have_its_unit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ class TopicMessages:
     def __init__(self) -> None:
         #: By the paths of the powers in the messages, the group with the newest message last.
         self._groups: dict[frozenset[str], deque[ReceivedMessage]] = {}
+        #: When the first message arrived, s; infinite if there is none.
+        self.first_s = math.inf
 
     def __iter__(self) -> Iterator[ReceivedMessage]:
         """Iterate over the messages, of each group in order of arrival."""
@@ -64,6 +67,7 @@ class TopicMessages:
 
     def add(self, received: ReceivedMessage) -> None:
         """Add a message, replacing the oldest one with the same powers if there are too many of these."""
+        self.first_s = min(self.first_s, received.received_s)
         powers = power_paths(received.publication.topic, received.publication.payload)
         group = self._groups.pop(powers, None) or deque(maxlen=_MAX_PER_GROUP)
         group.append(received)
@@ -134,9 +138,13 @@ def listen(
     wait_s: float,
     prompts: Prompts,
     progress: Callable[[str], None],
-    is_sufficient: Callable[[MessageRecording], bool],
+    is_sufficient: Callable[[MessageRecording, float], bool],
 ) -> MessageRecording:
-    """Record messages for at most ``wait_s``: until the user presses Enter or, unattended, ``is_sufficient``."""
+    """Record messages for at most ``wait_s``: until the user presses Enter or, unattended, ``is_sufficient``.
+
+    ``is_sufficient`` is called with the messages so far and the time (``time.perf_counter``), after new messages and
+    every second.
+    """
     recording = MessageRecording()
     deadline_s, shown_s = time.monotonic() + wait_s, 0.0
     next_check_s, n_checked = 0.0, 0
@@ -150,10 +158,10 @@ def listen(
             break
         if not prompts.is_interactive and recording.n_messages > n_checked and time.monotonic() >= next_check_s:
             began_s, n_checked = time.monotonic(), recording.n_messages
-            if is_sufficient(recording):
+            if is_sufficient(recording, time.perf_counter()):
                 break
             next_check_s = time.monotonic() + _PAUSE_FACTOR * (time.monotonic() - began_s)
         if time.monotonic() - shown_s > _PROGRESS_EVERY_S:
-            shown_s = time.monotonic()
+            shown_s, n_checked = time.monotonic(), 0
             progress(f"{recording.summary}; {left_s:.0f} s left")
     return recording

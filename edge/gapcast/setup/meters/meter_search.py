@@ -18,10 +18,10 @@ from gapcast.setup.meters.preset_recognition import PER_TOPIC, Candidate, single
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
 from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid
-from gapcast.setup.topics import EVERYTHING, filter_of, has_device, is_within, topic_problem
+from gapcast.setup.topics import EVERYTHING, filter_of, has_device, has_wildcard, is_within, topic_problem
 
-#: Number of states, not retained, after which Home Assistant has sent their unit if it sends any.
-_MIN_STATES = 2
+#: Time after its first state in which Home Assistant sends that state's unit, and its other retained states, s.
+_STATES_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,12 @@ class MeterSearch:
         shown = ", ".join(dict.fromkeys(filter_of(topic) for topic in topics))
         self._show(f"Listening to {shown} for {wait_s:g} s (most meters send within a minute{hint}) ...")
 
-        def is_sufficient(so_far: MessageRecording) -> bool:
+        def is_sufficient(so_far: MessageRecording, now_s: float) -> bool:
             found = [candidates(so_far, self._zone, meter) if meter.is_given else [] for meter in meters]
             return all(some and some[0].is_likely and is_interval_known(some[0]) for some in found) and not any(
-                may_have_others(one, so_far) or may_state_unit(one) for some in found for one in some
+                may_have_others(one, so_far) or awaits_states(one, meter, so_far, now_s)
+                for meter, some in zip(meters, found, strict=True)
+                for one in some
             )
 
         return listen(session, wait_s, self._prompts, self._progress, is_sufficient)
@@ -131,10 +133,15 @@ class MeterSearch:
         raise BrokerError(msg)
 
 
-def may_state_unit(candidate: Candidate) -> bool:
-    """Return whether Home Assistant may not have sent the unit of a state yet: statestream sends it after the state."""
-    n_states = min((len(one) for one in candidate.arrivals_s.values()), default=0)
-    return candidate.source.get("preset") == PER_TOPIC and "unit" not in candidate.source and n_states < _MIN_STATES
+def awaits_states(candidate: Candidate, meter: MeterAnswer, recording: MessageRecording, now_s: float) -> bool:
+    """Return whether Home Assistant may not have sent yet a state's unit, or another entity's state that matches."""
+    if candidate.source.get("preset") != PER_TOPIC:
+        return False
+    topic = meter.topic or EVERYTHING
+    is_unit_known = meter.unit is not None or "unit" in candidate.source
+    if is_unit_known and not has_device(topic) and not has_wildcard(topic):
+        return False
+    return now_s < min(recording.of_topic[one].first_s for one in candidate.topics) + _STATES_S
 
 
 def with_own_topics(chosen: Sequence[ChosenMeter], recording: MessageRecording, timezone: str) -> list[ChosenMeter]:
