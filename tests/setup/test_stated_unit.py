@@ -187,6 +187,21 @@ def test_question_names_a_stated_unit_that_is_no_power(
         questions.sources([ChosenMeter(meter, only(recording, meter))], recording, "Europe/Paris")
 
 
+@pytest.mark.parametrize("topic", [None, "homeassistant/#", "homeassistant/sensor/{device}/state"])
+@pytest.mark.parametrize(("given", "unit"), [(None, "kW"), ("W", "W")])
+def test_preset_reads_an_entity_in_kw_whatever_its_name(topic: str | None, given: str | None, unit: str) -> None:
+    messages = [*entity("attic", "21", "°C"), *entity("verbrauch_haus", "0.54", "kW"), *entity("zaehler", "12", "kWh")]
+    chosen = only(recording_of(*messages * 3), MeterAnswer(topic, "home-assistant", unit=given))
+    assert (chosen.source["topic"], chosen.source["unit"]) == (messages[3][0], unit)
+    assert [*chosen.devices.values()] == [approx(0.54 if unit == "kW" else 0.00054)]
+
+
+def test_preset_reads_an_entity_by_its_name_beside_another() -> None:
+    recording = recording_of(*(*entity("grid_power", "540", "W"), *entity("heat", "0.8", "kW")) * 3)
+    names = [one.source["device"] for one in found(recording, preset="home-assistant")]
+    assert names == ["grid_power", "heat"]
+
+
 def test_recognition_ignores_states_in_other_units() -> None:
     others = [*entity("phone_power", "31", "%"), *entity("attic_power", "21.5", "°C", base="hass")]
     assert found(recording_of(*others * 3)) == []

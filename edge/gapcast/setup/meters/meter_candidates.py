@@ -50,6 +50,8 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
         own = {key: value for key, value in (("value", meter.value), ("unit", meter.unit)) if value is not None}
         if has_wildcard(topic) or (meter.preset == PER_TOPIC and DEVICE in topic.split("/")):
             known = recognize_presets(recorded, timezone, meter.preset, own)
+            if meter.preset == PER_TOPIC:
+                known += _entities_in_power_units(known, own, recorded, timezone, any_name=not is_any)
         else:
             known = [found] if (found := read_preset_on(topic, meter.preset, own, recorded, timezone)) else []
             if PART in topic.split("/"):
@@ -67,6 +69,18 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
         is_power = [one for one in guessed if is_counter or not one.is_counter]
         guessed = [_with_unit(one, meter.unit, recorded, timezone) for one in is_power or guessed]
     return _narrowed(known, topic, recorded, timezone) + _with_pattern(guessed, topic, recorded, timezone)
+
+
+def _entities_in_power_units(
+    known: list[Candidate], own_keys: dict[str, str], recording: MessageRecording, timezone: str, *, any_name: bool
+) -> list[Candidate]:
+    """Return the entities of Home Assistant with a stated unit of power whose names do not say power."""
+    stated = recording.on(recording.units.__contains__)
+    topics = {topic for one in known for topic in one.topics}
+    others = guess_power_sources(stated, timezone, topics, any_name=any_name)
+    entities = [one for one in others if one.source.get("preset") == PER_TOPIC]
+    found = (read_source(one.source | own_keys, stated, timezone, one.kind) for one in entities)
+    return [one for one in found if one is not None]
 
 
 def source_of_value(topic: str, value: str, unit: str | None) -> dict[str, Any]:
