@@ -44,6 +44,9 @@ def test_setup_unattended_names_the_device_by_the_topic(
     channels = ["shelly-gen1", "--topic", "shellies/x/emeter/{channel}/power"]
     assert script(*arguments, *channels, "--overwrite").returncode == 0
     assert written(folder)["sources"][0]["device"] == "x-{channel}"
+    plugs = ["zigbee2mqtt", "--topic", "z2m/{device}"]
+    assert script(*arguments, *plugs, "--overwrite").returncode == 0
+    assert written(folder)["sources"] == [{"preset": "zigbee2mqtt", "topic": "z2m/{channel}"}]
     unknown = script(*arguments, "tasmota", "--topic", "lab/x", "--overwrite")
     assert unknown.returncode == 2
     assert "--device: 'lab/x' has no {device}, and does not match the preset tasmota: name the device" in unknown.stderr

@@ -73,8 +73,8 @@ PHASES = [(f"shellies/em/emeter/{i}/power", f"{100 * i}") for i in range(2)]
             [(f"shellies/em/emeter/{i}/power", "100") for i in range(3)],
             {"topic": "shellies/em/emeter/{part}/power", "device": "em"},
         ),
-        ("zigbee2mqtt", "zigbee2mqtt/{device}", PLUGS, {"topic": "zigbee2mqtt/{device}", "device": "{device}"}),
-        ("zigbee2mqtt", "home/z2m/{device}", PLUGS, {"topic": "home/z2m/{device}", "device": "{device}"}),
+        ("zigbee2mqtt", "zigbee2mqtt/{device}", PLUGS, {}),
+        ("zigbee2mqtt", "home/z2m/{device}", PLUGS, {"topic": "home/z2m/{channel}"}),
     ],
 )
 def test_preset_on_a_given_topic_keeps_it(
@@ -82,6 +82,12 @@ def test_preset_on_a_given_topic_keeps_it(
 ) -> None:
     (chosen,) = candidates(recording_of(*messages), "Europe/Paris", MeterAnswer(topic, preset))
     assert chosen.source == {"preset": preset} | source
+
+
+def test_preset_on_a_pattern_of_devices_reads_names_with_a_space() -> None:
+    recording = recording_of(*PLUGS, ("zigbee2mqtt/Kitchen plug", '{"power": 230}'))
+    (chosen,) = candidates(recording, "Europe/Paris", MeterAnswer("zigbee2mqtt/{device}", "zigbee2mqtt"))
+    assert sorted(chosen.devices) == ["Kitchen_plug", "plug", "tv"]
 
 
 def test_preset_on_a_topic_without_its_value_reads_nothing() -> None:

@@ -18,6 +18,19 @@ def needs_name(preset: str, topic: str) -> bool:
     return any(level in device and level not in topic.split("/") for level in (DEVICE, CHANNEL))
 
 
+def with_channel(preset: str, topic: str) -> str:
+    """Return the topic with ``{channel}`` instead of ``{device}`` on the level of the preset's ``{channel}``.
+
+    A channel may have characters that a device's name must not have.
+
+    >>> with_channel("zigbee2mqtt", "home/{device}"), with_channel("tasmota", "tele/{device}/SENSOR")
+    ('home/{channel}', 'tele/{device}/SENSOR')
+    """
+    pattern, levels = presets()[preset]["topic"].split("/"), topic.split("/")
+    is_of_channel = (DEVICE, CHANNEL) in zip(reversed(levels), reversed(pattern), strict=False)
+    return topic.replace(DEVICE, CHANNEL) if is_of_channel and CHANNEL not in levels else topic
+
+
 def device_by(preset: str, topic: str) -> str | None:
     """Return the device that a topic without ``{device}`` has as the preset's; None if it does not match.
 

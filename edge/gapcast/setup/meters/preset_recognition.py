@@ -17,7 +17,7 @@ from gapcast.presets import presets
 from gapcast.setup.messages.field_names import PowerRole, may_be_power, role_of
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
-from gapcast.setup.meters.device_names import device_on, needs_name
+from gapcast.setup.meters.device_names import device_on, needs_name, with_channel
 
 #: Wide enough for the values of energy counters, which are read as W.
 _COUNTER_LIMITS_KW = (-1e6, 1e6)
@@ -124,16 +124,14 @@ def recognize_presets(
 def read_preset_on(
     topic: str, preset: str, own_keys: Mapping[str, Any], recording: MessageRecording, timezone: str
 ) -> Candidate | None:
-    """Return the preset with this topic or pattern as its own; None if it reads no power there.
-
-    The unit is unknown if Home Assistant states another one than of power or energy.
-    """
+    """Return the preset with this topic or pattern as its own; None if it reads no power there."""
+    topic = with_channel(preset, topic)
     keys = {} if topic == presets()[preset]["topic"] else {"topic": topic}
     if needs_name(preset, topic):
         keys["device"] = device_on(preset, topic)
     if preset == PER_TOPIC and "unit" not in own_keys:
         unit = recording.stated_unit(topic, own_keys.get("value"))
-        if unit is not None and unit not in {*POWER_UNITS, *COUNTERS}:
+        if unit is not None and unit not in {*POWER_UNITS, *COUNTERS}:  # ask for it
             return read_numbers({"preset": preset} | keys | dict(own_keys), recording, timezone)
         keys |= {"unit": unit} if unit is not None else {}
     return _read_preset({"preset": preset} | keys | dict(own_keys), recording, timezone)

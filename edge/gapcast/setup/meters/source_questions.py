@@ -11,7 +11,7 @@ from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import likely_energy_unit, likely_unit
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.meters.device_names import device_by, needs_name
+from gapcast.setup.meters.device_names import device_by, needs_name, with_channel
 from gapcast.setup.meters.meter_candidates import source_of_value
 from gapcast.setup.meters.meter_search import ChosenMeter
 from gapcast.setup.meters.preset_answers import MeterAnswer, device_problem
@@ -141,8 +141,9 @@ class SourceQuestions:
         preset = meter.preset
         if preset is None and (topic is None or (meter.value is None and self._prompts.is_interactive)):
             preset = self._prompts.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
-        if given is None and preset is not None and topic is not None and needs_name(preset, topic):
-            given = self._ask_name_for(preset, topic)
+        if preset is not None and topic is not None:
+            topic = with_channel(preset, topic)
+            given = self._ask_name_for(preset, topic) if given is None and needs_name(preset, topic) else given
         if given is not None and CHANNEL not in given:
             self._reserve(given)
         if preset is not None:
