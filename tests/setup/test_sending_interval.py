@@ -78,6 +78,17 @@ def test_interval_of_two_plugs_equals_the_slower_ones() -> None:
     assert sentence.startswith("plug, tv: sends about every 60 s, the slowest of them: every_s = 60")
 
 
+def test_interval_of_a_pattern_names_its_devices() -> None:
+    recording = MessageRecording()
+    for topic in ("shellies/em/emeter/1/power", "shellies/em/emeter/0/power"):
+        for received in at([0.0, 10.0, 20.0], topic, "230"):
+            recording.add(received)
+    meter = MeterAnswer("shellies/em/emeter/{channel}/power", "shelly-gen1")
+    (candidate,) = candidates(recording, "Europe/Paris", meter)
+    source, sentence = with_interval(dict(candidate.source), candidate)
+    assert (source["device"], sentence.partition(":")[0]) == ("em-{channel}", "em-0, em-1")
+
+
 def test_interval_of_irregular_messages_stays_the_presets() -> None:
     every_s, sentence, _ = interval_of(at([0.0, 1.0, 2.0, 3.0, 150.0, 151.0]))
     assert every_s is None

@@ -100,5 +100,6 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
 
 
 def _shown_names(source: dict[str, Any], candidate: Candidate) -> str:
-    names = [source["device"]] if "device" in source else sorted(candidate.devices)
+    device = source.get("device")
+    names = sorted(candidate.devices) if device is None or "{" in device else [device]
     return listed(names, _MAX_SHOWN)
