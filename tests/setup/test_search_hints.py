@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
 from tests.setup.conftest import TEMPERATURE, Script, Setup, sending
@@ -44,6 +46,33 @@ def test_hint_names_the_field_if_messages_have_numbers() -> None:
 def test_hint_for_bare_numbers_names_a_topic_without_a_value() -> None:
     recording = recording_of(("a/b", "on"), ("emon/emonTx 4/x", "412"))
     assert field_hint(recording) == "select the number that is the power, such as --topic 'emon/emonTx 4/x' --unit W"
+
+
+@pytest.mark.parametrize(
+    ("messages", "options"),
+    [
+        ([("a/b", '{"version": "1", "data": [[1, 2]]}')], ": --topic a/b --value PATH --unit W"),
+        ([("a/b", '{"code": "021", "x": 812}')], ", such as --topic a/b --value x --unit W"),
+        ([("a/b", '{"code": "021"}'), ("c/d", "412")], ", such as --topic c/d --unit W"),
+        ([("a/humidity", "55"), ("b/house_power", "543")], ", such as --topic b/house_power --unit W"),
+    ],
+)
+def test_hint_prefers_a_likely_power_to_a_number_in_text(messages: list[tuple[str, str]], options: str) -> None:
+    assert field_hint(recording_of(*messages)) == f"select the number that is the power{options}"
+
+
+@pytest.mark.parametrize(
+    ("message", "meter"),
+    [
+        (("a/power", "543000"), MeterAnswer("a/power", unit="W")),
+        (("a/b", '{"power": 543000}'), MeterAnswer("a/b", value="power", unit="W")),
+    ],
+)
+def test_advice_is_not_the_command_that_failed(message: tuple[str, str], meter: MeterAnswer) -> None:
+    recording = recording_of(message)
+    assert candidates(recording, "Europe/Paris", meter) == []
+    assert advice(recording, meter) == "its numbers are out of the range of a power in W"
+    assert "--unit W" in advice(recording, replace(meter, unit="kW"))
 
 
 def test_hint_without_numbers_is_to_listen_longer() -> None:

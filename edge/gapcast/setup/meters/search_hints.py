@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gapcast.core.documents.message_format import listed
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import number_fields
+from gapcast.setup.messages.number_fields import NumberField, document_of, leaves, number_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
 
 _SHOWN, _SHOWN_PATHS, _SHOWN_DEVICES = 12, 8, 5
@@ -51,12 +51,16 @@ def tasmota_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
 
 
 def field_hint(recording: MessageRecording) -> str | None:
-    """Return how to select a number of the messages, by the example of the first; None if no message has a number."""
-    for topic in sorted(recording.of_topic):
-        for field in number_fields(topic, _payloads(topic, recording)):
-            value = f" --value {shlex.quote(field.path)}" if field.path else ""
-            return f"select the number that is the power, such as --topic {shlex.quote(topic)}{value} --unit W"
-    return None
+    """Return how to select a number of the messages, by the likeliest example; None if no message has a number.
+
+    A number in text, such as a version or a code, is no example.
+    """
+    topics = [topic for topic in sorted(recording.of_topic) if number_fields(topic, _payloads(topic, recording))]
+    numbers = [(topic, field) for topic in topics for field in _json_numbers(topic, recording)]
+    if numbers:
+        topic, field = min(numbers, key=lambda one: one[1].kind)
+        return f"select the number that is the power, such as {_options(topic, field.path)}"
+    return f"select the number that is the power: {_options(topics[0], 'PATH')}" if topics else None
 
 
 def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
@@ -64,8 +68,21 @@ def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
     if hint := tasmota_hint(recording, meter):
         return hint
     if (hint := field_hint(recording)) and meter.preset is None:
+        if meter.unit == "W" and hint.endswith(_options(meter.topic or "", meter.value or "")):
+            return f"its numbers are out of the range of a power in {meter.unit}"
         return f"{hint}; or listen longer (--wait)"
     return f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes"
+
+
+def _options(topic: str, path: str) -> str:
+    value = f" --value {shlex.quote(path)}" if path else ""
+    return f"--topic {shlex.quote(topic)}{value} --unit W"
+
+
+def _json_numbers(topic: str, recording: MessageRecording) -> Iterator[NumberField]:
+    payloads = _payloads(topic, recording)
+    paths = {path for one in payloads for path, value in leaves(document_of(one)) if isinstance(value, int | float)}
+    return (field for field in number_fields(topic, payloads) if not field.path or field.path in paths)
 
 
 def _paths_of(topic: str, recording: MessageRecording) -> list[str]:
