@@ -1,7 +1,8 @@
-"""``gapcast setup``: a meter that sends watts on gapcast's own topic, whose unit cannot be chosen."""
+"""``gapcast setup``: the question for another unit, which meters that send on gapcast's own topic do not have."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,3 +41,30 @@ def test_setup_of_native_readings_offers_no_unit(tmp_path: Path) -> None:
     assert sources == [{"preset": "gapcast"}]
     assert any("41.5 kW is high for a house" in line for line in shown)
     assert shown[-1].endswith("let the meter send kW, or to another topic (docs/meters.md)")
+
+
+class WrongUnits(DefaultPrompts):
+    """A person who corrects the units once."""
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        return bool(self.questions)
+
+    def text(self, question: str, default: str | None, option: str, choices: Sequence[str] = ()) -> str:
+        self.questions.append(question)
+        return "kW"
+
+
+def test_setup_asks_the_unit_of_a_pattern_by_its_topic(tmp_path: Path) -> None:
+    prompts = WrongUnits()
+    sources = [
+        {"topic": "lab/a", "device": "a", "format": "number", "unit": "W"},
+        {"topic": "lab/{channel}/w", "device": "lab-{channel}", "format": "number", "unit": "W"},
+        {"topic": "attic/{device}", "format": "number", "unit": "W"},
+        {"preset": "tasmota"},
+    ]
+    sections: dict[str, Any] = {"mqtt": {"host": "localhost"}, "site": {"timezone": "UTC"}, "sources": sources}
+    setup = Setup(PresetAnswers(config=tmp_path / "gapcast.toml"), cast("Any", prompts), print, print, {})
+    setup._review(sections, MessageRecording(n_messages=1))
+    assert prompts.questions == [
+        f"Which unit does {name} send?" for name in ("a", "lab/{channel}/w", "attic/{device}", "tasmota")
+    ]

@@ -151,7 +151,7 @@ class Setup:
                     if _is_native(source):
                         self._show(f"  ! {_NATIVE_UNIT}")
                         continue
-                    which = "the meter" if len(sources) == 1 else source.get("device") or source.get("preset")
+                    which = "the meter" if len(sources) == 1 else _name_of(source)
                     given = source.get("unit")
                     choices = COUNTER_UNITS if given in COUNTER_UNITS else UNITS
                     source["unit"] = prompts.text(f"Which unit does {which} send?", given, "--unit", choices)
@@ -200,6 +200,12 @@ def _contains(file: Path, password: str | None) -> bool:
         return read_secret("mqtt.password", file) == password
     except SettingsError:
         return False
+
+
+def _name_of(source: Mapping[str, Any]) -> str:
+    """Return the device of a source, or its topic if it reads several devices."""
+    device, topic = source.get("device"), source.get("topic")
+    return str(topic or source["preset"] if device is None or "{" in device else device)
 
 
 def _is_native(source: Mapping[str, Any]) -> bool:
