@@ -25,6 +25,7 @@ from gapcast.predictors.models_folder.store import read_card
 from gapcast.predictors.trials.admission import Admission
 from gapcast.predictors.trials.proven_models import ProvenModels
 from gapcast.storage.files.locks import ShardLock
+from tests.support.disks import open_folder, unprivileged
 from tests.support.models import (
     ModelCopy,
     default_name,
@@ -117,6 +118,20 @@ def test_installed_models_that_cannot_be_read_are_left_out(tmp_path: Path) -> No
     assert refused["fix"] == "correct the owner and the mode of this folder; gapcast starts without it"
     with pytest.raises(ModelError, match="cannot be read"):
         load_usable_models(settings(), Library((own,)), admission)
+
+
+def test_installed_model_whose_folder_cannot_be_entered_is_left_out() -> None:
+    with open_folder() as folder:
+        bundled, own = folder / "bundled", folder / "own"
+        ModelCopy(bundled, "linear")
+        (bundled / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+        ModelCopy(own, "lstm-5-3").folder.chmod(0)
+        (own / "registry.json").unlink()
+        library, admission = Library((bundled, own)), Admission(bundled, ProvenModels(None, "runtime"))
+        with unprivileged(), capture_logs() as logs:
+            assert list(load_usable_models(settings(), library, admission).by_name) == ["linear"]
+    (refused,) = [entry for entry in logs if entry["event"] == "models.refused"]
+    assert refused["path"] == str(own / "lstm-5-3")
 
 
 def test_members_with_an_invalid_installed_registry_are_the_bundled(tmp_path: Path) -> None:

@@ -296,12 +296,17 @@ def test_models_folder_that_this_account_may_not_read_is_named_with_a_fix(shippe
         (folder / "models").chmod(0o755)
 
 
-def test_model_whose_folder_this_account_may_not_read_is_named_with_a_fix(shipped: Path) -> None:
+def test_subfolder_that_this_account_may_not_enter_is_skipped(shipped: Path) -> None:
+    """Of a file system, or of an installation that is going on; unlike the folder of a model."""
     with open_folder() as folder:
         shutil.copytree(shipped, folder / "models")
-        (folder / "models" / "linear").chmod(0)
-        with unprivileged(), pytest.raises(ModelError, match=r"linear.*: cannot be read \(Permission denied\): run"):
-            Library((folder / "models",)).models()
+        for name in ("lost+found", ".install-x", "linear"):
+            (folder / "models" / name).mkdir(exist_ok=True)
+            (folder / "models" / name).chmod(0)
+        with unprivileged():
+            assert sorted(Library((folder / "models",)).models()) == ["linear", "lstm-5-3"]
+            with pytest.raises(ModelError, match=r"linear/card\.json: cannot be read \(Permission denied\)"):
+                load_model(folder / "models" / "linear")
 
 
 # --- taking one out ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
+from gapcast.core.models.card_types import NAME_PATTERN
 from gapcast.predictors.models_folder.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
@@ -44,9 +46,9 @@ def default_model(models: Path) -> str:
 
 
 def model_names(models: Path) -> list[str]:
-    """Return the names of the folders under ``models`` that contain a card; raise :class:`ModelError` on failure."""
+    """Return the names of the folders under ``models`` that are models; raise :class:`ModelError` on failure."""
     try:
-        return sorted(folder.name for folder in models.iterdir() if _exists(folder / CARD_FILE))
+        return sorted(folder.name for folder in models.iterdir() if _is_model(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -59,6 +61,15 @@ def has_registry(models: Path) -> bool:
         return _exists(models / REGISTRY_FILE)
     except OSError as error:
         raise _unreadable(models, error) from error
+
+
+def _is_model(folder: Path) -> bool:
+    """Return whether ``folder`` contains a card, or this account cannot enter it and its name can be a model's."""
+    try:
+        return _exists(folder / CARD_FILE)
+    except PermissionError:
+        # Raises PermissionError if it is the models folder that this account cannot enter.
+        return _exists(folder) and re.fullmatch(NAME_PATTERN, folder.name) is not None
 
 
 def _exists(path: Path) -> bool:
