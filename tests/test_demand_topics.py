@@ -45,6 +45,17 @@ def test_registers_are_subscribed_once() -> None:
     assert (peak.filter, peak.path) == ("p1/peak", ())
 
 
+def test_register_within_the_pattern_of_a_source_is_subscribed_once() -> None:
+    demand = {"devices": [{"device": "home", "running_topic": "p1/home/json", "running_path": "a"}]}
+    settings = settings_of(
+        demand, sources=[{key: PLUG[key] for key in PLUG if key != "device"} | {"topic": "p1/{device}/json"}]
+    )
+    options = session_options(settings, {})
+    assert options.subscriptions == ("p1/+/json",)
+    assert "p1/home/json" not in options.request_topics
+    assert options.stale_subscriptions == ("p1/home/json",)
+
+
 def test_registers_of_all_devices_have_a_pattern() -> None:
     demand = {"running_topic": "p1/{device}/demand", "register_unit": "W", "devices": [{"device": "car", "risk": 0.1}]}
     (source,) = register_sources_of(settings_of(demand))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.app.broker.broker import sources_of, subscriptions_of
+from gapcast.app.broker.broker import session_options, sources_of, subscriptions_of
 from gapcast.config.loader import load
 from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.settings import Settings
@@ -180,6 +180,22 @@ def test_device_of_a_fixed_source_has_its_own_keys() -> None:
 
 def test_sources_absent_use_the_native_topic() -> None:
     assert subscriptions_of(Settings()) == ("gap/+/reading",)
+
+
+def test_source_within_the_pattern_of_another_is_subscribed_once() -> None:
+    """A broker delivers a message once for each matching subscription, also to a session of an earlier version."""
+    head = {"preset": "tasmota-sml", "topic": "tele/head/SENSOR", "device": "head"}
+    sources = [head, {"preset": "tasmota"}]
+    car = {"of": "head", "name": "car", "preset": "tasmota", "topic": "tele/car/SENSOR"}
+    settings = load(None, {}, {"gateway": {"id": "gw"}, "sources": sources, "submeters": [car]})
+    assert subscriptions_of(settings) == ("tele/+/SENSOR",)
+    assert session_options(settings, {}).stale_subscriptions == ("tele/head/SENSOR", "tele/car/SENSOR")
+    group = {"share_group": "workers", "shared_by": "topic-hash"}
+    shared = load(None, {}, {"gateway": {"id": "gw"}, "sources": sources, "mqtt": group})
+    assert subscriptions_of(shared) == ("$share/workers/tele/+/SENSOR",)
+    assert session_options(shared, {}).stale_subscriptions == (
+        "tele/head/SENSOR", "tele/+/SENSOR", "$share/workers/tele/head/SENSOR",
+    )  # fmt: skip
 
 
 def test_sources_page_documents_every_key_and_preset() -> None:

@@ -7,9 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError, SettingsError
-from gapcast.mqtt.topics import DeviceTopic, gateway_topic
+from gapcast.mqtt.topics import DeviceTopic, filter_covers, gateway_topic, without_covered
 
 KEY = "topics.reading"
+FILTERS = st.builds(
+    lambda levels, tail: "/".join([*levels, *tail]),
+    st.lists(st.sampled_from(("a", "$s", "", "+")), min_size=1, max_size=3),
+    st.sampled_from(([], ["#"])),
+)
 LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=["Cs"]), max_size=8)
 
 
@@ -70,3 +75,32 @@ def test_topic_errors_quote_the_configured_pattern() -> None:
 def test_topic_of_a_gateway_contains_its_id() -> None:
     assert gateway_topic("topics.status", "gapcast/{gateway}/status", "gw-1") == "gapcast/gw-1/status"
     assert gateway_topic("topics.status", "site/status", "gw-1") == "site/status"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("tele/+/SENSOR", "tele/plug/SENSOR", True),
+        ("tele/+/SENSOR", "tele/plug/STATE", False),
+        ("tele/+", "tele/plug/SENSOR", False),
+        ("tele/+", "tele/#", False),
+        ("tele/#", "tele/+", True),
+        ("tele/#", "tele", True),
+        ("tele/#", "stat/plug", False),
+        ("tele/plug/#", "tele", False),
+        ("#", "tele/#", True),
+        ("#", "$SYS/#", False),
+        ("+/load", "$SYS/load", False),
+        ("$SYS/#", "$SYS/load", True),
+    ],
+)
+def test_filter_covers_as_in_the_specification(one: str, other: str, *, expected: bool) -> None:
+    """Section 4.7 of MQTT 5."""
+    assert filter_covers(one, other) == expected
+
+
+@given(st.lists(FILTERS, max_size=5), st.lists(FILTERS, max_size=2))
+def test_filters_without_covered_ones_cover_all(filters: list[str], wider: list[str]) -> None:
+    kept = without_covered(filters, wider)
+    assert all(any(filter_covers(one, other) for one in (*kept, *wider)) for other in filters)
+    assert not any(filter_covers(one, other) for one in (*kept, *wider) for other in kept if one is not other)

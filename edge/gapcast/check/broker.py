@@ -20,7 +20,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.mqtt.connection.broker_problem import LOGIN_REASONS, LOGIN_REFUSED, NO_ANSWER, NOT_CONNECTED_YET
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.session.session import Session
-from gapcast.mqtt.topics import filter_covers
+from gapcast.mqtt.topics import filter_covers, without_covered
 from gapcast.presets import presets
 
 _BROKER_S = 8.0
@@ -63,7 +63,7 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     alone = replace(
         options,
         gateway=f"{options.gateway}-check",
-        subscriptions=tuple(dict.fromkeys((*filters_of(settings), *registers))),
+        subscriptions=without_covered((*filters_of(settings), *registers)),
         stale_subscriptions=(),
         session_expiry_s=0,
         announce=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gapcast.core.errors import PayloadError, SettingsError
@@ -61,13 +62,35 @@ class DeviceTopic:
 def filter_covers(one: str, other: str) -> bool:
     """Return whether the filter ``one`` matches the topic ``other``, or all topics of ``other`` if it is a filter.
 
-    Only for filters without ``#``.
+    As in section 4.7 of MQTT 5 and 3.1.1.
 
     >>> filter_covers("gap/+/reading", "gap/home/reading"), filter_covers("gap/home/reading", "gap/+/reading")
     (True, False)
     """
     levels, covered = one.split("/"), other.split("/")
-    return len(levels) == len(covered) and all(level in {"+", own} for level, own in zip(levels, covered, strict=True))
+    if levels[0] in {"+", "#"} and covered[0].startswith("$"):
+        return False
+    if levels[-1] == "#":  # also matches the level above it
+        levels.pop()
+        covered = covered[: len(levels)]
+    return len(levels) == len(covered) and all(
+        level == own or (level == "+" and own != "#") for level, own in zip(levels, covered, strict=True)
+    )
+
+
+def without_covered(filters: Iterable[str], wider: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the filters without those that another one, or one of ``wider``, covers.
+
+    A broker may deliver a message once for each subscription that matches it.
+
+    >>> without_covered(["tele/plug/SENSOR", "tele/+/SENSOR", "tele/tv/STATE"], ["tele/tv/#"])
+    ('tele/+/SENSOR',)
+    """
+    distinct, others = dict.fromkeys(filters), set(wider)
+    wide = [one for one in {*distinct, *others} if "+" in one or "#" in one]
+    return tuple(
+        one for one in distinct if one not in others and not any(filter_covers(w, one) for w in wide if w != one)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from gapcast.mqtt.requests.demand_registers import RegisterSource
 from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.mqtt.sources.submeters import SubmeterSource
 from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
-from gapcast.mqtt.topics import DeviceTopic, gateway_topic
+from gapcast.mqtt.topics import DeviceTopic, gateway_topic, without_covered
 from gapcast.service.ports.intake import Subscriptions
 
 log = structlog.get_logger(__name__)
@@ -64,24 +64,38 @@ def subscriptions_of(settings: Settings) -> tuple[str, ...]:
 
 
 def filters_of(settings: Settings) -> tuple[str, ...]:
-    """Return the filters of all topics with readings, including submeters; ``mqtt.share_group`` shares them."""
+    """Return the filters that match all topics with readings, including submeters; ``mqtt.share_group`` shares them."""
+    return without_covered(_all_filters_of(settings))
+
+
+def _all_filters_of(settings: Settings) -> tuple[str, ...]:
+    """Return the filters of the topics of each source, or of native readings, and of the submeters."""
     filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
     filters = filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
     of_submeters = [one for submeter in submeters_of(settings) for one in submeter.topic.filters]
-    return tuple(dict.fromkeys((*filters, *of_submeters)))
+    return (*filters, *of_submeters)
+
+
+def _stale_subscriptions_of(settings: Settings) -> tuple[str, ...]:
+    """Return the subscriptions that the session may have from an earlier configuration: unshared, or now covered."""
+    group, every = settings.mqtt.share_group, _all_filters_of(settings)
+    registers = tuple(one.filter for one in register_sources_of(settings))
+    shared = () if group is None else tuple(subscription(group, one) for one in every)
+    used = {*subscriptions_of(settings), *_demand_filters_of(settings)}
+    return tuple(one for one in dict.fromkeys((*every, *registers, *shared)) if one not in used)
 
 
 def _demand_filters_of(settings: Settings) -> tuple[str, ...]:
     """Return the subscriptions for limits, month's peaks and registers; empty if ``[demand]`` has no limit."""
     if not settings.demand.is_limited:
         return ()
-    topics, read = settings.topics, set(filters_of(settings))
+    topics = settings.topics
     changes = (
         DeviceTopic.parse("topics.demand_limit", topics.demand_limit).filter,
         DeviceTopic.parse("topics.month_peak", topics.month_peak).filter,
     )
     registers = (one.filter for one in register_sources_of(settings))
-    return tuple(dict.fromkeys((*changes, *(one for one in registers if one not in read))))
+    return without_covered((*changes, *registers), filters_of(settings))
 
 
 def register_sources_of(settings: Settings) -> list[RegisterSource]:
@@ -180,7 +194,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
         subscriptions=subscriptions_of(settings),
-        stale_subscriptions=filters_of(settings) if mqtt.share_group else (),
+        stale_subscriptions=_stale_subscriptions_of(settings),
         request_topics=(
             *(birth_topics(home.discovery_prefix) if home.enabled else ()),
             DeviceTopic.parse("topics.plan", settings.topics.plan).filter,

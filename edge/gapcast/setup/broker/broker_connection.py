@@ -14,6 +14,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError, SettingsError
 from gapcast.mqtt.connection.broker_problem import LOGIN_REFUSED
 from gapcast.mqtt.session.session import Session
+from gapcast.mqtt.topics import without_covered
 from gapcast.setup.broker.broker_access import BrokerAccess, protocol_fix
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem, unit_topics
@@ -108,11 +109,12 @@ def _try(access: BrokerAccess, topics: tuple[str, ...]) -> Session | AccessProbl
         options = session_options(Settings.model_validate(sections), {})
     except SettingsError as error:
         return AccessProblem(Step.TALK, str(error), protocol_fix(str(error)))
+    filters = without_covered(map(filter_of, topics)) or (EVERYTHING,)
     session = Session(
         replace(
             options,
-            subscriptions=tuple(dict.fromkeys(filter_of(topic) for topic in topics)) or (EVERYTHING,),
-            request_topics=tuple(filter_of(topic) for topic in unit_topics(topics)),
+            subscriptions=filters,
+            request_topics=without_covered(map(filter_of, unit_topics(topics)), filters),
             request_topics_mqtt5=(),
             session_expiry_s=0,
             announce=False,
