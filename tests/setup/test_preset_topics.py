@@ -1,4 +1,4 @@
-"""A topic given with a preset is the topic of the source, whatever the preset's own topic is."""
+"""A given topic is the topic of the source; with a preset, whatever the preset's own topic is."""
 
 from __future__ import annotations
 
@@ -88,6 +88,29 @@ def test_preset_on_a_pattern_of_devices_reads_names_with_a_space() -> None:
     recording = recording_of(*PLUGS, ("zigbee2mqtt/Kitchen plug", '{"power": 230}'))
     (chosen,) = candidates(recording, "Europe/Paris", MeterAnswer("zigbee2mqtt/{device}", "zigbee2mqtt"))
     assert sorted(chosen.devices) == ["Kitchen_plug", "plug", "tv"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "messages", "preset", "devices"),
+    [
+        ("shellies/em/emeter/{channel}/power", PHASES, "shelly-gen1", {"em-0", "em-1"}),
+        (
+            "shellies/em/emeter/{channel}/power",
+            [(f"shellies/em/emeter/{i}/power", "100") for i in range(3)],
+            "shelly-gen1",
+            {"em-0", "em-1", "em-2"},
+        ),
+        ("s1/status/{channel}", SWITCHES, "shelly-gen2-status", {"s1-switch_0", "s1-switch_1"}),
+        ("{device}/status/switch:1", SWITCHES, "shelly-gen2-status", {"s1"}),
+        ("tele/dryer/{channel}", [("tele/dryer/SENSOR", TASMOTA)], "tasmota", {"SENSOR"}),
+    ],
+)
+def test_recognized_preset_on_a_given_pattern_keeps_it(
+    topic: str, messages: list[tuple[str, str]], preset: str, devices: set[str]
+) -> None:
+    """Other devices of the preset are not read."""
+    (chosen,) = candidates(recording_of(*messages), "Europe/Paris", MeterAnswer(topic))
+    assert (chosen.source["preset"], chosen.source["topic"], set(chosen.devices)) == (preset, topic, devices)
 
 
 def test_preset_on_a_topic_without_its_value_reads_nothing() -> None:

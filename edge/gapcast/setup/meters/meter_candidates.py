@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,6 @@ from gapcast.setup.meters.preset_recognition import (
     read_preset_on,
     read_source,
     recognize_presets,
-    single_meters,
 )
 from gapcast.setup.topics import EVERYTHING, filter_of, has_wildcard, is_single_topic, is_within
 
@@ -48,27 +47,42 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
             meter = replace(meter, preset=PER_TOPIC)
     if meter.preset is not None:
         own = {key: value for key, value in (("value", meter.value), ("unit", meter.unit)) if value is not None}
-        if has_wildcard(topic) or (meter.preset == PER_TOPIC and DEVICE in topic.split("/")):
-            known = recognize_presets(recorded, timezone, meter.preset, own)
-            if meter.preset == PER_TOPIC:
-                known += _entities_in_power_units(known, own, recorded, timezone, any_name=not is_any)
-        else:
-            known = [found] if (found := read_preset_on(topic, meter.preset, own, recorded, timezone)) else []
-            if PART in topic.split("/"):
-                return known
-        return known if "value" in own else with_channels(known, recorded, timezone, meter.preset)
+        known = _of_preset(meter.preset, topic, own, recorded, timezone)
+        if meter.preset == PER_TOPIC and (has_wildcard(topic) or DEVICE in topic.split("/")):
+            known += _entities_in_power_units(known, own, recorded, timezone, any_name=not is_any)
+        is_chosen = "value" in own or PART in topic.split("/")
+        return known if is_chosen else with_channels(known, recorded, timezone, meter.preset)
     if meter.value is not None:
         sources = _sources_with_value(meter, recorded)
         return [found for one, kind in sources if (found := read_source(one, recorded, timezone, kind))]
     is_counter = meter.unit in COUNTERS
-    known = [] if is_counter else with_channels(recognize_presets(recorded, timezone), recorded, timezone)
+    known = [] if is_counter else with_channels(_recognized(topic, recorded, timezone), recorded, timezone)
     recognized = {one for candidate in known for one in candidate.topics}
     guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any, counters=is_counter)
     guessed = without_values_of_others(guessed, known) if is_any else guessed
     if meter.unit is not None:
         is_power = [one for one in guessed if is_counter or not one.is_counter]
         guessed = [_with_unit(one, meter.unit, recorded, timezone) for one in is_power or guessed]
-    return _narrowed(known, topic, recorded, timezone) + _with_pattern(guessed, topic, recorded, timezone)
+    return known + _with_pattern(guessed, topic, recorded, timezone)
+
+
+def _recognized(topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
+    """Return the recognized presets; on the topic or pattern that the user entered, if it is no filter."""
+    found = recognize_presets(recording, timezone)
+    if has_wildcard(topic):
+        return found
+    names = dict.fromkeys(one.source["preset"] for one in found)
+    return [one for name in names for one in _of_preset(name, topic, {}, recording, timezone)]
+
+
+def _of_preset(
+    name: str, topic: str, own_keys: Mapping[str, Any], recording: MessageRecording, timezone: str
+) -> list[Candidate]:
+    """Return the candidates of a preset on an entered topic, each on its own topic if it is one for each entity."""
+    if has_wildcard(topic) or (name == PER_TOPIC and DEVICE in topic.split("/")):
+        return recognize_presets(recording, timezone, name, own_keys)
+    found = read_preset_on(topic, name, own_keys, recording, timezone)
+    return [] if found is None else [found]
 
 
 def _entities_in_power_units(
@@ -146,13 +160,6 @@ def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, tim
         return candidate
     kind = NumberKind.OTHER if candidate.is_counter and unit not in COUNTERS else candidate.kind
     return read_source(candidate.source | {"unit": unit}, recording, timezone, kind) or candidate
-
-
-def _narrowed(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
-    """Return the candidates; if the user entered a single topic, with only that topic."""
-    if not is_single_topic(topic):
-        return found
-    return [one for candidate in found for one in single_meters(candidate, recording, timezone) or [candidate]]
 
 
 def _with_pattern(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
