@@ -129,6 +129,17 @@ def test_recognition_of_a_relay_with_several_meters() -> None:
     assert [one.devices["relay"] for one in (both, first, second)] == [approx(kw) for kw in (0.242, 0.23, 0.012)]
 
 
+def test_preset_of_a_relay_with_several_meters_offers_each() -> None:
+    recording = recording_of(("tele/relay/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":[230,12]}}'))
+    unnamed, pattern = found(recording), "tele/{device}/SENSOR"
+    assert len(unnamed) == 3
+    assert found(recording, None, "tasmota") == unnamed
+    assert found(recording, None, "shelly-gen1") == []
+    of_pattern = found(recording, pattern, "tasmota")
+    assert of_pattern == found(recording, pattern)
+    assert of_pattern[0].source == {"preset": "tasmota", "topic": pattern, "value": "ENERGY.Power.0 + ENERGY.Power.1"}
+
+
 @pytest.mark.parametrize("n_meters", [0, 5])
 def test_recognition_of_a_relay_with_too_many_meters(n_meters: int) -> None:
     payload = f'{{"Time":"2026-01-01T13:00:00","ENERGY":{{"Power":{[1] * n_meters}}}}}'

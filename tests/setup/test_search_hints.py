@@ -35,6 +35,27 @@ def test_hint_for_tasmota_without_any_message(meter: MeterAnswer) -> None:
     assert hint == SENTENCE.replace("device dryer sends", "devices send")
 
 
+def test_hint_for_tasmota_is_only_of_devices_that_sent_nothing() -> None:
+    temperature = ("tele/attic/SENSOR", '{"Time":"2026-01-01T13:00:00","DS18B20":{"Temperature":21.5}}')
+    attic = [temperature, ("tele/attic/LWT", "Online")]
+    for meter in (MeterAnswer(), MeterAnswer(preset="tasmota"), MeterAnswer("tele/{device}/SENSOR", "tasmota")):
+        assert tasmota_hint(recording_of(*attic), meter) is None
+        assert tasmota_hint(recording_of(*attic, LWT), meter) == SENTENCE
+        assert advice(recording_of(*attic), meter).endswith(("or listen longer (--wait)", "sends every 5 minutes"))
+
+
+@pytest.mark.parametrize("topic", [None, "tele/{device}/SENSOR", "tele/head/SENSOR"])
+def test_hint_for_a_preset_names_other_powers(topic: str | None) -> None:
+    head = ("tele/head/SENSOR", '{"Time":"2026-01-01T13:00:00","SML":{"Power_curr":230,"E_in":12.3}}')
+    hint = advice(recording_of(("lab/power", '{"power": 1}'), head), MeterAnswer(topic, "tasmota"))
+    chosen = "--preset tasmota --topic tele/head/SENSOR --value SML.Power_curr"
+    assert (
+        hint
+        == f"the powers on tele/head/SENSOR are SML.Power_curr: select one, such as {chosen}; or listen longer (--wait)"
+    )
+    assert advice(recording_of(head), MeterAnswer(topic, "tasmota", "SML.Power_curr")).startswith("listen longer")
+
+
 def test_hint_names_the_field_if_messages_have_numbers() -> None:
     recording = recording_of(TEMPERATURE)
     assert tasmota_hint(recording, MeterAnswer()) is None

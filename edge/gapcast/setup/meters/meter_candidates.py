@@ -50,8 +50,12 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
         known = _of_preset(meter.preset, topic, own, recorded, timezone)
         if meter.preset == PER_TOPIC and (has_wildcard(topic) or DEVICE in topic.split("/")):
             known += _entities_in_power_units(known, own, recorded, timezone, any_name=not is_any)
-        is_chosen = "value" in own or PART in topic.split("/")
-        return known if is_chosen else with_channels(known, recorded, timezone, meter.preset)
+        if "value" in own or PART in topic.split("/"):
+            return known
+        known = with_channels(known, recorded, timezone, meter.preset)
+        guessed = [] if known else guess_power_sources(recorded, timezone, (), any_name=False)
+        of_preset = [one for one in guessed if one.source.get("preset") == meter.preset]
+        return known or _with_pattern(of_preset, topic, recorded, timezone)
     if meter.value is not None:
         sources = _sources_with_value(meter, recorded)
         return [found for one, kind in sources if (found := read_source(one, recorded, timezone, kind))]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from gapcast.core.documents.message_format import listed
+from gapcast.core.meters.values import parse_sum
+from gapcast.presets import presets
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import NumberField, document_of, leaves, number_fields
+from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.preset_recognition import matching_patterns
+from gapcast.setup.topics import is_within
 
 _SHOWN, _SHOWN_PATHS, _SHOWN_DEVICES = 12, 8, 5
 #: Waiting time for three messages of a meter that sends every five minutes, s.
@@ -16,7 +20,10 @@ _LONG_WAIT_S = 700
 #: Waiting time for one message of a Tasmota device, which sends every 300 s by default, s.
 _TASMOTA_WAIT_S = 310
 _TASMOTA_PREFIXES = frozenset({"tele", "stat"})
-_TASMOTA_SENDS = frozenset({"LWT", "STATE", "RESULT", "POWER", "POWER1", "SENSOR"})
+_TASMOTA_POWER = frozenset({"SENSOR"})
+_TASMOTA_SENDS = _TASMOTA_POWER | {"LWT", "STATE", "RESULT", "POWER", "POWER1"}
+#: The prefix, the device and what is sent.
+_MIN_LEVELS = 3
 
 
 def shown_messages(recording: MessageRecording) -> Iterator[str]:
@@ -29,25 +36,42 @@ def shown_messages(recording: MessageRecording) -> Iterator[str]:
 
 
 def tasmota_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
-    """Return advice for Tasmota devices, which send a power every 300 s; None if there are none.
+    """Return advice for Tasmota devices, which send a power every 300 s; None if there are none, or all have sent.
 
     >>> tasmota_hint(MessageRecording(), MeterAnswer("tele/dryer/SENSOR"))
     'Tasmota device dryer sends every 300 s by default: enter `TelePeriod 10` on its console, or pass --wait 310'
     """
     topics = [*recording.of_topic, meter.topic or ""]
-    found = set()
-    for topic in topics:
-        prefix, *between, last = topic.split("/") if "/" in topic else ("", "")
-        if prefix in _TASMOTA_PREFIXES and last in _TASMOTA_SENDS and between:
-            found.add(between[-1])
-    names = sorted(name for name in found if not name.startswith("{") and name not in {"+", "#"})
-    is_discovered = any(topic.startswith("tasmota/discovery/") for topic in topics)
-    if not names and not is_discovered and meter.preset != "tasmota":
+    found, sent = _tasmota_devices(topics, _TASMOTA_SENDS), _tasmota_devices(recording.of_topic, _TASMOTA_POWER)
+    names = sorted(name for name in found - sent if not name.startswith("{") and name not in {"+", "#"})
+    is_tasmota = meter.preset == "tasmota" or any(topic.startswith("tasmota/discovery/") for topic in topics)
+    if not names and (sent or not is_tasmota):
         return None
     who = f"device{'s' * (len(names) > 1)} {listed(names, _SHOWN_DEVICES)}" if names else "devices"
     does = "sends" if len(names) == 1 else "send"
     how = f"enter `TelePeriod 10` on its console, or pass --wait {_TASMOTA_WAIT_S}"
     return f"Tasmota {who} {does} every 300 s by default: {how}"
+
+
+def _tasmota_devices(topics: Iterable[str], sends: Collection[str]) -> set[str]:
+    """Return the devices whose topics end with one of ``sends``."""
+    levels = (topic.split("/") for topic in topics)
+    return {one[-2] for one in levels if len(one) >= _MIN_LEVELS and one[0] in _TASMOTA_PREFIXES and one[-1] in sends}
+
+
+def preset_hint(recording: MessageRecording, preset: str, meter: MeterAnswer) -> str | None:
+    """Return how to select another power in the messages that ``preset`` would read; None if they have none."""
+    keys, topic = presets()[preset], meter.topic
+    values = meter.value or keys.get("value", ())
+    read = {term.path for one in ([values] if isinstance(values, str) else values) for term in parse_sum(one)}
+    for one in sorted(recording.of_topic):
+        if any(matching_patterns(preset, keys, one)) if topic is None else is_within(one, topic):
+            fields = number_fields(one, _payloads(one, recording))
+            paths = [field.path for field in fields if field.path and field.kind < NumberKind.ENERGY]
+            if others := [path for path in paths if path not in read]:
+                options = shlex.join(["--preset", preset, "--topic", one, "--value", others[0]])
+                return f"the powers on {one} are {listed(others, _SHOWN_PATHS)}: select one, such as {options}"
+    return None
 
 
 def field_hint(recording: MessageRecording) -> str | None:
@@ -67,9 +91,11 @@ def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
     """Return advice if no meter was detected."""
     if hint := tasmota_hint(recording, meter):
         return hint
-    if (hint := field_hint(recording)) and meter.preset is None:
-        if meter.unit == "W" and hint.endswith(_options(meter.topic or "", meter.value or "")):
-            return f"its numbers are out of the range of a power in {meter.unit}"
+    hint = field_hint(recording) if meter.preset is None else preset_hint(recording, meter.preset, meter)
+    entered = _options(meter.topic or "", meter.value or "")
+    if hint and meter.preset is None and meter.unit == "W" and hint.endswith(entered):
+        return f"its numbers are out of the range of a power in {meter.unit}"
+    if hint:
         return f"{hint}; or listen longer (--wait)"
     return f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes"
 
