@@ -44,11 +44,14 @@ def with_channels(
 
 
 def may_have_others(candidate: Candidate, recording: MessageRecording) -> bool:
-    """Return whether ``candidate`` reads the first channel of a meter that may have others that have not sent yet."""
-    return _is_first_only(candidate) and any(
-        _FIRST.search(path) and not _is_total(path)
-        for topic in candidate.topics
-        for path in _sent_paths(topic, recording) & _paths_in(candidate)
+    """Return whether ``candidate`` reads channels of a meter that may have others that have not sent yet."""
+    return candidate.is_channel or (
+        _is_first_only(candidate)
+        and any(
+            _FIRST.search(path) and not _is_total(path)
+            for topic in candidate.topics
+            for path in _sent_paths(topic, recording) & _paths_in(candidate)
+        )
     )
 
 
