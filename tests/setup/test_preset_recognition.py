@@ -129,6 +129,16 @@ def test_recognition_of_a_relay_with_several_meters() -> None:
     assert [one.devices["relay"] for one in (both, first, second)] == [approx(kw) for kw in (0.242, 0.23, 0.012)]
 
 
+def test_recognition_of_a_meter_by_its_parts_leaves_out_its_other_values() -> None:
+    """``phase_power_current`` of DSMR-reader is a current."""
+    names = ("electricity_currently_delivered", "electricity_currently_returned", "phase_power_current_l1")
+    recording = recording_of(*[(f"dsmr/reading/{name}", "1.2") for name in names])
+    for topic in (None, "dsmr/#"):
+        assert [one.source for one in found(recording, topic)] == [{"preset": "dsmr-reader-topics"}]
+    (given,) = found(recording, f"dsmr/reading/{names[-1]}")
+    assert given.source["topic"] == f"dsmr/reading/{names[-1]}"
+
+
 def test_preset_of_a_relay_with_several_meters_offers_each() -> None:
     recording = recording_of(("tele/relay/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":[230,12]}}'))
     unnamed, pattern = found(recording), "tele/{device}/SENSOR"

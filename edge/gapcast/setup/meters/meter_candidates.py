@@ -61,13 +61,19 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
         return [found for one, kind in sources if (found := read_source(one, recorded, timezone, kind))]
     is_counter = meter.unit in COUNTERS
     known = [] if is_counter else with_channels(_recognized(topic, recorded, timezone), recorded, timezone)
-    recognized = {one for candidate in known for one in candidate.topics}
+    recognized = {one for candidate in known for one in (*candidate.topics, *_part_topics(candidate, recorded))}
     guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any, counters=is_counter)
     guessed = without_values_of_others(guessed, known) if is_any else guessed
     if meter.unit is not None:
         is_power = [one for one in guessed if is_counter or not one.is_counter]
         guessed = [_with_unit(one, meter.unit, recorded, timezone) for one in is_power or guessed]
     return known + _with_pattern(guessed, topic, recorded, timezone)
+
+
+def _part_topics(candidate: Candidate, recording: MessageRecording) -> list[str]:
+    """Return the topics of the other values of a meter that sends each of its values on its own topic."""
+    has_parts = PART in candidate.pattern.split("/")
+    return [topic for topic in recording.of_topic if has_parts and is_within(topic, candidate.pattern)]
 
 
 def _recognized(topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
