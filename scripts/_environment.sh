@@ -100,9 +100,10 @@ compiled_steps() { # compiled_steps PYTHON: builds the checkout's C library, if 
 }
 
 make_environment() { # make_environment PYTHON FOLDER REQUIREMENTS: by uv, several times faster than pip; else by pip
-    local uv
+    # Spark has no wheel: the one that is built here, 500 MB, is unpacked at once. Compressing it takes eleven seconds.
+    local uv stored=(--config-settings-package "pyspark:--build-option=--compression=stored")
     if uv="$(find_uv "$1")" && "$uv" venv --quiet --python "$1" "$2" &&
-        "$uv" pip install --quiet --python "$2/bin/python" --require-hashes -r "$3"; then
+        "$uv" pip install --quiet --python "$2/bin/python" --require-hashes "${stored[@]}" -r "$3"; then
         # What an index forbids to cache, uv stores again each time; pyspark, built from source, takes 1.9 GB.
         "$uv" cache prune --quiet || say "uv could not remove what is unused from its cache"
         return
