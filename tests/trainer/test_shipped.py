@@ -183,7 +183,7 @@ def test_whole_set_reproduces_the_cards_scores(of_window: TflitePredictor, whole
 def test_whole_set_short_windows_beat_persistence(of_window: TflitePredictor, whole: CleanFile) -> None:
     """By the squared error of the mean, and by the absolute error of the median if there is one."""
     seen = seen_by(of_window, whole)
-    slice_of = seen.select(np.arange(0, len(seen), 27))
+    slice_of = seen.select(np.arange(0, len(seen), 81))
     naive = score(Persistence(of_window.spec), slice_of)
     for n_kept in (n for n in SHOWN if n <= of_window.spec.context):
         found = score(of_window, slice_of, n_kept=n_kept)
@@ -195,7 +195,7 @@ def test_whole_set_short_windows_beat_persistence(of_window: TflitePredictor, wh
 def test_whole_set_interval_coverage_at_every_hour(whole: CleanFile) -> None:
     shipped = load_model(MODELS / default_model(MODELS))
     seen = seen_by(shipped, whole)
-    seen = seen.select(np.arange(0, len(seen), 3))
+    seen = seen.select(np.arange(0, len(seen), 9))
     hour = seen.observed_minute % 1_440 // 60
     for each in range(24):
         found = score(shipped, seen.select(np.flatnonzero(hour == each)))

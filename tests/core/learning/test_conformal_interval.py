@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.learning.ensemble import conformal_interval, error_scale
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.support.houses import EngineRun, Smooth, ensemble_engine, house_kw, plug_kw, stream
 
@@ -130,7 +131,7 @@ def test_interval_bounds_are_in_order_for_any_stream(
 @pytest.mark.parametrize("calibrates", [True, False])
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
     """A house that never exported gets no negative forecast; one that did gets none beyond a reading's limit."""
-    kw = house_kw(3_000)
+    kw = house_kw(DAY_MIN)
     consuming = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw), at_a_time=50)
     feeding = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw - 2.5), at_a_time=50)
     for run, floor_kw in ((consuming, 0.0), (feeding, -3.0)):
