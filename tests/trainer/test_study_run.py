@@ -111,11 +111,17 @@ def test_reproduce_chooses_the_best_within_limits() -> None:
 def test_reproduce_without_own_models_uses_the_shipped_ones(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of the shipped ones the default, and one that is no choice: each would be measured in a process of its own."""
+    for name in ("lstm", "outlook"):
+        shutil.copytree(MODELS / name, tmp_path / "shipped" / name)
+    monkeypatch.setattr("gapcast_trainer.commands.study.models_path", lambda: tmp_path / "shipped")
     monkeypatch.chdir(tmp_path)
     words = ("--raw", str(raw), "--quick", "--only", "choice", "--out", "out")
     result = CliRunner().invoke(reproduce, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert "lstm-5-3" in (tmp_path / "out/study.md").read_text(encoding="utf-8")
+    assert "`lstm`" in (tmp_path / "out/study.md").read_text(encoding="utf-8")
+    found = load_results(tmp_path / "out")["choice"]
+    assert [row["name"] for row in found["models"]] == ["lstm"]
 
 
 def test_reproduce_without_the_readings_names_fetch(tmp_path: Path) -> None:
