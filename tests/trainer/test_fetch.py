@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +18,7 @@ from gapcast_trainer.data.download import PAUSES_S, download
 from gapcast_trainer.errors import FetchError
 from tests.support.http_servers import QuietHandler, serving
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.uci_files import rows, write_zip
 
 CONTENT = bytes(range(256)) * 2_000
 
@@ -172,13 +174,14 @@ def test_fetch_whole_set_resumes_and_is_checked(server: Server, tmp_path: Path, 
     assert out.read_bytes() == server.content
 
 
-@pytest.mark.wholeset
-def test_fetch_set_with_another_mean_is_rejected(
-    tmp_path: Path, whole_set: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uci, "MEAN_KW", 1.2)
-    with pytest.raises(SourceError, match=r"mean power is 1\.0916150365 kW, not 1\.2"):
-        uci.check_whole(whole_set)
+def test_fetch_set_with_another_mean_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_zip(tmp_path / "set.zip", rows([1.0, 2.0, np.nan, 1.5]))
+    monkeypatch.setattr(uci, "N_ROWS", 4)
+    monkeypatch.setattr(uci, "N_MISSING", 1)
+    with pytest.raises(SourceError, match=r"mean power is 1\.5000000000 kW, not 1\.0916150365 kW"):
+        uci.check_whole(path)
+    monkeypatch.setattr(uci, "MEAN_KW", 1.5)
+    uci.check_whole(path)
 
 
 def test_fetch_wrong_file_is_one_sentence_and_exit_2(server: Server, tmp_path: Path) -> None:
