@@ -108,7 +108,7 @@ def test_house_without_a_pattern_is_not_forecast_by_trees() -> None:
     house = RecordedMinutes(np.arange(FIRST, FIRST + N), walk_kw.astype(np.float32), np.zeros(N, dtype=bool))
     result = refit(house, OPTIONS)
     assert result.forest is None
-    assert "above that of persistence" in result.problem
+    assert "above those of persistence" in result.problem
 
 
 def test_few_minutes_are_not_fitted() -> None:

@@ -102,7 +102,7 @@ def refit(
     if len(fitted.change_kw) >= _LEAST_CHECKED:
         candidate = _fit(fitted, features, _CHECKED, callbacks)
         skills = skills_of(candidate, checked)
-        problem = problem_beside_persistence(skills, n_checked)
+        problem = problem_beside_persistence(skills)
         theirs_here = features.adapted(former.forest) if former is not None else None
         if former is not None and theirs_here is not None:
             unseen = checked.since(former.fitted_at_min)

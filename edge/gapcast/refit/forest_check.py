@@ -29,12 +29,17 @@ def skills_of(forest: Forest, checked: ForestExamples) -> Skills:
     )
 
 
-def problem_beside_persistence(skills: Skills, n_windows: int) -> str:
-    """Return why a forest with these ``skills`` on ``n_windows`` is rejected; empty if it is used."""
-    for what, skill, _ in _compared(skills, skills, n_windows):
-        if not skill >= 0:
-            return f"its {what} error on the newest days is {-skill:.1%} above that of persistence"
-    return ""
+def problem_beside_persistence(skills: Skills) -> str:
+    """Return why a forest with these ``skills`` is rejected; empty if it is used.
+
+    One of mean and median must be better than persistence: the ensemble weights each by its own errors.
+    """
+    if skills.mse_skill >= 0 or skills.mae_skill >= 0:
+        return ""
+    return (
+        f"its errors on the newest days are above those of persistence: squared by {-skills.mse_skill:.1%}, "
+        f"absolute by {-skills.mae_skill:.1%}"
+    )
 
 
 def problem_beside_former(skills: Skills, former: Skills, n_windows: int) -> str:
