@@ -25,7 +25,7 @@ Cause = Literal["model", "state"]
 #: Margin of the range on each side, as a part of the limits' span.
 MARGIN = 0.1
 #: Distance of clipped predictions from the end of the range, as a part of its width: float32 has seven digits.
-ROUNDING = 1e-6
+_ROUNDING = 1e-6
 #: Half the width of the interval around persistence, kW: the half-width of a new device without a model interval.
 INTERVAL_KW = 0.4
 #: A device without a reading below this power does not export, kW, and its lower bound is not below 0: a meter's zero
@@ -91,7 +91,7 @@ class ForecastRange:
 
     def clip(self, kw: NDArray[Any]) -> NDArray[Any]:
         """Return ``kw`` with values in the range. Infinite values become finite, NaN stays."""
-        margin_kw = ROUNDING * self.width_kw  # so that a rounded value, or a rounded mean of several, is in the range
+        margin_kw = _ROUNDING * self.width_kw  # so that a rounded value, or a rounded mean of several, is in the range
         clipped: NDArray[Any] = np.clip(kw, self.low_kw + margin_kw, self.high_kw - margin_kw)
         return clipped
 
