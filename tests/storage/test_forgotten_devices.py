@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.state_changes import ForgottenDevice
+from gapcast.storage.checkpoints.checkpoint_rule import REMOVAL_INTERVAL_S
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, remove_old
 from tests.storage.test_store import ProcessRun, minutes
 from tests.support.disks import no_room_beyond
@@ -94,6 +95,20 @@ def test_forgotten_device_leaves_the_files(tmp_path: Path) -> None:
     assert mentions(tmp_path, "barn") == []
     assert mentions(tmp_path, "home") != []
     assert not process.store.maintain(), "once is enough"
+    process.kill()
+
+
+def test_forgotten_devices_are_removed_at_most_once_a_minute(tmp_path: Path) -> None:
+    """A checkpoint may be 35 MB for 1,500 devices: one for each of many requests would wear an SD card."""
+    process = ForgetfulRun(tmp_path)
+    process.run(minutes(0, 20, ["home", "barn", "shed"]))
+    process.forget("barn")
+    process.look()
+    process.forget("shed")
+    assert not process.store.maintain()
+    process.later_s += REMOVAL_INTERVAL_S
+    process.look()
+    assert mentions(tmp_path, "shed") == []
     process.kill()
 
 

@@ -20,7 +20,7 @@ from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshots.state_changes import ForgottenDevice, StateChange
 from gapcast.private_files import disk_error_fix, make_private_folder, tighten_modes
 from gapcast.service.ports.broker_link import Meters, NoMeters
-from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
+from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule, RemovalRule
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem
 from gapcast.storage.files.locks import lock_state
@@ -50,7 +50,7 @@ class Store:
         self._folder_lock: int | None = None
         self._journal: JournalFile | None = None  # None after an error: only the next checkpoint has the batches
         self._rule = CheckpointRule()
-        self._has_forgotten = False  # whether a device was forgotten since the newest generation began
+        self._removals = RemovalRule()  # of devices that were forgotten since the newest generation began
         self._is_invalidated = False  # whether replaying the journal would need another engine than made its forecasts
         self._clean_from = 0  # the first generation without forgotten devices
         self._damaged_journals = DamagedJournals()
@@ -103,7 +103,7 @@ class Store:
         remove_unfinished(self._folder)
         self._rule.set_checkpoint(found.checkpoint_bytes)
         self._rule.set_devices(len(engine.buffers))
-        self._has_forgotten, self.damage = found.has_forgotten, found.damage
+        self._removals.is_pending, self.damage = found.has_forgotten, found.damage
         self._damaged_journals = found.damaged_journals
         try:
             if found.can_continue:
@@ -135,7 +135,7 @@ class Store:
 
     def append_change(self, change: StateChange) -> None:
         """Add ``change`` to the journal; the next checkpoint removes the files that contain a forgotten device."""
-        self._has_forgotten = self._has_forgotten or isinstance(change, ForgottenDevice)
+        self._removals.is_pending |= isinstance(change, ForgottenDevice)
         self._append(change)
 
     def _append(self, entry: Entry) -> None:
@@ -161,7 +161,7 @@ class Store:
             current.is_dirty, self._sync_due_s = False, now_s + SYNC_S
         if self._writer.is_checkpointing or now_s < self._retry_due_s:
             return False
-        if self._problem.needs_checkpoint or self._has_forgotten or self._is_invalidated:
+        if self._problem.needs_checkpoint or self._is_invalidated or self._removals.is_due(now_s):
             return True
         return current is not None and self._rule.is_due(current.n_bytes, current.n_readings)
 
@@ -202,8 +202,8 @@ class Store:
         self._journal = JournalFile.create(self._folder, generation)
         self.n_bytes_written += len(encode_header())
         self._is_invalidated = self._is_unread = False
-        if self._has_forgotten:
-            self._has_forgotten, self._clean_from = False, generation
+        if self._removals.begin_checkpoint(self._clock_s()):
+            self._clean_from = generation
         return generation
 
     # --- errors ---------------------------------------------------------------------------------

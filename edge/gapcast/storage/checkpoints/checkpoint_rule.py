@@ -11,6 +11,8 @@ from __future__ import annotations
 LEAST_JOURNAL_BYTES = 2 << 20
 #: A checkpoint is also due at this many readings, and this many per device: repeating their forecasts takes a second.
 MOST_READINGS, MOST_READINGS_EACH = 30_000, 30
+#: Minimum time between two checkpoints that remove forgotten devices, however many are forgotten.
+REMOVAL_INTERVAL_S = 60.0
 
 
 class CheckpointRule:
@@ -42,3 +44,33 @@ class CheckpointRule:
     def is_due(self, n_bytes: int, n_readings: int) -> bool:
         """Return whether a journal of this size, with this many readings, should be replaced by a checkpoint."""
         return n_readings >= self._most_readings or n_bytes >= self._most_bytes
+
+
+class RemovalRule:
+    """A forgotten device is removed from the files by the next checkpoint: at once, but at most once a minute.
+
+    Until then only the journal says that it was forgotten, and a restart does not restore it.
+
+    >>> rule = RemovalRule()
+    >>> rule.is_pending = True
+    >>> rule.is_due(1_000.0), rule.begin_checkpoint(1_000.0), rule.is_due(1_000.0)
+    (True, True, False)
+    >>> rule.is_pending = True
+    >>> rule.is_due(1_059.9), rule.is_due(1_060.0)
+    (False, True)
+    """
+
+    def __init__(self) -> None:
+        self.is_pending = False
+        self._due_s = float("-inf")
+
+    def is_due(self, now_s: float) -> bool:
+        """Return whether a checkpoint should be written because of a forgotten device."""
+        return self.is_pending and now_s >= self._due_s
+
+    def begin_checkpoint(self, now_s: float) -> bool:
+        """Return whether the checkpoint that begins removes devices."""
+        removes, self.is_pending = self.is_pending, False
+        if removes:
+            self._due_s = now_s + REMOVAL_INTERVAL_S
+        return removes
