@@ -26,6 +26,22 @@ def test_routes_of_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [again[topic] is found[topic] for topic in found] == [False, False, True], "only the last was cached"
 
 
+def test_forgotten_meter_has_no_route_left_on_any_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter_registry, "_MAX_ROUTES", 3)
+    source = {"topic": "tele/{device}/{channel}", "device": "{device}", "unit": "kW", "format": "number", "every_s": 30}
+    meters = SourceFeed(source).reader.meters
+    topics = ["tele/tv/a", "tele/tv/b", "tele/lamp/a", "tele/tv/c"]  # the fourth clears the cache
+    before, again = ({topic: meters.route(topic) for topic in topics} for _ in range(2))
+    assert [one is not None and one.meter for one in before.values()] == [one and one.meter for one in again.values()]
+    meters.forget("tv")
+    after = {topic: meters.route(topic) for topic in topics}
+    for topic in topics:
+        old, new = before[topic], after[topic]
+        assert old is not None
+        assert new is not None
+        assert (old.meter is new.meter) == ("lamp" in topic)
+
+
 def test_devices_that_two_sources_name_are_logged_once() -> None:
     kw = {"unit": "kW", "format": "number", "kind": "minute"}
     feed = SourceFeed({"topic": "tele/{device}", **kw}, {"topic": "cellar/tele/{device}", **kw})

@@ -26,6 +26,8 @@ class Meter:
     #: Index of the first of the source's sums that the meter has sent; later sums are then ignored.
     best: int = 0
     last_ms: int | None = None
+    #: The topics in the cache of routes that lead to it.
+    routed_topics: list[str] = field(default_factory=list)
     #: The topic of its first value, empty if there is none, or its terms are on several topics.
     value_topic: str = ""
     #: By how much its clock is behind the gateway's.

@@ -97,7 +97,10 @@ class MeterRegistry:
             meter = self._meters.get((i, match.device)) or self._open(i, match.device, topic)
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
+                for one in self._meters.values():
+                    one.routed_topics.clear()
             self._routes[topic] = route = MeterRoute(active_source, meter, match.part)
+            meter.routed_topics.append(topic)
             return route
         if bad_device is not None:
             fix = "rename it, or give this topic a source of its own with device"
@@ -173,10 +176,12 @@ class MeterRegistry:
 
     def forget(self, device: str) -> None:
         """Discard the state of ``device``."""
-        for meter in self._meters_of(device):
-            self._aggregator.forget(meter)
-        self._meters = {key: meter for key, meter in self._meters.items() if meter.name != device}
-        self._routes = {topic: route for topic, route in self._routes.items() if route.meter.name != device}
+        for i in range(len(self._active_sources)):
+            meter = self._meters.pop((i, device), None)
+            if meter is not None:
+                self._aggregator.forget(meter)
+                for topic in meter.routed_topics:
+                    self._routes.pop(topic, None)
         self._topics.pop(device, None)
         self.shared.pop(device, None)
 
