@@ -49,7 +49,7 @@ class MinuteArchive:
         """Archive the first ``max_devices`` devices in ``folder``."""
         self._folder = folder
         self._max_devices = max_devices
-        self._lock = Lock()  # held only briefly: the stream never waits for the disk
+        self._lock = Lock()  # held only briefly: `record` never waits for the disk
         self._files_lock = Lock()  # acquired before _lock
         self._pending: dict[str, list[ArchivedReading]] = {}  # by device, including devices without new readings
         self._n_stored: dict[str, int] = {}

@@ -63,7 +63,7 @@ class NightlyRefits:
         self._begins_min = night_minute(options.gateway)
         self._results: dict[str, RefitResult] = {}  # results of the forests in use
         self._last: dict[str, LastRefit] = {}
-        self._forgotten: set[str] = set()  # devices forgotten since the refit in progress began
+        self._refitting = ""  # the device whose refit is in progress, empty if it was forgotten since
         self._lock = Lock()  # held to forget a device, and to store and use trees; taken before the engine's
         self._status = RefitStatus()
         self._watch = NightWatch(options.zone, self._begins_min)
@@ -79,7 +79,8 @@ class NightlyRefits:
     def forget(self, device: str) -> None:
         """Remove the stored data of ``device``; the caller does not hold the engine's lock."""
         with self._lock:
-            self._forgotten.add(device)
+            if device == self._refitting:
+                self._refitting = ""
             self._last.pop(device, None)
             if self._results.pop(device, None) is not None:
                 self._status = self._summary(self._status)
@@ -139,7 +140,7 @@ class NightlyRefits:
         night, began_s = self._night(self._clock_s()), time.monotonic()
         n_done = n_refused = 0
         for device in self.archive.devices:
-            self._forgotten.discard(device)
+            self._refitting = device
             n_readings = self.archive.n_readings(device)
             if self._stopping.is_set() or not is_due(
                 night, n_readings, self._last.get(device), self._options.every_days
@@ -197,7 +198,7 @@ class NightlyRefits:
         try:
             with self._lock:  # a device forgotten from here on is forgotten with its new trees
                 if (
-                    device in self._forgotten
+                    device != self._refitting
                     or not self.archive.store_forest(device, content)
                     or not service.use_forest(device, result.forest)
                 ):
