@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -92,6 +94,30 @@ def test_transfer_to_another_model_drops_the_latest_forecasts() -> None:
     assert after.latest() == []
     stream(after, range(3, 4))
     assert [forecast.n_observed for forecast in after.latest()] == [4, 4, 4]
+
+
+def other(context: int) -> Trend:
+    return Trend(WindowSpec(context), name="other")
+
+
+def test_transfer_with_a_new_member_keeps_the_latest_forecasts() -> None:
+    before, after = engine_of(trend(30)), engine_of(trend(30), other(30))
+    stream(before, range(3))
+    latest = before.latest()
+    transfer_state(before, after)
+    for old, now in zip(latest, after.latest(), strict=True):
+        assert old.experts is not None
+        assert old.median_experts is not None
+        experts, median_experts = ({**weights, "other": 0.0} for weights in (old.experts, old.median_experts))
+        assert now == replace(old, experts=experts, median_experts=median_experts)
+
+
+@pytest.mark.parametrize("after", [engine_of(trend(30)), Engine(trend(30))])
+def test_transfer_without_a_member_drops_the_latest_forecasts(after: Engine) -> None:
+    before = engine_of(trend(30), other(30))
+    stream(before, range(3))
+    transfer_state(before, after)
+    assert after.latest() == []
 
 
 def test_transfer_to_other_features_is_rejected() -> None:

@@ -107,6 +107,26 @@ def test_default_model_can_be_changed_back_and_removed(invoke: Invoke, tmp_path:
     assert primary() == default_name()
 
 
+def test_default_model_of_another_horizon_needs_consent_if_there_is_state(invoke: Invoke, tmp_path: Path) -> None:
+    """Learning state and scores of all devices would start again."""
+    copy = ModelCopy(tmp_path / "copy", "outlook")
+    commands = [("models", "default", "outlook"), ("models", "install", copy.folder, "--default")]
+    stream = tmp_path / "state" / "gapcast" / "stream"
+    stream.mkdir(parents=True)
+    (stream / "readings-00000001.jsonl").touch()
+    for command in commands:
+        refused = invoke(*command)
+        assert refused.wait() == 2
+        assert refused.err == (
+            "gapcast: outlook forecasts 60 min ahead, the present default model 5: learning state and scores of all "
+            "devices would start again; set forecast.horizon_min = 5 to keep them, or repeat the command with --yes to "
+            "discard them\n"
+        )
+    accepted = invoke(*commands[0], "--yes")
+    assert accepted.wait() == 0
+    assert accepted.out.startswith("outlook is the default model; forecasts are 60 minutes ahead")
+
+
 def test_model_install_into_a_given_folder(invoke: Invoke, download: Path, tmp_path: Path) -> None:
     for folder, arguments in (
         (tmp_path / "a", ("models", "install", download, "--models", tmp_path / "a")),

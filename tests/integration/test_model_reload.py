@@ -161,6 +161,21 @@ def test_reload_other_model_keeps_the_readings(
         assert_same([newest], [alone(copy.models / name, minutes)])
 
 
+def test_reload_model_of_another_horizon_logs_that_learning_starts_again(
+    broker: Broker, start_gateway: StartGateway, copy: ModelCopy
+) -> None:
+    ModelCopy(copy.models, "outlook")  # and now the default
+    registry = copy.models / "registry.json"
+    registry.write_text(json.dumps({"default": copy.name}), encoding="utf-8")
+    gateway = start_gateway(broker, models={"path": copy.models})
+    with structlog.testing.capture_logs() as lines:
+        registry.write_text(json.dumps({"default": "outlook"}), encoding="utf-8")
+        wait_reloads(gateway, swapped=1)
+    (line,) = [line for line in lines if line["event"] == "state.learning_not_restored"]
+    assert (line["log_level"], line["problem"]) == ("warning", "forecasts are 60 instead of 5 min ahead")
+    assert "scores start again" in line["fix"]
+
+
 def altered(copy: ModelCopy) -> None:
     copy.alter_file(copy.file.read_bytes()[:-8])
 

@@ -78,6 +78,11 @@ def _library_options(command: Any) -> Any:
     return settings_options(option(command))
 
 
+_yes_option = click.option(
+    "--yes", is_flag=True, help="Also if another horizon discards learning state and scores of all devices."
+)
+
+
 def _settings_of_library(
     ctx: click.Context, config: Path | None, assignments: tuple[str, ...], folder: Path | None, *further: str
 ) -> Settings:
@@ -103,11 +108,13 @@ def _default_effect(settings: Settings, name: str, leads_min: Sequence[int]) -> 
 @_library_options
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--default", is_flag=True, help="Make it the primary model, unless forecast.model selects another.")
+@_yes_option
 @click.pass_context
 def install(
     ctx: click.Context,
     file: Path,
     default: bool,
+    yes: bool,
     config: Path | None,
     assignments: tuple[str, ...],
     folder: Path | None,
@@ -116,6 +123,7 @@ def install(
 
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
+    from gapcast.app.models.horizon_change import check_horizon_change, present_default
     from gapcast.app.models.models import RESERVED_NAMES, admission_of, library_of
     from gapcast.app.models.primary_model import primary_for
     from gapcast.predictors.installation.install import install as install_model
@@ -127,6 +135,9 @@ def install(
         horizon_min = settings.forecast.horizon_min
         if default and horizon_min is not None and settings.forecast.model in {None, card.name}:
             primary_for(horizon_min, card.name, card.name, {card.name: card})
+        present = present_default(library)
+        if not yes and (default or (present is not None and present.name == card.name)):
+            check_horizon_change(settings, os.environ, library, card.name, card.lead_times_min)
 
     card = install_model(file, library, admission, default=default, taken=RESERVED_NAMES, accept=accept)
     place = library.own / card.name
@@ -138,22 +149,27 @@ def install(
 @models.command(short_help="Make a model the primary one.")
 @_library_options
 @click.argument("name")
+@_yes_option
 @click.pass_context
 def default(
-    ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
+    ctx: click.Context, name: str, yes: bool, config: Path | None, assignments: tuple[str, ...], folder: Path | None
 ) -> None:
     """Make the model NAME, installed or bundled, the primary one, unless forecast.model selects another.
 
     All models are self-tested with it first; a running gapcast loads it.
     """
+    from gapcast.app.models.horizon_change import check_horizon_change
     from gapcast.app.models.models import library_of, load_models
     from gapcast.observability.logs import configure_logs
     from gapcast.predictors.installation.install import make_default
 
     configure_logs("auto", "warning")
     settings = _settings_of_library(ctx, config, assignments, folder)
+    library = library_of(settings, os.environ)
     loaded = load_models(_settings_of_library(ctx, config, assignments, folder, f"forecast.model={name}"))
-    make_default(name, library_of(settings, os.environ))
+    if not yes:
+        check_horizon_change(settings, os.environ, library, name, loaded.primary.lead_times_min)
+    make_default(name, library)
     click.echo(_default_effect(settings, name, loaded.primary.lead_times_min))
 
 

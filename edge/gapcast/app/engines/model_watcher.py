@@ -18,6 +18,7 @@ from gapcast.app.engines.engine import engine_of, warm_up_like
 from gapcast.app.models.installed_models import InstalledModelError
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import admission_of, load_models
+from gapcast.app.models.primary_model import SETTING
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.snapshots.state_transfer import reserve_rows
@@ -132,6 +133,7 @@ class ModelWatcher:
             raise
         if pause_s is None:
             return
+        self._report_horizon(self._callbacks.in_use().main_horizon_min, models.main_horizon_min)
         self._callbacks.after(models)
         for model in models.by_name.values():
             if model not in models.active:
@@ -139,6 +141,15 @@ class ModelWatcher:
         versions = {card.name: card.version for card in models.cards}
         log.info("models.swapped", model=models.primary.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
         self._service.statistics.model_reloads["swapped"] += 1  # last: a counted swap is complete
+
+    def _report_horizon(self, before_min: int, now_min: int) -> None:
+        if before_min != now_min:
+            log.warning(
+                "state.learning_not_restored",
+                path=str(self._library),
+                problem=f"forecasts are {now_min} instead of {before_min} min ahead",
+                fix=f"online learning and scores start again for each device; {SETTING} sets the horizon",
+            )
 
     def _refuse(self, stamp: Stamp, problem: str, fix: str = _FIX) -> None:
         if self._stopping.is_set():

@@ -31,10 +31,14 @@ class Models:
     of_horizons: Mapping[int, tuple[TflitePredictor, ...]] = field(default_factory=dict)
 
     @property
+    def main_horizon_min(self) -> int:
+        """The horizon of the main forecast, minutes."""
+        return self.horizon_min or self.primary.lead_times_min[-1]
+
+    @property
     def members(self) -> tuple[Predictor, ...]:
         """The models of the ensemble at the main forecast's horizon, the primary model first."""
-        horizon_min = self.horizon_min or self.primary.lead_times_min[-1]
-        return tuple(at_horizon(model, horizon_min) for model in (self.primary, *self.others))
+        return tuple(at_horizon(model, self.main_horizon_min) for model in (self.primary, *self.others))
 
     @property
     def members_of_horizons(self) -> list[tuple[Predictor, ...]]:

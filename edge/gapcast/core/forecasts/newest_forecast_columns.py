@@ -184,6 +184,21 @@ class NewestForecastColumns:
         self._kw[:n_rows], self._when[:n_rows], self._n_observed[:n_rows] = kw, when, n_observed
         self._shares[:n_rows] = shares
 
+    def adopt(self, before: NewestForecastColumns) -> None:
+        """Take the forecasts of the ensemble of ``before``, for the same lead times, if it has no member that is gone.
+
+        New members have a weight of 0 in them.
+        """
+        if not before._members or not set(before._members) <= set(self._members):
+            return
+        n_rows, n_before, n = len(before._when), len(before._members), len(self._members)
+        shares = np.zeros((n_rows, 2 * n), dtype=np.float32)
+        for i, member in enumerate(before._members):
+            at = self._members.index(member)
+            shares[:, [at, n + at]] = before._shares[:, [i, n_before + i]]
+        self.restore_columns(before._kw, before._when, before._n_observed, shares)
+        self.planned = before.planned
+
     def _grow(self, n_rows: int) -> None:
         while n_rows > len(self._when):
             self._kw, self._when, self._n_observed = doubled(self._kw), doubled(self._when), doubled(self._n_observed)

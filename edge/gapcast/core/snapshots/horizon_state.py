@@ -77,10 +77,15 @@ class StoredHorizon(NamedTuple):
 
 def forecaster_signature(forecaster: HorizonForecaster) -> str:
     """Return the key of the stored forecasts' validity: the model, its lead times and ensemble members."""
+    members = "" if forecaster.ensemble is None else f" of {','.join(forecaster.ensemble.members)}"
+    return f"{model_signature(forecaster)}{members}"
+
+
+def model_signature(forecaster: HorizonForecaster) -> str:
+    """Return the name, version and published lead times of the primary model."""
     model = forecaster.published_model
     lead_times_published = model.lead_times_min if forecaster.has_path else model.lead_times_min[-1:]
-    members = "" if forecaster.ensemble is None else f" of {','.join(forecaster.ensemble.members)}"
-    return f"{model.name} {model.version} {','.join(map(str, lead_times_published))}{members}"
+    return f"{model.name} {model.version} {','.join(map(str, lead_times_published))}"
 
 
 def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,7 @@ from gapcast.core.horizons.horizon_forecaster import HorizonForecaster
 from gapcast.core.learning.ensemble import learning_state
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.submeters.submetered_state import TRACKED
-from gapcast.core.snapshots.horizon_state import forecaster_signature
+from gapcast.core.snapshots.horizon_state import forecaster_signature, model_signature
 
 #: Number of rows copied at a time, so that intermediate arrays stay in the processor's cache.
 _CHUNK = 64
@@ -35,11 +35,11 @@ def transfer_state(before: Engine, after: Engine) -> None:
     """Move the state of ``before`` to ``after``, which must be new; ``before`` must not be used afterwards.
 
     If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
-    model differs, the newest forecasts are discarded. The quarter-hours of a week move to an engine that takes them.
-    Learning state continues for the ensemble members that both engines have; for another horizon it starts again, and
-    so do scores, drift detection and history. The learned state of outlooks continues for the same outlook model and
-    lead times, billing windows and their limits for the same options. Raises :class:`StateError`, with ``before``
-    unchanged, if ``after`` takes other measured features.
+    model differs, or a member of its ensemble is missing, the newest forecasts are discarded. The quarter-hours of a
+    week move to an engine that takes them. Learning state continues for the ensemble members that both engines have;
+    for another horizon it starts again, and so do scores, drift detection and history. The learned state of outlooks
+    continues for the same outlook model and lead times, billing windows and their limits for the same options. Raises
+    :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
     """
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
     if old_channels != new_channels:
@@ -81,6 +81,8 @@ def _transfer_forecaster(before: HorizonForecaster, after: HorizonForecaster, n_
     """Move the newest forecasts, and the state learned from outcomes: learning state, scores and drift of a horizon."""
     if forecaster_signature(before) == forecaster_signature(after):
         after.newest = before.newest
+    elif model_signature(before) == model_signature(after):
+        after.newest.adopt(before.newest)
     if after.outlooks is not None and before.outlooks is not None:
         after.outlooks.adopt(before.outlooks)
     if before.horizon_min != after.horizon_min:
