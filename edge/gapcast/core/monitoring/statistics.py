@@ -1,4 +1,8 @@
-"""Counts and histograms of a running service, as plain numbers. Written by one thread, read by any."""
+"""Counts and histograms of a running service, as plain numbers that any thread may read.
+
+Written by the stream's thread, except internal errors (by any thread, with a lock) and model reloads (by the thread
+that watches the models).
+"""
 
 from __future__ import annotations
 
