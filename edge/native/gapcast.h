@@ -2,7 +2,9 @@
 
    The calling convention: a function takes the address of a structure and the number of items of a batch, and returns
    a number. The structure has the addresses of arrays that Python allocates, checks and owns; arrays are C-contiguous,
-   and have the type of their pointer. The library allocates nothing and has no state between two calls. */
+   and have the type of their pointer. The library allocates nothing and
+   keeps nothing between two calls. Its only writable data is a scratch matrix (covariance.c), which the interpreter's
+   lock protects: the loader uses ctypes.PyDLL, which holds the lock during a call. */
 
 #ifndef GAPCAST_H
 #define GAPCAST_H
