@@ -101,7 +101,7 @@ def main() -> None:
             forecasters[chosen.model.name] = of_model(chosen.model, series, places)
             card = read_card(chosen.model / CARD_FILE)
             if is_of(card, clean) or trained_until(card, clean) is not None:
-                print(f"{path.stem}: no fair test of {chosen.model.name}, which was trained on this house")
+                print(f"{path.stem}: not out of sample for {chosen.model.name}, which was trained on this house")
         print(f"{path.stem}: {len(places)} forecasts, MSE kW2 / MAE kW")
         for kind in range(len(KINDS)):
             for lead in LEADS_MIN:

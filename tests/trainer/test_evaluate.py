@@ -227,7 +227,7 @@ def test_span_other_house_in_a_file_of_the_same_name_is_whole(small: CleanFile) 
     found = choose_span([card_of(small, source)], replace(other, series=series))
     assert (found.first, found.until) == (START, START + timedelta(minutes=9_000))
     assert (found.fitted_to, found.overlapping) == ((), ("spread",))
-    assert "Perhaps not a fair test of spread: trained on data of the same time" in found.sentences("1 window")[1]
+    assert "Possibly not out of sample for spread: trained on data of the same time" in found.sentences("1 window")[1]
     later = Series(small.series.first_minute + 500_000, series.gap_kw)
     assert choose_span([card_of(small, source)], replace(other, series=later)).overlapping == ()
 
@@ -267,7 +267,7 @@ def test_evaluate_training_minutes_on_request_with_a_remark(small: CleanFile) ->
     until = START + timedelta(minutes=2_000)
     found = evaluate(stand_ins(model), small, EvaluationOptions(START, until, brief=True))
     assert found.span.fitted_to == ("spread",)
-    assert "Not a fair test of spread" in lines(found)[1]
+    assert "Not out of sample for spread" in lines(found)[1]
     assert found.as_json()["fitted_to_these_minutes"] == ["spread"]
     assert found.rows[0].sheets[5].stream.n < 2_000
 

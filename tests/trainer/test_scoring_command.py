@@ -83,7 +83,7 @@ def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models:
     found = run(clean_path, models, "linear", "--from", "2020-01-06", "--until", "2020-01-06T03:00:00Z", "--brief")
     assert found.exit_code == 0
     assert "from 2020-01-06 00:00 until 2020-01-06 03:00 UTC (selected by --from or --until)" in found.output
-    assert "Not a fair test" not in found.output
+    assert "Not out of sample" not in found.output
     assert (
         run(
             clean_path, models, "linear", "--from", "2020-01-06T01:00+01:00", "--until", "2020-01-06T03:00", "--brief"
@@ -91,7 +91,7 @@ def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models:
         == found.output
     )
     found = run(clean_path, models, "--from", "2020-01-02", "--brief")
-    assert "Not a fair test of linear: fitted to, or chosen on, some of these minutes" in found.output
+    assert "Not out of sample for linear: fitted to, or chosen on, some of these minutes" in found.output
 
 
 def test_evaluate_command_minutes_beyond_the_file_are_not_stated(at_home: Path, clean_path: Path, models: Path) -> None:

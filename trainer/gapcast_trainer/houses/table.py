@@ -27,9 +27,9 @@ def lines(found: HousesEvaluation) -> list[str]:
     for house in found.houses:
         text.append(f"{house.name}: {house.first} until {house.until} ({house.why})")
         if house.fitted_to:
-            text.append(f"  not a fair test of {', '.join(house.fitted_to)}: fitted to, or chosen on, these minutes")
+            text.append(f"  not out of sample for {', '.join(house.fitted_to)}: fitted to, or chosen on, these minutes")
         if house.overlapping:
-            text.append(f"  perhaps not a fair test of {', '.join(house.overlapping)}: {OVERLAP_REMARK}")
+            text.append(f"  possibly not out of sample for {', '.join(house.overlapping)}: {OVERLAP_REMARK}")
     text += [f"{name}: {about}" for name, about in found.about.items()]
     for name in SKILLS:
         rows = skill_rows(found, name)

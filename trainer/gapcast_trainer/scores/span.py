@@ -61,14 +61,14 @@ class Span:
         }
 
     def sentences(self, windows: str) -> list[str]:
-        """Return sentences for a report on which minutes the scored ``windows`` cover, and how fair the scores are."""
+        """Return sentences for a report on which minutes the scored ``windows`` cover, and for which models they are not out of sample."""
         found = [f"{windows}, from {self.first:%Y-%m-%d %H:%M} until {self.until:%Y-%m-%d %H:%M} UTC ({self.why})"]
         if self.fitted_to:
             names = ", ".join(self.fitted_to)
-            found.append(f"Not a fair test of {names}: fitted to, or chosen on, some of these minutes")
+            found.append(f"Not out of sample for {names}: fitted to, or chosen on, some of these minutes")
         if self.overlapping:
             names = ", ".join(self.overlapping)
-            found.append(f"Perhaps not a fair test of {names}: {OVERLAP_REMARK}")
+            found.append(f"Possibly not out of sample for {names}: {OVERLAP_REMARK}")
         return found
 
 
