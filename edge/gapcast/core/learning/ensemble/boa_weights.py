@@ -1,15 +1,15 @@
 """Ensemble weights by Bernstein online aggregation (BOA) of specialists, separately for the mean and for the median.
 
 O. Wintenberger, *Optimal learning with Bernstein Online Aggregation*, Machine Learning 106 (2017), with one learning
-rate per expert and the gradient of the loss: squared error for the mean, pinball for the median. The experts are
-*specialists* (Y. Freund, R. Schapire, Y. Singer and M. Warmuth, *Using and combining predictors that specialize*, STOC
-1997): each is one ensemble member in one of the :mod:`~gapcast.core.learning.ensemble.situations`, and counts in
-proportion to the membership of a forecast in the situation (P. Gaillard, G. Stoltz and T. van Erven, *A second-order
-bound with excess losses*, COLT 2014, for such confidences). So the regret is bounded against the best member of each
-situation, and, by the situation *any*, against the best member and the best fixed mixture of members overall: of the
-order of sqrt(T log E), and smaller for curved losses. Past regrets decay with a half-life, and a small share of the
-weight is distributed evenly (Herbster and Warmuth's fixed share, 1998), so that no member is excluded permanently and
-the weights adapt when a house changes.
+rate per specialist and the gradient of the loss: squared error for the mean, pinball for the median. A *specialist* (Y.
+Freund, R. Schapire, Y. Singer and M. Warmuth, *Using and combining predictors that specialize*, STOC 1997) is one
+ensemble member in one of the :mod:`~gapcast.core.learning.ensemble.situations`, and counts in proportion to the
+membership of a forecast in the situation (P. Gaillard, G. Stoltz and T. van Erven, *A second-order bound with excess
+losses*, COLT 2014, for such confidences). So the regret is bounded against the best member of each situation, and, by
+the situation *any*, against the best member and the best fixed mixture of members overall: of the order of sqrt(T log
+E), and smaller for curved losses. Past regrets decay with a half-life, and a small share of the weight is distributed
+evenly (Herbster and Warmuth's fixed share, 1998), so that no member is excluded permanently and the weights adapt when
+a house changes.
 
 All values are in units of the device's scale, so that learning does not depend on the power of a household.
 """
