@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.monitoring.statistics import Statistics
+from gapcast.mqtt.payloads import OWN_ECHO
 from gapcast.mqtt.rejections import Rejections
 
 
@@ -69,3 +70,16 @@ def test_rejections_count_commands_apart_from_readings() -> None:
     rejections.publish("gap/home/reading", b"on", PayloadError("not_json", "the payload is not JSON"))
     rejections.publish("gap/home/demand/limit", b"9e9", PayloadError("out_of_range", "9e9 kW"), is_command=True)
     assert (statistics.n_commands_rejected, statistics.last_rejection) == (1, "the payload is not JSON")
+
+
+def test_rejections_log_shortened_topics() -> None:
+    """A topic has up to 65,535 bytes; a client must not fill the log with it."""
+    rejections = Rejections(Published(), "gapcast/gw/rejected", 2, Statistics(), lambda: 0.0)
+    topic = "gap/" + "a" * 1_000
+    with capture_logs() as logs:
+        for reason in (OWN_ECHO, "not_json"):
+            rejections.publish(topic, b"on", PayloadError(reason, "a problem"))
+    assert [(line["event"], line["topic"]) for line in logs] == [
+        ("source.own_echo", topic[:120]),
+        ("messages.rejected", topic[:120]),
+    ]

@@ -61,7 +61,7 @@ class Rejections:
         else:
             self._statistics.last_rejection = problem.detail
         if problem.reason == OWN_ECHO:
-            log.warning("source.own_echo", topic=topic, problem=problem.detail)
+            log.warning("source.own_echo", topic=topic[:_SHOWN], problem=problem.detail)
             if is_rejection(payload):
                 return
         else:
