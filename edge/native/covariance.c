@@ -1,4 +1,4 @@
-/* Keeps the covariance of the online model positive definite: keep_positive of rls_model.py. */
+/* Keeps the covariance of the online model positive definite: restore_positive_definite of rls_model.py. */
 
 #include <math.h>
 
@@ -42,7 +42,7 @@ static int factorize(double *matrix, int64_t n_columns)
     return 1;
 }
 
-void keep_positive(float *packed, int64_t size, int64_t n_columns)
+void restore_positive_definite(float *packed, int64_t size, int64_t n_columns)
 {
     static double matrix[MAX_WIDTH * MAX_WIDTH]; /* too large for a stack; Python's lock is held */
     double added = 0.0;

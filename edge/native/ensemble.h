@@ -102,7 +102,7 @@ static inline int64_t columns_of(int64_t block, int64_t size, int64_t n_columns)
 }
 
 /* Increases all variances if the covariance, in blocks of `size`, is not positive definite. */
-void keep_positive(float *packed, int64_t size, int64_t n_columns);
+void restore_positive_definite(float *packed, int64_t size, int64_t n_columns);
 double rls_product(const float *coefficients, const float *columns, int64_t width);
 int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t n_columns,
                double actual, double n_outcomes, double forgetting);

@@ -195,6 +195,6 @@ int rls_update(float *coefficients, float *covariance, float *inside, const floa
     reduce(covariance, reduction, 1.0f / (float)noise, size, n_columns);
     limit_variance(covariance, size, n_columns);
     if (fmod(n_outcomes + 1.0, N_CHECKED) == 0.0)
-        keep_positive(covariance, size, n_columns);
+        restore_positive_definite(covariance, size, n_columns);
     return 1;
 }

@@ -210,7 +210,7 @@ def test_keep_positive_changes_only_indefinite_covariances() -> None:
     values[:, 0] = lowest
     covariance = packed_covariance.from_matrices((basis * values[:, np.newaxis]) @ basis.T)
     before = packed_covariance.to_matrices(covariance)
-    rls_model.keep_positive(covariance)
+    rls_model.restore_positive_definite(covariance)
     kept, *repaired, damaged = packed_covariance.to_matrices(covariance)
     assert np.array_equal(kept, before[0])
     for matrix, old, value in zip(repaired, before[1:], lowest[1:], strict=False):

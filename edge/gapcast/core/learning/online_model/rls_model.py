@@ -109,12 +109,12 @@ def update(
     checked = (n_outcomes + 1) % _N_CHECKED == 0
     if checked.any():
         some = covariance[checked]
-        keep_positive(some)
+        restore_positive_definite(some)
         covariance[checked] = some
     return None if sound.all() else sound
 
 
-def keep_positive(covariance: F32) -> None:
+def restore_positive_definite(covariance: F32) -> None:
     """Increase all variances of each ``covariance`` ``[N, packed]`` that is not positive definite, in place.
 
     Single precision rounds each update. With many columns, or if power repeats itself exactly, the errors add up within
