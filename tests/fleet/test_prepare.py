@@ -41,7 +41,7 @@ from gapcast_fleet.cli import main
 from gapcast_fleet.histories.history import ParquetFormat, read_history
 from gapcast_fleet.training_sets.balance import balance
 from gapcast_fleet.training_sets.prepare import PrepareOptions, lines, prepare
-from gapcast_fleet.training_sets.window_draw import note_path, places
+from gapcast_fleet.training_sets.window_draw import chunk_list_path, places
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
@@ -131,9 +131,9 @@ def test_prepare_houses_give_equal_counts_in_disjoint_parts(
     train, validate = (rows_of(tmp_path / "set", manifest, part) for part in (TRAIN, VALIDATE))
     for place in (0, 1, 3):
         house = manifest.houses[place]
-        learnt, judged = (rows["observed_minute"][rows["house"] == place] for rows in (train, validate))
-        assert learnt.max() + 5 < judged.min() - 39  # the last target, and the first minute of any window
-        assert minute_label(int(judged.min()) // DAY_MIN * DAY_MIN) >= str(house.validate_from)
+        trained_on, validated_on = (rows["observed_minute"][rows["house"] == place] for rows in (train, validate))
+        assert trained_on.max() + 5 < validated_on.min() - 39  # the last target, and the first minute of any window
+        assert minute_label(int(validated_on.min()) // DAY_MIN * DAY_MIN) >= str(house.validate_from)
     days = train["observed_minute"][train["house"] == 0] // DAY_MIN
     each = np.bincount(days - days.min())
     assert len(each) == 4  # two of its six days are more than a fifth, one is less
@@ -143,9 +143,9 @@ def test_prepare_houses_give_equal_counts_in_disjoint_parts(
     until = {name: int((BEGINS[name] + DAY_MIN * days - CONTRACT.embargo_min) - BEGINS[name])
              for name, days in (("long", 4), ("short", 1), ("usual", 2))}  # fmt: skip
     for name, its in kw.items():
-        learnt_kw = its[: until[name]]
-        assert of[name].mean_kw == pytest.approx(np.nanmean(learnt_kw))
-        assert of[name].mean_square_kw2 == pytest.approx(np.nanmean(learnt_kw**2))
+        training_kw = its[: until[name]]
+        assert of[name].mean_kw == pytest.approx(np.nanmean(training_kw))
+        assert of[name].mean_square_kw2 == pytest.approx(np.nanmean(training_kw**2))
 
 
 def windows_equal_the_trainers(folder: Path, manifest: Manifest, houses: Mapping[str, Series]) -> None:
@@ -214,8 +214,8 @@ def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: Prepare
 
     # It ended before a group was done, and before the manifest: it resumes with the same result.
     before = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}
-    lost = json.loads(note_path(tmp_path / "set", 1).read_text())
-    for name in (MANIFEST_FILE, note_path(tmp_path, 1).name, *(chunk["file"] for chunk in lost)):
+    lost = json.loads(chunk_list_path(tmp_path / "set", 1).read_text())
+    for name in (MANIFEST_FILE, chunk_list_path(tmp_path, 1).name, *(chunk["file"] for chunk in lost)):
         (tmp_path / "set" / name).unlink()
     kept = next(chunk.file for chunk in manifest.chunks if chunk.file not in {one["file"] for one in lost})
     written_ns = (tmp_path / "set" / kept).stat().st_mtime_ns
@@ -234,7 +234,7 @@ def test_prepare_killed_resumes_with_the_same_result(
     Command(
         tmp_path, "prepare", readings, "--to", out, "--context", CONTRACT.context, "--leave-out", *wanted.leave_out,
         "--lead-times", ",".join(map(str, CONTRACT.lead_times_min)), "--validate-share", wanted.draw.validate_share,
-    ).kill_when(note_path(out, 0).exists)  # fmt: skip
+    ).kill_when(chunk_list_path(out, 0).exists)  # fmt: skip
     assert prepare(spark, Limits(), wanted, out, quiet=True) == prepare(
         spark, Limits(), wanted, tmp_path / "undisturbed", quiet=True
     )

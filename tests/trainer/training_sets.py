@@ -22,7 +22,7 @@ from gapcast.core.windows.training_set import (
     Manifest,
     TrainingSetHouse,
 )
-from gapcast_fleet.training_sets.window_draw import DrawJob, note_path, window_counter, window_drawer
+from gapcast_fleet.training_sets.window_draw import DrawJob, chunk_list_path, window_counter, window_drawer
 
 #: A house's first minute, and its power minute by minute, kW; NaN where it is missing.
 House = tuple[int, np.ndarray]
@@ -62,8 +62,8 @@ def write_set(
         n_taken = [min(n, n_each) for n in n_found]
         its = replace(job, n_found={name: n_found}, n_taken={name: n_taken})
         assert [result["group"].tolist() for result in window_drawer(its, names)(iter(frames))] == [[group]]
-        chunks += [Chunk(**chunk) for chunk in json.loads(note_path(folder, group).read_text())]
-        begin, n_learnt = begins[name], max(counted["n_learnt"], 1)
+        chunks += [Chunk(**chunk) for chunk in json.loads(chunk_list_path(folder, group).read_text())]
+        begin, n_training = begins[name], max(counted["n_training"], 1)
         found.append(
             TrainingSetHouse(
                 name,
@@ -76,8 +76,8 @@ def write_set(
                 None if begin is None else minute_label(begin),
                 dict(zip(PARTS, n_found, strict=True)),
                 dict(zip(PARTS, n_taken, strict=True)),
-                counted["sum_kw"] / n_learnt,
-                counted["sum_kw2"] / n_learnt,
+                counted["sum_kw"] / n_training,
+                counted["sum_kw2"] / n_training,
             )
         )
     draw = Draw(1, n_each)

@@ -42,7 +42,7 @@ from gapcast_fleet.training_sets.window_draw import (
     COUNTED,
     DRAWN,
     DrawJob,
-    note_path,
+    chunk_list_path,
     progress_path,
     window_counter,
     window_drawer,
@@ -69,7 +69,7 @@ class WindowCounts:
     """The windows of a house by part, and its power in the training part: number, sum, sum of squares."""
 
     found: list[int]
-    n_learnt: int
+    n_training: int
     sum_kw: float
     sum_kw2: float
 
@@ -185,7 +185,7 @@ class _Fleet:
             self.show(f"counting the windows of {len(self.houses):,} houses")
             groups = distribute(self.houses, len(self.houses), _N_GROUPS)
             rows = self._watched(groups, range(len(groups)), window_counter(job), COUNTED)
-            its = {row.device: [list(row.found), row.n_learnt, row.sum_kw, row.sum_kw2] for row in rows}
+            its = {row.device: [list(row.found), row.n_training, row.sum_kw, row.sum_kw2] for row in rows}
             write_atomically(path, json.dumps(its).encode())
             for group in range(len(groups)):
                 progress_path(self.folder, group).unlink(missing_ok=True)
@@ -196,12 +196,13 @@ class _Fleet:
         row_bytes = row_type(job.contract.context, len(job.contract.lead_times_min)).itemsize
         most = max(sum(its) for its in job.n_taken.values())
         groups = distribute(self.houses, max(1, _GROUP_BYTES // (most * row_bytes)), _N_GROUPS)
-        to_do = [group for group in range(len(groups)) if not note_path(self.folder, group).exists()]
+        to_do = [group for group in range(len(groups)) if not chunk_list_path(self.folder, group).exists()]
         if to_do:
             self.show(f"drawing {sum(map(sum, job.n_taken.values())):,} windows of {len(self.houses):,} houses")
             self._watched(groups, to_do, window_drawer(job, [house.name for house in self.houses]), DRAWN)
-        notes = [json.loads(note_path(self.folder, group).read_text(encoding="utf-8")) for group in range(len(groups))]
-        return [Chunk(**chunk) for note in notes for chunk in note]
+        paths = [chunk_list_path(self.folder, group) for group in range(len(groups))]
+        lists = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        return [Chunk(**chunk) for chunks in lists for chunk in chunks]
 
     def _watched(
         self, groups: Sequence[Sequence[HouseSurvey]], to_do: Sequence[int], work: Any, columns: str
@@ -218,14 +219,14 @@ class _Fleet:
 
 
 def _n_readings_done(folder: Path, group: int, n_readings: int) -> int:
-    if note_path(folder, group).exists():
+    if chunk_list_path(folder, group).exists():
         return n_readings
     path = progress_path(folder, group)
     return int(path.read_text(encoding="utf-8") or 0) if path.exists() else 0
 
 
 def _in_set(house: HouseSurvey, begins: int | None, counted: WindowCounts, taken: Sequence[int]) -> TrainingSetHouse:
-    n_learnt = max(counted.n_learnt, 1)
+    n_training = max(counted.n_training, 1)
     return TrainingSetHouse(
         house.name,
         begins is None,
@@ -237,6 +238,6 @@ def _in_set(house: HouseSurvey, begins: int | None, counted: WindowCounts, taken
         None if begins is None else minute_label(begins),
         dict(zip(PARTS, counted.found, strict=True)),
         dict(zip(PARTS, taken, strict=True)),
-        counted.sum_kw / n_learnt,
-        counted.sum_kw2 / n_learnt,
+        counted.sum_kw / n_training,
+        counted.sum_kw2 / n_training,
     )

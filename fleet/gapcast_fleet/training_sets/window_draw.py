@@ -25,7 +25,7 @@ from gapcast.core.windows.training_set import PARTS, TEST, TRAIN, Chunk, Contrac
 from gapcast.core.windows.window import WindowSpec
 from gapcast_fleet.files import write_atomically
 
-_COUNTED = {"device": "string", "found": "array<long>", "n_learnt": "long", "sum_kw": "double", "sum_kw2": "double"}
+_COUNTED = {"device": "string", "found": "array<long>", "n_training": "long", "sum_kw": "double", "sum_kw2": "double"}
 COUNTED, DRAWN = ", ".join(f"{name} {kind}" for name, kind in _COUNTED.items()), "group int"
 #: Maximum number of windows per chunk.
 CHUNK_ROWS = 16_384
@@ -66,7 +66,7 @@ def progress_path(folder: Path, group: int) -> Path:
     return folder / f"group-{group:05d}.progress"
 
 
-def note_path(folder: Path, group: int) -> Path:
+def chunk_list_path(folder: Path, group: int) -> Path:
     """Return the path of the list of chunks of ``group``; the file exists once the group is done."""
     return folder / f"group-{group:05d}.json"
 
@@ -137,7 +137,7 @@ def window_drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.
             chunks = [
                 chunk for part, rows in parts.items() for chunk in _write_chunks(folder, job.seed, part, group, rows)
             ]
-            write_atomically(note_path(folder, group), json.dumps([asdict(chunk) for chunk in chunks]).encode())
+            write_atomically(chunk_list_path(folder, group), json.dumps([asdict(chunk) for chunk in chunks]).encode())
             progress_path(folder, group).unlink(missing_ok=True)
             yield pd.DataFrame({"group": [group]})
 
