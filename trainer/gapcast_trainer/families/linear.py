@@ -11,7 +11,7 @@ from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.data.windows import Learnable, shorten
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families.parts.base import Design, Family, Hyper
-from gapcast_trainer.families.parts.graph import beside, clock, power, scaled, window_input
+from gapcast_trainer.families.parts.graph import clock, concatenate_parts, power, scaled, window_input
 from gapcast_trainer.families.parts.outputs import close
 
 _ROWS_AT_ONCE = 65_536
@@ -28,7 +28,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     del hyper
     window = window_input(design)
     lags = keras.layers.Flatten(name="lags")(scaled(power(window), design))
-    seen = beside([lags, *clock(window, design)], "seen")
+    seen = concatenate_parts([lags, *clock(window, design)], "seen")
     change = keras.layers.Dense(len(design.task.lead_times_min), name="change")(seen)
     return close("linear", window, design, change, seen)
 

@@ -8,7 +8,7 @@ import keras
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from gapcast_trainer.families.parts.base import Design, Family, Hyper
-from gapcast_trainer.families.parts.graph import anchored, beside, clock, others, power, window_input
+from gapcast_trainer.families.parts.graph import anchored, clock, concatenate_parts, others, power, window_input
 from gapcast_trainer.families.parts.outputs import close
 
 
@@ -38,7 +38,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     window = window_input(design)
     seen = [anchored(power(window), design, hyper.anchor)]
     beside_power = others(window, design)
-    hidden = beside(seen if beside_power is None else [*seen, beside_power], "seen")
+    hidden = concatenate_parts(seen if beside_power is None else [*seen, beside_power], "seen")
     penalty = keras.regularizers.L2(hyper.l2) if hyper.l2 else None
     if hyper.filters:
         hidden = keras.layers.Conv1D(
@@ -52,7 +52,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
         )(hidden)
         if hyper.dropout:
             hidden = keras.layers.Dropout(hyper.dropout, name=f"dropout_{depth}")(hidden)
-    hidden = beside([hidden, *clock(window, design)], "with_clock")
+    hidden = concatenate_parts([hidden, *clock(window, design)], "with_clock")
     if hyper.dense:
         hidden = keras.layers.Dense(hyper.dense, activation="relu", kernel_regularizer=penalty, name="dense")(hidden)
     change = keras.layers.Dense(len(design.task.lead_times_min), name="change")(hidden)

@@ -11,10 +11,10 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.families.parts.analogs import analog_features, check_analogs
 from gapcast_trainer.families.parts.base import Design, Family, Hyper
 from gapcast_trainer.families.parts.graph import (
-    beside,
     by_minute,
     by_window,
     clock,
+    concatenate_parts,
     exact_mean,
     fine_power,
     folded,
@@ -51,7 +51,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     near = _encode_near(interleaved([rows[n_far:, :] for rows in scales.all]), state, hyper)
     newest = [by_window([rows[-1:, :] for rows in (scales.level, *scales.fine)]), *clock(window, design)]
     direct = _direct_inputs(scales, far, newest, penalty, hyper)
-    joined = _dense(hyper.dense, penalty, "dense")(beside([near, *direct, *newest], "joined"))
+    joined = _dense(hyper.dense, penalty, "dense")(concatenate_parts([near, *direct, *newest], "joined"))
     if hyper.dropout:
         joined = keras.layers.Dropout(hyper.dropout, name="dropout")(joined)
     for_mean = _dense(hyper.head, penalty, "mean_head")(joined)
@@ -150,7 +150,9 @@ def _direct_inputs(
     if not rows:
         return []
     direct = by_window(rows)
-    return [_dense(hyper.wide, penalty, "wide")(beside([direct, *newest], "seen"))] if hyper.wide else [direct]
+    if not hyper.wide:
+        return [direct]
+    return [_dense(hyper.wide, penalty, "wide")(concatenate_parts([direct, *newest], "seen"))]
 
 
 def _spread_kw(kw: keras.KerasTensor) -> keras.KerasTensor:
@@ -176,7 +178,7 @@ def _relative_expert(
         ]
     )
     first = _dense(hyper.relative, None, "relative_wide")(known)
-    second = _dense(hyper.relative, None, "relative_dense")(beside([first, joined], "relative_joined"))
+    second = _dense(hyper.relative, None, "relative_dense")(concatenate_parts([first, joined], "relative_joined"))
     return RelativeExpert(second, by_window([spread_kw]))
 
 
@@ -184,7 +186,7 @@ def _analog_expert(
     scales: _Scales, spread_kw: keras.KerasTensor, hyper: MultiscaleHyper, joined: keras.KerasTensor
 ) -> AnalogExpert:
     """Return the inputs that correct the other experts: analogs, and the features of the first sub-network."""
-    features = beside([analog_features(scales.kw, spread_kw), joined], "analog_features")
+    features = concatenate_parts([analog_features(scales.kw, spread_kw), joined], "analog_features")
     return AnalogExpert(features, by_window([spread_kw]), hyper.analogs)
 
 

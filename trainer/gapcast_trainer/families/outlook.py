@@ -1,4 +1,4 @@
-"""The outlook: a frozen multi-scale body for the first minutes, and an outlook of an hour around it."""
+"""The outlook: a frozen multi-scale trunk for the first minutes, and an outlook of an hour around it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gapcast_trainer.families.parts.base import Design, Family, Hyper
 from gapcast_trainer.families.parts.graph import (
     MEAN,
     QUANTILES,
-    beside,
     by_window,
+    concatenate_parts,
     fine_power,
     power_by_minute,
     window_input,
@@ -28,7 +28,7 @@ from gapcast_trainer.families.parts.graph import (
 from gapcast_trainer.families.parts.multiscale_hyper import MultiscaleHyper
 
 MEAN_TO, QUANTILES_TO, HISTORY = "mean_to", "quantiles_to", "history"
-#: Layers of the body whose outputs are features.
+#: Layers of the trunk whose outputs are features.
 _BODY_LAYERS = ("dense", "relative_dense")
 #: Spread of a house: a share of the deviations of window and week, plus a share of its mean power, plus a minimum, kW.
 _SPREAD_SHARE, _LEVEL_SHARE, _LEAST_KW = 0.5, 0.05, 0.1
@@ -37,7 +37,7 @@ _LIMIT, _FINE_KW = 8.0, 0.1
 
 
 class OutlookHyper(Hyper):
-    """``body`` are the hyper-parameters of the multi-scale body; ``body_minutes`` the number of its lead times.
+    """``body`` are the hyper-parameters of the multi-scale trunk; ``body_minutes`` the number of its lead times.
 
     Its lead times are 1 to ``body_minutes``, and it needs a ``relative`` expert. ``wide``, ``dense`` and ``relative``
     are the units of the outlook's own layers; ``dropout`` follows the first of them in training.
@@ -100,7 +100,7 @@ def build_parts(design: Design, hyper: Hyper) -> OutlookParts:
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:
-    """Build the whole unfitted model; its body is frozen."""
+    """Build the whole unfitted model; its trunk is frozen."""
     return build_parts(design, hyper).whole
 
 
@@ -109,7 +109,7 @@ def _named(name: str, parts_of_it: list[keras.KerasTensor]) -> keras.KerasTensor
 
 
 def _body(design: Design, hyper: OutlookHyper) -> keras.Model:
-    """Return the frozen body, with the outputs of :data:`_BODY_LAYERS` in addition to its own."""
+    """Return the frozen trunk, with the outputs of :data:`_BODY_LAYERS` in addition to its own."""
     its = replace(design, task=replace(design.task, lead_times_min=design.task.lead_times_min[: hyper.body_minutes]))
     body = multiscale.build(its, hyper.body)
     body.trainable = False
@@ -119,7 +119,7 @@ def _body(design: Design, hyper: OutlookHyper) -> keras.Model:
 def _features(
     window: keras.KerasTensor, history: keras.KerasTensor, body: keras.Model, design: Design
 ) -> tuple[list[keras.KerasTensor], dict[str, keras.KerasTensor]]:
-    """Return the inputs of the head, and the outputs of the body."""
+    """Return the inputs of the head, and the outputs of the trunk."""
     opened = keras.Model(
         body.input, {**body.output, **{name: body.get_layer(name).output for name in _BODY_LAYERS}}, name="body"
     )
@@ -134,7 +134,7 @@ def _features(
         [recent.distances_kw, week.distances_kw, week.widths_kw, recent.deviation_kw], axis=1
     )
     levels = fine_power(_levels_kw(recent, week, last_kw), _FINE_KW)
-    absolute = beside(
+    absolute = concatenate_parts(
         [
             distances_kw / design.scale.scale_kw,
             levels,
@@ -145,7 +145,7 @@ def _features(
         ],
         "absolute_features",
     )
-    relative = beside(
+    relative = concatenate_parts(
         [ops.clip(distances_kw / spread_kw, -_LIMIT, _LIMIT), 0.5 * ops.log(spread_kw), levels], "relative_features"
     )
     n_far = len(design.task.lead_times_min) - near[MEAN].shape[1]
@@ -154,18 +154,18 @@ def _features(
 
 def _levels_kw(recent: WindowFeatures, week: HistoryFeatures, last_kw: keras.KerasTensor) -> keras.KerasTensor:
     """Return powers to show on the fine scale: the newest, and the extremes of the week and the last day."""
-    return beside([recent.steps_kw, week.distances_kw[:, -4:] + last_kw], "levels_kw")
+    return concatenate_parts([recent.steps_kw, week.distances_kw[:, -4:] + last_kw], "levels_kw")
 
 
 def _base(mean_kw: keras.KerasTensor, last_kw: keras.KerasTensor, n_far: int) -> keras.KerasTensor:
     """Return the base from which the head's columns are distances.
 
-    The mean until a lead time of the body starts from the mean of its minutes; all later means start from the last
+    The mean until a lead time of the trunk starts from the mean of its minutes; all later means start from the last
     reading.
     """
     n_body = mean_kw.shape[1]
     until = [ops.mean(mean_kw[:, : place + 1], axis=1, keepdims=True) for place in range(1, n_body)]
-    return beside([*[last_kw] * n_far, *until, *[last_kw] * n_far], "base")
+    return concatenate_parts([*[last_kw] * n_far, *until, *[last_kw] * n_far], "base")
 
 
 FAMILY = Family("outlook", OutlookHyper, build, takes_history=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from gapcast_trainer.families.parts.graph import beside
+from gapcast_trainer.families.parts.graph import concatenate_parts
 from gapcast_trainer.families.parts.outputs import as_rows, columns, open_gates, quantiles
 
 #: Biases of new layers: for the widths between quantiles, and for very small widths.
@@ -45,8 +45,8 @@ def build_head(
     joined = _dense(size.dense, "outlook_dense")(wide)
     own = _dense(size.relative, "outlook_relative_wide")(relative)
     own = keras.layers.Dropout(size.dropout, name="outlook_relative_dropout")(own)
-    own = _dense(size.relative, "outlook_relative_dense")(beside([own, joined], "outlook_joined"))
-    seen = beside([joined, own], "outlook_seen")
+    own = _dense(size.relative, "outlook_relative_dense")(concatenate_parts([own, joined], "outlook_joined"))
+    seen = concatenate_parts([joined, own], "outlook_seen")
     of_mean, of_quantiles = open_gates(seen, n_columns, 2, "outlook_gates")
     gates = as_rows([of_mean, *[of_quantiles] * len(levels)], "outlook_gate_rows")
     change = _forecast_rows(joined, n_columns, levels, _WIDTH, "outlook_absolute") * scale_kw

@@ -15,7 +15,7 @@ from keras import ops
 
 from gapcast.core.streams.quarters import STEP_MIN, STEPS
 from gapcast_trainer.families.outlook_parts.alignment import DAYS, QUARTERS_A_DAY, span_weights
-from gapcast_trainer.families.parts.graph import beside
+from gapcast_trainer.families.parts.graph import concatenate_parts
 
 #: Spans whose mean is compared over the days: the next L minutes, and a quarter around minute L.
 _NEXT_MIN = (5, 15, 30, 60)
@@ -74,8 +74,8 @@ def history_features(
     deviation = ops.mean(ops.absolute(history - week_mean), axis=1, keepdims=True)
     change = ops.mean(ops.absolute(history[:, 1:] - history[:, :-1]), axis=1, keepdims=True)
     return HistoryFeatures(
-        distances_kw=beside(levels, "history_levels") - last_kw,
-        widths_kw=beside([same_width, daily, deviation, change], "history_widths"),
+        distances_kw=concatenate_parts(levels, "history_levels") - last_kw,
+        widths_kw=concatenate_parts([same_width, daily, deviation, change], "history_widths"),
         deviation_kw=deviation,
         mean_kw=week_mean,
     )

@@ -1,4 +1,4 @@
-"""Features of the window: changes, steps and their extremes, and the distances of the body's outputs."""
+"""Features of the window: changes, steps and their extremes, and the distances of the trunk's outputs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from keras import ops
 from gapcast_trainer.families.parts.graph import (
     MEAN,
     QUANTILES,
-    beside,
     by_window,
+    concatenate_parts,
     mean_of_minutes,
     step_maxima,
     step_means,
@@ -45,7 +45,7 @@ def window_features(kw: keras.KerasTensor, body: dict[str, keras.KerasTensor]) -
     fine = step_means(kw[-_FINE_MIN * _N_FINE :, :], _FINE_MIN)
     mean_kw = ops.transpose(mean_of_minutes(kw, "window_mean_kw"))
     return WindowFeatures(
-        distances_kw=beside([distances, quantiles - last_kw, body[MEAN] - last_kw], "window_distances"),
+        distances_kw=concatenate_parts([distances, quantiles - last_kw, body[MEAN] - last_kw], "window_distances"),
         steps_kw=by_window([last, fine]),
         deviation_kw=ops.mean(ops.absolute(ops.transpose(kw) - mean_kw), axis=1, keepdims=True),
         mean_kw=mean_kw,

@@ -142,6 +142,6 @@ def folded(steps: keras.KerasTensor, fold: int) -> keras.KerasTensor:
     return keras.ops.reshape(by_window, (-1, n_steps // fold, fold * n_channels))
 
 
-def beside(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
+def concatenate_parts(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
     """Return ``parts`` ``[N, ...]`` concatenated."""
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name=name)(list(parts))

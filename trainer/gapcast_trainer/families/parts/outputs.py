@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from gapcast_trainer.families.parts.base import Design
-from gapcast_trainer.families.parts.graph import MEAN, QUANTILES, beside
+from gapcast_trainer.families.parts.graph import MEAN, QUANTILES, concatenate_parts
 
 _MIDDLE = 0.5
 #: Biases of new layers: for the width of a step between quantiles, for a very small width, and for two open gates.
@@ -63,7 +63,7 @@ def close(  # noqa: PLR0913 - the last ones by keyword
     gates, own = [], Columns([], [])
     if relative is not None:
         n_centres = 1 if levels is None else 2
-        gates = open_gates(beside([around, relative.features], "seen_by_gates"), n_leads, n_centres, "gates")
+        gates = open_gates(concatenate_parts([around, relative.features], "seen_by_gates"), n_leads, n_centres, "gates")
         own = columns(relative.features, n_leads, n_centres, levels or (), _SMALL_WIDTH, "relative_columns")
         change_kw = gates[0] * change_kw + own.centres[0] * relative.spread_kw
     distances_kw = None
@@ -91,8 +91,8 @@ def _corrected(
     """Return the change ``[N, K]`` and the distances ``[N, R, K]`` of the quantiles, corrected by analogs."""
     n_quantiles, n_leads = distances_kw.shape[1:]
     rows_kw = keras.layers.Reshape((n_quantiles * n_leads,), name="corrected_rows")(distances_kw)
-    known = ops.clip(beside([change_kw, rows_kw], "corrected") / analogs.spread_kw, -_LIMIT, _LIMIT)
-    hidden = beside([analogs.features, known], "analog_inputs")
+    known = ops.clip(concatenate_parts([change_kw, rows_kw], "corrected") / analogs.spread_kw, -_LIMIT, _LIMIT)
+    hidden = concatenate_parts([analogs.features, known], "analog_inputs")
     for name in ("analog_wide", "analog_dense"):
         hidden = keras.layers.Dense(analogs.units, activation="relu", name=name)(hidden)
     gates = open_gates(hidden, n_leads, 2, "analog_gates", _WIDE_OPEN)
@@ -148,7 +148,7 @@ def quantiles(its: Columns, levels: tuple[float, ...]) -> list[keras.KerasTensor
 
 def as_rows(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
     """Return R ``parts``, each ``[N, K]``, as the rows of ``[N, R, K]``."""
-    return keras.layers.Reshape((len(parts), parts[0].shape[1]), name=name)(beside(parts, f"{name}_joined"))
+    return keras.layers.Reshape((len(parts), parts[0].shape[1]), name=name)(concatenate_parts(parts, f"{name}_joined"))
 
 
 def open_gates(

@@ -97,7 +97,7 @@ def feature_rows(
 
 
 def _quantities(house: HouseWindows, rows: I64, experiment: Experiment) -> F32:
-    """Return the outcomes of the head's columns: minutes later than the body's, and means until each lead time."""
+    """Return the outcomes of the head's columns: minutes later than the trunk's, and means until each lead time."""
     n_body = int(experiment.hyper["body_minutes"])
     point, until = house.outcomes_kw(rows, experiment.task().lead_times_min)
     return np.concatenate([point[:, n_body:], until[:, 1:]], axis=1)

@@ -45,7 +45,7 @@ class HeadRows:
 
 
 def body_scale(folder: Path, hyper: Hyper) -> Scale:
-    """Return the scale of the model in ``folder``; raise :class:`RunError` if it is not the body of ``hyper``."""
+    """Return the scale of the trunk in ``folder``; raise :class:`RunError` if ``hyper`` describes another."""
     card = load_model(folder).card
     wanted = hyper.model_dump(mode="json")["body"]
     if card.family != multiscale.FAMILY.name or card.experiment is None or card.experiment["hyper"] != wanted:
@@ -55,7 +55,7 @@ def body_scale(folder: Path, hyper: Hyper) -> Scale:
 
 
 def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
-    """Build the model with the weights of the model in the folder ``body``."""
+    """Build the model with the weights of the trunk: the model in the folder ``body``."""
     built = build_parts(design, hyper)
     set_file_weights(built.body, (body / MODEL_FILE).read_bytes())
     return built
@@ -102,7 +102,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
     show: Callable[[str], object] = lambda _: None,
     watch: Callable[[Run], object] = lambda _: None,
 ) -> Run:
-    """Fit the outlook of ``experiment`` around the frozen model in the folder ``body``; store the run in ``folder``.
+    """Fit the outlook of ``experiment`` around the frozen trunk in the folder ``body``; store the run in ``folder``.
 
     ``houses`` are the clean files of the experiment's other houses, by name; see
     :func:`gapcast_trainer.training.fit.fit`.
