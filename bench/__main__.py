@@ -17,8 +17,8 @@ from bench.throughput import LEVELS, WINDOWS, Block, Pace, ThroughputComparison,
 from bench.transports import TRANSPORTS
 from gapcast.predictors.models_folder.store import default_model
 
-PARTS = ("throughput", "latency", "footprint", "asking")
-TRANSPORTS_PART = "ways"  # on request only: it does not compare gapcast with the echo
+PARTS = ("throughput", "latency", "footprint", "http")
+TRANSPORTS_PART = "transports"  # on request only: it does not compare gapcast with the echo
 PAGE_PART = "page"  # on request only: it needs a browser
 BLEND = "blend"  # instead of a model: the default configuration
 NODE_RED_NAME = "node-red"  # instead of a model
@@ -93,9 +93,9 @@ def main() -> int:
         if "footprint" in parts and subjects:
             footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
             results.add("footprint", footprints, report.footprint_table(footprints))
-        if "asking" in parts and subjects:
+        if "http" in parts and subjects:
             measured = [predict_latency.measure(one, effort.latency_s) for one in subjects]
-            results.add("asking", measured, report.predict_table(measured))
+            results.add("http", measured, report.predict_table(measured))
         if PAGE_PART in parts and subjects:
             shown = page.measure(subjects[0], effort.n_starts, effort.latency_s / 2)
             results.add(PAGE_PART, shown, report.page_table([shown]))

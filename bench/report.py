@@ -110,8 +110,8 @@ def predict_table(latencies: list[PredictLatency]) -> str:
     """Return the latencies of the requests, and of the concurrent readings."""
     head = (
         "GET /predict beside 1,000 readings/s",
-        "wanted/s",
-        "answered/s",
+        "requested/s",
+        "completed/s",
         "failed",
         "p50 ms",
         "p99 ms",
