@@ -129,14 +129,14 @@ class MessageReader:
         if not submeters.reads(received.publication.topic):
             return _attached(submeters, self._native(received))
         try:
-            aside = self._without_reading(received)
-            return submeters.read(received) if aside is None else aside
+            other = self._handle_other_message(received)
+            return submeters.read(received) if other is None else other
         except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
             return self._failed(received, error)
 
-    def _without_reading(self, received: ReceivedMessage) -> IncomingMessage | None:
+    def _handle_other_message(self, received: ReceivedMessage) -> IncomingMessage | None:
         """Handle a request, a command or a message with only a register, and return it; None for any other message."""
         topic = received.publication.topic
         request_topic = self.request_topics.get(topic)
@@ -151,8 +151,8 @@ class MessageReader:
         publication = received.publication
         messages: list[IncomingMessage] = []
         try:
-            if (aside := self._without_reading(received)) is not None:
-                return [aside]
+            if (other := self._handle_other_message(received)) is not None:
+                return [other]
             submeters = self._submeters
             if submeters is not None and submeters.reads(publication.topic):
                 return [submeters.read(received)]
@@ -174,8 +174,8 @@ class MessageReader:
         try:
             device = self._devices.get(topic)
             if device is None:
-                if (aside := self._without_reading(received)) is not None:
-                    return aside
+                if (other := self._handle_other_message(received)) is not None:
+                    return other
                 device = self._device(topic)
             if not device:
                 self._statistics.n_not_readings += 1

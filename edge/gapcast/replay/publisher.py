@@ -115,11 +115,11 @@ class MeterPublisher:
         """Publish no faster than the gateway whose forecasts of this device arrive on ``topic``, if there is one."""
         pace = self._pace = ForecastPace(self._stopping, MOST_AHEAD // (1 + len(self._submeter_topics)))
 
-        def note(_client: object, _data: object, message: MQTTMessage) -> None:
+        def record_forecast(_client: object, _data: object, message: MQTTMessage) -> None:
             if not message.retain:
                 pace.record_forecast(bytes(message.payload))
 
-        self._client.on_message = note
+        self._client.on_message = record_forecast
         self._client.subscribe(topic)
 
     def publish(self, minute: Minute, submeters_kw: Mapping[str, float] | None = None) -> None:

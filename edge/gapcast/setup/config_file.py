@@ -83,8 +83,8 @@ def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
         raise SettingsError(msg) from error
 
 
-def keep_former(path: Path) -> Path | None:
-    """Keep an existing file under a new name, with its mode, before it is replaced; return the name, None without one.
+def back_up_existing(path: Path) -> Path | None:
+    """Back up an existing file under a new name, with its mode; return the name, or None without a file.
 
     Files that were kept earlier stay. Raises :class:`SettingsError` if this fails.
     """

@@ -17,7 +17,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.presets import presets
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.broker.broker_connection import BrokerConnection
-from gapcast.setup.config_file import PASSWORD_FILE, check_writable, keep_former, toml_of, write
+from gapcast.setup.config_file import PASSWORD_FILE, back_up_existing, check_writable, toml_of, write
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.source_preview import PreviewWarnings, preview
 from gapcast.setup.meters.meter_search import MeterSearch
@@ -187,7 +187,7 @@ class Setup:
         if password:
             file = config.parent / PASSWORD_FILE
             write(file, password + "\n", _OWNER, replacing=self._replacing or _contains(file, password))
-        former = keep_former(config) if self._replacing else None
+        former = back_up_existing(config) if self._replacing else None
         write(config, text, _WORLD, replacing=self._replacing)
         if former is not None:
             self._show(f"The former configuration is {former}: copy what you have added to it.")
