@@ -4,8 +4,7 @@ Accept, forecast, publish forecasts; make outlooks and demands, learn, publish o
 batches, acknowledge, report.
 
 A step that raises an error does not prevent the next ones: the error is recorded, and the message or device that caused
-it is
-rejected as ``internal_error``.
+it is rejected as ``internal_error``.
 """
 
 from __future__ import annotations
@@ -166,7 +165,7 @@ class BatchPipeline:
             if device not in engine.buffers:
                 engine.horizons.forget(row)
 
-    # --- without it -----------------------------------------------------------------------------
+    # --- without the engine's lock -------------------------------------------------------------
 
     def _record_replacements(self, batch: ServedBatch) -> None:
         if batch.forecasts.replacements is not None:

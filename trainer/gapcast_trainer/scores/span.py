@@ -61,7 +61,7 @@ class Span:
         }
 
     def sentences(self, windows: str) -> list[str]:
-        """Return sentences for a report on which minutes the scored ``windows`` cover, and for which models they are not out of sample."""
+        """Return sentences for a report: which minutes the ``windows`` cover, and for which models they are not new."""
         found = [f"{windows}, from {self.first:%Y-%m-%d %H:%M} until {self.until:%Y-%m-%d %H:%M} UTC ({self.why})"]
         if self.fitted_to:
             names = ", ".join(self.fitted_to)

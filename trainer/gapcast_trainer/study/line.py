@@ -1,4 +1,4 @@
-"""Last week's predictor: a straight line through the recent readings, extrapolated to the study's horizon.
+"""The trend baseline of the study: a straight line through the recent readings, extrapolated to its horizon.
 
 Weighted least squares; a reading ``k`` minutes old has the weight ``forgetting ** k`` (exponential
 forgetting as in recursive least squares: Ljung, System Identification, 2nd ed., section 11.2).

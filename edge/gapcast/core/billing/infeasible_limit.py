@@ -1,4 +1,4 @@
-"""A limit below the base load of a device: every window of a day exceeded it, so every later window will, too."""
+"""A limit that every window of the last day exceeded, and that the device probably always exceeds."""
 
 from __future__ import annotations
 

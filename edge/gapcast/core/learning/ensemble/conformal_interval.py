@@ -1,4 +1,4 @@
-"""Calibrated prediction intervals by online conformal prediction: one width per device, moved by hits and misses.
+"""Calibrated prediction intervals by online conformal prediction: one width per device, adjusted by each outcome.
 
 The interval reaches from the median down and up by ``width x sqrt(spread)``, where the spreads are the distances from
 the model's own median to its outer quantiles. ``log(width)`` is a quantile tracker (A. Angelopoulos, E. Candes and R.
