@@ -25,7 +25,7 @@ from gapcast.refit.worker import FitOptions, FormerForest
 #: Part of the windows, the newest, on which a forest is checked before it is fitted to all; at least half a day.
 CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
 #: The mean is shrunk towards persistence as if this many windows without a change had been fitted: few minutes dominate
-#: the squared error of a young house. Measured: docs/decisions/0026-trees-of-the-night.md.
+#: the squared error of a young house. Measured: docs/decisions/0026-nightly-refit.md.
 _PRIOR_WINDOWS = 2_000
 _TREES_AT_ONCE = 20
 #: Above this many windows: the maximum number of leaves and the minimum number of windows per leaf; below, for a short

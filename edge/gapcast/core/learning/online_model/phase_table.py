@@ -1,11 +1,11 @@
-"""The change after the last step of a load: a table for each device by the duration of the present phase.
+"""The change after the last step of a load: a life table for each device, by the duration of the present phase.
 
 A compressor, a dryer or an oven switches on and off; a phase is the time from one of its steps to the next. Whether the
 last step is soon undone depends on the minutes since then, and on the length of the last phase of the same kind. For
 each combination (a *cell*) the table has the mean share of the step's height that is undone after the horizon: a life
 table, as for the survival of machines (D. Cox and D. Oakes, *Analysis of Survival Data*, 1984, chapter 3). The analogs
-of one window (:mod:`.analog_features`) are too few for it. docs/decisions/0037-a-table-of-periods.md, where a phase is
-called a period, has the gain and the alternatives.
+of one window (:mod:`.analog_features`) are too few for it. docs/decisions/0037-life-table.md has the gain
+and the alternatives.
 
 A load switches within a minute, so its step takes up to two minutes of means; the time of the step is the mean of the
 two times, weighted with their changes. Steps of other loads are ignored if they are small compared with the steps of
