@@ -4,8 +4,6 @@
 
 #include "ensemble.h"
 
-#define FEEDS_IN_KW (-0.05)
-#define MIN_SPREAD_KW 0.001
 #define LARGEST_SHARE (1.0 + 1e-9)
 
 static double root_of(double spread_kw) { return sqrt(max_of(spread_kw, MIN_SPREAD_KW)); }

@@ -6,8 +6,6 @@
 
 #include "outlook.h"
 
-#define MIN_SPREAD_KW 0.001
-
 /* Writes `values` in rising order to `sorted`, NaN last, as numpy sorts. */
 static void sort_into(double *sorted, const float *values, int64_t n)
 {
@@ -167,7 +165,7 @@ static void make_outlook(const struct outlook_step *step, int64_t entry)
     const double *seen = step->seen + row * N_OF_SEEN;
     double last_kw = (double)step->windows[(entry + 1) * step->context - 1], model_kw[MAX_LEADS * N_KINDS * N_OF_OUTLOOK];
     double lowest_kw = min_of(seen[SEEN_LOWEST], last_kw), *kw = step->kw + entry * n * N_OF_OUTLOOK;
-    double floor_kw = lowest_kw < FEEDS_IN_BELOW_KW ? step->min_kw : min_of(lowest_kw, 0.0);
+    double floor_kw = lowest_kw < FEEDS_IN_KW ? step->min_kw : min_of(lowest_kw, 0.0);
     step->floor_kw[entry] = floor_kw;
     read_model(step, entry, last_kw, model_kw);
     correct(step, entry, model_kw, seen[SEEN_SCALE], floor_kw);

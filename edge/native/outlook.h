@@ -29,7 +29,6 @@
 #define N_QUARTERS 4
 /* Pending values by lead time and kind: base and change of mean and median, and the published columns. */
 #define N_PENDING 8
-#define FEEDS_IN_BELOW_KW (-0.05)
 
 enum { OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK };
 enum { SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN };

@@ -6,7 +6,6 @@
 #include "outlook.h"
 
 #define INTERVAL_KW 0.4
-#define PERSISTENCE_FEEDS_IN_KW (-0.05)
 /* Number of rows of the largest matrix: mean and median of both kinds at each lead time. */
 #define MAX_ROWS (MAX_LEADS * N_KINDS * N_STATISTICS)
 
@@ -39,7 +38,7 @@ WIDE static void times(const double *restrict columns, const double *restrict va
 void persistence_of(const struct outlook_step *step, double last_kw, double *kw)
 {
     double mean_kw = min_of(max_of(last_kw, step->low_kw), step->high_kw);
-    double lowest_kw = mean_kw < PERSISTENCE_FEEDS_IN_KW ? step->low_kw : min_of(mean_kw, 0.0);
+    double lowest_kw = mean_kw < FEEDS_IN_KW ? step->low_kw : min_of(mean_kw, 0.0);
     double lower_kw = max_of(mean_kw - INTERVAL_KW, lowest_kw), upper_kw = min_of(mean_kw + INTERVAL_KW, step->high_kw);
     for (int64_t i = 0; i < step->n_leads * N_KINDS; i++, kw += N_OF_OUTLOOK) {
         kw[OF_MEAN] = kw[OF_MEDIAN] = mean_kw;
