@@ -15,7 +15,7 @@ from gapcast.backtest.inputs.houses import FilePart
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import Forecasts
-from gapcast.core.forecasts.forecast_layout import ForecastLayout, layout_of
+from gapcast.core.forecasts.forecast_template import ForecastTemplate, template_of
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.time_grid import MINUTE_MS
@@ -114,14 +114,14 @@ def test_forecasts_of_a_batch_expire_at_their_own_targets() -> None:
     assert REPLAY_EXPIRY_S not in sent.expiry_s.values()
 
 
-def test_forecasts_of_two_horizons_in_turn_keep_their_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forecasts_of_two_horizons_in_turn_keep_their_templates(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
-    def counted(forecasts: Forecasts) -> ForecastLayout:
+    def counted(forecasts: Forecasts) -> ForecastTemplate:
         made.append(forecasts.model.lead_times_min[-1])
-        return layout_of(forecasts)
+        return template_of(forecasts)
 
-    monkeypatch.setattr("gapcast.core.forecasts.forecast_json.layout_of", counted)
+    monkeypatch.setattr("gapcast.core.forecasts.forecast_json.template_of", counted)
     engine, topic = engine_of(5, HORIZONS), DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
     publisher = ForecastPublisher(cast("Session", SentForecasts()), topic, retain=True)
     for reading in readings_of(4):

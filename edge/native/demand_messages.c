@@ -32,7 +32,7 @@ struct demand_messages {
     int64_t issued_at_ms;
     /* names of the devices, each with a zero at its end */
     const uint8_t *names;
-    /* the form: text before each slot and at the end, the ends of these texts [n_slots + 1], kinds of the slots and
+    /* the template: text before each slot and at the end, the ends of these texts [n_slots + 1], kinds of the slots and
        columns of their values [n_slots], names of sources and their ends [4]; the text of each topic before and after
        the name, consecutively, and the ends of these texts [6] */
     const uint8_t *constants;

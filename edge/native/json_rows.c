@@ -1,8 +1,8 @@
-/* Writes JSON documents of one form, a batch at a time, alone or each in an MQTT packet that publishes it.
+/* Writes JSON documents of one template, a batch at a time, alone or each in an MQTT packet that publishes it.
 
-   JsonForm in gapcast/core/forecasts/json_rows.py returns the same bytes: numbers like Python's repr of a float rounded
-   to NUMBER_DECIMALS, weights like "%.3f". If a value is not such a number, the function returns -1, and Python writes
-   the batch. */
+   JsonTemplate in gapcast/core/forecasts/json_rows.py returns the same bytes: numbers like Python's repr of a float
+   rounded to NUMBER_DECIMALS, weights like "%.3f". If a value is not such a number, the function returns -1, and Python
+   writes the batch. */
 
 #include <string.h>
 
@@ -21,7 +21,7 @@ struct json_rows {
     int64_t head, has_properties, n_before, n_topic;
     /* texts of the batch, column by column, each followed by a zero */
     const uint8_t *texts;
-    /* the form: text before each value and at the end, the ends of these texts [n_slots + 1], kinds of the values
+    /* the template: text before each value and at the end, the ends of these texts [n_slots + 1], kinds of the values
        [n_slots]; the text in a topic before the first text, and after it */
     const uint8_t *constants;
     const int64_t *constant_ends;

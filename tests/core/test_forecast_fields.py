@@ -11,7 +11,7 @@ import pytest
 
 import gapcast.core.forecasts.forecast
 import gapcast.core.forecasts.forecast_fields
-import gapcast.core.forecasts.forecast_layout
+import gapcast.core.forecasts.forecast_template
 from gapcast.core.forecasts.forecast import EnsembleWeights, Forecasts
 from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
@@ -108,7 +108,7 @@ def as_calibrated_ensemble(made: Forecasts) -> Forecasts:
 def test_added_field_reaches_document_and_encoder(of_service: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     place = [field.name for field in FIELDS].index("level")
     fields = (*FIELDS[:place], WIDTH, *FIELDS[place:])
-    for module in (gapcast.core.forecasts.forecast, gapcast.core.forecasts.forecast_layout):
+    for module in (gapcast.core.forecasts.forecast, gapcast.core.forecasts.forecast_template):
         monkeypatch.setattr(module, "FIELDS", fields)
     made = as_calibrated_ensemble(forecasts(complete=True)) if of_service else forecasts(complete=True)
     sent = [json.loads(payload) for payload in ForecastEncoder().encode(made)]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gapcast.compiled.functions import load_function
 from gapcast.core.forecasts.forecast import DECIMALS, EnsembleWeights, Forecasts
-from gapcast.core.forecasts.forecast_json import _N_FORMS, ForecastEncoder
-from gapcast.core.forecasts.json_rows import MAX_TEXTS, JsonDocuments, JsonForm, JsonRows, Packets, SlotKind
+from gapcast.core.forecasts.forecast_json import _N_TEMPLATES, ForecastEncoder
+from gapcast.core.forecasts.json_rows import MAX_TEXTS, JsonDocuments, JsonRows, JsonTemplate, Packets, SlotKind
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import encode_properties, encode_publish
@@ -33,7 +33,7 @@ UNUSUAL = [np.nan, np.inf, -np.inf, 1e15, -3e15, 0.12345678]
 def rows_of(kinds: tuple[SlotKind, ...], packets: Packets | None = None) -> JsonRows:
     function = load_function("gapcast_json_rows")
     assert function is not None
-    return JsonRows(function, JsonForm(("",) * (len(kinds) + 1), kinds), packets)
+    return JsonRows(function, JsonTemplate(("",) * (len(kinds) + 1), kinds), packets)
 
 
 def written(kind: SlotKind, value: float) -> str | None:
@@ -184,10 +184,10 @@ def test_form_is_filled_as_by_the_library(data: st.DataObject, kinds: list[SlotK
         SlotKind.INTEGER: st.integers(-(10**14), 10**14), SlotKind.NUMBER: POWERS, SlotKind.WEIGHT: WEIGHTS,
     }  # fmt: skip
     constants = [f"{i} %" for i in range(len(kinds) + 1)]
-    form = JsonForm(tuple(constants), tuple(kinds))
+    template = JsonTemplate(tuple(constants), tuple(kinds))
     texts = data.draw(st.lists(st.text("a%ü", max_size=3), min_size=(m := kinds.count(SlotKind.TEXT) * n), max_size=m))
     columns = [data.draw(st.lists(strategies[kind], min_size=n, max_size=n)) for kind in kinds if kind in strategies]
-    documents = [JsonDocuments(form, compiled=compiled) for compiled in (False, True)]
+    documents = [JsonDocuments(template, compiled=compiled) for compiled in (False, True)]
     made = []
     for one in documents:
         values = one.values(n)
@@ -218,18 +218,19 @@ def test_encoder_writes_nothing_for_no_forecasts() -> None:
     assert list(ForecastEncoder().encode(Forecasts(MODEL, 0, [], [], [], []))) == []
 
 
-def test_encoder_holds_the_layouts_of_some_forms() -> None:
+def test_encoder_holds_some_templates() -> None:
     """Forms of several horizons alternate."""
     forecasts = [
-        Forecasts(replace(MODEL, version=str(i)), 946_684_800_000, ["a"], [1], [3], [1.5]) for i in range(2 * _N_FORMS)
+        Forecasts(replace(MODEL, version=str(i)), 946_684_800_000, ["a"], [1], [3], [1.5])
+        for i in range(2 * _N_TEMPLATES)
     ]
-    encoder, layouts = ForecastEncoder(), []
+    encoder, templates = ForecastEncoder(), []
     for one in (*forecasts, forecasts[-2], forecasts[0], forecasts[-2]):
         assert list(encoder.encode(one)) == by_python(one)
-        layouts.append(encoder._layout)
-    assert len(encoder._of_forms) == _N_FORMS
-    assert layouts[-1] is layouts[-3] is layouts[2 * _N_FORMS - 2]
-    assert layouts[-2] is not layouts[0]
+        templates.append(encoder._template)
+    assert len(encoder._recent) == _N_TEMPLATES
+    assert templates[-1] is templates[-3] is templates[2 * _N_TEMPLATES - 2]
+    assert templates[-2] is not templates[0]
 
 
 def test_encoder_writes_the_members_of_each_models_forecasts() -> None:

@@ -19,7 +19,7 @@ from gapcast.core.demand.distributions import (
     window_forecasts,
     window_powers,
 )
-from gapcast.core.demand.documents import demand_form, demand_messages, document, max_power
+from gapcast.core.demand.documents import demand_messages, demand_template, document, max_power
 from gapcast.core.demand.headroom import fuse
 from gapcast.core.demand.scores import score_sums, scores
 from gapcast.core.demand.step import demand_struct
@@ -102,7 +102,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_messages.c", "HOLD_MIN"): max_power.HOLD_MIN,
     ("demand_messages.c", "LOWEST_W"): max_power.LOWEST_W,
     ("demand_messages.c", "N_MESSAGES"): demand_messages.N_MESSAGES,
-    ("demand_messages.c", "N_LIMIT_SOURCES"): len(demand_form.SOURCE_NAMES),
+    ("demand_messages.c", "N_LIMIT_SOURCES"): len(demand_template.SOURCE_NAMES),
     ("demand_times.h", "MINUTE_MS"): MINUTE_MS,
     ("demand_messages.c", "S_PER_MIN"): demand_publisher._S_PER_MIN,
     ("demand_times.c", "MAX_DAY"): (date.max - date(1970, 1, 1)).days,
@@ -127,6 +127,6 @@ ENUMS = [
     "OBSERVED, ISSUED, FIRST_WINDOW",
     ", ".join(_WINDOW[name] for name in window_demands.WINDOW_COLUMNS),
     "THIRD_N, EVENTS, BRIER, LOG_SCORE, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER",
-    ", ".join(f"{slot.name}_SLOT" for slot in demand_form.DemandSlot),
+    ", ".join(f"{slot.name}_SLOT" for slot in demand_template.DemandSlot),
     "WAITS_P, WAITS_LIMIT, WAITS_HELD, WAITS_SO_FAR",
 ]

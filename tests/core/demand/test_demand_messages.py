@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.demand.demand import HEADROOM, N_COLUMNS, NEXT, OBSERVED, RISK, RUNNING, Demands
-from gapcast.core.demand.documents.demand_form import DemandSlot, demand_form
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.demand.documents.demand_messages import DemandMessages, DemandPackets
+from gapcast.core.demand.documents.demand_template import DemandSlot, demand_template
 from gapcast.core.demand.documents.max_power import headrooms_w, max_powers_w
 from gapcast.core.time_grid import MINUTE_MS, minute_label
 from gapcast.mqtt.packets.frames import PUBLISH, RETAIN, encode_properties, encode_publish
@@ -160,6 +160,6 @@ def test_topic_that_is_too_long_is_left_to_python() -> None:
 
 
 def test_form_has_a_slot_of_each_kind() -> None:
-    form = demand_form("lstm", "1")
-    assert set(form.kinds) == set(DemandSlot)
-    assert len(form.constants) == len(form.kinds) + 1 == len(form.columns) + 1
+    template = demand_template("lstm", "1")
+    assert set(template.kinds) == set(DemandSlot)
+    assert len(template.constants) == len(template.kinds) + 1 == len(template.columns) + 1

@@ -1,7 +1,8 @@
-"""JSON documents of one form, a batch at a time, in C: ``struct json_rows`` of ``edge/native/json_rows.c``.
+"""JSON documents of one template, a batch at a time, in C: ``struct json_rows`` of ``edge/native/json_rows.c``.
 
-The form is the common part of all documents of a batch: constant texts, and slots for the values of each document
-between them. Without the compiled library, or if it cannot write a value, :meth:`JsonForm.fill` returns the same bytes.
+The template is the common part of all documents of a batch: constant texts, and slots for the values of each document
+between them. Without the compiled library, or if it cannot write a value, :meth:`JsonTemplate.fill` returns the same
+bytes.
 """
 
 from __future__ import annotations
@@ -48,17 +49,17 @@ _CONVERSIONS = {
 }  # fmt: skip
 
 
-class JsonForm(NamedTuple):
+class JsonTemplate(NamedTuple):
     """The constant text before each value and at the end (one more than values), and the ``kinds`` of the values."""
 
     constants: tuple[str, ...]
     kinds: tuple[SlotKind, ...]
 
     @classmethod
-    def from_parts(cls, parts: Iterable[str | SlotKind]) -> JsonForm:
-        """Return the form with these ``parts``, in order.
+    def from_parts(cls, parts: Iterable[str | SlotKind]) -> JsonTemplate:
+        """Return the template with these ``parts``, in order.
 
-        >>> JsonForm.from_parts(['{"v":', "1", ',"kw":', SlotKind.NUMBER, "}"]).constants
+        >>> JsonTemplate.from_parts(['{"v":', "1", ',"kw":', SlotKind.NUMBER, "}"]).constants
         ('{"v":1,"kw":', '}')
         """
         constants, kinds = [""], list[SlotKind]()
@@ -76,23 +77,23 @@ class JsonForm(NamedTuple):
         return len(self.kinds) - self.kinds.count(SlotKind.TEXT)
 
     @property
-    def template(self) -> str:
-        """The form with a placeholder for each value, for the operator ``%``."""
-        return _template_of(self)
+    def format_string(self) -> str:
+        """The template with a placeholder for each value, for the operator ``%``."""
+        return _format_string_of(self)
 
     def fill(self, texts: Sequence[str], values: NDArray[np.float64]) -> list[bytes]:
         """Return N documents with ``values`` ``[N, V]`` and ``texts``: all first texts, then all second texts."""
-        n, template = len(values), self.template
+        n, format_string = len(values), self.format_string
         of_texts = iter([texts[begin : begin + n] for begin in range(0, len(texts), n)] if n else ())
         of_values = iter(values.T.tolist())
         columns = [next(of_texts if kind is SlotKind.TEXT else of_values) for kind in (self.kinds if n else ())]
-        return [(template % row).encode() for row in zip(*columns, strict=True)]
+        return [(format_string % row).encode() for row in zip(*columns, strict=True)]
 
 
 @lru_cache(maxsize=16)
-def _template_of(form: JsonForm) -> str:
-    constants = [constant.replace("%", "%%") for constant in form.constants]
-    parts = (constant + _CONVERSIONS[kind] for constant, kind in zip(constants, form.kinds, strict=False))
+def _format_string_of(template: JsonTemplate) -> str:
+    constants = [constant.replace("%", "%%") for constant in template.constants]
+    parts = (constant + _CONVERSIONS[kind] for constant, kind in zip(constants, template.kinds, strict=False))
     return "".join(parts) + constants[-1]
 
 
@@ -125,28 +126,28 @@ class JsonRowsStruct(ctypes.Structure):
 
 
 class JsonRows:
-    """Writes documents of one ``form``, alone or each in an MQTT packet that publishes it."""
+    """Writes documents of one ``template``, alone or each in an MQTT packet that publishes it."""
 
-    def __init__(self, function: Function, form: JsonForm, packets: Packets | None = None) -> None:
+    def __init__(self, function: Function, template: JsonTemplate, packets: Packets | None = None) -> None:
         """Write with ``function``, the library's ``gapcast_json_rows``."""
         self._function, self._struct = function, JsonRowsStruct()
         self._address = ctypes.addressof(self._struct)
-        constants = [constant.encode() for constant in form.constants]
+        constants = [constant.encode() for constant in template.constants]
         topic = b"" if packets is None else packets.before + packets.after
         self._n_constant = sum(map(len, constants)) + len(topic)
-        self._n_values = form.n_values
+        self._n_values = template.n_values
         struct = self._struct
-        struct.n_slots, struct.n_values = len(form.kinds), form.n_values
-        struct.n_texts = len(form.kinds) - form.n_values
+        struct.n_slots, struct.n_values = len(template.kinds), template.n_values
+        struct.n_texts = len(template.kinds) - template.n_values
         if packets is not None:
             struct.head, struct.n_before, struct.n_topic = packets.head, len(packets.before), len(topic)
-        self._form: dict[str, NDArray[Any]] = {
+        self._arrays: dict[str, NDArray[Any]] = {
             "constants": _bytes_of(b"".join(constants)),
             "constant_ends": np.cumsum([len(constant) for constant in constants], dtype=np.int64),
-            "kinds": np.array(form.kinds, dtype=np.uint8),
+            "kinds": np.array(template.kinds, dtype=np.uint8),
             "topic": _bytes_of(topic),
         }
-        set_pointers(struct, **self._form)
+        set_pointers(struct, **self._arrays)
         self._capacity = 0
         self._has_ids = False
         self._out = _bytes_of(b"")
@@ -201,23 +202,23 @@ def _bytes_of(content: bytes) -> NDArray[np.uint8]:
 
 
 class JsonDocuments:
-    """Writes documents of one ``form``, a batch at a time: in C if possible, else in Python with the same bytes."""
+    """Writes documents of one ``template``, a batch at a time: in C if possible, else in Python with the same bytes."""
 
-    def __init__(self, form: JsonForm, *, compiled: bool = True) -> None:
+    def __init__(self, template: JsonTemplate, *, compiled: bool = True) -> None:
         """``compiled``: use the library if there is one for this machine."""
         function = load_function("gapcast_json_rows") if compiled else None
-        self._form = form
-        self._rows = None if function is None else JsonRows(function, form)
+        self._template = template
+        self._rows = None if function is None else JsonRows(function, template)
 
     def values(self, n: int) -> NDArray[np.float64]:
         """Return a writable array for the values of ``n`` documents ``[n, V]`` that are not texts."""
-        return np.empty((n, self._form.n_values)) if self._rows is None else self._rows.values(n)
+        return np.empty((n, self._template.n_values)) if self._rows is None else self._rows.values(n)
 
     def write(self, texts: list[str], values: NDArray[np.float64]) -> list[bytes]:
         """Return documents with ``values`` of :meth:`values` and ``texts``: all first ones, then all second ones."""
         n = len(values)
         written = None if self._rows is None else self._rows.write(texts, n)
         if written is None:
-            return self._form.fill(texts, values)
+            return self._template.fill(texts, values)
         content = bytes(written.content)
         return [content[begin:end] for begin, end in written.bounds.tolist()]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.window_demands import none_for_nan
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.documents.demand_form import SOURCE_NAMES, DemandSlot, demand_form
 from gapcast.core.demand.documents.demand_messages import DemandMessages
+from gapcast.core.demand.documents.demand_template import SOURCE_NAMES, DemandSlot, demand_template
 from gapcast.core.demand.documents.document import W_PER_KW
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.time_grid import instant_label, minute_label
@@ -41,12 +41,12 @@ class DemandEncoder:
 
 def _encoded(demands: Demands) -> list[bytes]:
     """Return the JSON of each of ``demands``, encoded in Python."""
-    form = demand_form(demands.model.name, demands.model.version)
-    constants = [constant.replace("%", "%%") for constant in form.constants]
-    parts = [before + _CONVERSIONS.get(kind, "%s") for before, kind in zip(constants, form.kinds, strict=False)]
-    template = "".join(parts) + constants[-1]
-    columns = [_values_of(demands, kind, column) for kind, column in zip(form.kinds, form.columns, strict=True)]
-    return [(template % row).encode() for row in zip(*columns, strict=True)]
+    template = demand_template(demands.model.name, demands.model.version)
+    constants = [constant.replace("%", "%%") for constant in template.constants]
+    parts = [before + _CONVERSIONS.get(kind, "%s") for before, kind in zip(constants, template.kinds, strict=False)]
+    format_string = "".join(parts) + constants[-1]
+    columns = [_values_of(demands, kind, column) for kind, column in zip(template.kinds, template.columns, strict=True)]
+    return [(format_string % row).encode() for row in zip(*columns, strict=True)]
 
 
 def _values_of(demands: Demands, kind: DemandSlot, column: int) -> list[Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gapcast.compiled.functions import POINTERS, Function, load_function, set_pointers
 from gapcast.core.demand.demand import N_COLUMNS, Demands
-from gapcast.core.demand.documents.demand_form import SOURCE_NAMES, DemandForm, demand_form
+from gapcast.core.demand.documents.demand_template import SOURCE_NAMES, DemandTemplate, demand_template
 from gapcast.core.models.predictor import ModelIdentity
 
 #: Number of messages of a demand: document, headroom and allowed power.
@@ -105,7 +105,7 @@ class DemandMessages:
         devices, struct, model = demands.devices, self._struct, demands.model
         n = len(devices)
         if (model.name, model.version) != self._model:
-            self._use_form(model)
+            self._use_template(model)
         if n > self._capacity:
             self._allocate(n)
         names = ("\0".join(devices) + "\0").encode() if n else b""
@@ -122,19 +122,19 @@ class DemandMessages:
         n_written = self._function(self._address, n)
         return None if n_written < 0 else WrittenDemands(self._out.data[:n_written], self._bounds[:n])
 
-    def _use_form(self, model: ModelIdentity) -> None:
+    def _use_template(self, model: ModelIdentity) -> None:
         """Write the documents of ``model`` from now on."""
-        form: DemandForm = demand_form(model.name, model.version)
-        constants = [constant.encode() for constant in form.constants]
+        template: DemandTemplate = demand_template(model.name, model.version)
+        constants = [constant.encode() for constant in template.constants]
         self._model = model.name, model.version
-        self._struct.n_slots = len(form.kinds)
+        self._struct.n_slots = len(template.kinds)
         self._set(
             constants=_bytes_of(b"".join(constants)),
             constant_ends=_ends_of(constants),
-            kinds=np.array(form.kinds, dtype=np.uint8),
-            columns=np.array(form.columns, dtype=np.int64),
+            kinds=np.array(template.kinds, dtype=np.uint8),
+            columns=np.array(template.columns, dtype=np.int64),
         )
-        n_values = len(form.kinds) + N_MESSAGES - 1
+        n_values = len(template.kinds) + N_MESSAGES - 1
         of_packets = self._n_topic_bytes + N_MESSAGES * _PACKET_BYTES
         #: Most bytes of a demand's messages, besides its device name.
         self._n_fixed = sum(map(len, constants)) + n_values * _VALUE_BYTES + of_packets

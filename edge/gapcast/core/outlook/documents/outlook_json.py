@@ -1,6 +1,6 @@
 """Encodes batches of outlooks as JSON, alone or in MQTT packets, equal to :func:`.outlook_document.outlook_document`.
 
-Outlooks of one model have one form, and outlooks of one minute have the same labels.
+Outlooks of one model have one template, and outlooks of one minute have the same labels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gapcast.compiled.functions import load_function
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.document_field import FieldType
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.forecasts.json_rows import JsonDocuments, JsonForm, JsonRows, Packets, SlotKind, WrittenRows
+from gapcast.core.forecasts.json_rows import JsonDocuments, JsonRows, JsonTemplate, Packets, SlotKind, WrittenRows
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS
 from gapcast.core.outlook.outlook import N_COLUMNS, Outlook, Outlooks
@@ -57,17 +57,17 @@ class OutlookEncoder:
         self._documents_of(outlooks.model)
         rows, n = self._packet_rows, len(outlooks)
         if rows is None:
-            form = JsonForm.from_parts(_parts_of(*_identity_of(outlooks.model)))
-            rows = self._packet_rows = JsonRows(self._function, form, self._packets)
+            template = JsonTemplate.from_parts(_parts_of(*_identity_of(outlooks.model)))
+            rows = self._packet_rows = JsonRows(self._function, template, self._packets)
         _fill(rows.values(n), outlooks)
         return rows.write(_texts_of(outlooks), n, expiry_s, packet_ids)
 
     def _documents_of(self, model: ModelIdentity) -> JsonDocuments:
         found = _identity_of(model)
         if self._documents is None or found != self._model:
-            form = JsonForm.from_parts(_parts_of(*found))
+            template = JsonTemplate.from_parts(_parts_of(*found))
             self._model, self._packet_rows = found, None
-            self._documents = JsonDocuments(form, compiled=self._compiled)
+            self._documents = JsonDocuments(template, compiled=self._compiled)
         return self._documents
 
 
@@ -98,7 +98,7 @@ def _target_labels(minute: int, leads_min: tuple[int, ...]) -> str:
 
 
 def _parts_of(name: str, version: str, leads_min: tuple[int, ...]) -> Iterator[str | SlotKind]:
-    """Yield the parts of the form of a model's outlooks: four texts, and the lists of powers."""
+    """Yield the parts of the template of a model's outlooks: four texts, and the lists of powers."""
     nothing_kw = np.zeros((len(leads_min), N_COLUMNS))
     outlook = Outlook("", 0, 0, name, version, leads_min, nothing_kw, nothing_kw)
     for i, field in enumerate(OUTLOOK_FIELDS):

@@ -1,4 +1,4 @@
-"""The form of the JSON of all forecasts of one model, and the columns that fill it."""
+"""The template of the JSON of all forecasts of one model, and the columns that fill it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from gapcast.core.documents.document_field import FieldType
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
-from gapcast.core.forecasts.json_rows import JsonForm, SlotKind
+from gapcast.core.forecasts.json_rows import JsonTemplate, SlotKind
 
 #: Returns a column of a batch: a list, or an array with the values of a list or map.
 Column = Callable[[Forecasts], Any]
@@ -25,17 +25,17 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastLayout:
-    """A form, the same form as a Python template, and the columns that fill both.
+class ForecastTemplate:
+    """A JSON template, the same as a format string of Python, and the columns that fill both.
 
     ``scalars`` have one value in each forecast; they are the ``texts`` and ``numbers``. ``compounds``, which follow,
     have several. ``sparse`` are fields, by name, that follow in some of the forecasts. ``n_observed_at`` is the place
-    of the number of readings among the numbers of the form; the others are :attr:`.Forecasts.numbers` in order. It is
-    None if the form has further numbers, so that :attr:`.Forecasts.numbers` do not fill it.
+    of the number of readings among the numbers of the template; the others are :attr:`.Forecasts.numbers` in order. It
+    is None if the template has further numbers, so that :attr:`.Forecasts.numbers` do not fill it.
     """
 
-    form: JsonForm
-    template: str
+    json: JsonTemplate
+    format_string: str
     scalars: tuple[Column, ...]
     texts: tuple[Column, ...]
     numbers: tuple[Column, ...]
@@ -51,8 +51,8 @@ class ForecastLayout:
         return True
 
 
-def form_of(forecasts: Forecasts) -> tuple[object, ...]:
-    """Return the key that two batches must share to have the same layout."""
+def template_key(forecasts: Forecasts) -> tuple[object, ...]:
+    """Return the key that two batches must share to have the same template."""
     model, shares = forecasts.model, forecasts.shares
     names = None if shares is None else shares.names
     return (
@@ -61,8 +61,8 @@ def form_of(forecasts: Forecasts) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def layout_of(forecasts: Forecasts) -> ForecastLayout:
-    """Return the layout of ``forecasts``, at least one."""
+def template_of(forecasts: Forecasts) -> ForecastTemplate:
+    """Return the template of ``forecasts``, at least one."""
     constants, kinds, names = ["{"], list[SlotKind](), list[str]()
     texts, numbers, scalars, compounds = list[Column](), list[Column](), list[Column](), list[Column]()
     first = forecasts[0]
@@ -71,7 +71,7 @@ def layout_of(forecasts: Forecasts) -> ForecastLayout:
         if field.is_sparse or (value is None and field.is_optional):
             continue
         constants[-1] += f'{"" if constants == ["{"] else ","}"{field.name}":'
-        if field.column is None or field.column(forecasts) is None:  # the same value in each forecast of this form
+        if field.column is None or field.column(forecasts) is None:  # the same value in each forecast of this template
             constants[-1] += json.dumps(value)
             continue
         begin, *between = _constants_of(field, value)
@@ -88,12 +88,14 @@ def layout_of(forecasts: Forecasts) -> ForecastLayout:
             names.append(field.name)
     constants[-1] += "}"
     sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
-    form = JsonForm(tuple(constants), tuple(kinds))
+    template = JsonTemplate(tuple(constants), tuple(kinds))
     columns = tuple(scalars), tuple(texts), tuple(numbers), tuple(compounds)
     n_observed_at = names.index("n_observed")
     del names[n_observed_at]
     has_other_numbers = names != [name for name in _NUMBERS if name != "path" or forecasts.path_kw is not None]
-    return ForecastLayout(form, form.template, *columns, sparse, None if has_other_numbers else n_observed_at)
+    return ForecastTemplate(
+        template, template.format_string, *columns, sparse, None if has_other_numbers else n_observed_at
+    )
 
 
 def _constants_of(field: ForecastField, value: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""The form of a demand's JSON: the constant parts of all documents of a model, and the slots of their values."""
+"""The template of a demand's JSON: the constant parts of all documents of a model, and the slots of their values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DemandSlot(IntEnum):
     UNTIL = 9
 
 
-class DemandForm(NamedTuple):
+class DemandTemplate(NamedTuple):
     """The ``constants`` before each slot and at the end, and each slot's kind and column of a demand (0: no column)."""
 
     constants: tuple[str, ...]
@@ -60,8 +60,8 @@ _IN_QUOTES: Final = (DemandSlot.NAME, DemandSlot.MINUTE, DemandSlot.ISSUED, Dema
 
 
 @lru_cache(maxsize=4)
-def demand_form(model: str, version: str) -> DemandForm:
-    """Return the form of the demands of a model with this name and version."""
+def demand_template(model: str, version: str) -> DemandTemplate:
+    """Return the template of the demands of a model with this name and version."""
     known = {"v": DEMAND_SCHEMA, "model": model, "model_version": version}
     constants, kinds, columns = [""], list[DemandSlot](), list[int]()
     for before, field, window in _placed_fields():
@@ -76,7 +76,7 @@ def demand_form(model: str, version: str) -> DemandForm:
         kinds.append(kind)
         columns.append(column_of(field, window))
     constants[-1] += "}}"
-    return DemandForm(tuple(constants), tuple(kinds), tuple(columns))
+    return DemandTemplate(tuple(constants), tuple(kinds), tuple(columns))
 
 
 def _placed_fields() -> Iterator[tuple[str, DemandField | WindowField, slice]]:
