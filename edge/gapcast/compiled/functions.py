@@ -42,6 +42,11 @@ def load_function(name: str) -> Function | None:
     return function
 
 
+def byte_array(content: bytes) -> NDArray[np.uint8]:
+    """Return a writable copy of ``content`` as an array."""
+    return np.frombuffer(content, dtype=np.uint8).copy()
+
+
 def set_pointers(structure: ctypes.Structure, **arrays: NDArray[Any]) -> None:
     """Set fields of ``structure``, pointers by their declaration, to ``arrays``, which the caller must keep alive.
 

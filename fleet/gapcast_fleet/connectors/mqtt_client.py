@@ -16,12 +16,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gapcast.app.broker.broker import transport_of
 from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.core.errors import BrokerError
-from gapcast.mqtt.connection.broker_problem import broker_reason
+from gapcast.mqtt.connection.broker_problem import NOT_AUTHORIZED, broker_reason
 from gapcast.mqtt.connection.takeover import TakeoverDetector
 from gapcast.mqtt.connection.transport import TransportClient, connection_error
 
 _CONNECT_S = 10.0
-_NOT_AUTHORIZED = {0x86, 0x87}
 #: Number of consecutive refused connections after which no more attempts are made.
 _MAX_REFUSALS = 5
 #: Maximum number of messages in flight to or from the broker: the number of MQTT packet identifiers.
@@ -133,7 +132,7 @@ class SparkMqttClient:
     def _on_connect(
         self, _client: object, _data: object, flags: ConnectFlags, reason: ReasonCode, _props: object
     ) -> None:
-        fix = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
+        fix = ": check mqtt.username and mqtt.password" if reason.value in NOT_AUTHORIZED else ""
         self._refusal = broker_reason(reason) + fix if reason.is_failure else ""
         if self._refusal:
             self._refused()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.functions import Function, byte_array, load_function, set_pointers
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.forecasts.forecast import SHARE_DECIMALS
 
@@ -142,15 +142,15 @@ class JsonRows:
         if packets is not None:
             struct.head, struct.n_before, struct.n_topic = packets.head, len(packets.before), len(topic)
         self._arrays: dict[str, NDArray[Any]] = {
-            "constants": _bytes_of(b"".join(constants)),
+            "constants": byte_array(b"".join(constants)),
             "constant_ends": np.cumsum([len(constant) for constant in constants], dtype=np.int64),
             "kinds": np.array(template.kinds, dtype=np.uint8),
-            "topic": _bytes_of(topic),
+            "topic": byte_array(topic),
         }
         set_pointers(struct, **self._arrays)
         self._capacity = 0
         self._has_ids = False
-        self._out = _bytes_of(b"")
+        self._out = byte_array(b"")
         self._allocate(1)
 
     def values(self, n: int) -> NDArray[np.float64]:
@@ -194,11 +194,6 @@ class JsonRows:
         set_pointers(
             self._struct, values=self._values, expiry_s=self._expiry_s, packet_ids=self._packet_ids, bounds=self._bounds
         )
-
-
-def _bytes_of(content: bytes) -> NDArray[np.uint8]:
-    """Return a copy of ``content`` as an array."""
-    return np.frombuffer(content, dtype=np.uint8).copy()
 
 
 class JsonDocuments:

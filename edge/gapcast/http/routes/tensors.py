@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gapcast.api.predict_answer import request_problem
 from gapcast.core.arrays.array_types import F32
+from gapcast.core.time_grid import DAY_MIN
 from gapcast.http.guards.request_bodies import JSON_LENGTH
 from gapcast.text.json_input import JsonError, decode_json
 
@@ -26,15 +27,14 @@ _FLOAT_BYTES = 4
 #: Maximum number of characters of a length in a header, and of the part that an error quotes.
 _MAX_DIGITS = 15
 _LARGEST = float(np.finfo(np.float32).max)
-_DAY_MIN = 1_440
 #: A window of ``linear``: half an hour to six in the evening, with the sine and cosine of the time of day.
 _EXAMPLE_WINDOW: list[Any] = [
     round(value, 4)
     for minute in range(1_051, 1_081)
     for value in (
         0.3 + 0.02 * (minute % 5),
-        math.sin(math.tau * minute / _DAY_MIN),
-        math.cos(math.tau * minute / _DAY_MIN),
+        math.sin(math.tau * minute / DAY_MIN),
+        math.cos(math.tau * minute / DAY_MIN),
     )
 ]
 Size = Annotated[int, Field(ge=0, le=2**31)]

@@ -12,6 +12,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 _NOT_GIVEN = "no reason given"
 #: "Unspecified error" of MQTT: the other side gives no reason, or the connection was cut without a message.
 _UNSPECIFIED = 0x80
+#: Codes of MQTT 5 that refuse a login: "Bad user name or password", "Not authorized".
+NOT_AUTHORIZED = frozenset({0x86, 0x87})
 #: Problems of a connection.
 NOT_CONNECTED_YET, NO_ANSWER = "not connected yet", "the broker does not answer"
 #: The broker's reasons to refuse a login, and the beginning of the problem in each case.

@@ -10,12 +10,17 @@ from collections.abc import Mapping
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gapcast.mqtt.connection.broker_problem import NO_ANSWER, NOT_CONNECTED_YET, broker_reason, disconnection_reason
+from gapcast.mqtt.connection.broker_problem import (
+    NO_ANSWER,
+    NOT_AUTHORIZED,
+    NOT_CONNECTED_YET,
+    broker_reason,
+    disconnection_reason,
+)
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
 
 log = structlog.get_logger(__name__)
 
-_NOT_AUTHORIZED = {0x86, 0x87}
 _REFUSED = "refused"
 _SHOWN = 120
 
@@ -59,7 +64,7 @@ class ConnectionLog:
 
     def refused(self, reason: ReasonCode) -> None:
         """Record that the broker refused the client."""
-        fix = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
+        fix = ": check mqtt.username and mqtt.password" if reason.value in NOT_AUTHORIZED else ""
         why = broker_reason(reason)
         is_new = self._replace(f"{_REFUSED}: {why}{fix}")
         log_it = log.error if is_new else log.debug

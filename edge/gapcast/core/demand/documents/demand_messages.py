@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import POINTERS, Function, load_function, set_pointers
+from gapcast.compiled.functions import POINTERS, Function, byte_array, load_function, set_pointers
 from gapcast.core.demand.demand import N_COLUMNS, Demands
 from gapcast.core.demand.documents.demand_template import SOURCE_NAMES, DemandTemplate, demand_template
 from gapcast.core.models.predictor import ModelIdentity
@@ -77,11 +77,11 @@ class DemandMessages:
             self._struct.head, self._struct.number_head = packets.head, packets.number_head
         self._arrays: dict[str, NDArray[Any]] = {}
         self._set(
-            sources=_bytes_of(b"".join(sources)),
+            sources=byte_array(b"".join(sources)),
             source_ends=_ends_of(sources),
-            topics=_bytes_of(b"".join(topics)),
+            topics=byte_array(b"".join(topics)),
             topic_ends=_ends_of(topics),
-            out=_bytes_of(b""),
+            out=byte_array(b""),
         )
         self._n_constant = self._capacity = 0
         self._has_ids = False
@@ -129,7 +129,7 @@ class DemandMessages:
         self._model = model.name, model.version
         self._struct.n_slots = len(template.kinds)
         self._set(
-            constants=_bytes_of(b"".join(constants)),
+            constants=byte_array(b"".join(constants)),
             constant_ends=_ends_of(constants),
             kinds=np.array(template.kinds, dtype=np.uint8),
             columns=np.array(template.columns, dtype=np.int64),
@@ -153,11 +153,6 @@ class DemandMessages:
         if "out" in arrays:
             self._out = arrays["out"]
             self._struct.capacity = len(self._out)
-
-
-def _bytes_of(content: bytes) -> NDArray[np.uint8]:
-    """Return a copy of ``content`` as an array."""
-    return np.frombuffer(content, dtype=np.uint8).copy()
 
 
 def _ends_of(parts: Sequence[bytes]) -> NDArray[np.int64]:
