@@ -30,7 +30,7 @@ class ComparedHouse(NamedTuple):
     """A recording and a limit, and the models to compare with: Brier scores after 0, 5 and 10 minutes.
 
     Both models were fitted to the house's own first 60 %: a logistic regression on five features, and LightGBM.
-    ``at_most`` is the score that gapcast promises.
+    ``at_most`` is the highest score that meets the target of gapcast.
     """
 
     name: str

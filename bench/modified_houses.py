@@ -1,6 +1,6 @@
-"""Accuracy of the forecasts in houses of other kinds, made from a recording.
+"""Accuracy of the forecasts in houses of other kinds, made by modifying a recording.
 
-``python -m bench.other_houses FILE [--time-column NAME --value-column NAME --unit W] [--limit N]`` changes the readings
+``python -m bench.modified_houses FILE [--time-column NAME --value-column NAME --unit W] [--limit N]`` changes readings
 of one house in many ways (export of solar power, coarse meters, gaps, long absence, new loads, wrong units) and runs
 the service's engine over each result from its first reading on, without the nightly refit. Per kind: the skill against
 persistence, by squared error of the mean and absolute error of the median, in the first seven days and after them, the
@@ -174,7 +174,7 @@ def row(name: str, weeks: dict[int, F64]) -> str:
 
 def main() -> None:
     """Run all kinds, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.other_houses", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.modified_houses", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--time-column", default="")
     parser.add_argument("--value-column", default="")

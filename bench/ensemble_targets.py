@@ -1,6 +1,6 @@
 """Loss of the published forecasts relative to the best ensemble member in hindsight, on files of readings.
 
-``python -m bench.ensemble_promise FILE... [--time-column NAME --value-column NAME --unit W]`` runs the service's engine
+``python -m bench.ensemble_targets FILE... [--time-column NAME --value-column NAME --unit W]`` runs the service's engine
 over each file, one house each, and compares the published forecasts with the ensemble's members, by the squared error
 of the mean and the absolute error of the median. Per house: the skill from the eighth day on of the best single member
 in hindsight and of the published forecasts, how much worse their error is (negative: better), the worst week against
@@ -30,7 +30,7 @@ from gapcast.recordings.text.layout import FileFormat, Layout
 
 #: Minimum number of outcomes for a week to count.
 MIN_WEEK = 5_000
-#: The promises: maximum relative excess of the error from the eighth day on over the best member's, and maximum loss
+#: The targets: maximum relative excess of the error from the eighth day on over the best member's, and maximum loss
 #: against persistence in the first week and in the worst later week, as shares.
 MAX_EXCESS, MAX_FIRST_LOSS, MAX_WEEK_LOSS = 0.01, 0.02, 0.0
 
@@ -90,8 +90,8 @@ def run(files: list[Path], form: FileFormat, part: FilePart) -> dict[str, HouseL
 
 
 def main() -> None:
-    """Run, print a table, and exit with 1 if a promise is broken."""
-    parser = argparse.ArgumentParser(prog="python -m bench.ensemble_promise", description=__doc__)
+    """Run, print a table, and exit with 1 if a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.ensemble_targets", description=__doc__)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--time-column", default="")
     parser.add_argument("--value-column", default="")
