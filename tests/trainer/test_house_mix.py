@@ -176,7 +176,7 @@ def test_run_starts_from_the_weights_of_another(first: Path, second: Path) -> No
 
 
 def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: CleanFile, tmp_path: Path) -> None:
-    """With a share of nearly 1 the start's layers stay where they were, whatever was learnt."""
+    """With a share of nearly 1 the start's layers stay where they were, whatever was learned."""
     from gapcast_trainer.training.fit import fit
 
     for share in (0.0, 0.999):
