@@ -252,8 +252,22 @@ def test_set_limits_of_more_devices_than_have_outlooks_are_refused() -> None:
     engine = demand_engine(options=OutlookOptions(max_devices=1))
     engine.demands.set_limit("home", 1.0)
     engine.demands.set_limit("home", 1.5)
-    with pytest.raises(PayloadError, match=r"too_many_devices: 1 devices have runtime limits, the maximum"):
+    with pytest.raises(PayloadError, match=r"too_many_devices: 1 devices have runtime limits, .*: clear one of home"):
         engine.demands.set_limit("mill", 1.0)
+
+
+def test_changes_of_a_device_beyond_the_outlooks_are_refused() -> None:
+    engine = demand_engine(options=OutlookOptions(max_devices=1))
+    engine.demands.set_limit("mill", 1.0)  # not known yet
+    process(engine, [*stream_of([1.0]), *stream_of([1.0], device="mill")])
+    problem = r"no_demand: device 'mill' has no demand: only the first 1 devices have one \(outlook.max_devices\)"
+    with pytest.raises(PayloadError, match=problem):
+        engine.demands.set_limit("mill", 1.5)
+    with pytest.raises(PayloadError, match=problem):
+        engine.demands.correct_month_peak("mill", 1.5, None)
+    engine.demands.set_limit("mill", None)
+    engine.demands.set_limit("home", 1.5)
+    assert (engine.demands.has_set_limit("mill"), engine.demands.has_set_limit("home")) == (False, True)
 
 
 def test_corrected_month_peak_lowers_and_raises_it() -> None:

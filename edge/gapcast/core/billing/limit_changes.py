@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from gapcast.core.billing.running_windows import RunningWindows
+from gapcast.core.documents.message_format import listed
 from gapcast.core.errors import PayloadError
 from gapcast.core.time_grid import minute_label
 
 #: Reason code of the error for a device without a demand.
 NO_DEMAND = "no_demand"
+#: Maximum number of devices that an error names.
+_MAX_NAMED = 3
 
 
 def no_demand(device: str, fix: str) -> PayloadError:
@@ -15,20 +18,26 @@ def no_demand(device: str, fix: str) -> PayloadError:
     return PayloadError(NO_DEMAND, f"{device} has no demand: set demand.limit_kw or demand.fuse_kw{fix}")
 
 
+def beyond_max_devices(device: str, n_devices: int) -> str:
+    """Return the reason why ``device``, which is not among the first ``n_devices``, has no demand."""
+    return f"device {device!r} has no demand: only the first {n_devices} devices have one (outlook.max_devices)"
+
+
 def set_limit(windows: RunningWindows, highest_kw: float, row: int | None, device: str, limit_kw: float | None) -> None:
     """Set the limit of ``device``, whose row is ``row`` (None: no readings yet); None restores the configured limit.
 
     Raises :class:`PayloadError` if the device has no demand, if the limit is not above 0 and at most ``highest_kw``, or
-    if too many devices have a set limit.
+    if too many devices have a set limit. A limit that was set before the device was known to have no demand can be
+    cleared.
     """
-    _require_demand(windows, device)
+    _require_demand(windows, None if limit_kw is None else row, device)
     if limit_kw is not None:
         if not 0 < limit_kw <= highest_kw:
             detail = f"the limit is {limit_kw:g} kW: set one from above 0 to limits.max_kw ({highest_kw:g})"
             raise PayloadError("out_of_range", detail)
         if device not in windows.set_limits_kw and len(windows.set_limits_kw) >= windows.max_rows:
-            detail = f"{windows.max_rows} devices have runtime limits, the maximum (outlook.max_devices): clear one"
-            raise PayloadError("too_many_devices", detail)
+            detail = f"{windows.max_rows} devices have runtime limits, the maximum (outlook.max_devices): clear one of"
+            raise PayloadError("too_many_devices", f"{detail} {listed(list(windows.set_limits_kw), _MAX_NAMED)}")
     windows.set_limit(row, device, limit_kw)
 
 
@@ -41,7 +50,7 @@ def correct_month_peak(
     before. Raises :class:`PayloadError` if the device has no demand, if the peak is below 0 or above ``highest_kw``, or
     if the window is not over or belongs to another month.
     """
-    _require_demand(windows, device)
+    _require_demand(windows, row, device)
     one = None if row is None else windows.for_row(row)
     if one is None:
         raise PayloadError("unknown_device", f"{device} has no window yet: wait for its first reading")
@@ -68,6 +77,9 @@ def correct_month_peak(
     one.refresh()
 
 
-def _require_demand(windows: RunningWindows, device: str) -> None:
+def _require_demand(windows: RunningWindows, row: int | None, device: str) -> None:
+    """Raise :class:`PayloadError` if ``device`` has no limit, or its ``row`` (None: not known) has no demand."""
     if not windows.site_options.for_device(device).is_limited:
         raise no_demand(device, " for it")
+    if row is not None and row >= windows.max_rows:
+        raise PayloadError(NO_DEMAND, beyond_max_devices(device, windows.max_rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from gapcast.core.billing.infeasible_limit import InfeasibleLimit
+from gapcast.core.billing.limit_changes import beyond_max_devices
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.demand.demand import VALID_MIN, Demand, is_late
 from gapcast.core.demand.documents.document import N_MONTH_PEAKS
@@ -104,8 +105,7 @@ class DemandQueries:
             fix = "set demand.limit_kw, or that of its [[demand.devices]]"
             return f"device {device!r} has no limit, so no demand is computed: {fix} (docs/demand.md)"
         if not is_tracked:
-            n_devices = demands.windows.max_rows
-            return f"device {device!r} has no demand: only the first {n_devices} devices have one (outlook.max_devices)"
+            return beyond_max_devices(device, demands.windows.max_rows)
         return f"device {device!r} has no demand yet: it is computed with the next outlook"
 
 
