@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthPeak
-from gapcast.core.billing.options import DemandOptions, LimitSource, SiteDemandOptions
+from gapcast.core.billing.month_peaks import DayPeak
+from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.state.stored_state import LIMIT_DEVICE, LIMIT_KW, SIGNATURE, TRACKED
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.options import OutlookOptions
@@ -241,6 +242,46 @@ def test_snapshot_of_windows_of_another_length_begins_again() -> None:
     home = after.demands.newest("home")
     assert home is not None
     assert (home.running.n_known, home.month_peak_kw) == (8, None)
+
+
+def test_peaks_outside_of_new_active_times_are_left_out(tmp_path: Path) -> None:
+    site = SiteDemandOptions(replace(SITE.default, active=ActiveTimes(hours=((0, 30),))))
+    powers_kw = [*[2.0] * 15, *[3.0] * 15, *[5.0] * 15, 1.0]
+    before, after = demand_engine(SITE), demand_engine(site)
+    process(before, stream_of(powers_kw))
+    assert before.demands.month_peaks("home", 5) == [DayPeak(5.0, MONDAY + 30)]
+    assert restore_snapshot(after, through_file(capture_snapshot(before), tmp_path)) == ("", [])
+    assert after.demands.month_peaks("home", 5) == [DayPeak(3.0, MONDAY + 15)]
+    later = demand_engine(SiteDemandOptions(replace(SITE.default, active=ActiveTimes(hours=((45, 1_440),)))))
+    restore_snapshot(later, capture_snapshot(after))
+    assert later.demands.month_peaks("home", 5) == []
+
+
+def test_corrected_peak_outside_of_the_same_active_times_stays() -> None:
+    site = SiteDemandOptions(replace(SITE.default, active=ActiveTimes(hours=((15, 30),))))
+    before, after, changed = demand_engine(site), demand_engine(site), demand_engine(SITE)
+    process(before, stream_of([1.0] * 50))
+    before.demands.correct_month_peak("home", 4.0, MONDAY + 40)
+    for engine in (after, changed):
+        restore_snapshot(engine, capture_snapshot(before))
+        assert engine.demands.month_peaks("home", 5) == [DayPeak(4.0, MONDAY + 30)]
+    older = capture_snapshot(before)
+    del older.demand["times_key"]
+    narrower = demand_engine(SiteDemandOptions(replace(SITE.default, active=ActiveTimes(hours=((15, 45),)))))
+    assert restore_snapshot(narrower, older) == ("", [])
+    assert narrower.demands.month_peaks("home", 5) == [DayPeak(4.0, MONDAY + 30)]
+
+
+def test_lowest_window_begins_again_with_new_active_times() -> None:
+    options = DemandOptions(limit_kw=0.5, window_min=60)
+    weekdays = replace(options, active=ActiveTimes(weekdays=frozenset(range(5))))
+    before = demand_engine(SiteDemandOptions(options))
+    process(before, stream_of([1.0] * 1_441), 1_441)
+    same_times, changed = (demand_engine(SiteDemandOptions(one)) for one in (options, weekdays))
+    for engine in (same_times, changed):
+        restore_snapshot(engine, capture_snapshot(before))
+    assert same_times.demands.infeasible_limit("home") is not None
+    assert changed.demands.infeasible_limit("home") is None
 
 
 def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> None:

@@ -8,6 +8,7 @@ hours has 23 or 25 hours of windows.
 
 from __future__ import annotations
 
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
@@ -48,6 +49,8 @@ class BillingCalendar:
         self.window_min = window_min
         self._zone = zone
         self._active = active
+        #: A checksum of what decides which windows are active: stored with peaks, so that a change is detected.
+        self.times_key = zlib.crc32(_times_text(zone, active).encode())
         #: Returns the window that contains a minute.
         self.window_at: Callable[[int], BillingWindow] = lru_cache(_N_REMEMBERED)(self._window_at)
 
@@ -75,6 +78,10 @@ class BillingCalendar:
     def _offset_min(self, minute: int) -> int:
         offset = self._local(minute).utcoffset() or timedelta()
         return offset // timedelta(minutes=1)
+
+
+def _times_text(zone: tzinfo, active: ActiveTimes) -> str:
+    return f"{zone} {sorted(active.hours)} {sorted(active.weekdays)} {sorted(active.months)}"
 
 
 def _contains(hours: tuple[int, int], minute_of_day: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gapcast.core.billing.billing_windows import BillingWindow
@@ -89,6 +89,16 @@ class MonthPeaks:
         self.by_day = _until(self.by_day, start_minute)
         self._before = self._before[0], _until(self._before[1], start_minute)
         self.replaced = tuple(one for one in self.replaced if one.peak.start_minute < start_minute)
+        self._restore_replaced()
+
+    def discard_inactive(self, window_at: Callable[[int], BillingWindow]) -> None:
+        """Discard the peaks of windows that are not active by ``window_at``: the active times have changed."""
+        self.by_day = {day: one for day, one in self.by_day.items() if window_at(one.start_minute).is_active}
+        self.replaced = tuple(one for one in self.replaced if window_at(one.peak.start_minute).is_active)
+        self._restore_replaced()
+
+    def _restore_replaced(self) -> None:
+        """Make the newest replaced peak of each day without a peak its highest window."""
         for month, day, peak in reversed(self.replaced):
             for of_month, by_day in ((self.month, self.by_day), self._before):
                 if month == of_month:

@@ -19,6 +19,8 @@ from gapcast.core.time_grid import DAY_MIN
 _DAYS = 31
 _LONGEST_MIN = WINDOW_MINUTES[-1]
 _LAST_MONTH = 2_200 * 12
+#: The key of the active times in state of versions that did not store it.
+_UNKNOWN_TIMES = -1
 #: Kind, shape after the device, minimum and maximum of the columns of windows. Columns of peaks may have NaN.
 STORED_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
     "start": ("i", (), 0, LAST_MINUTE + _LONGEST_MIN),
@@ -37,15 +39,18 @@ STORED_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
     "jump_n_known": ("i", (), 0, _LONGEST_MIN),
     "replaced_kw": ("f", (N_REPLACED,), -MOST, MOST),
     "replaced_start": ("i", (N_REPLACED,), -1, LAST_MINUTE),
+    "times_key": ("i", (), _UNKNOWN_TIMES, 2**32 - 1),
 }
 #: Columns of peaks, and the columns of their windows: NaN and -1 without a peak.
 STORED_PEAKS = {"peak_kw": "peak_start", "replaced_kw": "replaced_start"}
-#: Initial columns for state of versions without lowest windows (the first), and without jumps (the others).
+#: Initial columns for state of versions without lowest windows (the first), without jumps (the next two), and without
+#: active times.
 _WITHOUT_LOWEST: Mapping[str, ArrayLike] = {"lowest_n": 0, "lowest_kw": MOST, "lowest_before_kw": -MOST}
 _WITHOUT_JUMP: Mapping[str, ArrayLike] = {"jump_from": -1, "jump_to": -1, "jump_sum_kw": 0.0, "jump_n_known": 0}
 _WITHOUT_REPLACED: Mapping[str, ArrayLike] = {
     "replaced_kw": np.full(N_REPLACED, np.nan), "replaced_start": np.full(N_REPLACED, -1)
 }  # fmt: skip
+_WITHOUT_TIMES: Mapping[str, ArrayLike] = {"times_key": _UNKNOWN_TIMES}
 _NO_JUMP = WindowBeforeJump(-1, -1, 0.0, 0)
 
 Columns = Mapping[str, NDArray[Any]]
@@ -53,7 +58,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 def with_later_columns(columns: Columns, n: int) -> Columns:
     """Return ``columns`` of ``n`` devices, with initial values for the columns that an older version did not store."""
-    for later in (_WITHOUT_LOWEST, {**_WITHOUT_JUMP, **_WITHOUT_REPLACED}):
+    for later in (_WITHOUT_LOWEST, {**_WITHOUT_JUMP, **_WITHOUT_REPLACED}, _WITHOUT_TIMES):
         if not later.keys() & columns.keys():
             columns = {**columns, **{name: np.full((n, *np.shape(value)), value) for name, value in later.items()}}
     return columns
@@ -87,18 +92,27 @@ def window_columns(windows: Sequence[DeviceWindows]) -> dict[str, NDArray[Any]]:
         "jump_n_known": np.array([jump.n_known for jump in jumps], dtype=np.int64),
         "replaced_kw": replaced_kw,
         "replaced_start": replaced_start,
+        "times_key": np.array([one.calendar.times_key for one in windows], dtype=np.int64),
     }
+
+
+def has_other_times(calendar: BillingCalendar, columns: Columns, i: int) -> bool:
+    """Return whether other windows were active than by ``calendar`` when the ``i``-th of ``columns`` was stored."""
+    return columns["times_key"][i] not in (_UNKNOWN_TIMES, calendar.times_key)
 
 
 def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: int) -> None:
     """Restore the ``i``-th of ``columns`` into ``one``, whose running window follows ``last_minute``.
 
-    A stored window other than the running one is discarded, and so are peaks of another month or window length.
+    A stored window other than the running one is discarded, and so are peaks of another month or window length. If the
+    active times have changed, peaks outside of them are discarded, and the lowest window begins again.
     """
     if columns["window_min"][i] != one.options.window_min:
         return
-    lowest = (columns[name][i].item() for name in _WITHOUT_LOWEST)
-    one.lowest = LowestWindow(*lowest)
+    has_changed = has_other_times(one.calendar, columns, i)
+    if not has_changed:
+        lowest = (columns[name][i].item() for name in _WITHOUT_LOWEST)
+        one.lowest = LowestWindow(*lowest)
     start = one.window.start_minute
     n_known = int(columns["n_known"][i])
     if columns["start"][i] == start and n_known <= last_minute + 1 - start:
@@ -114,6 +128,8 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
         replaced = [DayPeak(*peak) for peak in zip(kw, starts, strict=True) if 0 <= peak[1] < start]
         window_at = one.calendar.window_at
         one.peaks.replaced = tuple(ReplacedPeak.from_window(window_at(peak.start_minute), peak) for peak in replaced)
+        if has_changed:
+            one.peaks.discard_inactive(window_at)
     jump = WindowBeforeJump(*(columns[name][i].item() for name in _WITHOUT_JUMP))
     if _is_sound_jump(jump, one.calendar, last_minute):
         one.before_jump = jump._replace(sum_kw=one.options.counted_kw(jump.sum_kw))
