@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gapcast.core.billing.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
@@ -34,9 +35,9 @@ CHANGES: list[DemandChange] = [
 class Process:
     """One run of a gateway that persists in ``folder``, until it is stopped or killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site: SiteDemandOptions = SITE) -> None:
         self.engine = Engine(
-            Persistence(), outlook=OutlookConfig(OutlookModel(), OutlookOptions(max_devices=2)), demand=SITE
+            Persistence(), outlook=OutlookConfig(OutlookModel(), OutlookOptions(max_devices=2)), demand=site
         )
         self.store = Store(folder)
         self.store.restore(self.engine)
@@ -92,6 +93,18 @@ def test_demand_changes_survive_a_restart(tmp_path: Path, at: int, end: object) 
     assert second.engine.demands.forecaster.windows.set_limits_kw == {"home": 2.25, "later": 1.5}
     assert found + second.read(range(at, 60)) == wanted
     second.stop()
+
+
+def test_start_logs_peaks_that_are_not_used(tmp_path: Path) -> None:
+    first = Process(tmp_path)
+    first.read(range(20))
+    first.stop()
+    site = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5, window_min=30))
+    with capture_logs() as logs:
+        Process(tmp_path, site).stop()
+    (logged,) = [entry for entry in logs if entry["event"] == "state.demand_not_used"]
+    assert (logged["log_level"], logged["n_devices"]) == ("warning", 1)
+    assert logged["devices"] == ["home: window_min is 30, and was 15"]
 
 
 def test_forgotten_device_loses_its_limit(tmp_path: Path) -> None:

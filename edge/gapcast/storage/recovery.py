@@ -17,10 +17,11 @@ import structlog
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.journal_replay import JournalReplay
-from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan
 from gapcast.service.ports.broker_link import Meters
 from gapcast.storage.checkpoints import checkpoint
+from gapcast.storage.checkpoints.changed_configuration import log_changed_configuration
 from gapcast.storage.files.disk_problems import DamagedJournals, named_errors, quarantine_file
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path
 from gapcast.storage.journals import journal, journal_reader
@@ -194,9 +195,7 @@ class _Recovery:
                 problem=problems.learning,
                 fix="online learning starts again for each device",
             )
-        if changed := changed_horizons(engine, snapshot):
-            changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in changed.items()]
-            log.info("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
+        log_changed_configuration(path, engine, snapshot)
         if problems.devices:
             problem = f"values of {len(problems.devices)} devices are out of range; these devices start again"
             self._damages.append(f"{path.name}: {problem} ({', '.join(problems.devices[:_MAX_NAMED])})")

@@ -1,0 +1,34 @@
+"""Logs which state of a restored checkpoint is not used because the configuration has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from gapcast.core.demand.state.discarded_state import discarded_state
+from gapcast.core.engine import Engine
+from gapcast.core.snapshots.snapshot import Snapshot
+from gapcast.core.snapshots.snapshot_restoration import changed_horizons
+
+log = structlog.get_logger(__name__)
+
+#: Maximum number of devices named in a message.
+_MAX_NAMED = 5
+
+
+def log_changed_configuration(path: Path, engine: Engine, snapshot: Snapshot) -> None:
+    """Log which state of ``snapshot``, the checkpoint at ``path`` that ``engine`` was restored from, is not used."""
+    if changed := changed_horizons(engine, snapshot):
+        changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in changed.items()]
+        log.info("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
+    forecaster = engine.demands.forecaster
+    windows = None if forecaster is None else forecaster.windows
+    if discarded := discarded_state(windows, snapshot.devices, snapshot.demand):
+        log.warning(
+            "state.demand_not_used",
+            path=str(path),
+            n_devices=len(discarded),
+            devices=[f"{device}: {reason}" for device, reason in discarded.items()][:_MAX_NAMED],
+            fix="with the limit configured, send the month's peak, and a limit that was set, again (docs/demand.md)",
+        )
