@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,6 +91,35 @@ def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink)
         ("demand.limit_too_low", "warning", 0.375, 0.5),
     ]
     assert (logs[0]["device"], logs[0]["fix"]) == ("home", "set a limit above 0.50 kW")
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        (DemandOptions(limit_kw=5.0), ["home: 2.00 kW, configured 5.00 kW", "later: 1.50 kW, configured 5.00 kW"]),
+        (DemandOptions(limit_kw=2.0), ["later: 1.50 kW, configured 2.00 kW"]),
+        (
+            DemandOptions(by_month_peak=True),
+            ["home: 2.00 kW, configured month_peak", "later: 1.50 kW, configured month_peak"],
+        ),
+        (DemandOptions(), []),
+    ],
+)
+def test_service_logs_set_limits_that_differ_at_its_start(
+    link: MemoryLink, options: DemandOptions, limits: list[str]
+) -> None:
+    service = service_of(link, SiteDemandOptions(options))
+    if options.is_limited:
+        service.demand_changes.set_demand_limit("home", 2.0)
+        service.demand_changes.set_demand_limit("later", 1.5)
+    stopping = Event()
+    stopping.set()
+    with capture_logs() as logs:
+        service.run(stopping)
+    lines = [one for one in logs if one["event"] == "demand.limit_set"]
+    assert [(one["log_level"], one["n_devices"], one["devices"]) for one in lines] == (
+        [("info", len(limits), limits)] if limits else []
+    )
 
 
 @pytest.mark.parametrize(

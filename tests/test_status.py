@@ -190,8 +190,8 @@ def demand(**changes: Any) -> dict[str, Any]:
     """Return the fields of ``GET /demand`` for one device that are shown."""
     return {
         "device": "home", "window_start": "2026-01-01T12:00:00Z", "window_end": "2026-01-01T12:15:00Z",
-        "expected_kw": 1.9, "limit_kw": 2.5, "p_exceed": 0.12, "headroom_w": 600, "fuse_kw": None,
-        "valid_until": "2026-01-01T12:05:00Z", **changes,
+        "expected_kw": 1.9, "limit_kw": 2.5, "limit_source": "fixed", "p_exceed": 0.12, "headroom_w": 600,
+        "fuse_kw": None, "valid_until": "2026-01-01T12:05:00Z", **changes,
     }  # fmt: skip
 
 
@@ -208,6 +208,10 @@ def pages(*demands: dict[str, Any], n: int = 1) -> tuple[dict[str, Any], dict[st
         (
             {"headroom_w": -1_250},
             "home: 1.90 of 2.50 kW expected 12:00-12:15 UTC (12%), headroom -1,250 W, valid until 12:05",
+        ),
+        (
+            {"limit_source": "set"},
+            "home: 1.90 of 2.50 kW (set) expected 12:00-12:15 UTC (12%), headroom 600 W, valid until 12:05",
         ),
         ({"limit_kw": None}, "home: 1.90 kW expected 12:00-12:15 UTC, no limit, valid until 12:05"),
         (

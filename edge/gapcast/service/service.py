@@ -33,7 +33,7 @@ from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecord
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.reports.event_feed import EventFeed
-from gapcast.service.reports.reports import Reports
+from gapcast.service.reports.reports import Reports, log_set_limits
 from gapcast.service.running_engine import EngineSwap, RunningEngine
 
 log = structlog.get_logger(__name__)
@@ -156,6 +156,8 @@ class Service:
         # No reference to the engine: it may be replaced, and would then occupy memory until the stop.
         model, models = self._running.engine.model.name, sorted(self._running.models)
         log.info("service.started", model=model, models=models, compiled=load_library() is not None)
+        with self._running.lock:
+            log_set_limits(self._running.engine.demands)
         n_failed = 0
         while not stopping.is_set():
             if self._try_run_once():

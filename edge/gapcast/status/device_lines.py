@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gapcast.core.billing.options import LimitSource
 from gapcast.status.rest_client import instant_of
 from gapcast.text.terminal_text import printable
 
@@ -30,6 +31,8 @@ class DemandLine:
     valid_until: datetime
     #: Why the limit can never be kept; empty if it can.
     warning: str = ""
+    #: Whether the limit was set while running, in place of the configured one.
+    is_set: bool = False
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], warning: str = "") -> DemandLine:
@@ -47,6 +50,7 @@ class DemandLine:
             headroom_w=int(document["headroom_w"]) if is_bounded else None,
             valid_until=instant_of(document["valid_until"]),
             warning=printable(warning),
+            is_set=document.get("limit_source") == LimitSource.SET,
         )
 
     @property
@@ -58,8 +62,9 @@ class DemandLine:
             rest += f", headroom {self.headroom_w:,} W"
         if self.limit_kw is None:
             return f"{self.device}: {self.expected_kw:.2f} kW expected {window}, no limit{rest}"
+        limit = f"{self.limit_kw:.2f} kW (set)" if self.is_set else f"{self.limit_kw:.2f} kW"
         risk = f"({_percent(self.p_exceed)})"
-        return f"{self.device}: {self.expected_kw:.2f} of {self.limit_kw:.2f} kW expected {window} {risk}{rest}"
+        return f"{self.device}: {self.expected_kw:.2f} of {limit} expected {window} {risk}{rest}"
 
 
 def _percent(p: float) -> str:

@@ -248,6 +248,25 @@ def test_set_limit_of_a_device_without_demand_is_refused() -> None:
         engine.demands.set_limit("home", 1.0)
 
 
+@pytest.mark.parametrize(
+    ("options", "configured"),
+    [
+        (DemandOptions(limit_kw=3.0), "3.00 kW"),
+        (DemandOptions(limit_kw=2.5), ""),
+        (DemandOptions(by_month_peak=True), "month_peak"),
+        (DemandOptions(fuse_kw=9.2), "none"),
+    ],
+)
+def test_overriding_limits_differ_from_the_configured_ones(options: DemandOptions, configured: str) -> None:
+    engine = demand_engine(SiteDemandOptions(options))
+    engine.demands.set_limit("home", 2.5)
+    assert engine.demands.overriding_limits() == ({"home": (2.5, configured)} if configured else {})
+
+
+def test_engine_without_demands_has_no_overriding_limits() -> None:
+    assert demand_engine(None).demands.overriding_limits() == {}
+
+
 def test_set_limits_of_more_devices_than_have_outlooks_are_refused() -> None:
     engine = demand_engine(options=OutlookOptions(max_devices=1))
     engine.demands.set_limit("home", 1.0)

@@ -62,6 +62,19 @@ class DemandOptions:
         """Whether there is any limit, so that demands are published."""
         return self.limit_kw is not None or self.by_month_peak or self.fuse_kw is not None
 
+    @property
+    def limit_text(self) -> str:
+        """The configured limit of a window, for messages.
+
+        >>> [DemandOptions(limit_kw=4.0).limit_text, DemandOptions(by_month_peak=True).limit_text]
+        ['4.00 kW', 'month_peak']
+        >>> DemandOptions(fuse_kw=9.2).limit_text
+        'none'
+        """
+        if self.limit_kw is not None:
+            return f"{self.limit_kw:.2f} kW"
+        return str(LimitSource.MONTH_PEAK if self.by_month_peak else LimitSource.NONE)
+
     def counted_kw(self, kw: float) -> float:
         """Return the power that counts in a window for a minute with the power ``kw``.
 

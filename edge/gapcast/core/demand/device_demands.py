@@ -83,6 +83,14 @@ class DeviceDemands:
                 self.forecaster.adopt(before.forecaster)
             buffers.begin_billing(self.forecaster.windows)
 
+    def overriding_limits(self) -> dict[str, tuple[float, str]]:
+        """Return the limits that were set at run time and differ from the configured ones, kW, with the latter."""
+        if self.forecaster is None:
+            return {}
+        windows = self.forecaster.windows
+        both = {device: (kw, windows.site_options.for_device(device)) for device, kw in windows.set_limits_kw.items()}
+        return {device: (kw, options.limit_text) for device, (kw, options) in both.items() if kw != options.limit_kw}
+
     def has_set_limit(self, device: str) -> bool:
         """Return whether a limit was set for ``device`` at run time, even before its first reading."""
         return self.forecaster is not None and device in self.forecaster.windows.set_limits_kw

@@ -36,6 +36,21 @@ def log_infeasible_limits(demands: DeviceDemands, devices: Iterable[str]) -> Non
             log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, fix=found.fix)
 
 
+def log_set_limits(demands: DeviceDemands) -> None:
+    """Log which limits were set while running, and are used instead of different configured ones."""
+    found = demands.overriding_limits()
+    if found:
+        limits = [
+            f"{device}: {set_kw:.2f} kW, configured {configured}" for device, (set_kw, configured) in found.items()
+        ]
+        log.info(
+            "demand.limit_set",
+            n_devices=len(limits),
+            devices=limits[:_MAX_NAMED],
+            fix="to use the configured limit, send an empty message to gap/{device}/demand/limit, or PUT null",
+        )
+
+
 def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
     """Log which devices continue at an earlier minute: later readings, and peaks of the month, are discarded."""
     for device, from_minute, to_minute in streams:
