@@ -74,6 +74,22 @@ def test_source_on_change_holds_for_twenty_minutes_by_default() -> None:
     assert source.holding.hold_ms == 90_000
 
 
+@pytest.mark.parametrize("unit", ["Wh", "kWh"])
+def test_source_counter_has_twenty_minutes_between_counts_by_default(unit: str) -> None:
+    for every_s, hold_s in ((30, 1_200), (300, 1_200), (900, 1_800)):
+        ((_, source),) = sources_of(loaded(JSON | {"unit": unit, "every_s": every_s}))
+        assert source.holding.hold_ms == hold_s * 1_000
+    ((_, source),) = sources_of(loaded(JSON | {"unit": unit, "hold_s": 90}))
+    assert source.holding.hold_ms == 90_000
+
+
+def test_source_counter_does_not_have_the_hold_of_the_preset_power() -> None:
+    counter = {"preset": "shelly-gen2", "value": "params.emdata:0.total_act", "unit": "Wh"}
+    for keys, hold_s in (({}, 1_200), ({"hold_s": 600}, 600), ({"unit": "W"}, 600)):
+        ((_, source),) = sources_of(loaded(counter | keys))
+        assert (source.holding.hold_ms, source.holding.on_change) == (hold_s * 1_000, True)
+
+
 def test_source_time_zone_defaults_to_the_site() -> None:
     local = JSON | {"time": "t", "time_form": "local"}
     for timezone, name in (("", "Europe/Paris"), ("UTC", "UTC"), ("America/New_York", "America/New_York")):

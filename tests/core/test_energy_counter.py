@@ -50,6 +50,18 @@ def test_counter_after_a_long_gap_gives_no_minutes() -> None:
     assert counter.n_resets == 0
 
 
+def test_counter_starts_again_if_its_clock_is_set_back() -> None:
+    """Otherwise the energy until the old time is reached again counts in a single interval."""
+    counter = EnergyCounter([1, -1], hold_ms=20 * MINUTE)
+    counter.add(10 * MINUTE, (10.0, 5.0))
+    assert counter.add(9 * MINUTE, (10.02, 5.0)) is SampleResult.LATE, "a correction of the clock, or jitter"
+    assert counter.add(5 * MINUTE, (10.0, 4.9)) is SampleResult.LATE, "an older message"
+    assert counter.add(5 * MINUTE, (10.02, 5.0)) is SampleResult.TAKEN
+    assert (counter.mean_kw, counter.n_resets) == (None, 0)
+    counter.add(6 * MINUTE, (10.04, 5.0))
+    assert counter.mean_kw == pytest.approx(1.2)
+
+
 def test_counter_ignores_duplicate_and_late_counts() -> None:
     counter = EnergyCounter([1], hold_ms=2 * MINUTE)
     counter.add(MINUTE, (10.0,))

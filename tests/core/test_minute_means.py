@@ -240,6 +240,23 @@ def test_clock_waits_for_the_longest_interval() -> None:
     assert closed(means) == [(0, 1.0)]
 
 
+def test_clock_closes_a_minute_that_waited_long_without_a_mean() -> None:
+    means = MinuteMeans(HeldValue(every_ms=10_000, hold_ms=20 * MINUTE), n_channels=1)
+    means.add_interval(START, (None,))
+    means.add_interval(START + 50 * SECOND, (1.0,))
+    assert not means.close(START + 21 * MINUTE)
+    assert means.close(START + 21 * MINUTE + GRACE_MS)
+    assert closed(means) == [], "a reading of 21 minutes ago"
+
+
+@pytest.mark.parametrize(("second", "due_min"), [(30, 1), (31, 2)])
+def test_next_mean_of_a_counter_is_due_with_its_next_count(second: int, due_min: int) -> None:
+    means = MinuteMeans(HeldValue(every_ms=10_000, hold_ms=20 * MINUTE), n_channels=1)
+    assert means.next_mean_due_ms == float("inf")
+    means.add_interval(START + second * SECOND, (None,))
+    assert means.next_mean_due_ms == START + due_min * MINUTE + 10 * SECOND + GRACE_MS
+
+
 # --- filled minutes -------------------------------------------------------------------------------------
 
 

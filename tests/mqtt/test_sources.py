@@ -617,6 +617,36 @@ def test_source_counter_out_of_range_leaves_its_time_out() -> None:
     assert feed.readings == [Reading("home", FIRST, approx((1.8 + 3.6) / 2))]
 
 
+@pytest.mark.parametrize(("silent_s", "n_minutes"), [(100, 30), (400, 30), (1_170, 30), (1_200, 10)])
+def test_source_counter_loses_no_energy_in_a_short_interruption(silent_s: int, n_minutes: int) -> None:
+    feed = SourceFeed(WATTS | {"unit": "kWh", "every_s": 30})
+    for second in range(0, 1_830, 30):
+        if not 300 < second <= 300 + silent_s:
+            feed.send("meter/home", json.dumps({"power": 10 + second / 1_200}), LONG_AGO_MS + second * SECOND)
+    readings = feed.readings
+    assert [reading.minute for reading in readings[-4:]] == [FIRST + minute for minute in range(26, 30)]
+    assert len(readings) == n_minutes
+    assert all(reading.gap_kw == approx(3.0) and not reading.is_filled for reading in readings)
+
+
+def test_source_counter_of_a_clock_set_back_has_no_energy_twice() -> None:
+    feed = SourceFeed(WATTS | {"unit": "kWh", "every_s": 30, "time": "t"})
+    for i in range(41):
+        at_ms = LONG_AGO_MS + i * 30 * SECOND
+        shown_ms = at_ms - (0 if i <= 20 else 300 * SECOND)
+        feed.send("meter/home", json.dumps({"power": 10 + i / 40, "t": shown_ms}), at_ms)
+    assert [reading.minute - FIRST for reading in feed.readings] == [*range(10), *range(5, 15)]
+    assert all(reading.gap_kw == approx(3.0) for reading in feed.readings)
+
+
+def test_source_counter_that_fell_silent_gives_no_late_reading() -> None:
+    feed = SourceFeed(WATTS | {"unit": "kWh", "every_s": 10})
+    for second in range(0, 60, 10):
+        feed.send("meter/home", json.dumps({"power": 10 + second / 1_200}), LONG_AGO_MS + second * SECOND)
+    feed.wait()
+    assert feed.readings == []
+
+
 def test_source_counters_in_separate_messages_give_no_power() -> None:
     feed = SourceFeed(WATTS | {"unit": "kWh", "value": "in - out", "every_s": 60})
     for minute in range(4):  # 1.2 kW in, 0.6 kW out: the second message would be -720 kW, and its energy would be lost
@@ -716,16 +746,24 @@ def test_source_slow_meter_with_every_s_fills_each_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    ("every_s", "n_readings", "meanwhile"),
+    ("keys", "interval_s", "n_readings", "meanwhile"),
     [
-        (60, 0, "it has no readings: the difference of two counts is used if they are at most 120 s apart"),
-        (300, 20, "each minute between two counts has their mean power"),
+        (
+            {"hold_s": 120}, 300, 0,
+            "it has no readings: the difference of two counts is used if they are at most 120 s apart",
+        ),
+        ({}, 1_260, 0, "it has no readings: the difference of two counts is used if they are at most 1200 s apart"),
+        ({}, 300, 20, "each minute between two counts has their mean power"),
+        ({"every_s": 300}, 300, 20, "each minute between two counts has their mean power"),
     ],
-)
-def test_source_slow_counter_names_the_distance_of_counts(every_s: int, n_readings: int, meanwhile: str) -> None:
-    feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "kWh", "every_s": every_s})
+)  # fmt: skip
+def test_source_slow_counter_names_the_distance_of_counts(
+    keys: dict[str, Any], interval_s: int, n_readings: int, meanwhile: str
+) -> None:
+    feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "kWh", **keys})
     with capture_logs() as logs:
         for i in range(5):
-            feed.send("meter/home", str(100 + i / 10), LONG_AGO_MS + i * 300 * SECOND)
+            feed.send("meter/home", str(100 + i / 10), LONG_AGO_MS + i * interval_s * SECOND)
     assert len(feed.readings) == n_readings
     assert [line["meanwhile"] for line in logs] == [meanwhile]
+    assert feed.statistics.n_slow_meters == 1

@@ -10,6 +10,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.preset_recognition import Candidate
 from gapcast.setup.meters.sending_interval import MIN_MESSAGES, SendingInterval, is_interval_known, with_interval
 
 NOW_MS = 1_767_268_800_000
@@ -100,6 +101,9 @@ def test_interval_of_a_meter_that_reports_changes_is_not_written() -> None:
     every_s, sentence, is_known = interval_of(powers, "shelly-gen2")
     assert (every_s, is_known) == (None, True)
     assert sentence == "shelly: sends when its power changes; a power is valid for 600 s (hold_s)"
+    counter = {"preset": "shelly-gen2", "value": "params.emdata:0.total_act", "unit": "Wh"}
+    found, sentence = with_interval(counter, Candidate(counter, {"shelly": 1.0}, frozenset({RPC})))
+    assert (found, sentence) == (counter, "shelly: sends when its power changes"), "hold_s is that of a power"
 
 
 @given(

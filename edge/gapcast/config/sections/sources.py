@@ -19,8 +19,9 @@ from gapcast.text.time_zone_names import zone_of
 
 _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
 #: Lowest default of ``hold_s`` with ``on_change``: many such meters repeat an unchanged value every 10 minutes, and as
-#: without ``on_change`` a sample is valid for twice the interval.
-_LEAST_HOLD_ON_CHANGE_S = 1_200
+#: without ``on_change`` a sample is valid for twice the interval. The same for energy counters: the difference of two
+#: counts is the energy of all the time between them, so that a short interruption loses none.
+_LEAST_HOLD_S = 1_200
 #: Keys of a preset that apply to its own meter only, and not to a sum of several meters.
 _OF_A_METER = frozenset({"value", "in_one_message", "time", "time_form", *FEATURE_KEYS})
 #: Characters that a level of a topic cannot contain.
@@ -51,7 +52,8 @@ class SourceSettings(SettingsSection):
     timezone: str = ""
     kind: Kind = "samples"
     every_s: float = Field(default=60.0, ge=0.1, le=MAX_EVERY_S)
-    #: Longest validity of a sample; None: twice ``every_s``, in whole minutes, and with ``on_change`` at least 1200.
+    #: Longest validity of a sample, or time between two counts of an energy counter; None: twice ``every_s``, in whole
+    #: minutes, and of a counter or with ``on_change`` at least 1200.
     hold_s: float | None = Field(default=None, ge=0.1, le=1_800)
     #: Whether the meter sends only when its value changes: the time until the next sample then counts as measured.
     on_change: bool = False
@@ -180,8 +182,8 @@ class SourceSettings(SettingsSection):
         hold_ms = math.ceil(2 * every_ms / _MS_PER_MIN) * _MS_PER_MIN
         if self.hold_s is not None:
             hold_ms = round(self.hold_s * _MS_PER_S)
-        elif self.on_change:
-            hold_ms = max(hold_ms, _LEAST_HOLD_ON_CHANGE_S * _MS_PER_S)
+        elif self.on_change or self.unit in COUNTERS:
+            hold_ms = max(hold_ms, _LEAST_HOLD_S * _MS_PER_S)
         features = []
         for key, (name, per_unit) in FEATURE_KEYS.items():
             path = getattr(self, key)
@@ -221,8 +223,13 @@ def no_source(device: str, fixed: Sequence[str]) -> str:
 
 
 def _preset_for(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys of a preset; if the parts of the topic in ``values`` are meters, for each meter's messages."""
+    """Return the keys of a preset; if the parts of the topic in ``values`` are meters, for each meter's messages.
+
+    An energy counter has no ``hold_s`` of the preset, which is that of a power.
+    """
     preset = presets()[name]
+    if str(values.get("unit")) in COUNTERS:
+        preset = {key: value for key, value in preset.items() if key != "hold_s"}
     if "{part}" not in str(values.get("topic", "")).split("/") or "{part}" in preset["topic"].split("/"):
         return preset
     of_each = {key: value for key, value in preset.items() if key not in _OF_A_METER}

@@ -25,6 +25,9 @@ from gapcast.core.time_grid import MINUTE_MS
 GRACE_MS = 2_000
 #: The longest usual interval of samples.
 MAX_EVERY_S = 900
+#: If the clock must wait longer than this for a counter's next count, it closes the minute without a mean: so late, a
+#: reading of a meter that fell silent would be taken for its return.
+_LONGEST_WAIT_MS = 300_000
 _NEVER = float("inf")
 
 
@@ -124,7 +127,10 @@ class MinuteMeans:
         if self._current is not None:
             self._advance(self._current, until_ms)
         elif until_ms > self._open.through_ms:
-            self._open.add((), self._open.through_ms, until_ms, until_ms)
+            if self._holding.hold_ms > _LONGEST_WAIT_MS:
+                self._open.restart(until_ms)
+            else:
+                self._open.add((), self._open.through_ms, until_ms, until_ms)
 
     @property
     def due_ms(self) -> float:
@@ -142,7 +148,10 @@ class MinuteMeans:
         >>> means.due_ms, means.next_mean_due_ms
         (62000, 122000)
         """
-        return self.due_ms if self._open.can_reach_a_mean else self.due_ms + MINUTE_MS
+        due_ms = self.due_ms
+        if self._current is None:  # the next count closes the minute long before the clock
+            due_ms -= self._holding.hold_ms - self._holding.every_ms
+        return due_ms if self._open.can_reach_a_mean else due_ms + MINUTE_MS
 
     @property
     def _wait_ms(self) -> int:

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from gapcast.core.documents.message_format import counted, listed
+from gapcast.core.meters.source import COUNTERS
 from gapcast.presets import presets
 from gapcast.setup.meters.preset_recognition import Candidate
 
@@ -74,7 +75,8 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
     if not is_measurable(source):
         if not keys.get("on_change"):
             return source, ""
-        return source, f"{names}: sends when its power changes; a power is valid for {keys['hold_s']:g} s (hold_s)"
+        validity = "" if keys.get("unit") in COUNTERS else f"; a power is valid for {keys['hold_s']:g} s (hold_s)"
+        return source, f"{names}: sends when its power changes{validity}"
     assumed_s = keys.get("every_s", _DEFAULT_S)
     assumed = f"the preset {preset}" if "every_s" in presets().get(preset, {}) else "the default"
     if not is_interval_known(candidate):
