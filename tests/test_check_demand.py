@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gapcast.check.demand import check_demand
 from gapcast.check.finding import CheckInput, Severity
 from gapcast.config.settings import Settings
@@ -32,6 +34,55 @@ def test_check_demand_shows_the_limit_of_each_device() -> None:
 
 def test_check_demand_of_a_fuse_alone_has_no_limit() -> None:
     assert shown(fuse_kw=9.2) == ["every device: no limit; fuse 9.2 kW; windows of 15 min, Europe/Brussels"]
+
+
+def test_check_demand_shows_when_and_how_a_limit_applies() -> None:
+    limit = {"limit_kw": "month_peak", "floor_kw": 0, "window_min": 60, "imports_only": True, "risk": 0.1}
+    times = {"hours": "16:00-19:00", "weekdays": "mon-fri", "months": "5-10"}
+    home = "limit: the month's peak, at least 0 kW; windows of 60 min, Europe/Brussels"
+    devices = [
+        {"device": "home", **limit},
+        {"device": "flat", "limit_kw": 3, "hours": ""},
+        {"device": "shed", "limit_kw": "none", "fuse_kw": 9},
+    ]
+    assert shown(devices=devices, **times) == [
+        f"home: {home}; 16:00-19:00, mon-fri, months 5-10; imported power alone; risk 0.1",
+        "flat: limit 3 kW; windows of 15 min, Europe/Brussels; mon-fri, months 5-10",
+        "shed: no limit; fuse 9 kW; windows of 15 min, Europe/Brussels",
+    ]
+
+
+NUMBER = {"preset": "number"}
+JSON = {"topic": "meter/{device}", "value": "kw", "kind": "minute"}
+HOME_ALONE = {"devices": [{"device": "home", "limit_kw": 2.5}]}
+
+
+@pytest.mark.parametrize(
+    ("sources", "demand", "topics"),
+    [
+        ([NUMBER], {}, []),
+        ([NUMBER], {"limit_kw": 2.5}, ["gap/{device}/power"]),
+        ([NUMBER], HOME_ALONE, ["gap/{device}/power"]),
+        ([NUMBER, {"preset": "dsmr-reader"}], HOME_ALONE, []),
+        ([NUMBER | {"device": "home"}], HOME_ALONE, ["gap/{device}/power"]),
+        ([NUMBER | {"device": "shed"}, {"preset": "dsmr-reader"}], HOME_ALONE, []),
+        ([NUMBER | {"kind": "samples"}], {"limit_kw": 2.5}, []),
+        ([{"preset": "gapcast"}], {"limit_kw": 2.5}, []),
+        ([JSON], {"fuse_kw": 4}, ["meter/{device}"]),
+        ([JSON | {"time": "t"}], {"limit_kw": 2.5}, []),
+        ([JSON | {"time": "t", "time_form": "arrival"}], {"limit_kw": 2.5}, ["meter/{device}"]),
+    ],
+)
+def test_check_demand_warns_of_minutes_without_a_time(
+    sources: list[dict[str, Any]], demand: dict[str, Any], topics: list[str]
+) -> None:
+    settings = Settings.model_validate({"demand": demand, "sources": sources})
+    findings = check_demand(CheckInput(settings, {}, 0.0))
+    warnings = [one for one in findings if one.severity is Severity.WARN]
+    assert [one.text.partition(": ")[0] for one in warnings] == topics
+    for one in warnings:
+        assert one.fix.startswith('publish {"ts": ' if "preset" in sources[0] else 'set time = "path"')
+        assert one.fix.endswith('set kind = "samples"')
 
 
 def test_check_demand_shows_the_first_devices_of_many() -> None:

@@ -176,6 +176,12 @@ class SourceSettings(SettingsSection):
         """The terms of each value."""
         return tuple(parse_sum(text) for text in self.value)
 
+    @property
+    def is_minute_of_arrival(self) -> bool:
+        """Whether each message counts in the minute in which it arrives; a native reading may have a time."""
+        has_time = self.time is not None and self.time_form != "arrival"
+        return self.kind == "minute" and self.format != "gapcast" and not has_time
+
     def source(self, site_zone: tzinfo) -> Source:
         """Return the source of these settings; ``site_zone`` applies to local times if ``timezone`` is empty."""
         every_ms = round(self.every_s * _MS_PER_S)
