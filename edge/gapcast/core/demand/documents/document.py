@@ -130,7 +130,7 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
         "headroom_w",
         FieldType.INTEGER,
         "constant power that can be added until the window's end at the accepted risk, W; negative: power that must be "
-        "switched off",
+        "switched off; `fuse_kw` limits that of the running window, not that of `next`",
         lambda one: headroom_w(one.headroom_kw),
     ),
 )
