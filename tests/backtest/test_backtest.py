@@ -29,7 +29,7 @@ from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.time_grid import minute_label
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout, with_submeters
-from tests.support.models import shipped_models
+from tests.support.models import ModelCopy, every_feature_model, shipped_models
 
 #: 2010-11-01T00:00Z, a Monday.
 FIRST = 21_476_160
@@ -81,6 +81,15 @@ def test_backtest_with_submeters_scores_their_member(tmp_path: Path) -> None:
     with_oven = run_files(settings(), [path], form, FilePart())
     assert [*with_oven.scored.members][-3:] == ["learned", "submetered", "persistence"]
     assert "submetered" not in run([path]).scored.members
+
+
+def test_backtest_of_a_model_that_needs_voltage_is_refused(tmp_path: Path) -> None:
+    models = ModelCopy(tmp_path, source=every_feature_model()).models
+    every = Settings.model_validate({"models": {"path": models}})
+    fix = "choose another model, or score every-feature by gapcast-trainer evaluate"
+    problem = r"^forecast\.model: model every-feature needs .*voltage_v.*, and a back-test reads the power alone"
+    with pytest.raises(SettingsError, match=f"{problem}: {fix}$"):
+        run_files(every, [house(tmp_path / "a.csv")], COLUMNS, FilePart())
 
 
 # --- houses -----------------------------------------------------------------------------------------

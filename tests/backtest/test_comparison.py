@@ -45,7 +45,7 @@ def test_comparison_scores_equal_separate_backtests(tmp_path: Path, models: Path
     assert len({result.scored.n for result in found.results}) == 1
     (skipped,) = found.skipped
     assert skipped.startswith(f"{every_feature_model().name}: not scored, it also needs ")
-    assert "voltage_v" in skipped
+    assert skipped.endswith("voltage_v, current_a, which a back-test does not read")
 
 
 def test_comparison_table_is_sorted_with_persistence_last(tmp_path: Path) -> None:

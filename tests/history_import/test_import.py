@@ -374,7 +374,7 @@ def test_gateway_that_cannot_learn_refuses_an_import(tmp_path: Path, sections: d
 
 def test_model_that_needs_more_than_the_power_refuses_an_import(tmp_path: Path) -> None:
     settings = settings_with(tmp_path, models={"path": ModelCopy(tmp_path, source=every_feature_model()).models})
-    with pytest.raises(SettingsError, match=r"needs reactive_kvar, .* with each reading, and an import has the power"):
+    with pytest.raises(SettingsError, match=r"needs reactive_kvar, .* with each reading, and an import reads the"):
         run(settings, written(tmp_path / "a.csv"))
 
 

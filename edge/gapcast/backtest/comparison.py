@@ -65,7 +65,7 @@ def run_comparison(
     for name, model in sorted(loaded.by_name.items()):
         further = measured_in(model.features)[1:]
         if further:
-            skipped.append(f"{name}: not scored, it also needs {', '.join(further)}, which the files do not have")
+            skipped.append(f"{name}: not scored, it also needs {', '.join(further)}, which a back-test does not read")
             continue
         leads_min = model.lead_times_min
         if configured_min is not None and configured_min not in leads_min:

@@ -16,7 +16,7 @@ from gapcast.app.models.models import load_models
 from gapcast.backtest.batch_tally import BatchTally, Tally
 from gapcast.backtest.forecasts.outcomes_file import OutcomesFile
 from gapcast.backtest.forecasts.refits import CHECK_EVERY_MIN, SimulatedRefits
-from gapcast.backtest.inputs.engine_settings import with_outlooks, without_queries
+from gapcast.backtest.inputs.engine_settings import require_scored_features, with_outlooks, without_queries
 from gapcast.backtest.inputs.houses import (
     FilePart,
     MeasuredAt,
@@ -61,6 +61,7 @@ def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     settings = without_queries(settings, has_path=settings.forecast.path and request.needs_outlooks)
     settings = with_outlooks(settings, len(recordings) if request.needs_outlooks else 0)
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
+    require_scored_features(engine)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None

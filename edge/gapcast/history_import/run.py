@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from gapcast.backtest.inputs.engine_settings import require_power_alone
 from gapcast.backtest.run import BATCH_READINGS
 from gapcast.config.settings import Settings
 from gapcast.core.documents.message_format import counted
@@ -89,10 +90,7 @@ def _prepare(
 ) -> None:
     """Check that the device can take the readings, and forget it if it is replaced."""
     buffers, device = gateway.engine.buffers, target.device
-    if needed := buffers.channels[1 : buffers.n_required]:
-        problem = f"model {gateway.engine.model.name} needs {', '.join(needed)} with each reading"
-        msg = f"forecast.model: {problem}, and an import has the power alone: choose another model"
-        raise SettingsError(msg)
+    require_power_alone(gateway.engine, "an import")
     _check_submeters(buffers.submeters.get(device, ()), device, past)
     if device in buffers and target.replaces:
         gateway.forget(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from gapcast.recordings.recording import Minute
 from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.backtest.test_outlooks import settings_with
 from tests.support.houses import FIRST, Smooth
+from tests.support.models import every_feature_model
 from tests.support.outlook_model import OutlookModel
 
 #: FIRST is midnight, and a Monday.
@@ -146,6 +148,17 @@ def test_control_of_a_house_without_night_names_the_file(tmp_path: Path) -> None
     form = FileFormat(Layout("time", "kw", unit="kW"))
     with pytest.raises(SourceError, match="has no night with readings to add loads to"):
         run_control(settings, [file], form, FilePart(), bundled_tariffs())
+
+
+def test_control_by_a_model_that_needs_voltage_is_refused(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    settings_with(models)
+    shutil.copytree(every_feature_model(), models / "every-feature")
+    forecast = {"model": "every-feature", "experts": []}
+    settings = settings_with(models, demand=DemandSettings(limit_kw=2.5), forecast=forecast)
+    form, part = FileFormat(Layout("time", "kw", unit="kW")), FilePart(score_from=minute_label(FIRST))
+    with pytest.raises(SettingsError, match=r"model every-feature needs .*voltage_v.* a back-test reads the power"):
+        run_control(settings, [csv_of(tmp_path / "a.csv", NIGHT)], form, part, [])
 
 
 def test_control_has_the_nights_of_the_site_not_of_the_file(tmp_path: Path) -> None:

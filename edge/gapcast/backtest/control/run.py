@@ -18,7 +18,7 @@ from gapcast.backtest.control.house_run import reactive, run_rule, unlimited
 from gapcast.backtest.control.loads import LoadResult
 from gapcast.backtest.control.oracle import run_oracle
 from gapcast.backtest.control.tariffs import Tariff
-from gapcast.backtest.inputs.engine_settings import require_limit, with_outlooks
+from gapcast.backtest.inputs.engine_settings import require_limit, require_scored_features, with_outlooks
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.backtest.run import read_houses
 from gapcast.config.settings import Settings
@@ -118,6 +118,7 @@ def run_control(
             run = run_rule(one.house, one.options, rule, is_late=name == LATE)
             one.add(name, run.total_kw, run.loads.finish())
     engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
+    require_scored_features(engine)
     for name, run in run_engine(engine, houses, site, quiet=show is None).items():
         one = bills[name]
         one.add(GAPCAST, run.total_kw, run.loads.finish())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gapcast.config.sections.demand import MONTH_PEAK, NO_LIMIT, DemandSettings
 from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
 
 
@@ -42,3 +43,18 @@ def require_limit(demand: DemandSettings, option: str) -> None:
         fix = f"set demand.limit_kw, as in --set demand.limit_kw=2.5 or --set demand.limit_kw={MONTH_PEAK}"
         msg = f"{option}: there is no limit to compare with: {fix}"
         raise SettingsError(msg)
+
+
+def require_power_alone(engine: Engine, command: str, fix: str = "choose another model") -> None:
+    """Raise :class:`SettingsError`, with ``fix``, if a model needs more than the power, all that ``command`` reads."""
+    buffers = engine.buffers
+    if needed := buffers.channels[1 : buffers.n_required]:
+        problem = f"model {engine.model.name} needs {', '.join(needed)} with each reading"
+        msg = f"forecast.model: {problem}, and {command} reads the power alone: {fix}"
+        raise SettingsError(msg)
+
+
+def require_scored_features(engine: Engine) -> None:
+    """Raise :class:`SettingsError` if a model of a back-test's ``engine`` needs more than the power."""
+    fix = f"choose another model, or score {engine.model.name} by gapcast-trainer evaluate"
+    require_power_alone(engine, "a back-test", fix)
