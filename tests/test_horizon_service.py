@@ -156,6 +156,7 @@ def test_store_logs_devices_whose_horizon_has_changed(tmp_path: Path) -> None:
     with capture_logs() as logs:
         Store(tmp_path).restore(after)
     (logged,) = [entry for entry in logs if entry["event"] == "state.horizon_changed"]
+    assert logged["log_level"] == "warning"
     assert (logged["n_devices"], logged["devices"]) == (2, ["pump: 15 to 10 min", "car: 5 to 15 min"])
     assert len(after.buffers) == 4
     assert after.scores_of("home")[ALL_TIME].n == before.scores_of("home")[ALL_TIME].n > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -376,6 +377,20 @@ def test_model_that_needs_more_than_the_power_refuses_an_import(tmp_path: Path) 
     settings = settings_with(tmp_path, models={"path": ModelCopy(tmp_path, source=every_feature_model()).models})
     with pytest.raises(SettingsError, match=r"needs reactive_kvar, .* with each reading, and an import reads the"):
         run(settings, written(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(("device", "key"), [("heat", "heat"), ("heat.1", '"heat.1"')])
+def test_import_at_another_horizon_of_a_device_is_refused(tmp_path: Path, device: str, key: str) -> None:
+    learned = settings_with(tmp_path, forecast={"devices": {device: {"horizon_min": 15}}})
+    run(learned, written(tmp_path / "a.csv"), device=device)
+    before, other = stored(learned), settings_with(tmp_path)
+    problem = f"{device} has learned at a horizon of 15 min, and the configured 5 min discard that"
+    fix = f"set horizon_min = 15 in [forecast.devices.{key}], or start the service once with 5 min"
+    with pytest.raises(SettingsError, match=re.escape(f"{problem}: {fix}")):
+        run(other, written(tmp_path / "b.csv"), device="home")
+    assert stored(learned) == before
+    run(other, written(tmp_path / "b.csv"), device=device, replaces=True)
+    assert newest_of(other) == {device: (119, 114)}
 
 
 def test_import_beyond_the_devices_limit_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,7 @@ def _prepare(
     """Check that the device can take the readings, and forget it if it is replaced."""
     buffers, device = gateway.engine.buffers, target.device
     require_power_alone(gateway.engine, "an import")
+    _check_horizons(gateway, target)
     _check_submeters(buffers.submeters.get(device, ()), device, past)
     if device in buffers and target.replaces:
         gateway.forget(device)
@@ -107,6 +109,18 @@ def _prepare(
         known = list(buffers)
         more = "" if len(known) <= _MAX_NAMED else f" and {len(known) - _MAX_NAMED:,} more"
         show(f"{device} is a new device; existing devices: {', '.join(known[:_MAX_NAMED])}{more}")
+
+
+def _check_horizons(gateway: StoppedGateway, target: Target) -> None:
+    """Raise :class:`SettingsError` if the import would discard what a device has learned at another horizon."""
+    for device, (old_min, own_min) in gateway.changed_horizons.items():
+        if device == target.device and target.replaces:
+            continue
+        problem = f"{device} has learned at a horizon of {old_min} min, and the configured {own_min} min discard that"
+        key = json.dumps(device) if "." in device else device
+        fix = f"set horizon_min = {old_min} in [forecast.devices.{key}]"
+        msg = f"forecast.devices: {problem}: {fix}, or start the service once with {own_min} min before the import"
+        raise SettingsError(msg)
 
 
 def _check_submeters(configured: Sequence[str], device: str, past: PastReadings) -> None:

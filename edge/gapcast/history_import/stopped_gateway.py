@@ -56,6 +56,14 @@ class StoppedGateway:
         """What was damaged in the state, and what was used instead; empty if nothing was damaged."""
         return self._recovered.damage
 
+    @property
+    def changed_horizons(self) -> Mapping[str, tuple[int, int]]:
+        """The horizon in the state, and the configured one, of devices for which they differ.
+
+        Their learned state is discarded: :meth:`write` writes the state without it.
+        """
+        return self._recovered.changed_horizons
+
     def forget(self, device: str) -> None:
         """Discard the state of ``device``; :meth:`write` then removes the files that contain it."""
         self.engine.forget(device)

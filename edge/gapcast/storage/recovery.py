@@ -9,6 +9,7 @@ unchanged.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import structlog
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.journal_replay import JournalReplay
-from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.core.snapshots.state_changes import ForgottenDevice, ReplacedPlan
 from gapcast.service.ports.broker_link import Meters
 from gapcast.storage.checkpoints import checkpoint
@@ -38,7 +39,8 @@ class Recovered(NamedTuple):
 
     ``journal_bytes``, without first lines, and ``journal_readings`` are the amount to replay after a checkpoint of
     ``checkpoint_bytes``; the newest journal has ``journal_records``. ``has_forgotten``: the journals forget a device
-    that older files may still contain. ``damage`` says what was damaged and what was used instead, if anything was
+    that older files may still contain. ``changed_horizons``: the old and the new horizon of each device whose learned
+    state was discarded because of them. ``damage`` says what was damaged and what was used instead, if anything was
     damaged; ``damaged_journals`` are to be quarantined after the next checkpoint.
     """
 
@@ -49,6 +51,7 @@ class Recovered(NamedTuple):
     journal_records: int
     checkpoint_bytes: int
     has_forgotten: bool
+    changed_horizons: Mapping[str, tuple[int, int]]
     damage: str
     damaged_journals: DamagedJournals
 
@@ -85,6 +88,7 @@ class _Recovery:
         self._generations = sorted(set(self._files.values()))
         self._damages: list[str] = []
         self._damaged_journals = DamagedJournals()
+        self._changed_horizons: dict[str, tuple[int, int]] = {}
 
     def run(self) -> Recovered:
         """Restore the newest readable checkpoint, and replay the journals after it."""
@@ -113,6 +117,7 @@ class _Recovery:
             journal_records=last_record,
             checkpoint_bytes=used.n_bytes,
             has_forgotten=bool(replay.n_forgotten),
+            changed_horizons=self._changed_horizons,
             damage=self._report_damage(used.name, n_journals),
             damaged_journals=self._damaged_journals,
         )
@@ -195,7 +200,8 @@ class _Recovery:
                 problem=problems.learning,
                 fix="online learning starts again for each device",
             )
-        log_changed_configuration(path, engine, snapshot)
+        self._changed_horizons = changed_horizons(engine, snapshot)
+        log_changed_configuration(path, engine, snapshot, self._changed_horizons)
         if problems.devices:
             problem = f"values of {len(problems.devices)} devices are out of range; these devices start again"
             self._damages.append(f"{path.name}: {problem} ({', '.join(problems.devices[:_MAX_NAMED])})")

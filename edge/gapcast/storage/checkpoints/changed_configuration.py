@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -9,7 +10,6 @@ import structlog
 from gapcast.core.demand.state.discarded_state import discarded_state
 from gapcast.core.engine import Engine
 from gapcast.core.snapshots.snapshot import Snapshot
-from gapcast.core.snapshots.snapshot_restoration import changed_horizons
 
 log = structlog.get_logger(__name__)
 
@@ -17,11 +17,16 @@ log = structlog.get_logger(__name__)
 _MAX_NAMED = 5
 
 
-def log_changed_configuration(path: Path, engine: Engine, snapshot: Snapshot) -> None:
-    """Log which state of ``snapshot``, the checkpoint at ``path`` that ``engine`` was restored from, is not used."""
-    if changed := changed_horizons(engine, snapshot):
-        changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in changed.items()]
-        log.info("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
+def log_changed_configuration(
+    path: Path, engine: Engine, snapshot: Snapshot, horizons: Mapping[str, tuple[int, int]]
+) -> None:
+    """Log which state of ``snapshot``, the checkpoint at ``path`` that ``engine`` was restored from, is not used.
+
+    ``horizons``: the old and the new horizon of each device whose horizon has changed.
+    """
+    if horizons:
+        changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in horizons.items()]
+        log.warning("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
     forecaster = engine.demands.forecaster
     windows = None if forecaster is None else forecaster.windows
     if discarded := discarded_state(windows, snapshot.devices, snapshot.demand):
