@@ -61,6 +61,12 @@ def test_forecast_accepts_any_sequence_of_numbers() -> None:
         assert figures(gapcast.forecast(readings, at=NOON)) == expected
 
 
+def test_forecast_of_a_masked_array_has_missing_minutes() -> None:
+    masked = np.ma.masked_equal([*READINGS[:-3], 50.0, *READINGS[-2:]], 50.0)
+    with_none = [*READINGS[:-3], None, *READINGS[-2:]]
+    assert figures(gapcast.forecast(masked, at=NOON)) == figures(gapcast.forecast(with_none, at=NOON))
+
+
 def test_forecast_uses_the_time_zone_of_at() -> None:
     """The same instant by another clock is another time of day."""
     assert figures(gapcast.forecast(READINGS, at=NOON)) != figures(gapcast.forecast(READINGS, at=NOON.astimezone(UTC)))
@@ -100,7 +106,14 @@ def test_forecast_from_a_folder_of_models(tmp_path: Path) -> None:
         ([0.3, 0.3, *[None] * 6, 0.3], "readings_kw: more than 5 minutes are missing before the newest; 2 are needed"),
         ([0.3, 230.0, 240.0], "readings_kw[1]: 230 kW is outside -100 to 100 kW; convert watts to kW"),
         ([0.3, -math.inf], "readings_kw[1]: -inf kW is outside"),
-        ([0.3, "much"], "readings_kw: must be numbers, kW"),
+        ([0.3, "much"], "readings_kw[1]='much': must be a number, kW"),
+        ([0.3, "0.3"], "readings_kw[1]='0.3': must be a number, kW"),
+        ([0.3, True], "readings_kw[1]=True: must be a number, kW"),
+        (np.array([0.3, "0.3"], dtype=object), "readings_kw[1]='0.3': must be a number, kW"),
+        (np.array("much", dtype=object), "readings_kw: must be numbers, kW (could not convert"),
+        (np.array(["0.3", "0.4"]), "readings_kw: must be numbers, kW, not of the type <U3"),
+        (np.array([True, False]), "readings_kw: must be numbers, kW, not of the type bool"),
+        ([0.3, {}], "readings_kw: must be numbers, kW"),
         ([0.3, 10**400], "readings_kw: must be numbers, kW"),
         ([[0.3, 0.4], [0.3, 0.4]], "readings_kw: must have one dimension, not the shape (2, 2)"),
     ],
@@ -115,6 +128,11 @@ def test_forecast_of_another_horizon_lists_what_is_possible(minutes: int) -> Non
     possible = r"possible are 1-5 \(linear, lstm\).*; 5 \(lstm-16-8, lstm-5-3\)"
     with pytest.raises(ValueError, match=rf"minutes={minutes}: no model has this lead time; {possible}"):
         gapcast.forecast(READINGS, minutes, at=NOON)
+
+
+def test_forecast_accepts_a_lead_time_of_numpy() -> None:
+    minutes: Any = np.int64(3)
+    assert gapcast.forecast(READINGS, minutes, at=NOON).document()["horizon_min"] == 3
 
 
 def test_forecast_of_a_shorter_lead_time_is_the_models() -> None:
@@ -155,7 +173,11 @@ def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) ->
 @pytest.mark.parametrize(
     ("readings", "arguments", "problem"),
     [
-        (READINGS, {"minutes": "5"}, "minutes='5': no model has this lead time; possible are 1-5"),
+        (READINGS, {"minutes": "5"}, "minutes='5': must be a whole number, such as minutes=5"),
+        (READINGS, {"minutes": 5.0}, "minutes=5.0: must be a whole number, such as minutes=5"),
+        (READINGS, {"minutes": True}, "minutes=True: must be a whole number, such as minutes=5"),
+        ("123", {}, "readings_kw='123': must be a list, an array or a Series of the powers of minutes, kW"),
+        (b"123", {}, "readings_kw=b'123': must be a list, an array or a Series of the powers of minutes, kW"),
         (0.3, {}, "readings_kw=0.3: must be a list, an array or a Series of the powers of minutes, kW"),
         (READINGS, {"at": "2026-01-15"}, "at='2026-01-15': must be a datetime with a time zone, such as datetime."),
         (

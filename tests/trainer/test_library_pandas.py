@@ -100,5 +100,5 @@ def test_forecast_accepts_other_pandas_arrays(readings: Any) -> None:
 
 def test_forecast_of_a_series_of_texts_is_a_value_error() -> None:
     texts: Any = pd.Series(["much"] * 60)
-    with pytest.raises(ValueError, match="readings_kw: must be numbers, kW"):
+    with pytest.raises(ValueError, match=r"readings_kw\[0\]='much': must be a number, kW"):
         gapcast.forecast(texts)

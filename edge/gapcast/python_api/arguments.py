@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+import operator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gapcast.bundled import models_path
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.message_format import shown_argument
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.time_grid import minute_of
 from gapcast.predictors.models_folder.files import REGISTRY_FILE
 from gapcast.text.time_zone_names import time_zone_problem
+
+#: Types that Python or numpy would convert to a number.
+_NOT_NUMBERS = (str, bytes, bytearray, bool, np.bool_)
+#: Kinds of numpy's and pandas' types whose values are numbers, and of objects, which are checked one by one.
+_NUMBERS, _OBJECTS = "iuf", "O"
 
 
 def checked_time(at: Any, name: str = "at") -> datetime:
@@ -47,7 +56,7 @@ def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
     Raises :class:`ValueError` otherwise.
     """
     try:
-        number = float(power_kw)
+        number = float(_checked_number(power_kw))
     except (TypeError, ValueError, OverflowError) as error:
         msg = f"power_kw={shown_argument(power_kw)}: must be a number, kW"
         raise ValueError(msg) from error
@@ -56,6 +65,45 @@ def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
         msg = f"{number:g} kW is outside {low_kw:g} to {high_kw:g} kW; {fix}"
         raise ValueError(msg)
     return number
+
+
+def checked_powers_kw(readings_kw: Any) -> F64:
+    """Return the powers of a list, an array or a pandas Series as numbers ``[N]``, NaN if missing or masked.
+
+    Raises :class:`ValueError` otherwise.
+    """
+    data_type = getattr(readings_kw, "dtype", None)
+    kind = getattr(data_type, "kind", _OBJECTS)
+    if kind not in _NUMBERS + _OBJECTS:
+        msg = f"readings_kw: must be numbers, kW, not of the type {data_type}"
+        raise ValueError(msg)
+    if kind == _OBJECTS and getattr(readings_kw, "ndim", 1) == 1:
+        for at, value in enumerate(readings_kw):
+            if isinstance(value, _NOT_NUMBERS):
+                msg = f"readings_kw[{at}]={shown_argument(value)}: must be a number, kW"
+                raise ValueError(msg)
+    try:
+        if hasattr(readings_kw, "to_numpy"):
+            readings_kw = readings_kw.to_numpy(dtype=np.float64, na_value=np.nan)
+        if isinstance(readings_kw, np.ma.MaskedArray):
+            readings_kw = np.ma.filled(readings_kw.astype(np.float64), np.nan)
+        power_kw: F64 = np.asarray(readings_kw, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"readings_kw: must be numbers, kW ({error})"
+        raise ValueError(msg) from error
+    if power_kw.ndim != 1:
+        msg = f"readings_kw: must have one dimension, not the shape {power_kw.shape}"
+        raise ValueError(msg)
+    return power_kw
+
+
+def checked_lead_min(minutes: Any) -> int:
+    """Return the lead time as a whole number; raise :class:`ValueError` otherwise."""
+    try:
+        return operator.index(_checked_number(minutes))
+    except TypeError as error:
+        msg = f"minutes={shown_argument(minutes)}: must be a whole number, such as minutes=5"
+        raise ValueError(msg) from error
 
 
 def checked_time_zone(name: Any) -> str:
@@ -88,3 +136,10 @@ def folder_of_models(models: Path | str | None) -> tuple[Path | None, Path]:
         msg = f'models={str(models)!r}: has no {REGISTRY_FILE}; write {{"default": "<name of a model>"}} to it'
         raise ValueError(msg)
     return folder, folder
+
+
+def _checked_number(value: Any) -> Any:
+    """Return ``value``; raise :class:`TypeError` if it is of a type that Python or numpy would convert to a number."""
+    if isinstance(value, _NOT_NUMBERS):
+        raise TypeError(type(value).__name__)
+    return value

@@ -17,6 +17,7 @@ from gapcast.app.models.primary_model import possible_horizons
 from gapcast.config.sections.forecast import ForecastSettings, OutlookSettings
 from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.documents.message_format import shown_argument
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.horizons.lead_time_view import at_horizon
@@ -27,7 +28,7 @@ from gapcast.core.streams.quarters import STEP_MIN
 from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
 from gapcast.predictors.models_folder.library import Library, Stamp
-from gapcast.python_api.arguments import checked_time, folder_of_models
+from gapcast.python_api.arguments import checked_lead_min, checked_powers_kw, checked_time, folder_of_models
 from gapcast.recordings.minutes.minute_means import sampling_of
 
 _LIMITS = Limits()
@@ -44,10 +45,10 @@ def forecast(
 ) -> Forecast:
     """Return the forecast ``minutes`` after the newest of ``readings_kw``, mean powers of minutes (kW), oldest first.
 
-    They are a list, a numpy array or a pandas Series; None and NaN are missing minutes, of which up to five in a row
-    are filled. ``at`` is any instant in the newest minute, with the time zone of the house (default: now, by the
-    machine's clock); a Series with a DatetimeIndex has its own times and time zone. ``models`` is a folder of models
-    instead of the bundled ones. Nothing is stored or learned.
+    They are a list, a numpy array or a pandas Series; None, NaN and masked values are missing minutes, of which up to
+    five in a row are filled. ``at`` is any instant in the newest minute, with the time zone of the house (default: now,
+    by the machine's clock); a Series with a DatetimeIndex has its own times and time zone. ``models`` is a folder of
+    models instead of the bundled ones. Nothing is stored or learned.
 
     Raises :class:`ValueError`, with the value, for invalid arguments, such as ``minutes`` that no model forecasts;
     :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
@@ -56,6 +57,7 @@ def forecast(
     >>> made.horizon_min, made.lower_kw <= made.median_kw <= made.upper_kw
     (5, True)
     """
+    minutes = checked_lead_min(minutes)
     minute, power_kw, zone = _minutes_of(readings_kw, at)
     _check_range(power_kw)
     _, folder = folder_of_models(models)
@@ -80,20 +82,12 @@ def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo
             raise ValueError(msg)
         index = getattr(readings_kw, "index", None)
     elif not isinstance(readings_kw, np.ndarray):
-        if not isinstance(readings_kw, Iterable) or isinstance(readings_kw, Mapping):
-            msg = f"readings_kw={readings_kw!r}: must be a list, an array or a Series of the powers of minutes, kW"
+        if not isinstance(readings_kw, Iterable) or isinstance(readings_kw, Mapping | str | bytes | bytearray):
+            expected = "must be a list, an array or a Series of the powers of minutes, kW"
+            msg = f"readings_kw={shown_argument(readings_kw)}: {expected}"
             raise ValueError(msg)
         readings_kw = list(readings_kw)
-    try:
-        if hasattr(readings_kw, "to_numpy"):
-            readings_kw = readings_kw.to_numpy(dtype=np.float64, na_value=np.nan)
-        power_kw: F64 = np.asarray(readings_kw, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        msg = f"readings_kw: must be numbers, kW ({error})"
-        raise ValueError(msg) from error
-    if power_kw.ndim != 1:
-        msg = f"readings_kw: must have one dimension, not the shape {power_kw.shape}"
-        raise ValueError(msg)
+    power_kw = checked_powers_kw(readings_kw)
     if index is not None and hasattr(index, "tz"):
         if at is not None:
             msg = f"at={at.isoformat()}: the index of the Series has the times already; omit one of them"
@@ -176,5 +170,5 @@ def _model_for(minutes: int, loaded: Models) -> Predictor:
         if minutes in model.lead_times_min:
             return at_horizon(model, minutes)
     possible = possible_horizons(loaded.by_name.values())
-    msg = f"minutes={minutes!r}: no model has this lead time; possible are {possible}"
+    msg = f"minutes={minutes}: no model has this lead time; possible are {possible}"
     raise ValueError(msg)
