@@ -190,6 +190,7 @@ def test_report_lists_findings(tmp_path: Path) -> None:
     assert "every reading is 0.7 kW" in found_in(tmp_path, [*usual, *[0.7] * 200])
     assert "the house feeds in" in found_in(tmp_path, [*usual, -0.2])
     assert "was the file in kW rather than W" in found_in(tmp_path, [kw / 1_000 for kw in usual])
+    assert "rather than W" not in found_in(tmp_path, [-kw for kw in usual])
     assert "usually sent a value every 300 s" in found_in(tmp_path, usual, usual_s=300.0)
     gaps = found_in(tmp_path, [*usual, NAN, 1.0, *[NAN] * 300, 1.0])
     assert "So many are missing" in gaps

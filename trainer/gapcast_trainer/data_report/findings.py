@@ -100,8 +100,9 @@ def _on_values(report: Report, measured: DataMeasures) -> list[str]:
             f"For {length(measured.still_min)} from {minute_label(measured.still_from_minute)} on, every reading is "
             f"{measured.still_kw:g} kW: a meter that stopped, or minutes that were filled in."
         )
-    if report.max_kw < _LOW_KW:
-        found.append(f"The highest power is {report.max_kw:g} kW: was the file in kW rather than W?")
+    largest_kw = max(report.max_kw, -report.min_kw)
+    if largest_kw < _LOW_KW:
+        found.append(f"The highest power is {largest_kw:g} kW: was the file in kW rather than W?")
     if report.min_kw < 0:
         found.append("There is negative power: the house feeds in.")
     return found
