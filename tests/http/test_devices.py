@@ -101,7 +101,10 @@ def test_devices_are_paged_by_name(with_devices: Rest) -> None:
 
 def test_devices_long_answer_is_compressed_if_accepted(with_devices: Rest) -> None:
     plain = with_devices.client.get("/devices", headers={"accept-encoding": "identity"})
-    assert "content-encoding" not in plain.headers
+    refused = with_devices.client.get("/devices", headers={"accept-encoding": "gzip;q=0"})
+    for answer in (plain, refused):
+        assert "content-encoding" not in answer.headers
+        assert answer.headers["vary"] == "Accept-Encoding"
     assert len(plain.content) > 2_000
     packed = with_devices.client.get("/devices", headers={"accept-encoding": "gzip"})
     assert packed.headers["content-encoding"] == "gzip"

@@ -1,4 +1,4 @@
-"""Inputs that several routes share: page parameters and a JSON body."""
+"""Inputs that several routes share: page parameters, a JSON body and the accepted encoding."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request
 from pydantic import BeforeValidator
+from starlette.datastructures import Headers
 
 from gapcast.core.documents.message_format import shown_value
 
@@ -22,6 +23,8 @@ def _plain_number(text: object) -> object:
 PLAIN = BeforeValidator(_plain_number)
 #: Page size: maximum and default.
 MAX_PAGE, N_PER_PAGE = 1_000, 100
+#: Names of the encoding; the second is deprecated.
+_GZIP = frozenset({"gzip", "x-gzip"})
 PageSize = Annotated[int, PLAIN, Query(ge=1, le=MAX_PAGE, description="Page size")]
 After = Annotated[str, Query(description="Start after this device id: `next` of the previous page")]
 
@@ -35,3 +38,17 @@ async def body_of(request: Request) -> bytes:
     """Return the body of ``request``, which :class:`.BodyLimit` has read; ``request.body()`` would copy it."""
     body: bytes = (await request.receive())["body"]
     return body
+
+
+def accepts_gzip(headers: Headers) -> bool:
+    """Return whether the ``accept-encoding`` of a request names gzip with a weight above 0 (RFC 9110, section 12.5.3).
+
+    >>> [accepts_gzip(Headers({"accept-encoding": text})) for text in ("br, gzip;q=0.5", "br, GZIP ; Q=0.0", "*")]
+    [True, False, False]
+    """
+    for accepted in ",".join(headers.getlist("accept-encoding")).lower().split(","):
+        coding, _, parameter = accepted.partition(";")
+        if coding.strip() in _GZIP:
+            weight = parameter.strip().removeprefix("q=")
+            return not weight or bool(weight.strip("0."))
+    return False

@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gapcast.http.routes.route_inputs import accepts_gzip
+
 _FILES = Path(__file__).parents[1] / "page"
 #: Fixed here, because the mime.types of systems differ.
 _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".json": "application/json"}
@@ -50,7 +52,7 @@ class PageFile:
         headers = {**PAGE_HEADERS, "etag": self.tag}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if accepts_gzip(request.headers):
             headers["content-encoding"] = "gzip"
             return Response(self.compressed, media_type=self.media_type, headers=headers)
         return Response(self.content, media_type=self.media_type, headers=headers)
