@@ -102,7 +102,7 @@ def test_demand_of_a_device_replaces_single_keys() -> None:
         ),
         ({"limit_kw": 0}, 'demand.limit_kw: must be a number of kW, at least 0.01, "month_peak" or "none" (it is 0)'),
         ({"limit_kw": "peak"}, """or "none" (it is 'peak')"""),
-        ({"limit_kw": True}, '"none" (it is True)'),
+        ({"limit_kw": True}, '"none" (it is true)'),
         ({"limit_kw": [1]}, '"none" (it is [1])'),
         ({"limit_kw": float("nan")}, '"none" (it is nan)'),
         ({"limit_kw": float("inf")}, '"none" (it is inf)'),

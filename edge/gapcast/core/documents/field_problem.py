@@ -44,7 +44,10 @@ _MAX_SHOWN_BITS = 1_024
 
 
 class _ShortRepr(reprlib.Repr):
-    """Shortens long values: texts to 80 characters, and lists to six entries that are not lists of lists."""
+    """Shortens long values: texts to 80 characters, and lists to six entries that are not lists of lists.
+
+    Literals are as in JSON and TOML, wherever the value is from.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,6 +57,12 @@ class _ShortRepr(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         n_bits = x.bit_length()
         return super().repr_int(x, level) if n_bits <= _MAX_SHOWN_BITS else f"a number of {n_bits:,} bits"
+
+    def repr_bool(self, x: bool, _level: int) -> str:
+        return "true" if x else "false"
+
+    def repr_NoneType(self, _x: None, _level: int) -> str:  # noqa: N802 - found by the name of the type
+        return "null"
 
 
 _SHORT = _ShortRepr()
