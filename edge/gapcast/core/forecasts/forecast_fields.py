@@ -97,7 +97,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "median_kw",
         FieldType.NUMBER,
-        "median, kW; null, like the bounds, for a single model without quantiles and without calibration",
+        "median, kW; null for a single model without the quantile 0.5",
         lambda one: one.median_kw,
         lambda batch: batch.median_kw,
         is_nullable=True,
@@ -105,7 +105,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "lower_kw",
         FieldType.NUMBER,
-        "lower bound of the prediction interval, kW",
+        "lower bound of the prediction interval, kW; null without calibration if the model lacks the quantile 0.05",
         lambda one: one.lower_kw,
         lambda batch: batch.lower_kw,
         is_nullable=True,
@@ -113,7 +113,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "upper_kw",
         FieldType.NUMBER,
-        "upper bound of the prediction interval, kW",
+        "upper bound of the prediction interval, kW; null without calibration if the model lacks the quantile 0.95",
         lambda one: one.upper_kw,
         lambda batch: batch.upper_kw,
         is_nullable=True,
