@@ -234,6 +234,16 @@ def test_cli_errors_are_one_sentence(at_home: Path, words: tuple[str, ...], erro
     assert not files(at_home)
 
 
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize(
+    ("levels", "has_note"), [("[0.1, 0.5, 0.9]", True), ("[0.05]", True), ("[0.05, 0.5, 0.95]", False), ("null", False)]
+)
+def test_train_notes_quantile_levels_without_an_interval(levels: str, has_note: bool) -> None:
+    found = run("train", "linear", "--set", f"outputs.quantile_levels={levels}")
+    note = f"linear: outputs.quantile_levels: with {levels[1:-1]} the model has no interval of its own, which needs"
+    assert (note in found.output) == has_note == ("no interval" in found.output)
+
+
 @pytest.fixture
 def prepared(at_home: Path) -> Path:
     write_text(at_home / "raw.txt", rows(household().tolist()))

@@ -75,6 +75,8 @@ def train(
         raise click.UsageError(msg)
     experiment = find_experiment(name_or_path).changed(changed)
     experiment.check_start(has_start=start is not None)  # before the slow import of TensorFlow
+    if note := experiment.outputs.interval_note:
+        click.echo(f"{experiment.name}: {note}", err=True)
     others = other_houses(houses, training_set)
     readings = chosen_readings(path, training_set) or clean_file.read(path)
     if isinstance(readings, TrainingSet):

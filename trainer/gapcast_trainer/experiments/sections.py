@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.forecasts.forecast import LOWER, UPPER
 from gapcast.core.models.card_types import Name
 from gapcast.core.windows.window import MIN_OBSERVED, Padding
 from gapcast_trainer.data.windows import DEFAULT_LEAD_TIMES_MIN
@@ -80,6 +81,15 @@ class Outputs(ExperimentSection):
 
     lead_times_min: Annotated[tuple[int, ...], Field(min_length=1)] = DEFAULT_LEAD_TIMES_MIN
     quantile_levels: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+
+    @property
+    def interval_note(self) -> str:
+        """What a model with these quantile levels lacks, if they are not those of an interval; else empty."""
+        if self.quantile_levels is None or {LOWER, UPPER} <= {*self.quantile_levels}:
+            return ""
+        levels = ", ".join(map(str, self.quantile_levels))
+        lacking = f"the model has no interval of its own, which needs {LOWER} and {UPPER}"
+        return f"outputs.quantile_levels: with {levels} {lacking}"
 
 
 class Loss(ExperimentSection):
