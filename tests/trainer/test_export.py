@@ -21,6 +21,8 @@ from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.score import score
+from gapcast_trainer.families import find_family
+from gapcast_trainer.families.parts.base import Design, Scale
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.run import RUN_FILE, load_run
 from tests.trainer import synthetic
@@ -145,6 +147,21 @@ def test_parity_check_catches_another_model(off: float, windows: F32) -> None:
     layer.set_weights([kernel, bias + np.float32(off)])
     with pytest.raises(ExportError, match="the file and Keras differ by"):
         check_parity(predictor.predict, model, windows)
+
+
+def test_parity_check_of_small_changes_of_the_voltage() -> None:
+    import keras
+
+    from gapcast_trainer.tflite.convert import check_parity, convert
+
+    keras.utils.set_random_seed(3)
+    task = WindowTask(WindowSpec(6), features=("gap_kw", "voltage_v"))
+    family, hyper = find_family("lstm", {"units": [4]})
+    model = family.build(Design(task, None, Scale(1.0, 1.0)), hyper)
+    steps = np.random.default_rng(1).integers(-2, 3, (500, 6, 2))
+    values = (np.array([1, 232]) + 0.1 * steps).astype(np.float32)
+    content = convert(model)
+    assert check_parity(TflitePredictor(content, card_for(content, task)).predict, model, values) < 1e-6
 
 
 def test_batch_check_catches_dependent_rows(windows: F32) -> None:

@@ -113,12 +113,15 @@ def anchored(kw: keras.KerasTensor, design: Design, share: float) -> keras.Keras
 
 
 def others(window: keras.KerasTensor, design: Design) -> keras.KerasTensor | None:
-    """Return the other measured features, each normalised over its window, ``[N, context, M - 1]``, or None."""
+    """Return the other measured features, each normalised over its window, ``[N, context, M - 1]``, or None.
+
+    The newest value is subtracted first: the variance of values such as 230 V is inaccurate in single precision.
+    """
     n_measured = len(measured_in(design.task.features))
     if n_measured == 1:
         return None
     return keras.layers.LayerNormalization(axis=1, center=False, scale=False, epsilon=1e-4, name="others")(
-        window[:, :, 1:n_measured]
+        window[:, :, 1:n_measured] - window[:, -1:, 1:n_measured]
     )
 
 
