@@ -97,6 +97,16 @@ def test_search_resumes_only_the_same_search(
         begin(SPACE.replace(before, after), small)
 
 
+def test_search_of_another_experiment_keeps_the_first(small: CleanFile, tmp_path: Path) -> None:
+    from gapcast_trainer.sweep.search import search
+
+    space = read_space(written(tmp_path, SPACE))
+    search(space, small, tmp_path / "study", minutes=1, n_trials=0)
+    other = replace(space, experiment=space.experiment.changed({"name": "other"}))
+    with pytest.raises(RunError, match=r"has trials of another search \(experiment differ\)"):
+        search(other, small, tmp_path / "study", minutes=1, n_trials=0)
+
+
 def test_search_ends_at_its_time_limit(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 

@@ -48,9 +48,10 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     with reported_if_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE)))
     study = optuna.create_study(
-        study_name=space.experiment.name,
-        storage=JournalStorage(JournalFileBackend(str(folder / STUDY_FILE))),
+        study_name=next(iter(optuna.get_all_study_names(storage)), space.experiment.name),  # one study in a folder
+        storage=storage,
         sampler=optuna.samplers.TPESampler(seed=space.experiment.seed + n_done(folder)),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_N_WHOLE),
         load_if_exists=True,
