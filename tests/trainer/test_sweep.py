@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -113,6 +114,23 @@ def test_search_ends_at_its_time_limit(small: CleanFile, tmp_path: Path) -> None
     space = read_space(written(tmp_path, SPACE))
     study = search(space, small, tmp_path / "study", minutes=1e-4)
     assert len(study.get_trials()) == 1  # the one that was under way
+
+
+def test_search_ctrl_c_is_shown_in_one_line(
+    small: CleanFile, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gapcast_trainer.sweep.search import search
+
+    monkeypatch.setattr(logging.getLogger("optuna"), "handlers", [caplog.handler])
+    shown: list[str] = []
+
+    def show(line: str) -> None:
+        shown.append(line)
+        if line.startswith("trial 0: "):
+            raise KeyboardInterrupt
+
+    search(read_space(written(tmp_path, SPACE)), small, tmp_path / "study", minutes=5, show=show)
+    assert (shown[1:], caplog.text) == (["stopped; run it again to resume"], "")
 
 
 def test_search_in_a_folder_that_cannot_be_made_is_named(small: CleanFile, tmp_path: Path) -> None:

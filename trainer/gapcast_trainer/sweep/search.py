@@ -47,7 +47,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     """
     with reported_if_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warning of an interrupted trial has a traceback
     storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE)))
     study = optuna.create_study(
         study_name=next(iter(optuna.get_all_study_names(storage)), space.experiment.name),  # one study in a folder
