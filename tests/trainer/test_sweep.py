@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,12 +110,19 @@ def test_search_of_another_experiment_keeps_the_first(small: CleanFile, tmp_path
         search(other, small, tmp_path / "study", minutes=1, n_trials=0)
 
 
-def test_search_ends_at_its_time_limit(small: CleanFile, tmp_path: Path) -> None:
-    from gapcast_trainer.sweep.search import search
+@pytest.mark.parametrize(("n_epochs", "state"), [(1, "COMPLETE"), (2, "PRUNED")])
+def test_search_prunes_the_trial_that_its_time_limit_ends(
+    small: CleanFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_epochs: int, state: str
+) -> None:
+    from gapcast_trainer.sweep import search
 
-    space = read_space(written(tmp_path, SPACE))
-    study = search(space, small, tmp_path / "study", minutes=1e-4)
-    assert len(study.get_trials()) == 1  # the one that was under way
+    space = read_space(written(tmp_path, SPACE.replace("low = 1, high = 2", f"choices = [{n_epochs}]")))
+    clock_s = itertools.chain([0.0], itertools.repeat(61.0))
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: next(clock_s)))
+    shown: list[str] = []
+    study = search.search(space, small, tmp_path / "study", minutes=1, n_trials=1, show=shown.append)
+    assert [trial.state.name for trial in study.get_trials()] == [state]
+    assert (shown[-1] == "trial 0 stopped after epoch 1: the time is up") == (state == "PRUNED")
 
 
 def test_search_ctrl_c_is_shown_in_one_line(

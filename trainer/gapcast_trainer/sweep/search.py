@@ -42,8 +42,9 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     :class:`RunError` if the stored study is of other data, another experiment or other choices.
     Trials are sampled by a tree-structured Parzen estimator (Bergstra et al. 2011) and scored by the
     best loss on the validation part; the test part is never used. A trial whose settings are invalid, or whose loss
-    diverges, is pruned; the error of :data:`_MOST_FAILED` such trials in a row is raised. Ctrl-C stops the search and
-    keeps the results.
+    diverges, is pruned; the error of :data:`_MOST_FAILED` such trials in a row is raised. The trial that is under way
+    when the time is up is pruned too: its loss after fewer epochs is not comparable. Ctrl-C stops the search and keeps
+    the results.
     """
     with reported_if_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,8 +71,9 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             trial.report(run.best.validate_loss, len(run.history))
             if trial.should_prune():
                 raise optuna.TrialPruned
-            if time.monotonic() > until_s:
-                raise KeyboardInterrupt
+            if time.monotonic() > until_s and len(run.history) < run.experiment.descent.epochs:
+                show(f"trial {trial.number} stopped after epoch {len(run.history)}: the time is up")
+                raise optuna.TrialPruned
 
         try:
             experiment = space.experiment.changed({**changes, "name": f"trial-{trial.number}"})
@@ -88,8 +90,8 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             raise RunError(msg)
         trial.set_user_attr("epochs", len(run.history))
         trial.set_user_attr("validate_mse_kw2", run.best.validate_mse_kw2)
-        if run.status == "interrupted" and time.monotonic() <= until_s:
-            raise KeyboardInterrupt  # by the user
+        if run.status == "interrupted":
+            raise KeyboardInterrupt
         return run.best.validate_loss
 
     try:
