@@ -251,6 +251,26 @@ def prepared(at_home: Path) -> Path:
     return at_home
 
 
+@pytest.mark.parametrize(
+    ("until", "kw", "warning"),
+    [
+        ("2020-01-06", None, ""),
+        ("2020-01-07T06:00Z", None, "the file has no windows to score the model on in the test part, so that"),
+        ("2020-01-06", 0.3, "the power never changes in the test part, so that `export` will reject the model: set"),
+    ],
+)
+def test_train_warns_of_an_unusable_test_part(at_home: Path, until: str, kw: float | None, warning: str) -> None:
+    readings = household()
+    if kw is not None:
+        readings[7_200:] = kw
+    write_text(at_home / "raw.txt", rows(readings.tolist()))
+    run("prepare", "raw.txt")
+    trained = run("train", "linear", *PARTS, "--set", f"data.validate_until={until}")
+    assert trained.exit_code == 0, trained.output
+    shown = [line for line in trained.output.splitlines() if "in the test part" in line]
+    assert (bool(shown), warning in "".join(shown)) == (bool(warning), True)
+
+
 def test_fit_invalid_name_or_split_is_one_sentence(prepared: Path) -> None:
     found = run("train", "gpt")
     assert (found.exit_code, "no experiment is called gpt: there are linear, lstm, " in found.output) == (2, True)

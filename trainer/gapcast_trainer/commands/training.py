@@ -9,9 +9,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.formats import clean_file
-from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,
@@ -26,17 +24,14 @@ from gapcast_trainer.commands.options import (
     set_option,
     shows_progress,
 )  # fmt: skip
+from gapcast_trainer.commands.split_warnings import split_warnings
 from gapcast_trainer.commands.tensorflow_import import import_tensorflow
-from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.training_data.training_set import TrainingSet
 
 #: Exit code, as in click, of a training that Ctrl-C ends before there is anything to store.
 _INTERRUPTED = 1
-#: Training parts shorter than this get a warning, days.
-_FEW_DAYS = 10
 
 
 @click.command(short_help="Train the model of an experiment.")
@@ -90,13 +85,8 @@ def train(
             f"{experiment.name}: {experiment.split()}, of {path}; time of day by the clock of {readings.series.zone}",
             err=True,
         )
-        n_days = _training_days(experiment, readings.series)
-        if 0 < n_days < _FEW_DAYS and not others:
-            click.echo(
-                f"{experiment.name}: the training part has only {n_days:.1f} days: with fewer than about {_FEW_DAYS} a "
-                "model may be no better than persistence",
-                err=True,
-            )
+        for warning in split_warnings(experiment, readings.series, n_others=len(others)):
+            click.echo(f"{experiment.name}: {warning}", err=True)
     folder = out or CLEAN.parent / experiment.name
     _show_replaced(folder, experiment.name)
     import_tensorflow()
@@ -209,12 +199,6 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
     write_page(study, tried, folder / "report.html")
     click.echo("\n".join(lines(study, tried)))
     click.echo(f"wrote {folder / 'report.html'}")
-
-
-def _training_days(experiment: Experiment, series: Series) -> float:
-    """Return the length of the training part of ``series``, days."""
-    first = series.first_minute if experiment.data.first is None else minute_at(experiment.data.first)
-    return (minute_at(experiment.split().train_until) - max(first, series.first_minute)) / DAY_MIN
 
 
 def _show_replaced(folder: Path, name: str) -> None:

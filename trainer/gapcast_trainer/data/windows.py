@@ -180,6 +180,11 @@ def cut_examples(series: Series, task: WindowTask, split: MinuteSplit, part: Spl
     )
 
 
+def cut_test(series: Series, task: WindowTask, split: MinuteSplit) -> Examples:
+    """Cut the whole windows of the test part with an outcome at the horizon, on which a model of a file is scored."""
+    return cut_examples(series, replace(task, lead_times_min=task.lead_times_min[-1:]), split, SplitPart.TEST).whole()
+
+
 def _columns(series: Series, features: tuple[str, ...]) -> F64:
     """Return the measured features among ``features``: ``[T]``, or ``[T, M]`` if there are several."""
     measured = measured_in(features)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from gapcast.predictors.models_folder.store import default_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import Examples, cut_examples
+from gapcast_trainer.data.windows import Examples, cut_examples, cut_test
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.export.card_draft import draft_card
@@ -100,8 +99,7 @@ def _part(readings: CleanFile | TrainingSet, experiment: Experiment, part: Split
         return found.whole() if part is SplitPart.TEST else found
     if part is SplitPart.TRAIN:
         return cut_examples(readings.series, task, experiment.split(), part)
-    at_horizon = replace(task, lead_times_min=task.lead_times_min[-1:])
-    return cut_examples(readings.series, at_horizon, experiment.split(), part).whole()
+    return cut_test(readings.series, task, experiment.split())
 
 
 def choose_default(models: Path, name: str | None) -> str:

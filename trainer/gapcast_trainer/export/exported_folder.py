@@ -19,7 +19,10 @@ from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.training.run import Run
 
 #: Error for a model of a clean file without a test part, which is not exported.
-NO_TEST = "the clean file has no windows in the test part to score the model on"
+NO_TEST = (
+    "the clean file has no windows in the test part to score the model on: set data.validate_until and "
+    "data.test_until, and train again"
+)
 
 
 @dataclass(frozen=True, slots=True)
