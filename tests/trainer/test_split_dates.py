@@ -102,6 +102,15 @@ def test_with_dates_names_keys_values_and_origins(small: CleanFile, changes: dic
     assert str(raised.value) == f"experiment mine: {error}"
 
 
+def test_with_dates_first_minute_after_the_file_is_rejected(small: CleanFile) -> None:
+    experiment = Experiment(name="mine", family="linear").changed({"data.first": "2025-10-15T09:30Z"})
+    with pytest.raises(RunError) as raised:
+        experiment.with_dates(days_of_readings(small, 14))
+    end = "data.first (2025-10-15T09:30Z) must be before the end of the file (2025-10-15T09:30Z)"
+    assert str(raised.value) == f"experiment mine: {end}"
+    experiment.changed({"data.first": "2025-10-15T09:00Z"}).with_dates(days_of_readings(small, 14))
+
+
 def test_with_dates_names_the_file_of_a_date(small: CleanFile, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('family = "linear"\n[data]\nvalidate_until = 2025-11-10\n')

@@ -23,7 +23,7 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.recordings.formats import uci
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import MinuteSplit, minute_at
-from gapcast_trainer.data.split_dates import DEFAULTS, ENDS, default_ends, order_problem
+from gapcast_trainer.data.split_dates import DEFAULTS, ENDS, default_ends, label, order_problem, time_of
 from gapcast_trainer.data.windows import WindowTask
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.sections import (
@@ -129,13 +129,17 @@ class Experiment(ExperimentSection):
         """Return the experiment with all ends of its parts for ``clean``: shares of the file for ends that it omits.
 
         The dates of a shipped experiment apply only to UCI's household set. Raises :class:`RunError` if the ends are
-        not in order.
+        not in order, or the file ends before the first minute.
         """
         stated = {key: end for key in ENDS if (end := getattr(self.data, key)) is not None}
         if clean.report.source != uci.SOURCE:
             stated = {key: end for key, end in stated.items() if self._origins.get(key) != _SHIPPED_DATES}
         series, first = clean.series, self.data.first
         first_minute = series.first_minute if first is None else max(series.first_minute, minute_at(first))
+        if first is not None and first_minute > series.last_minute:
+            end = label(time_of(series.last_minute + 1))
+            msg = f"experiment {self.name}: data.first ({label(first)}) must be before the end of the file ({end})"
+            raise RunError(msg)
         ends = default_ends(first_minute, series.last_minute + 1) | stated
         origins = {key: self._origins.get(key, "stated") for key in stated}
         problem = order_problem(ends, {**DEFAULTS, **origins})
