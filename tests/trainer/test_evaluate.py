@@ -262,6 +262,16 @@ def test_span_common_to_cards_names_those_that_limit_it(small: CleanFile) -> Non
     assert why(a=SPLIT, b=sooner, c=sooner) == "the part common to all cards; b, c end 2020-01-07"
 
 
+def test_span_of_cards_without_common_minutes_is_after_all(small: CleanFile) -> None:
+    own, after = small.report.sha256, START + timedelta(minutes=9_000)
+    earlier = replace(SPLIT, test_until=SPLIT.validate_until + timedelta(minutes=300))
+    later = replace(SPLIT, validate_until=earlier.test_until + timedelta(minutes=60))
+    models = [Spread(name, trained_on=own, split=split) for name, split in (("a", earlier), ("b", later))]
+    found = choose_span([model.card for model in stand_ins(*models)], small)
+    assert (found.first, found.until, found.fitted_to) == (later.validate_until, after, ())
+    assert found.why == "new to all models: after the test part of a"
+
+
 def test_evaluate_training_minutes_on_request_with_a_remark(small: CleanFile) -> None:
     model = Spread(trained_on=small.report.sha256)
     until = START + timedelta(minutes=2_000)

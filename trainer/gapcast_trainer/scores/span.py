@@ -126,9 +126,10 @@ def choose_span(
     """Return the minutes of ``clean`` on which to score ``cards``.
 
     They are the common test part of all models trained on this data, in a further house of a model the minutes that it
-    was not trained on, or the whole file if no card names it; ``first`` and ``until`` (aware, exclusive) override the
-    ends. Minutes that the file does not have are left out. Raises :class:`RunError`, with ``fix`` in the
-    message, if no minutes remain.
+    was not trained on, or the whole file if no card names it. If the test parts have no minute in common, they are all
+    minutes from the beginning of the latest one on, which are new to all models too. ``first`` and ``until`` (aware,
+    exclusive) override the ends. Minutes that the file does not have are left out. Raises :class:`RunError`, with
+    ``fix`` in the message, if no minutes remain.
     """
     own = [card for card in cards if is_of(card, clean)]
     ends = {card.name: trained_until(card, clean) for card in cards}
@@ -139,6 +140,9 @@ def choose_span(
     if own:
         begin, end = max(card.split.validate_until for card in own), min(card.split.test_until for card in own)
         why = _why_common(own, after)
+        if end <= begin:  # a later model is tested on minutes after the test part of an earlier one
+            earlier = ", ".join(card.name for card in own if card.split.test_until <= begin)
+            end, why = after, f"new to all models: after the test part of {earlier}"
     if further:
         begin, why = max(begin, *further.values()), "after the minutes that the models were trained on"
     if first is not None or until is not None:
