@@ -21,9 +21,15 @@ _KAFKA_FIX = (
     "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 followed by a colon and Spark's version"
 )
 _UNREADABLE = re.compile(r"Encountered error while reading file (.+?)\.(?:\s|$)")
-_UNREADABLE_FIX = (
-    "Spark cannot read this file: it is damaged, or the types of its columns differ from those of other files: "
-    "write it again, or move it away"
+_UNREADABLE_PROBLEM = (
+    "Spark cannot read this file: it is damaged, or the types of its columns differ from those of other files"
+)
+#: How to fix a file that cannot be read: for a command that reads its whole input again at the next start.
+WRITE_AGAIN = "write it again, or move it away"
+#: The same for a stream, whose checkpoint has the names of the files of the micro-batch that failed.
+REPLACE_IN_PLACE = (
+    "replace it under the same name before the next start; if you move it away instead, its readings are skipped, and "
+    "a corrected copy needs another name"
 )
 _DIED = "Python worker exited unexpectedly"
 _SLOW_START = "Python worker failed to connect back"
@@ -40,12 +46,15 @@ _JAVA_FIX = (
 
 
 @contextmanager
-def worker_error() -> Iterator[None]:
-    """Replace Spark's own error by the error that a worker raised, or the reason why it failed or died."""
+def worker_error(unreadable_fix: str = WRITE_AGAIN) -> Iterator[None]:
+    """Replace Spark's own error by the error that a worker raised, or the reason why it failed or died.
+
+    ``unreadable_fix`` is the fix for a file that Spark cannot read.
+    """
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        raised = raised_in(str(error))
+        raised = raised_in(str(error), unreadable_fix)
         if raised is None:
             raise
         raise raised from error
@@ -63,7 +72,16 @@ def microseconds_required(folder: Path) -> Iterator[None]:
         raise errors.SourceError(folder, f"holds times in nanoseconds, which Spark does not read: {fix}") from error
 
 
-def raised_in(trace: str) -> errors.GapcastError | None:
+def path_of(uri: str) -> str:
+    """Return the path in a file's URI, as Spark writes it.
+
+    >>> path_of("file:///data/my%20house.parquet")
+    '/data/my house.parquet'
+    """
+    return unquote(re.sub("^file:/+", "/", uri))
+
+
+def raised_in(trace: str, unreadable_fix: str = WRITE_AGAIN) -> errors.GapcastError | None:
     r"""Return gapcast's error in a worker's ``trace``; None if it contains none.
 
     >>> raised_in("Traceback\ngapcast.core.errors.ModelError: no such model\n")
@@ -73,7 +91,7 @@ def raised_in(trace: str) -> errors.GapcastError | None:
     if _NO_KAFKA.search(trace):
         return errors.SettingsError(_KAFKA_FIX)
     if found is None and (unreadable := _UNREADABLE.search(trace)):
-        return errors.SourceError(unquote(re.sub("^file:/+", "/", unreadable[1])), _UNREADABLE_FIX)
+        return errors.SourceError(path_of(unreadable[1]), f"{_UNREADABLE_PROBLEM}: {unreadable_fix}")
     if found is None and _JAVA_MEMORY in trace:
         return errors.GapcastError(_JAVA_FIX)
     if found is None:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyspark
 import pytest
 from click.testing import CliRunner, Result
@@ -17,10 +19,11 @@ from click.testing import CliRunner, Result
 from gapcast.core.errors import SettingsError
 from gapcast_fleet.buckets.checkpoints import lock_checkpoint
 from gapcast_fleet.cli import main
+from gapcast_fleet.connectors.planned_files import missing_file_lines, planned_files
 from gapcast_fleet.connectors.sinks import check_output
 from gapcast_fleet.output_folders import check_outside, make_output_folder
 from tests.fleet.conftest import CONF, QUICK
-from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
+from tests.fleet.houses import FIRST, fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_backtest import write_parquet
 from tests.support.models import shipped_models
 
@@ -71,6 +74,36 @@ def test_score_new_checkpoint_replaces_no_forecasts(tmp_path: Path) -> None:
     (tmp_path / "new" / "spark" / "offsets").mkdir(parents=True)
     (tmp_path / "new" / "spark" / "offsets" / "0").touch()
     check_output(tmp_path / "out", tmp_path / "new")  # that checkpoint has begun: it repeats or continues its own
+
+
+def test_score_unreadable_file_is_replaced_in_place_or_reported(tmp_path: Path) -> None:
+    """Its name is in the checkpoint: Spark skips it without a message once it is gone."""
+    folder, other_type = tmp_path / "in", tmp_path / "in" / "b my.parquet"
+    folder.mkdir()
+    for path, kw in ((folder / "a.parquet", 1.5), (other_type, 1)):
+        pq.write_table(pa.table({"device": ["a"], "ts": [FIRST * 60], "gap_kw": [kw]}), path)
+    os.utime(folder / "a.parquet", (1e9, 1e9))
+    where = ("--from", folder, "--to", tmp_path / "out", "--checkpoint", tmp_path / "checkpoint")
+    arguments = (*where, "--format", "parquet", "--files-at-once", 1, "--buckets", 1, "--once")
+    result = run("score", *arguments)
+    assert result.exit_code != 0
+    assert f"{other_type}: Spark cannot read this file" in result.output
+    assert "replace it under the same name before the next start" in result.output
+    assert list(planned_files(tmp_path / "checkpoint")) == [str(other_type)]
+    assert list(missing_file_lines(tmp_path / "checkpoint")) == []
+    other_type.unlink()
+    result = run("score", *arguments)
+    line = f"{other_type}: was planned for the next micro-batch, but does not exist: its readings are skipped"
+    assert (result.exit_code, line in result.output) == (0, True), result.output
+    assert list(planned_files(tmp_path / "checkpoint")) == []
+
+
+def test_score_missing_files_of_another_format_are_not_reported(tmp_path: Path) -> None:
+    log = tmp_path / "spark" / "sources" / "0"
+    assert list(missing_file_lines(tmp_path)) == []
+    log.mkdir(parents=True)
+    (log / "9.compact").write_text('v1\n{"path": "file:///gone", "batchId": 9}\n{"file": "other"}\n')
+    assert [line.partition(":")[0] for line in missing_file_lines(tmp_path)] == ["/gone"]
 
 
 def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None:

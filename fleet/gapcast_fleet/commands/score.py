@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ def score(
     from gapcast_fleet.connectors.mqtt_client import in_flight_remarks
     from gapcast_fleet.connectors.mqtt_sink import to_mqtt
     from gapcast_fleet.connectors.mqtt_source import from_mqtt
+    from gapcast_fleet.connectors.planned_files import missing_file_lines
     from gapcast_fleet.connectors.sinks import check_output, to_files, to_kafka
     from gapcast_fleet.connectors.sources import from_files, from_kafka, require_input
     from gapcast_fleet.output_folders import check_outside, make_output_folder
@@ -107,8 +108,7 @@ def score(
     settings = read_settings(config, assignments)
     check_sources(settings, from_mqtt=source == "mqtt")
     remarks = in_flight_remarks(settings.mqtt) if source == "mqtt" else ()
-    for line in (*ignored_sections(settings), *remarks):
-        click.echo(line, err=True)
+    _show_on_stderr((*ignored_sections(settings), *remarks))
     file_format = of_source["file_format"]
     is_local = target not in {"mqtt", "kafka"} and ":" not in target  # no address of another file system, as hdfs:/
     if source not in {"mqtt", "kafka"}:
@@ -134,8 +134,14 @@ def score(
         elif source == "mqtt":
             readings = from_mqtt(spark, config, assignments, checkpoint, of_source["client_id"])
         else:
+            _show_on_stderr(missing_file_lines(checkpoint))
             readings = from_files(spark, Path(source), file_format, of_source["files_at_once"])
         run_until_stopped(spark, lambda: start(settings, readings, sink, plan), click.echo)
+
+
+def _show_on_stderr(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
 from gapcast.core.errors import SettingsError
-from gapcast_fleet.failures import microseconds_required, worker_error
+from gapcast_fleet.failures import REPLACE_IN_PLACE, microseconds_required, worker_error
 
 FileFormat = Literal["json", "parquet"]
 _NEEDED = ("device", "gap_kw")
@@ -100,7 +100,7 @@ def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
-    with worker_error(), microseconds_required(folder):
+    with worker_error(REPLACE_IN_PLACE), microseconds_required(folder):
         schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
     missing = [name for name in (*_NEEDED, "ts") if name not in schema.names]
     if missing:

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.reentrant_event import ReentrantEvent
-from gapcast_fleet.failures import is_slow_start, worker_error
+from gapcast_fleet.failures import REPLACE_IN_PLACE, is_slow_start, worker_error
 from gapcast_fleet.scoring.progress import QueryProgress
 from gapcast_fleet.scoring.score import OBSERVED
 
@@ -28,7 +28,7 @@ def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], 
     listener = QueryProgress(OBSERVED, show)
     spark.streams.addListener(listener)
     try:
-        with worker_error():
+        with worker_error(REPLACE_IN_PLACE):
             run_query(start, show, stopping)
     finally:
         for number, handler in before.items():
