@@ -86,6 +86,32 @@ def test_worker_rejects_a_poisoned_message_and_forecasts_others(task: WorkerTask
     assert counts == {"accepted": 4, "duplicate": 0, "late": 0, "rejected": len(poison)}
 
 
+@pytest.mark.parametrize(
+    ("payload", "reason", "device", "detail"),
+    [
+        ("garbage", "not_json", "", "the payload is not JSON"),
+        (b"\xff", "not_json", "", "the payload is not JSON"),
+        ("", "empty", "", "the payload is empty"),
+        ('{"device": "h1", "ts": 1, "gap_kw": NaN}', "not_finite", "h1", "NaN and Infinity are not JSON"),
+        ('{"device": "a b", "gap_kw": NaN}', "not_finite", "", "NaN and Infinity are not JSON"),
+        ("NaN", "not_finite", "", "NaN and Infinity are not JSON"),
+        *((one, "bad_device", "", "the message has no device: write ") for one in ("[]", "null", "5", reading(FIRST))),
+    ],
+)
+def test_worker_message_without_device_is_rejected_with_its_problem(
+    task: WorkerTask, payload: str | bytes, reason: str, device: str, detail: str
+) -> None:
+    _, [rejection], _ = forecast_messages(task, new_engine(task), [(None, payload)])
+    assert (rejection["reason"], rejection["topic"]) == (reason, device)
+    assert rejection["detail"].startswith(detail)
+
+
+def test_worker_many_messages_without_device_are_reported_without_one(task: WorkerTask) -> None:
+    two = replace(task, most_per_device=2)
+    _, rejections, _ = forecast_messages(two, new_engine(two), [(None, reading(FIRST))] * 3)
+    assert {(one["reason"], one["topic"]) for one in rejections} == {("bad_device", ""), ("too_many_readings", "")}
+
+
 def test_worker_limits_readings_of_a_meter_and_reports_once(task: WorkerTask) -> None:
     many: list[Message] = [("mad", reading(FIRST + i)) for i in range(50_000)]
     forecasts, rejections, counts = forecast_messages(

@@ -80,13 +80,14 @@ def test_score_file_that_is_not_utf8_is_rejected_line_by_line(spark: SparkSessio
     (tmp_path / "in").mkdir()
     good = [json.dumps({"device": "a", "ts": (FIRST + i) * 60, "gap_kw": 1.0}).encode() for i in range(2)]
     bad = ['{"device": "küche", "gap_kw": 1}'.encode("latin-1"), '{"device": "a", "room": "küche"}'.encode("latin-1")]
-    (tmp_path / "in" / "a.json").write_bytes(b"\n".join([*bad, b"\xff\xfe\x00", *good]))
+    lines = [*bad, b"", b"\xff\xfe\x00", b" \t", b'{"device": "b", "ts": 1, "gap_kw": NaN}', *good, b""]
+    (tmp_path / "in" / "a.json").write_bytes(b"\n".join(lines))
     run(spark, tmp_path)
     assert {device for device, _ in of_the_fleet(tmp_path / "out")} == {"a"}
     files = (tmp_path / "out").glob("batch=*/kind=rejected/part-*.txt")
     rejections = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert sorted((one["reason"], one["topic"]) for one in rejections) == [
-        ("bad_device", ""), ("bad_device", "k\ufffdche"), ("not_json", "a"),
+        ("bad_device", "k\ufffdche"), ("not_finite", "b"), ("not_json", ""), ("not_json", "a"),
     ]  # fmt: skip
 
 

@@ -33,16 +33,16 @@ def require_input(folder: Path, file_format: FileFormat) -> None:
 def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files_at_once: int) -> DataFrame:
     """Return the readings of the files in ``folder``, existing and future ones.
 
-    A line of JSON, or a row of Parquet, is ``{"device": …, "ts": …, "gap_kw": …}``. Readings of one device are ordered
-    by the modification time of their file, its name, and their position in it. Files of any age are read. Raises
-    :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns, and
+    A line of JSON, or a row of Parquet, is ``{"device": …, "ts": …, "gap_kw": …}``; blank lines are skipped. Readings
+    of one device are ordered by the modification time of their file, its name, and their position in it. Files of any
+    age are read. Raises :class:`SettingsError` if the folder does not exist, or its Parquet lacks columns, and
     :class:`~gapcast.core.errors.SourceError` if its times are in nanoseconds.
     """
     require_input(folder, file_format)
     reader = spark.readStream.option("maxFilesPerTrigger", files_at_once).option("recursiveFileLookup", "true")
     reader = reader.option("maxFileAge", _MAX_FILE_AGE)
     if file_format == "json":
-        rows = reader.format("text").load(str(folder))
+        rows = reader.format("text").load(str(folder)).where(sf.col("value").rlike(r"\S"))
         device, payload = sf.get_json_object("value", "$.device"), sf.col("value")
     else:
         schema = _schema_of(spark, folder)
