@@ -1,4 +1,4 @@
-"""Atomic file writes."""
+"""Atomic file writes, and what a killed run leaves of them."""
 
 from __future__ import annotations
 
@@ -24,3 +24,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the incomplete files and the progress of a killed run in ``folder``; no run may write there meanwhile."""
+    for pattern in (".*.json-????????", ".*.np[yz]-????????", "group-*.progress"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)

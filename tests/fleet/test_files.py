@@ -10,6 +10,7 @@ import pytest
 from gapcast.core.errors import StateError
 from gapcast_fleet.connectors.mqtt_spool import Message, Spool
 from gapcast_fleet.files import write_atomically
+from gapcast_fleet.histories.distribution import begin_or_resume
 
 
 def test_write_atomically_failure_leaves_nothing_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +38,22 @@ def test_spool_on_a_full_disk_keeps_its_number(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "fsync", sync)
     spool.write([Message("home", b"1.5", 7, False)])
     assert [path.name for path in (tmp_path / "spool").iterdir()] == ["segment-000000000.arrow"]
+
+
+def test_resume_removes_what_a_killed_run_left(tmp_path: Path) -> None:
+    about = tmp_path / "prepare.json"
+    begin_or_resume(about, {}, "--to")
+    left = (
+        ".group-00000.json-ab12_xyz",
+        ".train-00000-000.npy-ab12_xyz",
+        ".group-00000.npz-ab12_xyz",
+        "group-00007.progress",
+    )
+    kept = ("group-00000.json", "train-00000-000.npy", ".hidden")
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+    begin_or_resume(about, {}, "--to")
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, "prepare.json"}
 
 
 def test_write_atomically_two_writers_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -40,8 +41,8 @@ from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_fleet.cli import main
 from gapcast_fleet.histories.history import ParquetFormat, read_history
 from gapcast_fleet.training_sets.balance import balance
-from gapcast_fleet.training_sets.prepare import PrepareOptions, lines, prepare
-from gapcast_fleet.training_sets.window_draw import chunk_list_path, places
+from gapcast_fleet.training_sets.prepare import PrepareOptions, _n_readings_done, lines, prepare
+from gapcast_fleet.training_sets.window_draw import chunk_list_path, places, progress_path
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
@@ -271,6 +272,43 @@ def test_prepare_errors_write_nothing(
         prepare(spark, Limits(), change(wanted), tmp_path / "set", quiet=True)
     assert error in str(caught.value)
     assert not list(tmp_path.glob("set/*"))
+
+
+def test_prepare_killed_after_an_error_leaves_no_counts_alone(
+    spark: SparkSession, wanted: PrepareOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other options would use the counts of these if nothing named the options."""
+    unlink, out = Path.unlink, tmp_path / "set"
+    left: list[list[str]] = []
+
+    def unlink_and_note(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.parent == out and path.suffix == ".json":
+            left.append(sorted(its.name for its in out.iterdir()))
+
+    monkeypatch.setattr(Path, "unlink", unlink_and_note)
+    late = replace(wanted, draw=Draw(validate_from="2010-11-03T12:00"))
+    with pytest.raises(SettingsError):
+        prepare(spark, Limits(), late, out, quiet=True)
+    assert left == [["prepare.json"], []]
+
+
+def test_prepare_progress_removed_by_a_worker_meanwhile_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, progress = Path.read_text, progress_path(tmp_path, 3)
+
+    def done_meanwhile(path: Path, *arguments: Any, **options: Any) -> str:
+        if path == progress:
+            chunk_list_path(tmp_path, 3).touch()
+            path.unlink(missing_ok=True)
+        return read(path, *arguments, **options)
+
+    assert _n_readings_done(tmp_path, 3, 100) == 0
+    progress.write_text("40")
+    assert _n_readings_done(tmp_path, 3, 100) == 40
+    monkeypatch.setattr(Path, "read_text", done_meanwhile)
+    assert _n_readings_done(tmp_path, 3, 100) == 100
 
 
 def test_prepare_folder_without_readings_is_rejected(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from gapcast.core.errors import SettingsError
 from gapcast.private_files import make_private_folder
 from gapcast_fleet.failures import worker_error
-from gapcast_fleet.files import write_atomically
+from gapcast_fleet.files import remove_leftovers, write_atomically
 
 _POLL_S = 0.5
 #: Parts of a folder's record, for error messages.
@@ -80,7 +80,8 @@ def group_readings(
 def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
     """Record ``about`` at ``path``; raise :class:`SettingsError` if the folder was made from something else.
 
-    A new folder is private. ``option`` names the folder in the error message.
+    A new folder is private. What a killed run left in the folder is removed. ``option`` names the folder in the error
+    message.
     """
     if not path.exists():
         make_private_folder(path.parent)
@@ -91,6 +92,7 @@ def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
     if unlike:
         msg = f"{option} {path.parent}: was created with other {', '.join(unlike)}: use another folder"
         raise SettingsError(msg)
+    remove_leftovers(path.parent)
 
 
 def run_with_progress(job: DataFrame, n_done_now: Callable[[], int], n_total: int, *, quiet: bool) -> list[Any]:

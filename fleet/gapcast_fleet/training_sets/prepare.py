@@ -2,13 +2,14 @@
 
 Two passes over the readings: the first counts windows, so that each house can contribute the same number, and the
 second draws them. The result is chunks and a manifest. Finished groups of houses are recorded in the folder; an
-interrupted preparation
+interrupted preparation continues with the others.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def _draw(
     try:
         taken = balance(found, begins, draw)
     except SettingsError:  # nothing is drawn yet: the folder can be used with other options
-        for note in (_ABOUT, _COUNTED):
+        for note in (_COUNTED, _ABOUT):  # in this order: no counts remain that other options would use
             (out / note).unlink()
         raise
     chunks = fleet.draw(replace(job, n_found=found, n_taken=taken))
@@ -219,10 +220,9 @@ class _Fleet:
 
 
 def _n_readings_done(folder: Path, group: int, n_readings: int) -> int:
-    if chunk_list_path(folder, group).exists():
-        return n_readings
-    path = progress_path(folder, group)
-    return int(path.read_text(encoding="utf-8") or 0) if path.exists() else 0
+    with suppress(FileNotFoundError):  # the worker has not begun, or is done and has removed it
+        return int(progress_path(folder, group).read_text(encoding="utf-8") or 0)
+    return n_readings if chunk_list_path(folder, group).exists() else 0
 
 
 def _in_set(house: HouseSurvey, begins: int | None, counted: WindowCounts, taken: Sequence[int]) -> TrainingSetHouse:
