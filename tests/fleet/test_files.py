@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from gapcast.core.errors import StateError
-from gapcast_fleet.connectors.mqtt_spool import Message, Spool
+from gapcast_fleet.connectors.mqtt_spool import Message, Spool, read_segment
 from gapcast_fleet.files import write_atomically
 from gapcast_fleet.histories.distribution import begin_or_resume
 
@@ -38,6 +39,33 @@ def test_spool_on_a_full_disk_keeps_its_number(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "fsync", sync)
     spool.write([Message("home", b"1.5", 7, False)])
     assert [path.name for path in (tmp_path / "spool").iterdir()] == ["segment-000000000.arrow"]
+
+
+def test_spool_segment_keeps_its_name_after_a_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[bool, int]] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), len(list(tmp_path.glob("*.arrow")))))
+
+    spool = Spool(tmp_path)
+    monkeypatch.setattr(os, "fsync", sync)
+    spool.write([Message("home", b"1.5", 7, False)])
+    assert synced == [(False, 0), (True, 1)]
+
+
+def test_spool_segment_missing_or_damaged_is_named(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.write([Message("home", b"1.5", 7, False)])
+    path = spool.path(0)
+    assert [row["payload"] for batch in read_segment(str(path)) for row in batch.to_pylist()] == [b"1.5"]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(
+        StateError, match=r"segment-000000000\.arrow: stored readings cannot be read .*: restore it, or "
+    ):
+        list(read_segment(str(path)))
+    path.unlink()
+    with pytest.raises(StateError, match="stored readings cannot be read"):
+        list(read_segment(str(path)))
 
 
 def test_resume_removes_what_a_killed_run_left(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from gapcast.core.errors import BrokerError, StateError
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
-from gapcast_fleet.connectors.mqtt_spool import Message, Spool
+from gapcast_fleet.connectors.mqtt_spool import Message, Spool, read_segment
 
 NAME = "gapcast-mqtt"
 _SCHEMA = (
@@ -191,8 +191,7 @@ class MqttReader(DataSourceStreamReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Yield the messages of a segment, in any process."""
         assert isinstance(partition, Segment)  # noqa: S101 - Spark returns what partitions() gave
-        with pa.ipc.open_file(partition.path) as segment:
-            yield from (segment.get_batch(i) for i in range(segment.num_record_batches))
+        yield from read_segment(partition.path)
 
     def commit(self, end: dict[str, int]) -> None:
         """Acknowledge the messages that are now in the checkpoint."""

@@ -8,13 +8,14 @@ unacknowledged messages; messages that are already in a segment become duplicate
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from gapcast.core.errors import StateError
-from gapcast.private_files import create_private, make_private_folder
+from gapcast.private_files import create_private, make_private_folder, sync_folder
 
 SCHEMA = pa.schema(
     [
@@ -37,6 +38,18 @@ class Message(NamedTuple):
     payload: bytes
     received_ms: int | None
     redelivered: bool
+
+
+def read_segment(path: str) -> Iterator[pa.RecordBatch]:
+    """Yield the messages of a segment; raise :class:`StateError` if it is missing or damaged."""
+    try:
+        with pa.ipc.open_file(path) as segment:
+            batches = [segment.get_batch(i) for i in range(segment.num_record_batches)]
+    except (OSError, pa.ArrowInvalid) as error:
+        fix = "restore it, or use a new checkpoint: readings at QoS 1 that are not acknowledged are delivered again"
+        msg = f"{path}: stored readings cannot be read ({error}): {fix}"
+        raise StateError(msg) from error
+    yield from batches
 
 
 class Spool:
@@ -71,6 +84,7 @@ class Spool:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self.path(self.next))
+            sync_folder(self._folder)  # or the name could be lost, and Spark's checkpoint names the segment
         except OSError as error:
             fix = "free space or repair the disk, and restart: readings at QoS 1 are delivered again"
             msg = f"{self._folder}: readings cannot be stored ({error.strerror or error}): {fix}"
