@@ -81,6 +81,7 @@ def score(
     """
     outputs = predict_windows(predictor, found, n_kept=n_kept, advance=advance)
     mean, quantiles = outputs.at(outputs.lead_times_min[-1])
-    last_kw = np.concatenate([window[:, -1, 0] for window, _ in found.batches(_ROWS_AT_ONCE)])
+    places = range(0, len(found), _ROWS_AT_ONCE)
+    last_kw = np.concatenate([found.measured_at(np.s_[at : at + _ROWS_AT_ONCE])[:, -1, 0] for at in places])
     got = record(measure(mean, quantiles, outputs.levels, found.target_kw[:, -1], last_kw))
     return EvaluationScore(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)

@@ -87,11 +87,11 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
         one = _columns_of(int(newest[0]), derived, n_measured, context, zone).copy()
         one[:, :n_measured] = measured[0]
         return one[np.newaxis]
-    inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
     if n and (newest == newest[0]).all():  # in a stream nearly all windows end in the same minute
+        inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
         inputs[...] = _columns_of(int(newest[0]), derived, n_measured, context, zone)
     else:
-        _write_columns(inputs[:, :, n_measured:], newest, derived, zone)
+        inputs = _columns_at(newest, derived, n_measured, context, zone)
     inputs[:, :, :n_measured] = measured
     return inputs
 
@@ -107,42 +107,45 @@ def _columns_of(newest_minute: int, derived: tuple[str, ...], n_measured: int, c
 
     With the columns of zeros, rows are copied to inputs as a whole.
     """
-    inputs = np.zeros((context, n_measured + len(derived)), dtype=np.float32)
-    columns = inputs[:, n_measured:]
     oldest = newest_minute - (context - 1)
     offset = 0 if zone is UTC else _offset_at(newest_minute, zone)
     if zone is not UTC and (context > _STEADY_MIN or _offset_at(oldest, zone) != offset):
-        _write_columns(columns[np.newaxis], np.array([newest_minute], dtype=np.int64), derived, zone)
-        return inputs
-    first = oldest + offset + EPOCH_WEEKDAY * DAY_MIN
-    for at, name in enumerate(derived):
-        columns[:, at] = _starting_at(name, context)[first % _TABLES[name].size]
-    return inputs
+        columns: F32 = _columns_at(np.array([newest_minute], dtype=np.int64), derived, n_measured, context, zone)[0]
+        return columns
+    starting_at = _starting_at(derived, n_measured, context)
+    columns = starting_at[(oldest + offset + EPOCH_WEEKDAY * DAY_MIN) % len(starting_at)]
+    return columns
 
 
-def _write_columns(columns: F32, newest: I64, derived: Sequence[str], zone: tzinfo) -> None:
-    """Write the ``derived`` columns ``[N, context, D]`` of windows that end at ``newest`` ``[N]``."""
-    context = columns.shape[1]
+def _columns_at(newest: I64, derived: tuple[str, ...], n_measured: int, context: int, zone: tzinfo) -> F32:
+    """Return a new array ``[N, context, n_measured + D]``: the columns of windows that end at ``newest`` ``[N]``."""
     oldest = newest - (context - 1)
     offset, offset_before = offset_min(np.array((newest, oldest)), zone)
-    first = oldest + offset + EPOCH_WEEKDAY * DAY_MIN
-    for at, name in enumerate(derived):
-        columns[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
+    starting_at = _starting_at(derived, n_measured, context)
+    columns: F32 = starting_at[(oldest + offset + EPOCH_WEEKDAY * DAY_MIN) % len(starting_at)]
     has_change = offset != offset_before  # the offset from UTC changes within these windows
     if context > _STEADY_MIN and zone is not UTC:
         has_change[:] = True
     if has_change.any():
         minutes = newest[has_change, np.newaxis] + np.arange(1 - context, 1)
         local = minutes + offset_min(minutes, zone) + EPOCH_WEEKDAY * DAY_MIN
-        for at, name in enumerate(derived):
+        for at, name in enumerate(derived, n_measured):
             columns[has_change, :, at] = _TABLES[name][local % _TABLES[name].size]
+    return columns
 
 
 @functools.lru_cache(maxsize=64)
-def _starting_at(name: str, context: int) -> F32:
-    """Return a derived feature over ``context`` minutes, from each minute of its period, ``[period, context]``."""
-    table = _TABLES[name]
-    return sliding_window_view(np.resize(table, table.size + context - 1), context)
+def _starting_at(derived: tuple[str, ...], n_measured: int, context: int) -> F32:
+    """Return zeros and the derived features over ``context`` minutes, ``[period, context, n_measured + D]``.
+
+    The period is the longest one of these features, a multiple of the others; each of its minutes begins a row. Rows
+    are views of the same columns, and are copied as a whole, several times faster than column by column.
+    """
+    period = max(_TABLES[name].size for name in derived)
+    columns = np.zeros((period + context - 1, n_measured + len(derived)), dtype=np.float32)
+    for at, name in enumerate(derived, n_measured):
+        columns[:, at] = np.resize(_TABLES[name], len(columns))
+    return sliding_window_view(columns, (context, columns.shape[1]))[:, 0]
 
 
 def offset_min(minutes: I64, zone: tzinfo) -> I64:
