@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,12 @@ def fit(recipe: Recipe, train: Arrays, validate: Arrays | None, weights: Path, *
         msg = f"{len(train)} windows are too few for training and validation: use a larger --share"
         raise RunError(msg)
     keras.utils.set_random_seed(SEED)
-    model = build(recipe)
-    model.compile(keras.optimizers.Adam(recipe.learning_rate), loss="mse", jit_compile=False)
+    model = compiled(
+        build(recipe),
+        (recipe.number, recipe.unroll),
+        lambda: keras.optimizers.Adam(recipe.learning_rate),
+    )
+    model.optimizer.learning_rate = recipe.learning_rate
     weights.parent.mkdir(parents=True, exist_ok=True)
     callbacks = [
         keras.callbacks.EarlyStopping(monitor="val_loss", patience=recipe.patience),
@@ -84,6 +89,28 @@ def fit(recipe: Recipe, train: Arrays, validate: Arrays | None, weights: Path, *
         raise RunError(msg)
     model.load_weights(str(weights))
     return Fitted(model, history["loss"], history["val_loss"], time.monotonic() - started)
+
+
+#: Compiled networks by their graph.
+_compiled: dict[Hashable, keras.Model] = {}
+
+
+def compiled(network: keras.Model, graph: Hashable, optimiser: Callable[[], keras.optimizers.Optimizer]) -> keras.Model:
+    """Return the untrained ``network``, compiled; or an earlier one of the same ``graph`` that is reset to its weights.
+
+    TensorFlow traces the functions of each compiled network, which takes seconds. The earlier network must not be in
+    use any more.
+    """
+    found = _compiled.get(graph)
+    if found is None:
+        network.compile(optimiser(), loss="mse", jit_compile=False)
+        _compiled[graph] = network
+        return network
+    for variable, initial in zip(found.variables, network.variables, strict=True):
+        variable.assign(initial)
+    for variable in found.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    return found
 
 
 def forecast(model: keras.Model, x: F32) -> F32:

@@ -17,6 +17,7 @@ from gapcast.core.arrays.array_types import F32, I64
 from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows
+from gapcast_trainer.study.network_training import compiled
 from gapcast_trainer.study.settings import StudySettings
 from gapcast_trainer.study.study_errors import errors_of
 
@@ -97,10 +98,14 @@ def _train(windows: F32, target_kw: F32, how: How, seed: int, settings: StudySet
     epochs = settings.epochs(EPOCHS)
     keras.utils.set_random_seed(seed)
     draws = np.random.default_rng(seed)  # the same lengths for every padding
-    model = build(how, unroll=not settings.quick)
     n_steps = epochs * -(-len(windows) // BATCH_SIZE)
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, n_steps, alpha=LAST_LEARNING_RATE / LEARNING_RATE)
-    model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss="mse", jit_compile=False)
+
+    def optimiser() -> keras.optimizers.Optimizer:
+        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, n_steps, alpha=LAST_LEARNING_RATE / LEARNING_RATE)
+        return keras.optimizers.Adam(rate, clipnorm=1.0)
+
+    unroll = not settings.quick
+    model = compiled(build(how, unroll=unroll), ("padding", how == "mask in front", unroll, n_steps), optimiser)
     change = (target_kw - windows[:, -1]) / np.float32(SCALE_KW)
     for _ in range(epochs):
         short = draws.random(len(windows)) < SHORT_SHARE
