@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gapcast.predictors.trials.proven_models import PROVEN_FILE
 from tests.support.brokers import AmqttBroker, Broker
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.peers import Peer, peer_of
@@ -28,8 +30,20 @@ def stack() -> Iterator[ExitStack]:
         yield closing
 
 
+@pytest.fixture(scope="session")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of models that passed their trial in an earlier test: a trial starts a process."""
+    return tmp_path_factory.mktemp("proven") / PROVEN_FILE
+
+
+def copy_if_there(file: Path, to: Path) -> None:
+    if file.exists():
+        to.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(file, to)
+
+
 @pytest.fixture
-def start_gateway(stack: ExitStack, tmp_path: Path) -> StartGateway:
+def start_gateway(stack: ExitStack, tmp_path: Path, proven: Path) -> StartGateway:
     """Start a gateway against a broker (or a bare port); settings sections as keywords."""
 
     def start(broker: Broker | int, *, connected: bool = True, **sections: dict[str, Any]) -> Gateway:
@@ -42,6 +56,9 @@ def start_gateway(stack: ExitStack, tmp_path: Path) -> StartGateway:
             sections["learning"] = {"report_every_min": 0} | sections.get("learning", {})
         gateway = sections.get("gateway", {}).get("id")  # another gateway of the same test has a state of its own
         state = tmp_path / (f"state-{gateway}" if gateway else "state")
+        if not state.exists():
+            copy_if_there(proven, state / PROVEN_FILE)
+        stack.callback(copy_if_there, state / PROVEN_FILE, proven)
         return stack.enter_context(running(gateway_settings(port, state, **sections), connected=connected))
 
     return start
