@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,21 +21,32 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, words, prog_name="gapcast-trainer", catch_exceptions=False)
 
 
-@pytest.fixture
-def home(clean_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def made(clean_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a clean file, and a run and a model of it, made without naming it again."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(clean_path, tmp_path / "house.parquet")
+    folder = tmp_path_factory.mktemp("made")
+    shutil.copy(clean_path, folder / "house.parquet")
     changes = [word for key in ("name=mine", "data.test_until=null") for word in ("--set", key)]
-    assert run("train", "trend.toml", "--clean", "house.parquet", *changes).exit_code == 2  # there is no such file
-    (tmp_path / "trend.toml").write_text('family = "trend"\n[data]\n')
-    assert run("train", "trend.toml", "--clean", "house.parquet", *changes).exit_code == 0
-    assert run("export", "runs/mine").exit_code == 0
+    with chdir(folder):
+        assert run("train", "trend.toml", "--clean", "house.parquet", *changes).exit_code == 2  # there is no such file
+        (folder / "trend.toml").write_text('family = "trend"\n[data]\n')
+        assert run("train", "trend.toml", "--clean", "house.parquet", *changes).exit_code == 0
+        assert run("export", "runs/mine").exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of this folder, as if all had been made there."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    stated = read_run(made / "runs/mine")
+    assert stated.readings == str(made / "house.parquet")
+    save_run(tmp_path / "runs/mine", replace(stated, readings=str(tmp_path / "house.parquet")))
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_run_remembers_its_clean_file_for_export_and_evaluate(home: Path) -> None:
-    assert read_run(home / "runs/mine").readings == str(home / "house.parquet")
     scored = run("evaluate", "--brief", "--json", "scores.json")
     assert scored.exit_code == 0, scored.output
     assert scored.stdout.splitlines()[-3:] == ["scored on house.parquet", "", "wrote scores.json"]

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 
+from gapcast.cli import main as edge_main
 from gapcast_trainer.cli import main
 from tests.support.brokers import MosquittoBroker
 from tests.support.commands import run_command
@@ -68,11 +70,13 @@ class Home:
         """What ``command`` prints on both streams.
 
         Commands of the trainer run in this process, which has TensorFlow: each start would load it for nine seconds.
-        Only the first, which needs none, shows that the program starts.
+        Only the first, which needs none, shows that the program starts. So do back-tests, which are not of the page.
         """
         program, *arguments = shlex.split(command)
         if program == "gapcast-trainer" and arguments[0] != "prepare":
-            return self._run_trainer(arguments)
+            return self._run_here((program, main), arguments)
+        if arguments[0] == "backtest":
+            return self._run_here((program, edge_main), arguments)
         done = subprocess.run(
             [program, *arguments],
             cwd=self.folder,
@@ -85,8 +89,8 @@ class Home:
         assert done.returncode == 0, f"{command}\n{done.stdout}"
         return done.stdout
 
-    def _run_trainer(self, arguments: list[str]) -> str:
-        done = run_command(("gapcast-trainer", main), arguments, self.folder, self.environment)
+    def _run_here(self, program: tuple[str, click.Command], arguments: list[str]) -> str:
+        done = run_command(program, arguments, self.folder, self.environment)
         assert done.exit_code == 0, f"{arguments}\n{done.output}"
         return done.output
 
