@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.streams.quarters import STEP_MIN, STEPS, QuarterMeans, quarter_means
@@ -46,7 +47,7 @@ class HouseWindows:
         """Return the 672 complete quarters before each of ``rows``, ``[n, 672]``, kW, NaN where unknown."""
         padded = np.concatenate([np.full(STEPS, np.nan, np.float32), self.quarters.kw])
         end = (self.observed_minute[rows] + 1) // STEP_MIN - self.quarters.first
-        found: F32 = padded[end[:, np.newaxis] + np.arange(STEPS)]
+        found: F32 = sliding_window_view(padded, STEPS)[end]
         return found
 
     def outcomes_kw(self, rows: I64, lead_times_min: tuple[int, ...]) -> tuple[F32, F32]:
