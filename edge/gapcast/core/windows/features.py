@@ -111,9 +111,9 @@ def _columns_of(newest_minute: int, derived: tuple[str, ...], n_measured: int, c
     offset = 0 if zone is UTC else _offset_at(newest_minute, zone)
     if zone is not UTC and (context > _STEADY_MIN or _offset_at(oldest, zone) != offset):
         columns: F32 = _columns_at(np.array([newest_minute], dtype=np.int64), derived, n_measured, context, zone)[0]
-        return columns
-    starting_at = _starting_at(derived, n_measured, context)
-    columns = starting_at[(oldest + offset + EPOCH_WEEKDAY * DAY_MIN) % len(starting_at)]
+    else:
+        starting_at = _starting_at(derived, n_measured, context)
+        columns = starting_at[(oldest + offset + EPOCH_WEEKDAY * DAY_MIN) % len(starting_at)]
     return columns
 
 
