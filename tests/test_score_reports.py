@@ -170,7 +170,7 @@ def changing(day: int, factor: float) -> list[Reading]:
 
 @pytest.mark.long
 def test_drift_report_is_sent_once_and_counted() -> None:
-    service, link = serving(ensemble_engine(learns=False))
+    service, link = serving(ensemble_engine())
     feed(service, link, changing(day=9, factor=4.0))
     (event,) = link.events
     assert event["event"] == "drift"
@@ -184,7 +184,7 @@ def test_drift_report_is_sent_once_and_counted() -> None:
 
 @pytest.mark.long
 def test_drift_report_is_not_sent_in_the_first_week() -> None:
-    service, link = serving(ensemble_engine(learns=False))
+    service, link = serving(ensemble_engine())
     last = FIRST + 8 * DAY_MIN  # the readings of the eighth day end the seventh
     feed(service, link, [one for one in changing(day=2, factor=6.0) if one.minute < last])
     assert link.events == []

@@ -110,7 +110,7 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
 @pytest.mark.long
 def test_interval_narrows_on_constant_power_then_widens() -> None:
     kw = EVENTS["a week in which nothing moves"]()
-    run = EngineRun(ensemble_engine(*models(), learns=False)).process(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
+    run = EngineRun(ensemble_engine(*models())).process(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
     widths = [(forecast.upper_kw or 0) - (forecast.lower_kw or 0) for forecast in run.forecasts]
     assert 0 < widths[7 * DAY_MIN - 10] < 0.05
     assert max(widths[-DAY_MIN:]) > 0.2
