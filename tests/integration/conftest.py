@@ -30,12 +30,6 @@ def stack() -> Iterator[ExitStack]:
         yield closing
 
 
-@pytest.fixture(scope="session")
-def proven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The record of models that passed their trial in an earlier test: a trial starts a process."""
-    return tmp_path_factory.mktemp("proven") / PROVEN_FILE
-
-
 def copy_if_there(file: Path, to: Path) -> None:
     if file.exists():
         to.parent.mkdir(mode=0o700, exist_ok=True)
@@ -43,8 +37,12 @@ def copy_if_there(file: Path, to: Path) -> None:
 
 
 @pytest.fixture
-def start_gateway(stack: ExitStack, tmp_path: Path, proven: Path) -> StartGateway:
-    """Start a gateway against a broker (or a bare port); settings sections as keywords."""
+def start_gateway(stack: ExitStack, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> StartGateway:
+    """Start a gateway against a broker (or a bare port); settings sections as keywords.
+
+    It knows the models that passed their trial in an earlier test, because each trial starts a process.
+    """
+    proven = tmp_path_factory.getbasetemp() / PROVEN_FILE
 
     def start(broker: Broker | int, *, connected: bool = True, **sections: dict[str, Any]) -> Gateway:
         port = broker if isinstance(broker, int) else broker.port
