@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,8 @@ def reasons(engine: Engine, snapshot: Snapshot) -> dict[str, str]:
         ({"by_month_peak": False}, NO_DEMAND),
     ],
 )
-def test_discarded_state_names_changed_keys(snapshot: Snapshot, changed: dict[str, object], reason: str) -> None:
-    options = replace(SITE.default, **changed)  # type: ignore[arg-type]  # any of its fields
+def test_discarded_state_names_changed_keys(snapshot: Snapshot, changed: dict[str, Any], reason: str) -> None:
+    options = replace(SITE.default, **changed)
     engine = demand_engine(SiteDemandOptions(options, {"other": DemandOptions(limit_kw=1.0)}))
     assert reasons(engine, snapshot) == ({"home": reason} if reason else {})
 
