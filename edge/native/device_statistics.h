@@ -1,5 +1,5 @@
-/* The statistics of a device that forecasts and outlooks learn by the same formulas: daily_profile.py, error_scale.py
-   and conformal_interval.py. */
+/* What forecasts and outlooks learn of a device by the same formulas: daily_profile.py, error_scale.py,
+   conformal_interval.py, and the median's step and the decay of rls_model.py and boa_weights.py. */
 
 #ifndef DEVICE_STATISTICS_H
 #define DEVICE_STATISTICS_H
@@ -21,6 +21,13 @@
 #define SOFT 20.0
 #define LOWEST_LOG_WIDTH (-4.0)
 #define HIGHEST_LOG_WIDTH 5.0
+#define HALF_LIFE_MIN 20160.0
+#define SMALL_ERROR 0.3
+#define SHARE_N 1000.0
+#define SHARE_FIRST_N 20.0
+#define MIN_SHARE 0.02
+#define MEDIAN_GAIN 8.0
+#define MEDIAN_GAIN_N 2000.0
 
 /* Updates the usual power of a time of day: `usual` is its mean; its number of readings is `n_bins` elements later. */
 static inline void update_profile(float *usual, int64_t n_bins, double last_kw)
@@ -46,6 +53,26 @@ static inline double updated_log_width(double log_width, double lower_kw, double
     double missed = actual_kw < lower_kw || actual_kw > upper_kw ? 1.0 : 0.0;
     double moved = log_width + max_of(FIRST_STEP / (n_before + SOFT), SMALLEST_STEP) * (missed - MISSES);
     return max_of(min_of(moved, HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
+}
+
+/* Returns the factor by which regrets and gains decay per outcome. */
+static inline float outcome_decay(void)
+{
+    return (float)exp2(-1.0 / HALF_LIFE_MIN);
+}
+
+/* Returns the share of the median's small errors after an `error`, which is `small` when clipped to SMALL_ERROR; there
+   were `n_before` outcomes before it. */
+static inline float updated_share(float share, double error, double small, double n_before)
+{
+    double step = 1.0 / min_of(n_before + SHARE_FIRST_N, SHARE_N);
+    return share + (float)(step * (double)((small == error ? 1.0f : 0.0f) - share));
+}
+
+/* Returns the gain of the median after `n_outcomes` outcomes. */
+static inline double median_gain(double n_outcomes)
+{
+    return 1.0 + (MEDIAN_GAIN - 1.0) * n_outcomes / (n_outcomes + MEDIAN_GAIN_N);
 }
 
 #endif

@@ -2,19 +2,13 @@
 
 #include <math.h>
 
+#include "device_statistics.h"
 #include "outlook.h"
 
 #define PRIOR 0.00005
 #define TOLERANCE 1.01
 #define FORGETTING 0.99999
-#define SMALL_ERROR 0.3
-#define SHARE_N 1000.0
-#define SHARE_FIRST_N 20.0
-#define MIN_SHARE 0.02f
-#define MEDIAN_GAIN 8.0
-#define MEDIAN_GAIN_N 2000.0
 #define DEVIATIONS 1.0
-#define HALF_LIFE_MIN 20160.0
 /* Numbers for a lead time: corrections of both kinds, mean and median, and the gains of their shares. */
 #define N_OF_LEAD (N_KINDS * N_STATISTICS)
 #define N_GAINS (N_OF_LEAD * N_SHARES)
@@ -123,7 +117,7 @@ WIDE void best_shares(const struct outlook_step *step, int64_t row, double *shar
    kind, for mean and median. */
 WIDE void update_shares(float *gains, const double *errors, const double *change, int64_t lead, int64_t n)
 {
-    const float decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
+    const float decay = outcome_decay();
     float *restrict sums = gains + lead * N_GAINS, *restrict squares = sums + n * N_GAINS;
     double losses[N_OF_LEAD][N_SHARES];
     float added[N_OF_LEAD][N_SHARES];
@@ -157,11 +151,9 @@ static inline __attribute__((always_inline)) void update_kind(float *restrict co
         apart[i] = within(errors[i], COLUMN_LIMIT) -
                    sum_of_floats(coefficients + i * N_INPUTS, columns);
     double small = within(apart[1], SMALL_ERROR);
-    double share_step = 1.0 / min_of(n_outcomes + SHARE_FIRST_N, SHARE_N);
-    *inside += (float)(share_step * (double)((small == apart[1] ? 1.0f : 0.0f) - *inside));
-    double growth = 1.0 + (MEDIAN_GAIN - 1.0) * n_outcomes / (n_outcomes + MEDIAN_GAIN_N);
-    double scaled = growth * (double)((float)FORGETTING + spread) * small;
-    double divisor = (double)((float)FORGETTING * max_of_f(*inside, MIN_SHARE) + spread);
+    *inside = updated_share(*inside, apart[1], small, n_outcomes);
+    double scaled = median_gain(n_outcomes) * (double)((float)FORGETTING + spread) * small;
+    double divisor = (double)((float)FORGETTING * max_of_f(*inside, (float)MIN_SHARE) + spread);
     float steps[N_STATISTICS] = {(float)apart[0], (float)(scaled / divisor)};
     for (int64_t i = 0; i < N_STATISTICS; i++)
         for (int64_t j = 0; j < N_INPUTS; j++)

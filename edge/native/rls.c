@@ -3,16 +3,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "device_statistics.h"
 #include "ensemble.h"
 
 #define PRIOR 0.002f
 #define LARGEST_VARIANCE ((float)(0.002 * 1.01))
-#define SMALL_ERROR 0.3
-#define SHARE_N 1000.0
-#define SHARE_FIRST_N 20.0
-#define MIN_SHARE 0.02
-#define MEDIAN_GAIN 8.0
-#define MEDIAN_GAIN_N 2000.0
 #define N_CHECKED 4096.0
 #define MAX_BLOCK (MAX_WIDTH / N_BLOCKS)
 
@@ -181,11 +176,10 @@ int rls_update(float *coefficients, float *covariance, float *inside, const floa
     if (!(spread >= 0.0))
         return 0;
     double small = within(error_of_median, SMALL_ERROR);
-    double share_step = 1.0 / min_of(n_outcomes + SHARE_FIRST_N, SHARE_N);
-    *inside += (float)(share_step * (double)((small == error_of_median ? 1.0f : 0.0f) - *inside));
-    double gain = 1.0 + (MEDIAN_GAIN - 1.0) * n_outcomes / (n_outcomes + MEDIAN_GAIN_N);
+    *inside = updated_share(*inside, error_of_median, small, n_outcomes);
     double step = error / (noise + spread);
-    double step_of_median = gain * small / (noise * max_of((double)*inside, MIN_SHARE) + spread);
+    double divisor = noise * max_of((double)*inside, MIN_SHARE) + spread;
+    double step_of_median = median_gain(n_outcomes) * small / divisor;
     double root = sqrt(noise + spread);
     for (int64_t i = 0; i < width; i++) {
         coefficients[i] = (float)((double)coefficients[i] + direction[i] * step);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "device_statistics.h"
 #include "ensemble.h"
 
 #define N_ACTIVE_MIN 60
@@ -13,7 +14,6 @@
 #define FIRST_RATE 0.3f
 #define TINY 1e-12f
 #define MAX_LOG 60.0
-#define HALF_LIFE_MIN 20160.0
 
 static const double LOWEST_LEVELS[N_QUANTITIES] = {0.05, 0.3, 0.1};
 static const double LEVEL_STEP = 4.0;
@@ -85,7 +85,7 @@ static float log_of_members(int64_t n_members, int64_t horizon_min)
 WIDE static void add_regrets(const float *restrict added, float log_n, int64_t n, float *restrict regrets,
                              float *restrict variances, float *restrict largest, float *restrict rates)
 {
-    float decay = (float)exp2(-1.0 / HALF_LIFE_MIN), by_range[N_SITUATIONS * MAX_MEMBERS];
+    float decay = outcome_decay(), by_range[N_SITUATIONS * MAX_MEMBERS];
     /* In separate loops, because compilers do not vectorise a division next to a comparison. */
     for (int64_t i = 0; i < n; i++) {
         largest[i] = max_of_f(largest[i] * decay, fabsf(added[i]));

@@ -26,6 +26,8 @@ from gapcast.core.learning.ensemble.situations import N_SITUATIONS
 
 #: Half-life of regrets, in outcomes: two weeks of minutes.
 HALF_LIFE_MIN = 14 * 1_440
+#: Factor by which a regret decays per outcome.
+DECAY = np.float32(0.5 ** (1 / HALF_LIFE_MIN))
 #: Part of the total weight that is distributed evenly.
 SHARE = 0.001
 #: Initial weights of the primary model and of persistence, the safe choice in an unknown house, at horizons up to
@@ -41,7 +43,6 @@ LIMIT = 50.0
 _ABSURD = 4.0
 #: Learning rate before the first outcomes, and the largest one.
 _FIRST_RATE = 0.3
-_DECAY = np.float32(0.5 ** (1 / HALF_LIFE_MIN))
 _TINY = 1e-12
 #: Largest logarithm of a weight, relative to the best member in any situation.
 _MAX_LOG = 60.0
@@ -135,7 +136,7 @@ class BoaWeights:
             memberships.astype(np.float32)[:, np.newaxis, :, np.newaxis]
             * (gradient[..., np.newaxis] * apart).astype(np.float32)[:, :, np.newaxis]
         )
-        memory *= _DECAY
+        memory *= DECAY
         np.maximum(memory[:, _LARGEST], np.abs(regret), out=memory[:, _LARGEST])
         squared = regret * regret
         memory[:, _VARIANCE] += squared

@@ -2,7 +2,7 @@
 
 The mean uses recursive least squares with exponential forgetting (Haykin, *Adaptive Filter Theory*, chapter 10). The
 median has the same inputs and uses the same covariance: its coefficients move along the same gain, by the error clipped
-to :data:`_SMALL_ERROR` (Huber's score function, *Robust Statistics*, chapter 7) divided by the share of errors below
+to :data:`SMALL_ERROR` (Huber's score function, *Robust Statistics*, chapter 7) divided by the share of errors below
 that size, which is the curvature of its loss. So both share one covariance.
 
 The covariance is symmetric, and each pair of columns is stored once (:mod:`.packed_covariance`). The arithmetic uses
@@ -45,9 +45,9 @@ LIMIT = 100.0
 #: Variance of the coefficients before the first outcome, in units of an error's variance: the strength of the prior.
 PRIOR = 0.002
 #: Errors of the median below this size count in full, in units of the scale.
-_SMALL_ERROR = 0.3
-#: The share of small errors is averaged over about this many outcomes, and is at least :data:`_MIN_SHARE`.
-_SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
+SMALL_ERROR = 0.3
+#: The share of small errors is averaged over about this many outcomes, and is at least :data:`MIN_SHARE`.
+_SHARE_N, _SHARE_FIRST_N, MIN_SHARE = 1_000.0, 20.0, 0.02
 #: The median's gain grows from 1 to this value, halfway after this many outcomes: where power changes much, the loss
 #: is flatter than the share of small errors suggests.
 _MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
@@ -56,7 +56,7 @@ _RIDGE = PRIOR / 1_000
 #: Number of outcomes, about three days, between checks of a covariance: a factorization costs more than an update.
 _N_CHECKED = 4_096
 #: Variances are limited to :data:`PRIOR` if they exceed it by this factor: at most once in a thousand outcomes.
-_TOLERANCE = 1.01
+TOLERANCE = 1.01
 
 
 def initial_state(n_columns: int, mean_column: int, median_column: int) -> dict[str, F32]:
@@ -94,13 +94,12 @@ def update(
     sound = spread >= 0
     spread = np.maximum(spread, 0)
     noise = float(np.float32(forgetting))
-    small = _within_limit(error[:, 1], _SMALL_ERROR)
-    share_step = 1 / np.minimum(n_outcomes + _SHARE_FIRST_N, _SHARE_N)
-    inside += (share_step * ((small == error[:, 1]) - inside)).astype(np.float32)
-    gain = 1 + (_MEDIAN_GAIN - 1) * n_outcomes / (n_outcomes + _MEDIAN_GAIN_N)
+    small = _within_limit(error[:, 1], SMALL_ERROR)
+    inside += (share_step(n_outcomes) * ((small == error[:, 1]) - inside)).astype(np.float32)
     step = np.empty_like(error)
     step[:, 0] = error[:, 0] / (noise + spread)
-    step[:, 1] = gain * small / (noise * np.maximum(inside.astype(np.float64), _MIN_SHARE) + spread)
+    share = np.maximum(inside.astype(np.float64), MIN_SHARE)
+    step[:, 1] = median_gain(n_outcomes) * small / (noise * share + spread)
     coefficients[...] = coefficients + direction[:, np.newaxis] * step[..., np.newaxis]
     _reduce(blocks, (direction / np.sqrt(noise + spread)[:, np.newaxis]).astype(np.float32))
     blocks *= 1 / np.float32(noise)
@@ -112,6 +111,17 @@ def update(
         restore_positive_definite(some)
         covariance[checked] = some
     return None if sound.all() else sound
+
+
+def share_step(n_outcomes: F64) -> F64:
+    """Return the weight of the next outcome in the share of small errors, after ``n_outcomes`` outcomes."""
+    step: F64 = 1 / np.minimum(n_outcomes + _SHARE_FIRST_N, _SHARE_N)
+    return step
+
+
+def median_gain(n_outcomes: F64) -> F64:
+    """Return the gain of the median after ``n_outcomes`` outcomes."""
+    return 1 + (_MEDIAN_GAIN - 1) * n_outcomes / (n_outcomes + _MEDIAN_GAIN_N)
 
 
 def restore_positive_definite(covariance: F32) -> None:
@@ -168,7 +178,7 @@ def _limit(blocks: F32) -> None:
     """
     n, _, size, width = blocks.shape
     variance = blocks.reshape(n, N_BLOCKS, -1)[..., :: width + 1][..., :size]
-    excessive = variance > PRIOR * _TOLERANCE
+    excessive = variance > PRIOR * TOLERANCE
     if excessive.any():
         factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR)).astype(np.float32)
         blocks *= factor[..., np.newaxis]

@@ -3,7 +3,7 @@
 Mean and median of every lead time have the same inputs, so that one covariance serves them all (Haykin, *Adaptive
 Filter Theory*, chapter 10): the covariance and the gain depend only on the inputs when the outlook is made. Each later
 outcome moves the coefficients of its own lead time along the gain of its outlook, which is the same recursion, delayed
-by the lead time. The median moves by its error clipped to a small size, as in
+by the lead time. The median moves by its error clipped to a small size, with the constants of
 :mod:`gapcast.core.learning.online_model.rls_model`.
 
 The model learns the deviation of the outcomes from the outlook model, in units of the device's scale: a new device
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_predicates import is_any
 from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.learning.online_model.rls_model import MIN_SHARE, SMALL_ERROR, TOLERANCE, median_gain, share_step
 from gapcast.core.outlook.correction.correction_features import LIMIT
 from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks
 
@@ -25,13 +26,6 @@ from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks
 PRIOR = 0.00005
 #: Factor by which an outcome's weight decays per outcome.
 FORGETTING = 0.99999
-#: Errors of the median below this size count in full, in units of the scale.
-_SMALL_ERROR = 0.3
-#: The share of small errors is averaged over about this many outcomes, and is at least :data:`_MIN_SHARE`.
-_SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
-#: The median's gain grows from 1 to this value, halfway after this many outcomes.
-_MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
-_TOLERANCE = 1.01
 
 
 def initial_covariance(n_columns: int) -> F64:
@@ -66,7 +60,7 @@ def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
     covariance -= direction[:, :, np.newaxis] * direction[:, np.newaxis] * (1 / noise)[:, :, np.newaxis]
     covariance *= 1 / FORGETTING
     variance = covariance.reshape(len(covariance), -1)[:, :: covariance.shape[-1] + 1]
-    excessive = variance > PRIOR * _TOLERANCE
+    excessive = variance > PRIOR * TOLERANCE
     if is_any(excessive):
         # Forgetting would let the variance of a constant column grow without bound (covariance windup).
         factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR))
@@ -85,15 +79,14 @@ def update(coefficients: F32, inside: F32, due: DueOutlooks, actual: F64, n_outc
     predicted = _sums_of_products(coefficients, due.columns[:, :, np.newaxis, np.newaxis])
     error = np.minimum(np.maximum(actual, -LIMIT), LIMIT) - predicted
     error *= due.is_due[:, :, np.newaxis, np.newaxis]
-    small = np.minimum(np.maximum(error[..., 1], -_SMALL_ERROR), _SMALL_ERROR)
-    share_step = due.is_due / np.minimum(n_outcomes + _SHARE_FIRST_N, _SHARE_N)
-    inside += (share_step[..., np.newaxis] * ((small == error[..., 1]) - inside)).astype(np.float32)
-    growth = 1 + (_MEDIAN_GAIN - 1) * n_outcomes / (n_outcomes + _MEDIAN_GAIN_N)
+    small = np.minimum(np.maximum(error[..., 1], -SMALL_ERROR), SMALL_ERROR)
+    share = due.is_due * share_step(n_outcomes)
+    inside += (share[..., np.newaxis] * ((small == error[..., 1]) - inside)).astype(np.float32)
     noise = FORGETTING + due.spread
     step = np.empty((n, k, 2, 2), dtype=np.float32)
     step[..., 0] = error[..., 0]
-    scaled = (growth * noise)[..., np.newaxis] * small
-    step[..., 1] = scaled / (FORGETTING * np.maximum(inside, _MIN_SHARE) + due.spread[..., np.newaxis])
+    scaled = (median_gain(n_outcomes) * noise)[..., np.newaxis] * small
+    step[..., 1] = scaled / (FORGETTING * np.maximum(inside, MIN_SHARE) + due.spread[..., np.newaxis])
     coefficients += step[..., np.newaxis] * due.gains[:, :, np.newaxis, np.newaxis]
 
 

@@ -1,11 +1,11 @@
 """The share of the learned correction that is applied: the best share so far, by lead time and kind.
 
 For a few shares from zero to one, the gain over share zero is summed up, squared error for the mean and absolute error
-for the median, with discounted weights. A share is rated by the lower end of its gain: the gain minus its standard
-deviation. Outcomes of a lead time of L minutes overlap, so that only one in L is new: the variance is L times the
-variance of independent outcomes. So a correction that does not help a device is not applied, and a correction that
-ceases to help is soon no longer applied. This is follow the leader (N. Cesa-Bianchi and G. Lugosi, *Prediction,
-Learning, and Games*, 2006, chapter 2) with a confidence bound.
+for the median. Past gains decay like the regrets of ensemble members. A share is rated by the lower end of its gain:
+the gain minus its standard deviation. Outcomes of a lead time of L minutes overlap, so that only one in L is new: the
+variance is L times the variance of independent outcomes. So a correction that does not help a device is not applied,
+and a correction that ceases to help is soon no longer applied. This is follow the leader (N. Cesa-Bianchi and G.
+Lugosi, *Prediction, Learning, and Games*, 2006, chapter 2) with a confidence bound.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_predicates import is_every
 from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.learning.ensemble.boa_weights import DECAY
 
 SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
-#: Half-life of gains, in outcomes: two weeks of minutes.
-HALF_LIFE_MIN = 14 * 1_440
-_DECAY = np.float32(0.5 ** (1 / HALF_LIFE_MIN))
 #: Number of standard deviations by which a gain must exceed zero.
 _DEVIATIONS = 1.0
 
@@ -47,10 +45,10 @@ def update(gains: F32, errors: F64, change: F64, is_due: NDArray[np.bool_]) -> N
     np.abs(loss[:, :, :, 1], out=loss[:, :, :, 1])
     gain = (loss[..., :1] - loss).astype(np.float32)
     if is_every(is_due):
-        gains *= _DECAY
+        gains *= DECAY
     else:
         due = is_due[:, :, np.newaxis, np.newaxis, np.newaxis]
         gain *= due
-        gains *= np.where(due, _DECAY, np.float32(1))[:, np.newaxis]
+        gains *= np.where(due, DECAY, np.float32(1))[:, np.newaxis]
     gains[:, 0] += gain
     gains[:, 1] += gain * gain
