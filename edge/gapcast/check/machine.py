@@ -16,6 +16,7 @@ from gapcast.app.engines.engine import engine_of
 from gapcast.app.http_server import listen_fix, listen_problem
 from gapcast.check.finding import SETTINGS_FAIL, SHARD_FAILS, CheckInput, Finding, fail, ok, warn
 from gapcast.compiled.library import loaded
+from gapcast.config.files.service_address import local_address
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
 from gapcast.config.shards import readings_folder
@@ -135,9 +136,8 @@ def check_port(inputs: CheckInput) -> Iterator[Finding]:
 
 
 def _is_gapcast(host: str, port: int) -> bool:
-    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - listening on all addresses includes loopback
     try:
-        connection = HTTPConnection(own, port, timeout=_TIMEOUT_S)
+        connection = HTTPConnection(local_address(host), port, timeout=_TIMEOUT_S)
         with closing(connection):
             connection.request("GET", "/readyz")
             document = decode_json(connection.getresponse().read(_MAX_RESPONSE_BYTES))

@@ -26,13 +26,22 @@ _PUBLIC_MODE = 0o644
 _MAX_BYTES = 300
 
 
+def local_address(host: str) -> str:
+    """Return the address on this machine of a service that listens on ``host``.
+
+    >>> local_address("0.0.0.0"), local_address("::"), local_address("192.168.1.5")
+    ('127.0.0.1', '::1', '192.168.1.5')
+    """
+    return _CONNECT_TO.get(host, host)
+
+
 def local_url(host: str, port: int) -> str:
     """Return the URL on this machine of a service that listens on ``host``.
 
     >>> local_url("0.0.0.0", 8080), local_url("::", 8080), local_url("192.168.1.5", 80)
     ('http://127.0.0.1:8080', 'http://[::1]:8080', 'http://192.168.1.5:80')
     """
-    address = _CONNECT_TO.get(host, host)
+    address = local_address(host)
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
