@@ -14,7 +14,7 @@ from tqdm import tqdm
 from gapcast.backtest.inputs.engine_settings import require_power_alone
 from gapcast.backtest.run import BATCH_READINGS
 from gapcast.config.settings import Settings
-from gapcast.core.documents.message_format import counted
+from gapcast.core.documents.message_format import counted, listed
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.scores.summary import ALL_TIME, Summary
 from gapcast.core.readings.reading import device_id_problem, is_device_id
@@ -106,9 +106,7 @@ def _prepare(
             problem = f"the gateway already has readings of {device} until {minute_label(newest)}"
             raise SourceError(files.paths[0], f"begins at {minute_label(past.first_minute)}, but {problem}: {fix}")
     elif len(buffers):
-        known = list(buffers)
-        more = "" if len(known) <= _MAX_NAMED else f" and {len(known) - _MAX_NAMED:,} more"
-        show(f"{device} is a new device; existing devices: {', '.join(known[:_MAX_NAMED])}{more}")
+        show(f"{device} is a new device; existing devices: {listed(list(buffers), _MAX_NAMED)}")
 
 
 def _check_horizons(gateway: StoppedGateway, target: Target) -> None:
@@ -127,9 +125,9 @@ def _check_submeters(configured: Sequence[str], device: str, past: PastReadings)
     """Raise :class:`SettingsError` if ``past`` has a submeter that is not ``configured``: it would teach nothing."""
     unknown = [name for name in map(name_of, past.submeters_kw) if name not in configured]
     if unknown:
-        listed = f"of {device} it reads {', '.join(configured)}" if configured else f"it reads none of {device}"
+        read = f"of {device} it reads {', '.join(configured)}" if configured else f"it reads none of {device}"
         fix = f'name the column like the submeter, or add [[submeters]] with of = "{device}", name = "{unknown[0]}"'
-        msg = f"submeters: the gateway reads no submeter {unknown[0]}, {listed}: {fix}"
+        msg = f"submeters: the gateway reads no submeter {unknown[0]}, {read}: {fix}"
         raise SettingsError(msg)
 
 

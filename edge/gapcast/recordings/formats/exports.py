@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from gapcast.core.documents.message_format import listed
 from gapcast.core.errors import SourceError
 from gapcast.recordings.formats import home_assistant, influxdb
 from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, SeriesName
@@ -145,23 +146,18 @@ class _Selection:
         if not self._series:
             raise SourceError(self._path, "holds a header and no values")
         selected = [(name, values) for name, values in self._series.items() if values is not None]
-        listed = self._listed()
+        series = listed(sorted(name.label for name in self._series), _MAX_LISTED)
         if self._words is None and len(self._series) > 1:
-            raise SourceError(self._path, f"holds {len(self._series)} series: choose one by --entity: {listed}")
+            raise SourceError(self._path, f"holds {len(self._series)} series: choose one by --entity: {series}")
         if not selected:
-            raise SourceError(self._path, f"has no --entity {quoted(self._words or '')}; it holds: {listed}")
+            raise SourceError(self._path, f"has no --entity {quoted(self._words or '')}; it holds: {series}")
         if len(selected) > 1:
             problem = f"--entity {quoted(self._words or '')} names {len(selected)} series: add a word that only one has"
-            raise SourceError(self._path, f"{problem}; it holds: {listed}")
+            raise SourceError(self._path, f"{problem}; it holds: {series}")
         (found,) = selected
         if found[1].error is not None:
             raise SourceError(self._path, *found[1].error)
         return found
-
-    def _listed(self) -> str:
-        labels = sorted(name.label for name in self._series)
-        more = len(labels) - _MAX_LISTED
-        return ", ".join(labels[:_MAX_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _unit_of(path: Path, name: SeriesName, form: FileFormat) -> Unit:
