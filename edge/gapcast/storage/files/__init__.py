@@ -1,1 +1,1 @@
-"""State files and folders: locks, damaged files, and advice on disk errors."""
+"""State files and folders: locks, damaged files, and the reason why readings are not persisted."""
