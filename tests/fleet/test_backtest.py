@@ -87,7 +87,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     form, understood = FileFormat(Layout("at", "watts", unit="W", zone=BERLIN)), list[str]()
     edge = document(run_of_the_edge(settings(), write_csv(tmp_path), form, PART))
     results = tmp_path / "results"
-    found = document(run_backtest(spark, settings(), question, results, quiet=True, show=understood.append))
+    found = document(run_backtest(spark, settings(), question, results, show=understood.append))
     assert found["scored"]["n"] > 500
     assert {name: house["scored"]["n"] > 50 for name, house in found["houses"].items()} == dict.fromkeys(HOUSES, True)
     assert flat(found | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5, nan_ok=True)
@@ -110,7 +110,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     written_ns = kept.stat().st_mtime_ns
     before = results / "before.json"
     before.hardlink_to(results / "scores.json")
-    again = run_backtest(spark, settings(), question, results, quiet=True)
+    again = run_backtest(spark, settings(), question, results)
     assert flat(document(again) | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5)
     assert kept.stat().st_mtime_ns == written_ns
     assert not before.samefile(results / "scores.json"), "it is replaced as a whole, not overwritten"
@@ -119,7 +119,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     other = replace(question, form=replace(FORM, zone=UTC))
     what = "models or learning options, columns, unit, time zone or --hold, readings or --houses-at-once"
     with pytest.raises(SettingsError, match=f"was created with other {what}: use another folder$"):
-        run_backtest(spark, settings(forecast={"learn": False}), other, results, quiet=True)
+        run_backtest(spark, settings(forecast={"learn": False}), other, results)
 
 
 def flat(value: object, name: str = "") -> dict[str, object]:
@@ -258,7 +258,7 @@ def test_fleet_backtest_outlooks_equal_gapcast_backtest(
     killed.touch()
     edge = run_of_the_edge(chosen, files, form, PART, BacktestRequest(outlook=OutlookRequest(leads, out)))
     question = replace(question, outlook=GroupOutlook(leads, is_written=True))
-    found = run_backtest(spark, chosen, question, tmp_path / "results", quiet=True)
+    found = run_backtest(spark, chosen, question, tmp_path / "results")
     assert flat(document(found) | {"took_s": 0}) == pytest.approx(
         flat(document(edge) | {"took_s": 0}), abs=1e-5, nan_ok=True
     )

@@ -114,7 +114,7 @@ def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
 def test_prepare_houses_give_equal_counts_in_disjoint_parts(
     spark: SparkSession, wanted: PrepareOptions, tmp_path: Path
 ) -> None:
-    manifest = prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
+    manifest = prepare(spark, Limits(), wanted, tmp_path / "set")
     assert manifest.names(left_out=False) == ("long", "short", "usual")
     assert manifest.names(left_out=True) == ("unseen",)
     of = {house.name: house for house in manifest.houses}
@@ -192,9 +192,7 @@ def test_prepare_of_local_samples_equals_the_trainers(spark: SparkSession, tmp_p
         Contract(context=10, lead_times_min=(1, 5)), draw, ("spring",),
     )  # fmt: skip
     clean = replace(raw, folder=tmp_path / "clean", form=ParquetFormat(zone=zone))
-    of_raw, of_clean = (
-        prepare(spark, Limits(), its, tmp_path / f"set-{its.folder.name}", quiet=True) for its in (raw, clean)
-    )
+    of_raw, of_clean = (prepare(spark, Limits(), its, tmp_path / f"set-{its.folder.name}") for its in (raw, clean))
     assert [its.n_duplicates for its in of_raw.houses] == [11, 11]
     assert [its.validate_from for its in of_raw.houses] == ["2025-10-26T02:30:00Z", None]
     assert of_raw.columns == {
@@ -208,7 +206,7 @@ def test_prepare_of_local_samples_equals_the_trainers(spark: SparkSession, tmp_p
 
 def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: PrepareOptions, tmp_path: Path) -> None:
     everything = replace(wanted, draw=replace(wanted.draw, windows_a_house=100_000, validate_share=0.2))
-    manifest = prepare(spark, Limits(), everything, tmp_path / "set", quiet=True)
+    manifest = prepare(spark, Limits(), everything, tmp_path / "set")
     windows_equal_the_trainers(
         tmp_path / "set", manifest, {name: Series(BEGINS[name], power_of(name)) for name in DAYS}
     )
@@ -220,12 +218,12 @@ def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: Prepare
         (tmp_path / "set" / name).unlink()
     kept = next(chunk.file for chunk in manifest.chunks if chunk.file not in {one["file"] for one in lost})
     written_ns = (tmp_path / "set" / kept).stat().st_mtime_ns
-    assert prepare(spark, Limits(), everything, tmp_path / "set", quiet=True) == manifest
+    assert prepare(spark, Limits(), everything, tmp_path / "set") == manifest
     assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == before
     assert (tmp_path / "set" / kept).stat().st_mtime_ns == written_ns
     what = "--windows-a-house, --validate-share, --validate-from or --seed"
     with pytest.raises(SettingsError, match=f"was created with other {what}: use another folder$"):
-        prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
+        prepare(spark, Limits(), wanted, tmp_path / "set")
 
 
 def test_prepare_killed_resumes_with_the_same_result(
@@ -236,9 +234,7 @@ def test_prepare_killed_resumes_with_the_same_result(
         tmp_path, "prepare", readings, "--to", out, "--context", CONTRACT.context, "--leave-out", *wanted.leave_out,
         "--lead-times", ",".join(map(str, CONTRACT.lead_times_min)), "--validate-share", wanted.draw.validate_share,
     ).kill_when(chunk_list_path(out, 0).exists)  # fmt: skip
-    assert prepare(spark, Limits(), wanted, out, quiet=True) == prepare(
-        spark, Limits(), wanted, tmp_path / "undisturbed", quiet=True
-    )
+    assert prepare(spark, Limits(), wanted, out) == prepare(spark, Limits(), wanted, tmp_path / "undisturbed")
     left, whole = ({path.name: path.read_bytes() for path in it.iterdir()} for it in (out, tmp_path / "undisturbed"))
     assert left == whole
 
@@ -269,7 +265,7 @@ def test_prepare_errors_write_nothing(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        prepare(spark, Limits(), change(wanted), tmp_path / "set", quiet=True)
+        prepare(spark, Limits(), change(wanted), tmp_path / "set")
     assert error in str(caught.value)
     assert not list(tmp_path.glob("set/*"))
 
@@ -289,7 +285,7 @@ def test_prepare_killed_after_an_error_leaves_no_counts_alone(
     monkeypatch.setattr(Path, "unlink", unlink_and_note)
     late = replace(wanted, draw=Draw(validate_from="2010-11-03T12:00"))
     with pytest.raises(SettingsError):
-        prepare(spark, Limits(), late, out, quiet=True)
+        prepare(spark, Limits(), late, out)
     assert left == [["prepare.json"], []]
 
 
@@ -318,7 +314,7 @@ def test_prepare_folder_without_readings_is_rejected(
     empty = {"device": pa.array([], "string"), "ts": pa.array([], "int64"), "gap_kw": pa.array([], "double")}
     pq.write_table(pa.table(empty), tmp_path / "in" / "none.parquet")
     with pytest.raises(SourceError, match="holds no reading"):
-        prepare(spark, Limits(), replace(wanted, folder=tmp_path / "in"), tmp_path / "set", quiet=True)
+        prepare(spark, Limits(), replace(wanted, folder=tmp_path / "in"), tmp_path / "set")
 
 
 def test_history_text_that_is_not_utf8_is_refused(spark: SparkSession, tmp_path: Path) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast_trainer.loads.kinds import KINDS, library
+from gapcast_trainer.loads.kinds import KINDS, N_MIN, library
 from gapcast_trainer.loads.processes import minute_means, renewal, sessions, thermostat, wander
-
-N_MIN = 2_880
 
 
 def test_minute_means_keep_the_energy_of_short_steps() -> None:
@@ -18,7 +16,7 @@ def test_minute_means_keep_the_energy_of_short_steps() -> None:
 
 
 def test_thermostat_switches_between_off_and_its_power() -> None:
-    power = thermostat(np.random.default_rng(1), N_MIN, 3.0, (5, 6))
+    power = thermostat(np.random.default_rng(1), 2_880, 3.0, (5, 6))
     assert 0 <= power.min() < 0.5
     assert 3.0 <= power.max() <= 4.0
 
@@ -44,19 +42,19 @@ def test_wander_forgets_in_its_memory() -> None:
 
 
 def test_library_is_reproducible_and_finite() -> None:
-    loads = library(1, 5, n_min=N_MIN)
+    loads = library(1, 5)
     assert loads.shape == (sum(number for number, _ in KINDS.values()), N_MIN)
     assert np.isfinite(loads).all()
-    np.testing.assert_array_equal(loads, library(1, 5, n_min=N_MIN))
-    assert (loads != library(1, 6, n_min=N_MIN)).any(axis=1).all()
+    np.testing.assert_array_equal(loads, library(1, 5))
+    assert (loads != library(1, 6)).any(axis=1).all()
 
 
 def test_library_left_out_kind_changes_no_other() -> None:
-    whole, less = library(1, 5, n_min=N_MIN), library(1, 5, n_min=N_MIN, left_out=("small_compressor",))
+    whole, less = library(1, 5), library(1, 5, left_out=("small_compressor",))
     np.testing.assert_array_equal(less, whole[2:])
 
 
 def test_library_generation_is_the_only_negative_load() -> None:
     for name in KINDS:
-        least = library(2, 1, n_min=N_MIN, left_out=tuple(KINDS.keys() - {name})).min()
+        least = library(2, 1, left_out=tuple(KINDS.keys() - {name})).min()
         assert (least < 0) == (name == "solar"), name

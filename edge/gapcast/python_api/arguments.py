@@ -24,16 +24,16 @@ _NOT_NUMBERS = (str, bytes, bytearray, bool, np.bool_)
 _NUMBERS, _OBJECTS = "iuf", "O"
 
 
-def checked_time(at: Any, name: str = "at") -> datetime:
+def checked_time(at: Any) -> datetime:
     """Return ``at`` if it is a time with a time zone.
 
     Raises :class:`ValueError` otherwise.
     """
     if not isinstance(at, datetime):
-        msg = f"{name}={at!r}: must be a datetime with a time zone, such as datetime.fromisoformat('2026-01-15T12:00Z')"
+        msg = f"at={at!r}: must be a datetime with a time zone, such as datetime.fromisoformat('2026-01-15T12:00Z')"
         raise ValueError(msg)
     if at.tzinfo is None:
-        msg = f"{name}={at.isoformat()}: the time has no time zone; use datetime(..., tzinfo=ZoneInfo('Europe/Berlin'))"
+        msg = f"at={at.isoformat()}: the time has no time zone; use datetime(..., tzinfo=ZoneInfo('Europe/Berlin'))"
         raise ValueError(msg)
     return at
 

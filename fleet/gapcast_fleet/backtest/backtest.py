@@ -73,7 +73,6 @@ def run_backtest(
     options: BacktestOptions,
     results: Path,
     *,
-    quiet: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> Backtest:
     """Run the groups without a result in ``results``, and return the whole back-test.
@@ -95,7 +94,7 @@ def run_backtest(
         task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
         began_s = time.perf_counter()
         run = group_runner(task, results.resolve(), scored_from, outlook)
-        _run_groups(spark, history, groups, run, results, quiet=quiet)
+        _run_groups(spark, history, groups, run, results)
     leads = None if outlook is None else outlook.lead_times_min
     parts = [read_result(result_path(results, i)) for i in range(len(groups))]
     found = join(parts, time.perf_counter() - began_s, leads)
@@ -161,8 +160,6 @@ def _run_groups(
     groups: Sequence[Sequence[HouseSurvey]],
     run: Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]],
     results: Path,
-    *,
-    quiet: bool,
 ) -> None:
     """Run the groups that have no result yet."""
     to_do = [i for i in range(len(groups)) if not result_path(results, i).exists()]
@@ -172,7 +169,7 @@ def _run_groups(
         rows = group_readings(spark, history.minutes, groups, to_do).sortWithinPartitions("nth", "device")
         job = rows.select("group", "device", "minute", "gap_kw", "is_filled").mapInPandas(run, OUTPUT)
         n_due = sum(house.n_readings for i in to_do for house in groups[i])
-        run_with_progress(job, lambda: sum(_n_readings_done(results, i) for i in to_do), n_due, quiet=quiet)
+        run_with_progress(job, lambda: sum(_n_readings_done(results, i) for i in to_do), n_due)
 
 
 def _n_readings_done(results: Path, group: int) -> int:

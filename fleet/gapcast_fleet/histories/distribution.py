@@ -95,9 +95,9 @@ def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
     remove_leftovers(path.parent)
 
 
-def run_with_progress(job: DataFrame, n_done_now: Callable[[], int], n_total: int, *, quiet: bool) -> list[Any]:
+def run_with_progress(job: DataFrame, n_done_now: Callable[[], int], n_total: int) -> list[Any]:
     """Run ``job`` and return its rows; meanwhile show the progress out of ``n_total`` readings."""
-    with ThreadPoolExecutor(1) as pool, tqdm(total=n_total, unit=" readings", disable=quiet or None) as shown:
+    with ThreadPoolExecutor(1) as pool, tqdm(total=n_total, unit=" readings", disable=None) as shown:
         running: Future[list[Any]] = pool.submit(job.collect)
         n_done = 0
         while not running.done():

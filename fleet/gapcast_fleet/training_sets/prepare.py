@@ -81,7 +81,6 @@ def prepare(
     options: PrepareOptions,
     out: Path,
     *,
-    quiet: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> Manifest:
     """Draw the windows of ``options`` that are missing in ``out``, and return the manifest of all windows.
@@ -91,7 +90,7 @@ def prepare(
     """
     share = options.draw.validate_share
     with read_history(spark, options.folder, options.form, limits, validate_share=share, show=show) as history:
-        manifest = _draw(spark, options, history, out, quiet=quiet, show=show)
+        manifest = _draw(spark, options, history, out, show=show)
     write_atomically(out / MANIFEST_FILE, manifest.text().encode())
     return manifest
 
@@ -102,7 +101,6 @@ def _draw(
     history: FleetHistory,
     out: Path,
     *,
-    quiet: bool,
     show: Callable[[str], object],
 ) -> Manifest:
     draw, houses, columns = options.draw, history.houses, history.form.document()
@@ -111,7 +109,7 @@ def _draw(
     about = {"format": FORMAT, "source_sha256": sha256, "columns": columns}
     about |= {"contract": asdict(options.contract), "draw": asdict(draw), "leave_out": sorted(options.leave_out)}
     begin_or_resume(out / _ABOUT, about, "--to")
-    fleet = _Fleet(spark, history.minutes, houses, out.resolve(), quiet, show)
+    fleet = _Fleet(spark, history.minutes, houses, out.resolve(), show)
     job = DrawJob(str(fleet.folder), options.contract, draw.seed, begins)
     counted = fleet.count(job)
     found = {name: its.found for name, its in counted.items()}
@@ -176,7 +174,6 @@ class _Fleet:
     readings: DataFrame
     houses: Sequence[HouseSurvey]
     folder: Path
-    quiet: bool
     show: Callable[[str], object]
 
     def count(self, job: DrawJob) -> dict[str, WindowCounts]:
@@ -216,7 +213,7 @@ class _Fleet:
         def n_done() -> int:
             return sum(_n_readings_done(self.folder, group, n) for group, n in n_readings.items())
 
-        return run_with_progress(job, n_done, sum(n_readings.values()), quiet=self.quiet)
+        return run_with_progress(job, n_done, sum(n_readings.values()))
 
 
 def _n_readings_done(folder: Path, group: int, n_readings: int) -> int:

@@ -8,7 +8,7 @@ from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.report import Report
 from gapcast_trainer.data_report.measures import DataMeasures
 
-_HOUR_MIN, _DAY_MIN, _YEAR_MIN = 60, 1_440, 525_600
+_HOUR_MIN, _YEAR_MIN = 60, 525_600
 _FEW_READ, _MOST = 0.95, 0.5
 _STILL_MIN = 180
 _CLIPPED_SHARE = 1e-4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,14 +71,12 @@ def score(
     found: Examples,
     *,
     n_kept: int | None = None,
-    advance: Callable[[int], object] = lambda _: None,
 ) -> EvaluationScore:
     """Score ``predictor`` on ``found`` (at least one window), at its longest lead time.
 
     With ``n_kept`` every window is shortened to its newest ``n_kept`` readings and padded.
-    ``advance`` is called with the number of windows of each step.
     """
-    outputs = predict_windows(predictor, found, n_kept=n_kept, advance=advance)
+    outputs = predict_windows(predictor, found, n_kept=n_kept)
     mean, quantiles = outputs.at(outputs.lead_times_min[-1])
     places = range(0, len(found), _ROWS_AT_ONCE)
     last_kw = np.concatenate([found.measured_at(np.s_[at : at + _ROWS_AT_ONCE])[:, -1, 0] for at in places])

@@ -139,13 +139,13 @@ KINDS: dict[str, tuple[int, Kind]] = {
 }
 
 
-def library(n_each: int, seed: int, *, n_min: int = N_MIN, left_out: tuple[str, ...] = ()) -> F32:
-    """Return loads, kW ``[L, n_min]``: for each of :data:`KINDS` not ``left_out``, ``n_each`` times its number.
+def library(n_each: int, seed: int, *, left_out: tuple[str, ...] = ()) -> F32:
+    """Return loads, kW ``[L, N_MIN]``: for each of :data:`KINDS` not ``left_out``, ``n_each`` times its number.
 
     The same arguments give the same loads.
     """
     loads = [
-        kind(np.random.default_rng((seed, crc32(name.encode()), place)), n_min)
+        kind(np.random.default_rng((seed, crc32(name.encode()), place)), N_MIN)
         for name, (number, kind) in KINDS.items()
         if name not in left_out
         for place in range(n_each * number)

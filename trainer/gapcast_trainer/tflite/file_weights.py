@@ -19,12 +19,12 @@ from gapcast_trainer.tflite.convert import convert
 _FOLDED = 1e-5
 
 
-def set_file_weights(model: keras.Model, content: bytes, seed: int = 0) -> None:
+def set_file_weights(model: keras.Model, content: bytes) -> None:
     """Set ``model`` to the weights of the TFLite file ``content``, which was converted from the same graph.
 
     Raises :class:`RunError` if the file is of another graph.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = [rng.normal(0, 0.1, weight.shape).astype(np.float32) for weight in model.weights]
     model.set_weights(drawn)
     known, wanted = _constants(convert(model)), _constants(content)

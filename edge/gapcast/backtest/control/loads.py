@@ -33,15 +33,13 @@ def charger_kw(allowed_kw: float) -> float:
 class LoadResult:
     """Statistics of the loads: energy that the car lacked in the morning, and the delay of the dishwasher.
 
-    ``n_short`` counts mornings on which the car lacked more than a tenth of its need, ``n_forced`` evenings on which
-    the dishwasher reached its latest start.
+    ``n_short`` counts mornings on which the car lacked more than a tenth of its need.
     """
 
     n_evenings: int = 0
     missing_kwh: float = 0.0
     n_short: int = 0
     delay_min: int = 0
-    n_forced: int = 0
     n_starts: int = 0
 
 
@@ -77,7 +75,6 @@ class Loads:
         if self.is_waiting and (self._is_commanded or of_day >= LATEST_START_MIN):
             self.is_waiting, self.dishwasher_left_min = False, DISHWASHER_MIN
             self.result.delay_min += max(of_day - PLUGGED_IN_MIN, 0)
-            self.result.n_forced += not self._is_commanded
         self._is_commanded = False
         dishwasher_kw = DISHWASHER_KW if self.dishwasher_left_min else 0.0
         self.dishwasher_left_min = max(self.dishwasher_left_min - 1, 0)

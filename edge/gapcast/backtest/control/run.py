@@ -30,7 +30,6 @@ from gapcast.recordings.text.layout import FileFormat
 #: Strategies in the order of the report. The house alone has no loads.
 ALONE, UNLIMITED, REACTIVE, LATE = "house alone", "no control", "last reading", "last reading, late"
 GAPCAST, ORACLE = "gapcast", "hindsight"
-STRATEGIES = (ALONE, UNLIMITED, REACTIVE, LATE, GAPCAST, ORACLE)
 #: Evenings with loads that a month needs to be billed.
 _LEAST_EVENINGS = 14
 

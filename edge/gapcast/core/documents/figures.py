@@ -42,10 +42,10 @@ def skill_or_nan(error: float, baseline_error: float) -> float:
     return math.nan if skill is None else skill
 
 
-def round_or_none(figure: float | None, decimals: int = _DECIMALS) -> float | None:
+def round_or_none(figure: float | None) -> float | None:
     """Return ``figure`` rounded for a document; None stays None.
 
     >>> round_or_none(0.12345678), round_or_none(None)
     (0.123457, None)
     """
-    return None if figure is None else round(figure, decimals)
+    return None if figure is None else round(figure, _DECIMALS)

@@ -93,11 +93,6 @@ class StreamWindows:
         """Return the number of devices."""
         return len(self.streams)
 
-    @property
-    def n_held(self) -> int:
-        """Number of readings held until the next reading of their device confirms them."""
-        return sum(stream.held is not None for stream in self.streams.values())
-
     def __iter__(self) -> Iterator[str]:
         """Iterate over the devices, in the order of their first readings."""
         return iter(self.streams)

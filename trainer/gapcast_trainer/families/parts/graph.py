@@ -94,10 +94,10 @@ def by_window(rows: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
     return keras.ops.transpose(rows[0] if len(rows) == 1 else keras.ops.concatenate(list(rows), axis=0))
 
 
-def scaled(kw: keras.KerasTensor, design: Design, name: str = "scaled") -> keras.KerasTensor:
+def scaled(kw: keras.KerasTensor, design: Design) -> keras.KerasTensor:
     """Return the standardised power."""
     scale = design.scale
-    return keras.layers.Rescaling(1 / scale.scale_kw, -scale.mean_kw / scale.scale_kw, name=name)(kw)
+    return keras.layers.Rescaling(1 / scale.scale_kw, -scale.mean_kw / scale.scale_kw, name="scaled")(kw)
 
 
 def anchored(kw: keras.KerasTensor, design: Design, share: float) -> keras.KerasTensor:
