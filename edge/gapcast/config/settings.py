@@ -21,6 +21,7 @@ from gapcast.config.sections.section import SettingsSection, matching, split_lis
 from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.sections.submeters import SubmeterSettings, submeter_problems
 from gapcast.core.readings.reading import Limits
+from gapcast.core.time_grid import WEEK_MIN
 from gapcast.text.time_zone_names import zone_of
 
 
@@ -60,7 +61,7 @@ class HistorySettings(SettingsSection):
     """``[history]``: the history of each device in memory, available over REST."""
 
     #: Minutes of readings, and of forecasts with their outcomes; 0: none.
-    minutes: int = Field(default=1_440, ge=0, le=10_080)
+    minutes: int = Field(default=1_440, ge=0, le=WEEK_MIN)
     #: Number of devices with a history: 42 kB each for a day.
     max_devices: int = Field(default=50, ge=0, le=10_000)
 
@@ -84,7 +85,7 @@ class DeviceSettings(SettingsSection):
 
     max: int = Field(default=100_000, ge=1)
     #: Minutes without a reading, by the gateway's clock, after which a device is offline; 0: availability is off.
-    stale_after_min: float = Field(default=10.0, ge=0, le=10_080)
+    stale_after_min: float = Field(default=10.0, ge=0, le=WEEK_MIN)
 
 
 class HomeAssistantSettings(SettingsSection):

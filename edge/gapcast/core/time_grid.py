@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 MINUTE_MS = 60_000
@@ -15,6 +15,16 @@ EPOCH_WEEKDAY = 3
 EARLIEST_MS = 946_684_800_000  # 2000-01-01T00:00:00Z
 #: The latest time of a reading: a later time comes from a broken clock.
 LATEST_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+
+
+def epoch_ms_of(when: datetime) -> int:
+    """Return the instant (epoch ms) of a time with a time zone; parts of a millisecond are dropped.
+
+    >>> epoch_ms_of(datetime(2026, 1, 1, 12, 0, 0, 123_999, UTC))
+    1767268800123
+    """
+    return (when - _EPOCH) // _MILLISECOND
 
 
 def minute_of(instant_ms: int) -> int:

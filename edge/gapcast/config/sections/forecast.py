@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from gapcast.config.sections.section import SettingsSection, split_list
 from gapcast.core.readings.reading import device_id_problem, is_device_id
+from gapcast.core.time_grid import WEEK_MIN
 
 
 class ForecastDeviceSettings(SettingsSection):
@@ -65,7 +66,7 @@ class LearningSettings(SettingsSection):
     #: Forgetting factor of the online model per minute; 1: no forgetting.
     forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
     #: How often the live scores of a device are published, by the gateway's clock; 0: never.
-    report_every_min: float = Field(default=15.0, ge=0, le=10_080)
+    report_every_min: float = Field(default=15.0, ge=0, le=WEEK_MIN)
     #: Whether trees are fitted to each household's own minutes at night; ``auto``: where LightGBM is installed and the
     #: machine has two cores and 900 MB of memory.
     refit: Literal["auto"] | bool = "auto"

@@ -15,13 +15,13 @@ from gapcast.core.arrays.device_rows import doubled
 from gapcast.core.forecasts.forecast import DECIMALS, EnsembleWeights, Forecast, Forecasts
 from gapcast.core.forecasts.forecast_range import WIDEST, ForecastRange
 from gapcast.core.models.predictor import ModelIdentity
-from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
+from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
+from gapcast.core.time_grid import LATEST_MS
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16
 _N_QUANTILES = 3
 _WIDEST_RANGE = ForecastRange.from_limits(WIDEST)
-_FIRST_MINUTE, _LAST_MINUTE = EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS
 #: Part of the range by which a float32 may exceed the range.
 _ROUNDING = 1e-6
 I32 = NDArray[np.int32]
@@ -154,7 +154,7 @@ class NewestForecastColumns:
 
     def _is_possible(self, minute: int, issued_at_ms: int, stored_kw: list[float], shares: list[float]) -> bool:
         """Return whether the stored values are possible in a forecast, apart from rounding."""
-        if not _FIRST_MINUTE <= minute < _LAST_MINUTE or not 0 <= issued_at_ms < LATEST_MS:
+        if not FIRST_MINUTE <= minute < LAST_MINUTE or not 0 <= issued_at_ms < LATEST_MS:
             return False
         low_kw, high_kw = self._low_kw, self._high_kw
         median_kw, lower_kw, upper_kw, *path_kw = stored_kw

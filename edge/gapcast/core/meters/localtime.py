@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
 from gapcast.core.documents.message_format import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
+from gapcast.core.time_grid import epoch_ms_of
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
-_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 #: A meter whose clock is within this of the gateway's is live: an ambiguous time is the instant closer to arrival.
 _LIVE_MS = 6 * 3_600_000
 
@@ -59,5 +59,5 @@ def _candidates(text: str, zone: tzinfo) -> tuple[int, int]:
         first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise PayloadError("bad_time", f"{text!r} is not a time: {error}") from error
-    first_ms, second_ms = (first - _EPOCH) // _MILLISECOND, (second - _EPOCH) // _MILLISECOND
+    first_ms, second_ms = epoch_ms_of(first), epoch_ms_of(second)
     return first_ms, max(first_ms, second_ms)  # for a skipped time fold=1 gives the earlier instant

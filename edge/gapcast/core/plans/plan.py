@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from gapcast.core.documents.message_format import shown_value, unknown_key
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits, named_instant_of, power_of
-from gapcast.core.time_grid import MINUTE_MS, instant_label, minute_label
+from gapcast.core.time_grid import MINUTE_MS, WEEK_MIN, instant_label, minute_label
 
 #: Largest number of loads in a plan: two days of quarter-hours.
 MAX_LOADS = 192
 #: Longest duration of a load.
-MAX_DURATION_MIN = 10_080
+MAX_DURATION_MIN = WEEK_MIN
 #: Largest number of characters of a load's name.
 MAX_NAME_CHARS = 64
 #: Start of a load that is already on: before any reading.

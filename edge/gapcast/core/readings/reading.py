@@ -6,19 +6,18 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from gapcast.core.documents.message_format import shown_value
 from gapcast.core.errors import PayloadError
-from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS
+from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, epoch_ms_of
 from gapcast.core.windows.features import GAP, UNITS
 
 #: Numbers from this value on are epoch milliseconds, smaller numbers epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _W_PER_KW = 1_000
 #: Maximum of any measured feature of a house; float32 holds it and its square.
 _MAX_MEASURED = 1e6
@@ -167,7 +166,7 @@ def _parsed(ts: str) -> int:
         fix = "give the offset or Z, as in 2010-11-01T00:29:00Z"
         raise PayloadError("bad_time", f"ts {shown_value(ts)} is not RFC 3339: {fix}")
     try:
-        instant_ms = (datetime.fromisoformat(ts.upper()) - _EPOCH) // _MILLISECOND
+        instant_ms = epoch_ms_of(datetime.fromisoformat(ts.upper()))
     except (ValueError, OverflowError) as error:
         raise PayloadError("bad_time", f"ts {shown_value(ts)} is not a time: {error}") from error
     return in_range(instant_ms, ts)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.devices import Devices
 from gapcast.api.predict_request import PLAN_SCHEMA
+from gapcast.core.time_grid import WEEK_MIN
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import (
     N_PER_PAGE,
@@ -27,9 +28,6 @@ from gapcast.http.routes.route_inputs import (
 from gapcast.http.schemas.device_schemas import DeviceDocument, DevicePage, HistoryDocument, PlanDocument
 from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
-
-#: Longest history that may be requested, and the longest that can be configured.
-MAX_MINUTES = 10_080
 
 _PATH = "/devices"
 _PLAN_BODY = json_body(PLAN_SCHEMA, [{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}])
@@ -86,9 +84,7 @@ def devices_router(service: Service) -> APIRouter:
     )
     def history(
         device: str,
-        minutes: Annotated[
-            int, PLAIN, Query(ge=1, le=MAX_MINUTES, description="Length of the history in minutes")
-        ] = 180,
+        minutes: Annotated[int, PLAIN, Query(ge=1, le=WEEK_MIN, description="Length of the history in minutes")] = 180,
     ) -> Any:
         """Return recent readings of a device, and forecasts with their actual values."""
         return _answer(device, devices.history(device, minutes))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64
+from gapcast.core.time_grid import epoch_ms_of
 from gapcast.recordings.text.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 #: Lower bounds of epoch numbers in nanoseconds, microseconds and milliseconds, with the length of the unit, ms; smaller
 #: numbers are seconds.
 EPOCH_UNITS_FROM = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0))
-_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times are counted from a local epoch
 #: Kinds of timestamps.
 LOCAL, WITH_OFFSET, EPOCH_NUMBER = "a time without an offset", "a time with an offset", "an epoch number"
@@ -69,7 +70,7 @@ class TimestampParser:
             if when.tzinfo is None:
                 kind, (earlier_ms, later_ms) = LOCAL, self._local(when, text)
             else:
-                kind, found = WITH_OFFSET, (when - _EPOCH) // _MILLISECOND
+                kind, found = WITH_OFFSET, epoch_ms_of(when)
                 earlier_ms, later_ms = found, found
         if kind != self.kind:
             if self.kind:
