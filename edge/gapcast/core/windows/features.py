@@ -22,6 +22,8 @@ from gapcast.core.time_grid import DAY_MIN, EPOCH_WEEKDAY, WEEK_MIN
 GAP = "gap_kw"
 #: Measured features with their units. The first is always present.
 MEASURED = MappingProxyType({GAP: "kW", "reactive_kvar": "kvar", "voltage_v": "V", "current_a": "A"})
+#: The angle of each minute of the day on a circle ``[1440]``.
+ANGLES_OF_DAY = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
 #: No time zone of the IANA database changes its offset twice within this time: equal offsets at both ends hold between.
 _STEADY_MIN = 3 * DAY_MIN
 

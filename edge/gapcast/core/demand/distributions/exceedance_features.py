@@ -17,6 +17,7 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.demand.distributions.distribution import scaled
 from gapcast.core.demand.distributions.model_quantiles import NODES
 from gapcast.core.time_grid import DAY_MIN
+from gapcast.core.windows.features import ANGLES_OF_DAY
 
 #: Log-odds at which the outer parts of the line begin.
 _MIDDLE: Final = 3.0
@@ -41,8 +42,7 @@ WIDTH: Final = _LIMIT + 1
 ONE_KW: Final = float(scaled(np.array([1.0]))[0])
 #: Distances of the limit from 1 kW on the scale: the smallest and the largest that count.
 _LIMIT_BELOW, _LIMIT_ABOVE = -2.0, 2.5
-_ANGLE: Final = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
-ON_CIRCLE: Final = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)
+ON_CIRCLE: Final = np.stack((np.sin(ANGLES_OF_DAY), np.cos(ANGLES_OF_DAY)), axis=1)
 
 
 class ReadingFeatures(NamedTuple):

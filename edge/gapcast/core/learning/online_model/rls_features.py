@@ -18,7 +18,7 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.online_model import analog_features, packed_covariance, phase_table, step_features
 from gapcast.core.learning.online_model.random_features import N_HIDDEN, UNITS, RandomFeatures
 from gapcast.core.time_grid import DAY_MIN
-from gapcast.core.windows.features import minute_of_day
+from gapcast.core.windows.features import ANGLES_OF_DAY, minute_of_day
 
 #: Number of recent minutes with one feature each.
 _N_LAGS = 5
@@ -27,9 +27,8 @@ _STRETCHES = ((6, 10), (10, 15), (15, 20), (20, 30), (30, 60), (60, 120), (120, 
 #: The daily profile has one bin per half hour of the local day.
 BIN_MIN = 30
 N_BINS = DAY_MIN // BIN_MIN
-_ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
 #: Sine and cosine of each minute of the day ``[1440, 2]``.
-ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1).astype(np.float32)
+ON_CIRCLE = np.stack((np.sin(ANGLES_OF_DAY), np.cos(ANGLES_OF_DAY)), axis=1).astype(np.float32)
 #: Typical mean and spread of the inputs of the hidden features in many houses, powers in units of the device's scale.
 _INPUTS: dict[str, tuple[float, float]] = {
     **{f"lag {lag}": (0.0, spread) for lag, spread in zip(range(1, 6), (1.6, 2.3, 2.7, 2.9, 3.2), strict=True)},

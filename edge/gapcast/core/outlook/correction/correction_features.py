@@ -14,7 +14,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.outlook.correction.corrected_outlooks import OutlookInputs
 from gapcast.core.outlook.outlook import MEAN, MEDIAN, N_COLUMNS
-from gapcast.core.time_grid import DAY_MIN
+from gapcast.core.windows.features import ANGLES_OF_DAY
 
 #: Largest value of a column.
 LIMIT = 50.0
@@ -37,9 +37,8 @@ _BIAS = 3.0
 _DAY, _WEEK, _HOUR = 96, 672, 4
 #: Slices of the history, oldest quarter first: the same hour yesterday and a week ago.
 HISTORY_HOURS = slice(-_DAY, -_DAY + _HOUR), slice(-_WEEK, -_WEEK + _HOUR)
-_ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
 #: Sine and cosine of each minute of the day, and of half a day, ``[1440, 4]``.
-ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE), np.sin(2 * _ANGLE), np.cos(2 * _ANGLE)), axis=1)
+ON_CIRCLE = np.stack([part(n * ANGLES_OF_DAY) for n in (1, 2) for part in (np.sin, np.cos)], axis=1)
 
 
 def nearest(leads_min: Sequence[int], wanted_min: Sequence[int]) -> list[int]:
