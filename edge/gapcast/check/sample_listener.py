@@ -20,13 +20,11 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.meter_messages import parse_message
 from gapcast.mqtt.sources.meter_registry import ActiveSource
 from gapcast.mqtt.sources.sources import SourceReader, separate_terms
-from gapcast.mqtt.topics import DeviceTopic
+from gapcast.mqtt.topics import SHOWN_TOPIC_CHARS, DeviceTopic
 from gapcast.service.containment import EXIT_EXCEPTIONS, internal_problem
 
 log = structlog.get_logger(__name__)
 
-#: Maximum number of characters of a topic shown.
-_SHOWN = 120
 #: Why a device's messages give no power yet, if it ``needs_several``.
 NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its values"
 
@@ -134,7 +132,7 @@ class SampleListener:
         return read.has_value
 
     def _reject(self, topic: str, problem: PayloadError) -> None:
-        self.rejected[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1
+        self.rejected[f"{topic[:SHOWN_TOPIC_CHARS]}: {problem.reason}: {problem.detail}"] += 1
 
     def _native(self, received: ReceivedMessage) -> _ReadMessage:
         publication, _, received_ms = received

@@ -17,7 +17,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.clock_check import ClockCheck
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.sources.submeters import SubmeterReader
-from gapcast.mqtt.topics import DeviceTopic
+from gapcast.mqtt.topics import SHOWN_TOPIC_CHARS, DeviceTopic
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment, internal_problem, record_internal_error
 from gapcast.service.ports.broker_link import IncomingMessage
 from gapcast.service.ports.intake import Subscriptions
@@ -25,8 +25,6 @@ from gapcast.service.ports.intake import Subscriptions
 #: Size of the cache from topics to devices.
 _MAX_CACHED = 131_072
 _new_tuple = tuple.__new__
-#: Maximum number of characters of a topic in the log.
-_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +199,7 @@ class MessageReader:
 
     def _failed(self, received: ReceivedMessage, error: BaseException) -> IncomingMessage:
         """Return a message that raised ``error``, to be acknowledged and rejected so that it is not delivered again."""
-        record_internal_error(self._statistics, "message", error, received.publication.topic[:_SHOWN])
+        record_internal_error(self._statistics, "message", error, received.publication.topic[:SHOWN_TOPIC_CHARS])
         return IncomingMessage(None, internal_problem(), received.received_s, received.publication)
 
     def _device(self, topic: str) -> str:

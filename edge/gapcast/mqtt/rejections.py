@@ -12,13 +12,12 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.monitoring.token_bucket import TokenBucket
 from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
+from gapcast.mqtt.topics import SHOWN_TOPIC_CHARS
 
 log = structlog.get_logger(__name__)
 
 #: Log lines per reason and kind (reading or command): one an hour.
 _LINES_PER_S, _LINES_AT_ONCE = 1 / 3_600, 1.0
-#: Maximum number of characters of a topic in the log.
-_SHOWN = 120
 
 
 class MessagePublisher(Protocol):
@@ -61,7 +60,7 @@ class Rejections:
         else:
             self._statistics.last_rejection = problem.detail
         if problem.reason == OWN_ECHO:
-            log.warning("source.own_echo", topic=topic[:_SHOWN], problem=problem.detail)
+            log.warning("source.own_echo", topic=topic[:SHOWN_TOPIC_CHARS], problem=problem.detail)
             if is_rejection(payload):
                 return
         else:
@@ -83,6 +82,6 @@ class Rejections:
                 "messages.rejected",
                 reason=reason,
                 n_rejected=n_rejected,
-                topic=topic[:_SHOWN],
+                topic=topic[:SHOWN_TOPIC_CHARS],
                 problem=problem.detail,
             )

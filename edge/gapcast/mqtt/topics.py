@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 
+#: Maximum number of characters of a topic that is shown.
+SHOWN_TOPIC_CHARS = 120
 _DEVICE = "{device}"
 _MAX_TOPIC_BYTES = 65_535
 _GATEWAY = "{gateway}"
