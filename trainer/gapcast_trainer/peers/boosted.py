@@ -16,20 +16,26 @@ from gapcast_trainer.scores.model_outputs import ModelOutputs
 
 #: Maximum number of rounds, and rounds without improvement on the validation part before stopping.
 MAX_ROUNDS, PATIENCE = 400, 20
-_ROWS_AT_ONCE = 65_536
-_SETTINGS: dict[str, Any] = {
-    "learning_rate": 0.08,
-    "num_leaves": 127,
-    "min_data_in_leaf": 200,
-    "feature_fraction": 0.7,
-    "bagging_fraction": 0.7,
+#: Number of windows predicted at once.
+ROWS_AT_ONCE = 65_536
+#: LightGBM's settings for all peers: the same trees each time, for any number of threads.
+COMMON_SETTINGS: dict[str, Any] = {
     "bagging_freq": 1,
     "seed": 1,
     "deterministic": True,
     "force_col_wise": True,
     "verbosity": -1,
 }
-_OBJECTIVES = {"mean": "regression", "median": "regression_l1"}
+#: LightGBM's objectives: squared error for the mean, absolute error for the median.
+OBJECTIVES = {"mean": "regression", "median": "regression_l1"}
+_SETTINGS: dict[str, Any] = {
+    **COMMON_SETTINGS,
+    "learning_rate": 0.08,
+    "num_leaves": 127,
+    "min_data_in_leaf": 200,
+    "feature_fraction": 0.7,
+    "bagging_fraction": 0.7,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def boost(
     validate_data = lightgbm.Dataset(validate_inputs, changes, reference=data, params=_SETTINGS).construct()
     del train_inputs, validate_inputs  # they are binned now
     predicted, n_rounds = {}, {}
-    for what, objective in _OBJECTIVES.items():
+    for what, objective in OBJECTIVES.items():
         show(f"{columns.column_set.name}: fitting the {what} to {train.size:,} windows")
         booster = lightgbm.train(
             {**_SETTINGS, "objective": objective},
@@ -90,8 +96,8 @@ def _change(columns: PeerColumns, minute: I64, outcomes_kw: Callable[[I64], F64]
 
 def _predict(booster: Any, columns: PeerColumns, minute: I64) -> F32:
     forecast = np.empty(minute.size, dtype=np.float32)
-    for first in range(0, minute.size, _ROWS_AT_ONCE):
-        some = minute[first : first + _ROWS_AT_ONCE]
+    for first in range(0, minute.size, ROWS_AT_ONCE):
+        some = minute[first : first + ROWS_AT_ONCE]
         last_kw = columns.series.gap_kw[some - columns.series.first_minute]
         forecast[first : first + some.size] = last_kw + booster.predict(columns.at(some))
     return forecast

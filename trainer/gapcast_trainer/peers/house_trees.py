@@ -13,23 +13,18 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.forecasts.forecast import MEDIAN
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.recordings.minutes.series import Series
+from gapcast_trainer.peers.boosted import COMMON_SETTINGS, OBJECTIVES, ROWS_AT_ONCE
 from gapcast_trainer.peers.columns import HOUSE_COLUMNS, PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 
 _SETTINGS: dict[str, Any] = {
+    **COMMON_SETTINGS,
     "learning_rate": 0.05,
     "num_leaves": 31,
     "min_data_in_leaf": 50,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.8,
-    "bagging_freq": 1,
-    "seed": 1,
-    "deterministic": True,
-    "force_col_wise": True,
-    "verbosity": -1,
 }
-_OBJECTIVES = {"mean": "regression", "median": "regression_l1"}
-_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ class HouseTrees:
         inputs = np.concatenate([house.inputs for house in houses])
         change_kw = np.concatenate([house.change_kw for house in houses])
         pair = {}
-        for what, objective in _OBJECTIVES.items():
+        for what, objective in OBJECTIVES.items():
             weight = np.concatenate([_weight(house.change_kw, 2 if what == "mean" else 1) for house in houses])
             data = lightgbm.Dataset(inputs, change_kw, weight=weight / weight.mean(), params=_SETTINGS)
             pair[what] = lightgbm.train({**_SETTINGS, "objective": objective}, data, n_rounds)
@@ -69,8 +64,8 @@ class HouseTrees:
     def predict(self, columns: PeerColumns, observed_minute: I64) -> ModelOutputs:
         """Forecast the power at the horizon after each of ``observed_minute`` ``[N]``."""
         mean, median = (np.empty(observed_minute.size, dtype=np.float32) for _ in range(2))
-        for first in range(0, observed_minute.size, _ROWS_AT_ONCE):
-            some = observed_minute[first : first + _ROWS_AT_ONCE]
+        for first in range(0, observed_minute.size, ROWS_AT_ONCE):
+            some = observed_minute[first : first + ROWS_AT_ONCE]
             inputs, until = columns.at(some), first + some.size
             last_kw = inputs[:, 0]
             mean[first:until] = last_kw + self.mean.predict(inputs)
