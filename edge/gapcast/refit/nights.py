@@ -112,7 +112,7 @@ class NightlyRefits:
 
     def start(self, service: Service) -> None:
         """Start the thread, which refits the devices of ``service``."""
-        self._thread = Thread(target=self._run, args=(service,), name="refit")
+        self._thread = Thread(target=self._run, args=(service, self._clock_s()), name="refit")
         self._thread.start()
 
     def stop(self) -> None:
@@ -122,8 +122,8 @@ class NightlyRefits:
             self._thread.join()
         self.archive.flush()
 
-    def _run(self, service: Service) -> None:
-        started_s = flushed_s = self._clock_s()
+    def _run(self, service: Service, started_s: float) -> None:
+        flushed_s = started_s
         while not self._stopping.wait(_CHECK_S):
             try:
                 now_s = self._clock_s()
