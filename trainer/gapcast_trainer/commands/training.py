@@ -27,6 +27,7 @@ from gapcast_trainer.commands.options import (
 from gapcast_trainer.commands.split_warnings import split_warnings
 from gapcast_trainer.commands.tensorflow_import import import_tensorflow
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiments.experiment import TEXT_KEYS
 from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.training_data.training_set import TrainingSet
 
@@ -221,12 +222,18 @@ def _change(text: str) -> tuple[str, Any]:
 
     >>> _change("hyper.units=[16, 8]"), _change("descent.learning_rate=1e-3"), _change("window.padding=zero")
     (('hyper.units', [16, 8]), ('descent.learning_rate', 0.001), ('window.padding', 'zero'))
+
+    A number that is to be a text needs no quotes, which a shell would remove.
+
+    >>> _change("version=1.10"), _change('version="1.10"')
+    (('version', '1.10'), ('version', '1.10'))
     """
     key, found, value = text.partition("=")
     if not found or not key:
         msg = f"--set {text}: must be KEY=VALUE, as descent.epochs=3"
         raise click.UsageError(msg)
     try:
-        return key, json.loads(value)
+        parsed = json.loads(value)
     except ValueError:
         return key, value
+    return key, value if key in TEXT_KEYS and not isinstance(parsed, str) else parsed

@@ -193,6 +193,10 @@ class Experiment(ExperimentSection):
         return parse_experiment(fields, f"experiment {self.name}", self._origins | new)
 
 
+#: Top-level keys whose value is a text.
+TEXT_KEYS = frozenset(name for name, field in Experiment.model_fields.items() if field.annotation is str)
+
+
 def parse_experiment(fields: dict[str, Any], where: str, origins: dict[str, str] | None = None) -> Experiment:
     """Return the experiment of ``fields``; raise :class:`RunError` that names the first invalid key, and ``where``.
 
