@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import signal
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError, TrainerError
+from gapcast_trainer.sweep.interruption import Interruption
 from gapcast_trainer.sweep.space import read_space
+from gapcast_trainer.training.run import Run, read_run
 from tests.trainer import synthetic
 
 PARTS = f"""
@@ -123,6 +128,8 @@ def test_search_prunes_the_trial_that_its_time_limit_ends(
     study = search.search(space, small, tmp_path / "study", minutes=1, n_trials=1, show=shown.append)
     assert [trial.state.name for trial in study.get_trials()] == [state]
     assert (shown[-1] == "trial 0 stopped after epoch 1: the time is up") == (state == "PRUNED")
+    status = "interrupted" if state == "PRUNED" else "finished"
+    assert read_run(tmp_path / "study" / "trial-0").status == status
 
 
 def test_search_ctrl_c_is_shown_in_one_line(
@@ -140,6 +147,45 @@ def test_search_ctrl_c_is_shown_in_one_line(
 
     search(read_space(written(tmp_path, SPACE)), small, tmp_path / "study", minutes=5, show=show)
     assert (shown[1:], caplog.text) == (["stopped; run it again to resume"], "")
+
+
+@pytest.mark.parametrize("seen_as", ["nothing", "another error"])
+def test_search_ctrl_c_swallowed_in_a_trial_stops_it(
+    small: CleanFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen_as: str
+) -> None:
+    from gapcast_trainer.sweep import search
+    from gapcast_trainer.training.fit import fit
+
+    shown: list[str] = []
+
+    def interrupted(*values: Any, **options: Any) -> Run:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        if seen_as == "another error":
+            msg = "Failed to convert elements"
+            raise TypeError(msg)
+        return fit(*values, **options)
+
+    monkeypatch.setattr(search, "fit", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    space = read_space(written(tmp_path, SPACE))
+    study = search.search(space, small, tmp_path / "study", minutes=5, n_trials=2, show=shown.append)
+    assert (len(study.get_trials()), shown[-1]) == (1, "stopped; run it again to resume")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_interruption_counts_signals_close_together_as_one() -> None:
+    now_s = 10.0
+    with Interruption(lambda: now_s) as interruption:
+        assert not interruption.was_requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        now_s += 0.5
+        signal.raise_signal(signal.SIGINT)
+        now_s += 1.5
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert interruption.was_requested
 
 
 def test_search_in_a_folder_that_cannot_be_made_is_named(small: CleanFile, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import reported_if_unwritable
+from gapcast_trainer.sweep.interruption import Interruption
 from gapcast_trainer.sweep.space import Space
 from gapcast_trainer.training.fit import fit
 from gapcast_trainer.training.run import Run
@@ -58,7 +59,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
         load_if_exists=True,
     )
     _check_same(study, space, clean, folder)
-    until_s, n_failed = time.monotonic() + minutes * 60, 0
+    until_s, n_failed, interruption = time.monotonic() + minutes * 60, 0, Interruption()
 
     def objective(trial: optuna.Trial) -> float:
         nonlocal n_failed
@@ -66,6 +67,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
         show(f"trial {trial.number}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
 
         def watch(run: Run) -> None:
+            interruption.raise_if_requested()
             if run.best is None:
                 return
             trial.report(run.best.validate_loss, len(run.history))
@@ -84,6 +86,10 @@ def search(  # noqa: PLR0913 - the last ones by keyword
                 raise
             show(f"trial {trial.number} failed: {error}")
             raise optuna.TrialPruned from error
+        except Exception as error:
+            if interruption.was_requested:
+                raise KeyboardInterrupt from error
+            raise
         n_failed = 0
         if run.best is None:
             msg = f"family {experiment.family} has no loss to score a trial by: it is not fitted by gradient descent"
@@ -94,8 +100,12 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             raise KeyboardInterrupt
         return run.best.validate_loss
 
+    def stop_if_requested(*_: object) -> None:
+        interruption.raise_if_requested()
+
     try:
-        study.optimize(objective, n_trials=n_trials, timeout=minutes * 60)
+        with interruption:
+            study.optimize(objective, n_trials=n_trials, timeout=minutes * 60, callbacks=[stop_if_requested])
     except KeyboardInterrupt:
         show("stopped; run it again to resume")
     return study

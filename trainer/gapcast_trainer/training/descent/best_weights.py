@@ -28,7 +28,10 @@ class BestWeights:
         self._show(f"epoch 1 of at most {experiment.descent.epochs}: {n_windows:,} windows …")
 
     def save_progress(self, so_far: EpochProgress) -> None:
-        """Write the run, and the weights if they are the best so far."""
+        """Write the run, and the weights if they are the best so far.
+
+        Raises what ``watch`` raises to stop the training.
+        """
         n_epochs, last = len(so_far.history), so_far.history[-1]
         better = so_far.best_epoch == n_epochs
         digest = save_weights(self._folder, so_far.weights) if better else self.run.weights_sha256
@@ -42,4 +45,9 @@ class BestWeights:
         losses = f"loss {last.train_loss:.5f} in training, {last.validate_loss:.5f} in validation"
         errors = f"{losses} (MSE {last.validate_mse_kw2:.5f} kW²)"
         self._show(f"epoch {n_epochs}: {errors}{', the best so far' if better else ''}")
-        self._watch(self.run)
+        try:
+            self._watch(self.run)
+        except Exception:  # it stops the training: a pruned trial, for example
+            self.run = replace(self.run, status="interrupted")
+            save_run(self._folder, self.run)
+            raise
