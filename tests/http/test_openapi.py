@@ -14,9 +14,15 @@ from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode, checks
 from schemathesis.core.result import Ok
 
+from gapcast.core.demand.headroom.headroom_request import LEAST_KW
+from gapcast.core.demand.headroom.headroom_request import MAX_MINUTES as MAX_LOAD_MIN
 from gapcast.core.readings.reading import Reading
+from gapcast.http.routes.devices import MAX_MINUTES as MAX_HISTORY_MIN
+from gapcast.http.routes.predict import MAX_FORECASTS
+from gapcast.http.routes.route_inputs import MAX_PAGE
 from tests.http.conftest import Rest
 from tests.support.examples import examples
+from tests.support.schemas import unknown_openapi_keywords
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 ENDLESS = "/events"
@@ -49,6 +55,31 @@ def test_openapi_errors_are_problem_documents(rest: Rest) -> None:
                 if int(status) >= 400 and path not in {"/readyz", "/healthz"}:
                     assert set(answer["content"]) == {"application/problem+json"}, (path, status)
     assert "HTTPValidationError" not in json.dumps(document)
+
+
+def test_openapi_schemas_have_only_keywords_that_clients_know(rest: Rest) -> None:
+    document = rest.client.get("/openapi.json").json()
+    assert unknown_openapi_keywords(document) == set()
+    document["paths"]["/outlook"]["get"]["parameters"][1]["schema"]["le"] = 7
+    assert unknown_openapi_keywords(document) == {"le"}
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "least", "most"),
+    [
+        ("/devices", "limit", 1, MAX_PAGE),
+        ("/predict", "limit", 1, MAX_FORECASTS),
+        ("/devices/{device}/history", "minutes", 1, MAX_HISTORY_MIN),
+        ("/headroom", "minutes", 1, MAX_LOAD_MIN),
+        ("/headroom", "kw", LEAST_KW, None),
+    ],
+)
+def test_openapi_numbers_in_queries_have_bounds(
+    rest: Rest, path: str, name: str, least: float, most: int | None
+) -> None:
+    parameters = rest.client.get("/openapi.json").json()["paths"][path]["get"]["parameters"]
+    schema = next(one["schema"] for one in parameters if one["name"] == name)
+    assert (schema["minimum"], schema.get("maximum")) == (least, most)
 
 
 def test_openapi_responses_have_the_content_that_is_sent(rest: Rest) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import best_match
 
 ASYNCAPI = Path(__file__).parents[1] / "fixtures" / "asyncapi" / "3.0.0.json"
 #: Keywords without effect on validation, for people only.
 _REMARKS = {"$ref", "description"}
+_OPENAPI_REMARKS = _REMARKS | {"title", "default", "examples"}
 
 
 def resolved(node: Any, document: Any) -> Any:
@@ -42,9 +43,24 @@ def unknown_keywords(schema: Any) -> set[str]:
     return {keyword for one in _below(schema) for keyword in one} - known
 
 
+def unknown_openapi_keywords(document: Any) -> set[str]:
+    """Return the keywords in the schemas of an OpenAPI 3.1 document that a client would ignore without a word."""
+    known: set[str] = Draft202012Validator.VALIDATORS.keys() | _OPENAPI_REMARKS
+    schemas = [*document["components"]["schemas"].values(), *_schemas_in(document["paths"])]
+    return {keyword for schema in schemas for one in _below(schema) for keyword in one} - known
+
+
+def _schemas_in(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield the schemas of parameters and contents below ``node``."""
+    if isinstance(node, dict) and "schema" in node:
+        yield node["schema"]
+    for one in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _schemas_in(one)
+
+
 def _below(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield schema
-    parts = [*schema.get("properties", {}).values(), *schema.get("oneOf", ())]
+    parts = [*schema.get("properties", {}).values(), *schema.get("oneOf", ()), *schema.get("anyOf", ())]
     others = (schema.get("items"), schema.get("additionalProperties"))
     for part in [*parts, *(one for one in others if isinstance(one, dict))]:
         yield from _below(part)

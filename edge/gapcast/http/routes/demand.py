@@ -14,6 +14,7 @@ from gapcast.api.headroom_answer import HeadroomHandler, no_demand
 from gapcast.api.predict_answer import Problem
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNINGS
 from gapcast.core.demand.documents.document import demand_document, device_demand_document
+from gapcast.core.demand.headroom.headroom_request import LEAST_KW, MAX_MINUTES
 from gapcast.core.errors import NoDemandError
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import N_PER_PAGE, PLAIN, After, PageSize, body_of, json_body
@@ -29,6 +30,11 @@ from gapcast.service.service import Service
 _UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 _CHANGE = problems.answers(
     HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE
+)
+#: Bounds in the document only: :func:`.headroom_request` checks them, for MQTT too.
+_LOAD = Query(description="Power of the load, kW; at most limits.max_kw", json_schema_extra={"minimum": LEAST_KW})
+_DURATION = Query(
+    description="Duration of the load from now on, minutes", json_schema_extra={"minimum": 1, "maximum": MAX_MINUTES}
 )
 _KW = {"type": "number", "description": "kW"}
 _AT = "A minute of the window, RFC 3339 with offset, or epoch s or ms"
@@ -107,8 +113,8 @@ def demand_router(service: Service) -> APIRouter:
     )
     def headroom(
         device: str,
-        kw: Annotated[float, PLAIN, Query(description="Power of the load, kW: 0.001 to limits.max_kw")],
-        minutes: Annotated[int, PLAIN, Query(description="Duration of the load from now on, minutes: 1 to 1,440")],
+        kw: Annotated[float, _LOAD, PLAIN],
+        minutes: Annotated[int, _DURATION, PLAIN],
     ) -> Any:
         """Return whether a load may be drawn from now on, how much may be, and when it may start within the hour."""
         answer = handler.answer(device, kw, minutes)

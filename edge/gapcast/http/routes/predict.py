@@ -37,7 +37,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
     )
     async def predict_latest(
         device: str | None = None,
-        limit: Annotated[int, PLAIN, Query(ge=1, le=MAX_FORECASTS, description="Page size")] = _N_FORECASTS,
+        limit: Annotated[int, Query(ge=1, le=MAX_FORECASTS, description="Page size"), PLAIN] = _N_FORECASTS,
         after: After = "",
     ) -> Any:
         """Return the newest forecast of one device, or of all devices, sorted by id and paged."""

@@ -19,13 +19,13 @@ def _plain_number(text: object) -> object:
     return text
 
 
-#: Part of the type of a number in a query.
+#: Part of the type of a number in a query, after the bounds: the OpenAPI document would lack bounds that follow it.
 PLAIN = BeforeValidator(_plain_number)
 #: Page size: maximum and default.
 MAX_PAGE, N_PER_PAGE = 1_000, 100
 #: Names of the encoding; the second is deprecated.
 _GZIP = frozenset({"gzip", "x-gzip"})
-PageSize = Annotated[int, PLAIN, Query(ge=1, le=MAX_PAGE, description="Page size")]
+PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Page size"), PLAIN]
 After = Annotated[str, Query(description="Start after this device id: `next` of the previous page")]
 
 
