@@ -82,6 +82,16 @@ def test_openapi_numbers_in_queries_have_bounds(
     assert (schema["minimum"], schema.get("maximum")) == (least, most)
 
 
+def test_openapi_parameters_in_paths_are_text_and_in_the_path(rest: Rest) -> None:
+    for path, operations in rest.client.get("/openapi.json").json()["paths"].items():
+        for operation in operations.values():
+            in_path = {one["name"]: one for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert [*in_path] == re.findall(r"\{(\w+)\}", path)
+            assert [one["schema"]["type"] for one in in_path.values()] == ["string"] * len(in_path)
+            in_query = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+            assert "version" not in in_query, path
+
+
 def test_openapi_responses_have_the_content_that_is_sent(rest: Rest) -> None:
     """Without a content, a generated client discards the body."""
     document = rest.client.get("/openapi.json").json()

@@ -30,11 +30,26 @@ _PAUSE_S = 0.000_5
 _LARGEST_INPUT = 1e6
 _UNKNOWN = problems.answers(HTTPStatus.NOT_FOUND)
 _BINARY = {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}
-#: Descriptions of the routes, each with and without a version.
-_METADATA: dict[str, Any] = {"summary": "Model metadata", "response_model": ModelMetadata, "responses": _UNKNOWN}
-_READY: dict[str, Any] = {"summary": "Model readiness", "response_model": ModelReady, "responses": _UNKNOWN}
+#: Descriptions of the routes, each with and without a version, whose operation ids begin with the same name.
+_METADATA: dict[str, Any] = {
+    "name": "metadata",
+    "summary": "Model metadata",
+    "description": "Return the inputs and outputs of a model; -1 is any number of windows.",
+    "response_model": ModelMetadata,
+    "responses": _UNKNOWN,
+}
+_READY: dict[str, Any] = {
+    "name": "model_ready",
+    "summary": "Model readiness",
+    "description": "Return whether a model is ready for inference: all loaded models are.",
+    "response_model": ModelReady,
+    "responses": _UNKNOWN,
+}
 _INFER: dict[str, Any] = {
+    "name": "infer",
     "summary": "Run a model",
+    "description": "Run a model on raw windows: in physical units, not scaled, padded by the caller as its card "
+    "specifies.\n\nA model with a history takes that of each window as a second input.",
     "response_model": InferResponse,
     "responses": problems.answers(
         HTTPStatus.BAD_REQUEST,
@@ -52,6 +67,7 @@ _INFER: dict[str, Any] = {
         }
     },
 }
+_JsonLength = Annotated[str | None, Header(description="Length of the JSON part of the body in bytes")]
 
 
 def inference_router(queries: ServiceQueries) -> APIRouter:
@@ -73,39 +89,39 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
         """Readiness: return 200 once models are loaded, with or without a broker."""
         return JSONResponse({"ready": True})
 
-    @router.get("/models/{model}/versions/{version}", **_METADATA)
     @router.get("/models/{model}", **_METADATA)
-    async def metadata(model: str, version: str | None = None) -> Any:
-        """Return the inputs and outputs of a model; -1 is any number of windows."""
+    async def metadata(model: str) -> Any:
+        return JSONResponse(_metadata(_model(queries, model)))
+
+    @router.get("/models/{model}/versions/{version}", **_METADATA)
+    async def metadata_of_version(model: str, version: str) -> Any:
         return JSONResponse(_metadata(_model(queries, model, version)))
 
-    @router.get("/models/{model}/versions/{version}/ready", **_READY)
     @router.get("/models/{model}/ready", **_READY)
-    async def model_ready(model: str, version: str | None = None) -> Any:
-        """Return whether a model is ready for inference: all loaded models are."""
+    async def model_ready(model: str) -> Any:
+        return JSONResponse({"name": _model(queries, model).name, "ready": True})
+
+    @router.get("/models/{model}/versions/{version}/ready", **_READY)
+    async def version_ready(model: str, version: str) -> Any:
         return JSONResponse({"name": _model(queries, model, version).name, "ready": True})
 
-    @router.post("/models/{model}/versions/{version}/infer", **_INFER)
     @router.post("/models/{model}/infer", **_INFER)
-    async def infer(
-        request: Request,
-        model: str,
-        version: str | None = None,
-        inference_header_content_length: Annotated[
-            str | None, Header(description="Length of the JSON part of the body in bytes")
-        ] = None,
-    ) -> Any:
-        """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card specifies.
+    async def infer(request: Request, model: str, inference_header_content_length: _JsonLength = None) -> Any:
+        predictor = _model(queries, model)
+        return await run_in_threadpool(_infer, predictor, await body_of(request), inference_header_content_length)
 
-        A model with a history takes that of each window as a second input.
-        """
+    @router.post("/models/{model}/versions/{version}/infer", **_INFER)
+    async def infer_version(
+        request: Request, model: str, version: str, inference_header_content_length: _JsonLength = None
+    ) -> Any:
         predictor = _model(queries, model, version)
         return await run_in_threadpool(_infer, predictor, await body_of(request), inference_header_content_length)
 
     return router
 
 
-def _model(queries: ServiceQueries, name: str, version: str | None) -> Predictor:
+def _model(queries: ServiceQueries, name: str, version: str | None = None) -> Predictor:
+    """Return the model ``name``; raise :class:`HTTPException` if it is not loaded, or not in ``version``."""
     models = queries.models
     if name not in models:
         raise tensors.unusable(
