@@ -99,7 +99,7 @@ def test_openapi_responses_have_the_content_that_is_sent(rest: Rest) -> None:
         for method, operation in operations.items():
             answers = operation["responses"]
             assert "204" in answers or answers["200"]["content"], (path, method)
-            assert "requestBody" not in operation or {"413", "503"} <= set(answers), (path, method)
+            assert "requestBody" not in operation or {"413", "415", "503"} <= set(answers), (path, method)
     assert "error" in rest.client.get("/v2/models/none").json()
     assert "error" in document["components"]["schemas"]["Problem"]["properties"]
 

@@ -17,7 +17,7 @@ from gapcast.core.demand.documents.document import demand_document, device_deman
 from gapcast.core.demand.headroom.headroom_request import LEAST_KW, MAX_MINUTES
 from gapcast.core.errors import NoDemandError
 from gapcast.http.errors import problems
-from gapcast.http.routes.route_inputs import N_PER_PAGE, PLAIN, After, PageSize, body_of, json_body
+from gapcast.http.routes.route_inputs import CHANGE_PROBLEMS, N_PER_PAGE, PLAIN, After, PageSize, body_of, json_body
 from gapcast.http.schemas.demand_schemas import (
     DemandList,
     DeviceDemandDocument,
@@ -28,9 +28,7 @@ from gapcast.http.schemas.demand_schemas import (
 from gapcast.service.service import Service
 
 _UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-_CHANGE = problems.answers(
-    HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE
-)
+_CHANGE = problems.answers(*CHANGE_PROBLEMS)
 #: Bounds in the document only: :func:`.headroom_request` checks them, for MQTT too.
 _LOAD = Query(description="Power of the load, kW; at most limits.max_kw", json_schema_extra={"minimum": LEAST_KW})
 _DURATION = Query(

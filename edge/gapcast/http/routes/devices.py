@@ -17,6 +17,7 @@ from gapcast.api.predict_request import PLAN_SCHEMA
 from gapcast.core.time_grid import WEEK_MIN
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import (
+    CHANGE_PROBLEMS,
     N_PER_PAGE,
     PLAIN,
     After,
@@ -105,9 +106,7 @@ def devices_router(service: Service) -> APIRouter:
         "/{device}/plan",
         summary="Set a device's announced loads",
         response_model=PlanDocument,
-        responses=problems.answers(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
-        ),
+        responses=problems.answers(*CHANGE_PROBLEMS),
         openapi_extra=_PLAN_BODY,
     )
     async def replace_plan(device: str, request: Request) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -23,6 +24,13 @@ def _plain_number(text: object) -> object:
 PLAIN = BeforeValidator(_plain_number)
 #: Page size: maximum and default.
 MAX_PAGE, N_PER_PAGE = 1_000, 100
+#: Problems with a request whose body changes something.
+CHANGE_PROBLEMS = (
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 #: Names of the encoding; the second is deprecated.
 _GZIP = frozenset({"gzip", "x-gzip"})
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Page size"), PLAIN]
