@@ -15,7 +15,11 @@ from pydantic import BaseModel
 
 from gapcast.api.predict_request import PredictRequest, TimedReading
 from gapcast.config.sections.mqtt import TopicSettings
+from gapcast.core.billing.changes import limit_kw_of, month_peak_of
+from gapcast.core.demand.headroom.headroom_request import headroom_request
+from gapcast.core.errors import PayloadError, RequestError
 from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
+from gapcast.core.readings.reading import Limits
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
 from gapcast.mqtt.payloads import encode_rejection
@@ -133,6 +137,40 @@ def test_asyncapi_request_has_the_keys_that_are_read(name: str, model: type[Base
     schema, read = DOCUMENT["components"]["schemas"][name], model.model_json_schema()
     assert set(schema["properties"]) == set(read["properties"])
     assert (schema["required"], schema["additionalProperties"]) == (read["required"], read["additionalProperties"])
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "valid", "invalid"),
+    [
+        ("demandLimit", limit_kw_of, [0.01, None, {"kw": 0.01}, {"kw": None}], [0.009, {"kw": 0.009}, {"kw": -1}]),
+        ("monthPeak", month_peak_of, [0, {"kw": 0}, {"kw": 1, "at": None}], [-0.001, {"kw": -0.001}, {"kw": None}]),
+    ],
+)
+def test_asyncapi_change_of_a_demand_has_the_bounds_of_the_reader(
+    name: str, read: Callable[[object, Limits], object], valid: list[Any], invalid: list[Any]
+) -> None:
+    schema = DOCUMENT["components"]["schemas"][name]
+    for payload in valid:
+        read(payload, Limits())
+        assert faults(payload, schema, DOCUMENT) == []
+    for payload in invalid:
+        with pytest.raises(PayloadError):
+            read(payload, Limits())
+        assert faults(payload, schema, DOCUMENT) != []
+
+
+@pytest.mark.parametrize(
+    ("key", "valid", "invalid"), [("kw", 0.001, 0.0009), ("minutes", 1, 0), ("minutes", 1440, 1441)]
+)
+def test_asyncapi_headroom_request_has_the_bounds_of_the_reader(key: str, valid: float, invalid: float) -> None:
+    schema, request = DOCUMENT["components"]["schemas"]["headroomRequest"], {"device": "home", "kw": 1, "minutes": 1}
+    bounded = request | {key: valid}
+    headroom_request(bounded["kw"], bounded["minutes"], Limits().max_kw)
+    assert faults(bounded, schema, DOCUMENT) == []
+    beyond = request | {key: invalid}
+    with pytest.raises(RequestError, match=key):
+        headroom_request(beyond["kw"], beyond["minutes"], Limits().max_kw)
+    assert faults(beyond, schema, DOCUMENT) != []
 
 
 @pytest.mark.parametrize("n_omitted", [0, 990])

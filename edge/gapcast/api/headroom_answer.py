@@ -8,6 +8,7 @@ from typing import Any
 
 from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, Problem, internal_error, problem_of, too_large
 from gapcast.core.demand.documents.headroom_document import headroom_document
+from gapcast.core.demand.headroom.headroom_request import LEAST_KW, MAX_MINUTES
 from gapcast.core.documents.message_format import unknown_key
 from gapcast.core.errors import NoDemandError, RequestError
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
@@ -15,6 +16,24 @@ from gapcast.service.queries.queries import ServiceQueries
 from gapcast.text.json_input import JsonError, decode_json
 
 _KEYS = ("device", "kw", "minutes")
+#: The JSON schemas of a load's power and duration, and of a request.
+LOAD_SCHEMA: dict[str, Any] = {
+    "type": "number",
+    "minimum": LEAST_KW,
+    "description": "Power of the load, kW; at most limits.max_kw",
+}
+DURATION_SCHEMA: dict[str, Any] = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": MAX_MINUTES,
+    "description": "Duration of the load from now on, minutes",
+}
+HEADROOM_REQUEST_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [*_KEYS],
+    "properties": {"device": {"type": "string"}, "kw": LOAD_SCHEMA, "minutes": DURATION_SCHEMA},
+}
 _EXAMPLE = '{"device": "home", "kw": 2.0, "minutes": 45}'
 
 

@@ -10,8 +10,8 @@ from gapcast.core.readings.reading import Limits, named_instant_of, power_of
 from gapcast.core.time_grid import minute_of
 
 _W_PER_KW = 1_000
-#: Lowest limit that can be set, kW.
-LEAST_LIMIT_KW = 0.01
+#: Lowest limit that can be set, and lowest month's peak, kW.
+LEAST_LIMIT_KW, LEAST_PEAK_KW = 0.01, 0.0
 #: Examples of a valid limit and of a valid month's peak, for error messages.
 LIMIT_EXAMPLE = "2.5, or null for the configured one"
 PEAK_EXAMPLE = '3.2 for the running month, or {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'
@@ -68,7 +68,7 @@ def month_peak_of(document: object, limits: Limits) -> MonthPeak:
     MonthPeak(kw=3.2, minute=29895435)
     """
     value = _kw_in(document, "month's peak", ("kw", "at"), PEAK_EXAMPLE)
-    kw = _power("the month's peak", value, 0.0, limits.max_kw, "")
+    kw = _power("the month's peak", value, LEAST_PEAK_KW, limits.max_kw, "")
     if not isinstance(document, dict) or document.get("at") is None:
         return MonthPeak(kw, None)
     return MonthPeak(kw, minute_of(named_instant_of("at", document["at"])))

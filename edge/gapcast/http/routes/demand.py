@@ -9,12 +9,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from gapcast.api.demand_changes import DemandChangeHandler
-from gapcast.api.headroom_answer import HeadroomHandler, no_demand
+from gapcast.api.demand_changes import LIMIT_SCHEMA, PEAK_SCHEMA, DemandChangeHandler
+from gapcast.api.headroom_answer import DURATION_SCHEMA, LOAD_SCHEMA, HeadroomHandler, no_demand
 from gapcast.api.predict_answer import Problem
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNINGS
 from gapcast.core.demand.documents.document import demand_document, device_demand_document
-from gapcast.core.demand.headroom.headroom_request import LEAST_KW, MAX_MINUTES
 from gapcast.core.errors import NoDemandError
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import CHANGE_PROBLEMS, N_PER_PAGE, PLAIN, After, PageSize, body_of, json_body
@@ -29,46 +28,11 @@ from gapcast.service.service import Service
 
 _UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 _CHANGE = problems.answers(*CHANGE_PROBLEMS)
+_LIMIT_BODY = json_body(LIMIT_SCHEMA, 2.5)
+_PEAK_BODY = json_body(PEAK_SCHEMA, {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"})
 #: Bounds in the document only: :func:`.headroom_request` checks them, for MQTT too.
-_LOAD = Query(description="Power of the load, kW; at most limits.max_kw", json_schema_extra={"minimum": LEAST_KW})
-_DURATION = Query(
-    description="Duration of the load from now on, minutes", json_schema_extra={"minimum": 1, "maximum": MAX_MINUTES}
-)
-_KW = {"type": "number", "description": "kW"}
-_AT = "A minute of the window, RFC 3339 with offset, or epoch s or ms"
-
-
-_LIMIT_BODY = json_body(
-    {
-        "description": "The limit in kW, or null for the configured one",
-        "oneOf": [
-            _KW,
-            {"type": "null"},
-            {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["kw"],
-                "properties": {"kw": {"type": ["number", "null"], "description": "kW"}},
-            },
-        ],
-    },
-    2.5,
-)
-_PEAK_BODY = json_body(
-    {
-        "description": "The mean of the month's highest window in kW, with a minute of it if it is known",
-        "oneOf": [
-            _KW,
-            {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["kw"],
-                "properties": {"kw": _KW, "at": {"type": ["string", "number", "null"], "description": _AT}},
-            },
-        ],
-    },
-    {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"},
-)
+_LOAD = Query(description=LOAD_SCHEMA["description"], json_schema_extra=LOAD_SCHEMA)
+_DURATION = Query(description=DURATION_SCHEMA["description"], json_schema_extra=DURATION_SCHEMA)
 
 
 def demand_router(service: Service) -> APIRouter:
