@@ -57,6 +57,25 @@ def test_set_option_accepts_a_list_of_sections() -> None:
     assert [submeter.name for submeter in settings.submeters] == ["car"]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ('"a secret"', "a secret"),
+        ("'a \\ secret'", "a \\ secret"),
+        (r'"a \" secret"', 'a " secret'),
+        ('""', ""),
+        ('"', '"'),
+        ('"a', '"a'),
+        ('"a"b', '"a"b'),
+        ('"a"#b', '"a"#b'),
+        ('"a","b"', '"a","b"'),
+        ("it's", "it's"),
+    ],
+)
+def test_set_option_accepts_text_in_quotes_as_in_the_file(value: str, text: str) -> None:
+    assert read_settings(None, (f"mqtt.username={value}",)).mqtt.username == text
+
+
 def test_set_option_accepts_an_ipv6_address() -> None:
     assert read_settings(None, ("mqtt.host=fd00::5", "http.host=::")).mqtt.host == "fd00::5"
 

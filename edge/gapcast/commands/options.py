@@ -64,22 +64,26 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
         if not equals or not all(key.split(".")) or ("." not in key and key not in LISTS):
             msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
             raise click.BadParameter(msg, param_hint="--set")
-        merge_sections(overrides, nested(key, _list_or_text(value)))
+        merge_sections(overrides, nested(key, _parse_value(value)))
     return load(config, os.environ, overrides)
 
 
-def _list_or_text(value: str) -> object:
-    """Return the list if ``value`` is a TOML list, else ``value`` itself, which may be a list with commas.
+def _parse_value(value: str) -> object:
+    """Return the list or text if ``value`` is one in TOML, else ``value`` itself, which may be a list with commas.
 
-    >>> _list_or_text('["linear", "lstm-5-3"]'), _list_or_text("[]"), _list_or_text("linear,lstm-5-3")
+    >>> _parse_value('["linear", "lstm-5-3"]'), _parse_value("[]"), _parse_value("linear,lstm-5-3")
     (['linear', 'lstm-5-3'], [], 'linear,lstm-5-3')
+    >>> _parse_value('"broker"'), _parse_value('"linear", "lstm-5-3"')
+    ('broker', '"linear", "lstm-5-3"')
     """
-    if not value.startswith("["):
+    if not value.startswith(("[", '"', "'")):
         return value
     try:
-        return tomllib.loads(f"list = {value}")["list"]
+        # In a list, so that a comment, such as the end of a password, is an error.
+        values = tomllib.loads(f"values = [{value}]")["values"]
     except tomllib.TOMLDecodeError:
         return value
+    return values[0] if len(values) == 1 else value
 
 
 def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]:
