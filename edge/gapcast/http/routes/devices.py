@@ -85,9 +85,7 @@ def devices_router(service: Service) -> APIRouter:
     )
     def history(
         device: str,
-        minutes: Annotated[
-            int, Query(ge=1, le=MAX_MINUTES, description="Length of the history in minutes"), PLAIN
-        ] = 180,
+        minutes: Annotated[int, Query(ge=1, le=WEEK_MIN, description="Length of the history in minutes"), PLAIN] = 180,
     ) -> Any:
         """Return recent readings of a device, and forecasts with their actual values."""
         return _answer(device, devices.history(device, minutes))
