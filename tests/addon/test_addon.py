@@ -273,9 +273,10 @@ class Answering(QuietHandler):
     status, document = 200, {"result": "ok", "data": SERVICE}
 
     def answer_get(self) -> None:
-        known = self.headers["Authorization"] == "Bearer the-token" and self.path == "/services/mqtt"
-        body = json.dumps(self.document if known else {"result": "error"}).encode()
-        self.respond(body, self.status if known else 401)
+        if self.headers["Authorization"] == "Bearer the-token" and self.path == "/services/mqtt":
+            self.respond(json.dumps(self.document).encode(), self.status)
+        else:
+            self.respond(b"403: Forbidden", 403, "text/plain")  # from its middleware, which does not answer in JSON
 
 
 @pytest.fixture
@@ -300,9 +301,19 @@ def test_supervisor_without_a_broker(
     assert mqtt_service(supervisor) is None
 
 
-def test_supervisor_that_does_not_answer_is_an_error(supervisor: dict[str, str]) -> None:
+@pytest.mark.parametrize("status", [401, 403])
+def test_supervisor_that_denies_the_request_is_an_error(
+    supervisor: dict[str, str], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     with pytest.raises(SettingsError, match=r"services: \[mqtt:want\]"):
         mqtt_service(supervisor | {"SUPERVISOR_TOKEN": "another"})
+    monkeypatch.setattr(Answering, "status", status)
+    monkeypatch.setattr(Answering, "document", {"result": "error", "message": "No access to mqtt service!"})
+    with pytest.raises(SettingsError, match=r"services: \[mqtt:want\]"):
+        mqtt_service(supervisor)
+
+
+def test_supervisor_that_does_not_answer_is_an_error(supervisor: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="does not answer"):
         mqtt_service(supervisor | {"SUPERVISOR_URL": f"http://{LOOPBACK}:{free_port()}"})
     with pytest.raises(SettingsError, match="elsewhere use gapcast run"):

@@ -30,11 +30,12 @@ def mqtt_service(environment: Mapping[str, str]) -> dict[str, Any] | None:
         with closing(HTTPConnection(url.hostname or "", url.port or 80, timeout=_TIMEOUT_S)) as connection:
             connection.request("GET", "/services/mqtt", headers={"Authorization": f"Bearer {token}"})
             response = connection.getresponse()
-            document = decode_json(response.read(_MAX_RESPONSE_BYTES))
+            is_denied = response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}  # may be plain text
+            document = None if is_denied else decode_json(response.read(_MAX_RESPONSE_BYTES))
     except (OSError, HTTPException, ValueError) as error:
         msg = f"{address}: the Supervisor does not answer ({error}); restart the add-on"
         raise SettingsError(msg) from error
-    if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if is_denied:
         msg = f"{address}: the Supervisor denied the request: config.yaml of the add-on must have services: [mqtt:want]"
         raise SettingsError(msg)
     data = document.get("data") if isinstance(document, dict) else None
