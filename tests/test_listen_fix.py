@@ -10,7 +10,6 @@ from contextlib import closing
 import pytest
 
 from gapcast.app.http_server import bound_socket, listen_fix, listen_problem
-from gapcast.commands.exit_codes import exit_code_of
 from gapcast.config.sections.http import HttpSettings
 from gapcast.core.errors import SettingsError
 
@@ -58,7 +57,7 @@ def test_bound_socket_address_not_there_yet_has_another_exit_code(
     monkeypatch.setattr(socket, "create_server", create_server)
     with pytest.raises(SettingsError) as raised:
         bound_socket(HttpSettings(host="gateway.lan"))
-    assert exit_code_of(raised.value) == code
+    assert raised.value.exit_code == code
 
 
 def test_bound_socket_of_an_unknown_host_is_named() -> None:

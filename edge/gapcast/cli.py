@@ -12,7 +12,6 @@ from click.core import ParameterSource
 
 from gapcast.commands.addon import addon
 from gapcast.commands.backtest import backtest
-from gapcast.commands.exit_codes import exit_code_of
 from gapcast.commands.import_history import import_history
 from gapcast.commands.models import models
 from gapcast.commands.options import (
@@ -61,7 +60,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except GapcastError as error:
             click.echo(f"gapcast: {error}", err=True)
-            sys.exit(exit_code_of(error))
+            sys.exit(error.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from gapcast.core.errors import GapcastError, ModelError
+from gapcast.core.errors import EXIT_BAD_INPUT, GapcastError
 from gapcast.observability.logs import configure_logs
 from gapcast_fleet.commands.backtest import backtest
 from gapcast_fleet.commands.prepare import prepare
 from gapcast_fleet.commands.score import score
 
-EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 _NEEDED = frozenset({"pandas", "pyarrow", "pyspark", "google"})
 
 
@@ -25,7 +24,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except GapcastError as error:
             click.echo(f"gapcast-fleet: {error}", err=True)
-            sys.exit(EXIT_BAD_MODEL if isinstance(error, ModelError) else EXIT_BAD_INPUT)
+            sys.exit(error.exit_code)
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in _NEEDED:
                 raise

@@ -22,9 +22,9 @@ from gapcast.check import readings
 from gapcast.check.finding import CheckInput, Severity
 from gapcast.check.machine import check_state
 from gapcast.check.run import run_checks
-from gapcast.commands.exit_codes import EXIT_STATE_LOCKED
 from gapcast.config.settings import Settings
 from gapcast.config.shards import settings_for_shard
+from gapcast.core.errors import EXIT_STATE_LOCKED, AddressError
 from gapcast.core.time_grid import MINUTE_MS, minute_label
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import reading
@@ -443,7 +443,7 @@ def test_check_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:
 def test_check_address_of_another_machine(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, http={"host": "no-such-host.invalid"})
     line, fix = found(lines, "FAIL http: ")
-    assert code == 2
+    assert code == AddressError.exit_code == 1, "as of gapcast run"
     assert "cannot listen on no-such-host.invalid port" in line
     assert "Unknown error" not in line
     assert "set http.host to an address of this machine" in fix

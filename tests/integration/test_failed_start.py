@@ -13,7 +13,6 @@ import pytest
 
 from gapcast.app.application import Application
 from gapcast.app.engines.model_watcher import ModelWatcher
-from gapcast.commands.exit_codes import exit_code_of
 from gapcast.config.shards import readings_folder, settings_for_shard
 from gapcast.core.errors import SettingsError, StateInUseError
 from gapcast.storage.files import locks
@@ -51,7 +50,7 @@ def test_start_with_the_state_of_another_process_does_not_connect(
     finally:
         os.close(lock)
         application.close()
-    assert (exit_code_of(StateInUseError()), application.service.queries.connected) == (4, False)
+    assert (StateInUseError.exit_code, application.service.queries.connected) == (4, False)
     assert not (tmp_path / "http-address").exists()
 
 

@@ -59,6 +59,11 @@ def _is_address_missing(error: Exception) -> bool:
     return number < 0 or number == errno.EADDRNOTAVAIL  # below 0: an error of the resolver
 
 
+def listen_error_type(error: Exception) -> type[SettingsError]:
+    """Return the type of the error to raise for ``error``, raised by listening."""
+    return AddressError if _is_address_missing(error) else SettingsError
+
+
 def bound_socket(http: HttpSettings) -> socket.socket:
     """Return a listening socket; raise :class:`SettingsError` if the address cannot be listened on.
 
@@ -70,7 +75,7 @@ def bound_socket(http: HttpSettings) -> socket.socket:
     except (OSError, OverflowError) as error:
         problem = f"cannot listen on {http.host} port {http.port} ({listen_problem(error)})"
         msg = f"http.host, http.port: {problem}: {listen_fix(error, http.port)}"
-        raise (AddressError if _is_address_missing(error) else SettingsError)(msg) from error
+        raise listen_error_type(error)(msg) from error
     # asyncio does this only for sockets with an explicit protocol; without it, a response may be delayed by 40 ms.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound

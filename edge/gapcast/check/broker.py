@@ -14,9 +14,9 @@ from gapcast.app.broker.broker import (
     sources_of,
 )
 from gapcast.app.broker.topics import check_topics
-from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok, warn
+from gapcast.check.finding import CheckInput, Finding, fail, ok, warn
 from gapcast.config.settings import Settings
-from gapcast.core.errors import SettingsError
+from gapcast.core.errors import EXIT_BAD_INPUT, EXIT_ERROR, SettingsError
 from gapcast.mqtt.connection.broker_problem import LOGIN_REASONS, LOGIN_REFUSED, NO_ANSWER, NOT_CONNECTED_YET
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.session.session import Session
@@ -55,7 +55,7 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     except SettingsError as error:
         key, _, rest = str(error).partition(": ")
         what = "topics" if key.startswith("topics.") else "broker"
-        yield fail(what, f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)
+        yield fail(what, f"{key}: {rest}", f"correct {key.split(',')[0]}", EXIT_BAD_INPUT)
         return
     # With the service's own id the check would take over its session; as a member of its group it would take readings
     # from it. Requests are not subscribed to, so that none is answered.
@@ -75,7 +75,7 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     problem = connect(session)
     if not session.connected:
         session.close(1.0)
-        yield fail("broker", f"{address}: {problem or 'no answer'}", fix_of(problem), BROKER_FAILS)
+        yield fail("broker", f"{address}: {problem or 'no answer'}", fix_of(problem), EXIT_ERROR)
         return
     inputs.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
@@ -128,13 +128,13 @@ def _check_distribution(inputs: CheckInput, options: SessionOptions) -> Iterator
         return
     group = inputs.settings.mqtt.share_group
     if found.problem:
-        yield fail("sharing", f"group {group}: {found.problem}", _PERMISSIONS_FIX, BROKER_FAILS)
+        yield fail("sharing", f"group {group}: {found.problem}", _PERMISSIONS_FIX, EXIT_ERROR)
     elif found.splits_topic:
         one, other = found.n_each
         text = (
             f"group {group}: of {one + other} messages on one topic, {one} went to one member and {other} to the other"
         )
-        yield fail("sharing", text, _DISTRIBUTION_FIX, SETTINGS_FAIL)
+        yield fail("sharing", text, _DISTRIBUTION_FIX, EXIT_BAD_INPUT)
     else:
         yield ok("sharing", f"group {group}: the broker delivers all messages of a topic to one member")
 

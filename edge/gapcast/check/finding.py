@@ -19,15 +19,11 @@ class Severity(Enum):
     FAIL = "FAIL"
 
 
-#: Exit codes by type of failure, as in ``gapcast run``.
-BROKER_FAILS, SETTINGS_FAIL, MODEL_FAILS, SHARD_FAILS = 1, 2, 3, 4
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The result of one check: its subject (``what``), its result (``text``), and the fix (``fix``).
 
-    ``code`` is the exit code of a failure.
+    ``code`` is the exit code of a failure, as of ``gapcast run``.
     """
 
     severity: Severity

@@ -13,14 +13,14 @@ from http.client import HTTPConnection, HTTPException
 
 from gapcast.app.engines.device_limit import FIX, device_cost
 from gapcast.app.engines.engine import engine_of
-from gapcast.app.http_server import listen_fix, listen_problem
-from gapcast.check.finding import SETTINGS_FAIL, SHARD_FAILS, CheckInput, Finding, fail, ok, warn
+from gapcast.app.http_server import listen_error_type, listen_fix, listen_problem
+from gapcast.check.finding import CheckInput, Finding, fail, ok, warn
 from gapcast.compiled.library import loaded
 from gapcast.config.files.service_address import local_address
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
 from gapcast.config.shards import readings_folder
-from gapcast.core.errors import SettingsError
+from gapcast.core.errors import EXIT_STATE_LOCKED, SettingsError
 from gapcast.private_files import disk_error_fix
 from gapcast.text.json_input import decode_json
 
@@ -93,7 +93,7 @@ def check_state(inputs: CheckInput) -> Iterator[Finding]:
     try:
         path = state_path(state.path, inputs.environment)
     except SettingsError as error:
-        yield fail("state", str(error), "set state.path to a folder that this account can write to", SETTINGS_FAIL)
+        yield fail("state", str(error), "set state.path to a folder that this account can write to", error.exit_code)
         return
     if not state.keep:
         yield ok("state", "the state is not persisted (state.keep = false)")
@@ -108,7 +108,7 @@ def check_state(inputs: CheckInput) -> Iterator[Finding]:
     except OSError as error:
         text = f"{folder} is not writable ({error.strerror}): "
         if settings.shards is not None:
-            yield fail("state", f"{text}a shard does not start without it", disk_error_fix(error), SHARD_FAILS)
+            yield fail("state", f"{text}a shard does not start without it", disk_error_fix(error), EXIT_STATE_LOCKED)
         else:
             yield warn("state", f"{text}a restart would lose all readings", disk_error_fix(error))
         return
@@ -130,7 +130,7 @@ def check_port(inputs: CheckInput) -> Iterator[Finding]:
             yield ok("http", f"{address}: a gapcast service is already running there")
             return
         text = f"cannot listen on {address} ({listen_problem(error)})"
-        yield fail("http", text, listen_fix(error, http.port), SETTINGS_FAIL)
+        yield fail("http", text, listen_fix(error, http.port), listen_error_type(error).exit_code)
     else:
         yield ok("http", f"{address} is free")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gapcast.app.models.installed_models import InstalledModelError
 from gapcast.app.models.models import admission_of, library_of, load_models
-from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok
+from gapcast.check.finding import CheckInput, Finding, fail, ok
 from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError
 from gapcast.core.windows.features import DERIVED
@@ -20,21 +20,21 @@ def check_models(inputs: CheckInput) -> Iterator[Finding]:
         library, admission = library_of(settings, inputs.environment), admission_of(settings, inputs.environment)
         inputs.models = models = load_models(settings, library, admission)
     except ModelChoiceError as error:
-        yield fail("models", str(error), "change this setting: no installed model supports it", SETTINGS_FAIL)
+        yield fail("models", str(error), "change this setting: no installed model supports it", error.exit_code)
         return
     except UnknownModelError as error:
         fix = "correct the name in the settings (forecast.model, forecast.experts, outlook.model), or install the model"
-        yield fail("models", str(error), fix, MODEL_FAILS)
+        yield fail("models", str(error), fix, error.exit_code)
         return
     except InstalledModelError as error:
         fix = error.fix or f"install it again, or remove {error.path}"
         fix += "; gapcast starts without it, unless the settings name it"
-        yield fail("models", str(error), fix, MODEL_FAILS)
+        yield fail("models", str(error), fix, error.exit_code)
         return
     except ModelError as error:
         place = "reinstall gapcast" if settings.models.path is None else f"see {settings.models.path}"
         fix = f"restore the model (model.tflite and card.json belong together), or select another; {place}"
-        yield fail("models", str(error), fix, MODEL_FAILS)
+        yield fail("models", str(error), fix, error.exit_code)
         return
     names, primary = ", ".join(sorted(models.by_name)), models.primary
     clock = f" (time zone {settings.site.timezone})" if set(primary.features) & set(DERIVED) else ""

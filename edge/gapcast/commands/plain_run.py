@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gapcast.commands.exit_codes import exit_code_of
 from gapcast.core.errors import GapcastError
 
 #: Set by a shell that wants to complete a command.
@@ -43,5 +42,5 @@ def serve_plainly(arguments: Sequence[str], environment: Mapping[str, str] = os.
         serve(settings)
     except GapcastError as error:
         print(f"gapcast: {error}", file=sys.stderr)
-        sys.exit(exit_code_of(error))
+        sys.exit(error.exit_code)
     return True

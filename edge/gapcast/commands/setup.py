@@ -11,10 +11,9 @@ import click
 
 from gapcast.config.files.secret_file import read_secret
 from gapcast.config.loader import DEFAULT_FILE
-from gapcast.core.errors import BrokerError, SettingsError
+from gapcast.core.errors import EXIT_ERROR, BrokerError, SettingsError
 from gapcast.text.terminal_text import printable
 
-EXIT_NO_METER = 1
 #: Escape sequence: move to the beginning of the line and clear it.
 _CLEAR = "\r\x1b[K"
 
@@ -125,7 +124,7 @@ def setup(
         Setup(answers, prompts, output.show, output.progress, os.environ).run()
     except BrokerError as error:
         click.echo(f"gapcast: {printable(str(error))}", err=True)
-        sys.exit(EXIT_NO_METER)
+        sys.exit(EXIT_ERROR)
 
 
 class _Output:

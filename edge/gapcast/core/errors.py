@@ -24,9 +24,21 @@ They are independent of HTTP and MQTT: the adapters translate them.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+#: Exit codes of commands.
+EXIT_ERROR, EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_STATE_LOCKED = 1, 2, 3, 4
+
 
 class GapcastError(Exception):
-    """Base of every error that gapcast raises on purpose."""
+    """Base of every error that gapcast raises on purpose.
+
+    >>> [error.exit_code for error in (SettingsError, AddressError, ModelError, ModelChoiceError, ShardError)]
+    [2, 1, 3, 2, 4]
+    """
+
+    #: The exit code of a command that ends with this error.
+    exit_code: ClassVar[int] = EXIT_BAD_INPUT
 
 
 class PayloadError(GapcastError):
@@ -74,6 +86,8 @@ class BrokerError(GapcastError):
 class ModelError(GapcastError):
     """A model file or its card is missing, truncated, altered or of another shape."""
 
+    exit_code = EXIT_BAD_MODEL
+
 
 class UnknownModelError(ModelError):
     """A setting that names a model that does not exist; the message lists the existing models."""
@@ -81,6 +95,8 @@ class UnknownModelError(ModelError):
 
 class ModelChoiceError(ModelError):
     """A setting that the models do not support; the message names the key and what they support."""
+
+    exit_code = EXIT_BAD_INPUT
 
 
 class StateError(GapcastError):
@@ -90,9 +106,13 @@ class StateError(GapcastError):
 class StateInUseError(GapcastError):
     """Persisted state that another gapcast process uses; the message names the folder and the fix."""
 
+    exit_code = EXIT_STATE_LOCKED
+
 
 class ShardError(GapcastError):
     """A shard that another worker holds, or whose state this worker cannot use; the message names the fix."""
+
+    exit_code = EXIT_STATE_LOCKED
 
 
 class StatusError(GapcastError):
@@ -105,3 +125,5 @@ class SettingsError(GapcastError):
 
 class AddressError(SettingsError):
     """A listen address that this machine does not have: it is wrong, or the network is not up yet."""
+
+    exit_code = EXIT_ERROR  # systemd restarts after this code, unlike after 2 and 3
