@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gapcast.config import refit_choice
-from gapcast.config.memory_limit import MemoryLimit
+from gapcast.config.machine.memory_limit import MemoryLimit
 from gapcast.config.refit_choice import LEAST_BYTES, refits, refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
@@ -22,7 +22,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A machine that is large enough and has LightGBM; a test changes it."""
     given: dict[str, Any] = {"lightgbm": True, "cores": 2, "limit": MemoryLimit(LEAST_BYTES, "the machine")}
     monkeypatch.setattr(refit_choice, "find_spec", lambda _: object() if given["lightgbm"] else None)
-    monkeypatch.setattr("os.cpu_count", lambda: given["cores"])
+    monkeypatch.setattr(refit_choice, "n_usable_processors", lambda: given["cores"])
     monkeypatch.setattr(refit_choice, "read_memory_limit", lambda: given["limit"])
     return given
 
@@ -36,7 +36,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ({"limit": None}, "auto", True, True),
         ({"limit": MemoryLimit(LEAST_BYTES - 1, "a control group")}, "auto", False, True),
         ({"cores": 1}, "auto", False, True),
-        ({"cores": None}, "auto", False, True),
         ({"cores": 1}, True, True, True),
         ({"lightgbm": False}, "auto", False, False),
     ],

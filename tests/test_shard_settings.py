@@ -16,7 +16,7 @@ from gapcast.app.models.models import load_models
 from gapcast.cli import main
 from gapcast.commands.options import read_settings
 from gapcast.config.loader import load
-from gapcast.config.memory_limit import fitting_devices
+from gapcast.config.machine.memory_limit import fitting_devices
 from gapcast.config.settings import Settings
 from gapcast.config.shards import readings_folder, settings_by_shard, settings_for_shard, single_shard_settings
 from gapcast.core.errors import SettingsError

@@ -117,7 +117,7 @@ def test_processes_share_their_progress_and_the_end() -> None:
 
 
 def test_number_of_processes_follows_processors_and_readings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(processes, "n_usable_processors", lambda: 4)
     assert n_processes_for(None, [99_999, 99_999]) == 1
     assert n_processes_for(None, [100_000] * 9) == 4
     assert n_processes_for(None, [150_000, 150_000, 1]) == 3

@@ -22,7 +22,7 @@ from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
 from gapcast.check.finding import CheckInput, Severity
 from gapcast.check.machine import check_memory
-from gapcast.config.memory_limit import (
+from gapcast.config.machine.memory_limit import (
     IDLE_BYTES,
     LEAST_DEVICES,
     DeviceCost,

@@ -6,7 +6,6 @@ each house is in batches of the same minutes.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from gapcast.backtest.inputs.houses import FilePart, minutes_of, shares_of
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.results import Backtest, join_backtests
 from gapcast.backtest.run import BATCH_READINGS, read_houses, run_recordings
+from gapcast.config.machine.processors import n_usable_processors
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, SettingsError
@@ -135,13 +135,13 @@ class HouseGroup:
 def n_processes_for(jobs: int | None, lengths: Sequence[int]) -> int:
     """Return how many processes run houses with these numbers of readings: ``jobs``, but at most one per house.
 
-    ``jobs`` None: one per processor, and at most one per :data:`READINGS_EACH` readings.
+    ``jobs`` None: one per processor that this process may use, and at most one per :data:`READINGS_EACH` readings.
 
     >>> n_processes_for(4, [10, 10]), n_processes_for(None, [10, 10])
     (2, 1)
     """
     if jobs is None:
-        jobs = min(os.cpu_count() or 1, sum(lengths) // READINGS_EACH)
+        jobs = min(n_usable_processors(), sum(lengths) // READINGS_EACH)
     return max(1, min(jobs, len(lengths)))
 
 

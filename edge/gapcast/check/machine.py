@@ -18,7 +18,7 @@ from gapcast.check.finding import CheckInput, Finding, fail, ok, warn
 from gapcast.compiled.library import loaded
 from gapcast.config.files.service_address import local_address
 from gapcast.config.files.state_dir import state_path
-from gapcast.config.memory_limit import fitting_devices, read_memory_limit
+from gapcast.config.machine.memory_limit import fitting_devices, read_memory_limit
 from gapcast.config.shards import readings_folder
 from gapcast.core.errors import EXIT_STATE_LOCKED, SettingsError
 from gapcast.private_files import disk_error_fix

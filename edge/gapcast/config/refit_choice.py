@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 
-from gapcast.config.memory_limit import read_memory_limit
+from gapcast.config.machine.memory_limit import read_memory_limit
+from gapcast.config.machine.processors import n_usable_processors
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 
-#: With ``learning.refit = "auto"``, a machine with less memory or fewer cores does not refit.
+#: With ``learning.refit = "auto"``, a service that may use less memory or fewer cores does not refit.
 LEAST_BYTES, LEAST_CORES = 900 << 20, 2
 
 
@@ -55,4 +55,4 @@ def _problem(settings: Settings) -> str:
 def _is_large_enough() -> bool:
     limit = read_memory_limit()
     has_memory = limit is None or limit.n_bytes >= LEAST_BYTES
-    return has_memory and (os.cpu_count() or 1) >= LEAST_CORES
+    return has_memory and n_usable_processors() >= LEAST_CORES

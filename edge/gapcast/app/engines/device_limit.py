@@ -6,7 +6,7 @@ import structlog
 
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.loaded_models import Models
-from gapcast.config.memory_limit import DeviceCost, MemoryLimit, fitting_devices, read_memory_limit
+from gapcast.config.machine.memory_limit import DeviceCost, MemoryLimit, fitting_devices, read_memory_limit
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.models.predictor import history_steps_of

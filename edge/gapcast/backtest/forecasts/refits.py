@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import structlog
 
+from gapcast.config.machine.processors import n_usable_processors
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.readings.reading import Reading
@@ -75,7 +75,7 @@ class SimulatedRefits:
 
     def _refit(self, due: Sequence[str]) -> None:
         began_s = time.perf_counter()
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(n_usable_processors()) as pool:
             waiting = {
                 device: pool.submit(self._fit, house.copied(), self._options_of(device), house.former)
                 for device, house in ((device, self._houses[device]) for device in due)

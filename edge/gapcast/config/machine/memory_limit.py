@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from gapcast.config.machine.control_groups import group_files, read_lines
+
 #: Memory of a gateway without devices, and the share of the rest for devices: batches, requests, the trial of a model
 #: and fragmentation also need memory.
 IDLE_BYTES, DEVICES_SHARE = 110 << 20, 0.6
@@ -115,25 +117,12 @@ def read_memory_limit(root: Path = Path("/")) -> MemoryLimit | None:
 
 
 def _group_limits(root: Path) -> list[MemoryLimit]:
-    found = []
-    for line in _lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            base, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            base, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        parts = [part for part in path.split("/") if part not in {"", ".."}]
-        # In a container the path may be the host's, of which only the root is visible.
-        for depth in range(len(parts), -1, -1):
-            file = base.joinpath(*parts[:depth], name)
-            found += [
-                MemoryLimit(int(text), f"/{file.relative_to(root)}")
-                for text in _lines(file)
-                if text.isdecimal() and int(text) < _UNLIMITED_BYTES
-            ]
-    return found
+    return [
+        MemoryLimit(int(text), f"/{file.relative_to(root)}")
+        for file in group_files(root, "memory.max", ("memory", "memory.limit_in_bytes"))
+        for text in read_lines(file)
+        if text.isdecimal() and int(text) < _UNLIMITED_BYTES
+    ]
 
 
 def _own_limits() -> list[MemoryLimit]:
@@ -142,13 +131,5 @@ def _own_limits() -> list[MemoryLimit]:
 
 
 def _machine_memory(root: Path) -> list[MemoryLimit]:
-    fields = (line.split() for line in _lines(root / "proc/meminfo"))
+    fields = (line.split() for line in read_lines(root / "proc/meminfo"))
     return [MemoryLimit(int(words[1]) << 10, "the machine") for words in fields if words[:1] == ["MemTotal:"]]
-
-
-def _lines(file: Path) -> list[str]:
-    """Return the lines of a small system file; none if it does not exist."""
-    try:
-        return [line.strip() for line in file.read_text(encoding="ascii").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError):
-        return []
