@@ -15,7 +15,9 @@ from typing import BinaryIO
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 #: The entries of a gateway's state folder.
-_STATE_ENTRIES = ("gateway-id", "gateway-id.part", "http-address", "http-address.part", "models", "stream", "shard-*")
+_STATE_ENTRIES = (
+    "gateway-id", "gateway-id.part", "http-address", "http-address.part", "models", "proven.json", "stream", "shard-*",
+)  # fmt: skip
 
 #: How to fix an error of the disk, by its number.
 _FIXES = {

@@ -54,6 +54,7 @@ def test_state_written_without_a_umask_is_private(tmp_path: Path) -> None:
 def test_state_of_wider_modes_is_narrowed_at_start(tmp_path: Path) -> None:
     state = tmp_path / "state"
     write_state(state)
+    ProvenModels(state, "runtime").add("digest")
     for path in (state, *state.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     (state / "another program's").write_text("x", encoding="utf-8")
