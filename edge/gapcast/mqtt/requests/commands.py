@@ -72,7 +72,7 @@ class DemandChanges(Protocol):
 
 
 def limit_command(limits: Limits, changes: DemandChanges) -> Command:
-    """Return the command that sets a device's limit; an empty message, from a removed retained one, changes nothing."""
+    """Return the command that sets a device's limit; an empty message restores the configured limit."""
 
     def command(device: str, received: ReceivedMessage) -> None:
         document = _document_of(received, "limit", LIMIT_EXAMPLE) if received.publication.n_bytes else None
