@@ -23,7 +23,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.snapshots.state_transfer import reserve_rows
 from gapcast.predictors.models_folder.library import Library, Stamp
-from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
+from gapcast.service.containment import record_internal_error
 from gapcast.service.service import Service
 from gapcast.storage.freed_memory import release_freed_memory
 
@@ -109,8 +109,6 @@ class ModelWatcher:
             self._refuse(stamp, str(error), error.fix or _FIX)
         except GapcastError as error:
             self._refuse(stamp, str(error))
-        except EXIT_EXCEPTIONS:
-            raise
         except BaseException as error:  # a file may cause any error in a library: the thread must survive it
             record_internal_error(self._service.statistics, "models", error, str(self._library))
             self._refuse(stamp, f"{type(error).__name__}: {error}")
