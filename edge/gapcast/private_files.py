@@ -9,11 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
+#: Ends the name of a file that is being written, and will replace the file without this suffix.
+PART_SUFFIX = ".part"
 #: The entries of a gateway's state folder.
 _STATE_ENTRIES = (
     "gateway-id", "gateway-id.part", "http-address", "http-address.part", "models", "proven.json", "stream", "shard-*",
@@ -92,6 +95,23 @@ def write_private(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def replacement_of(path: Path) -> Iterator[Path]:
+    """Yield the path of a new file beside ``path``, which replaces ``path`` after the block, atomically.
+
+    If the block or the replacement fails, the new file is removed, because it may fill the disk, and ``path`` is
+    unchanged. One process at a time may replace ``path``.
+    """
+    part = path.with_name(path.name + PART_SUFFIX)
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):  # the first error is raised
+            part.unlink()
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -24,6 +24,7 @@ from gapcast_fleet.failures import raised_in
 from gapcast_fleet.scoring.progress import line
 from gapcast_fleet.scoring.score import check_sources, fleet_settings, ignored_sections
 from tests.fleet.houses import FIRST, settings
+from tests.support.disks import no_room_beyond
 
 Message = tuple[str | None, str | bytes | None]
 
@@ -266,6 +267,28 @@ def test_fleet_checkpoint_of_another_version_is_rejected(task: WorkerTask, tmp_p
         open_checkpoint(folder, identity(task), None, 7)
     with pytest.raises(StateError, match="identity cannot be read"):
         read_identity("[]")
+
+
+def test_fleet_checkpoint_on_a_full_disk_leaves_no_file(task: WorkerTask, tmp_path: Path) -> None:
+    with no_room_beyond(10), pytest.raises(OSError, match="File too large"):
+        open_checkpoint(tmp_path, identity(task), 7, 9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fleet_checkpoint_is_synced_before_it_is_there(
+    task: WorkerTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr("os.fsync", lambda _: synced.append((tmp_path / "gapcast.json").exists()))
+    open_checkpoint(tmp_path, identity(task), 7, 9)
+    assert synced == [False]
+
+
+def test_fleet_checkpoint_after_a_start_killed_before_it_is_created(task: WorkerTask, tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    (tmp_path / "gapcast.json.part").write_text("{", encoding="utf-8")
+    assert open_checkpoint(tmp_path, identity(task), 7, 9).n_buckets == 7
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "gapcast.json"}
 
 
 def test_worker_error_is_found_in_sparks_trace() -> None:

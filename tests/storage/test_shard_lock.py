@@ -19,7 +19,7 @@ from gapcast.predictors.baselines import Trend
 from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.generations import journal_path
 from gapcast.storage.store import Store
-from tests.support.disks import unprivileged
+from tests.support.disks import no_room_beyond, unprivileged
 from tests.support.optional_tools import ROOT
 from tests.support.waiting import wait_until
 
@@ -137,6 +137,17 @@ def test_record_of_models_that_cannot_be_written_is_an_error(tmp_path: Path) -> 
     with pytest.raises(ShardError, match=r"models\.json cannot be written"):
         hold.record_models(MODELS)
     hold.release()
+
+
+def test_record_of_models_on_a_full_disk_leaves_the_earlier_one(tmp_path: Path) -> None:
+    hold = ShardLock(tmp_path)
+    hold.acquire(MODELS)
+    before = (tmp_path / "models.json").read_bytes()
+    with no_room_beyond(10), pytest.raises(ShardError, match=r"models\.json cannot be written"):
+        hold.record_models({"lstm": "2 cccccccccccc"})
+    hold.release()
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "models.json"}
+    assert (tmp_path / "models.json").read_bytes() == before
 
 
 # --- its store ----------------------------------------------------------------------------------------

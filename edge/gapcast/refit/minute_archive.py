@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
 import structlog
 
 from gapcast.core.readings.reading import Reading
-from gapcast.private_files import disk_error_fix, make_private_folder, newest_first, open_private, write_private
+from gapcast.private_files import (
+    PART_SUFFIX,
+    disk_error_fix,
+    make_private_folder,
+    newest_first,
+    open_private,
+    replacement_of,
+    write_private,
+)
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import (
     ArchivedReading,
@@ -36,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 #: A file with more records than this is replaced by a file with the newest :data:`MAX_MINUTES`.
 _MAX_RECORDS = MAX_MINUTES + MAX_MINUTES // 4
-_MINUTES, _FOREST, _PART = ".minutes", ".forest", ".part"
+_MINUTES, _FOREST = ".minutes", ".forest"
 
 
 class MinuteArchive:
@@ -146,7 +153,7 @@ class MinuteArchive:
 
     def _remove_files(self, device: str) -> OSError | None:
         try:
-            for suffix in (_MINUTES, _FOREST, _MINUTES + _PART, _FOREST + _PART):
+            for suffix in (_MINUTES, _FOREST, _MINUTES + PART_SUFFIX, _FOREST + PART_SUFFIX):
                 self._path(device, suffix).unlink(missing_ok=True)
         except OSError as error:
             self._unremoved.add(device)
@@ -235,14 +242,8 @@ class MinuteArchive:
 
     def _replace(self, path: Path, content: bytes) -> None:
         make_private_folder(self._folder)
-        part = path.with_name(path.name + _PART)
-        try:
+        with replacement_of(path) as part:
             write_private(part, content)
-            part.replace(path)
-        except OSError:
-            with suppress(OSError):  # it may fill the disk; the error of the write is raised
-                part.unlink()
-            raise
 
     def _path(self, device: str, suffix: str) -> Path:
         return self._folder / f"{device}{suffix}"

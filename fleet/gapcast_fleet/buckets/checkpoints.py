@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError
-from gapcast.private_files import create_private, make_private_folder, open_private
+from gapcast.private_files import PART_SUFFIX, make_private_folder, open_private, replacement_of, write_private
 from gapcast_fleet.engine.identity import Identity, read_identity
 
 #: The folder of Spark's own files in a checkpoint.
 SPARK_FOLDER = "spark"
 _FILE = "gapcast.json"
 _LOCK = "lock"
+#: What a start that was killed before it created the checkpoint leaves in the folder.
+_BEFORE_CREATION = frozenset({_LOCK, _FILE + PART_SUFFIX})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +60,14 @@ def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, def
     """
     path = folder / _FILE
     if not path.exists():
-        if folder.is_dir() and any(entry.name != _LOCK for entry in folder.iterdir()):
+        if folder.is_dir() and any(entry.name not in _BEFORE_CREATION for entry in folder.iterdir()):
             msg = f"--checkpoint {folder}: is not empty, and not a checkpoint of gapcast-fleet"
             raise SettingsError(msg)
         n_buckets = n_buckets or default_buckets
         make_private_folder(folder)
-        part = folder / f".{_FILE}.part"
         document = {"buckets": n_buckets, "identity": json.loads(identity.text())}
-        with create_private(part) as file:
-            file.write(f"{json.dumps(document, indent=1)}\n".encode())
-        part.replace(path)
+        with replacement_of(path) as part:
+            write_private(part, f"{json.dumps(document, indent=1)}\n".encode())
         return Checkpoint(folder, n_buckets)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from gapcast.private_files import create_private
+from gapcast.private_files import create_private, replacement_of
 
 log = structlog.get_logger(__name__)
 
@@ -66,16 +66,13 @@ class AddressFiles:
         for path in self._paths:
             if path.parent == self._state and not owns_state:
                 continue
-            part = path.with_suffix(".part")
             try:
-                with create_private(part) as file:
-                    file.write(self._content)
-                if path.parent == self._runtime:
-                    part.chmod(_PUBLIC_MODE)
-                part.replace(path)
+                with replacement_of(path) as part:
+                    with create_private(part) as file:
+                        file.write(self._content)
+                    if path.parent == self._runtime:
+                        part.chmod(_PUBLIC_MODE)
             except OSError as error:
-                with suppress(OSError):
-                    part.unlink()
                 problem = os.strerror(error.errno or 0)
                 log.debug("http.address_not_written", path=str(path), problem=problem)
 

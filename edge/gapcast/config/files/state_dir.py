@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import is_device_id
-from gapcast.private_files import chown_to_owner_of, disk_error_fix, make_private_folder, tighten_state, write_private
+from gapcast.private_files import (
+    chown_to_owner_of,
+    disk_error_fix,
+    make_private_folder,
+    replacement_of,
+    tighten_state,
+    write_private,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -82,16 +88,10 @@ def store_gateway_id(gateway: str, state: Path) -> None:
     path = state / _ID_FILE
     if has_gateway_id(state):
         return
-    part = path.with_suffix(".part")
-    try:
-        make_private_folder(state)
+    make_private_folder(state)
+    with replacement_of(path) as part:
         write_private(part, f"{gateway}\n".encode())
         chown_to_owner_of(state, part)
-        part.replace(path)
-    except OSError:
-        with suppress(OSError):
-            part.unlink()
-        raise
 
 
 def has_gateway_id(state: Path) -> bool:

@@ -18,7 +18,7 @@ from threading import Event
 import structlog
 
 from gapcast.core.errors import ShardError, StateInUseError
-from gapcast.private_files import make_private_folder, open_private, write_private
+from gapcast.private_files import make_private_folder, open_private, replacement_of, write_private
 from gapcast.text.json_input import decode_json
 
 log = structlog.get_logger(__name__)
@@ -132,10 +132,9 @@ class ShardLock:
 
     def record_models(self, models: Mapping[str, str]) -> None:
         """Record ``models`` as the models of the shard's state from now on; raise :class:`ShardError` on failure."""
-        part = self._folder / f"{_MODELS}.part"
         try:
-            write_private(part, json.dumps({"v": 1, "models": dict(models)}).encode())
-            part.replace(self._folder / _MODELS)
+            with replacement_of(self._folder / _MODELS) as part:
+                write_private(part, json.dumps({"v": 1, "models": dict(models)}).encode())
         except OSError as error:
             msg = f"{self._folder / _MODELS} cannot be written ({error})"
             raise ShardError(msg) from error
