@@ -25,8 +25,9 @@ from gapcast.refit import nights
 from gapcast.refit.forest_file import RefitResult, Skills, encode_result
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.nights import NightlyRefits, NightOptions
-from gapcast.refit.schedule import LEAST_READINGS, night_minute
+from gapcast.refit.schedule import LEAST_READINGS, is_due, night_minute
 from gapcast.refit.worker import FitOptions, FormerForest
+from gapcast.service.ports.minute_recorder import RefitStatus
 from gapcast.service.service import Service
 from tests.core.learning.test_house_forests import constant_forest
 from tests.support.clocks import ManualClock
@@ -181,16 +182,69 @@ def test_service_forget_removes_trees_that_a_refit_uses_meanwhile(engine: Engine
 
 
 @pytest.mark.usefixtures("constant_refits")
-def test_nights_refit_of_a_device_unknown_to_the_service_is_not_used(engine: Engine, tmp_path: Path) -> None:
+def test_nights_refit_of_a_device_unknown_to_the_service_is_not_used(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The service has just forgotten such a device, and the recorder is about to."""
     clock = ManualClock(NIGHT * 60.0)
     found = NightlyRefits(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
     service = Service(MemoryLink(), engine, {}, recorder=found)
+    use_forest, answers = service.use_forest, []
+    monkeypatch.setattr(service, "use_forest", lambda *given: answers.append(use_forest(*given)))
     archived(found)
-    for n_refused in (1, 2):  # again in the next night, and not only after two weeks
+    for n_nights in (1, 2):  # again in the next night, and not only after two weeks
         found.refit_due(service)
-        assert (found.status.n_forests, found.status.n_used, found.status.n_refused) == (0, 0, n_refused)
+        assert answers == [False] * n_nights
+        assert found.status == RefitStatus(), "not refused: the trees were not to blame"
         clock.now_s += DAY_MIN * 60.0
+
+
+@pytest.mark.parametrize("end", ["forget", "stop"])
+@pytest.mark.parametrize("fails", [True, False])
+def test_nights_refit_that_a_stop_or_a_forget_ends_is_not_refused(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, fails: bool
+) -> None:
+    def fit(house: RecordedMinutes, *_: object) -> RefitResult:
+        found.forget("home") if end == "forget" else found.stop()
+        if fails:
+            raise ModelError("cancelled")
+        return RefitResult(None, "too few", 5, len(house), 0, None, None, 0.0)
+
+    monkeypatch.setattr(nights, "refit_confined", fit)
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), ManualClock(NIGHT * 60.0))
+    archived(found)
+    with structlog.testing.capture_logs() as lines:
+        found.refit_due(service_of(engine))
+    assert (found.status, lines) == (RefitStatus(), [])
+
+
+def test_nights_forget_while_a_refit_begins_leaves_no_trace_of_it(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next household with this name is refitted in the same night."""
+    n_fitted: list[int] = []
+
+    def fit(house: RecordedMinutes, *_: object) -> RefitResult:
+        n_fitted.append(len(house))
+        return RefitResult(None, "too few", 5, len(house), 0, None, None, 0.0)
+
+    def is_due_and_forgotten(*given: Any) -> bool:
+        monkeypatch.setattr(nights, "is_due", is_due)
+        deletion.start()
+        if not found._lock.locked():
+            deletion.join()  # another thread may be as quick as that
+        return is_due(*given)
+
+    monkeypatch.setattr(nights, "refit_confined", fit)
+    monkeypatch.setattr(nights, "is_due", is_due_and_forgotten)
+    found = NightlyRefits(tmp_path, 10, NightOptions(1, UTC, GATEWAY), ManualClock(NIGHT * 60.0))
+    deletion = Thread(target=found.forget, args=("home",))
+    archived(found)
+    found.refit_due(service_of(engine))
+    deletion.join()
+    archived(found)
+    found.refit_due(service_of(engine))
+    assert n_fitted[1:] == [LEAST_READINGS]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
+from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
@@ -64,7 +65,7 @@ class NightlyRefits:
         self._results: dict[str, RefitResult] = {}  # results of the forests in use
         self._last: dict[str, LastRefit] = {}
         self._refitting = ""  # the device whose refit is in progress, empty if it was forgotten since
-        self._lock = Lock()  # held to forget a device, and to store and use trees; taken before the engine's
+        self._lock = Lock()  # held to forget a device, begin its refit, store and use trees; before the engine's
         self._status = RefitStatus()
         self._watch = NightWatch(options.zone, self._begins_min)
         self._stopping = Event()
@@ -138,21 +139,18 @@ class NightlyRefits:
     def refit_due(self, service: Service) -> None:
         """Refit the devices that are due, one after another."""
         night, began_s = self._night(self._clock_s()), time.monotonic()
-        n_done = n_refused = 0
+        n_used = n_refused = 0
         for device in self.archive.devices:
-            self._refitting = device
-            n_readings = self.archive.n_readings(device)
-            if self._stopping.is_set() or not is_due(
-                night, n_readings, self._last.get(device), self._options.every_days
-            ):
-                continue
-            self._last[device] = LastRefit(night, n_readings)
-            result = self._refit(service, device, n_readings)
-            if result is None or result.forest is None:
-                n_refused += 1
-            else:
-                n_done += 1
-        if n_done or n_refused:
+            with self._lock:
+                n_readings = self.archive.n_readings(device)  # 0 if the device was forgotten
+                last = self._last.get(device)
+                if self._stopping.is_set() or not is_due(night, n_readings, last, self._options.every_days):
+                    continue
+                self._refitting, self._last[device] = device, LastRefit(night, n_readings)
+            is_used = self._refit(service, device, n_readings)
+            n_used += is_used is True
+            n_refused += is_used is False
+        if n_used or n_refused:
             took_s = time.monotonic() - began_s
             with self._lock:
                 before = self._status
@@ -161,12 +159,16 @@ class NightlyRefits:
                         before,
                         last_ran_s=self._clock_s(),
                         took_s=took_s,
-                        n_used=before.n_used + n_done,
+                        n_used=before.n_used + n_used,
                         n_refused=before.n_refused + n_refused,
                     )
                 )
 
-    def _refit(self, service: Service, device: str, n_readings: int) -> RefitResult | None:
+    def _refit(self, service: Service, device: str, n_readings: int) -> bool | None:
+        """Refit ``device``; return whether its new trees are in use.
+
+        Returns None, and logs nothing, if the service stops or the device is forgotten before there is a result.
+        """
         horizon_min, spec, submeters = service.queries.read(
             lambda engine, _: (
                 engine.forecaster_of(device).horizon_min,
@@ -183,33 +185,50 @@ class NightlyRefits:
                 self._stopping.is_set,
             )
         except ModelError as error:
-            if not self._stopping.is_set():
-                log.warning("refit.failed", device=device, problem=str(error))
-            return None
+            if self._is_abandoned(device):
+                return None
+            log.warning("refit.failed", device=device, problem=str(error))
+            return False
         result = replace(result, n_readings=n_readings, ran_at_min=int(self._clock_s() // 60))
         skills = {} if result.skills is None else {
             "mse_skill": round(result.skills.mse_skill, 4), "mae_skill": round(result.skills.mae_skill, 4),
         }  # fmt: skip
         figures = {"windows": result.n_windows, "took_s": round(result.took_s, 1), "peak_mb": round(result.peak_mb)}
         if result.forest is None:
+            if self._is_abandoned(device):
+                return None
             log.info("refit.not_used", device=device, problem=result.problem, **figures, **skills)
-            return result
-        content = encode_result(result)
+            return False
         try:
-            with self._lock:  # a device forgotten from here on is forgotten with its new trees
-                if (
-                    device != self._refitting
-                    or not self.archive.store_forest(device, content)
-                    or not service.use_forest(device, result.forest)
-                ):
-                    self._last.pop(device, None)
-                    return None
-                self._results[device] = result
-                log.info("refit.used", device=device, **figures, **skills)
+            is_used = self._use_forest(service, device, result.forest, result)
         except (OSError, StateError) as error:
             log.warning("refit.failed", device=device, problem=str(error))
-            return None
-        return result
+            return False
+        if is_used:
+            log.info("refit.used", device=device, **figures, **skills)
+        return is_used or None
+
+    def _use_forest(self, service: Service, device: str, forest: Forest, result: RefitResult) -> bool:
+        """Store ``result``, and use its ``forest``; return False if ``device`` was forgotten since the refit began.
+
+        Raises OSError or :class:`StateError` if that fails.
+        """
+        content = encode_result(result)
+        with self._lock:  # a device forgotten from here on is forgotten with its new trees
+            if (
+                device != self._refitting
+                or not self.archive.store_forest(device, content)
+                or not service.use_forest(device, forest)
+            ):
+                self._last.pop(device, None)
+                return False
+            self._results[device] = result
+            return True
+
+    def _is_abandoned(self, device: str) -> bool:
+        """Return whether the service stops, or ``device`` was forgotten since its refit began."""
+        with self._lock:
+            return self._stopping.is_set() or device != self._refitting
 
     def _night(self, at_s: float) -> int:
         return night_of(int(at_s // 60), self._options.zone, self._begins_min)
