@@ -17,7 +17,7 @@ from schemathesis.core.result import Ok
 from gapcast.core.demand.headroom.headroom_request import LEAST_KW
 from gapcast.core.demand.headroom.headroom_request import MAX_MINUTES as MAX_LOAD_MIN
 from gapcast.core.readings.reading import Reading
-from gapcast.http.routes.devices import MAX_MINUTES as MAX_HISTORY_MIN
+from gapcast.core.time_grid import WEEK_MIN
 from gapcast.http.routes.predict import MAX_FORECASTS
 from gapcast.http.routes.route_inputs import MAX_PAGE
 from tests.http.conftest import Rest
@@ -69,7 +69,7 @@ def test_openapi_schemas_have_only_keywords_that_clients_know(rest: Rest) -> Non
     [
         ("/devices", "limit", 1, MAX_PAGE),
         ("/predict", "limit", 1, MAX_FORECASTS),
-        ("/devices/{device}/history", "minutes", 1, MAX_HISTORY_MIN),
+        ("/devices/{device}/history", "minutes", 1, WEEK_MIN),
         ("/headroom", "minutes", 1, MAX_LOAD_MIN),
         ("/headroom", "kw", LEAST_KW, None),
     ],
