@@ -89,6 +89,7 @@ METRICS = {
     "gapcast_queue_depth": ("gauge", set()),
     "gapcast_devices": ("gauge", set()),
     "gapcast_broker_connected": ("gauge", set()),
+    "gapcast_broker_disconnects_total": ("counter", set()),
     "gapcast_model_info": ("gauge", {"model", "version", "context", "default"}),
     "gapcast_build_info": ("gauge", {"version", "runtime", "compiled"}),
 }
@@ -160,6 +161,9 @@ def test_metrics_of_queue_and_broker(disconnected: Rest) -> None:
     disconnected.link.connected = True
     assert value(disconnected, "gapcast_queue_depth") == 0
     assert value(disconnected, "gapcast_broker_connected") == 1
+    assert value(disconnected, "gapcast_broker_disconnects_total") == 0
+    disconnected.link.n_disconnects = 2
+    assert value(disconnected, "gapcast_broker_disconnects_total") == 2
 
 
 def test_metrics_of_models_mark_the_default(rest: Rest) -> None:

@@ -205,6 +205,7 @@ def test_broker_that_always_disconnects_is_not_flooded(start_gateway: StartGatew
             wait_for_next_try(gateway, clock, longest_s)
     assert versions == [5, 4, 5, 4]
     assert n_logged == [0, 0, 1, 1], "once neither version has worked"
+    assert "gapcast_broker_disconnects_total 0.0" in httpx.get(f"{gateway.url}/metrics").text, "none was accepted"
     broker.close()
 
 
@@ -241,6 +242,7 @@ def test_broker_that_kicks_clients_is_not_flooded(start_gateway: StartGateway, c
         wire.open()
         wire.close()
         wait_for_next_try(gateway, clock, longest_s)
+    assert "gapcast_broker_disconnects_total 4.0" in httpx.get(f"{gateway.url}/metrics").text
     broker.close()
 
 

@@ -26,6 +26,7 @@ class MemoryLink:
         self.n_dropped = 0
         self.n_taken = 0
         self.n_fresh_sessions = 1
+        self.n_disconnects = 0
         self.forgotten: list[str] = []
         self.announced: list[tuple[str, bool]] = []
         self.scores: dict[str, dict[str, object]] = {}

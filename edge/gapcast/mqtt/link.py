@@ -94,6 +94,11 @@ class MqttLink:
         """Connections without a resumed session, after which the broker may have lost its retained messages."""
         return self._session.n_fresh_sessions
 
+    @property
+    def n_disconnects(self) -> int:
+        """Connections that the broker had accepted and that were lost."""
+        return self._session.n_disconnects
+
     def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, decoded, waiting up to ``timeout_s`` for the first."""
         session, reader = self._session, self._reader

@@ -152,6 +152,7 @@ def _gateway(queries: ServiceQueries) -> Iterator[Metric]:
         "1 if the service is connected to the broker and subscribed to readings, else 0.",
         int(queries.connected),
     )
+    yield CounterMetricFamily("gapcast_broker_disconnects", "Lost connections to the broker.", queries.n_disconnects)
     yield GaugeMetricFamily(
         "gapcast_state_kept",
         "1 if the state is persisted and survives a restart, else 0.",

@@ -61,6 +61,8 @@ class Connection:
         self.connected = False
         self.n_connects = 0
         self.n_fresh_sessions = 0
+        #: Connections that the broker had accepted and that were lost.
+        self.n_disconnects = 0
 
     @property
     def problem(self) -> str:
@@ -172,6 +174,7 @@ class Connection:
     def _lost(self) -> None:
         """Discard the connection and schedule the next attempt."""
         sock, self._socket = self._socket, None
+        self.n_disconnects += self.is_open
         self.connected = self.is_open = False
         if sock is not None:
             sock.close()

@@ -95,6 +95,11 @@ class Session:
         return self._connection.n_fresh_sessions
 
     @property
+    def n_disconnects(self) -> int:
+        """Connections that the broker had accepted and that were lost."""
+        return self._connection.n_disconnects
+
+    @property
     def n_queued(self) -> int:
         """Received messages that have not been taken."""
         return len(self._received.queue)

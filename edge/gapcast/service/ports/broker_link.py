@@ -122,6 +122,11 @@ class Link(Protocol):
         """Why there is no connection, in a sentence; empty while there is one."""
         ...
 
+    @property
+    def n_disconnects(self) -> int:
+        """Connections that the broker had accepted and that were lost."""
+        ...
+
     def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
         ...

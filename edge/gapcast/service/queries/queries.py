@@ -68,6 +68,11 @@ class ServiceQueries:
         """Why there is no connection, in a sentence; empty while there is one."""
         return self._link.problem
 
+    @property
+    def n_disconnects(self) -> int:
+        """Number of lost connections to the broker, since the start."""
+        return self._link.n_disconnects
+
     def intake(self) -> IntakeStatus:
         """Return the subscriptions and the messages received so far."""
         samples, now_ms = self._link.meters.sample_counts(), time.time_ns() // 1_000_000
