@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from gapcast.app.models.models import library_of
+from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card_types import MAX_MODEL_BYTES
 from gapcast.predictors.installation.install import _replace_model, install, make_default, remove
@@ -96,6 +98,24 @@ def test_library_stamp_changes_with_every_file(shipped: Path, change: str) -> No
     else:
         (shipped / "registry.json").write_text('{"default": "lstm-5-3"}', encoding="utf-8")
     assert library.stamp() != before
+
+
+def test_library_of_a_running_service_does_not_watch_bundled_models(
+    shipped: Path, newer: ModelCopy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade replaces them before the service is restarted."""
+    monkeypatch.setattr("gapcast.app.models.models.models_path", lambda: shipped)
+    library = library_of(Settings(), {"STATE_DIRECTORY": str(tmp_path / "state")})
+    before = library.stamp()
+    os.utime(shipped / "linear" / MODEL, ns=(0, 0))
+    (shipped / "registry.json").write_text('{"default": "lstm-5-3"}', encoding="utf-8")
+    assert library.stamp() == before
+    install(newer.folder, library, ADMISSION)
+    assert library.stamp() != before
+    configured = library_of(Settings.model_validate({"models": {"path": shipped}}), {})
+    before = configured.stamp()
+    (shipped / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+    assert configured.stamp() != before
 
 
 def test_library_without_a_registry_names_the_file(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Hot reload: detects new models, loads and self-tests them beside the stream, and swaps them in between batches.
 
+The bundled models are not watched: they change with the program only, which restarts then.
+
 Invalid models are refused with a reason, and the current models stay active; loading is tried again when the files
 change or a reload is requested.
 """

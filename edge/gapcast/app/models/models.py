@@ -46,7 +46,8 @@ def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:
     """Return the models under ``models.path``, else the bundled models and the installed ones, which replace them."""
     if settings.models.path is not None:
         return Library((settings.models.path,))
-    return Library((models_path(), state_path(settings.state.path, environment) / _INSTALLED))
+    bundled = models_path()
+    return Library((bundled, state_path(settings.state.path, environment) / _INSTALLED), bundled=bundled)
 
 
 def admission_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, read_registry
@@ -19,6 +19,9 @@ class Library:
     folders: tuple[Path, ...]
     #: Models (their folders) and registries (their files) of the last folder to ignore, or that folder itself.
     left_out: frozenset[Path] = frozenset()
+    #: The folder that belongs to the program, and is not part of the stamp: an upgrade replaces its files while the
+    #: previous program is still running, and the next start loads them.
+    bundled: Path | None = None
 
     def __str__(self) -> str:
         """Return the folders as text."""
@@ -70,15 +73,16 @@ class Library:
 
     def without(self, path: Path) -> Library:
         """Return this library without the model, the registry or the folder at ``path``."""
-        return Library(self.folders, self.left_out | {path})
+        return replace(self, left_out=self.left_out | {path})
 
     def stamp(self) -> Stamp:
-        """Return a stamp that differs after a model is added, changed or removed. Reads no file.
+        """Return a stamp that differs after a model is added, changed or removed, except bundled ones. Reads no file.
 
         Raises :class:`OSError` if an existing folder cannot be listed, for instance because too many files are open.
         """
         found = []
-        for path in (path for folder in self.folders for path in _watched_files(folder)):
+        watched = (folder for folder in self.folders if folder != self.bundled)
+        for path in (path for folder in watched for path in _watched_files(folder)):
             try:
                 status = path.stat()
             except OSError:
