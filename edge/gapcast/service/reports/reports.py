@@ -54,7 +54,10 @@ def log_set_limits(demands: DeviceDemands) -> None:
 def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
     """Log which devices continue at an earlier minute: later readings, and peaks of the month, are discarded."""
     for device, from_minute, to_minute in streams:
-        fix = "ignore it after a replay of old readings, else check the meter's clock; later minutes are learned again"
+        fix = (
+            "ignore it after a replay of old readings, else check the clock of the meter, or of this machine if the "
+            "meter sends no time (timedatectl); later minutes are learned again"
+        )
         log.warning(
             "device.set_back",
             device=device,
