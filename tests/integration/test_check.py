@@ -164,7 +164,9 @@ def test_check_invalid_certificate(
     with secured(tmp_path, authority, identity) as (port, _):
         code, lines = check(port, mqtt=tls(authority))
     assert code == 1
-    assert words in found(lines, "FAIL broker: ")[0]
+    line, fix = found(lines, "FAIL broker: ")
+    assert words in line
+    assert fix == "", "the line has it"
 
 
 def test_check_tls_broker_without_tls(check: Check, tmp_path: Path, authority: Authority) -> None:

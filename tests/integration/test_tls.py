@@ -175,10 +175,13 @@ def test_tls_client_certificate_is_sent(tmp_path: Path, authority: Authority, st
     identity = authority.issue("broker", alternative=HERE)
     with secured(tmp_path, authority, identity, "require_certificate true") as (port, _):
         wrong = {"certificate_path": unknown.certificate, "key_path": unknown.key}
-        for gateway_id, keys in (("without", {}), ("unknown", wrong)):
+        late = authority.issue("late", alternative="DNS:gateway", ends_in_days=-1)
+        expired = {"certificate_path": late.certificate, "key_path": late.key}
+        other, renew = "set mqtt.tls.certificate_path and key_path", "our certificate (mqtt.tls.certificate_path)"
+        for gateway_id, keys, words in (("without", {}, other), ("unknown", wrong, other), ("late", expired, renew)):
             mqtt = tls(authority, **keys)
             gateway = start_gateway(port, connected=False, gateway={"id": gateway_id}, mqtt=mqtt)
-            assert "set mqtt.tls.certificate_path and key_path" in refusal(gateway)
+            assert words in refusal(gateway)
         encrypted = authority.encrypted(ours, "secret word")
         start_gateway(
             port, mqtt=tls(authority, certificate_path=ours.certificate, key_path=encrypted, key_password="secret word")

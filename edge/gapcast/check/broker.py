@@ -19,6 +19,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import EXIT_BAD_INPUT, EXIT_ERROR, SettingsError
 from gapcast.mqtt.connection.broker_problem import LOGIN_REASONS, LOGIN_REFUSED, NO_ANSWER, NOT_CONNECTED_YET
 from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.connection.transport import INVALID
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import filter_covers, without_covered
 from gapcast.presets import presets
@@ -155,5 +156,5 @@ def fix_of(problem: str) -> str:
     found = [fix for words, fix in _FIXES.items() if words in problem]
     if found:
         return found[0]
-    # TLS problems include their fix.
-    return "" if "mqtt." in problem else "see the broker's log for the reason"
+    # TLS problems include their fix, or concern a certificate that the broker does not know to be invalid.
+    return "" if "mqtt." in problem or INVALID in problem else "see the broker's log for the reason"

@@ -21,8 +21,8 @@ from gapcast.mqtt.connection.delivery import LAST_ID
 from gapcast.mqtt.connection.subscriptions import BrokerSubscriptions
 from gapcast.mqtt.connection.takeover import TakeoverDetector, raise_if_taken_over
 from gapcast.mqtt.connection.transport import (
-    CLIENT_REJECTED,
     NO_RESPONSE,
+    client_rejected,
     connection_error,
     is_client_certificate_error,
 )
@@ -225,7 +225,8 @@ class Connection:
         was_connected, was_answered = self.connected, self._answered
         failure = self._socket.failure if self._socket is not None else None
         if not was_answered and self._options.transport.tls is not None:
-            self._unreachable(NO_RESPONSE if failure is None else CLIENT_REJECTED)  # TLS 1.3 alerts after the handshake
+            # TLS 1.3 alerts after the handshake
+            self._unreachable(NO_RESPONSE if failure is None else client_rejected(self._options.transport))
             if not is_client_certificate_error(failure):
                 self._fall_back()
             return

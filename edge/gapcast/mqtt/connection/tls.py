@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from gapcast.core.errors import SettingsError
+from gapcast.mqtt.connection.certificate_end import certificate_end
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +52,12 @@ class Tls:
         self._files = files
         self._problem = ""
         self.context = tls_context(files)
+
+    @property
+    def own_certificate_end(self) -> datetime | None:
+        """When our own certificate expires; None without one, or if that cannot be read."""
+        path = self._files.certificate_path
+        return None if path is None else certificate_end(path)
 
     def reload(self) -> ssl.SSLContext:
         """Read the files again and return their context; the previous one if a file is currently unusable.

@@ -43,9 +43,12 @@ _NOT_TLS = {
     "PACKET_LENGTH_TOO_LONG",
 }
 _PORT_FIX = "check mqtt.port (8883 is usual), or mqtt.tls.enabled"
+#: Beginning of each problem with the broker's certificate.
+INVALID = "the broker's certificate is not valid"
+_ENDED = "the broker ended the connection after the TLS handshake"
 #: Reported when TLS ends before the broker answers; its alert, if any, may be lost with the connection.
 CLIENT_REJECTED = (
-    "the broker ended the connection after the TLS handshake: if it requires a client certificate, "
+    f"{_ENDED}: if it requires a client certificate, "
     "set mqtt.tls.certificate_path and key_path to a valid certificate that the broker trusts"
 )
 #: Reported when TLS ends without an alert, for example because the server expects HTTPS without an ALPN protocol.
@@ -140,11 +143,11 @@ class TransportClient(paho.Client):
 def connection_error(error: BaseException, host: str, transport: Transport) -> str:
     """Return a sentence with the cause of a failed or ended connection, and the fix."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the broker's certificate is not valid: {_distrust(error, transport.server_name or host)}"
+        return f"{INVALID}: {_distrust(error, transport.server_name or host)}"
     if isinstance(error, (ssl.SSLEOFError, ConnectionResetError)) and transport.tls is not None:
         return f"the broker closed the connection during the TLS handshake: {_PORT_FIX}"
     if isinstance(error, ssl.SSLError):
-        return _tls_failure(error)
+        return _tls_failure(error, transport)
     if isinstance(error, paho.WebsocketConnectionError):
         location = f"on this port under {transport.websocket_path}"
         fix = "check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
@@ -165,13 +168,23 @@ def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     return error.verify_message
 
 
-def _tls_failure(error: ssl.SSLError) -> str:
+def client_rejected(transport: Transport) -> str:
+    """Return a sentence on a broker that ended TLS before it answered: it may not accept our certificate."""
+    end = None if transport.tls is None else transport.tls.own_certificate_end
+    if end is None or end > datetime.now(UTC):
+        return CLIENT_REJECTED
+    return f"{_ENDED}: our certificate (mqtt.tls.certificate_path) expired on {end:%Y-%m-%d %H:%M} UTC: renew it"
+
+
+def _tls_failure(error: ssl.SSLError, transport: Transport) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
         return f"the broker does not use TLS on this port: {_PORT_FIX}"
     if "no application protocol" in str(error):  # Python has no reason code for this alert
         return _NO_COMMON_ALPN
-    return CLIENT_REJECTED if is_client_certificate_error(error) else f"TLS failed: {error.strerror or error}"
+    if is_client_certificate_error(error):
+        return client_rejected(transport)
+    return f"TLS failed: {error.strerror or error}"
 
 
 def is_client_certificate_error(error: BaseException | None) -> bool:
