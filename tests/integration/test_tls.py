@@ -177,8 +177,8 @@ def test_tls_client_certificate_is_sent(tmp_path: Path, authority: Authority, st
         wrong = {"certificate_path": unknown.certificate, "key_path": unknown.key}
         late = authority.issue("late", alternative="DNS:gateway", ends_in_days=-1)
         expired = {"certificate_path": late.certificate, "key_path": late.key}
-        other, renew = "set mqtt.tls.certificate_path and key_path", "our certificate (mqtt.tls.certificate_path)"
-        for gateway_id, keys, words in (("without", {}, other), ("unknown", wrong, other), ("late", expired, renew)):
+        unset, unlike = "set mqtt.tls.certificate_path and key_path", "check that it has not expired"
+        for gateway_id, keys, words in (("without", {}, unset), ("unknown", wrong, unlike), ("late", expired, unlike)):
             mqtt = tls(authority, **keys)
             gateway = start_gateway(port, connected=False, gateway={"id": gateway_id}, mqtt=mqtt)
             assert words in refusal(gateway)

@@ -64,7 +64,7 @@ class Authority:
         end = datetime.now(UTC) + timedelta(days=ends_in_days)
         self._openssl(
             "ca", "-batch", "-notext", "-in", request, "-cert", self.certificate, "-keyfile", self._key,
-            "-startdate", _asn1_time(end - timedelta(days=60)), "-enddate", _asn1_time(end),
+            "-startdate", f"{end - timedelta(days=60):%y%m%d%H%M%SZ}", "-enddate", f"{end:%y%m%d%H%M%SZ}",
             "-out", identity.certificate,
         )  # fmt: skip
         return identity
@@ -81,10 +81,6 @@ class Authority:
 
     def _openssl(self, command: str, *arguments: object) -> None:
         _run(command, "-config", self._folder / "openssl.cnf", *arguments)
-
-
-def _asn1_time(moment: datetime) -> str:
-    return f"{moment:%y%m%d%H%M%SZ}" if moment.year < 2050 else f"{moment:%Y%m%d%H%M%SZ}"
 
 
 def openssl_command() -> str | None:

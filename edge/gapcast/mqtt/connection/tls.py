@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.connection.certificate_end import certificate_end
 
 log = structlog.get_logger(__name__)
 
@@ -54,10 +52,9 @@ class Tls:
         self.context = tls_context(files)
 
     @property
-    def own_certificate_end(self) -> datetime | None:
-        """When our own certificate expires; None without one, or if that cannot be read."""
-        path = self._files.certificate_path
-        return None if path is None else certificate_end(path)
+    def certificate_path(self) -> Path | None:
+        """The file of the client certificate; None without one."""
+        return self._files.certificate_path
 
     def reload(self) -> ssl.SSLContext:
         """Read the files again and return their context; the previous one if a file is currently unusable.

@@ -169,11 +169,14 @@ def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
 
 
 def client_rejected(transport: Transport) -> str:
-    """Return a sentence on a broker that ended TLS before it answered: it may not accept our certificate."""
-    end = None if transport.tls is None else transport.tls.own_certificate_end
-    if end is None or end > datetime.now(UTC):
+    """Return a sentence on a broker that ended TLS before it answered: it may not accept the client certificate."""
+    path = None if transport.tls is None else transport.tls.certificate_path
+    if path is None:
         return CLIENT_REJECTED
-    return f"{_ENDED}: our certificate (mqtt.tls.certificate_path) expired on {end:%Y-%m-%d %H:%M} UTC: renew it"
+    return (
+        f"{_ENDED}: it does not accept the certificate in mqtt.tls.certificate_path: check that it has not expired "
+        f"(openssl x509 -noout -enddate -in {path}), and that the broker trusts its issuer"
+    )
 
 
 def _tls_failure(error: ssl.SSLError, transport: Transport) -> str:
