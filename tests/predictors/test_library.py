@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -116,6 +118,30 @@ def test_library_of_a_running_service_does_not_watch_bundled_models(
     before = configured.stamp()
     (shipped / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
     assert configured.stamp() != before
+
+
+@pytest.mark.parametrize("problem", ["Too many levels of symbolic links", "File name too long"])
+def test_library_unreadable_folder_has_no_files_and_is_named(shipped: Path, tmp_path: Path, problem: str) -> None:
+    folder = tmp_path / ("loop" if "links" in problem else "a" * 300)
+    if "links" in problem:
+        folder.symlink_to(folder)
+    library = Library((shipped, folder))
+    assert library.stamp() == Library((shipped,)).stamp()
+    with pytest.raises(ModelError, match=rf"cannot be read \({problem}\): check the path and the disk"):
+        library.models()
+
+
+def test_library_stamp_without_a_free_file_descriptor_is_unknown(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty stamp would reload the models."""
+
+    def fail(folder: Path) -> NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        Library((shipped,)).stamp()
 
 
 def test_library_without_a_registry_names_the_file(tmp_path: Path) -> None:

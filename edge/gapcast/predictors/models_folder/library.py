@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, read_registry
 from gapcast.predictors.models_folder.store import default_model, has_registry, model_names
 
+#: Errors of the process or the machine, not of a folder: the folder may be as before.
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 #: The state of a library's files: path, inode, size and modification time of each.
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -78,7 +81,8 @@ class Library:
     def stamp(self) -> Stamp:
         """Return a stamp that differs after a model is added, changed or removed, except bundled ones. Reads no file.
 
-        Raises :class:`OSError` if an existing folder cannot be listed, for instance because too many files are open.
+        A folder that cannot be listed has no files; loading it names the reason. Raises :class:`OSError` if too many
+        files are open.
         """
         found = []
         watched = (folder for folder in self.folders if folder != self.bundled)
@@ -95,6 +99,8 @@ def _watched_files(folder: Path) -> list[Path]:
     """Return the paths of the possible model files and registry in ``folder``."""
     try:
         entries = list(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except OSError as error:
+        if error.errno in _OUT_OF_RESOURCES:
+            raise
         return []
     return [folder / REGISTRY_FILE, *(entry / name for entry in entries for name in (CARD_FILE, MODEL_FILE))]

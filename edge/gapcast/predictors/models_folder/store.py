@@ -81,8 +81,9 @@ def _exists(path: Path) -> bool:
 
 
 def _unreadable(models: Path, error: OSError) -> ModelError:
-    where = error.filename or models
-    return ModelError(f"{where}: cannot be read ({error.strerror}): run this as root, or as the account of the service")
+    is_forbidden = isinstance(error, PermissionError)
+    fix = "run this as root, or as the account of the service" if is_forbidden else "check the path and the disk"
+    return ModelError(f"{error.filename or models}: cannot be read ({error.strerror}): {fix}")
 
 
 def load_model(folder: Path) -> TflitePredictor:
