@@ -77,6 +77,18 @@ def test_three_late_readings_in_order_restart_the_stream() -> None:
     assert [buffers.take_restarted_streams(), buffers.take_restarted_streams()] == [[("home", NOON + 39, NOON)], []]
 
 
+def test_three_gaps_in_a_row_are_reported_once() -> None:
+    """After a second reading within a window, they are counted again."""
+    buffers = Buffers(SPEC, 10)
+    minutes = [0, 15, 30, 45, 60, 61, 75, 90]
+    for minute in minutes:
+        buffers.accept(home(NOON + minute))
+    assert buffers.take_restarted_streams() == [("home", NOON + 30, NOON + 45)]
+    for minute in (105, 120):
+        buffers.accept(home(NOON + minute))
+    assert buffers.take_restarted_streams() == [("home", NOON + 90, NOON + 105)]
+
+
 def test_late_readings_out_of_order_do_not_restart_the_stream() -> None:
     start = [home(NOON + minute) for minute in range(40)]
     late = [home(NOON + minute) for minute in (1, 3, 5, 6, 9, 10)]

@@ -234,6 +234,13 @@ def test_source_ignores_old_topics_and_rejects_bad_names() -> None:
     assert (feed.reader.topic_of("home"), feed.reader.topic_of("other")) == ("meter/home", "")
 
 
+def test_source_names_devices_that_send_samples() -> None:
+    feed = SourceFeed(MINUTES | {"topic": "minute/{device}"}, WATTS)
+    for topic in ("minute/a", "meter/b"):
+        feed.send(topic, document_of(1))
+    assert [feed.reader.meters.sends_samples(device) for device in "abc"] == [False, True, False]
+
+
 def test_source_reads_a_topic_whose_name_suits_no_device() -> None:
     feed = SourceFeed(MINUTES, MINUTES | {"topic": "meter/my meter", "device": "mine"})
     feed.send("meter/my meter", document_of(1000))

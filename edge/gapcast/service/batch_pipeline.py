@@ -123,6 +123,9 @@ class BatchPipeline:
             raise
         if batch.accepted.restarted_streams:
             log_restarted_streams(batch.accepted.restarted_streams)
+            self._reports.intervals.log_slow(batch.accepted.restarted_streams)
+        if "duplicate" in batch.accepted.counts:
+            self._reports.intervals.log_fast(batch.readings, batch.accepted, self._running.engine.buffers)
 
     def _record_seen(self, batch: ServedBatch) -> None:
         self._reports.availability.record_seen(batch.accepted.first_rows + batch.accepted.rows)

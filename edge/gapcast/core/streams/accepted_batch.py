@@ -48,8 +48,8 @@ class AcceptedBatch:
     minute and so no outcome. ``planned`` is the planned power of windows with announced loads, by index; it is
     subtracted from the windows. ``billing`` is the running billing window after the newest reading of windows of
     devices with a demand, by index; ``closed`` are the billing windows that the batch closed, ``restarted_streams`` the
-    streams that it restarted. Treat as immutable; it is not frozen because that doubles the time to create it, and
-    every reading that arrives alone creates one.
+    streams that it set back, or restarted after too many gaps. Treat as immutable; it is not frozen because that
+    doubles the time to create it, and every reading that arrives alone creates one.
     """
 
     statuses: list[ReadingStatus]

@@ -30,6 +30,8 @@ from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED, bridge
 
 #: Number of late readings in a row, one minute apart, that restart a history.
 RESTART_RUN = 3
+#: Number of gaps in a row that restart a history of one reading, after which the meter is too slow for forecasts.
+SLOW_RUN = 3
 
 
 class ReadingStatus(Enum):
@@ -104,12 +106,18 @@ class Buffers(StreamWindows):
         stream.filled = int(reading.is_filled)
         return ReadingStatus.FIRST
 
+    def _restart_after_gap(self, stream: Stream, reading: Reading) -> ReadingStatus:
+        stream.n_gaps = 1 + (stream.n_gaps if stream.n_seen == 1 else 0)
+        if stream.n_gaps == SLOW_RUN:
+            self._restarted_streams.append(RestartedStream(reading.device, stream.last_minute, reading.minute))
+        return self._restart(stream, reading)
+
     def _append(self, stream: Stream, reading: Reading, ahead_min: int) -> ReadingStatus:
         stream.late_run = None
         if stream.held is not None:
             self._discard_held(stream)
         if ahead_min > MAX_FILL_MIN + 1:
-            return self._restart(stream, reading)
+            return self._restart_after_gap(stream, reading)
         if stream.end + ahead_min > self._width:
             self._move_back(stream)
         device, minute, gap_kw, _, _, is_filled = reading

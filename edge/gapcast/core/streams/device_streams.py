@@ -16,7 +16,9 @@ _BLOCK_BYTES = 1 << 17
 class Stream:
     """The state of one device's stream. Its values are row ``at`` of ``block``, a block of :class:`DeviceStreams`."""
 
-    __slots__ = ("at", "block", "end", "filled", "held", "last_minute", "late_run", "n_seen", "observed", "row")
+    __slots__ = (
+        "at", "block", "end", "filled", "held", "last_minute", "late_run", "n_gaps", "n_seen", "observed", "row",
+    )  # fmt: skip
 
     def __init__(self, row: int, block: F32, at: int) -> None:
         self.row = row
@@ -25,6 +27,7 @@ class Stream:
         self.end = 0  # column after the newest value
         self.last_minute = 0
         self.n_seen = 0  # readings since the history began
+        self.n_gaps = 0  # gaps in a row that restarted the history, with a single reading between each two
         self.observed = 0  # bit k: whether the value k minutes back was a reading, not a filled minute
         self.filled = 0  # bit k: whether that reading was a filled minute, in which nothing was measured
         #: Late readings in a row. An empty list: the minutes until the newest one are imported, and no run may begin.

@@ -23,7 +23,11 @@ _SLACK = 8
 
 
 class RestartedStream(NamedTuple):
-    """The stream of ``device`` set back by late readings: from its newest minute to the minute of the first of them."""
+    """The stream of ``device`` restarted: from its newest minute to the minute of the reading that began it again.
+
+    That is an earlier minute after late readings, or a later one after the last of
+    :data:`~gapcast.core.streams.buffer.SLOW_RUN` gaps in a row.
+    """
 
     device: str
     from_minute: int
@@ -79,7 +83,7 @@ class StreamWindows:
         }
 
     def take_restarted_streams(self) -> list[RestartedStream]:
-        """Return the streams that late readings have set back since the last call."""
+        """Return the streams that late readings, or gaps in a row, have restarted since the last call."""
         found, self._restarted_streams = self._restarted_streams, []
         return found
 

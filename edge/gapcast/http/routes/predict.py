@@ -45,7 +45,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
             return await run_in_threadpool(_latest_page, queries, limit, after)
         forecast = queries.latest_of(device)
         if forecast is None:
-            return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown, or has no forecast yet")
+            return problems.problem(HTTPStatus.NOT_FOUND, queries.explain_absence(device))
         return JSONResponse(forecast.document())
 
     @router.post(

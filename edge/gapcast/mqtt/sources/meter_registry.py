@@ -133,6 +133,10 @@ class MeterRegistry:
         """Return, for each meter that has sent one, the number of messages with a usable value. Thread-safe."""
         return [meter.sample_count for meter in list(self._meters.values()) if meter.n_samples]
 
+    def sends_samples(self, device: str) -> bool:
+        """Return whether a meter of ``device`` sends samples."""
+        return next(self._meters_of(device), None) is not None
+
     def close_minute(self, device: str, minute: int) -> list[Reading]:
         """Close ``minute`` of the samples of ``device`` if it is over; return the closed minutes."""
         now_ms = self._now_ms()

@@ -49,6 +49,10 @@ class Meters(Protocol):
         """Discard the state of ``device``."""
         ...
 
+    def sends_samples(self, device: str) -> bool:
+        """Return whether the readings of ``device`` are means of samples."""
+        ...
+
     def sample_counts(self) -> Sequence[SampleCount]:
         """Return, for each meter that has sent one, the number of messages with a usable value. Thread-safe."""
         ...
@@ -73,6 +77,10 @@ class NoMeters:
 
     def forget(self, device: str) -> None:
         """Do nothing."""
+
+    def sends_samples(self, device: str) -> bool:
+        """Return False."""
+        return False
 
     def sample_counts(self) -> Sequence[SampleCount]:
         """Return no counts."""

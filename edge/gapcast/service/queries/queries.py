@@ -26,6 +26,7 @@ from gapcast.service.ports.minute_recorder import RefitStatus
 from gapcast.service.queries.demand_queries import DemandQueries
 from gapcast.service.queries.name_page import name_page
 from gapcast.service.queries.outlook_queries import NO_OUTLOOKS, OutlookQueries
+from gapcast.service.queries.unknown_device import no_forecast, unknown_device
 from gapcast.service.reports.availability import AvailabilityPublisher
 from gapcast.service.reports.score_reports import ScoreReports
 from gapcast.service.running_engine import RunningEngine
@@ -171,6 +172,10 @@ class ServiceQueries:
                     return forecast
         with self._running.lock:
             return self._running.engine.latest_of(device)
+
+    def explain_absence(self, device: str) -> str:
+        """Return why ``device`` has no forecast, in a sentence."""
+        return no_forecast(device) if device in self._running.engine.buffers else unknown_device(device)
 
     def device_statuses(self, n_at_most: int) -> Iterator[DeviceStatus]:
         """Yield the status of the first ``n_at_most`` devices; the stream waits for one at a time."""

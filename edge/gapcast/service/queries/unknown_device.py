@@ -1,6 +1,11 @@
-"""The error about a device without any received reading."""
+"""The errors about a device without any received reading, or without a forecast."""
 
 from __future__ import annotations
+
+from gapcast.core.windows.window import MAX_FILL_MIN
+
+#: What a device needs for its first forecast, or its next one after a gap.
+FORECAST_NEEDS = f"forecasts need two readings at most {MAX_FILL_MIN + 1} minutes apart"
 
 
 def unknown_device(device: str) -> str:
@@ -10,3 +15,12 @@ def unknown_device(device: str) -> str:
     "device 'hmoe' is unknown: no reading of it has arrived; GET /devices lists the known ones"
     """
     return f"device {device!r} is unknown: no reading of it has arrived; GET /devices lists the known ones"
+
+
+def no_forecast(device: str) -> str:
+    """Return the error that ``device``, which is known, has no forecast.
+
+    >>> no_forecast("home")
+    "device 'home' has no forecast yet: forecasts need two readings at most 6 minutes apart"
+    """
+    return f"device {device!r} has no forecast yet: {FORECAST_NEEDS}"

@@ -18,6 +18,7 @@ from gapcast.service.containment import Containment, Step
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.availability import AvailabilityPublisher, ReportOptions
 from gapcast.service.reports.event_feed import EventFeed
+from gapcast.service.reports.interval_log import IntervalLog
 from gapcast.service.reports.score_reports import ScoreReports
 from gapcast.service.running_engine import RunningEngine
 
@@ -54,6 +55,8 @@ def log_set_limits(demands: DeviceDemands) -> None:
 def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
     """Log which devices continue at an earlier minute: later readings, and peaks of the month, are discarded."""
     for device, from_minute, to_minute in streams:
+        if to_minute > from_minute:
+            continue
         fix = (
             "ignore it after a replay of old readings, else check the clock of the meter, or of this machine if the "
             "meter sends no time (timedatectl); later minutes are learned again"
@@ -113,6 +116,7 @@ class Reports:
         self.feed = feed
         self.availability = AvailabilityPublisher(link, feed, running, options.online_tracker)
         self.exports = ExportLog()
+        self.intervals = IntervalLog(link)
         self.scores = ScoreReports(link, feed, running, options.report_every_s, options.clock_s)
         self._containment = containment
         self._steps: tuple[Step[int], ...] = (
@@ -131,3 +135,4 @@ class Reports:
         self.availability.forget(device, row)
         self.scores.forget(row)
         self.exports.forget(device)
+        self.intervals.forget(device)
