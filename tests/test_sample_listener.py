@@ -60,6 +60,47 @@ def test_sample_listener_native_reading_shows_its_clock(sections: dict[str, Any]
     assert listener.devices["home"].ahead_min == [-120]
 
 
+def receive_at(listener: SampleListener, topic: str, payload: str, after_s: float, *, retained: bool = False) -> None:
+    body = payload.encode()
+    publication = Publication(topic, body, 0, retained, False, b"", len(body))
+    listener.receive(ReceivedMessage(publication, 0.0, NOON_MS + round(after_s * 1_000)))
+
+
+NUMBER = {"sources": [{"preset": "number", "topic": "gap/{device}/reading"}]}
+FAST = "gap/home/reading"
+
+
+@pytest.mark.parametrize("sections", [{}, {"sources": [{"preset": "gapcast"}]}, NUMBER])
+@pytest.mark.parametrize(
+    ("readings", "is_fast"),
+    [
+        ([(1.0, 0), (2.0, 10)], True),
+        ([(1.0, 0), (1.0, 10)], False),
+        ([(1.0, 0.1), (2.0, 59.9)], False),  # once a minute, by the meter's clock
+        ([(1.0, 50), (2.0, 65)], False),
+    ],
+)
+def test_sample_listener_several_readings_a_minute_are_fast(
+    sections: dict[str, Any], readings: list[tuple[float, float]], is_fast: bool
+) -> None:
+    listener = listener_of(**sections)
+    for power_kw, after_s in readings:
+        receive_at(listener, FAST, str(power_kw), after_s)
+    assert listener.devices["home"].is_fast == is_fast
+
+
+def test_sample_listener_samples_and_retained_readings_are_not_fast() -> None:
+    listener = listener_of(sources=[{"topic": FAST, "device": "home", "format": "number", "unit": "kW"}])
+    for i in range(4):
+        receive_at(listener, FAST, str(i), i * 10)
+    assert not listener.devices["home"].is_fast
+    listener = listener_of()
+    for power_kw, retained in ((1.0, True), (2.0, False)):
+        reading = f'{{"ts": "2023-01-01T12:00:00Z", "gap_kw": {power_kw}}}'
+        receive_at(listener, FAST, reading, 10, retained=retained)
+    assert not listener.devices["home"].is_fast
+
+
 def test_sample_listener_retained_reading_needs_a_time_as_in_the_service() -> None:
     listener, body = listener_of(), b"1.5"
     publication = Publication("gap/home/reading", body, 0, True, False, b"", len(body))

@@ -226,6 +226,15 @@ def test_check_suspicious_unit(check: Check, mosquitto: MosquittoBroker, power: 
     assert "unit = " in fix
 
 
+def test_check_several_readings_a_minute(check: Check, mosquitto: MosquittoBroker) -> None:
+    minute = now_minute()
+    with publishing(mosquitto, *(("gap/home/reading", reading(minute, kw)) for kw in (1.2, 1.4))):
+        _, lines = check(mosquitto.port, GUARD_S)
+    line, fix = found(lines, "warn meter: home: several readings a minute: ")
+    assert line.endswith("each minute has the value of its first reading, not the mean; the others are duplicates")
+    assert 'kind = "samples"' in fix
+
+
 def test_check_watts_taken_for_kilowatts(check: Check, mosquitto: MosquittoBroker) -> None:
     with publishing(mosquitto, ("gap/home/reading", "1230")):
         _, lines = check(mosquitto.port, GUARD_S)

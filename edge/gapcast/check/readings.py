@@ -17,6 +17,7 @@ from gapcast.core.documents.message_format import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.mqtt.sources.meter_registry import SHARED_FIX
+from gapcast.service.reports.interval_log import FAST_FIX, FAST_PROBLEM
 
 #: The interval of most meters plus a margin for a late message, s.
 _MINUTE_S, _MARGIN_S = 60.0, 10.0
@@ -65,6 +66,8 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
     for device, samples in sorted(listener.devices.items()):
+        if samples.is_fast:
+            yield warn("meter", f"{device}: several readings a minute: {FAST_PROBLEM}", FAST_FIX)
         if warning := plausibility_warning(samples.powers_kw, is_house=device not in listener.submeters):
             text, _, fix = warning.partition(": ")
             yield warn("unit", f"{device}: {text}", fix)

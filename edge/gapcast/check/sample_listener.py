@@ -25,6 +25,8 @@ from gapcast.service.containment import EXIT_EXCEPTIONS, internal_problem
 
 log = structlog.get_logger(__name__)
 
+#: Two readings for one minute that arrive closer than this are not of a meter that sends about once a minute.
+_FAST_MS = 45_000
 #: Why a device's messages give no power yet, if it ``needs_several``.
 NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its values"
 
@@ -36,6 +38,8 @@ class ReceivedSamples:
     ``local_zone`` is the zone of its local times, if it sends local times. ``pattern`` is the topic of its source;
     ``needs_several``: one message may have no power of its own, because it is from a counter or a term of a sum.
     ``missing``: the terms of the sum that have arrived and those that have not, or why they give no power, as text.
+    ``newest`` is the newest reading of a minute: the minute, its power and when it arrived; ``is_fast``: two readings
+    for one minute had different powers.
     """
 
     pattern: str = ""
@@ -45,12 +49,22 @@ class ReceivedSamples:
     n_messages: int = 0
     local_zone: tzinfo | None = None
     missing: str = ""
+    newest: tuple[int, float, int] | None = None
+    is_fast: bool = False
+
+    def add_minute(self, minute: int, power_kw: float, received_ms: int) -> None:
+        """Add a reading of a minute."""
+        if self.newest is not None:
+            last_minute, last_kw, last_ms = self.newest
+            self.is_fast |= minute == last_minute and power_kw != last_kw and received_ms - last_ms < _FAST_MS
+        self.newest = minute, power_kw, received_ms
 
 
 class _ReadMessage(NamedTuple):
     """The content of a message: device or submeter, power, kW, if any, and the time to compare its time with.
 
-    ``has_value``: the message has the source's value, or a term of it.
+    ``has_value``: the message has the source's value, or a term of it. ``minute`` is that of a reading; None for a
+    sample.
     """
 
     device: str
@@ -59,6 +73,7 @@ class _ReadMessage(NamedTuple):
     active_source: ActiveSource | None = None
     missing: str = ""
     has_value: bool = True
+    minute: int | None = None
 
 
 class SampleListener:
@@ -129,6 +144,8 @@ class SampleListener:
             samples.powers_kw.append(read.power_kw)
         if not (publication.retained or publication.redelivered):
             samples.ahead_min.append(read.ahead_min)
+            if read.minute is not None and read.power_kw is not None:
+                samples.add_minute(read.minute, read.power_kw, received.received_ms)
         return read.has_value
 
     def _reject(self, topic: str, problem: PayloadError) -> None:
@@ -139,7 +156,8 @@ class SampleListener:
         device = self._topic.device_in(publication.topic)
         arrival_ms = None if publication.retained or publication.redelivered else received_ms
         reading = decode(device, publication.payload, publication.n_bytes, arrival_ms, self._limits)
-        return _ReadMessage(device, reading.gap_kw, reading.minute - received_ms // MINUTE_MS)
+        ahead_min = reading.minute - received_ms // MINUTE_MS
+        return _ReadMessage(device, reading.gap_kw, ahead_min, minute=reading.minute)
 
     def _of_source(self, reader: SourceReader, received: ReceivedMessage) -> _ReadMessage:
         """Return the content of a message of ``reader``; the current power if its minute is open."""
@@ -156,7 +174,8 @@ class SampleListener:
         if readings:
             if source.format == "gapcast":  # its own time is the minute
                 ahead_min = readings[-1].minute - received.received_ms // MINUTE_MS
-            return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source)
+            minute = None if meter.sends_samples else readings[-1].minute
+            return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source, minute=minute)
         parsed = parse_message(meter, route.part, received.publication)
         separate = separate_terms(meter, parsed)
         value = None if source.is_counter or separate else meter.update_terms({})
