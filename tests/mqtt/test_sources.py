@@ -234,6 +234,38 @@ def test_source_ignores_old_topics_and_rejects_bad_names() -> None:
     assert (feed.reader.topic_of("home"), feed.reader.topic_of("other")) == ("meter/home", "")
 
 
+@pytest.mark.parametrize("kind", ["samples", "minute"])
+def test_source_meters_without_a_value_leave_their_places(kind: str) -> None:
+    feed = SourceFeed(WATTS | {"kind": kind}, max_devices=3)
+    for i in range(9):
+        feed.send(f"meter/thermo{i}", '{"temperature": 21.5}')
+    for device in ("plug", "oven", "pump", "car"):
+        feed.send(f"meter/{device}", document_of(51))
+        feed.send("meter/thermo0", '{"temperature": 21.5}')
+    assert feed.reasons == ["too_many_devices"] * 3
+    assert [one.device for one in feed.reader.meters.sample_counts()] == ["plug", "oven", "pump"]
+    known = [name for name in ("thermo0", "thermo8", "plug", "car") if feed.reader.topic_of(name)]
+    assert known == ["plug"]
+
+
+def test_source_term_of_a_sum_is_a_value() -> None:
+    feed = SourceFeed(WATTS | {"value": "a + b"}, max_devices=1)
+    feed.send("meter/home", '{"a": 5}')
+    feed.send("meter/other", document_of(1))
+    assert feed.reasons == ["too_many_devices"]
+
+
+def test_source_meter_without_a_value_leaves_one_of_its_name() -> None:
+    feed = SourceFeed(WATTS, WATTS | {"topic": "plug/{device}"}, max_devices=2)
+    feed.send("meter/home", "{}")
+    feed.send("plug/home", document_of(51))
+    assert feed.reader.meters.shared == {"home": ("meter/home", "plug/home")}
+    feed.send("plug/other", document_of(51))
+    assert (feed.reasons, list(feed.reader.meters.shared)) == ([], ["home"])
+    feed.send("meter/home", "{}")
+    assert feed.reasons == ["too_many_devices"]
+
+
 def test_source_names_devices_that_send_samples() -> None:
     feed = SourceFeed(MINUTES | {"topic": "minute/{device}"}, WATTS)
     for topic in ("minute/a", "meter/b"):

@@ -52,6 +52,11 @@ class Meter:
         """Whether the meter has ever sent a value."""
         return bool(self.known) or self.means.newest_ms is not None
 
+    @property
+    def has_sent_values(self) -> bool:
+        """Whether the meter has ever sent a value, or a term of it."""
+        return self.n_samples > 0 or self.has_samples
+
     def update_terms(self, terms: Mapping[str, float | None]) -> float | None:
         """Update the given terms; return the resulting value, None if another term is still unknown.
 

@@ -50,7 +50,11 @@ class MeterRoute:
 
 
 class MeterRegistry:
-    """Tracks at most ``max_devices`` meters from their first message on. Implements the service's port ``Meters``."""
+    """Tracks at most ``max_devices`` meters from their first message on. Implements the service's port ``Meters``.
+
+    If there are that many, a new meter takes the place of one that has sent no value, such as a thermometer beside the
+    plugs of a bridge.
+    """
 
     def __init__(
         self,
@@ -66,6 +70,8 @@ class MeterRegistry:
         self._now_ms = now_ms
         self._routes: dict[str, MeterRoute] = {}
         self._meters: dict[tuple[int, str], Meter] = {}
+        #: Meters that had sent no value when they were added, an ordered set; some have sent one since.
+        self._without_value: dict[tuple[int, str], None] = {}
         self._topics: dict[str, str] = {}  # of each device, the topic of its first message
         #: Devices that are two meters, of one source or two -> the topics of their first messages.
         self.shared: dict[str, tuple[str, str]] = {}
@@ -108,15 +114,39 @@ class MeterRegistry:
         return None
 
     def _open(self, source_index: int, name: str, topic: str) -> Meter:
-        if len(self._meters) >= self._max_devices:
+        if len(self._meters) >= self._max_devices and not self._evict_meter():
             raise too_many_devices(self._max_devices)
-        self._meters[source_index, name] = meter = self._aggregator.meter(
-            name, topic, self._active_sources[source_index].source
-        )
+        key, source = (source_index, name), self._active_sources[source_index].source
+        self._meters[key] = meter = self._aggregator.meter(name, topic, source)
+        self._without_value[key] = None
         first_topic = self._topics.setdefault(name, topic)
         if first_topic != topic:
             self._warn_of_shared(name, first_topic, topic)
         return meter
+
+    def _evict_meter(self) -> bool:
+        """Discard the oldest meter that has sent no value; return False if there is none. Examines each meter once."""
+        while self._without_value:
+            key = next(iter(self._without_value))
+            del self._without_value[key]
+            if not self._meters[key].has_sent_values:
+                self._discard(key)
+                if not any((i, key[1]) in self._meters for i in range(len(self._active_sources))):
+                    self._forget_topics(key[1])
+                return True
+        return False
+
+    def _discard(self, key: tuple[int, str]) -> None:
+        self._without_value.pop(key, None)
+        meter = self._meters.pop(key, None)
+        if meter is not None:
+            self._aggregator.forget(meter)
+            for topic in meter.routed_topics:
+                self._routes.pop(topic, None)
+
+    def _forget_topics(self, device: str) -> None:
+        self._topics.pop(device, None)
+        self.shared.pop(device, None)
 
     def check_value_topic(self, meter: Meter, topic: str) -> None:
         """Warn once if ``meter``, whose value is on one topic, has already sent it on another one than ``topic``."""
@@ -181,13 +211,8 @@ class MeterRegistry:
     def forget(self, device: str) -> None:
         """Discard the state of ``device``."""
         for i in range(len(self._active_sources)):
-            meter = self._meters.pop((i, device), None)
-            if meter is not None:
-                self._aggregator.forget(meter)
-                for topic in meter.routed_topics:
-                    self._routes.pop(topic, None)
-        self._topics.pop(device, None)
-        self.shared.pop(device, None)
+            self._discard((i, device))
+        self._forget_topics(device)
 
     def _meter_of(self, topic: str) -> Meter | None:
         """Return the meter of samples on ``topic``; None if no source matches, or there are too many devices."""
