@@ -151,12 +151,14 @@ def test_events_of_one_device(rest: Rest) -> None:
         assert reader.next("reading").data["device"] == "home"
 
 
-def test_events_resume_after_the_last_id(rest: Rest) -> None:
+@pytest.mark.parametrize("in_query", [False, True], ids=["header", "query"])
+def test_events_resume_after_the_last_id(rest: Rest, in_query: bool) -> None:
+    """In the query as from a substitute for ``EventSource`` that sends a token."""
     with reading(rest) as reader:
         push(rest)
         seen = reader.next("reading")
     missed = push(rest, n=2)
-    with reading(rest, seen.id) as reader:
+    with reading(rest, lastEventId=str(seen.id)) if in_query else reading(rest, seen.id) as reader:
         assert reader.next().kind == "forecast"
         assert [reader.next("reading").data["ts"] for _ in missed] == [minute_label(minute) for minute in missed]
 

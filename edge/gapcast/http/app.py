@@ -25,6 +25,7 @@ from gapcast.http.routes.operations import health_router, metrics_router, models
 from gapcast.http.routes.outlook import outlook_router
 from gapcast.http.routes.predict import predict_router
 from gapcast.http.routes.predict_fast_path import PredictFastPath
+from gapcast.http.routes.query_parameters import CHECKED
 from gapcast.http.routes.sources import sources_router
 from gapcast.service.service import Service
 from gapcast.text.distribution_version import version_of
@@ -51,15 +52,15 @@ def create_app(
 
     app.include_router(health_router(service.queries))
     app.include_router(metrics_router(registry))
-    app.include_router(models_router(cards))
-    app.include_router(predict_router(service.queries, handler))
-    app.include_router(outlook_router(service.queries.outlooks))
-    app.include_router(demand_router(service))
-    app.include_router(devices_router(service))
-    app.include_router(sources_router(service.queries))
+    app.include_router(models_router(cards), dependencies=CHECKED)
+    app.include_router(predict_router(service.queries, handler), dependencies=CHECKED)
+    app.include_router(outlook_router(service.queries.outlooks), dependencies=CHECKED)
+    app.include_router(demand_router(service), dependencies=CHECKED)
+    app.include_router(devices_router(service), dependencies=CHECKED)
+    app.include_router(sources_router(service.queries), dependencies=CHECKED)
     app.include_router(inference_router(service.queries))
     readers = EventReaders(service, options.max_event_readers, options.max_event_readers_per_client)
-    app.include_router(events_router(readers))
+    app.include_router(events_router(readers), dependencies=CHECKED)
     api_docs.install(app)
     web_page.install(app)
     return app

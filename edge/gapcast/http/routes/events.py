@@ -113,6 +113,9 @@ def events_router(readers: EventReaders) -> APIRouter:
         request: Request,
         device: Annotated[str | None, Query(description="Only events of this device and of the gateway")] = None,
         last_event_id: Annotated[str | None, Header(description="Resume after this event")] = None,
+        resume_after: Annotated[
+            str | None, Query(alias="lastEventId", description="The same, from a client that cannot send the header")
+        ] = None,
     ) -> Any:
         """Stream events (SSE): `reading`, `forecast`, `outlook`, `demand`, `scores`, `device`, `status`, `reset`."""
         client = client_of(request.client.host if request.client else "")
@@ -120,6 +123,6 @@ def events_router(readers: EventReaders) -> APIRouter:
             full = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)
             full.headers["retry-after"] = "10"
             return full
-        return EventStream(readers, client, device, last_event_id)
+        return EventStream(readers, client, device, last_event_id or resume_after)
 
     return router

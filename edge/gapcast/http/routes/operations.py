@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,6 +11,7 @@ from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
 from gapcast.core.models.card import ModelCard
+from gapcast.http.errors import problems
 from gapcast.http.routes.health import Health, HealthResponse, readiness_of
 from gapcast.http.routes.probes import ALIVE, encoded_metrics
 from gapcast.service.queries.queries import ServiceQueries
@@ -60,7 +62,11 @@ def models_router(cards: Callable[[], list[ModelCard]]) -> APIRouter:
     """Return the route of the models; ``cards`` returns the model cards."""
     router = APIRouter(tags=["models"])
 
-    @router.get("/models", summary="Cards of the loaded models")
+    @router.get(
+        "/models",
+        summary="Cards of the loaded models",
+        responses=problems.answers(HTTPStatus.UNPROCESSABLE_ENTITY),
+    )
     async def models() -> dict[str, list[ModelCard]]:
         """Return the cards of the loaded models."""
         return {"models": cards()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from gapcast.core.time_grid import instant_label
+from gapcast.http.errors import problems
 from gapcast.service.ports.intake import IntakeStatus, WaitingDevice
 from gapcast.service.queries.queries import ServiceQueries
 
@@ -78,7 +81,11 @@ def sources_router(queries: ServiceQueries) -> APIRouter:
     """Return the route ``/sources``."""
     router = APIRouter(tags=["devices"])
 
-    @router.get("/sources", summary="Subscriptions and received messages")
+    @router.get(
+        "/sources",
+        summary="Subscriptions and received messages",
+        responses=problems.answers(HTTPStatus.UNPROCESSABLE_ENTITY),
+    )
     def sources() -> SourcesDocument:
         """Return the topics that the gateway is subscribed to, and the messages received before the first forecast."""
         return _document(queries.intake())
