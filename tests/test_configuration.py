@@ -250,6 +250,21 @@ def test_load_error_shows_the_value_of_other_keys() -> None:
         load(None, {"GAPCAST_MQTT__PORT": "70000"}, {})
 
 
+@pytest.mark.parametrize("key", ["username", "password"])
+def test_load_credentials_longer_than_mqtt_allows_are_named(key: str) -> None:
+    assert load(None, {}, nested(f"mqtt.{key}", "x" * 65_535)).mqtt.username in (None, "x" * 65_535)
+    with pytest.raises(SettingsError, match=rf"mqtt\.{key}: must have at most 65,535 bytes") as caught:
+        load(None, {}, nested(f"mqtt.{key}", "é" * 32_768))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("key", ["hours", "weekdays", "months"])
+def test_load_long_times_of_a_limit_are_shown_shortened(key: str) -> None:
+    with pytest.raises(SettingsError, match=rf"demand\.{key}: 'xxx.*… is not a") as caught:
+        load(None, {}, {"demand": {"limit_kw": 3, key: "x" * 100_000}})
+    assert len(str(caught.value)) < 300
+
+
 def test_load_alpn_is_a_list_or_separated_by_commas() -> None:
     in_file = written('[mqtt.tls]\nenabled = true\nalpn = ["mqtt", "x-amzn-mqtt-ca"]\n')
     elsewhere = {"GAPCAST_MQTT__TLS__ENABLED": "true", "GAPCAST_MQTT__TLS__ALPN": "mqtt, x-amzn-mqtt-ca"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from gapcast.core.documents.message_format import shown_value
 from gapcast.core.time_grid import DAY_MIN
 
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -22,10 +23,10 @@ def parse_hours(text: str) -> tuple[tuple[int, int], ...]:
         start, separator, end = (part.strip() for part in one.partition("-"))
         clocks = _CLOCK.fullmatch(start), _CLOCK.fullmatch(end)
         if not separator or None in clocks or start == "24:00":
-            msg = f"{one!r} is not a range of times: write it as in 07:00-23:00, several with commas"
+            msg = f"{shown_value(one)} is not a range of times: write it as in 07:00-23:00, several with commas"
             raise ValueError(msg)
         if start == end:
-            msg = f"{one!r} is empty: leave hours empty for the whole day"
+            msg = f"{shown_value(one)} is empty: leave hours empty for the whole day"
             raise ValueError(msg)
         found.append((_minute_of_day(start), _minute_of_day(end)))
     return tuple(found) or ((0, DAY_MIN),)
@@ -57,7 +58,7 @@ def _numbers_of(text: str, numbers: Mapping[str, int], expected: str) -> frozens
         first, separator, last = (part.strip().lower() for part in one.partition("-"))
         unknown = [name for name in (first, last if separator else first) if name not in numbers]
         if unknown:
-            msg = f"{unknown[0]!r} is not {expected}"
+            msg = f"{shown_value(unknown[0])} is not {expected}"
             raise ValueError(msg)
         start, end = in_order.index(numbers[first]), in_order.index(numbers[last if separator else first])
         length = (end - start) % len(in_order) + 1

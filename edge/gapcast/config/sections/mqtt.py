@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 
 from gapcast.config.sections.section import Port, SettingsSection, host_rule, matching, split_list
 
+#: Maximum length of text in an MQTT packet.
+_MAX_BYTES = 65_535
+
 
 class TlsSettings(SettingsSection):
     """``[mqtt.tls]``"""
@@ -69,6 +72,15 @@ class MqttSettings(SettingsSection):
     share_group: Annotated[str, matching(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 of A-Z a-z 0-9 _ -")] | None = None
     #: How the broker distributes messages. Any way but by topic would split the readings of a meter across workers.
     shared_by: Literal["topic-hash"] | None = None
+
+    @field_validator("username", "password")
+    @classmethod
+    def _check_length(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        if len(text.encode(errors="replace")) > _MAX_BYTES:
+            msg = f"must have at most {_MAX_BYTES:,} bytes, the maximum of MQTT"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _check_sharing(self) -> MqttSettings:
