@@ -77,3 +77,28 @@ def test_blueprints_are_documented() -> None:
     for file in BLUEPRINTS:
         assert f"../{file.relative_to(ROOT)}" in page
         assert load(file)["blueprint"]["name"] in page
+
+
+def test_heater_returns_by_the_running_window_and_a_compressor_by_both() -> None:
+    """A default of a new input is what existing automations get: they have only the inputs without a default."""
+    (file,) = (one for one in BLUEPRINTS if one.stem == "shed_load")
+    document = load(file)
+    inputs = document["blueprint"]["input"]
+    assert {name for name, one in inputs.items() if "default" not in one} == {"headroom", "load", "load_w"}
+    assert (inputs["next_counts"]["default"], inputs["shortest_run_min"]["default"]) == (False, 5)
+    assert inputs["shortest_run_min"]["selector"]["number"]["min"] == 1, "or a window that is over would do"
+    template = document["variables"]["has_room"].strip("{} \n")
+    rule = compile(f"({template})", "has_room", "eval")
+
+    def has_room(**values: float) -> bool:
+        usual = {"on_from_w": 2_200, "now_w": 2_200, "next_w": 0, "left_min": 5, "shortest_run_min": 5}
+        names = usual | {"next_counts": False, "min_on_min": 0} | values
+        return bool(eval(rule, {}, names))  # noqa: S307 - a template of this repository, and valid Python
+
+    assert has_room()
+    assert not has_room(now_w=2_199)
+    assert not has_room(left_min=4)
+    for compressor in ({"next_counts": True}, {"min_on_min": 10}):
+        assert not has_room(**compressor, next_w=2_199)
+        assert has_room(**compressor, next_w=2_200, left_min=1)
+        assert not has_room(**compressor, now_w=2_199, next_w=2_200)

@@ -162,10 +162,10 @@ def shedding(home: HomeAssistant, peer: Peer, request: pytest.FixtureRequest) ->
     home.delete_automation("shed")
 
 
-def settled(house: DemandHouse, expected: str, **values: int) -> None:
+def settled(house: DemandHouse, expected: str, left_min: int = 10, **values: int) -> None:
     """Publish a demand, and require that the heater is ``expected`` once the automation has finished."""
     before = last_triggered(house.home, "shed")
-    house.show(**values)
+    house.show(left_min=left_min, **values)
     wait_until(lambda: last_triggered(house.home, "shed") != before, "the automation to run", CHANGE_S)
     wait_until(lambda: n_running(house.home, "shed") == 0, "the automation to end", CHANGE_S)
     assert house.home.value(HEATER) == expected
@@ -184,8 +184,34 @@ def test_load_is_shed_and_restored_with_hysteresis(home: HomeAssistant, shedding
     settled(shedding, "on", headroom_w=0, next_w=-500)
     settled(shedding, "off", headroom_w=-1, next_w=5_000)
     settled(shedding, "off", headroom_w=1_699, next_w=5_000)  # its 1,500 W and the margin of 200 W do not fit
-    settled(shedding, "off", headroom_w=5_000, next_w=1_699)
-    settled(shedding, "on", headroom_w=1_700, next_w=1_700)
+    settled(shedding, "on", headroom_w=1_700, next_w=0)
+    assert home.complaints("shed") == []
+
+
+@pytest.mark.parametrize("shedding", [{}, {"shortest_run_min": 8}], indirect=True)
+def test_load_is_not_restored_for_a_short_rest_of_the_window(
+    home: HomeAssistant, shedding: DemandHouse, request: pytest.FixtureRequest
+) -> None:
+    shortest_min = request.node.callspec.params["shedding"].get("shortest_run_min", 5)
+    settled(shedding, "off", headroom_w=-1)
+    settled(shedding, "off", left_min=shortest_min - 1, headroom_w=9_000, next_w=9_000)
+    settled(shedding, "on", left_min=shortest_min, headroom_w=9_000, next_w=0)
+    assert home.complaints("shed") == []
+
+
+def test_load_is_not_restored_in_a_window_that_is_over(home: HomeAssistant, shedding: DemandHouse) -> None:
+    """The newest minute is the first of a window, but by the clock that window has ended: readings are missing."""
+    settled(shedding, "off", headroom_w=-1)
+    shedding.observed = PAST_MINUTE
+    settled(shedding, "off", headroom_w=9_000, next_w=9_000)
+    assert home.complaints("shed") == []
+
+
+@pytest.mark.parametrize("shedding", [{"next_counts": True}, {"min_on_min": 0.01}], indirect=True)
+def test_load_that_must_run_for_a_while_needs_the_next_window(home: HomeAssistant, shedding: DemandHouse) -> None:
+    switch(home, HEATER, "off")
+    settled(shedding, "off", headroom_w=9_000, next_w=1_699)
+    settled(shedding, "on", left_min=1, headroom_w=1_700, next_w=1_700)
     assert home.complaints("shed") == []
 
 

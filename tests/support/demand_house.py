@@ -136,8 +136,13 @@ class DemandHouse:
 
 
 def demand(device: str, observed: int, **values: Any) -> dict[str, Any]:
-    """A demand in its window of 15 minutes; ``values`` replace fields, ``next_w`` the next window's headroom."""
+    """A demand in its window of 15 minutes.
+
+    ``values`` replace fields, ``next_w`` the next window's headroom, and ``left_min`` moves the windows.
+    """
     start = (observed + 1) // 15 * 15
+    if "left_min" in values:
+        start = observed + 1 + values.pop("left_min") - 15
     next_w = values.pop("next_w", 1_000)
     limits = {"limit_kw": 2.5, "limit_source": "fixed", "p_exceed": 0.02}
     powers = {"expected_kw": 1.4, "lower_kw": 0.9, "median_kw": 1.3, "upper_kw": 2.2}

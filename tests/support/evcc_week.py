@@ -96,13 +96,14 @@ def run_week(house_kw: F64, limit_kw: float, number: Number, begins_min: int = D
                 allowed_w = circuit.allowed_w(1_000 * own_kw + charging_w, charging_w, WANTED_W, 60 * minute + 30)
                 charging_w = allowed_w if allowed_w >= LEAST_W else 0.0
             car_kw[minute] += charging_w / 1_000 / N_CYCLES
-        demands = _demands(engine, Reading("home", minute, own_kw + car_kw[minute]))
+        demands = demands_after(engine, Reading("home", minute, own_kw + car_kw[minute]))
         if demands is not None:
             topic.receive(b"%d" % number(demands, limit_kw), 60.0 * (minute + 1))
     return _result(house_kw[begins_min:], car_kw[begins_min:], limit_kw)
 
 
-def _demands(engine: Engine, reading: Reading) -> Demands | None:
+def demands_after(engine: Engine, reading: Reading) -> Demands | None:
+    """Return the demand after ``reading``, if there is one, and learn."""
     accepted = engine.accept([reading])
     accepted.raise_failure()
     demands = engine.demand(accepted, engine.outlook(accepted, engine.forecast(accepted, time.time_ns() // 1_000_000)))
