@@ -66,7 +66,7 @@ def test_shell_switches_a_load_by_the_headroom(
         process = subprocess.Popen(
             [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{states}", f"echo off >>{states}",
              "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", "gap/home/headroom_w"],
-            env=os.environ | {"SILENCE_S": f"{GUARD_S:g}"},
+            env=os.environ | {"SILENCE_S": f"{GUARD_S:g}", "MIN_OFF_S": "0"},
             stdout=output,
         )  # fmt: skip
     try:

@@ -35,8 +35,10 @@ class SwitchedLoad:
         silence_s: float = GUARD_S,
         then: str = "",
         command_s: float = GUARD_S,
+        min_off_s: float = 0,
     ) -> None:
         """Start the recipe; ``then``: what the command that switches on does after writing its state."""
+        times = {"SILENCE_S": silence_s, "COMMAND_S": command_s, "MIN_OFF_S": min_off_s}
         self._file = folder / "states"
         self._file.touch()
         self._out = folder / "out"
@@ -44,7 +46,7 @@ class SwitchedLoad:
             self.process = subprocess.Popen(
                 [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{self._file}{then}",
                  f"echo off >>{self._file}", "-h", broker.host, "-p", str(broker.port), "-t", TOPIC],
-                env=os.environ | {"SILENCE_S": f"{silence_s:g}", "COMMAND_S": f"{command_s:g}"}, stdout=out, stderr=out,
+                env=os.environ | {name: f"{time_s:g}" for name, time_s in times.items()}, stdout=out, stderr=out,
             )  # fmt: skip
 
     def output(self) -> str:
@@ -63,10 +65,10 @@ class SwitchedLoad:
 
 @contextmanager
 def switched_load(
-    broker: MosquittoBroker, folder: Path, *states: str, silence_s: float = GUARD_S
+    broker: MosquittoBroker, folder: Path, *states: str, silence_s: float = GUARD_S, min_off_s: float = 0
 ) -> Iterator[SwitchedLoad]:
     """Yield a started recipe once its load has had ``states``."""
-    load = SwitchedLoad(broker, folder, silence_s)
+    load = SwitchedLoad(broker, folder, silence_s, min_off_s=min_off_s)
     try:
         load.wait_states(*states)
         yield load
@@ -109,6 +111,32 @@ class TestSwitchByHeadroom:
             wait_until(lambda: load.commands() == ["off", "on", "off", "off", "on", "on"], load.output)
             assert [line.split(":")[0] for line in load.output().splitlines()] == ["off", "on", "off", "on"]
 
+    def test_load_stays_off_for_its_minimum_time(self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path) -> None:
+        """By the number after it, the load's number has been read; the load was switched off at the start."""
+        peer.publish(TOPIC, "5000", retain=True)
+        with switched_load(mosquitto, tmp_path, "off", min_off_s=GUARD_S) as load:
+            wait_until(lambda: self.subscribed(peer, load), load.output)
+            peer.publish(TOPIC, "5000")
+            peer.publish(TOPIC, "last")
+            wait_until(lambda: "not a whole number of watts: last" in load.output(), load.output)
+            assert load.commands() == ["off"]
+
+    @staticmethod
+    def subscribed(peer: Peer, load: SwitchedLoad) -> bool:
+        peer.publish(TOPIC, "first")
+        return "first" in load.output()
+
+    def test_load_returns_after_its_minimum_time_off(
+        self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
+    ) -> None:
+        with switched_load(mosquitto, tmp_path, "off", min_off_s=1) as load:
+
+            def is_on() -> bool:
+                peer.publish(TOPIC, "5000")
+                return load.states() == ["off", "on"]
+
+            wait_until(is_on, load.output)
+
     def test_command_that_does_not_end_is_ended(self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path) -> None:
         peer.publish(TOPIC, "5000", retain=True)
         load = SwitchedLoad(mosquitto, tmp_path, then="; sleep 1000", command_s=1)
@@ -131,7 +159,12 @@ class TestSwitchByHeadroom:
 
     @pytest.mark.parametrize(
         ("need_w", "environment", "name"),
-        [("0", {}, "NEED_W"), ("2200", {"SILENCE_S": "0.5"}, "SILENCE_S"), ("2200", {"COMMAND_S": "0"}, "COMMAND_S")],
+        [
+            ("0", {}, "NEED_W"),
+            ("2200", {"SILENCE_S": "0.5"}, "SILENCE_S"),
+            ("2200", {"COMMAND_S": "0"}, "COMMAND_S"),
+            ("2200", {"MIN_OFF_S": "5 min"}, "MIN_OFF_S"),
+        ],
     )
     def test_number_that_cannot_be_used_is_named(self, need_w: str, environment: dict[str, str], name: str) -> None:
         done = subprocess.run(
@@ -155,6 +188,7 @@ class TestSwitchByHeadroom:
         process = subprocess.Popen(
             [SHELL / "switch-by-headroom", str(NEED_W), f"{end}; echo on >>{states}", f"echo off >>{states}",
              "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", TOPIC],
+            env=os.environ | {"MIN_OFF_S": "0"},
         )  # fmt: skip
         assert process.wait(GUARD_S) == 0
         assert states.read_text(encoding="utf-8").split() == ["off", "on", "off"]
@@ -166,7 +200,7 @@ class TestSwitchByHeadroom:
         process = subprocess.Popen(
             [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{states}/file", f"false >>{states}/off",
              "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", TOPIC],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=os.environ | {"MIN_OFF_S": "0"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         wait_until((states / "file").exists, "the load to be on")
         process.terminate()

@@ -25,16 +25,20 @@ HEADROOM, SWITCH = "gap/home/headroom_w", "cmnd/boiler/POWER"
 #: Headroom that the flow treats as enough for its load.
 NEED_W = 2_200
 N_TRIES, TRY_S = 10, 2.0
-Deploy = Callable[[float], NodeRed]
+Deploy = Callable[..., NodeRed]
 
 
-def flow_for(broker: MosquittoBroker, silence_s: float) -> list[Node]:
-    """Return the documented flow with the reader's own broker, and another time without numbers."""
+def flow_for(broker: MosquittoBroker, silence_s: float, min_off_s: int) -> list[Node]:
+    """Return the documented flow with the reader's own broker, and other times without numbers and off."""
     own: dict[str, Node] = {
         "mqtt-broker": {"broker": broker.host, "port": str(broker.port)},
         "trigger": {"duration": f"{silence_s:g}"},
     }
-    return [node | own.get(node["type"], {}) for node in documented_flow("demand-energy-managers.md")]
+    flow = [node | own.get(node["type"], {}) for node in documented_flow("demand-energy-managers.md")]
+    (minimum,) = (node for node in flow if node["type"] == "function")
+    assert "MIN_OFF_S = 300," in minimum["func"]
+    minimum["func"] = minimum["func"].replace("MIN_OFF_S = 300,", f"MIN_OFF_S = {min_off_s},")
+    return flow
 
 
 @pytest.fixture
@@ -44,9 +48,9 @@ def deploy(mosquitto: MosquittoBroker, tmp_path: Path) -> Iterator[Deploy]:
     assert command is not None
     node_red = NodeRed(command, tmp_path / "node-red")
 
-    def start(silence_s: float) -> NodeRed:
+    def start(silence_s: float, min_off_s: int = 0) -> NodeRed:
         node_red.start()
-        node_red.deploy(flow_for(mosquitto, silence_s))
+        node_red.deploy(flow_for(mosquitto, silence_s, min_off_s))
         connected = re.compile(r"\[mqtt-broker:\w+\] Connected to broker")
         wait_until(lambda: connected.search(node_red.log()), node_red.log)
         return node_red
@@ -110,6 +114,29 @@ def test_load_follows_headroom_with_hysteresis(deploy: Deploy, peer: Peer) -> No
     for number in ("0", "2199", "nonsense", "2500"):
         peer.publish(HEADROOM, number)
     wait_states(peer, "OFF", "ON", "OFF", "ON")
+
+
+@pytest.mark.nodered
+def test_load_stays_off_for_its_minimum_time(deploy: Deploy, peer: Peer) -> None:
+    """Off at the start; each number below 0 is published as OFF, so that the numbers before it have been read."""
+    deploy(GUARD_S, min_off_s=int(GUARD_S))
+    wait_states(peer, "OFF")
+
+    def is_repeated() -> bool:
+        for number in (str(NEED_W), "-1"):
+            peer.publish(HEADROOM, number)
+        return len(peer.on(SWITCH)) >= N_TRIES
+
+    wait_until(is_repeated, "the load to be switched off again")
+    assert states(peer) == ["OFF"]
+
+
+@pytest.mark.nodered
+def test_load_returns_after_its_minimum_time_off(deploy: Deploy, peer: Peer) -> None:
+    deploy(GUARD_S, min_off_s=1)
+    wait_states(peer, "OFF")
+    publish_until_on(peer)
+    assert states(peer) == ["OFF", "ON"]
 
 
 @pytest.mark.nodered
