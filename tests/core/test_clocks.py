@@ -13,9 +13,9 @@ def test_clock_offset_is_reported_once_and_cleared_once() -> None:
     clocks = ClockMonitor(10)
     found = [clocks.check("home", 7, 60.0 * minute) for minute in range(5)]
     assert found == [None, ClockChange.OFF, None, None, None]
-    assert (clocks.n_with_offset, len(clocks)) == (1, 1)
+    assert (clocks.reported_min, len(clocks)) == ({"home": 7}, 1)
     assert [clocks.check("home", 0, 300.0), clocks.check("home", 0, 360.0)] == [ClockChange.RIGHT, None]
-    assert (clocks.n_with_offset, len(clocks)) == (0, 0)
+    assert (clocks.reported_min, len(clocks)) == ({}, 0)
 
 
 def test_clock_delivery_delay_is_not_an_offset() -> None:
@@ -29,7 +29,7 @@ def test_clock_backlog_and_replay_are_not_an_offset() -> None:
     clocks = ClockMonitor(10)
     assert {clocks.check("kept", -600 + minute, minute / 100) for minute in range(590)} == {None}
     assert {clocks.check("replay", -100_000 + 59 * minute, 60.0 * minute) for minute in range(100)} == {None}
-    assert clocks.n_with_offset == 0
+    assert clocks.reported_min == {}
 
 
 def test_clock_single_reading_ahead_is_not_reported() -> None:
@@ -41,7 +41,7 @@ def test_clock_changed_offset_is_reported_again() -> None:
     clocks = ClockMonitor(10)
     found = [clocks.check("home", ahead, 999 + 60.0 * i) for i, ahead in enumerate((60, 60, 120, 120, 120))]
     assert found == [None, ClockChange.OFF, None, ClockChange.OFF, None]
-    assert clocks.n_with_offset == 1
+    assert clocks.reported_min == {"home": 120}
 
 
 def test_clock_tracks_at_most_the_device_limit() -> None:
@@ -59,7 +59,7 @@ def test_clock_of_a_forgotten_device_is_no_longer_off() -> None:
     assert clocks.check("off", 60, 60.0) is ClockChange.OFF
     for device in ("off", "new", "right"):
         clocks.forget(device)
-    assert (clocks.n_with_offset, len(clocks)) == (0, 0)
+    assert (clocks.reported_min, len(clocks)) == ({}, 0)
 
 
 @pytest.mark.parametrize(("ahead_min", "is_a_zone"), [(60, True), (-118, True), (330, True), (17, False), (2, False)])

@@ -71,6 +71,15 @@ def test_device_has_the_newest_known_minute_of_each_submeter(models: Models) -> 
     ]
 
 
+def test_device_has_the_offset_of_a_wrong_clock(with_devices: Rest) -> None:
+    with_devices.service.statistics.clock_offsets_min["home"] = -61
+    offsets_min = [one["clock_offset_min"] for one in with_devices.client.get("/devices").json()["devices"]]
+    assert offsets_min == [None, None, None, -61, None]
+    assert with_devices.client.get("/devices/home").json()["clock_offset_min"] == -61
+    del with_devices.service.statistics.clock_offsets_min["home"]
+    assert with_devices.client.get("/devices/home").json()["clock_offset_min"] is None
+
+
 def test_device_before_its_first_forecast(with_devices: Rest) -> None:
     document = with_devices.client.get("/devices/young").json()
     assert document["forecast"] is None

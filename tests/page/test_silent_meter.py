@@ -57,3 +57,29 @@ def test_forecast_of_a_silent_meter_is_not_shown_as_the_future(
         window.see(".device", "in 5 min")
         window.page.locator("#path-part").wait_for()
         window.wait("() => texts.includes('now')")
+
+
+def test_meter_with_a_wrong_clock_is_not_silent(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway, now = start(mosquitto), int(time.time() // 60)
+    offsets_min = {"behind": -61, "ahead": 330}
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for device, offset_min in offsets_min.items():
+            for minute in (now + offset_min - 1, now + offset_min):
+                peer.publish(f"gap/{device}/reading", payload(Minute(minute, 1.25)))
+        gateway.wait_taken(4)
+        gateway.service.statistics.clock_offsets_min.update(offsets_min)  # as after two minutes
+        window = look(f"{gateway.url}/#device=ahead")
+        window.see("#state", "Clock 5.5 h ahead")
+        window.page.get_by_role("option", name="behind").click()
+        window.see("#state", "Clock 61 min behind")
+        window.see("#when", "by the meter’s clock")
+        window.see("#now-label", "Now")
+        window.see("#ahead-label", "In 5 minutes")
+        window.page.get_by_role("option", name="ahead").click()
+        window.see("#state", "Clock 5.5 h ahead")
+        for minute in (now - 1, now):  # the clock was corrected
+            peer.publish("gap/behind/reading", payload(Minute(minute, 1.25)))
+        window.see("#list", "Warm-up")
+        assert "Clock 61 min" not in window.text("#list")

@@ -53,7 +53,7 @@ class Devices:
         names = self._service.queries.read(lambda engine, _availability: engine.buffers.names())
         known = [name for name in names if name]
         page, next_ = name_page(known, limit, after)
-        found = [self._service.queries.read(partial(_document, name)) for name in page]
+        found = [self._service.queries.read(partial(_document, name, self._clock_offset_min(name))) for name in page]
         return {
             "devices": [document for document in found if document is not None],
             "n_devices": len(known),
@@ -62,7 +62,8 @@ class Devices:
 
     def one(self, device: str) -> dict[str, Any] | None:
         """Return the state of ``device`` with its outlook and the scores of every period; None if it is unknown."""
-        return self._service.queries.read(partial(_document, device, is_whole=True))
+        offset_min = self._clock_offset_min(device)
+        return self._service.queries.read(partial(_document, device, offset_min, is_whole=True))
 
     def history(self, device: str, n_minutes: int) -> dict[str, Any] | None:
         """Return the last ``n_minutes`` of ``device``; None if it is unknown."""
@@ -97,6 +98,9 @@ class Devices:
             self._service.replace_plan(device, LoadPlan())
         return is_known
 
+    def _clock_offset_min(self, device: str) -> int | None:
+        return self._service.statistics.clock_offsets_min.get(device)
+
 
 def _plan_document(device: str, engine: Engine, _availability: AvailabilityPublisher) -> dict[str, Any] | None:
     if device not in engine.buffers and device not in engine.plans.trackers:
@@ -105,7 +109,7 @@ def _plan_document(device: str, engine: Engine, _availability: AvailabilityPubli
 
 
 def _document(
-    device: str, engine: Engine, availability: AvailabilityPublisher, *, is_whole: bool = False
+    device: str, offset_min: int | None, engine: Engine, availability: AvailabilityPublisher, *, is_whole: bool = False
 ) -> dict[str, Any] | None:
     buffers = engine.buffers
     if device not in buffers:
@@ -117,6 +121,7 @@ def _document(
     document = {
         "device": device,
         "online": availability.is_online(row),
+        "clock_offset_min": offset_min,
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
         "last_reading_filled": bool(stream.filled & 1),
         "submeters": _submeters(device, buffers),

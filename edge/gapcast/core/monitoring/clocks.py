@@ -26,24 +26,24 @@ class ClockChange(Enum):
 class _Offset(NamedTuple):
     ahead_min: int
     since_s: float
-    published: bool
 
 
 class ClockMonitor:
     """Tracks devices whose timestamps differ from the gateway's time, at most ``max_devices`` devices.
 
     >>> clocks = ClockMonitor(max_devices=10)
-    >>> clocks.check("home", 60, 0.0), clocks.check("home", 60, 60.0), clocks.n_with_offset
-    (None, <ClockChange.OFF: 'off'>, 1)
-    >>> clocks.check("home", 0, 120.0), clocks.n_with_offset
-    (<ClockChange.RIGHT: 'right'>, 0)
+    >>> clocks.check("home", 60, 0.0), clocks.check("home", 60, 60.0), clocks.reported_min
+    (None, <ClockChange.OFF: 'off'>, {'home': 60})
+    >>> clocks.check("home", 0, 120.0), clocks.reported_min
+    (<ClockChange.RIGHT: 'right'>, {})
     """
 
-    def __init__(self, max_devices: int) -> None:
+    def __init__(self, max_devices: int, reported_min: dict[str, int] | None = None) -> None:
+        """Track no device yet; ``reported_min``, if given, receives the offsets that are reported."""
         self._max_devices = max_devices
         self._offsets: dict[str, _Offset] = {}
-        #: Number of devices reported as off.
-        self.n_with_offset = 0
+        #: The devices reported as off, and how many minutes each is ahead.
+        self.reported_min = {} if reported_min is None else reported_min
 
     def __len__(self) -> int:
         """Return the number of tracked devices."""
@@ -56,27 +56,24 @@ class ClockMonitor:
             if before is None:
                 return None
             del self._offsets[device]
-            self.n_with_offset -= before.published
-            return ClockChange.RIGHT if before.published else None
+            return None if self.reported_min.pop(device, None) is None else ClockChange.RIGHT
         if before is None:
             if len(self._offsets) < self._max_devices:
-                self._offsets[device] = _Offset(ahead_min, now_s, published=False)
+                self._offsets[device] = _Offset(ahead_min, now_s)
             return None
         if abs(ahead_min - before.ahead_min) > _SAME_MIN:
-            self._offsets[device] = _Offset(ahead_min, now_s, published=False)
-            self.n_with_offset -= before.published
+            self._offsets[device] = _Offset(ahead_min, now_s)
+            self.reported_min.pop(device, None)
             return None
-        if before.published or now_s - before.since_s < _STEADY_S:
+        if device in self.reported_min or now_s - before.since_s < _STEADY_S:
             return None
-        self._offsets[device] = before._replace(published=True)
-        self.n_with_offset += 1
+        self.reported_min[device] = before.ahead_min
         return ClockChange.OFF
 
     def forget(self, device: str) -> None:
         """Discard the clock state of ``device``."""
-        before = self._offsets.pop(device, None)
-        if before is not None:
-            self.n_with_offset -= before.published
+        self._offsets.pop(device, None)
+        self.reported_min.pop(device, None)
 
 
 def clock_fix(ahead_min: int, local_zone: tzinfo | None = None, now_ms: int | None = None) -> str:

@@ -68,7 +68,8 @@ class Statistics:
     #: Minutes of meters that are mostly filled by a held sample: nothing was measured.
     n_filled_minutes: int = 0
     n_slow_meters: int = 0
-    n_clocks_off: int = 0
+    #: The devices whose clock differs from the gateway's, and how many minutes each is ahead.
+    clock_offsets_min: dict[str, int] = field(default_factory=dict)
     #: Batches in which a model could not be run, or returned a faulty value.
     n_model_failures: int = 0
     #: Forecasts that were replaced by persistence, by cause.
@@ -83,3 +84,8 @@ class Statistics:
     last_rejection: str = ""
     #: Model changes at run time, by whether they were applied or refused.
     model_reloads: dict[str, int] = field(default_factory=lambda: {"swapped": 0, "refused": 0})
+
+    @property
+    def n_clocks_off(self) -> int:
+        """Number of devices whose clock differs from the gateway's."""
+        return len(self.clock_offsets_min)

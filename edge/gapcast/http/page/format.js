@@ -8,6 +8,8 @@ export const PERIODS = { last_day: "Last day", last_week: "Last week", ever: "Al
 const PERCENT = "\u00a0%"; // not broken from its number at the end of a line
 // Outcomes needed before scores are shown. The gateway decides this by `enough`; this is for the progress bar.
 export const MIN_OUTCOMES = 720;
+// The state of a device whose model's input window is not filled with readings yet.
+export const WARM_UP = "Warm-up";
 // The page explains the term here, and only here.
 const PERSISTENCE = "persistence (assuming no change)";
 
@@ -74,22 +76,29 @@ export function moments(times) {
   return labels.map((label, i) => (counts.get(label) > 1 ? moment(times[i], withOffset) : label));
 }
 
-/** Whether the model's input window is not filled with readings yet. */
-export const isWarmingUp = ({ forecast }) => forecast !== null && forecast.n_observed < forecast.context;
+/** How many minutes the clock of a device's meter is ahead (negative: behind); 0 if it is right, and in a replay. */
+export const clockOffset = ({ clock_offset_min: offset, forecast }) => (forecast && isReplay(forecast) ? 0 : (offset ?? 0));
 
-/** Whether a forecast (null: none) is none of the future any more: no reading has arrived since. */
-function isExpired(forecast) {
-  return forecast !== null && !isReplay(forecast) && gatewayNow() > Date.parse(forecast.target_at) + MINUTE_MS;
+/** A duration in minutes as text: "61 min", "5.5 h". */
+const duration = (minutes) => (minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 6) / 10} h`);
+
+/** Whether the forecast of a device is none of the future any more: no reading has arrived since. */
+function isExpired(device) {
+  const { forecast } = device;
+  if (!forecast || isReplay(forecast)) return false;
+  return gatewayNow() + MINUTE_MS * (clockOffset(device) - 1) > Date.parse(forecast.target_at);
 }
 
 /** Whether a device sends no readings, so that its newest reading and forecast are of the past. */
-export const isSilent = ({ online, forecast }) => online === false || isExpired(forecast);
+export const isSilent = (device) => device.online === false || isExpired(device);
 
 /** The state of a device in a word or two, and its rating. */
 export function state(device) {
   if (device.online === false) return ["Offline", "bad"];
   if (!device.forecast) return ["Waiting for second reading", "wait"];
   if (isSilent(device)) return ["No new readings", "wait"];
-  if (isWarmingUp(device)) return ["Warm-up", "wait"];
+  const offset = clockOffset(device);
+  if (offset) return [`Clock ${duration(Math.abs(offset))} ${offset < 0 ? "behind" : "ahead"}`, "wait"];
+  if (device.forecast.n_observed < device.forecast.context) return [WARM_UP, "wait"];
   return [device.online === null ? "Ready" : "Online", "good"];
 }

@@ -1,7 +1,7 @@
 // Shows the selected device: its newest reading, its forecast, and the minutes in between.
 
 import { byId, figure, make, write } from "./dom.js";
-import { NOT_SCORED, isSilent, isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./format.js";
+import { NOT_SCORED, WARM_UP, clockOffset, isSilent, kw, moment, percent, skillSentence, state, time } from "./format.js";
 
 // Lead times of the outlook whose means are shown.
 const MEANS_MIN = [15, 30, 60];
@@ -15,7 +15,8 @@ export function showNow(store) {
   write(byId("device"), store.selected ?? "");
   showState(store.device);
   const filled = device.last_reading_filled ? " (filled: the meter sends nothing, its last value is held)" : "";
-  write(byId("when"), reading ? `Last reading ${moment(reading.ts)}${filled}` : "");
+  const byClock = clockOffset(device) ? " by the meter’s clock" : "";
+  write(byId("when"), reading ? `Last reading ${moment(reading.ts)}${byClock}${filled}` : "");
   write(byId("now-label"), silent ? "Last measured" : "Now");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
@@ -36,8 +37,8 @@ export function showNow(store) {
 
 function showState(device) {
   const [word, rating] = device ? state(device) : ["Unknown device", "bad"];
-  const progress = device && !isSilent(device) && isWarmingUp(device);
-  write(byId("state"), progress ? `Warm-up: ${device.forecast.n_observed} of ${device.forecast.context} minutes` : word);
+  const isWarmingUp = word === WARM_UP;
+  write(byId("state"), isWarmingUp ? `${word}: ${device.forecast.n_observed} of ${device.forecast.context} minutes` : word);
   byId("state").dataset.is = rating;
 }
 

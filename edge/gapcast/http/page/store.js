@@ -1,7 +1,7 @@
 // The state of the gateway and its devices: loaded once, then updated by events.
 
 import { Problem, getJson } from "./api.js";
-import { isAfterGap, minuteOf } from "./minute.js";
+import { isAfterGap, isClockRight, minuteOf } from "./minute.js";
 import { Series } from "./series.js";
 
 const PAGE_SIZE = 500;
@@ -129,7 +129,10 @@ export class Store {
       device.last_reading_filled = document.filled === true;
       dropOutdated(device);
     }
-    if (kind === "forecast") Object.assign(device, { forecast: document, n_observed: document.n_observed, context: document.context });
+    if (kind === "forecast") {
+      Object.assign(device, { forecast: document, n_observed: document.n_observed, context: document.context });
+      if (isClockRight(document)) device.clock_offset_min = null;
+    }
     this.changed("devices");
     if (this.selected === null && this.isLoaded) this.select(name).catch(this.failed);
     if (name !== this.selected) return;
@@ -192,8 +195,9 @@ export class Store {
   _merge(device) {
     const current = this.devices.get(device.device);
     if (!current) this.listVersion++;
-    if (isOlder(device.forecast, current?.forecast)) current.online = device.online;
-    else this.devices.set(device.device, dropOutdated(device));
+    if (isOlder(device.forecast, current?.forecast)) {
+      Object.assign(current, { online: device.online, clock_offset_min: device.clock_offset_min });
+    } else this.devices.set(device.device, dropOutdated(device));
   }
 
   async _loadSelected(withHistory) {

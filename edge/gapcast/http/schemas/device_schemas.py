@@ -53,6 +53,10 @@ class DeviceDocument(BaseModel):
 
     device: str
     online: bool | None = Field(description="Whether readings arrive; null if `devices.stale_after_min` is 0")
+    clock_offset_min: int | None = Field(
+        description="How far the timestamps of its readings are ahead of the gateway's clock when they arrive, "
+        "minutes; negative: behind; null within 6 minutes behind and 1 minute ahead"
+    )
     last_reading: ReadingDocument
     last_reading_filled: bool = Field(
         description="Whether the meter sent nothing for most of that minute, so that its last value was used"

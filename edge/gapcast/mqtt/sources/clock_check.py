@@ -38,9 +38,8 @@ class ClockCheck:
     """Checks the clocks of native readings, batch by batch."""
 
     def __init__(self, max_devices: int, statistics: Statistics) -> None:
-        """Track up to ``max_devices`` wrong clocks, and count them in ``statistics``."""
-        self._clocks = ClockMonitor(max_devices)
-        self._statistics = statistics
+        """Track up to ``max_devices`` wrong clocks, and report them in ``statistics``."""
+        self._clocks = ClockMonitor(max_devices, statistics.clock_offsets_min)
         self._n_batches = 0
 
     def check(self, received: Sequence[ReceivedMessage], messages: Sequence[IncomingMessage]) -> None:
@@ -52,9 +51,7 @@ class ClockCheck:
             if reading is not None:
                 ahead_min = reading.minute - received[i].received_ms // MINUTE_MS
                 check_clock(self._clocks, reading.device, ahead_min, received[i])
-        self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def forget(self, device: str) -> None:
         """Discard the state of the clock of ``device``."""
         self._clocks.forget(device)
-        self._statistics.n_clocks_off = self._clocks.n_with_offset

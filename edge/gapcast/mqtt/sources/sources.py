@@ -53,7 +53,7 @@ class SourceReader:
         self._extras = tuple(extras)
         self._statistics = statistics
         self._aggregator = SampleAggregator(limits, extras, statistics)
-        self._clocks = ClockMonitor(max_devices)
+        self._clocks = ClockMonitor(max_devices, statistics.clock_offsets_min)
         needed = (
             (topic, replace(source, features=tuple(one for one in source.features if one.name in extras)))
             for topic, source in sources
@@ -104,7 +104,6 @@ class SourceReader:
     def forget_clock(self, device: str) -> None:
         """Discard the state of the clock of ``device``; :attr:`meters` forgets its meters."""
         self._clocks.forget(device)
-        self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def _readings(self, route: MeterRoute, received: ReceivedMessage) -> list[Reading]:
         """Return the readings that a message completes: parse it, then determine its value, time and minute."""
@@ -181,7 +180,6 @@ class SourceReader:
         ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
         if ahead_min or self._clocks:
             check_clock(self._clocks, meter.name, ahead_min, received, meter.source.local_zone)
-            self._statistics.n_clocks_off = self._clocks.n_with_offset
 
     def _count_ignored(self, route: MeterRoute, message: MeterMessage) -> None:
         active_source, missing, document = route.active_source, route.meter.missing_terms, message.document
