@@ -70,7 +70,7 @@ def test_filled_minute_is_shown_and_is_no_measured_value(house: House, look: Loo
 
 
 def test_path_begins_at_the_minute_of_its_forecast(house: House, look: Look) -> None:
-    measured, path = look(house.url).page.evaluate(
+    measured, path, target = look(house.url).page.evaluate(
         """async () => {
           const { Series } = await import('./page/series.js');
           const series = new Series();
@@ -81,11 +81,13 @@ def test_path_begins_at_the_minute_of_its_forecast(house: House, look: Look) -> 
           series.addForecast(forecast);
           series.addReading(at(4), 1.1);
           const columns = series.columns(180);
-          return [columns[1], columns[5]].map((column) => column.slice(-6));
+          series.addForecast({ ...forecast, path: undefined });
+          return [columns[1], columns[5], series.columns(180)[5]].map((column) => column.slice(-6));
         }"""
     )
     assert measured == [1, None, None, 1.1, None, None]
     assert path == [None, None, None, 1.1, 1.4, 2]
+    assert target == [None, None, None, 1.1, None, 2]
 
 
 def test_table_times_are_unequal_when_summer_time_ends(house: House, look: Look) -> None:
@@ -155,7 +157,10 @@ def test_small_powers_fit_on_a_narrow_screen(house: House, look: Look, width: in
 def test_path_of_a_long_horizon_is_thinned(
     mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
 ) -> None:
-    gateway = start(mosquitto, forecast={"devices": {"far": {"horizon_min": 60}, "near": {"horizon_min": 15}}})
+    horizons_min = {"far": 60, "near": 15, "next": 1}
+    gateway = start(
+        mosquitto, forecast={"devices": {name: {"horizon_min": minutes} for name, minutes in horizons_min.items()}}
+    )
     with peer_of(mosquitto.host, mosquitto.port) as peer:
         house = House(gateway, peer, iter(()))
         for device, horizon_min, step in (("far", 60, 6), ("near", 15, 2)):
@@ -166,3 +171,10 @@ def test_path_of_a_long_horizon_is_thinned(
             window.see("#path-label", f"Next {horizon_min} minutes, kW")
             shown = window.page.locator("#path data").evaluate_all("all => all.map((one) => Number(one.value))")
             assert shown == path[::-step][::-1]  # the last one is that of the target minute
+        publish(house, "next", range(1))  # whose forecasts have no path
+        window = look(f"{house.url}#device=next", timezone_id="UTC")
+        window.see("#chart-note", "(1 minute so far)")
+        publish(house, "next", range(1, 3))
+        target = minute_label(FIRST + 3)[11:16]
+        window.see("#ahead-label", f"In 1 minute ({target})")
+        window.see("#chart-note", f" Forecast for {target}: 1.5")

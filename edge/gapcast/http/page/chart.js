@@ -1,7 +1,7 @@
 // The chart: the measured power, and each forecast with its 90 % interval at the minute it is for.
 
 import { byId, write } from "./dom.js";
-import { kw, kw3, moment, time } from "./format.js";
+import { kw, kw3, minutesText, moment, time } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
 const MISSING_HISTORY = {
@@ -96,7 +96,7 @@ export class Chart {
         line(ink.edge, 1),
         line(ink.edge, 1),
         line(ink.forecast, 1.75),
-        line(ink.forecast, 2.5, { dash: [2, 4] }),
+        line(ink.forecast, 2.5, { dash: [2, 4], spanGaps: true }), // without a path only the target minute is known
         line(ink.forecast, 1),
       ],
       bands: [{ series: [3, 2], fill: ink.band }],
@@ -161,7 +161,7 @@ export class Chart {
     const pairs = measured.map((value, i) => [value, lower[i], upper[i]]).filter((p) => p[0] !== null && p[1] !== null);
     const nInside = pairs.filter(([value, low, high]) => low <= value && value <= high).length;
     const age = this.series.newest === null ? this.minutes : this.series.age();
-    const soFar = age < this.minutes ? ` (${age} minutes so far)` : "";
+    const soFar = age < this.minutes ? ` (${minutesText(age)} so far)` : "";
     const hours = this.minutes >= 120 ? `${this.minutes / 60} hours` : "hour";
     const text = values.length
       ? `Last ${hours}${soFar}, until ${moment(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
@@ -174,9 +174,9 @@ export class Chart {
   }
 
   _describeAhead() {
-    const { path, end, outlook } = this.series;
-    const forecast = path.length ? ` Forecast for ${time(60_000 * end)}: ${kw(path.at(-1))} kW.` : "";
+    const { forecast, outlook } = this.series;
+    const next = forecast ? ` Forecast for ${time(forecast.target_at)}: ${kw(forecast.gap_kw)} kW.` : "";
     const hour = this.isSilent ? null : outlook?.next(60);
-    return forecast + (hour ? ` Mean of the next hour: ${kw(hour.mean)} kW, 90 % interval ${kw(hour.lower)} to ${kw(hour.upper)} kW.` : "");
+    return next + (hour ? ` Mean of the next hour: ${kw(hour.mean)} kW, 90 % interval ${kw(hour.lower)} to ${kw(hour.upper)} kW.` : "");
   }
 }

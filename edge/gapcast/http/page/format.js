@@ -25,6 +25,7 @@ export function kw(value) {
 
 export const kw3 = (value) => (value === null || value === undefined ? NOTHING : fixed(value, 3));
 export const count = (n) => n.toLocaleString("en");
+export const minutesText = (n) => `${n} minute${n === 1 ? "" : "s"}`;
 export const percent = (share) => `${Math.round(100 * share)}${PERCENT}`;
 
 /** Skill against persistence as a short phrase, and its rating: good, bad or even. */

@@ -1,7 +1,7 @@
 // Shows the selected device: its newest reading, its forecast, and the minutes in between.
 
 import { byId, figure, make, write } from "./dom.js";
-import { NOT_SCORED, WARM_UP, clockOffset, isSilent, kw, moment, percent, skillSentence, state, time } from "./format.js";
+import { NOT_SCORED, WARM_UP, clockOffset, isSilent, kw, minutesText, moment, percent, skillSentence, state, time } from "./format.js";
 
 // Lead times of the outlook whose means are shown.
 const MEANS_MIN = [15, 30, 60];
@@ -48,13 +48,13 @@ function coverage(scores) {
 }
 
 function showHorizon(forecast, outlook, silent) {
-  const minutes = forecast ? forecast.horizon_min : 5;
+  const horizon = forecast ? forecast.horizon_min : 5;
   const target = forecast ? ` (${time(forecast.target_at)})` : "";
   const isPast = silent && forecast;
-  write(byId("ahead-label"), isPast ? `Forecast for ${moment(forecast.target_at)}` : `In ${minutes} minutes${target}`);
-  write(byId("path-label"), `Next ${minutes} minutes, kW`);
-  write(byId("key-forecast"), `forecast ${minutes} min earlier`);
-  write(byId("key-path"), `next ${outlook ? outlook.document.lead_min.at(-1) : minutes} minutes`);
+  write(byId("ahead-label"), isPast ? `Forecast for ${moment(forecast.target_at)}` : `In ${minutesText(horizon)}${target}`);
+  write(byId("path-label"), `Next ${minutesText(horizon)}, kW`);
+  write(byId("key-forecast"), `forecast ${horizon} min earlier`);
+  write(byId("key-path"), `next ${minutesText(outlook ? outlook.document.lead_min.at(-1) : horizon)}`);
 }
 
 function showInterval(forecast) {
@@ -95,9 +95,9 @@ function showPath(forecast) {
 }
 
 function showMeans(outlook) {
-  const means = outlook ? MEANS_MIN.map((minutes) => [minutes, outlook.next(minutes)]).filter(([, mean]) => mean) : [];
+  const means = outlook ? MEANS_MIN.map((n) => [n, outlook.next(n)]).filter(([, mean]) => mean) : [];
   byId("means-label").hidden = !means.length;
-  showTiles(byId("means"), means.map(([minutes, { mean }]) => [`${minutes} min`, mean]));
+  showTiles(byId("means"), means.map(([n, { mean }]) => [`${n} min`, mean]));
 }
 
 /** Show [label, kW] pairs as the items of `list`. */

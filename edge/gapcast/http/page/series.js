@@ -18,7 +18,7 @@ export class Series {
     this.forecasts = new Map();
     this.newest = null;
     this.outlook = null;
-    this.setPath(null);
+    this.setNewestForecast(null);
   }
 
   /** Add the history that the gateway stores. Values that are already here are at least as new and stay. */
@@ -44,7 +44,7 @@ export class Series {
     const minute = minuteOf(ts);
     if (isAfterGap(minute, this.newest)) {
       this.outlook = null;
-      this.setPath(null);
+      this.setNewestForecast(null);
     }
     if (this.newest !== null && minute <= this.newest) {
       // The stream restarts in the past, for example in a replay: do not mix the two runs.
@@ -59,13 +59,14 @@ export class Series {
 
   addForecast(forecast) {
     this.forecasts.set(minuteOf(forecast.target_at), forecast);
-    this.setPath(forecast);
+    this.setNewestForecast(forecast);
   }
 
-  /** Take the path of the newest forecast (null: there is none), from the minute after the one it was made in. */
-  setPath(forecast) {
+  /** Take the newest forecast; null: there is none. Its path is from the minute after the one it was made in. */
+  setNewestForecast(forecast) {
+    this.forecast = forecast;
     this.path = forecast?.path ?? [];
-    this.pathMinute = forecast ? minuteOf(forecast.observed_at) : null;
+    [this.pathMinute, this.target] = forecast ? [minuteOf(forecast.observed_at), minuteOf(forecast.target_at)] : [null, null];
   }
 
   /** Take an outlook; null: there is none. */
@@ -97,19 +98,20 @@ export class Series {
    * Columns for the chart, one row a minute from `nMinutes` ago, or from the first value if that is later, to the last
    * minute of the outlook, or of the forecasts without one: seconds, then kW (or null) of the measured value, the
    * interval's lower and upper bound, the forecast for minutes that are measured, and for minutes that are not: the path
-   * of the newest forecast, continued by the outlook's means, and the outlook's medians.
+   * of the newest forecast (without one, its value at its target), continued by the outlook's means, and the outlook's
+   * medians.
    */
   columns(nMinutes) {
     const columns = Array.from({ length: 7 }, () => []);
     if (this.newest === null) return columns;
     const [first, last] = [this.newest - this.span(nMinutes) + 1, Math.max(this.end, this.outlook?.end ?? 0)];
-    const hasPath = this.path.length > 0 || this.outlook !== null;
+    const hasPath = this.forecast !== null || this.outlook !== null;
     for (let minute = first; minute <= last; minute++) {
       const forecast = this.forecasts.get(minute);
       const ahead = minute - this.newest;
       const outlook = ahead > 0 ? this.outlook?.at(minute) : null;
-      const published = ahead > 0 ? (this.path[minute - this.pathMinute - 1] ?? outlook?.mean) : null;
-      const path = ahead === 0 && hasPath ? this.measured.get(minute) : published;
+      const published = this.path[minute - this.pathMinute - 1] ?? outlook?.mean ?? (minute === this.target ? this.forecast.gap_kw : null);
+      const path = ahead === 0 && hasPath ? this.measured.get(minute) : ahead > 0 ? published : null;
       [
         minute * 60, this.measured.get(minute), outlook?.lower ?? forecast?.lower_kw, outlook?.upper ?? forecast?.upper_kw,
         ahead > 0 ? null : forecast?.gap_kw, path, outlook?.median,

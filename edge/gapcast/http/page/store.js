@@ -211,7 +211,7 @@ export class Store {
       this._hasReported = device.online === true;
       const { forecast, last_reading: reading } = this.device;
       if (reading) this.series.extendTo(reading.ts);
-      this.series.setPath(forecast);
+      this.series.setNewestForecast(forecast);
       if (!isOlder(device.outlook, this.series.outlook?.document)) this.series.setOutlook(forecast && device.outlook);
       this._setDemand(device.demand ?? null);
     } catch (error) {
