@@ -256,10 +256,17 @@ def test_demand_words_and_numbers(house: House, look: Look) -> None:
         floor = changed(by_peak, month_peak_kw=peak_kw)
         assert of("demand.limitText", floor) == f"2.50{KW}, the least that is billed"
     assert of("demand.limitText", changed(limit_source=LimitSource.SET)) == f"2.50{KW}, set while running"
-    assert of("demand.chanceText", changed(limit_kw=None)) == ["No limit applies to this window", ""]
+    unlimited = changed(limit_kw=None, p_exceed=0.0)
+    assert of("demand.chanceText", changed(unlimited, fuse_kw=None)) == ["No limit applies to this window", ""]
     assert of("demand.chanceText", changed(so_far_kw=3.6)) == [f"Above 2.50{KW} already", ""]
     ratings = [of("demand.rating", changed(p_exceed=p)) for p in (0.05, 0.051, 0.5)]
     assert ratings == ["good", "wait", "bad"]
+    for demand in (unlimited, LIVE):  # the fuse alone, and with a limit that will probably be kept
+        ratings = [of("demand.rating", changed(demand, p_fuse=p)) for p in (0.05, 0.114, 0.5)]
+        assert ratings == ["good", "wait", "bad"]
+        fuse_text = of("demand.chanceText", changed(demand, p_fuse=0.114))
+        assert fuse_text == [f"Unlikely that a minute is above 9.20{KW}", "11\xa0%"]
+    assert of("demand.chanceText", changed(p_fuse=0.05))[0] == f"Very unlikely to exceed 2.50{KW}"
     following = replace(LIVE, next=replace(LIVE.next, limit_kw=2.5, p_exceed=0.5))
     assert of("demand.nextText", following).endswith(
         f"about even chance to exceed 2.50{KW} (50\xa0%); headroom -0.2{KW}"

@@ -23,6 +23,8 @@ export function chanceNumber(p) {
   return p > 0.99 ? `over ${percent(0.99)}` : percent(p);
 }
 
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
+
 /** The span of a window: "18:00 to 18:15". */
 export const span = (window) => `${time(window.window_start)} to ${time(window.window_end)}`;
 
@@ -84,20 +86,31 @@ export class Demand {
     return `${kw(limit)}${KW}, ${isFloor ? "the least that is billed" : (SOURCES[source] ?? source)}`;
   }
 
-  /** The probability of exceeding the limit as a sentence and its number: ["Unlikely to exceed 2.50 kW", "12 %"]. */
+  /** Whether the fuse is what to watch: there is no limit, or the fuse's risk is too high and above that of the limit. */
+  get isFuseCritical() {
+    const { p_exceed: p, fuse_kw: fuse, p_fuse: pFuse, risk } = this.document;
+    return fuse !== null && !this.isExceeded && (!this.hasLimit || pFuse > Math.max(p, risk));
+  }
+
+  /**
+   * The probability of exceeding the limit or, if that is what to watch, the fuse, as a sentence and its number:
+   * ["Unlikely to exceed 2.50 kW", "12 %"].
+   */
   get chanceText() {
-    const { limit_kw: limit, p_exceed: p } = this.document;
-    if (!this.hasLimit) return ["No limit applies to this window", ""];
+    const { limit_kw: limit, p_exceed: p, fuse_kw: fuse, p_fuse: pFuse } = this.document;
     if (this.isExceeded) return [`Above ${kw(limit)}${KW} already`, ""];
-    const text = `${chance(p)} to exceed ${kw(limit)}${KW}`;
-    return [text[0].toUpperCase() + text.slice(1), chanceNumber(p)];
+    if (this.isFuseCritical) return [sentence(`${chance(pFuse)} that a minute is above ${kw(fuse)}${KW}`), chanceNumber(pFuse)];
+    if (!this.hasLimit) return ["No limit applies to this window", ""];
+    return [sentence(`${chance(p)} to exceed ${kw(limit)}${KW}`), chanceNumber(p)];
   }
 
   /** How the chance is to be seen: good, wait or bad. */
   get rating() {
-    const { p_exceed: p, risk } = this.document;
-    if (!this.hasLimit || (p <= risk && !this.isExceeded)) return "good";
-    return this.isExceeded || p >= 0.5 ? "bad" : "wait";
+    if (this.isExceeded) return "bad";
+    const { p_exceed: pLimit, p_fuse: pFuse, risk } = this.document;
+    const p = this.isFuseCritical ? pFuse : pLimit;
+    if (p <= risk) return "good";
+    return p >= 0.5 ? "bad" : "wait";
   }
 
   /** The next window in a sentence. */
