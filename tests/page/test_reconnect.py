@@ -131,8 +131,11 @@ def test_device_that_was_deleted_and_returns_can_be_selected(
         window.see("#count", "2")
         assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
         window.see("#device", "attic")
+        window.see("#announcement", "home was deleted. attic is shown now.")
+        assert window.page.url.endswith("/#device=attic")
         peer.publish("gap/home/reading", READING.format(1, 1.5))
         window.see("#count", "2")
+        assert window.text("#device") == "attic"
         window.page.locator(".device", has_text="home").click()
         window.see("#device", "home")
         window.see("#now-kw", "1.50")

@@ -3,7 +3,7 @@
 import { Unauthorized } from "./api.js";
 import { Chart } from "./chart.js";
 import { DemandPanel } from "./demand-panel.js";
-import { byId, onFrame } from "./dom.js";
+import { byId, onFrame, write } from "./dom.js";
 import { listen } from "./events.js";
 import { isSilent } from "./format.js";
 import { ConnectionStatus, showGateway, showModels } from "./gateway.js";
@@ -24,14 +24,14 @@ const drawSoon = onFrame(draw);
 const store = new Store((what) => {
   changed.add(what);
   drawSoon();
-}, reloadAfterError, deviceInUrl);
+}, reloadAfterError, deviceInUrl, showRemoval);
 let isUsable = false;
 const connection = new ConnectionStatus();
 const intake = new Intake();
 const chart = new Chart(store.series);
 const demand = new DemandPanel();
 const list = new DeviceList(store, (name) => {
-  location.hash = `device=${encodeURIComponent(name)}`;
+  location.hash = hashOf(name);
   showDeviceInUrl(); // also if the address is the same: the device was deleted, and has returned
 });
 
@@ -63,6 +63,8 @@ function draw() {
   }
 }
 
+const hashOf = (name) => `#device=${encodeURIComponent(name)}`;
+
 function deviceInUrl() {
   const match = /^#device=(.+)$/.exec(location.hash);
   try {
@@ -79,6 +81,15 @@ function showDeviceInUrl() {
   byId("now").focus({ preventScroll: true });
   const { top, bottom } = byId("now").getBoundingClientRect();
   if (bottom <= 0 || top >= innerHeight) byId("now").scrollIntoView(); // on a phone the list is far below
+}
+
+/** The device `name` was deleted, and another one is shown: write that into the address, so that it does not name the deleted one. */
+function showRemoval(name) {
+  const { selected } = store;
+  if (deviceInUrl() === name) {
+    history.replaceState(null, "", selected === null ? location.pathname + location.search : hashOf(selected));
+  }
+  write(byId("announcement"), `${name} was deleted.${selected === null ? "" : ` ${selected} is shown now.`}`);
 }
 
 function reloadAfterError(error) {

@@ -26,12 +26,14 @@ function dropOutdated(device) {
 export class Store {
   /**
    * `changed(what)` is called with "devices", "selected" or "health"; `failed(error)` if what an event requires fails;
-   * `requested()` returns the device to begin with, or null.
+   * `requested()` returns the device to begin with, or null; `removed(name)` is called if the selected device was
+   * deleted and another one (null: none) is selected instead.
    */
-  constructor(changed, failed = () => {}, requested = () => null) {
+  constructor(changed, failed = () => {}, requested = () => null, removed = () => {}) {
     this.changed = changed;
     this.failed = failed;
     this.requested = requested;
+    this.removed = removed;
     this.devices = new Map();
     this.nDevices = 0;
     /** Incremented when a device is added or removed. */
@@ -75,7 +77,7 @@ export class Store {
     if (next === null) {
       const removed = before.filter((key) => !known.has(key) && this._remove(key));
       this.changed("devices");
-      if (removed.includes(this.selected)) await this.select(this.first());
+      if (removed.includes(this.selected)) await this._selectOther();
     }
   }
 
@@ -102,6 +104,13 @@ export class Store {
     if (name !== null) await this._loadSelected(true);
   }
 
+  /** Select another device than the selected one, which was deleted. */
+  _selectOther() {
+    const [name, loaded] = [this.selected, this.select(this.first())];
+    this.removed(name);
+    return loaded;
+  }
+
   async setRange(minutes) {
     this.minutes = minutes;
     this.changed("selected");
@@ -118,7 +127,7 @@ export class Store {
     const name = document.device;
     if (kind === "device" && document.state === "forgotten") {
       if (this._remove(name)) this.nDevices--;
-      if (name === this.selected) this.select(this.first()).catch(this.failed);
+      if (name === this.selected) this._selectOther().catch(this.failed);
       this.changed("devices");
       return;
     }
