@@ -103,7 +103,7 @@ def test_demand_of_a_device_is_the_published_one(service: Service, link: MemoryL
     answer = ask(service, "GET", "/demand?device=home")
     peaks = [{"start": minute_label(MONDAY), "kw": 1.0}]
     document = answer.json()
-    of_device = {"month_peaks": peaks, "limit_warning": None}
+    of_device = {"month_peaks": peaks, "timezone": "UTC", "limit_warning": None}
     assert (answer.status_code, document) == (200, demand_document(link.demands[-1]) | of_device)
     assert ask(service, "GET", "/devices/home").json()["demand"] == document
     assert (document["window_start"], document["elapsed_min"]) == (minute_label(MONDAY + 15), 3)

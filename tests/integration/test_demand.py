@@ -69,7 +69,7 @@ def test_demand_and_its_headroom_are_published(gateway: Gateway, house: House) -
     demands = house.send(18)
     asked = demand_of(gateway)
     (peak,) = asked.pop("month_peaks")
-    assert asked.pop("limit_warning") is None
+    assert (asked.pop("limit_warning"), asked.pop("timezone")) == (None, "UTC")
     assert asked == demands[-1]
     assert peak == {"start": minute_label(FIRST), "kw": asked["month_peak_kw"]}
     assert demands[-1]["window_start"] == minute_label(FIRST + 15)

@@ -42,7 +42,8 @@ def document_of(demand: Demand, limit_warning: str | None = None) -> dict[str, A
     peaks = [
         {"start": minute_label(DEMAND.running.start_minute - 1_440 * i), "kw": kw} for i, kw in enumerate(PEAKS_KW)
     ]
-    return demand_document(demand) | {"month_peaks": peaks, "limit_warning": limit_warning}
+    of_device = {"month_peaks": peaks, "timezone": "Europe/Brussels", "limit_warning": limit_warning}
+    return demand_document(demand) | of_device
 
 
 def stop_clocks(window: BrowserWindow, at_ms: int, ahead_ms: int = 0) -> None:
@@ -107,6 +108,29 @@ def test_panel_shows_the_window_and_its_headroom(house: House, look: Look) -> No
     ]  # fmt: skip
     peaks = window.page.locator("#peaks li").evaluate_all("all => all.map((one) => one.innerText.split('\\n'))")
     assert peaks == [["Tue 28 Mar, 12:30", f"3.21{KW}"], ["Mon 27 Mar, 12:30", f"2.98{KW}"]]
+    assert window.text("#peaks-head") == "Highest windows of this month"
+
+
+def test_month_peaks_have_times_of_the_gateways_zone(house: House, look: Look) -> None:
+    window = look("about:blank", timezone_id="America/St_Johns")
+    window.open(house.url)
+    december_1st = {"start": "2026-11-30T23:00:00Z", "kw": 1.81}  # in Paris
+    shown = window.page.evaluate(
+        """async ([peak, ...timezones]) => {
+          const panel = new (await import('./page/demand-panel.js')).DemandPanel();
+          return timezones.map((timezone) => {
+            panel.draw({ demand: null, restDemand: { month_peaks: [peak], timezone } });
+            return ['peaks-head', 'peaks'].map((id) => document.getElementById(id).textContent);
+          });
+        }""",
+        [december_1st, "Europe/Paris", "America/St_Johns", "Mars/Olympus"],
+    )
+    head = "Highest windows of this month"
+    assert shown == [
+        [f"{head} (times of Europe/Paris)", f"Tue 1 Dec, 00:001.81{KW}"],
+        [head, f"Mon 30 Nov, 19:301.81{KW}"],
+        [head, f"Mon 30 Nov, 19:301.81{KW}"],  # a zone that the browser does not know
+    ]
 
 
 def test_bar_is_to_scale(house: House, look: Look) -> None:
@@ -207,7 +231,7 @@ def test_panel_expires_while_it_is_open(house: House, look: Look) -> None:
           const { Demand } = await import('./page/demand.js');
           const over = new Demand(document).expiresMs + 60_000;
           Date.now = () => over - 1;
-          new DemandPanel().draw({ demand: document, monthPeaks: [] });
+          new DemandPanel().draw({ demand: document, restDemand: null });
           Date.now = () => over;
         }""",
         document_of(LIVE),

@@ -140,8 +140,10 @@ def _document(
         document["outlook"] = None if outlook is None else outlook_document(outlook)
         demand = engine.demands.newest(device)
         peaks = engine.demands.month_peaks(device, N_MONTH_PEAKS)
-        infeasible_limit = engine.demands.infeasible_limit(device)
-        document["demand"] = None if demand is None else device_demand_document(demand, peaks, infeasible_limit)
+        timezone, infeasible_limit = engine.demands.timezone, engine.demands.infeasible_limit(device)
+        document["demand"] = (
+            None if demand is None else device_demand_document(demand, peaks, timezone, infeasible_limit)
+        )
         document["outlook_scores"] = outlook_scores_document(engine.outlook_scores_of(device)) or None
         demand_scores = engine.demands.scores_of(device)
         document["demand_scores"] = None if demand_scores is None else demand_scores_document(demand_scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -287,6 +288,11 @@ def test_changes_of_a_device_beyond_the_outlooks_are_refused() -> None:
     engine.demands.set_limit("mill", None)
     engine.demands.set_limit("home", 1.5)
     assert (engine.demands.has_set_limit("mill"), engine.demands.has_set_limit("home")) == (False, True)
+
+
+def test_month_peaks_are_of_the_time_zone_of_the_site() -> None:
+    demands = demand_engine(replace(MONTH_PEAK, zone=ZoneInfo("Europe/Brussels"))).demands
+    assert (demands.timezone, demand_engine(None).demands.timezone) == ("Europe/Brussels", "UTC")
 
 
 def test_corrected_month_peak_lowers_and_raises_it() -> None:

@@ -132,6 +132,11 @@ class DeviceDemands:
         row = self._row_of(device)
         return [] if self.forecaster is None or row is None else self.forecaster.windows.month_peaks(row, n_days)
 
+    @property
+    def timezone(self) -> str:
+        """IANA name of the time zone of windows and months."""
+        return "UTC" if self.forecaster is None else str(self.forecaster.windows.site_options.zone)
+
     def infeasible_limit(self, device: str) -> InfeasibleLimit | None:
         """Return the fixed limit of ``device`` if every window of a day exceeded it."""
         one = self._windows_of(device)

@@ -18,13 +18,14 @@ export class DemandPanel {
   /** Show the demand of `store`; nothing without one. */
   draw(store) {
     const { demand: document } = store;
+    const { month_peaks: peaks = [], timezone, limit_warning: warning = null } = store.restDemand ?? {};
     byId("demand").hidden = document === null;
     clearTimeout(this._expiry);
     this._demand = document && new Demand(document);
-    byId("limit-warning").hidden = store.limitWarning === null;
-    write(byId("limit-warning"), store.limitWarning ?? "");
+    byId("limit-warning").hidden = warning === null;
+    write(byId("limit-warning"), warning ?? "");
     if (document) this._show();
-    showPeaks(store.monthPeaks);
+    showPeaks(peaks, timezone);
   }
 
   _show() {
@@ -123,18 +124,34 @@ function showFacts(demand) {
   });
 }
 
-/** Show the month's highest windows: {start, kw}, highest first. */
-function showPeaks(peaks) {
+/** Show the month's highest windows: {start, kw}, highest first, with times in the gateway's time zone, whose month it is. */
+function showPeaks(peaks, timezone) {
   byId("peaks-part").hidden = !peaks.length;
+  const [zoned, local] = [zonedFormat(timezone), zonedFormat(undefined)];
+  const isElsewhere = peaks.some(({ start }) => zoned(start) !== local(start));
+  write(byId("peaks-head"), `Highest windows of this month${isElsewhere ? ` (times of ${timezone})` : ""}`);
   byId("peaks").replaceChildren(
     ...peaks.map(({ start, kw: peak }) => {
       const value = make("data");
       figure(value, peak, `${kw(peak)}${KW}`);
-      return make("li", "", make("span", "", dayTime(start)), value);
+      return make("li", "", make("span", "", zoned(start)), value);
     }),
   );
 }
 
-const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
+const DAY = { weekday: "short", day: "numeric", month: "short" };
+const CLOCK = { hour: "2-digit", minute: "2-digit" };
+const formats = new Map(); // they take long to make
 
-const dayTime = (at) => `${day.format(new Date(at))}, ${time(at)}`;
+/** Return a function that formats times in `timeZone`, or the browser's (undefined; or the browser does not know the zone). */
+function zonedFormat(timeZone) {
+  if (!formats.has(timeZone)) {
+    try {
+      const [day, clock] = [DAY, CLOCK].map((parts) => new Intl.DateTimeFormat("en-GB", { ...parts, timeZone }));
+      formats.set(timeZone, (at) => `${day.format(new Date(at))}, ${clock.format(new Date(at))}`);
+    } catch {
+      formats.set(timeZone, zonedFormat(undefined));
+    }
+  }
+  return formats.get(timeZone);
+}

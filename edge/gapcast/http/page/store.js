@@ -41,10 +41,9 @@ export class Store {
     this.health = null;
     this.selected = null;
     this.scores = null;
-    /** The demand of the selected device, the month's highest windows and why its limit can never be kept; null and none without. */
+    /** The demand of the selected device, and the newest one from REST, with the month's highest windows; null without. */
     this.demand = null;
-    this.monthPeaks = [];
-    this.limitWarning = null;
+    this.restDemand = null;
     this.series = new Series();
     this.minutes = 180;
     this.hasHistory = true;
@@ -167,8 +166,7 @@ export class Store {
   }
 
   _setDemand(document) {
-    this.monthPeaks = document?.month_peaks ?? [];
-    this.limitWarning = document?.limit_warning ?? null;
+    this.restDemand = document;
     if (!isOlder(document, this.demand)) this.demand = document;
   }
 

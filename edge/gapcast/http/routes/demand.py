@@ -63,9 +63,8 @@ def demand_router(service: Service) -> APIRouter:
             demand = demands.for_device(device)
         except NoDemandError as error:
             return problems.response_of(no_demand(error))
-        return JSONResponse(
-            device_demand_document(demand, demands.month_peaks(device), demands.infeasible_limit(device))
-        )
+        peaks, infeasible_limit = demands.month_peaks(device), demands.infeasible_limit(device)
+        return JSONResponse(device_demand_document(demand, peaks, demands.timezone, infeasible_limit))
 
     @router.get(
         "/headroom",

@@ -7,7 +7,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNING
-from gapcast.core.demand.documents.document import DEMAND_FIELDS, MONTH_PEAKS, N_MONTH_PEAKS, NEXT, WINDOW_FIELDS
+from gapcast.core.demand.documents.document import (
+    DEMAND_FIELDS,
+    MONTH_PEAKS,
+    N_MONTH_PEAKS,
+    NEXT,
+    TIMEZONE,
+    WINDOW_FIELDS,
+)
 from gapcast.core.demand.documents.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
 from gapcast.http.schemas.forecast_schemas import definition_of
 
@@ -115,10 +122,16 @@ DemandDocument: Any = _model(
 DeviceDemandDocument: Any = _model(
     "DeviceDemandDocument",
     "The demand of a device, with the month's highest windows and a warning.",
-    _DEMAND | {MONTH_PEAKS: [{"start": "2026-11-02T17:45:00Z", "kw": 3.2}], LIMIT_WARNING: None},
+    _DEMAND
+    | {
+        MONTH_PEAKS: [{"start": "2026-11-02T17:45:00Z", "kw": 3.2}],
+        TIMEZONE: "Europe/Brussels",
+        LIMIT_WARNING: None,
+    },
     _DEMAND_DEFINITIONS
     | {
         MONTH_PEAKS: (list[PeakWindow], Field(description=_PEAKS)),
+        TIMEZONE: (str, Field(description="IANA time zone of the windows and of the month, `site.timezone`")),
         LIMIT_WARNING: (str | None, Field(description=_LIMIT_WARNING)),
     },
 )

@@ -44,6 +44,12 @@ class DemandQueries:
         with self._running.lock:
             return self._running.engine.demands.month_peaks(device, N_MONTH_PEAKS)
 
+    @property
+    def timezone(self) -> str:
+        """IANA name of the time zone of windows and months."""
+        with self._running.lock:
+            return self._running.engine.demands.timezone
+
     def infeasible_limit(self, device: str) -> InfeasibleLimit | None:
         """Return the fixed limit of ``device`` if it is below what the device always draws."""
         with self._running.lock:

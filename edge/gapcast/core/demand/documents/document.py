@@ -28,6 +28,8 @@ W_PER_KW = 1_000
 _SCALE = 10.0**DECIMALS
 #: The field with the month's highest windows, and the largest number of its entries, one a day.
 MONTH_PEAKS, N_MONTH_PEAKS = "month_peaks", 5
+#: The field with the time zone of that month and its days.
+TIMEZONE = "timezone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +198,13 @@ DEMAND_FIELDS: tuple[DemandField | WindowField, ...] = (*_BEFORE, *RUNNING_FIELD
 
 
 def device_demand_document(
-    demand: Demand, peaks: Sequence[DayPeak], infeasible_limit: InfeasibleLimit | None
+    demand: Demand, peaks: Sequence[DayPeak], timezone: str, infeasible_limit: InfeasibleLimit | None
 ) -> dict[str, Any]:
     """Return the JSON object of ``demand`` in REST.
 
-    ``peaks`` are the peaks of the device's running month, highest first. ``infeasible_limit`` is the device's limit if
-    it is too low.
+    ``peaks`` are the peaks of the device's running month in ``timezone``, highest first. ``infeasible_limit`` is the
+    device's limit if it is too low.
     """
     highest = [{"start": minute_label(one.start_minute), "kw": round(one.kw, DECIMALS)} for one in peaks]
-    return {**demand_document(demand), MONTH_PEAKS: highest, LIMIT_WARNING: text_of(infeasible_limit)}
+    of_device = {MONTH_PEAKS: highest, TIMEZONE: timezone, LIMIT_WARNING: text_of(infeasible_limit)}
+    return demand_document(demand) | of_device
