@@ -238,6 +238,15 @@ def test_panel_expires_while_it_is_open(house: House, look: Look) -> None:
     )
     window.see("#demand-problem", "the newest reading is too old")
     assert not window.page.locator("#demand-now").is_visible()
+    reason = window.page.evaluate(
+        """async (demand) => {
+          const { DemandPanel } = await import('./page/demand-panel.js');
+          new DemandPanel().draw({ demand, restDemand: null, device: { clock_offset_min: -61, forecast: null } });
+          return document.getElementById('demand-problem').textContent;
+        }""",
+        document_of(LIVE),
+    )
+    assert "the meter’s clock is behind" in reason
 
 
 @pytest.mark.parametrize("is_shown_again", [False, True])

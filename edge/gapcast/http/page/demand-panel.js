@@ -3,10 +3,15 @@
 import { gatewayNow } from "./clock.js";
 import { Demand, KW, PowerScale, chance, chanceNumber, headroom, span } from "./demand.js";
 import { byId, figure, make, write } from "./dom.js";
-import { NOTHING, kw, moment, percent, time } from "./format.js";
+import { NOTHING, clockOffset, kw, moment, percent, time } from "./format.js";
 
 // While the computer sleeps a timer stands still, and what it was to hide has expired when the lid opens.
 const MAX_DELAY_MS = 5_000;
+
+const NO_HEADROOM = {
+  late: "No current headroom: the newest reading is too old. Until the next one, treat the headroom as 0 kW.",
+  behind: "No current headroom: the meter’s clock is behind. Until it is right, treat the headroom as 0 kW.",
+};
 
 export class DemandPanel {
   constructor() {
@@ -24,6 +29,7 @@ export class DemandPanel {
     this._demand = document && new Demand(document);
     byId("limit-warning").hidden = warning === null;
     write(byId("limit-warning"), warning ?? "");
+    write(byId("demand-problem"), NO_HEADROOM[store.device && clockOffset(store.device) < 0 ? "behind" : "late"]);
     if (document) this._show();
     showPeaks(peaks, timezone);
   }
