@@ -73,7 +73,7 @@ def test_renewed_certificates_are_used_without_a_restart(
     try:
         wait_for_problem(gateway, "its issuer is not trusted here")
         files.trust(next_one)
-        wait_for_problem(gateway, "set mqtt.tls.certificate_path and key_path to a valid certificate")
+        wait_for_problem(gateway, "and that the broker trusts its issuer")
         files.be_known_to(next_one)
         gateway.wait_connected()
         assert gateway.session.n_connects == 2

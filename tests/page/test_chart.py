@@ -70,24 +70,27 @@ def test_filled_minute_is_shown_and_is_no_measured_value(house: House, look: Loo
 
 
 def test_path_begins_at_the_minute_of_its_forecast(house: House, look: Look) -> None:
-    measured, path, target = look(house.url).page.evaluate(
+    measured, path, target, target_of_some = look(house.url).page.evaluate(
         """async () => {
           const { Series } = await import('./page/series.js');
           const series = new Series();
           const at = (minute) => new Date(60_000 * (24_000_000 + minute)).toISOString();
           series.addHistory({ readings: [{ ts: at(1), gap_kw: 1 }], forecasts: [] });
           series.extendTo(at(3)); // two filled minutes
-          const forecast = { observed_at: at(3), target_at: at(6), gap_kw: 2, path: [1.2, 1.4, 2] };
+          const forecast = { observed_at: at(3), target_at: at(6), gap_kw: 2, horizon_min: 3, path: [1.2, 1.4, 2] };
           series.addForecast(forecast);
           series.addReading(at(4), 1.1);
           const columns = series.columns(180);
-          series.addForecast({ ...forecast, path: undefined });
-          return [columns[1], columns[5], series.columns(180)[5]].map((column) => column.slice(-6));
+          const without = [undefined, [1.2, 2]].map((path) => {
+            series.addForecast({ ...forecast, path });
+            return series.columns(180)[5];
+          });
+          return [columns[1], columns[5], ...without].map((column) => column.slice(-6));
         }"""
     )
     assert measured == [1, None, None, 1.1, None, None]
     assert path == [None, None, None, 1.1, 1.4, 2]
-    assert target == [None, None, None, 1.1, None, 2]
+    assert target == target_of_some == [None, None, None, 1.1, None, 2], "without a value for each minute"
 
 
 def test_table_times_are_unequal_when_summer_time_ends(house: House, look: Look) -> None:

@@ -36,6 +36,7 @@ def test_corrected_month_peak_lowers_the_higher_days() -> None:
 
 
 def test_device_document_adds_the_highest_windows() -> None:
-    document = device_demand_document(DEMAND, peaks_of(1.23456789).highest(5), None)
-    of_device = {"month_peaks": [{"start": minute_label(600), "kw": 1.234568}], "limit_warning": None}
+    document = device_demand_document(DEMAND, peaks_of(1.23456789).highest(5), "Europe/Oslo", None)
+    highest = [{"start": minute_label(600), "kw": 1.234568}]
+    of_device = {"month_peaks": highest, "timezone": "Europe/Oslo", "limit_warning": None}
     assert document == demand_document(DEMAND) | of_device

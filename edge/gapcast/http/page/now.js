@@ -2,6 +2,7 @@
 
 import { byId, figure, make, write } from "./dom.js";
 import { NOT_SCORED, WARM_UP, clockOffset, isSilent, kw, minutesText, moment, percent, skillSentence, state, time } from "./format.js";
+import { MINUTE_MS, minutesKw } from "./minute.js";
 
 // Lead times of the outlook whose means are shown.
 const MEANS_MIN = [15, 30, 60];
@@ -25,7 +26,7 @@ export function showNow(store) {
   showPlanned(forecast);
   showPath(forecast);
   showMeans(store.series.outlook);
-  byId("path-part").hidden = silent || (!forecast?.path?.length && !store.series.outlook);
+  byId("path-part").hidden = silent || (!minutesKw(forecast).length && !store.series.outlook);
   showSubmeters(device.submeters ?? []);
   const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
   const isScored = device.tracked !== false;
@@ -87,10 +88,10 @@ function showPlanned(forecast) {
 }
 
 function showPath(forecast) {
-  const path = forecast?.path ?? [];
+  const path = minutesKw(forecast);
   byId("path-label").hidden = !path.length;
   const step = Math.ceil(path.length / MAX_PATH_TILES);
-  const tiles = path.map((value, i) => [time(Date.parse(forecast.observed_at) + 60_000 * (i + 1)), value]);
+  const tiles = path.map((value, i) => [time(Date.parse(forecast.observed_at) + MINUTE_MS * (i + 1)), value]);
   showTiles(byId("path"), tiles.filter((_, i) => (path.length - 1 - i) % step === 0));
 }
 

@@ -1,6 +1,6 @@
 // The measured values of one device by minute, the forecasts by the minute they are for, and the newest outlook.
 
-import { isAfterGap, minuteOf } from "./minute.js";
+import { isAfterGap, minuteOf, minutesKw } from "./minute.js";
 import { Outlook } from "./outlook.js";
 
 // More than the longest range of the chart.
@@ -65,7 +65,7 @@ export class Series {
   /** Take the newest forecast; null: there is none. Its path is from the minute after the one it was made in. */
   setNewestForecast(forecast) {
     this.forecast = forecast;
-    this.path = forecast?.path ?? [];
+    this.path = minutesKw(forecast);
     [this.pathMinute, this.target] = forecast ? [minuteOf(forecast.observed_at), minuteOf(forecast.target_at)] : [null, null];
   }
 
