@@ -101,6 +101,28 @@ def test_replaced_plan_continues_its_load() -> None:
     assert made.uncontrolled_kw() == {0.5}
 
 
+def announced_each_minute(*powers_kw: float) -> dict[int, LoadPlan]:
+    """Return a plan before each reading from the charger's start on, with ``powers_kw`` in turn."""
+    return {START + i: charger(powers_kw[i % len(powers_kw)]) for i in range(END - START)}
+
+
+@pytest.mark.parametrize("other_kw", [7.39, 6.2, 8.8])
+def test_stopped_load_announced_each_minute_with_another_kw_expires(other_kw: float) -> None:
+    made = run(flat(START, END - 30), announced_each_minute(CHARGER_KW, other_kw))
+    assert made.gap_kw(END - 30 + GRACE, END - 1) == [0.5, 0.5]
+    assert made.planned_kw(END - 30 + GRACE) == [0.0]
+
+
+def test_load_announced_each_minute_with_another_kw_is_subtracted() -> None:
+    made = run(flat(START, END), announced_each_minute(CHARGER_KW, 7.3))
+    assert made.uncontrolled_kw() <= {0.5, 0.6}
+
+
+def test_load_announced_with_much_more_power_counts_again() -> None:
+    made = run(flat(START + 40, END), {10: charger(1.4), START + 39: charger()})
+    assert made.gap_kw(START + 38 + HORIZON_MIN, START + 39 + HORIZON_MIN) == [0.5, 7.9]
+
+
 def test_load_that_is_on_is_announced_by_its_end() -> None:
     until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
     made = run(flat(START, END), {END - 3: until})

@@ -32,6 +32,8 @@ _RECENT_MIN = 30
 #: Part of a load's power by which "on" is preferred: with it the forecast continues the reading.
 _PREFERENCE = 0.1
 _SHARE_DECIMALS = 4
+#: A named load that is announced again is the same one if its power differs by at most this part of it.
+_SAME_POWER = 0.2
 
 
 class SeenLoad(NamedTuple):
@@ -85,6 +87,19 @@ class SeenLoads:
         """Add ``loads``; the reading shows about ``share`` of their power."""
         share = min(round(share, _SHARE_DECIMALS), 1.0)
         self._seen |= {(load.name, load.kw): SeenLoad(load.name, load.kw, share) for load in loads}
+
+    def rename(self, announced: Sequence[PlannedLoad]) -> None:
+        """Apply what was seen of a named load to the ``announced`` load of its name and about its power.
+
+        A plan that is sent again with the measured power of its load has another ``kw`` each time.
+        """
+        keys = {(load.name, load.kw) for load in announced}
+        replaced = [seen for seen in self if seen.name and (seen.name, seen.kw) not in keys]
+        for load in announced:
+            for seen in replaced:
+                if load.name == seen.name and abs(load.kw - seen.kw) <= _SAME_POWER * abs(seen.kw):
+                    self._seen.setdefault((load.name, load.kw), seen._replace(kw=load.kw))
+                    self._seen.pop((seen.name, seen.kw), None)
 
     def counted_share(self, load: PlannedLoad) -> float:
         """Return the share of the power of ``load`` that counts in forecasts."""
