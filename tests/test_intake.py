@@ -56,6 +56,7 @@ def engine_after(*readings: Reading) -> Engine:
         (status(), "no message yet"),
         (status(SampleCount("wohnung", 12, None)), "12 samples from wohnung"),
         (status(SampleCount("a", 1, None), SampleCount("b", 2, None)), "1 sample from a, 2 samples from b"),
+        (status(SampleCount("a", 1, None, "reading")), "1 reading from a"),
         (status(n_ignored=1, n_rejected=2), "1 message without a power, 2 rejected"),
         (status(n_rejected=2, reason="412 kW is too much"), "2 rejected; the last one rejected: 412 kW is too much"),
         (status(n_rejected=1, n_commands=2), "1 rejected, 2 commands rejected"),

@@ -504,19 +504,21 @@ def test_source_minutes_closed_by_the_clock_have_no_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "payload", "due_ms"),
+    ("source", "payload", "due_ms", "noun"),
     [
-        (WATTS | {"every_s": 30}, document_of(500), LONG_AGO_MS + MINUTE + 2 * SECOND),
-        (MINUTES, document_of(500), None),
-        ({"topic": "meter/{device}", "format": "gapcast"}, "0.5", None),
+        (WATTS | {"every_s": 30}, document_of(500), LONG_AGO_MS + MINUTE + 2 * SECOND, "sample"),
+        (MINUTES, document_of(500), None, "reading"),
+        ({"topic": "meter/{device}", "format": "gapcast"}, "0.5", None, "reading"),
     ],
     ids=["samples", "minutes", "gapcast"],
 )
-def test_source_counts_the_messages_of_a_meter(source: dict[str, Any], payload: str, due_ms: int | None) -> None:
+def test_source_counts_the_messages_of_a_meter(
+    source: dict[str, Any], payload: str, due_ms: int | None, noun: str
+) -> None:
     feed = SourceFeed(source)
     feed.send("meter/home", payload)
     feed.send("meter/home", payload, LONG_AGO_MS + 30 * SECOND)
-    assert feed.reader.meters.sample_counts() == [SampleCount("home", 2, due_ms)]
+    assert feed.reader.meters.sample_counts() == [SampleCount("home", 2, due_ms, noun)]
 
 
 @pytest.mark.parametrize(

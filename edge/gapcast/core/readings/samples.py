@@ -56,9 +56,11 @@ class MeterState(NamedTuple):
 class SampleCount(NamedTuple):
     """The number of a meter's messages with a usable value since the start.
 
-    ``next_mean_ms`` is the time by the gateway's clock at which the next minute mean is due; None if unknown.
+    ``next_mean_ms`` is the time by the gateway's clock at which the next minute mean is due; None if unknown. ``noun``
+    is what a message holds: a sample, or a reading.
     """
 
     device: str
     n_samples: int
     next_mean_ms: int | None
+    noun: str = "sample"

@@ -89,7 +89,9 @@ class Meter:
     @property
     def sample_count(self) -> SampleCount:
         """The messages with a usable value so far, and when the next minute mean is due."""
-        due_ms = self.means.next_mean_due_ms + self.behind_ms if self.sends_samples else inf
+        if not self.sends_samples:
+            return SampleCount(self.name, self.n_samples, None, "reading")
+        due_ms = self.means.next_mean_due_ms + self.behind_ms
         return SampleCount(self.name, self.n_samples, None if due_ms == inf else round(due_ms))
 
     def capture_state(self) -> MeterState:

@@ -38,18 +38,22 @@ class Subscriptions:
 
 @dataclass(frozen=True, slots=True)
 class WaitingDevice:
-    """A device without a forecast: its samples (0 for native readings), readings, and when a forecast is expected."""
+    """A device without a forecast: its samples (0 without a source), readings, and when a forecast is expected.
+
+    ``noun`` is what a message of its source holds.
+    """
 
     device: str
     n_samples: int
     n_readings: int
     forecast_at_ms: int | None
+    noun: str = "sample"
 
     @property
     def received(self) -> str:
         """What the device has sent, in words."""
         if self.n_samples:
-            return f"{counted(self.n_samples, 'sample')} from {self.device}"
+            return f"{counted(self.n_samples, self.noun)} from {self.device}"
         return f"{counted(self.n_readings, 'reading')} from {self.device}"
 
 
@@ -150,7 +154,8 @@ def _waiting(name: str, count: SampleCount | None, engine: Engine, now_ms: int) 
         next_ms = count.next_mean_ms
     elif next_ms is not None and not now_ms - MINUTE_MS <= next_ms <= now_ms + 2 * MINUTE_MS:
         next_ms = None  # readings from another time, as in a replay
-    n_samples = 0 if count is None else count.n_samples
     if next_ms is not None:
         next_ms = max(now_ms, next_ms + MINUTE_MS * max(0, _N_READINGS - 1 - n_readings))
-    return WaitingDevice(name, n_samples, n_readings, next_ms)
+    if count is None:
+        return WaitingDevice(name, 0, n_readings, next_ms)
+    return WaitingDevice(name, count.n_samples, n_readings, next_ms, count.noun)
