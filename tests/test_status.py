@@ -116,7 +116,27 @@ def test_status_not_ready_shows_the_reason() -> None:
 def test_status_unknown_values_are_blank() -> None:
     bare = device("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z", enough=False)
     lines = draw(picture(bare, device("new") | {"forecast": None}), None, NOW, PLAIN)
-    assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s ago +1\.310 kW +– +12:05 +– +–$", lines[-1])
+    assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s ago +1\.310 kW +– +12:05 +– +–$", lines[-2])
+    assert re.search(r"^new +1\.234 kW +12:00 +– +– +– +– +\+12% +\+?89%$", lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("n_observed", "reason"),
+    [
+        (1, "no forecasts yet: they start with the second reading of a device"),
+        (70, "no current forecasts: after a start or a change of the models they begin with a device's next reading"),
+    ],
+)
+def test_status_shows_devices_without_forecasts(n_observed: int, reason: str) -> None:
+    devices = [device(f"h{i}") | {"forecast": None, "n_observed": n_observed} for i in range(9)]
+    seen = replace(with_windows(picture(*devices), *pages()), intake="Listening to gap/+/reading")
+    lines = draw(seen, None, NOW, PLAIN)
+    at = lines.index(reason)
+    assert lines[at - 1] == "Listening to gap/+/reading"
+    assert [line.split()[0] for line in lines[at + 1 :]] == ["DEVICE", *(f"h{i}" for i in range(9))]
+    assert any(line.startswith("outlook    home") for line in lines)
+    for room in (18, 20, 30):
+        assert len(draw(seen, None, NOW, PLAIN, room)) <= room
 
 
 def test_status_marks_a_filled_reading() -> None:

@@ -13,6 +13,8 @@ _STATES = {"pass": ("ready", "good"), "warn": ("ready, with warnings", "warn"), 
 _HEAD = ("DEVICE", "READING", "AT", "RECEIVED", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")
 _EMPTY = "–"
 _STALE_S = 600
+#: A forecast follows the second reading of a device.
+_N_READINGS = 2
 #: Minimum number of lines left for the table of devices.
 _TABLE_ROOM = 8
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -136,11 +138,18 @@ def _more(n_shown: int, n_more: int, styled: TerminalStyle) -> list[str]:
 
 
 def _table(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle, room: int | None) -> list[str]:
+    if snapshot.has_forecasts:
+        return _device_table(snapshot, now, styled, room)
+    reason = "no forecasts yet: they start with the second reading of a device"
+    if any(line.n_observed >= _N_READINGS for line in snapshot.devices):
+        reason = "no current forecasts: after a start or a change of the models they begin with a device's next reading"
+    lines = [*_intake(snapshot, now), styled(reason, "quiet")]
     if not snapshot.devices:
-        return [
-            *_intake(snapshot, now),
-            styled("no forecasts yet: they start with the second reading of a device", "quiet"),
-        ]
+        return lines
+    return [*lines, *_device_table(snapshot, now, styled, None if room is None else max(1, room - len(lines)))]
+
+
+def _device_table(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle, room: int | None) -> list[str]:
     devices = sorted(snapshot.devices, key=lambda line: line.device)
     shown = devices if room is None or len(devices) <= room else devices[: room - 1]
     rows = [_HEAD, *(_row(line, now) for line in shown)]
@@ -148,7 +157,8 @@ def _table(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle, room:
     text = ["  ".join(_aligned(cell, widths[i], i) for i, cell in enumerate(row)).rstrip() for row in rows]
     lines = [styled(text[0], "strong")]
     for line, one in zip(text[1:], shown, strict=True):
-        lines.append(styled(line, "quiet") if (now - one.issued_at).total_seconds() > _STALE_S else line)
+        is_current = one.forecast is not None and (now - one.forecast.issued_at).total_seconds() <= _STALE_S
+        lines.append(line if is_current else styled(line, "quiet"))
     n_more = len(devices) - len(shown) + snapshot.n_unlisted
     if n_more:
         lines.append(styled(f"and {n_more:,} more", "quiet"))
@@ -163,17 +173,21 @@ def _intake(snapshot: StatusSnapshot, now: datetime) -> list[str]:
 
 
 def _row(line: DeviceLine, now: datetime) -> tuple[str, ...]:
-    interval = _EMPTY
-    if line.lower_kw is not None and line.upper_kw is not None:
-        interval = f"{line.lower_kw:.3f} to {line.upper_kw:.3f}"
+    forecast = line.forecast
+    received = gap = interval = target = _EMPTY
+    if forecast is not None:
+        received = f"{_duration((now - forecast.issued_at).total_seconds())} ago"
+        gap, target = f"{forecast.gap_kw:.3f} kW", f"{forecast.target_at:%H:%M}"
+        if forecast.lower_kw is not None and forecast.upper_kw is not None:
+            interval = f"{forecast.lower_kw:.3f} to {forecast.upper_kw:.3f}"
     return (
         f"{line.device}{' (offline)' if line.is_offline else ''}",
         f"{line.reading_kw:.3f} kW{' (filled)' if line.is_filled else ''}",
         _moment(line.observed_at, now),
-        f"{_duration((now - line.issued_at).total_seconds())} ago",
-        f"{line.gap_kw:.3f} kW",
+        received,
+        gap,
         interval,
-        f"{line.target_at:%H:%M}",
+        target,
         _EMPTY if line.skill is None else f"{line.skill:+.0%}",
         _EMPTY if line.coverage is None else f"{line.coverage:.0%}",
     )

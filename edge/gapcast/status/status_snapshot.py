@@ -33,18 +33,29 @@ class ScoreLine:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceLine:
-    """One device: its newest reading and forecast, and its scores of the last day (None: insufficient data)."""
+class ForecastCells:
+    """The newest forecast of a device; None without an interval."""
 
-    device: str
-    reading_kw: float
     gap_kw: float
     lower_kw: float | None
     upper_kw: float | None
-    observed_at: datetime
     target_at: datetime
     issued_at: datetime
-    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLine:
+    """One device: its newest reading, its newest forecast (None: there is none), and its scores of the last day.
+
+    A score is None with insufficient data.
+    """
+
+    device: str
+    reading_kw: float
+    observed_at: datetime
+    #: Number of measured minutes in its window.
+    n_observed: int
+    forecast: ForecastCells | None
     skill: float | None
     coverage: float | None
     #: Whether the newest reading is a filled minute: the meter sent nothing for most of it.
@@ -91,7 +102,7 @@ class StatusSnapshot:
     devices: tuple[DeviceLine, ...]
     #: Number of further devices, which are not on the fetched page.
     n_unlisted: int
-    #: Before the first forecast: the subscriptions and the received messages, and when a forecast is expected.
+    #: Without a forecast: the subscriptions and the received messages, and when a forecast is expected.
     intake: str = ""
     first_forecast_at: datetime | None = None
     #: The nightly refits; None if the service does not refit.
@@ -102,6 +113,11 @@ class StatusSnapshot:
     n_outlooks_unlisted: int = 0
     n_demands_unlisted: int = 0
 
+    @property
+    def has_forecasts(self) -> bool:
+        """Whether a device of the fetched page has a forecast."""
+        return any(line.forecast is not None for line in self.devices)
+
 
 def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
     """Fetch the status from ``rest``; raise :class:`StatusError` if that fails."""
@@ -109,7 +125,9 @@ def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
         health, series, page = rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES)
         snapshot = snapshot_of(health, series, page)
         if snapshot.devices:
-            return with_windows(snapshot, rest.document(_OUTLOOKS), rest.document(_DEMANDS))
+            snapshot = with_windows(snapshot, rest.document(_OUTLOOKS), rest.document(_DEMANDS))
+        if snapshot.has_forecasts:
+            return snapshot
         sources = rest.document(_SOURCES)
         at = sources["first_forecast_at"]
         return replace(
@@ -202,23 +220,27 @@ def _refit(series: Series) -> RefitLine | None:
 def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
     for device in devices:
         forecast, scores = device["forecast"], device["scores"]["last_day"]
-        if forecast is None:
-            continue
         yield DeviceLine(
             device=printable(str(device["device"])),
             reading_kw=float(device["last_reading"]["gap_kw"]),
-            gap_kw=float(forecast["gap_kw"]),
-            lower_kw=_number(forecast["lower_kw"]),
-            upper_kw=_number(forecast["upper_kw"]),
-            observed_at=instant_of(forecast["observed_at"]),
-            target_at=instant_of(forecast["target_at"]),
-            issued_at=instant_of(forecast["issued_at"]),
-            model=printable(str(forecast["model"])),
+            observed_at=instant_of(device["last_reading"]["ts"] if forecast is None else forecast["observed_at"]),
+            n_observed=int(device.get("n_observed", 0)),
+            forecast=None if forecast is None else _forecast(forecast),
             skill=_number(scores["skill"]) if scores["enough"] else None,
             coverage=_number(scores["coverage"]) if scores["enough"] else None,
             is_filled=bool(device["last_reading_filled"]),
             is_offline=device.get("online") is False,
         )
+
+
+def _forecast(forecast: Mapping[str, Any]) -> ForecastCells:
+    return ForecastCells(
+        gap_kw=float(forecast["gap_kw"]),
+        lower_kw=_number(forecast["lower_kw"]),
+        upper_kw=_number(forecast["upper_kw"]),
+        target_at=instant_of(forecast["target_at"]),
+        issued_at=instant_of(forecast["issued_at"]),
+    )
 
 
 def _number(value: Any) -> float | None:
