@@ -263,6 +263,32 @@ def test_service_uses_the_registers_of_the_meter(link: MemoryLink) -> None:
     assert store.changes == [(16, CorrectedMonthPeak("home", MonthPeak(4.0, None)))]
 
 
+def test_service_does_not_use_registers_that_are_far_too_low(link: MemoryLink) -> None:
+    """They are in kW, and ``demand.register_unit`` is ``"W"``."""
+    store = RecordedChanges()
+    service = service_of(link, store=store)
+    changes = service.demand_changes
+    run(service, link, n=16)
+    with capture_logs() as logs:
+        for first in range(15, 75, 15):
+            run(service, link, first, 9)
+            changes.record_running_register("home", 0.002 * 10 / 15, (MONDAY + first + 10) * 60_000)
+            changes.record_peak_register("home", 0.002)
+            run(service, link, first + 9, 1)
+            assert link.demands[-1].running.so_far_kw == 2.0
+            run(service, link, first + 10, 5)
+    assert service.queries.demands.month_peaks("home") == [DayPeak(2.0, MONDAY)]
+    assert store.changes == []
+    fix = "check demand.register_unit, the topic of the register, and demand.window_min"
+    assert logs == [
+        {
+            "event": "demand.register_too_low", "log_level": "warning", "device": "home", "register": register,
+            "register_kw": 0.002, "measured_kw": 2.0, "fix": fix, "meanwhile": "gapcast uses its own sums",
+        }
+        for register in ("month_peak", "running")
+    ]  # fmt: skip
+
+
 @pytest.mark.long
 def test_service_register_below_the_months_peak_lowers_only_that_window(link: MemoryLink) -> None:
     """A register that is first read days later: the last window, of another day, was none of the highest."""

@@ -516,6 +516,27 @@ def test_check_shows_registers_and_names_a_silent_one(mosquitto: MosquittoBroker
     assert not any("not usable" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("running", "month_peak", "expected"),
+    [
+        ("1.2", "2", ["warn register: home: demand of the running window 1.2 W, or is it in kW?",
+                      "warn register: home: highest window of the month 2 W, or is it in kW?"]),
+        ("40", "1200", ["ok   register: home: demand of the running window 0.040 kW",
+                        "ok   register: home: highest window of the month 1.200 kW"]),
+        ("0", "0", ["ok   register: home: demand of the running window 0.000 kW",
+                    "ok   register: home: highest window of the month 0.000 kW"]),
+    ],
+)  # fmt: skip
+def test_check_warns_of_registers_of_another_unit(
+    mosquitto: MosquittoBroker, check: Check, running: str, month_peak: str, expected: list[str]
+) -> None:
+    home = {"device": "home", "running_topic": "p1/demand", "month_peak_topic": "p1/peak", "register_unit": "W"}
+    with publishing(mosquitto, ("p1/demand", running), ("p1/peak", month_peak), ("gap/home/reading", "0.8")):
+        _, lines = check(mosquitto.port, GUARD_S, demand={"limit_kw": "month_peak", "devices": [home]})
+    for line in expected:
+        assert any(one.startswith(line) for one in lines)
+
+
 def test_check_reads_registers_in_the_messages_of_the_power(mosquitto: MosquittoBroker, check: Check) -> None:
     source = {"topic": "p1/{device}", "value": "power", "unit": "W", "every_s": 10}
     registers = {"running_topic": "p1/{device}", "running_path": "average", "register_unit": "W"}

@@ -15,6 +15,8 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.service.ports.broker_link import IncomingMessage
 
 _NAMES = {Register.RUNNING: "demand of the running window", Register.MONTH_PEAK: "highest window of the month"}
+#: A register in W below this power is doubtful.
+_DOUBTFUL_KW = 0.05
 #: Maximum number of devices shown of a topic with ``{device}``.
 _SHOWN = 5
 #: Maximum number of characters of a topic shown.
@@ -63,7 +65,11 @@ class RegisterListener:
         for source, _, values in self._registers:
             name = _NAMES[source.register]
             for device, kw in sorted(values.kw.items())[:_SHOWN]:
-                yield ok("register", f"{device}: {name} {kw:.3f} kW")
+                if _is_of_another_unit(source, kw):
+                    shown = f"{device}: {name} {kw / source.per_unit:g} W, or is it in kW?"
+                    yield warn("register", shown, 'if it is in kW, set demand.register_unit = "kW"')
+                else:
+                    yield ok("register", f"{device}: {name} {kw:.3f} kW")
             if not values.kw:
                 whose = f"{source.device}: " if source.device else ""
                 topic = source.topic if isinstance(source.topic, str) else source.topic.pattern
@@ -76,3 +82,10 @@ class RegisterListener:
     def _reject(self, message: IncomingMessage, problem: PayloadError) -> None:
         topic = message.token.topic[:_SHOWN_CHARS]  # the token is the publication
         self.rejected[f"{topic}: {problem.reason}: {problem.detail}"] += 1
+
+
+def _is_of_another_unit(source: RegisterSource, kw: float) -> bool:
+    """Return whether a value in W is rather one in kW: a fraction, or no month's peak, and lower than any house's."""
+    if source.per_unit == 1 or not 0 < kw < _DOUBTFUL_KW:
+        return False
+    return source.register is Register.MONTH_PEAK or not (kw / source.per_unit).is_integer()

@@ -21,7 +21,7 @@ from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.reports.reports import Reports, log_infeasible_limits, log_restarted_streams
+from gapcast.service.reports.reports import Reports, log_infeasible_limits, log_low_registers, log_restarted_streams
 from gapcast.service.running_engine import RunningEngine
 
 _Steps = tuple[Step[ServedBatch], ...]
@@ -151,6 +151,7 @@ class BatchPipeline:
         engine = self._running.engine
         if engine.demands.forecaster is not None:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
+            log_low_registers(engine.demands)
             if batch.demands is not None:
                 self._reports.exports.record(
                     batch.accepted.window_readings(batch.readings), batch.demands, engine.demands

@@ -57,10 +57,15 @@ class DemandControl:
     def record_peak_register(self, device: str, kw: float) -> None:
         """Use the maximum demand register of the meter of ``device`` as its month's peak, if it differs.
 
-        It is ignored for a device without a demand, and before the month's first window is over.
+        It is ignored for a device without a demand, before the month's first window is over, and if it is implausibly
+        low.
         """
         with self._running.lock:
-            highest = next(iter(self._running.engine.demands.month_peaks(device, 1)), None)
+            demands = self._running.engine.demands
+            highest = next(iter(demands.month_peaks(device, 1)), None)
+            is_plausible = demands.accepts_peak_register(device, kw)
+        if not is_plausible:
+            return
         if highest is not None and abs(highest.kw - kw) <= _REGISTER_STEP_KW:
             return
         # A lower value corrects the highest window; a higher one belongs to an unknown window, at the latest the last

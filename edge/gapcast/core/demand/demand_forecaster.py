@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.billing.device_windows import BYTES_PER_DEVICE, WindowState
 from gapcast.core.billing.options import SiteDemandOptions
+from gapcast.core.billing.register_check import RegisterCheck
 from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.demand.demand import Demand, Demands
@@ -57,6 +58,8 @@ class DemandForecaster:
         ) or NumpyDemands(self.stored, self.fuse, highest_kw)
         #: The values of the meters' demand registers, by row. Not persisted: the next value arrives within seconds.
         self._registers: dict[int, RunningRegister] = {}
+        #: Detects registers that are too low.
+        self.register_check = RegisterCheck()
 
     def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
         """Return the demands of the devices of ``accepted`` that have a demand; None if there are none.
@@ -107,12 +110,14 @@ class DemandForecaster:
         return count_imports(batch, mean_kw, which, self._leads_min)
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
-        """Return ``state`` with the sum of the known minutes from the meter's register if the register is usable."""
+        """Return ``state`` with the sum of the known minutes from the meter's register if that is plausible."""
         register = self._registers.get(row)
         if register is None:
             return state
         so_far_kw = register.so_far_kw(state.start_minute, state.end_minute, minute)
-        return state if so_far_kw is None else state._replace(sum_kw=so_far_kw * state.n_known)
+        if so_far_kw is None or not self.register_check.accepts_running(row, minute, state, so_far_kw):
+            return state
+        return state._replace(sum_kw=so_far_kw * state.n_known)
 
     def record_running_register(self, row: int, register: RunningRegister) -> None:
         """Use the meter's demand register in the next demand of ``row``, if it is usable at that time."""
@@ -193,6 +198,7 @@ class DemandForecaster:
         """Continue with the state of ``before`` as far as it is valid here; ``before`` must not be used afterwards."""
         before.learn()
         self.windows.adopt(before.windows)
+        self.register_check = before.register_check
         if before.signature == self.signature:
             self.stored.adopt(before.stored)
 
@@ -208,5 +214,6 @@ class DemandForecaster:
         self.windows.set_limit(row, device, None)
         if row is not None:
             self._registers.pop(row, None)
+            self.register_check.forget(row)
             self.windows.forget(row)
             self.stored.forget(row)

@@ -14,6 +14,7 @@ from gapcast.core.billing.infeasible_limit import InfeasibleLimit, infeasible_li
 from gapcast.core.billing.limit_changes import correct_month_peak, no_demand, set_limit
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import SiteDemandOptions
+from gapcast.core.billing.register_check import LowRegister
 from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.demand_forecaster import DemandForecaster
@@ -176,6 +177,19 @@ class DeviceDemands:
         """Use the meter's demand register of ``device`` for the next demand, if the device has demands."""
         if self.forecaster is not None and device in self._buffers:
             self.forecaster.record_running_register(self._buffers.row(device), register)
+
+    def accepts_peak_register(self, device: str, peak_kw: float) -> bool:
+        """Return whether the meter's register of the month's peak of ``device``, kW, is plausible."""
+        row, one = self._row_of(device), self._windows_of(device)
+        highest = None if one is None else next(iter(one.peaks.highest(1)), None)
+        if self.forecaster is None or row is None or one is None or highest is None:
+            return True
+        return self.forecaster.register_check.accepts_peak(row, one.window.start_minute, highest.kw, peak_kw)
+
+    def take_low_registers(self) -> list[tuple[str, LowRegister]]:
+        """Return the devices with a register that is to be reported since the last call, each with the register."""
+        reports = [] if self.forecaster is None else self.forecaster.register_check.take_reports()
+        return [(self._buffers.device(one.row), one) for one in reports]
 
     def _row_of(self, device: str) -> int | None:
         return self._buffers.row(device) if device in self._buffers else None

@@ -52,6 +52,20 @@ def log_set_limits(demands: DeviceDemands) -> None:
         )
 
 
+def log_low_registers(demands: DeviceDemands) -> None:
+    """Log which registers of meters are not used because they are far below the measured power, each once."""
+    for device, found in demands.take_low_registers():
+        log.warning(
+            "demand.register_too_low",
+            device=device,
+            register=found.register.value,
+            register_kw=round(found.register_kw, 6),
+            measured_kw=round(found.measured_kw, 3),
+            fix="check demand.register_unit, the topic of the register, and demand.window_min",
+            meanwhile="gapcast uses its own sums",
+        )
+
+
 def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
     """Log which devices continue at an earlier minute: later readings, and peaks of the month, are discarded."""
     for device, from_minute, to_minute in streams:
