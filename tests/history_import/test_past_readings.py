@@ -46,6 +46,50 @@ def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
     assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
 
 
+def exported(path: Path, first: int, entity: str) -> Path:
+    """Write an export of Home Assistant's history."""
+    lines = [f"{entity},{1_000 + k % 2},{60 * (first + k)}" for k in range(10)]
+    path.write_text("\n".join(["entity_id,state,last_updated", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def influxdb(path: Path, first: int, tags: str) -> Path:
+    """Write an export of InfluxDB 1."""
+    lines = [f"W,{tags},{60 * (first + k)},1000" for k in range(10)]
+    path.write_text("\n".join(["name,tags,time,value", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def test_exports_of_one_sensor_are_joined(tmp_path: Path) -> None:
+    names = ("a.csv", "b.csv")
+    paths = [exported(tmp_path / name, FIRST + 10 * i, "sensor.grid_power") for i, name in enumerate(names)]
+    assert len(read(*paths, form=FileFormat(unit="W"))) == 20
+
+
+def test_exports_of_different_programs_are_joined(tmp_path: Path) -> None:
+    first = exported(tmp_path / "a.csv", FIRST, "sensor.grid_power")
+    second = influxdb(tmp_path / "b.csv", FIRST + 10, "entity_id=grid_power")
+    assert len(read(first, second, form=FileFormat(unit="W"))) == 20
+
+
+def test_exports_with_other_tags_are_joined_by_entity(tmp_path: Path) -> None:
+    first = influxdb(tmp_path / "a.csv", FIRST, '"entity_id=grid_power,host=a"')
+    second = influxdb(tmp_path / "b.csv", FIRST + 10, '"entity_id=grid_power,host=b"')
+    with pytest.raises(SourceError, match="or select the series in both by --entity"):
+        read(first, second, form=FileFormat())
+    assert len(read(first, second, form=FileFormat(entity="grid_power"))) == 20
+
+
+def test_exports_of_different_sensors_are_refused(tmp_path: Path) -> None:
+    grid = exported(tmp_path / "a.csv", FIRST, "sensor.grid_power")
+    pump = exported(tmp_path / "b.csv", FIRST + 10, "sensor.heatpump_power")
+    words = r"b\.csv: is of sensor\.heatpump_power, but a\.csv of sensor\.grid_power: leave out that of the other"
+    with pytest.raises(SourceError, match=words):
+        read(grid, pump, form=FileFormat(unit="W"))
+    with pytest.raises(SourceError, match="has no --entity"):
+        read(grid, pump, form=FileFormat(unit="W", entity="sensor.grid_power"))
+
+
 def test_gap_of_a_file_is_filled_from_another(tmp_path: Path) -> None:
     first = written(tmp_path / "a.csv", FIRST, 8)
     lines = first.read_text(encoding="utf-8").splitlines()

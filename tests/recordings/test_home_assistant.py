@@ -93,6 +93,20 @@ def test_history_unit_must_be_stated(tmp_path: Path) -> None:
     assert powers(named, FileFormat())[0] == 1_500
 
 
+@pytest.mark.parametrize("form", [WATTS, FileFormat()])
+def test_history_of_an_energy_counter_is_refused(tmp_path: Path, form: FileFormat) -> None:
+    energy = [state(60 * k, 0.01 * (k % 200), "sensor.grid_energy") for k in range(300)]
+    energy[7] = state(60 * 7, "unavailable", "sensor.grid_energy")
+    words = r"sensor\.grid_energy rises only, like an energy counter: choose a sensor of power"
+    with pytest.raises(SourceError, match=words):
+        read_recording(written(tmp_path, *energy), form)
+
+
+@pytest.mark.parametrize("watts", [range(100), [*range(150), 100, *range(101, 150)], [*range(15)] * 20])
+def test_history_of_a_power_that_rises_is_read(tmp_path: Path, watts: list[int]) -> None:
+    assert powers(written(tmp_path, *(state(60 * k, one) for k, one in enumerate(watts))))
+
+
 def test_history_leaves_out_the_hourly_means_before_the_states(tmp_path: Path) -> None:
     means = [state(3_600 * k, 250) for k in range(-40, 0)]
     recording = read_recording(written(tmp_path, *means, state(7.5, 100), state(65, 200), state(190, 300)), WATTS)

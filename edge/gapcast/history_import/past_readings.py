@@ -96,9 +96,11 @@ def read_past(
 
     If several files contain a minute, the value of the file that begins first counts. Minutes that are not over at
     ``now_ms`` are left out. Raises :class:`SourceError` for a file that cannot be read, whose readings are too far
-    apart, or that extends into the future.
+    apart, that extends into the future, or that is an export of another series than an earlier one.
     """
     recordings = [read_recording(path, files.form, limits, progress=progress) for path in files.paths]
+    if files.form.entity is None:
+        _require_one_series(recordings)
     recordings.sort(key=lambda recording: recording.series.first_minute)
     powers: list[F64] = []
     filled: list[NDArray[np.bool_]] = []
@@ -124,6 +126,21 @@ def read_past(
     order = np.argsort(known)
     submeters_kw = {name: np.concatenate([kw[name] for kw in submeters])[order] for name in submeters[0]}
     return PastReadings(known[order], np.concatenate(powers)[order], np.concatenate(filled)[order], submeters_kw)
+
+
+def _require_one_series(recordings: Sequence[Recording]) -> None:
+    """Raise :class:`SourceError` if two exports of one kind hold different series."""
+    first_of: dict[str, tuple[str, str]] = {}
+    for recording in recordings:
+        if recording.exported is None:
+            continue
+        kind, label = recording.exported
+        first_file, first_label = first_of.setdefault(kind, (recording.path.name, label))
+        if label != first_label:
+            problem = f"is of {label}, but {first_file} of {first_label}"
+            fix = "leave out that of the other sensor, or select the series in both by --entity"
+            fix += "; if the sensor was renamed, import its files one after the other"
+            raise SourceError(recording.path, f"{problem}: {fix}")
 
 
 def _values(recording: Recording) -> tuple[I64, F64, NDArray[np.bool_]]:

@@ -22,6 +22,7 @@ from gapcast.recordings.formats import clean_file, exports, meter_csv, uci
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import LIMITS, Series, minute_series
 from gapcast.recordings.text.layout import NO_OPTIONS, FileFormat
+from gapcast.recordings.text.table import ExportedSeries
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()
@@ -95,7 +96,7 @@ class Recording:
     """A file of one household: its minutes, its report, and the kind of its timestamps.
 
     ``remarks`` are sentences on how the file was read. ``holds_changes``: each value holds until the next one, because
-    of the format or ``--hold``.
+    of the format or ``--hold``. ``exported`` is the series of an export.
     """
 
     path: Path
@@ -104,6 +105,7 @@ class Recording:
     time_kind: str
     remarks: tuple[str, ...] = ()
     holds_changes: bool = False
+    exported: ExportedSeries | None = None
 
     def minutes(self, first_minute: int | None = None) -> RecordingMinutes:
         """Return the minutes that have a value, from ``first_minute`` on."""
@@ -185,7 +187,7 @@ def read_recording(
         table = uci.read(path, submeters=form.submeters, progress=progress)
     series, report = minute_series(table, form.hold_min, limits)
     holds_changes = table.hold_min is not None or form.hold_min is not None
-    return Recording(path, series, report, table.time_kind, table.remarks, holds_changes)
+    return Recording(path, series, report, table.time_kind, table.remarks, holds_changes, table.exported)
 
 
 def minute_at(option: str, timestamp: str, zone: tzinfo = UTC) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,13 @@ _MAX_YEARS = 20
 MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 
 
+class ExportedSeries(NamedTuple):
+    """The kind of an export, such as Home Assistant's history, and the label of its selected series."""
+
+    kind: str
+    label: str
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows of one household's file, in the file's order.
@@ -31,6 +39,7 @@ class Table:
     text. With ``each_minute`` the set has one row per minute, so that any other time is an error; otherwise rows may be
     samples. ``time_kind`` is the kind of the timestamps, for reports. ``hold_min`` is how long a sample holds until the
     next one, if the format sets it; rows are then samples. ``remarks`` are sentences on how the file was read.
+    ``exported`` is the series of an export.
     """
 
     path: Path
@@ -44,6 +53,7 @@ class Table:
     time_kind: str = ""
     hold_min: float | None = None
     remarks: tuple[str, ...] = ()
+    exported: ExportedSeries | None = None
 
     def select(self, chosen: NDArray[np.bool_]) -> Table:
         """Return the rows that are ``chosen`` ``[R]``."""
