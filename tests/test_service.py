@@ -29,7 +29,7 @@ from gapcast.http.options import HttpOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
 from gapcast.service import batch_pipeline
-from gapcast.service.ports.broker_link import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage, RetainedReading
 from gapcast.service.reports import availability
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.reports.event_feed import DeviceEvent
@@ -284,6 +284,35 @@ def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: py
     service.run_once(0)
     events = [event.document["state"] for event in service.feed.drain()[0] if isinstance(event, DeviceEvent)]
     assert events == ["online", "offline", "online", "forgotten"]
+
+
+def test_device_of_a_stale_retained_reading_is_not_online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker sends it after a subscription, however long its meter has been silent."""
+    clock, link = ManualClock(), MemoryLink()
+    monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(OnlineTracker(stale_after_s=600)))
+    received_ms = (NOON + 12) * 60_000
+    for device, minute in (("dead", 0), ("slow", 1), ("back", 0)):
+        link.retained.append(RetainedReading(device, NOON + minute, received_ms))
+        link.put(Reading(device, NOON + minute, 1.0))
+    link.put(Reading("back", NOON + 12, 1.0), Reading("live", NOON, 1.0))
+    service.run_once(0)
+    assert sorted(link.announced) == [("back", True), ("live", True), ("slow", True)]
+    link.retained.clear()
+    link.announced.clear()
+    for after_s in (6, 601):
+        clock.now_s += after_s
+        service.run_once(0)
+    assert ("dead", False) in link.announced
+
+
+def test_retained_reading_without_availability_is_accepted() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {})
+    link.retained.append(RetainedReading("home", NOON, (NOON + 99) * 60_000))
+    link.put(Reading("home", NOON, 1.0))
+    service.run_once(0)
+    assert (service.statistics.readings["accepted"], link.announced) == (1, [])
 
 
 def test_stream_restarted_by_late_readings_is_logged() -> None:

@@ -145,6 +145,12 @@ def test_online_tracker_returned_are_those_that_were_offline() -> None:
     assert (tracker.take_returned(), tracker.take_returned()) == ([1, 0], [])
 
 
+def test_online_tracker_stale_age_exceeds_the_limit() -> None:
+    tracker = OnlineTracker(STALE_S)
+    assert not tracker.is_stale(STALE_S)
+    assert tracker.is_stale(STALE_S + 1)
+
+
 def test_online_tracker_postponed_time_does_not_count() -> None:
     tracker = OnlineTracker(STALE_S)
     tracker.record_seen([0], 0.0)

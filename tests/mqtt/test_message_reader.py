@@ -11,6 +11,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.billing.registers import Register
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.time_grid import minute_label
 from gapcast.mqtt import message_reader
 from gapcast.mqtt.message_reader import IntakeOptions, MessageReader
 from gapcast.mqtt.packets.frames import Publication
@@ -19,6 +20,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.sources.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic
+from gapcast.service.ports.broker_link import RetainedReading
 from tests.support.houses import FIRST
 
 MINUTE_MS = 60_000
@@ -95,6 +97,26 @@ def test_message_apart_from_readings_is_handled_in_its_place(
     assert reader.results(*messages) == [None, Reading("home", FIRST, 1.5), None, None]
     assert reader.handled == [("request", b"{}"), ("home", b"[]"), ("home", 0.5)]
     assert reader.statistics.n_not_readings == 0
+
+
+@pytest.mark.parametrize(
+    ("sources", "topic"),
+    [
+        ([], "gap/home/reading"),
+        ([{"topic": "meter/{device}", "format": "gapcast"}], "meter/home"),
+        ([METER | {"kind": "minute", "value": "gap_kw", "time": "ts"}], "meter/home"),
+    ],
+    ids=["native", "gapcast", "sources"],
+)
+def test_retained_readings_are_those_of_the_last_batch(sources: list[dict[str, Any]], topic: str) -> None:
+    reader = Reader(sources)
+    old, new = (b'{"ts": "%s", "gap_kw": 1.5}' % minute_label(FIRST + i).encode() for i in range(2))
+    reader.now_ms += 60 * MINUTE_MS
+    unusable = reader.message(topic, b"nonsense", retained=True)
+    reader.results(reader.message(topic, old, retained=True), reader.message(topic, new), unusable)
+    assert reader.retained == [RetainedReading("home", FIRST, reader.now_ms)]
+    reader.results(reader.message(topic, new))
+    assert reader.retained == []
 
 
 @pytest.mark.parametrize(("sources", "topic", "payload"), [NATIVE, OF_SOURCES], ids=["native", "sources"])

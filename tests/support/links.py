@@ -10,7 +10,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecast, Forecasts
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.readings.reading import Reading
-from gapcast.service.ports.broker_link import IncomingMessage, Meters, NoMeters
+from gapcast.service.ports.broker_link import IncomingMessage, Meters, NoMeters, RetainedReading
 from gapcast.service.ports.intake import Subscriptions
 
 
@@ -20,6 +20,7 @@ class MemoryLink:
     def __init__(self) -> None:
         self.meters: Meters = NoMeters()
         self.subscriptions = Subscriptions("broker:1883", ("gap/+/reading",))
+        self.retained: list[RetainedReading] = []
         self.connected = True
         self.is_backlogged = False
         self.problem = ""

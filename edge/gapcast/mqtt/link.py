@@ -25,7 +25,7 @@ from gapcast.mqtt.requests.demand_registers import RegisterReader
 from gapcast.mqtt.requests.request_topics import RequestTopic
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import Topics
-from gapcast.service.ports.broker_link import IncomingMessage, Meters, NoMeters
+from gapcast.service.ports.broker_link import IncomingMessage, Meters, NoMeters, RetainedReading
 
 
 class MqttLink:
@@ -58,6 +58,11 @@ class MqttLink:
         self._demand_publisher = DemandPublisher(session, topics.demand, retain=retain_forecasts)
         attach_properties = self._forecast_publisher.attach_properties
         self._reader = MessageReader(topics.reading, limits, extras, intake, attach_properties)
+
+    @property
+    def retained(self) -> Sequence[RetainedReading]:
+        """The readings in retained messages of the last batch."""
+        return self._reader.retained
 
     @property
     def connected(self) -> bool:

@@ -19,7 +19,7 @@ from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.sources.submeters import SubmeterReader
 from gapcast.mqtt.topics import SHOWN_TOPIC_CHARS, DeviceTopic
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment, internal_problem, record_internal_error
-from gapcast.service.ports.broker_link import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage, RetainedReading
 from gapcast.service.ports.intake import Subscriptions
 
 #: Size of the cache from topics to devices.
@@ -72,6 +72,8 @@ class MessageReader:
         self.commands = Commands()
         #: Reads the meters' own demand registers; None if there are none.
         self.registers: RegisterReader | None = None
+        #: The readings in retained messages of the last batch.
+        self.retained: list[RetainedReading] = []
         #: Whether requests wait that were not processed with the last batch.
         self.has_pending_requests = False
 
@@ -83,6 +85,8 @@ class MessageReader:
     def read(self, received: Sequence[ReceivedMessage], n_at_most: int = 0) -> list[IncomingMessage]:
         """Return the contents of the ``received`` messages, and up to ``n_at_most`` minutes that the clock closed."""
         sources, submeters = self._sources, self._submeters
+        if self.retained:
+            self.retained = []
         if submeters is not None:
             self._attempt("message", submeters.close_due)
         if sources is not None:
@@ -159,6 +163,8 @@ class MessageReader:
                 messages = [_attached(submeters, message) for message in messages]
             if (reading := messages[-1].reading) is not None:
                 self._attach_properties(reading, publication)
+                if publication.retained:
+                    self.retained.append(RetainedReading(reading.device, reading.minute, received.received_ms))
         except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
@@ -194,6 +200,8 @@ class MessageReader:
             return self._failed(received, error)
         if is_resent:
             reading = reading._replace(redelivered=True)
+        if is_retained:
+            self.retained.append(RetainedReading(device, reading.minute, received_ms))
         # As IncomingMessage(...), in half the time: there is one for each reading.
         return _new_tuple(IncomingMessage, (reading, None, received_s, publication))
 

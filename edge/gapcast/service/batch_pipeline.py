@@ -128,7 +128,11 @@ class BatchPipeline:
             self._reports.intervals.log_fast(batch.readings, batch.accepted, self._running.engine.buffers)
 
     def _record_seen(self, batch: ServedBatch) -> None:
-        self._reports.availability.record_seen(batch.accepted.first_rows + batch.accepted.rows)
+        accepted, availability, retained = batch.accepted, self._reports.availability, self._link.retained
+        if retained:
+            availability.record_beside_retained(accepted.window_readings(batch.readings), retained)
+        else:
+            availability.record_seen(accepted.first_rows + accepted.rows)
 
     def _forecast(self, batch: ServedBatch) -> None:
         began_s = time.perf_counter()

@@ -56,6 +56,10 @@ class OnlineTracker:
         """Whether :meth:`take_changes` may return a change."""
         return bool(self._to_publish)
 
+    def is_stale(self, age_s: float) -> bool:
+        """Return whether a reading of that age is too old to show that its meter works."""
+        return age_s > self._stale_after_s
+
     def record_seen(self, rows: Sequence[int], now_s: float) -> None:
         """Record a reading in each of ``rows``, at least one row."""
         self._grow(max(rows) + 1)

@@ -26,6 +26,14 @@ class IncomingMessage(NamedTuple):
     token: Any
 
 
+class RetainedReading(NamedTuple):
+    """A reading in a retained message, which was received at ``received_ms`` (epoch ms), however old it is."""
+
+    device: str
+    minute: int
+    received_ms: int
+
+
 class Meters(Protocol):
     """The meters that send samples; their open minutes survive a restart."""
 
@@ -98,6 +106,11 @@ class Link(Protocol):
     @property
     def subscriptions(self) -> Subscriptions:
         """The topics of readings, described for people."""
+        ...
+
+    @property
+    def retained(self) -> Sequence[RetainedReading]:
+        """The readings in retained messages of the last batch."""
         ...
 
     @property

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from gapcast.core.documents.message_format import listed
 from gapcast.core.monitoring.online_tracker import OnlineTracker
-from gapcast.service.ports.broker_link import Link
+from gapcast.core.readings.reading import Reading
+from gapcast.core.time_grid import MINUTE_MS
+from gapcast.service.ports.broker_link import Link, RetainedReading
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.running_engine import RunningEngine
 
@@ -20,6 +22,7 @@ log = structlog.get_logger(__name__)
 #: How often devices are checked for staleness, and the number of changes published at a time.
 _CHECK_S = 5.0
 _MAX_PER_ITERATION = 256
+_S_MS = 1_000
 #: Maximum number of devices that a log line names.
 _MAX_NAMED = 5
 
@@ -65,6 +68,22 @@ class AvailabilityPublisher:
         """Record a reading of each of ``rows``. The caller holds the lock."""
         if self._online_tracker is not None and rows:
             self._online_tracker.record_seen(rows, time.monotonic())
+
+    def record_beside_retained(self, readings: Iterable[Reading], retained: Iterable[RetainedReading]) -> None:
+        """Record accepted ``readings`` except those in ``retained`` messages that are stale. The caller holds the lock.
+
+        The arrival of a retained message does not show that the meter works: the broker sends it after a subscription.
+        """
+        online_tracker, buffers = self._online_tracker, self._running.engine.buffers
+        if online_tracker is None:
+            return
+        stale = {
+            (device, minute)
+            for device, minute, received_ms in retained
+            if online_tracker.is_stale((received_ms - (minute + 1) * MINUTE_MS) / _S_MS)
+        }
+        current = {one.device for one in readings if (one.device, one.minute) not in stale}
+        self.record_seen([buffers.row(device) for device in current if device in buffers])
 
     def forget(self, device: str, row: int) -> None:
         """Clear the retained messages of ``device``, which had ``row``, at the next time. The caller holds the lock."""
