@@ -52,7 +52,9 @@ class DeviceDocument(BaseModel):
     """Current state of a device."""
 
     device: str
-    online: bool | None = Field(description="Whether readings arrive; null if `devices.stale_after_min` is 0")
+    online: bool | None = Field(
+        description="Whether readings arrive; null: not known yet, or `devices.stale_after_min` is 0"
+    )
     clock_offset_min: int | None = Field(
         description="How far the timestamps of its readings are ahead of the gateway's clock when they arrive, "
         "minutes; negative: behind; null within 6 minutes behind and 1 minute ahead"
