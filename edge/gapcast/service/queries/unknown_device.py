@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.core.windows.window import MAX_FILL_MIN
-
-#: What a device needs for its first forecast, or its next one after a gap.
-FORECAST_NEEDS = f"forecasts need two readings at most {MAX_FILL_MIN + 1} minutes apart"
+from gapcast.service.reports.interval_log import FORECAST_NEEDS
 
 
 def unknown_device(device: str) -> str:

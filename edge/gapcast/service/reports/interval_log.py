@@ -13,11 +13,13 @@ from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.streams.stream_windows import RestartedStream
 from gapcast.core.time_grid import minute_label
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.service.ports.broker_link import Link
-from gapcast.service.queries.unknown_device import FORECAST_NEEDS
 
 log = structlog.get_logger(__name__)
 
+#: What a device needs for its first forecast, or its next one after a gap.
+FORECAST_NEEDS = f"forecasts need two readings at most {MAX_FILL_MIN + 1} minutes apart"
 #: How to read a meter that sends readings more or less often than once a minute.
 SAMPLES_FIX = (
     'read it as samples: kind = "samples" in its source; for native readings, a source with topic = '
