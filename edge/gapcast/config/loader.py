@@ -16,11 +16,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gapcast.config.checks.unknown_keys import did_you_mean, unknown_key_problem
+from gapcast.config.checks.unknown_keys import unknown_key_problem
 from gapcast.config.files.secret_file import read_secret
 from gapcast.config.sections.section import tilde_problem
 from gapcast.config.settings import Settings
 from gapcast.core.documents.field_problem import value_in_parentheses, value_problem
+from gapcast.core.documents.message_format import did_you_mean
 from gapcast.core.errors import SettingsError
 
 FILE_SUFFIX = "_file"
@@ -67,9 +68,8 @@ def _problem_of(error: ValidationError) -> str:
     if first["type"] == _UNKNOWN_KEY:
         problem = unknown_key_problem(Settings, first["loc"])
     elif first["type"] in _NO_SECTION:
-        problem = "is a section, not a value"
-        if isinstance(first["input"], list):
-            problem += f": write [{key}] in one pair of brackets"
+        fix = f": write [{key}] in one pair of brackets" if isinstance(first["input"], list) else ""
+        problem = f"is a section, not a value{fix}"
     elif first["type"] == _NO_LIST and isinstance(first["input"], Mapping):
         problem = f"is a list of sections: write [[{key}]] in two pairs of brackets, in gapcast.toml"
     elif first["type"] == _NO_CHOICE and isinstance(first["input"], str):

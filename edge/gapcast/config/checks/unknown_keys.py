@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from gapcast.core.documents.message_format import did_you_mean
+
 #: Maximum number of keys that an error lists, if no key is similar.
 _MAX_LISTED = 16
 
@@ -27,19 +29,6 @@ def unknown_key_problem(section: type[BaseModel], location: Iterable[int | str])
     if 0 < len(names) <= _MAX_LISTED:
         return f"there is no such key; possible are {', '.join(names)}"
     return "there is no such key"
-
-
-def did_you_mean(text: str, names: Iterable[str]) -> str:
-    """Return the question for the one of ``names`` similar to ``text``, with a separator; empty if none is similar.
-
-    >>> did_you_mean("KW", ["auto", "W", "kW"]), did_you_mean("yaml", ["auto", "json"])
-    ('; did you mean kW?', '')
-    """
-    from difflib import get_close_matches  # noqa: PLC0415 - few keys are misspelt
-
-    by_lower = {name.lower(): name for name in names}
-    similar = get_close_matches(text.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[similar[0]]}?" if similar else ""
 
 
 def _keys_of(section: type[BaseModel], location: Iterable[int | str]) -> list[str]:

@@ -56,3 +56,16 @@ def shown_argument(value: object) -> str:
         return "a number of many digits"
     text = repr(value)
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
+
+
+def did_you_mean(text: str, names: Iterable[str]) -> str:
+    """Return the question for the one of ``names`` similar to ``text``, with a separator; empty if none is similar.
+
+    >>> did_you_mean("KW", ["auto", "W", "kW"]), did_you_mean("yaml", ["auto", "json"])
+    ('; did you mean kW?', '')
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - few keys are misspelt
+
+    by_lower = {name.lower(): name for name in names}
+    similar = get_close_matches(text.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[similar[0]]}?" if similar else ""

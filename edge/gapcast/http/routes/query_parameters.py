@@ -7,8 +7,7 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from gapcast.config.checks.unknown_keys import did_you_mean
-from gapcast.core.documents.message_format import SHOWN_CHARS, shown_value
+from gapcast.core.documents.message_format import SHOWN_CHARS, did_you_mean, shown_value
 from gapcast.core.errors import RequestError
 
 
