@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.arrays.array_types import F32
+from gapcast.core.plans.load_attribution import SeenLoads
 from gapcast.core.plans.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
 from gapcast.core.plans.plan_tracker import PlanTracker
 from gapcast.core.readings.reading import Reading
@@ -116,6 +117,24 @@ def test_stopped_load_announced_each_minute_with_another_kw_expires(other_kw: fl
 def test_load_announced_each_minute_with_another_kw_is_subtracted() -> None:
     made = run(flat(START, END), announced_each_minute(CHARGER_KW, 7.3))
     assert made.uncontrolled_kw() <= {0.5, 0.6}
+
+
+@pytest.mark.parametrize("later_kw", [7.4, 7.0])
+def test_stopped_load_with_a_later_one_of_its_name_is_subtracted(later_kw: float) -> None:
+    """The load may draw for a minute longer than its plan."""
+    tracker, window_kw = PlanTracker(), np.array([0.5] * 20 + [7.9] * 10, dtype=np.float32)
+    on = PlannedLoad(7.4, ON_ALREADY_MS, (NOON + 60) * MINUTE_MS, "car")
+    later = PlannedLoad(later_kw, (NOON + 90) * MINUTE_MS, (NOON + 120) * MINUTE_MS, "car")
+    tracker.replace_plan(LoadPlan((on,)), NOON, window_kw)
+    tracker.replace_plan(LoadPlan((later,)), NOON, window_kw)
+    assert tracker.observe(NOON + 1, np.append(window_kw[1:], np.float32(7.9))) == pytest.approx(7.4)
+
+
+def test_replaced_loads_of_one_name_each_stay_what_they_were() -> None:
+    seen = SeenLoads()
+    seen.add([PlannedLoad(kw, ON_ALREADY_MS, NOON * MINUTE_MS, "car") for kw in (7.4, 7.0)], 0.5)
+    seen.rename([PlannedLoad(kw, ON_ALREADY_MS, NOON * MINUTE_MS, "car") for kw in (7.3, 7.1)])
+    assert sorted(one.kw for one in seen) == [7.1, 7.3]
 
 
 def test_load_announced_with_much_more_power_counts_again() -> None:

@@ -89,17 +89,19 @@ class SeenLoads:
         self._seen |= {(load.name, load.kw): SeenLoad(load.name, load.kw, share) for load in loads}
 
     def rename(self, announced: Sequence[PlannedLoad]) -> None:
-        """Apply what was seen of a named load to the ``announced`` load of its name and about its power.
+        """Apply what was seen of a named load to the ``announced`` load, which is on, of its name and about its power.
 
         A plan that is sent again with the measured power of its load has another ``kw`` each time.
         """
         keys = {(load.name, load.kw) for load in announced}
         replaced = [seen for seen in self if seen.name and (seen.name, seen.kw) not in keys]
         for load in announced:
-            for seen in replaced:
-                if load.name == seen.name and abs(load.kw - seen.kw) <= _SAME_POWER * abs(seen.kw):
-                    self._seen.setdefault((load.name, load.kw), seen._replace(kw=load.kw))
-                    self._seen.pop((seen.name, seen.kw), None)
+            same = [one for one in replaced if one.name == load.name and _is_same_power(load.kw, one.kw)]
+            if same and load not in self:
+                seen = min(same, key=lambda one: abs(load.kw - one.kw))
+                replaced.remove(seen)
+                del self._seen[seen.name, seen.kw]
+                self._seen[load.name, load.kw] = seen._replace(kw=load.kw)
 
     def counted_share(self, load: PlannedLoad) -> float:
         """Return the share of the power of ``load`` that counts in forecasts."""
@@ -158,3 +160,7 @@ def _closest(total_kw: float, candidates_kw: Sequence[float], recent_kw: F64, lo
     distances = [_distance(total_kw - part_kw, recent_kw) for part_kw in candidates_kw]
     limit_kw = min(distances) + _PREFERENCE * abs(load_kw)
     return next(part for part, distance in zip(candidates_kw, distances, strict=True) if distance <= limit_kw)
+
+
+def _is_same_power(kw: float, before_kw: float) -> bool:
+    return abs(kw - before_kw) <= _SAME_POWER * abs(before_kw)

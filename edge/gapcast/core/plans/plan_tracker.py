@@ -73,7 +73,7 @@ class PlanTracker:
             return False  # the next reading begins a history
         self._last_minute = minute
         self.plan = plan.without_ended((minute + 1 - EDGE_MIN) * MINUTE_MS)
-        self._seen.rename(self.plan.loads)
+        self._seen.rename([load for load in self.plan.loads if load.share_of(minute)])
         kept = {(load.name, load.kw) for load in self.plan.loads if load.share_of(minute)}
         end_ms = (minute + 1) * MINUTE_MS
         stopped = [
