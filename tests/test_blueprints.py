@@ -91,10 +91,14 @@ def test_heater_returns_by_the_running_window_and_a_compressor_by_both() -> None
     rule = compile(f"({template})", "has_room", "eval")
 
     def has_room(**values: float) -> bool:
-        usual = {"on_from_w": 2_200, "now_w": 2_200, "next_w": 0, "left_min": 5, "shortest_run_min": 5}
+        usual = {"on_from_w": 2_200, "now_w": 2_200, "next_w": 0, "left_min": 5, "shortest_min": 5}
         names = usual | {"next_counts": False, "min_on_min": 0} | values
         return bool(eval(rule, {}, names))  # noqa: S307 - a template of this repository, and valid Python
 
+    shortest = document["variables"]["shortest_min"].partition("{{")[2].strip("} \n")
+    for window_min, shortest_min in ((15, 5), (5, 4)):
+        times = {"start": 0.0, "end": window_min * 60.0, "shortest_run_min": 5, "min": min}
+        assert eval(shortest, {}, times) == shortest_min  # noqa: S307 - likewise
     assert has_room()
     assert not has_room(now_w=2_199)
     assert not has_room(left_min=4)
