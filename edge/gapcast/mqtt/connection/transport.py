@@ -174,7 +174,7 @@ def client_rejected(transport: Transport) -> str:
     if path is None:
         return CLIENT_REJECTED
     return (
-        f"{_ENDED}: it does not accept the certificate in mqtt.tls.certificate_path: check that it has not expired "
+        f"{_ENDED}: it may have rejected the certificate in mqtt.tls.certificate_path: check that it has not expired "
         f"(openssl x509 -noout -enddate -in {path}), and that the broker trusts its issuer"
     )
 
