@@ -50,7 +50,7 @@ def test_get_predict_without_forecasts_is_empty(rest: Rest) -> None:
 
 def test_get_predict_needs_two_readings(rest: Rest) -> None:
     rest.push(Reading("get-one", FIRST, 1.0))
-    problem = "device 'get-one' has no forecast yet: forecasts need two readings at most 6 minutes apart"
+    problem = "device 'get-one' has no forecast yet: one follows its next reading, if that is at most 6 minutes after"
     assert_problem(rest.client.get("/predict", params={"device": "get-one"}), 404, problem)
     rest.push(Reading("get-one", FIRST + 1, 1.1))
     answer = rest.client.get("/predict", params={"device": "get-one"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.service.reports.interval_log import FORECAST_NEEDS
+from gapcast.core.windows.window import MAX_FILL_MIN
 
 
 def unknown_device(device: str) -> str:
@@ -18,6 +18,7 @@ def no_forecast(device: str) -> str:
     """Return the error that ``device``, which is known, has no forecast.
 
     >>> no_forecast("home")
-    "device 'home' has no forecast yet: forecasts need two readings at most 6 minutes apart"
+    "device 'home' has no forecast yet: one follows its next reading, if that is at most 6 minutes after the last one"
     """
-    return f"device {device!r} has no forecast yet: {FORECAST_NEEDS}"
+    wait = f"one follows its next reading, if that is at most {MAX_FILL_MIN + 1} minutes after the last one"
+    return f"device {device!r} has no forecast yet: {wait}"
