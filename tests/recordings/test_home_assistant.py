@@ -97,7 +97,7 @@ def test_history_unit_must_be_stated(tmp_path: Path) -> None:
 def test_history_of_an_energy_counter_is_refused(tmp_path: Path, form: FileFormat) -> None:
     energy = [state(60 * k, 0.01 * (k % 200), "sensor.grid_energy") for k in range(300)]
     energy[7] = state(60 * 7, "unavailable", "sensor.grid_energy")
-    words = r"sensor\.grid_energy rises only, like an energy counter: choose a sensor of power"
+    words = r"sensor\.grid_energy only rises, like an energy counter: choose a sensor of power"
     with pytest.raises(SourceError, match=words):
         read_recording(written(tmp_path, *energy), form)
 

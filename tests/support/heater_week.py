@@ -61,12 +61,19 @@ class HeaterWeek(NamedTuple):
     n_windows: int
 
 
-def run_heater(house_kw: F64, limit_kw: float, load_kw: float, rule: Rule, begins_min: int = DAY_MIN) -> HeaterWeek:
+def run_heater(
+    house_kw: F64,
+    limit_kw: float,
+    load_kw: float,
+    rule: Rule,
+    begins_min: int = DAY_MIN,
+    min_off_min: int = MIN_OFF_MIN,
+) -> HeaterWeek:
     """Switch the heater from ``begins_min`` on, after each minute by the demand of the house with the heater."""
     with TemporaryDirectory() as folder:
         settings = gateway_settings(1, Path(folder), demand={"limit_kw": limit_kw})
         engine = engine_of(with_outlooks(settings, 1), load_models(settings))
-    heater_kw, is_on, off_since, n_runs = np.zeros(len(house_kw)), False, -MIN_OFF_MIN, 0
+    heater_kw, is_on, off_since, n_runs = np.zeros(len(house_kw)), False, -min_off_min, 0
     for minute, own_kw in enumerate(house_kw.tolist()):
         heater_kw[minute] = load_kw * is_on
         demands = demands_after(engine, Reading("home", minute, own_kw + heater_kw[minute]))
@@ -75,7 +82,7 @@ def run_heater(house_kw: F64, limit_kw: float, load_kw: float, rule: Rule, begin
         demand = demands[0]
         if is_on and demand.running.headroom_kw < 0:
             is_on, off_since = False, minute
-        elif not is_on and minute - off_since >= MIN_OFF_MIN and rule(demand, load_kw + MARGIN_KW):
+        elif not is_on and minute - off_since >= min_off_min and rule(demand, load_kw + MARGIN_KW):
             is_on, n_runs = True, n_runs + 1
     alone_kw, with_kw = (
         kw[begins_min:].reshape(-1, WINDOW_MIN).mean(axis=1) for kw in (house_kw, house_kw + heater_kw)
@@ -89,11 +96,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=2.5, help="limit of a quarter of an hour, kW")
     parser.add_argument("--load", type=float, default=2.0, help="power of the heater, kW")
+    parser.add_argument("--min-off", type=int, default=MIN_OFF_MIN, help="minimum time off, minutes")
     options = parser.parse_args()
     print("| limit, kW | switched on by | runs a day | kWh a day | quarters above because of it |")
     print("| --- | --- | --- | --- | --- |")
     for name, rule in RULES.items():
-        found = run_heater(sample_week_kw(), options.limit, options.load, rule)
+        found = run_heater(sample_week_kw(), options.limit, options.load, rule, min_off_min=options.min_off)
         numbers = f"{found.runs_per_day:.0f} | {found.kwh_per_day:.1f} | {found.n_caused} of {found.n_windows}"
         print(f"| {options.limit:g} | {name} | {numbers} |", flush=True)
 

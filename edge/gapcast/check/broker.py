@@ -156,5 +156,5 @@ def fix_of(problem: str) -> str:
     found = [fix for words, fix in _FIXES.items() if words in problem]
     if found:
         return found[0]
-    # TLS problems include their fix, or concern a certificate that the broker does not know to be invalid.
+    # TLS problems include their fix, and a broker does not log that its own certificate is invalid.
     return "" if "mqtt." in problem or INVALID in problem else "see the broker's log for the reason"

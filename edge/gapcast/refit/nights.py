@@ -65,7 +65,8 @@ class NightlyRefits:
         self._results: dict[str, RefitResult] = {}  # results of the forests in use
         self._last: dict[str, LastRefit] = {}
         self._refitting = ""  # the device whose refit is in progress, empty if it was forgotten since
-        self._lock = Lock()  # held to forget a device, begin its refit, store and use trees; before the engine's
+        #: Held to forget a device, begin its refit, store and use trees; taken before the engine's.
+        self._lock = Lock()
         self._status = RefitStatus()
         self._watch = NightWatch(options.zone, self._begins_min)
         self._stopping = Event()

@@ -18,8 +18,8 @@ from gapcast_fleet.engine.identity import Identity, read_identity
 SPARK_FOLDER = "spark"
 _FILE = "gapcast.json"
 _LOCK = "lock"
-#: What a start that was killed before it created the checkpoint leaves in the folder.
-_BEFORE_CREATION = frozenset({_LOCK, _FILE + PART_SUFFIX})
+#: What a start that was killed before it created the checkpoint leaves in the folder; the last one by version 0.1.0.
+_BEFORE_CREATION = frozenset({_LOCK, _FILE + PART_SUFFIX, f".{_FILE}{PART_SUFFIX}"})
 
 
 @dataclass(frozen=True, slots=True)

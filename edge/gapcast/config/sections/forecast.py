@@ -68,7 +68,7 @@ class LearningSettings(SettingsSection):
     #: How often the live scores of a device are published, by the gateway's clock; 0: never.
     report_every_min: float = Field(default=15.0, ge=0, le=WEEK_MIN)
     #: Whether trees are fitted to each household's own minutes at night; ``auto``: where LightGBM is installed and the
-    #: machine has two cores and 900 MB of memory.
+    #: service may use two cores and 900 MB of memory.
     refit: Literal["auto"] | bool = "auto"
 
     @field_validator("refit", mode="wrap")

@@ -19,7 +19,7 @@ _LEAST_RUNNING = 0.5
 _LEAST_PEAK = 0.1
 #: Values that are lower than this by the own means are not compared, kW: registers are rounded.
 _LEAST_KW = 0.05
-#: Number of windows in a row in which a register is too low when it is reported.
+#: Number of windows with a too low register, and no plausible value in between, when it is reported.
 _N_REPORTED = 3
 
 

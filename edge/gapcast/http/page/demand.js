@@ -86,7 +86,10 @@ export class Demand {
     return `${kw(limit)}${KW}, ${isFloor ? "the least that is billed" : (SOURCES[source] ?? source)}`;
   }
 
-  /** Whether the fuse is what to watch: there is no limit, or the fuse's risk is too high and above that of the limit. */
+  /**
+   * Whether the probability for the fuse is shown: there is no limit, or that probability is above the risk and above the
+   * one for the limit.
+   */
   get isFuseCritical() {
     const { p_exceed: p, fuse_kw: fuse, p_fuse: pFuse, risk } = this.document;
     return fuse !== null && !this.isExceeded && (!this.hasLimit || pFuse > Math.max(p, risk));
@@ -109,7 +112,7 @@ export class Demand {
     if (this.isExceeded) return "bad";
     const { p_exceed: pLimit, p_fuse: pFuse, risk } = this.document;
     const p = this.isFuseCritical ? pFuse : pLimit;
-    if (p <= risk) return "good";
+    if (p === null || p <= risk) return "good";
     return p >= 0.5 ? "bad" : "wait";
   }
 

@@ -20,7 +20,7 @@ export function isClockRight({ observed_at: observed, issued_at: issued }) {
 export const minuteOf = (label) => Math.round(Date.parse(label) / MINUTE_MS);
 
 /** The forecast power of each minute up to the horizon, kW; empty if the model does not forecast each of them. */
-export const minutesKw = (forecast) => (forecast?.path?.length === forecast?.horizon_min ? forecast?.path ?? [] : []);
+export const minutesKw = (forecast) => (forecast?.path && forecast.path.length === forecast.horizon_min ? forecast.path : []);
 
 // After more than five missing minutes the gateway restarts a device's window, and forecasts again from the second reading.
 const MAX_STEP_MIN = 6;

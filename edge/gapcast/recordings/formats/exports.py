@@ -76,7 +76,7 @@ def read(path: Path, detected: Detected, form: FileFormat, *, progress: bool = F
             raise SourceError(path, str(error), rows.line_num) from error
     name, values = selection.result()
     if unit_in(name.unit) is None and _is_counter(np.array(values.value)):
-        raise SourceError(path, f"{name.label} rises only, like an energy counter: choose a sensor of power")
+        raise SourceError(path, f"{name.label} only rises, like an energy counter: choose a sensor of power")
     unit = _unit_of(path, name, form)
     instant_ms = np.array(values.instant_ms)
     try:

@@ -51,7 +51,9 @@ class IntervalLog:
         ]
         if not duplicates:
             return
-        first_kw = {(one.device, one.minute): np.float32(one.gap_kw) for one in accepted.window_readings(readings)}
+        devices = {one.device for one in duplicates}
+        accepted_readings = (one for one in accepted.window_readings(readings) if one.device in devices)
+        first_kw = {(one.device, one.minute): np.float32(one.gap_kw) for one in accepted_readings}
         for device, minute, gap_kw, *_ in duplicates:
             newest, newest_kw = buffers.newest(device)
             known_kw = first_kw.get((device, minute), np.float32(newest_kw) if minute == newest else None)
