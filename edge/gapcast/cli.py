@@ -131,8 +131,8 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
 def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
     """Run a demo: an embedded broker, a recorded week as a meter, and the service.
 
-    It prints each forecast with its outcome. Only the models, the primary model and the site's time zone are read
-    from the configuration.
+    The demo prints each forecast with its outcome. Of the configuration, only the sections [models], [forecast] and
+    [site] are used.
     """
     from gapcast.demo.run import DemoOptions, run_demo
     from gapcast.observability.logs import configure_logs
@@ -176,10 +176,10 @@ def replay(
 ) -> None:
     """Publish the readings in FILE to the broker, like a live meter: one reading per minute.
 
-    FILE is in UCI's format, any CSV file with --time-column and --value-column, an export of Home Assistant or
-    InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Default: the bundled week.
-    Submeters are published on the topics of the configured [[submeters]], or on the topic of the readings with the
-    submeter's name added: gap/home/reading/kettle.
+    FILE is an export of Home Assistant or InfluxDB, a CSV file with --time-column and --value-column, a file in the
+    format of UCI's household power data set, or Parquet from `gapcast-trainer prepare` (default: the bundled week).
+    Samples are averaged over each minute. A submeter is published on the topic that [[submeters]] configures for it. A
+    submeter that is not configured is published below the topic of the readings, such as gap/home/reading/kettle.
     """
     if is_present and click.get_current_context().get_parameter_source("speed") is ParameterSource.COMMANDLINE:
         msg = "--now publishes past readings at once, and one a minute from then on: leave out --speed"

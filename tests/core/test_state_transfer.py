@@ -124,7 +124,7 @@ def test_transfer_to_other_features_is_rejected() -> None:
     before = Engine(Persistence())
     stream(before, range(3))
     latest = before.latest()
-    with pytest.raises(StateError, match=r"takes gap_kw, .* of each reading, and the one before it gap_kw: restart"):
+    with pytest.raises(StateError, match=r"needs gap_kw, .* in each reading, but .* needs gap_kw: restart"):
         transfer_state(before, Engine(Electric()))
     assert before.latest() == latest
     stream(before, range(3, 4))

@@ -64,7 +64,7 @@ def test_import_from_home_assistant_starts_the_service_warm(
         in imported.err
     )
     assert "home: learned from 2,000 readings, 2026-04-01 02:00 to 2026-04-02 11:19 (Europe/Berlin)" in imported.out
-    assert "Learning, scores and the interval are warm up to 2026-04-02 11:19." in imported.out
+    assert "Learning, scores and the prediction interval are up to date until 2026-04-02 11:19." in imported.out
     service = start("run", *settings_of(broker.port))
     service.wait_ready(http_port)
     found = httpx.get(f"http://{LOOPBACK}:{http_port}/devices/home").json()

@@ -186,12 +186,12 @@ def test_import_without_columns_leaves_submeters_unknown(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("names", "listed"), [(("oven", "pump"), "of home it reads oven, pump"), ((), "it reads none of home")]
+    ("names", "listed"), [(("oven", "pump"), "home has oven, pump"), ((), "home has no submeters")]
 )
 def test_import_of_an_unknown_submeter_is_refused(tmp_path: Path, names: tuple[str, ...], listed: str) -> None:
     settings, path = submetered(tmp_path, *names, refit=False), with_car(tmp_path / "a.csv")
     files = PastFiles((path,), FileFormat(Layout("time", "kw", submeters=("car",))), UTC)
-    with pytest.raises(SettingsError, match=rf"the gateway reads no submeter car, {listed}: name the column like"):
+    with pytest.raises(SettingsError, match=rf"car is not a configured submeter \({listed}\): name the column like"):
         import_past(settings, {}, files, Target("home"), lambda _: None, lambda: (FIRST + 9_999) * 60_000)
     assert not stored(settings)
 
@@ -203,7 +203,7 @@ def test_import_command_reads_submeters(tmp_path: Path) -> None:
     columns = ["--time-column", "time", "--value-column", "kw", "--unit", "kW", "--submeter-column", "car"]
     unknown = CliRunner().invoke(import_history, [*arguments, *columns])
     assert isinstance(unknown.exception, SettingsError)
-    assert "the gateway reads no submeter car, it reads none of home" in str(unknown.exception)
+    assert "car is not a configured submeter (home has no submeters)" in str(unknown.exception)
     of_uci = CliRunner().invoke(import_history, [*arguments, *columns[:-2], "--submeters"])
     assert isinstance(of_uci.exception, GapcastError)
 
@@ -384,7 +384,8 @@ def test_import_at_another_horizon_of_a_device_is_refused(tmp_path: Path, device
     learned = settings_with(tmp_path, forecast={"devices": {device: {"horizon_min": 15}}})
     run(learned, written(tmp_path / "a.csv"), device=device)
     before, other = stored(learned), settings_with(tmp_path)
-    problem = f"{device} has learned at a horizon of 15 min, and the configured 5 min discard that"
+    configured = "the configured horizon of 5 min would discard this learning state"
+    problem = f"{device} has learned at a horizon of 15 min, and {configured}"
     fix = f"set horizon_min = 15 in [forecast.devices.{key}], or start the service once with 5 min"
     with pytest.raises(SettingsError, match=re.escape(f"{problem}: {fix}")):
         run(other, written(tmp_path / "b.csv"), device="home")
@@ -448,7 +449,7 @@ def test_import_by_root_that_fails_leaves_the_service_its_folder(settings: Setti
     ("n", "words"),
     [
         (120, "Learning has begun; a first assessment takes 720 scored forecasts (half a day)."),
-        (800, "Learning, scores and the interval are warm up to 2026-04-02 01:19."),
+        (800, "Learning, scores and the prediction interval are up to date until 2026-04-02 01:19."),
     ],
 )
 def test_report_states_scores_and_until_when_learning_is_warm(

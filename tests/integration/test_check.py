@@ -231,7 +231,7 @@ def test_check_several_readings_a_minute(check: Check, mosquitto: MosquittoBroke
     with publishing(mosquitto, *(("gap/home/reading", reading(minute, kw)) for kw in (1.2, 1.4))):
         _, lines = check(mosquitto.port, GUARD_S)
     line, fix = found(lines, "warn meter: home: several readings a minute: ")
-    assert line.endswith("each minute has the value of its first reading, not the mean; the others are duplicates")
+    assert line.endswith("the value of its first reading, not the mean; later readings of the minute are duplicates")
     assert 'kind = "samples"' in fix
 
 

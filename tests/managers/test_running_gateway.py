@@ -43,7 +43,12 @@ def test_numbers_match_the_demand_and_expire(gateway: Gateway, peer: Peer) -> No
         house.measure(0.5)
     headroom, max_power = (peer.on(f"gap/home/{name}")[-1] for name in ("headroom_w", "max_power_w"))
     demand = httpx.get(f"{gateway.url}/demand", params={"device": "home"}).json()
-    assert demand == {**peer.on("gap/home/demand")[-1].document, "month_peaks": [], "limit_warning": None}
+    assert demand == {
+        **peer.on("gap/home/demand")[-1].document,
+        "month_peaks": [],
+        "timezone": "UTC",
+        "limit_warning": None,
+    }
     assert int(headroom.payload) == demand["headroom_w"]
     elapsed, window_min = demand["elapsed_min"], 15
     rest_kw = (window_min * demand["expected_kw"] - elapsed * demand["so_far_kw"]) / (window_min - elapsed)

@@ -718,7 +718,7 @@ def test_source_slow_meter_is_logged_once() -> None:
     assert logs == []  # of a fleet of them, one line is enough
     assert feed.statistics.n_slow_meters == 2
     assert line["fix"].endswith("or set every_s = 300")
-    assert line["meanwhile"].startswith("there are gaps: more than 120 s (hold_s) before the next sample, one is valid")
+    assert line["meanwhile"].startswith("there are gaps: if the next sample arrives more than 120 s (hold_s) later, ")
     for i in range(3):
         feed.send("meter/home", document_of(1000), LONG_AGO_MS + 2_400 * SECOND + i * 10 * SECOND)
     assert feed.statistics.n_slow_meters == 1

@@ -159,7 +159,7 @@ def test_connection_error_describes_each_reason() -> None:
     ("code", "problem"),
     [
         *((code, "its issuer is not trusted here: set mqtt.tls.ca_path") for code in (2, 18, 19, 20, 21)),
-        *((code, "it is not for 'mqtt.example': set mqtt.host to a name in it") for code in (62, 64)),  # name, address
+        *((code, "it is not for 'mqtt.example': set mqtt.host to a name in the") for code in (62, 64)),  # name, address
     ],
 )
 def test_connection_error_of_each_distrust_names_the_key(code: int, problem: str) -> None:

@@ -74,7 +74,7 @@ def test_device_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> Non
     publish(fleet[1], 3)
     window.see("#now-kw", "3.42")
     window.see("#chart-note", "measured 3.42 to 3.42 kW")
-    said = "Not scored: the gateway tracks fewer devices (learning.max_devices)."
+    said = "Not scored: this device exceeds the maximum of tracked devices (learning.max_devices)."
     assert window.text("#skill") == window.text("#scores-note") == said
     assert "First assessment" not in window.text("#warm")
     assert window.page.url.endswith("#device=meter-421")

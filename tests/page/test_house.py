@@ -52,7 +52,7 @@ def test_house_shows_planned_power_while_there_is_some(house: House, look: Look)
     plan = f"{house.url}devices/home/plan"
     assert httpx.put(plan, json=[{"kw": 2.5, "from": newest, "minutes": 30}]).status_code == 200
     house.read_next()
-    window.see("#planned", "2.50 kW of it planned")
+    window.see("#planned", "Forecast includes planned loads: 2.50 kW")
     assert httpx.delete(plan).status_code == 204
     house.read_next()
     window.wait("() => document.querySelector('#planned').hidden")
@@ -152,7 +152,8 @@ def test_house_chart_restarts_with_a_replay(house: House, look: Look) -> None:
           const at = (minute) => new Date(60_000 * (24_000_000 + minute)).toISOString();
           series.addReading(at(10), 1);
           const path = [1.2, 1.4, 1.6, 1.8, 2];
-          series.addForecast({ observed_at: at(10), target_at: at(15), gap_kw: 2, lower_kw: 1, upper_kw: 3, path });
+          const ends = { observed_at: at(10), target_at: at(15), horizon_min: 5 };
+          series.addForecast({ ...ends, gap_kw: 2, lower_kw: 1, upper_kw: 3, path });
           const columns = series.columns(3).map((column) => column.slice(-6));
           series.addReading(at(4), 7);
           return [columns, [...series.measured.values()], series.forecasts.size];

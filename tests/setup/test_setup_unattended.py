@@ -81,7 +81,7 @@ def test_setup_overwriting_keeps_the_former_configuration(
     assert (folder / "gapcast.toml.before").read_text(encoding="utf-8") == "# older\n"
     kept = folder / "gapcast.toml.before-2"
     assert (kept.read_text(encoding="utf-8"), kept.stat().st_mode & 0o777) == (former, 0o600)
-    assert "The former configuration is gapcast.toml.before-2:" in done.stdout
+    assert "The previous configuration is saved as gapcast.toml.before-2:" in done.stdout
     assert "http" not in written(folder)
 
 

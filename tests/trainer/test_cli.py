@@ -154,8 +154,8 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
     ("options", "error"),
     [
         ((), "meter.csv, line 1: is not UCI's household set"),
-        (("--time-column", "When"), "name the other column too, by --value-column"),
-        (("--value-column", "Power"), "name the other column too, by --time-column"),
+        (("--time-column", "When"), "--time-column needs --value-column too"),
+        (("--value-column", "Power"), "--value-column needs --time-column too"),
         (("--unit", "W"), "for another file name its columns by --time-column and --value-column"),
         (COLUMNS, "meter.csv, line 1: does not state whether 'Power' is in W or kW: use --unit"),
         ((*COLUMNS, "--unit", "MW"), "'MW' is not one of"),

@@ -72,10 +72,10 @@ def _may_have_limit(source: SourceSettings, settings: Settings) -> bool:
 def _late_minutes(source: SourceSettings) -> Finding:
     """Return the warning about a ``source`` whose minutes have the time of arrival."""
     text = (
-        f"{source.topic}: a message counts in the minute in which it arrives: the mean of a minute that is over counts "
-        "a minute late, and the last minute of each billing window in the next window"
+        f"{source.topic}: each message counts in the minute of its arrival. If it contains the mean of the previous "
+        "minute, the mean is recorded one minute late, and the last minute of a billing window counts in the next one"
     )
-    with_time = 'set time = "path" to the time of the minute'
+    with_time = "set time to the path of the minute's timestamp in the payload"
     if source.format == "number":
         with_time = 'publish {"ts": "2026-01-01T12:00:00Z", "gap_kw": 1.234} and set preset = "gapcast"'
-    return warn("demand", text, f'{with_time}; for a number that is the present power, set kind = "samples"')
+    return warn("demand", text, f'{with_time}; if the value is the current power, not a mean, set kind = "samples"')

@@ -75,7 +75,7 @@ class RegisterListener:
                 topic = source.topic if isinstance(source.topic, str) else source.topic.pattern
                 fix = (
                     "check its topic and path; retained values are ignored; if the register is sent only on change, "
-                    "increase --wait. Without it, gapcast uses its own sums"
+                    "increase --wait. Without the register, gapcast uses its own sums"
                 )
                 yield warn("register", f"{whose}no {name} on {topic} within {wait_s:g} s", fix)
 

@@ -105,9 +105,9 @@ def backtest(
 ) -> None:
     """Run the service's engine over each FILE and score its forecasts.
 
-    Each file is one house: in UCI's format, any CSV file with --time-column and --value-column, an export of Home
-    Assistant or InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Learning
-    starts from scratch with each file.
+    Each FILE has the readings of one house: an export of Home Assistant or InfluxDB, a CSV file with --time-column
+    and --value-column, a file in the format of UCI's household power data set, or Parquet from `gapcast-trainer
+    prepare`. Samples are averaged over each minute. Learning starts from scratch with each file.
     """
     from gapcast.app.models.models import library_of
     from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison

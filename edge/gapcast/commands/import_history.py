@@ -43,8 +43,9 @@ def import_history(
 ) -> None:
     """Let the stopped gateway learn from the past readings of a device, as if it had received them live.
 
-    Each FILE is an export of Home Assistant or InfluxDB, any CSV file with --time-column and --value-column, in UCI's
-    format, or Parquet of `gapcast-trainer prepare`; several are joined in order of time. The service must not run.
+    Stop the service first. Each FILE is an export of Home Assistant or InfluxDB, a CSV file with --time-column and
+    --value-column, a file in the format of UCI's household power data set, or Parquet from `gapcast-trainer prepare`.
+    Several files are joined in order of time.
     """
     from gapcast.config.shards import single_shard_settings
     from gapcast.history_import.past_readings import PastFiles

@@ -22,7 +22,7 @@ from gapcast.text.terminal_text import printable
 def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
     """List the available models with their scores, or install and remove models.
 
-    * marks the primary model; without an ensemble, it is the published one.
+    * marks the primary model. Without an ensemble (forecast.blend = false), its forecasts are published.
     The scores are from the models' cards, grouped by their test data; only scores on the same data are comparable.
     """
     if ctx.invoked_subcommand is not None:
@@ -41,7 +41,10 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
         for card in cards:
             click.echo(_line(card, is_published=card.name == loaded.primary.name))
     if len(by_data) > 1:
-        click.echo("Scores on different data are not comparable: gapcast backtest --all-models FILE scores all on one.")
+        click.echo(
+            "Scores on different data are not comparable. To score all models on the same data: "
+            "gapcast backtest --all-models FILE"
+        )
 
 
 def _test_data(card: ModelCard) -> str:
@@ -79,7 +82,7 @@ def _library_options(command: Any) -> Any:
 
 
 _yes_option = click.option(
-    "--yes", is_flag=True, help="Also if another horizon discards learning state and scores of all devices."
+    "--yes", is_flag=True, help="Continue even if the horizon changes and all learning state and scores are discarded."
 )
 
 
@@ -156,7 +159,7 @@ def default(
 ) -> None:
     """Make the model NAME, installed or bundled, the primary one, unless forecast.model selects another.
 
-    All models are self-tested with it first; a running gapcast loads it.
+    First, all models are self-tested with NAME as the primary model. A running gapcast then applies the change.
     """
     from gapcast.app.models.horizon_change import check_horizon_change
     from gapcast.app.models.models import library_of, load_models

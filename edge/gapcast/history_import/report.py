@@ -18,9 +18,12 @@ def lines(result: ImportResult, zone: tzinfo) -> Iterator[str]:
     yield f"{result.device}: learned from {result.n_readings:,} readings, {first} to {last} ({zone})"
     yield from table(result.device, result.published_model, result.scores)
     if result.scores.is_sufficient:
-        yield f"Learning, scores and the interval are warm up to {last}."
+        yield f"Learning, scores and the prediction interval are up to date until {last}."
     else:
         yield f"Learning has begun; a first assessment takes {MIN_OUTCOMES} scored forecasts (half a day)."
     continues = local_label(result.last_minute + MAX_FILL_MIN + 1, zone)
-    yield f"If live readings resume by {continues}, the window continues. Later, it refills; learned parameters remain."
+    yield (
+        f"If live readings resume by {continues}, the input window continues, else it fills again. "
+        "Learned parameters remain."
+    )
     yield f"Written to {result.folder}. Start the service: it continues from here."

@@ -114,7 +114,10 @@ def _check_horizons(gateway: StoppedGateway, target: Target) -> None:
     for device, (old_min, own_min) in gateway.changed_horizons.items():
         if device == target.device and target.replaces:
             continue
-        problem = f"{device} has learned at a horizon of {old_min} min, and the configured {own_min} min discard that"
+        problem = (
+            f"{device} has learned at a horizon of {old_min} min, and the configured horizon of {own_min} min would "
+            "discard this learning state"
+        )
         key = json.dumps(device) if "." in device else device
         fix = f"set horizon_min = {old_min} in [forecast.devices.{key}]"
         msg = f"forecast.devices: {problem}: {fix}, or start the service once with {own_min} min before the import"
@@ -125,9 +128,9 @@ def _check_submeters(configured: Sequence[str], device: str, past: PastReadings)
     """Raise :class:`SettingsError` if ``past`` has a submeter that is not ``configured``: it would teach nothing."""
     unknown = [name for name in map(name_of, past.submeters_kw) if name not in configured]
     if unknown:
-        read = f"of {device} it reads {', '.join(configured)}" if configured else f"it reads none of {device}"
-        fix = f'name the column like the submeter, or add [[submeters]] with of = "{device}", name = "{unknown[0]}"'
-        msg = f"submeters: the gateway reads no submeter {unknown[0]}, {read}: {fix}"
+        read = f"{device} has {', '.join(configured)}" if configured else f"{device} has no submeters"
+        fix = f'name the column like a submeter, or add [[submeters]] with of = "{device}", name = "{unknown[0]}"'
+        msg = f"submeters: {unknown[0]} is not a configured submeter ({read}): {fix}"
         raise SettingsError(msg)
 
 

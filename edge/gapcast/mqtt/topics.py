@@ -13,7 +13,7 @@ SHOWN_TOPIC_CHARS = 120
 _DEVICE = "{device}"
 _MAX_TOPIC_BYTES = 65_535
 _GATEWAY = "{gateway}"
-_RULE = "it must not be empty, nor contain +, # or NUL, nor braces except {device} or {gateway} where they are due"
+_RULE = "it must not be empty or contain +, #, NUL or braces, except {device} or {gateway} where the key allows it"
 
 
 @dataclass(frozen=True, slots=True)

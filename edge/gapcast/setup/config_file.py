@@ -95,7 +95,10 @@ def back_up_existing(path: Path) -> Path | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        msg = f"cannot keep {path} as {former} ({error.strerror}), so it was not replaced: choose another with --config"
+        msg = (
+            f"cannot back up {path} as {former} ({error.strerror}); {path} was not replaced: choose another file with "
+            "--config"
+        )
         raise SettingsError(msg) from error
     return former
 

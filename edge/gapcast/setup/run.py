@@ -190,7 +190,7 @@ class Setup:
         former = back_up_existing(config) if self._replacing else None
         write(config, text, _WORLD, replacing=self._replacing)
         if former is not None:
-            self._show(f"The former configuration is {former}: copy what you have added to it.")
+            self._show(f"The previous configuration is saved as {former}: copy your own keys from there.")
         return load(config, {}, {})
 
 

@@ -169,9 +169,9 @@ def wait_for_topic_affinity(
         if found.splits_topic:
             one, other = found.n_each
             msg = (
-                f"mqtt.share_group: this broker distributes group {group} message by message: of {one + other} on one "
-                f"topic {one} went to one member and {other} to the other, and meters' readings would be split. "
-                "Configure it to distribute by topic (EMQX: hash_topic), or use shards"
+                f"mqtt.share_group: this broker distributes group {group} message by message, which would split the "
+                f"readings of a meter: of {one + other} messages on one topic, {one} went to one member and {other} to "
+                "the other. Configure the broker to distribute by topic (EMQX: hash_topic), or use shards"
             )
             raise SettingsError(msg)
         if not found.problem:

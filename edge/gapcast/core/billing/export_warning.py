@@ -7,7 +7,7 @@ from gapcast.core.billing.options import DemandOptions
 #: The fix for a device whose exported power counts.
 EXPORT_FIX = (
     'if the tariff bills imported energy alone, set demand.imports_only = true ("With photovoltaics" in '
-    "docs/demand.md); otherwise nothing is to be done"
+    "docs/demand.md); otherwise ignore this warning"
 )
 
 
@@ -29,9 +29,9 @@ def export_warning(options: DemandOptions, lowest_kw: float) -> str | None:
     ``lowest_kw`` is the lowest power of the device, kW.
 
     >>> export_warning(DemandOptions(limit_kw=4.0), -1.5)
-    'exports power (-1.500 kW), which makes room in its billing windows'
+    'exports power (-1.500 kW), which lowers the mean of its billing windows'
     >>> export_warning(DemandOptions(limit_kw=4.0, imports_only=True), -1.5)
     """
     if lowest_kw >= 0 or not counts_exports(options):
         return None
-    return f"exports power ({lowest_kw:.3f} kW), which makes room in its billing windows"
+    return f"exports power ({lowest_kw:.3f} kW), which lowers the mean of its billing windows"

@@ -59,9 +59,9 @@ def correct_month_peak(
         raise PayloadError("out_of_range", detail)
     running, before = one.window, one.window_of_previous_month
     if before is not None and minute is None:
-        detail = f"the newest reading, in the window from {minute_label(running.start_minute)}, begins another month"
-        fix = 'add "at", the start of the window, or send the peak again after the end of that window'
-        raise PayloadError("bad_time", f"{detail} after missing minutes, and may have a wrong time: {fix}")
+        detail = "the newest reading begins another month after missing minutes, and may have a wrong time"
+        later = f"send the peak again when the window from {minute_label(running.start_minute)} has ended"
+        raise PayloadError("bad_time", f'{detail}: add "at", a minute of the window with the peak, or {later}')
     window = one.last_window_over() if minute is None else one.calendar.window_at(minute)
     if before is not None and window.month == before.month:
         running = before

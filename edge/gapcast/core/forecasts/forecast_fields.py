@@ -142,8 +142,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "context",
         FieldType.INTEGER,
-        "minutes in the window; for the ensemble, in the longest window of its members, or with several horizons of "
-        "all members",
+        "minutes in the window; for the ensemble, the longest window of its members; with several horizons, the "
+        "longest window of the members of all horizons",
         lambda one: one.context,
     ),
     ForecastField(

@@ -44,8 +44,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
     if old_channels != new_channels:
         msg = (
-            f"model {after.model.name} takes {', '.join(new_channels)} of each reading, and the one before it "
-            f"{', '.join(old_channels)}: restart gapcast to change to it"
+            f"model {after.model.name} needs {', '.join(new_channels)} in each reading, but the previous model needs "
+            f"{', '.join(old_channels)}: restart gapcast to switch to {after.model.name}"
         )
         raise StateError(msg)
     n_rows = before.buffers.n_rows

@@ -65,7 +65,7 @@ function showEnsemble(device) {
   const forecast = device?.forecast ?? null;
   const weights = Object.entries(forecast?.experts ?? {}).sort((a, b) => b[1] - a[1]);
   const isSingle = forecast && !weights.length;
-  const lacks = weights.some(([name]) => isMissing(name, device)) ? " Members that the device lacks equal the online model." : "";
+  const lacks = weights.some(([name]) => isMissing(name, device)) ? " Members marked “none” forecast like the online model." : "";
   write(
     byId("members-note"),
     isSingle

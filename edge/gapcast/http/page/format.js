@@ -42,7 +42,7 @@ export function assessmentIn(n) {
 }
 
 /** Why a device has no scores, if it never will. */
-export const NOT_SCORED = "Not scored: the gateway tracks fewer devices (learning.max_devices)";
+export const NOT_SCORED = "Not scored: this device exceeds the maximum of tracked devices (learning.max_devices)";
 
 /** The skill of one period as a sentence, and its rating. */
 export function skillSentence(scores, period) {

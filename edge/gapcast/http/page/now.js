@@ -84,7 +84,7 @@ function showSubmeters(submeters) {
 function showPlanned(forecast) {
   const planned = forecast?.planned_kw;
   byId("planned").hidden = planned === undefined || planned === null;
-  write(byId("planned"), `${kw(planned)} kW of it planned`);
+  write(byId("planned"), `Forecast includes planned loads: ${kw(planned)} kW`);
 }
 
 function showPath(forecast) {

@@ -72,7 +72,7 @@ class DeviceDocument(BaseModel):
         description="Whether the device is scored and learned from; false beyond the first `learning.max_devices`"
     )
     has_trees: bool = Field(
-        description="Whether trees of the nightly refit are in use; until then its member `refit` equals `learned`"
+        description="Whether the trees of the nightly refit are in use; if not, the member `refit` equals `learned`"
     )
     forecast: ForecastDocument | None = Field(
         description="Newest forecast, as returned by `/predict`; null before the first"

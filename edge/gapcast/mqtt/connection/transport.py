@@ -163,7 +163,7 @@ def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     if code in _UNKNOWN_AUTHORITY:
         return "its issuer is not trusted here: set mqtt.tls.ca_path to the file of that authority's certificate"
     if code in _OTHER_NAME:
-        fix = "set mqtt.host to a name in it, or mqtt.tls.server_name where the broker is reached by another"
+        fix = "set mqtt.host to a name in the certificate; to keep mqtt.host, set mqtt.tls.server_name to such a name"
         return f"it is not for {name!r}: {fix}"
     return error.verify_message
 

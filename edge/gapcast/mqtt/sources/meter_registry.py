@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 
 #: The fix for two meters with the name of one device.
 SHARED_FIX = (
-    'give the source of one of them another device, such as device = "cellar-{device}"; if they have one source, write '
-    "another one before it, with the topic and the name of one of them"
+    'set another device in the source of one topic, such as device = "cellar-{device}"; if one source reads both '
+    "topics, add a source for one topic before it, with its own device"
 )
 #: Size of the cache from topics to routes.
 _MAX_ROUTES = 131_072

@@ -99,7 +99,10 @@ def _meanwhile(meter: Meter, distance_ms: int) -> str:
     if distance_ms > holding.hold_ms:
         if meter.counter is not None:
             return f"it has no readings: the difference of two counts is used if they are at most {hold_s:g} s apart"
-        return f"there are gaps: more than {hold_s:g} s (hold_s) before the next sample, one is valid for {every_s:g} s"
+        return (
+            f"there are gaps: if the next sample arrives more than {hold_s:g} s (hold_s) later, a sample is valid for "
+            f"{every_s:g} s only"
+        )
     if meter.counter is not None:
         return "each minute between two counts has their mean power"
     return "each minute until the next sample repeats the last value"

@@ -97,7 +97,7 @@ def file_format(
     if time_column is not None or value_column is not None:
         names = ("--time-column", "--value-column")
         given, other = names if value_column is None else names[::-1]
-        msg = f"{given} alone: name the other column too, by {other}, or neither for UCI's format"
+        msg = f"{given} needs {other} too; for a file in the format of UCI's household power data set, omit both"
         raise SettingsError(msg)
     if features or options["separator"] or options["time_format"]:
         raise SettingsError(NO_OPTIONS)

@@ -22,12 +22,14 @@ log = structlog.get_logger(__name__)
 FORECAST_NEEDS = f"forecasts need two readings at most {MAX_FILL_MIN + 1} minutes apart"
 #: How to read a meter that sends readings more or less often than once a minute.
 SAMPLES_FIX = (
-    'read it as samples: kind = "samples" in its source; for native readings, a source with topic = '
-    '"gap/{device}/reading", value = "gap_kw", unit = "kW" and time = "ts"'
+    'set kind = "samples" in its source (for native readings, add a source with topic = "gap/{device}/reading", '
+    'value = "gap_kw", unit = "kW" and time = "ts")'
 )
 FAST_FIX = f"configure it to send the mean of each minute once, or {SAMPLES_FIX}"
 #: What becomes of several readings of a minute.
-FAST_PROBLEM = "each minute has the value of its first reading, not the mean; the others are duplicates"
+FAST_PROBLEM = (
+    "each minute has the value of its first reading, not the mean; later readings of the minute are duplicates"
+)
 #: Minutes in a row with another value than that of the first reading, after which a meter is too fast.
 _FAST_RUN = 3
 

@@ -72,8 +72,8 @@ def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
         if to_minute > from_minute:
             continue
         fix = (
-            "ignore it after a replay of old readings, else check the clock of the meter, or of this machine if the "
-            "meter sends no time (timedatectl); later minutes are learned again"
+            "after a replay of old readings, ignore this; otherwise check the meter's clock or, if the meter sends no "
+            "time, this machine's (timedatectl). Minutes after to_minute are learned again"
         )
         log.warning(
             "device.set_back",
@@ -115,7 +115,7 @@ class ExportLog:
             "demand.export_counts",
             n_devices=len(devices),
             devices=listed(devices, _MAX_NAMED),
-            problem="exported power makes room in the billing windows",
+            problem="exported power lowers the mean of the billing windows",
             fix=EXPORT_FIX,
         )
 

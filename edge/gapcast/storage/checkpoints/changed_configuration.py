@@ -35,5 +35,8 @@ def log_changed_configuration(
             path=str(path),
             n_devices=len(discarded),
             devices=[f"{device}: {reason}" for device, reason in discarded.items()][:_MAX_NAMED],
-            fix="with the limit configured, send the month's peak, and a limit that was set, again (docs/demand.md)",
+            fix=(
+                "configure the limit again, then send the month's peak and any limit that was set while running "
+                "(docs/demand.md)"
+            ),
         )
