@@ -52,7 +52,7 @@ def test_swap_to_an_incompatible_engine_is_rejected() -> None:
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
     taken: Future[float] = service.swap_engine(Engine(Electric()), {})
     push(service, link, Reading("home", NOON + 3, 4.0))
-    with pytest.raises(StateError, match="restart gapcast to change to it"):
+    with pytest.raises(StateError, match="restart gapcast to switch to persistence"):
         taken.result(0)
     assert link.published[-1].n_observed == 4
     assert service.queries.models == {"persistence": old}

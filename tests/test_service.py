@@ -325,7 +325,7 @@ def test_stream_restarted_by_late_readings_is_logged() -> None:
     (line,) = logs
     found = (line["event"], line["device"], line["from_minute"], line["to_minute"])
     assert found == ("device.set_back", "home", minute_label(NOON + 100), minute_label(NOON))
-    assert "or of this machine if the meter sends no time" in line["fix"]
+    assert "if the meter sends no time, this machine's" in line["fix"]
 
 
 def test_devices_offline_and_back_are_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,7 +207,7 @@ def gone(copy: ModelCopy) -> None:
         (wrong, "mean of the golden example differs by"),
         (no_model, "the runtime cannot load the file"),
         (no_card, "card.json: the file: Invalid JSON"),
-        (greedy, "restart gapcast to change to it"),
+        (greedy, "restart gapcast to switch to "),
         (gone, "there is no model"),
     ],
 )

@@ -75,7 +75,7 @@ def _late_minutes(source: SourceSettings) -> Finding:
         f"{source.topic}: each message counts in the minute of its arrival. If it contains the mean of the previous "
         "minute, the mean is recorded one minute late, and the last minute of a billing window counts in the next one"
     )
-    with_time = "set time to the path of the minute's timestamp in the payload"
+    with_time = 'set time = "path", the path of the minute\'s time in the payload'
     if source.format == "number":
         with_time = 'publish {"ts": "2026-01-01T12:00:00Z", "gap_kw": 1.234} and set preset = "gapcast"'
     return warn("demand", text, f'{with_time}; if the value is the current power, not a mean, set kind = "samples"')
