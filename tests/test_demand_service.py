@@ -280,13 +280,44 @@ def test_service_does_not_use_registers_that_are_far_too_low(link: MemoryLink) -
     assert service.queries.demands.month_peaks("home") == [DayPeak(2.0, MONDAY)]
     assert store.changes == []
     fix = "check demand.register_unit, the topic of the register, and demand.window_min"
+    of_peak = ". If the register is right and measured_kw is not, correct the month's peak (PUT /demand/month_peak)"
     assert logs == [
         {
             "event": "demand.register_too_low", "log_level": "warning", "device": "home", "register": register,
-            "register_kw": 0.002, "measured_kw": 2.0, "fix": fix, "meanwhile": "gapcast uses its own sums",
+            "register_kw": 0.002, "measured_kw": 2.0, "fix": fix + more, "meanwhile": "gapcast uses its own sums",
         }
-        for register in ("month_peak", "running")
+        for register, more in (("month_peak", of_peak), ("running", ""))
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_before", [0, 3])
+def test_service_register_corrects_a_peak_by_a_faulty_reading(link: MemoryLink, n_before: int) -> None:
+    """At once, or when three windows are measured; without a warning."""
+    service = service_of(link)
+    run(service, link, n=15 * n_before)
+    first = 15 * n_before
+    with capture_logs() as logs:
+        run(service, link, first, 7)
+        run(service, link, first + 7, 1, kw=900.0)
+        run(service, link, first + 8, 7)
+        for start in range(first + 15, first + 60, 15):
+            service.demand_changes.record_peak_register("home", 2.5)
+            if n_before:
+                break
+            run(service, link, start, 15)
+        service.demand_changes.record_peak_register("home", 2.5)
+    assert [one.kw for one in service.queries.demands.month_peaks("home")] == [2.5]
+    assert logs == []
+
+
+def test_service_register_corrects_a_peak_with_a_typing_error(link: MemoryLink) -> None:
+    service = service_of(link)
+    run(service, link, n=45)
+    service.demand_changes.correct_month_peak("home", MonthPeak(250.0, MONDAY))
+    service.demand_changes.record_peak_register("home", 0.0025)
+    assert service.queries.demands.month_peaks("home") == [DayPeak(250.0, MONDAY)]
+    service.demand_changes.record_peak_register("home", 2.5)
+    assert service.queries.demands.month_peaks("home") == [DayPeak(2.5, MONDAY)]
 
 
 @pytest.mark.long

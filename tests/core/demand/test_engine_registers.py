@@ -107,13 +107,26 @@ def test_running_register_far_below_the_measured_mean_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("measured_kw", "peak_kw", "is_accepted"),
-    [(2.4, 0.0024, False), (2.4, 0.24, True), (2.4, 9.0, True), (0.04, 0.0, True)],
+    ("measured_kw", "confirmed_kw", "peak_kw", "is_accepted"),
+    [
+        (2.4, None, 0.0024, False),
+        (2.4, 2.0, 0.0024, False),
+        (2.4, None, 0.24, True),
+        (2.4, 2.0, 0.24, True),
+        (2.4, None, 9.0, True),
+        (0.04, None, 0.0, True),
+        (240.0, None, 2.4, False),
+        (240.0, 2.0, 2.4, True),
+        (240.0, 2.0, 1.0, True),
+        (240.0, 2.0, 0.99, False),
+        (240.0, 2.0, 0.0024, False),
+        (240.0, 0.04, 0.0024, False),  # the house hardly imports any power
+    ],
 )
 def test_month_peak_register_far_below_the_measured_peak_is_refused(
-    measured_kw: float, peak_kw: float, is_accepted: bool
+    measured_kw: float, confirmed_kw: float | None, peak_kw: float, is_accepted: bool
 ) -> None:
-    assert RegisterCheck().accepts_peak(0, 330, measured_kw, peak_kw) is is_accepted
+    assert RegisterCheck().accepts_peak(0, 330, measured_kw, confirmed_kw, peak_kw) is is_accepted
 
 
 def test_low_register_is_reported_once_after_three_windows_in_a_row() -> None:
@@ -138,7 +151,7 @@ def test_low_register_of_a_forgotten_device_is_not_reported() -> None:
     def read(*rows: int) -> None:
         for row in rows:
             for start in (330, 345, 360):
-                check.accepts_peak(row, start, 2.0, 0.002)
+                check.accepts_peak(row, start, 2.0, None, 0.002)
 
     read(0, 1)
     check.forget(0)

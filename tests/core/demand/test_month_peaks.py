@@ -35,6 +35,37 @@ def test_corrected_month_peak_lowers_the_higher_days() -> None:
     assert peaks.highest(3) == [DayPeak(3.0, DAY_MIN + 600), DayPeak(3.0, 2 * DAY_MIN + 615), DayPeak(1.0, 600)]
 
 
+def test_confirmed_power_is_unknown_before_three_measured_windows() -> None:
+    assert peaks_of(1.0, 1.0).confirmed_kw is None
+    assert peaks_of(1.0, 240.0, 2.0).confirmed_kw == 1.0
+    assert peaks_of(1.0, 240.0, 2.0, 180.0).confirmed_kw == 2.0
+
+
+def test_confirmed_power_is_only_lowered_by_corrections_of_its_month() -> None:
+    peaks = peaks_of(1.0, 240.0, 2.0, 180.0)
+    window = BillingWindow(600, 615, month=3, day=0, is_active=True)
+    peaks.correct(window, 240.0)
+    assert peaks.confirmed_kw == 2.0
+    peaks.correct(window, 2.5)
+    for _ in range(2):
+        peaks.record(window, 200.0)
+    assert peaks.confirmed_kw == 2.5, "two further faulty windows"
+    peaks.begin_month(4)
+    for kw in (1.0, 1.5, 2.0):
+        peaks.record(window._replace(month=4), kw)
+    peaks.correct(window, 0.5)
+    assert peaks.confirmed_kw == 1.0
+
+
+def test_confirmed_power_begins_again_with_the_month_and_the_clock() -> None:
+    peaks = peaks_of(1.0, 2.0, 3.0)
+    peaks.discard_from(DAY_MIN)
+    assert peaks.confirmed_kw is None
+    peaks = peaks_of(1.0, 2.0, 3.0)
+    peaks.begin_month(4)
+    assert peaks.confirmed_kw is None
+
+
 def test_device_document_adds_the_highest_windows() -> None:
     document = device_demand_document(DEMAND, peaks_of(1.23456789).highest(5), "Europe/Oslo", None)
     highest = [{"start": minute_label(600), "kw": 1.234568}]

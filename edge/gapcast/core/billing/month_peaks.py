@@ -9,6 +9,9 @@ from gapcast.core.billing.billing_windows import BillingWindow
 
 #: Number of replaced peaks that are stored: a reading with a wrong time ends at most two windows.
 N_REPLACED = 8
+#: Number of measured windows that are compared with a register: a faulty reading raises one, or two if it is next to a
+#: gap.
+N_MEASURED = 3
 
 
 class DayPeak(NamedTuple):
@@ -39,9 +42,11 @@ class MonthPeaks:
     ...     peaks.record(BillingWindow(day * 1440, day * 1440 + 15, month=0, day=day, is_active=True), kw)
     >>> peaks.peak_kw(1), peaks.peak_kw(2)
     (4.0, 3.0)
+    >>> peaks.confirmed_kw
+    2.0
     """
 
-    __slots__ = ("_before", "by_day", "month", "replaced")
+    __slots__ = ("_before", "_measured_kw", "by_day", "month", "replaced")
 
     def __init__(self) -> None:
         #: The month, as in :class:`BillingWindow`; -1 before the first.
@@ -51,6 +56,16 @@ class MonthPeaks:
         #: The newest peaks that higher ones replaced: they become the highest again if the higher ones are discarded.
         self.replaced: tuple[ReplacedPeak, ...] = ()
         self._before = self.month, self.by_day
+        #: The highest windows of the running month as measured, kW, highest first, at most N_MEASURED: not persisted.
+        self._measured_kw: list[float] = []
+
+    @property
+    def confirmed_kw(self) -> float | None:
+        """A power that several windows of the month reached as measured since the start; None before them.
+
+        A single faulty reading does not change it much, unlike the highest window.
+        """
+        return self._measured_kw[-1] if len(self._measured_kw) == N_MEASURED else None
 
     @property
     def previous_month(self) -> int:
@@ -63,10 +78,12 @@ class MonthPeaks:
             of_month = self._before[1] if month == self._before[0] else {}
             self._before = self.month, self.by_day
             self.month, self.by_day = month, of_month
+            self._measured_kw = []
 
     def record(self, window: BillingWindow, mean_kw: float) -> None:
         """Record the mean of a complete window."""
         self.begin_month(window.month)
+        self._measured_kw = sorted((*self._measured_kw, mean_kw), reverse=True)[:N_MEASURED]
         known = self.by_day.get(window.day)
         if known is None or mean_kw > known.kw:
             self._replace(window, mean_kw)
@@ -77,6 +94,8 @@ class MonthPeaks:
         Higher peaks of other days are lowered to ``peak_kw``.
         """
         by_day = self._days_of(window)
+        if window.month == self.month:
+            self._measured_kw = [min(kw, peak_kw) for kw in self._measured_kw]
         by_day.update({day: _lowered(one, peak_kw) for day, one in by_day.items()})
         self.replaced = tuple(
             one._replace(peak=_lowered(one.peak, peak_kw)) if one.month == window.month else one
@@ -86,6 +105,7 @@ class MonthPeaks:
 
     def discard_from(self, start_minute: int) -> None:
         """Discard the peaks of windows from ``start_minute`` on: the clock was set back."""
+        self._measured_kw = []
         self.by_day = _until(self.by_day, start_minute)
         self._before = self._before[0], _until(self._before[1], start_minute)
         self.replaced = tuple(one for one in self.replaced if one.peak.start_minute < start_minute)

@@ -15,8 +15,10 @@ from gapcast.core.billing.registers import Register
 
 #: A running register below this part of the own mean is not used.
 _LEAST_RUNNING = 0.5
-#: A month's peak below this part of the own one is not used: it may correct one that a faulty reading has raised.
+#: A month's peak below this part of the own one is not used, unless the own one is faulty.
 _LEAST_PEAK = 0.1
+#: The own one may be faulty if the register is at least this part of the power that several windows reached.
+_LEAST_CONFIRMED = 0.5
 #: Values that are lower than this by the own means are not compared, kW: registers are rounded.
 _LEAST_KW = 0.05
 #: Number of windows with a too low register, and no plausible value in between, when it is reported.
@@ -59,12 +61,19 @@ class RegisterCheck:
             self._record(LowRegister(row, Register.RUNNING, so_far_kw, measured_kw), state.start_minute)
         return False
 
-    def accepts_peak(self, row: int, start_minute: int, measured_kw: float, peak_kw: float) -> bool:
+    def accepts_peak(
+        self, row: int, start_minute: int, measured_kw: float, confirmed_kw: float | None, peak_kw: float
+    ) -> bool:
         """Return whether ``peak_kw``, the month's peak by the register, is plausible if the own one is ``measured_kw``.
 
-        ``start_minute`` is that of the running window.
+        ``start_minute`` is that of the running window. A faulty reading or a wrong correction may have raised the own
+        peak to any power, so a register is also plausible if it is not far below ``confirmed_kw``
+        (:attr:`.MonthPeaks.confirmed_kw`).
         """
-        if measured_kw < _LEAST_KW or peak_kw >= _LEAST_PEAK * measured_kw:
+        least_kw = _LEAST_PEAK * measured_kw
+        if confirmed_kw is not None and confirmed_kw >= _LEAST_KW:
+            least_kw = min(least_kw, _LEAST_CONFIRMED * confirmed_kw)
+        if measured_kw < _LEAST_KW or peak_kw >= least_kw:
             self._low.pop((row, Register.MONTH_PEAK), None)
             return True
         self._record(LowRegister(row, Register.MONTH_PEAK, peak_kw, measured_kw), start_minute)

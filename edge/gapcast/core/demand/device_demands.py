@@ -184,7 +184,8 @@ class DeviceDemands:
         highest = None if one is None else next(iter(one.peaks.highest(1)), None)
         if self.forecaster is None or row is None or one is None or highest is None:
             return True
-        return self.forecaster.register_check.accepts_peak(row, one.window.start_minute, highest.kw, peak_kw)
+        check, start_minute = self.forecaster.register_check, one.window.start_minute
+        return check.accepts_peak(row, start_minute, highest.kw, one.peaks.confirmed_kw, peak_kw)
 
     def take_low_registers(self) -> list[tuple[str, LowRegister]]:
         """Return the devices with a register that is to be reported since the last call, each with the register."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import structlog
 
 from gapcast.core.billing.export_warning import EXPORT_FIX
+from gapcast.core.billing.registers import Register
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
 from gapcast.core.documents.message_format import listed
@@ -26,6 +27,9 @@ log = structlog.get_logger(__name__)
 
 #: Maximum number of devices that a log line names, and minimum time between two lines on exports: the log's rate limit.
 _MAX_NAMED, _LINE_EVERY_S = 5, 10.0
+#: The fix of a register that is too low, and what it adds for the month's peak, which may be too high instead.
+_REGISTER_FIX = "check demand.register_unit, the topic of the register, and demand.window_min"
+_PEAK_FIX = ". If the register is right and measured_kw is not, correct the month's peak (PUT /demand/month_peak)"
 
 
 def log_infeasible_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
@@ -61,7 +65,7 @@ def log_low_registers(demands: DeviceDemands) -> None:
             register=found.register.value,
             register_kw=round(found.register_kw, 6),
             measured_kw=round(found.measured_kw, 3),
-            fix="check demand.register_unit, the topic of the register, and demand.window_min",
+            fix=_REGISTER_FIX + (_PEAK_FIX if found.register is Register.MONTH_PEAK else ""),
             meanwhile="gapcast uses its own sums",
         )
 
