@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gapcast.app.broker.broker import session_options, sources_of, subscriptions_of
+from gapcast.app.broker.broker import (
+    described_subscriptions,
+    samples_fix_of,
+    session_options,
+    sources_of,
+    subscriptions_of,
+)
 from gapcast.config.loader import load
 from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.minutes import HeldValue
+from gapcast.core.meters.sample_advice import native_as_samples
 from gapcast.presets import presets
 
 
@@ -130,6 +138,10 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         ({"topic": "x/{device}", "format": "gapcast", "value": "p"}, "has its own value, unit and time"),
         ({"topic": "x/{device}", "format": "gapcast", "unit": "W"}, "has its own value, unit and time"),
         (
+            {"preset": "gapcast", "topic": "x/{device}", "kind": "samples"},
+            r"no samples: remove kind, or set topic = \"x/\{device\}\", value = \"gap_kw\", unit = .* time = \"ts\"",
+        ),
+        (
             {"topic": "x/{device}/{part}", "format": "number", "value": ["a", "b"]},
             "one value that names the parts",
         ),
@@ -159,6 +171,39 @@ def test_source_without_a_time_uses_the_arrival_time(source: dict[str, Any]) -> 
     """As in the error for any other time; a preset may have a path to a time."""
     (found,) = loaded(source | {"time": "t", "time_form": "arrival"}).sources
     assert found.time_form == "arrival"
+
+
+def test_native_source_may_be_of_minutes_and_its_fix_reads_samples() -> None:
+    (found,) = loaded({"preset": "gapcast", "kind": "minute"}).sources
+    assert found.source(UTC).kind == "minute"
+    fix = tomllib.loads(native_as_samples("x/{device}").partition(" (")[0].replace(", ", "\n").replace(" and ", "\n"))
+    assert loaded(fix).sources[0].source(UTC).kind == "samples"
+
+
+@pytest.mark.parametrize(
+    ("sources", "samples_fix"),
+    [
+        (
+            [],
+            'add a source with topic = "gap/{device}/reading", value = "gap_kw", unit = "kW" and time = "ts" (no time',
+        ),
+        ([{"preset": "number"}], 'set kind = "samples" in its source'),
+        ([JSON], 'set kind = "samples" in its source'),
+        ([{"preset": "gapcast", "topic": "x/{device}"}], 'set topic = "x/{device}", value = "gap_kw", unit = "kW" and'),
+        (
+            [JSON | {"kind": "minute"}, {"preset": "gapcast"}],
+            'set kind = "samples" in its source, or if it sends native readings, set topic = "gap/{device}/reading", ',
+        ),
+    ],
+)
+def test_samples_fix_names_the_configured_source(sources: list[dict[str, Any]], samples_fix: str) -> None:
+    assert described_subscriptions(loaded(*sources)).samples_fix.startswith(samples_fix)
+
+
+def test_samples_fix_of_a_submeter_names_its_topic() -> None:
+    submeter = {"of": "home", "name": "car", "preset": "gapcast", "topic": "gap/home/reading/car"}
+    settings = load(None, {}, {"submeters": [submeter]})
+    assert samples_fix_of(settings.submeters, settings).startswith('set topic = "gap/home/reading/car", value = ')
 
 
 def test_sources_with_overlapping_topics_are_rejected() -> None:

@@ -232,7 +232,7 @@ def test_check_several_readings_a_minute(check: Check, mosquitto: MosquittoBroke
         _, lines = check(mosquitto.port, GUARD_S)
     line, fix = found(lines, "warn meter: home: several readings a minute: ")
     assert line.endswith("the value of its first reading, not the mean; later readings of the minute are duplicates")
-    assert 'kind = "samples"' in fix
+    assert 'or add a source with topic = "gap/{device}/reading", value = "gap_kw", unit = "kW" and time = "ts"' in fix
 
 
 def test_check_watts_taken_for_kilowatts(check: Check, mosquitto: MosquittoBroker) -> None:

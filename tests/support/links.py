@@ -19,7 +19,7 @@ class MemoryLink:
 
     def __init__(self) -> None:
         self.meters: Meters = NoMeters()
-        self.subscriptions = Subscriptions("broker:1883", ("gap/+/reading",))
+        self.subscriptions = Subscriptions("broker:1883", ("gap/+/reading",), samples_fix="read its samples")
         self.retained: list[RetainedReading] = []
         self.connected = True
         self.is_backlogged = False

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from statistics import median_low
 
-from gapcast.app.broker.broker import mosquitto_command
+from gapcast.app.broker.broker import mosquitto_command, samples_fix_of
 from gapcast.check.finding import CheckInput, Finding, ok, warn
 from gapcast.check.registers import RegisterListener
 from gapcast.check.sample_listener import NEEDS_SEVERAL, SampleListener
@@ -67,7 +67,9 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
     for device, samples in sorted(listener.devices.items()):
         if samples.is_fast:
-            yield warn("meter", f"{device}: several readings a minute: {FAST_PROBLEM}", FAST_FIX)
+            sources = inputs.settings.submeters if device in listener.submeters else inputs.settings.sources
+            fix = f"{FAST_FIX}{samples_fix_of(sources, inputs.settings)}"
+            yield warn("meter", f"{device}: several readings a minute: {FAST_PROBLEM}", fix)
         if warning := plausibility_warning(samples.powers_kw, is_house=device not in listener.submeters):
             text, _, fix = warning.partition(": ")
             yield warn("unit", f"{device}: {text}", fix)

@@ -11,8 +11,10 @@ import structlog
 from gapcast.config.checks.topic_use import read_twice
 from gapcast.config.files.state_dir import gateway_id, state_path
 from gapcast.config.sections.mqtt import MqttSettings
+from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
+from gapcast.core.meters.sample_advice import samples_fix
 from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.meters.values import parse_path
 from gapcast.mqtt.connection.broker_problem import broker_address
@@ -118,7 +120,15 @@ def described_subscriptions(settings: Settings) -> Subscriptions:
     address = broker_address(mqtt.host, mqtt.port)
     sources = tuple(source.preset or source.topic for source in settings.sources)
     submeters = tuple((one.of, one.name, one.topic) for one in settings.submeters)
-    return Subscriptions(address, topics, sources, _try_command(settings, topics), submeters)
+    fix = samples_fix_of(settings.sources, settings)
+    return Subscriptions(address, topics, sources, _try_command(settings, topics), submeters, fix)
+
+
+def samples_fix_of(sources: Sequence[SourceSettings], settings: Settings) -> str:
+    """Return how to read messages of ``sources`` that are minutes as samples; without sources, native readings."""
+    native = [one.topic for one in sources if one.format == "gapcast"] if sources else [settings.topics.reading]
+    has_minutes = any(one.kind == "minute" and one.format != "gapcast" for one in sources)
+    return samples_fix(native, has_sources=bool(sources), has_minutes=has_minutes)
 
 
 def _try_command(settings: Settings, topics: Sequence[str]) -> str:

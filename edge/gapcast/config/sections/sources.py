@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gapcast.config.sections.section import SettingsSection
 from gapcast.core.meters.minutes import MAX_EVERY_S, HeldValue
+from gapcast.core.meters.sample_advice import native_as_samples
 from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
 from gapcast.core.meters.values import Sum, parse_path, parse_sum
 from gapcast.presets import presets
@@ -116,6 +117,9 @@ class SourceSettings(SettingsSection):
             ),
             'format = "gapcast" has its own value, unit and time: remove them, or set format = "json"': (
                 self.format == "gapcast" and bool(self.value or self.time or self.unit not in {"auto", "kW"})
+            ),
+            f'format = "gapcast" has no samples: remove kind, or set {native_as_samples(self.topic)}': (
+                self.format == "gapcast" and self.kind == "samples" and "kind" in self.model_fields_set
             ),
             'format = "number" takes no value, except for a topic with {part}': (
                 self.format == "number" and bool(self.value) and not has_parts

@@ -26,7 +26,8 @@ class Subscriptions:
 
     ``sources`` are the names of the configured sources; without any, the readings are native. ``command`` shows the
     messages of these sources, or publishes a native reading; empty if there is no such command for the transport.
-    ``submeters`` are device, name and topic of each configured submeter.
+    ``submeters`` are device, name and topic of each configured submeter. ``samples_fix`` is how to read messages that
+    are minutes as samples.
     """
 
     address: str = ""
@@ -34,6 +35,7 @@ class Subscriptions:
     sources: tuple[str, ...] = ()
     command: str = ""
     submeters: tuple[tuple[str, str, str], ...] = ()
+    samples_fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,12 @@ log = structlog.get_logger(__name__)
 
 #: What a device needs for its first forecast, or its next one after a gap.
 FORECAST_NEEDS = f"forecasts need two readings at most {MAX_FILL_MIN + 1} minutes apart"
-#: How to read a meter that sends readings more or less often than once a minute.
-SAMPLES_FIX = (
-    'set kind = "samples" in its source (for native readings, add a source with topic = "gap/{device}/reading", '
-    'value = "gap_kw", unit = "kW" and time = "ts")'
-)
-FAST_FIX = f"configure it to send the mean of each minute once, or {SAMPLES_FIX}"
 #: What becomes of several readings of a minute.
 FAST_PROBLEM = (
     "each minute has the value of its first reading, not the mean; later readings of the minute are duplicates"
 )
+#: The fix of a meter that sends several readings a minute; how to read samples follows.
+FAST_FIX = "configure it to send the mean of each minute once, or "
 #: Minutes in a row with another value than that of the first reading, after which a meter is too fast.
 _FAST_RUN = 3
 
@@ -69,7 +65,8 @@ class IntervalLog:
         self._fast_runs[device] = minute, n_minutes
         if n_minutes == _FAST_RUN and device not in self._fast:
             self._fast.add(device)
-            log.warning("meter.fast", device=device, minute=minute_label(minute), fix=FAST_FIX, meanwhile=FAST_PROBLEM)
+            fix = f"{FAST_FIX}{self._link.subscriptions.samples_fix}"
+            log.warning("meter.fast", device=device, minute=minute_label(minute), fix=fix, meanwhile=FAST_PROBLEM)
 
     def log_slow(self, streams: Iterable[RestartedStream]) -> None:
         """Log which devices send too rarely for a forecast, of the restarted ``streams``."""
@@ -78,12 +75,12 @@ class IntervalLog:
                 continue
             self._slow.add(device)
             every_s = (to_minute - from_minute) * 60
-            samples = f"; or {SAMPLES_FIX}, and every_s = {every_s}" if every_s <= MAX_EVERY_S else ""
+            samples = f"; or {self._link.subscriptions.samples_fix}, and every_s = {every_s}"
             log.warning(
                 "meter.slow",
                 device=device,
                 every_s=every_s,
-                fix=f"configure it to send once a minute{samples}",
+                fix=f"configure it to send once a minute{samples if every_s <= MAX_EVERY_S else ''}",
                 meanwhile=f"the device has no forecast: {FORECAST_NEEDS}",
             )
 
