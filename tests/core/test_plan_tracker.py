@@ -119,6 +119,16 @@ def test_load_announced_each_minute_with_another_kw_is_subtracted() -> None:
     assert made.uncontrolled_kw() <= {0.5, 0.6}
 
 
+@pytest.mark.parametrize(("announced_kw", "measured_kw"), [(7.4, 6.0), (6.0, 6.0), (6.0, 7.0)])
+def test_load_announced_with_its_measured_power_counts_with_it(announced_kw: float, measured_kw: float) -> None:
+    """What was seen of the load is a share of its former power."""
+    plans = {10: charger(announced_kw)}
+    plans |= {minute: charger(measured_kw, start=minute - 1) for minute in range(START + 15, END)}
+    made = run(flat(START, END, kw=6.0), plans)
+    targets = range(START + 15, END)
+    assert set(made.gap_kw(*targets)) == {6.5}
+
+
 @pytest.mark.parametrize("later_kw", [7.4, 7.0])
 def test_stopped_load_with_a_later_one_of_its_name_is_subtracted(later_kw: float) -> None:
     """The load may draw for a minute longer than its plan."""

@@ -47,6 +47,15 @@ class SeenLoad(NamedTuple):
     last: float
     inner: tuple[float, ...] = ()
 
+    def with_power(self, kw: float) -> SeenLoad:
+        """Return the load with the power ``kw``, and the same power seen in readings as far as it is possible.
+
+        >>> SeenLoad("car", 7.5, 0.8, (0.8, 1.0)).with_power(6.0)
+        SeenLoad(name='car', kw=6.0, last=1.0, inner=(1.0, 1.0))
+        """
+        last, *inner = (min(round(share * self.kw / kw, _SHARE_DECIMALS), 1.0) for share in (self.last, *self.inner))
+        return SeenLoad(self.name, kw, last, tuple(inner))
+
 
 class ActiveLoad(NamedTuple):
     """A load that may be on in a minute, and whether the minute is near its planned start or end."""
@@ -101,7 +110,7 @@ class SeenLoads:
                 seen = min(same, key=lambda one: abs(load.kw - one.kw))
                 replaced.remove(seen)
                 del self._seen[seen.name, seen.kw]
-                self._seen[load.name, load.kw] = seen._replace(kw=load.kw)
+                self._seen[load.name, load.kw] = seen.with_power(load.kw)
 
     def counted_share(self, load: PlannedLoad) -> float:
         """Return the share of the power of ``load`` that counts in forecasts."""
