@@ -90,6 +90,27 @@ def test_exports_of_different_sensors_are_refused(tmp_path: Path) -> None:
         read(grid, pump, form=FileFormat(unit="W", entity="sensor.grid_power"))
 
 
+def statistics(path: Path, first: int, **named: str) -> Path:
+    """Write five-minute means of Home Assistant, with the column ``named``."""
+    lines = [",".join([*named.values(), "1000", str(60 * (first + 5 * k))]) for k in range(10)]
+    path.write_text("\n".join([",".join([*named, "mean", "start_ts"]), *lines, ""]), encoding="utf-8")
+    return path
+
+
+def test_states_and_statistics_of_one_sensor_are_joined(tmp_path: Path) -> None:
+    states = exported(tmp_path / "a.csv", FIRST, "sensor.grid_power")
+    means = statistics(tmp_path / "b.csv", FIRST + 10, statistic_id="sensor.grid_power")
+    unnamed = statistics(tmp_path / "c.csv", FIRST + 60)
+    assert len(read(states, means, unnamed, form=FileFormat(unit="W"))) == 110
+
+
+def test_states_and_statistics_of_different_sensors_are_refused(tmp_path: Path) -> None:
+    states = exported(tmp_path / "a.csv", FIRST, "sensor.grid_power")
+    means = statistics(tmp_path / "b.csv", FIRST + 10, statistic_id="sensor.heatpump_power")
+    with pytest.raises(SourceError, match=r"b\.csv: is of sensor\.heatpump_power, but a\.csv of sensor\.grid_power"):
+        read(states, means, form=FileFormat(unit="W"))
+
+
 def test_gap_of_a_file_is_filled_from_another(tmp_path: Path) -> None:
     first = written(tmp_path / "a.csv", FIRST, 8)
     lines = first.read_text(encoding="utf-8").splitlines()

@@ -129,13 +129,13 @@ def read_past(
 
 
 def _require_one_series(recordings: Sequence[Recording]) -> None:
-    """Raise :class:`SourceError` if two exports of one kind hold different series."""
+    """Raise :class:`SourceError` if two exports with comparable labels hold different series."""
     first_of: dict[str, tuple[str, str]] = {}
     for recording in recordings:
         if recording.exported is None:
             continue
-        kind, label = recording.exported
-        first_file, first_label = first_of.setdefault(kind, (recording.path.name, label))
+        labels, label = recording.exported
+        first_file, first_label = first_of.setdefault(labels, (recording.path.name, label))
         if label != first_label:
             problem = f"is of {label}, but {first_file} of {first_label}"
             fix = "leave out that of the other sensor, or select the series in both by --entity"

@@ -96,7 +96,7 @@ class Recording:
     """A file of one household: its minutes, its report, and the kind of its timestamps.
 
     ``remarks`` are sentences on how the file was read. ``holds_changes``: each value holds until the next one, because
-    of the format or ``--hold``. ``exported`` is the series of an export.
+    of the format or ``--hold``. ``exported`` is the series of an export that names it.
     """
 
     path: Path

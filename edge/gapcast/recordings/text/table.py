@@ -23,9 +23,9 @@ MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 
 
 class ExportedSeries(NamedTuple):
-    """The kind of an export, such as Home Assistant's history, and the label of its selected series."""
+    """The label of the selected series of an export; labels of other ``labels`` are not comparable."""
 
-    kind: str
+    labels: str
     label: str
 
 
@@ -39,7 +39,7 @@ class Table:
     text. With ``each_minute`` the set has one row per minute, so that any other time is an error; otherwise rows may be
     samples. ``time_kind`` is the kind of the timestamps, for reports. ``hold_min`` is how long a sample holds until the
     next one, if the format sets it; rows are then samples. ``remarks`` are sentences on how the file was read.
-    ``exported`` is the series of an export.
+    ``exported`` is the series of an export that names it.
     """
 
     path: Path
