@@ -115,9 +115,22 @@ def test_installed_models_that_cannot_be_read_are_left_out(tmp_path: Path) -> No
         assert load_usable_models(settings(), library, admission).primary.name == "linear"
     (refused,) = [entry for entry in logs if entry["event"] == "models.refused"]
     assert refused["path"] == str(own)
-    assert refused["fix"] == "correct the owner and the mode of this folder; gapcast starts without it"
+    assert refused["fix"] == "gapcast starts without it"
     with pytest.raises(ModelError, match="cannot be read"):
         load_usable_models(settings(), Library((own,)), admission)
+
+
+def test_installed_models_that_may_not_be_read_are_left_out() -> None:
+    with open_folder() as folder:
+        bundled, own = folder / "bundled", folder / "own"
+        ModelCopy(bundled, "linear")
+        (bundled / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+        own.mkdir(mode=0)
+        library, admission = Library((bundled, own)), Admission(bundled, ProvenModels(None, "runtime"))
+        with unprivileged(), capture_logs() as logs:
+            load_usable_models(settings(), library, admission)
+    (refused,) = [entry for entry in logs if entry["event"] == "models.refused"]
+    assert refused["fix"] == "correct the owner and the mode of this folder; gapcast starts without it"
 
 
 def test_installed_model_whose_folder_cannot_be_entered_is_left_out() -> None:

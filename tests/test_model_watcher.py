@@ -79,14 +79,21 @@ def test_models_that_raise_are_refused_and_the_error_is_recorded(
     assert watched.statistics.internal_errors["models"] == 1
 
 
-@pytest.mark.parametrize(("fix", "logged"), [("correct the mode of this folder",) * 2, ("", "fix or remove the model")])
+@pytest.mark.parametrize(
+    ("fix", "logged"),
+    [
+        ("correct the mode of this folder", "correct the mode of this folder; "),
+        (None, "fix or remove the model; "),
+        ("", ""),
+    ],
+)
 def test_refused_models_are_logged_with_the_fix_of_the_error(
-    fix: str, logged: str, monkeypatch: pytest.MonkeyPatch
+    fix: str | None, logged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(monkeypatch)
     watched.error = InstalledModelError("models: cannot be read", Path("models"), fix)
     watched.check("closed", "closed")
-    assert [line["fix"] for line in watched.logs] == [f"{logged}; the current models stay active"]
+    assert [line["fix"] for line in watched.logs] == [f"{logged}the current models stay active"]
 
 
 def test_models_of_a_trial_that_the_stop_cancelled_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,8 @@ def check_models(inputs: CheckInput) -> Iterator[Finding]:
         yield fail("models", str(error), fix, error.exit_code)
         return
     except InstalledModelError as error:
-        fix = error.fix or f"install it again, or remove {error.path}"
-        fix += "; gapcast starts without it, unless the settings name it"
+        meanwhile = "gapcast starts without it, unless the settings name it"
+        fix = error.fix_and(meanwhile, f"install it again, or remove {error.path}")
         yield fail("models", str(error), fix, error.exit_code)
         return
     except ModelError as error:

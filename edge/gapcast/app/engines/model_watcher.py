@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 #: How often the folders are checked. Files that change between two checks are still being written.
 CHECK_INTERVAL_S = 1.0
-_FIX = "fix or remove the model"
+_FIX, _MEANWHILE = "fix or remove the model", "the current models stay active"
 
 
 class SwapCallbacks(NamedTuple):
@@ -108,7 +108,7 @@ class ModelWatcher:
         try:
             self._reload()
         except InstalledModelError as error:
-            self._refuse(stamp, str(error), error.fix or _FIX)
+            self._refuse(stamp, str(error), error.fix_and(_MEANWHILE, _FIX))
         except GapcastError as error:
             self._refuse(stamp, str(error))
         except BaseException as error:  # a file may cause any error in a library: the thread must survive it
@@ -151,13 +151,12 @@ class ModelWatcher:
                 fix=f"online learning and scores start again for each device; {SETTING} sets the horizon",
             )
 
-    def _refuse(self, stamp: Stamp, problem: str, fix: str = _FIX) -> None:
+    def _refuse(self, stamp: Stamp, problem: str, fix: str = f"{_FIX}; {_MEANWHILE}") -> None:
         if self._stopping.is_set():
             return  # the trial was cancelled and has no result
         if self._library.stamp() != stamp:
             return  # the files are being written again: check them once they are complete
         self._handled = stamp
-        fix = f"{fix}; the current models stay active"
         log.error("models.refused", path=str(self._library), problem=problem, fix=fix)
         self._service.statistics.model_reloads["refused"] += 1
 

@@ -11,11 +11,19 @@ from gapcast.predictors.models_folder.library import Library
 
 
 class InstalledModelError(ModelError):
-    """An installed model or registry that cannot be used, or all of them; ``fix`` is the fix if it is another."""
+    """An installed model or registry that cannot be used, or all of them.
 
-    def __init__(self, problem: object, path: Path, fix: str = "") -> None:
+    ``fix`` replaces the usual fix; empty: there is none.
+    """
+
+    def __init__(self, problem: object, path: Path, fix: str | None = None) -> None:
         super().__init__(str(problem))
         self.path, self.fix = path, fix
+
+    def fix_and(self, meanwhile: str, usual: str) -> str:
+        """Return the fix, which is ``usual`` unless this error has its own, and what happens ``meanwhile``."""
+        fix = usual if self.fix is None else self.fix
+        return f"{fix}; {meanwhile}" if fix else meanwhile
 
 
 def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
@@ -36,7 +44,8 @@ def model_folders(library: Library) -> dict[str, Path]:
     except ModelError as error:
         if not library.has_fallback or library.own in library.left_out:
             raise
-        raise InstalledModelError(error, library.own, "correct the owner and the mode of this folder") from error
+        fix = "correct the owner and the mode of this folder" if isinstance(error.__cause__, PermissionError) else ""
+        raise InstalledModelError(error, library.own, fix) from error
 
 
 def default_model(library: Library, folders: Mapping[str, Path]) -> str:
