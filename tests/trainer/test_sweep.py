@@ -188,6 +188,17 @@ def test_interruption_counts_signals_close_together_as_one() -> None:
     assert interruption.was_requested
 
 
+def test_interruption_leaves_an_ignored_signal_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not interruption.was_requested
+
+
 def test_search_in_a_folder_that_cannot_be_made_is_named(small: CleanFile, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 

@@ -20,7 +20,8 @@ _ONE_PRESS_S = 1.0
 class Interruption:
     """Remembers that Ctrl-C was pressed while this context is entered, and raises KeyboardInterrupt as usual.
 
-    In another thread than the main one, which gets no signals, it does nothing.
+    In another thread than the main one, which gets no signals, it does nothing, and neither if this process ignores the
+    signal, as one that a shell without job control runs in the background.
     """
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +35,8 @@ class Interruption:
         return self._pressed_s is not None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             self._before = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
