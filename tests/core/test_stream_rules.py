@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.streams.stream_windows import SetBackStream, SlowStream
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
@@ -74,19 +75,20 @@ def test_three_late_readings_in_order_restart_the_stream() -> None:
     seen = [buffers.accept(home(NOON + minute, float(minute))).value for minute in range(4)]
     assert seen == ["late", "late", "ready", "ready"]
     assert buffers.window("home").tolist() == [0.0] * 27 + [1.0, 2.0, 3.0]
-    assert [buffers.take_restarted_streams(), buffers.take_restarted_streams()] == [[("home", NOON + 39, NOON)], []]
+    assert buffers.take_restarted_streams() == [SetBackStream("home", NOON + 39, NOON)]
+    assert buffers.take_restarted_streams() == []
 
 
 def test_three_gaps_in_a_row_are_reported_once() -> None:
     """After a second reading within a window, they are counted again."""
     buffers = Buffers(SPEC, 10)
-    minutes = [0, 15, 30, 45, 60, 61, 75, 90]
+    minutes = [0, 10, 20, 35, 50, 51, 75, 90]
     for minute in minutes:
         buffers.accept(home(NOON + minute))
-    assert buffers.take_restarted_streams() == [("home", NOON + 30, NOON + 45)]
-    for minute in (105, 120):
+    assert buffers.take_restarted_streams() == [SlowStream("home", 15)]
+    for minute in (110, 120):
         buffers.accept(home(NOON + minute))
-    assert buffers.take_restarted_streams() == [("home", NOON + 90, NOON + 105)]
+    assert buffers.take_restarted_streams() == [SlowStream("home", 20)]
 
 
 def test_late_readings_out_of_order_do_not_restart_the_stream() -> None:

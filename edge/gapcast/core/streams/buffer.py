@@ -24,7 +24,7 @@ from enum import Enum
 
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.device_streams import Stream
-from gapcast.core.streams.stream_windows import RestartedStream, StreamWindows
+from gapcast.core.streams.stream_windows import SetBackStream, SlowStream, StreamWindows
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED, bridge
 
@@ -109,7 +109,7 @@ class Buffers(StreamWindows):
     def _restart_after_gap(self, stream: Stream, reading: Reading) -> ReadingStatus:
         stream.n_gaps = 1 + (stream.n_gaps if stream.n_seen == 1 else 0)
         if stream.n_gaps == SLOW_RUN:
-            self._restarted_streams.append(RestartedStream(reading.device, stream.last_minute, reading.minute))
+            self._restarted_streams.append(SlowStream(reading.device, reading.minute - stream.last_minute))
         return self._restart(stream, reading)
 
     def _append(self, stream: Stream, reading: Reading, ahead_min: int) -> ReadingStatus:
@@ -189,7 +189,7 @@ class Buffers(StreamWindows):
         if len(run) < RESTART_RUN:
             return ReadingStatus.LATE
         self._discard_held(stream)
-        self._restarted_streams.append(RestartedStream(reading.device, stream.last_minute, run[0].minute))
+        self._restarted_streams.append(SetBackStream(reading.device, stream.last_minute, run[0].minute))
         return self._restart_with(stream, run)
 
     def _handle_ahead(self, stream: Stream, reading: Reading) -> ReadingStatus:

@@ -22,16 +22,26 @@ from gapcast.core.windows.window import WindowSpec
 _SLACK = 8
 
 
-class RestartedStream(NamedTuple):
-    """The stream of ``device`` restarted: from its newest minute to the minute of the reading that began it again.
-
-    That is an earlier minute after late readings, or a later one after the last of
-    :data:`~gapcast.core.streams.buffer.SLOW_RUN` gaps in a row.
-    """
+class SetBackStream(NamedTuple):
+    """Late readings set the stream of ``device`` back from its newest minute to the minute of the first of them."""
 
     device: str
     from_minute: int
     to_minute: int
+
+
+class SlowStream(NamedTuple):
+    """The stream of ``device`` began again after each of :data:`~gapcast.core.streams.buffer.SLOW_RUN` gaps in a row.
+
+    ``gap_min`` is the length of the last gap.
+    """
+
+    device: str
+    gap_min: int
+
+
+#: A stream that began again without the readings before.
+RestartedStream = SetBackStream | SlowStream
 
 
 class StreamWindows:

@@ -11,7 +11,7 @@ from gapcast.core.meters.minutes import MAX_EVERY_S
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
-from gapcast.core.streams.stream_windows import RestartedStream
+from gapcast.core.streams.stream_windows import RestartedStream, SlowStream
 from gapcast.core.time_grid import minute_label
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.service.ports.broker_link import Link
@@ -70,11 +70,11 @@ class IntervalLog:
 
     def log_slow(self, streams: Iterable[RestartedStream]) -> None:
         """Log which devices send too rarely for a forecast, of the restarted ``streams``."""
-        for device, from_minute, to_minute in streams:
-            if to_minute < from_minute or device in self._slow or self._link.meters.sends_samples(device):
+        for device, gap_min in (one for one in streams if isinstance(one, SlowStream)):
+            if device in self._slow or self._link.meters.sends_samples(device):
                 continue
             self._slow.add(device)
-            every_s = (to_minute - from_minute) * 60
+            every_s = gap_min * 60
             samples = f"; or {self._link.subscriptions.samples_fix}, and every_s = {every_s}"
             log.warning(
                 "meter.slow",

@@ -13,7 +13,7 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
 from gapcast.core.documents.message_format import listed
 from gapcast.core.readings.reading import Reading
-from gapcast.core.streams.stream_windows import RestartedStream
+from gapcast.core.streams.stream_windows import RestartedStream, SetBackStream
 from gapcast.core.time_grid import minute_label
 from gapcast.service.containment import Containment, Step
 from gapcast.service.ports.broker_link import Link
@@ -70,11 +70,9 @@ def log_low_registers(demands: DeviceDemands) -> None:
         )
 
 
-def log_restarted_streams(streams: Iterable[RestartedStream]) -> None:
-    """Log which devices continue at an earlier minute: later readings, and peaks of the month, are discarded."""
-    for device, from_minute, to_minute in streams:
-        if to_minute > from_minute:
-            continue
+def log_set_back(streams: Iterable[RestartedStream]) -> None:
+    """Log which of ``streams`` continue at an earlier minute: later readings, and peaks of the month, are discarded."""
+    for device, from_minute, to_minute in (one for one in streams if isinstance(one, SetBackStream)):
         fix = (
             "after a replay of old readings, ignore this; otherwise check the meter's clock or, if the meter sends no "
             "time, this machine's (timedatectl). Minutes after to_minute are learned again"
