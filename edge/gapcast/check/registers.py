@@ -12,6 +12,7 @@ from gapcast.core.billing.registers import Register
 from gapcast.core.errors import PayloadError
 from gapcast.mqtt.requests.demand_registers import RegisterReader, RegisterSource
 from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.topics import SHOWN_TOPIC_CHARS
 from gapcast.service.ports.broker_link import IncomingMessage
 
 _NAMES = {Register.RUNNING: "demand of the running window", Register.MONTH_PEAK: "highest window of the month"}
@@ -19,8 +20,6 @@ _NAMES = {Register.RUNNING: "demand of the running window", Register.MONTH_PEAK:
 _DOUBTFUL_KW = 0.05
 #: Maximum number of devices shown of a topic with ``{device}``.
 _SHOWN = 5
-#: Maximum number of characters of a topic shown.
-_SHOWN_CHARS = 120
 
 
 class _LastValues:
@@ -80,7 +79,7 @@ class RegisterListener:
                 yield warn("register", f"{whose}no {name} on {topic} within {wait_s:g} s", fix)
 
     def _reject(self, message: IncomingMessage, problem: PayloadError) -> None:
-        topic = message.token.topic[:_SHOWN_CHARS]  # the token is the publication
+        topic = message.token.topic[:SHOWN_TOPIC_CHARS]  # the token is the publication
         self.rejected[f"{topic}: {problem.reason}: {problem.detail}"] += 1
 
 

@@ -1,4 +1,4 @@
-"""The warning that exported power makes room under a limit, which not every tariff grants."""
+"""The warning that exported power lowers the mean of billing windows: some tariffs bill imported energy alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXPORT_FIX = (
 
 
 def counts_exports(options: DemandOptions, set_limit_kw: float | None = None) -> bool:
-    """Return whether exported power makes room in the windows of a device with these ``options``.
+    """Return whether exported power lowers the mean of the windows of a device with these ``options``.
 
     ``set_limit_kw`` is the limit that was set at run time (None: not set).
 

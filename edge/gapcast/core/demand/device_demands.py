@@ -149,7 +149,7 @@ class DeviceDemands:
         return found if one is not None and one.lowest.report(found) else None
 
     def is_new_export(self, device: str) -> bool:
-        """Return whether exported power makes room in the windows of ``device``: True once, and then False."""
+        """Return whether exported power lowers the mean of the windows of ``device``: True once, and then False."""
         one = self._windows_of(device)
         if one is None or one.is_export_reported or not counts_exports(one.options, one.set_limit_kw):
             return False

@@ -22,7 +22,8 @@ from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
 log = structlog.get_logger(__name__)
 
 _REFUSED = "refused"
-_SHOWN = 120
+#: Maximum number of characters of an exception that is shown.
+_SHOWN_ERROR_CHARS = 120
 
 
 class ConnectionLog:
@@ -72,7 +73,7 @@ class ConnectionLog:
 
     def failed(self, error: BaseException) -> None:
         """Record that the connection raised ``error``."""
-        self.problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
+        self.problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN_ERROR_CHARS]})"
 
     def log_failure(self, error: BaseException) -> None:
         """Log ``error``, which has already been recorded as the problem."""

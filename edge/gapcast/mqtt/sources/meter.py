@@ -49,12 +49,12 @@ class Meter:
 
     @property
     def has_samples(self) -> bool:
-        """Whether the meter has ever sent a value."""
+        """Whether the meter has samples, or terms of a value, to be persisted."""
         return bool(self.known) or self.means.newest_ms is not None
 
     @property
     def has_sent_values(self) -> bool:
-        """Whether the meter has ever sent a value, or a term of it."""
+        """Whether the meter has sent a value, or a term of it: a value that is a minute leaves no sample."""
         return self.n_samples > 0 or self.has_samples
 
     def update_terms(self, terms: Mapping[str, float | None]) -> float | None:

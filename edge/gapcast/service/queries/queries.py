@@ -174,7 +174,10 @@ class ServiceQueries:
             return self._running.engine.latest_of(device)
 
     def explain_absence(self, device: str) -> str:
-        """Return why ``device`` has no forecast, in a sentence."""
+        """Return why ``device`` has no forecast, in a sentence.
+
+        Takes no lock, so that the event loop does not wait for the stream: it only looks up one key.
+        """
         return no_forecast(device) if device in self._running.engine.buffers else unknown_device(device)
 
     def device_statuses(self, n_at_most: int) -> Iterator[DeviceStatus]:
