@@ -151,13 +151,23 @@ def test_low_register_of_a_forgotten_device_is_not_reported() -> None:
     def read(*rows: int) -> None:
         for row in rows:
             for start in (330, 345, 360):
-                check.accepts_peak(row, start, 2.0, None, 0.002)
+                check.accepts_peak(row, start, 2.0, 1.5, 0.002)
 
     read(0, 1)
     check.forget(0)
     assert [one.row for one in check.take_reports()] == [1]
     read(0, 1)
     assert [one.row for one in check.take_reports()] == [0], "a new device in the row"
+
+
+def test_low_month_peak_is_not_reported_before_it_can_be_judged() -> None:
+    """The gateway has just started, and its own peak may be that of a faulty reading."""
+    check, starts = RegisterCheck(), range(330, 390, 15)
+    for start in starts:
+        check.accepts_peak(0, start, 240.0, None, 2.4)
+    assert check.take_reports() == []
+    check.accepts_peak(0, 390, 240.0, 6.0, 2.4)
+    assert check.take_reports() == [LowRegister(0, Register.MONTH_PEAK, 2.4, 240.0)]
 
 
 def test_low_registers_are_reported_by_device() -> None:

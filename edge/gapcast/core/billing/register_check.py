@@ -68,7 +68,7 @@ class RegisterCheck:
 
         ``start_minute`` is that of the running window. A faulty reading or a wrong correction may have raised the own
         peak to any power, so a register is also plausible if it is not far below ``confirmed_kw``
-        (:attr:`.MonthPeaks.confirmed_kw`).
+        (:attr:`.MonthPeaks.confirmed_kw`). Until that is known, nothing is reported.
         """
         least_kw = _LEAST_PEAK * measured_kw
         if confirmed_kw is not None and confirmed_kw >= _LEAST_KW:
@@ -76,7 +76,8 @@ class RegisterCheck:
         if measured_kw < _LEAST_KW or peak_kw >= least_kw:
             self._low.pop((row, Register.MONTH_PEAK), None)
             return True
-        self._record(LowRegister(row, Register.MONTH_PEAK, peak_kw, measured_kw), start_minute)
+        found = LowRegister(row, Register.MONTH_PEAK, peak_kw, measured_kw)
+        self._record(found, start_minute, can_report=confirmed_kw is not None)
         return False
 
     def take_reports(self) -> list[LowRegister]:
@@ -91,12 +92,12 @@ class RegisterCheck:
             self._reported.discard((row, register))
         self._to_report = [one for one in self._to_report if one.row != row]
 
-    def _record(self, found: LowRegister, start_minute: int) -> None:
+    def _record(self, found: LowRegister, start_minute: int, *, can_report: bool = True) -> None:
         key = found.row, found.register
         n_windows, newest = self._low.get(key, (0, -1))
         if start_minute == newest:
             return
         self._low[key] = n_windows + 1, start_minute
-        if n_windows + 1 >= _N_REPORTED and key not in self._reported:
+        if can_report and n_windows + 1 >= _N_REPORTED and key not in self._reported:
             self._reported.add(key)
             self._to_report.append(found)
