@@ -286,6 +286,30 @@ def test_fit_invalid_name_or_split_is_one_sentence(prepared: Path) -> None:
     assert files(prepared) == {"raw.txt", "runs/household.parquet", "runs/household.html"}
 
 
+@pytest.mark.parametrize(
+    ("houses", "error"),
+    [
+        (
+            ("big=own.parquet",),
+            "--house big=own.parquet: has the same readings as --clean runs/household.parquet: give",
+        ),
+        (("big=a.parquet", "small=b.parquet"), "--house small=b.parquet: has the same readings as --house big=a.parq"),
+    ],
+)
+def test_train_house_given_twice_is_rejected(prepared: Path, houses: tuple[str, ...], error: str) -> None:
+    """Also in another time zone, which gives the file another hash."""
+    write_text(prepared / "other.txt", rows(household().tolist()[::-1]))
+    for raw, zone, out in (
+        ("raw.txt", "Europe/Paris", "own"), ("other.txt", "UTC", "a"), ("other.txt", "Europe/Paris", "b"),
+    ):  # fmt: skip
+        found = run("prepare", raw, "--timezone", zone, "--out", f"{out}.parquet")
+        assert found.exit_code == 0, found.output
+    words = (word for house in houses for word in ("--house", house))
+    found = run("train", "linear", *PARTS, *words)
+    assert (found.exit_code, error in " ".join(found.output.split())) == (2, True), found.output
+    assert not (prepared / "runs/linear").exists()
+
+
 def test_export_unknown_default_is_rejected_before_it_writes(scored: tuple[Path, list[Result]], at_home: Path) -> None:
     shutil.copytree(scored[0], at_home, dirs_exist_ok=True)
     written_ns = (at_home / "models/linear/model.tflite").stat().st_mtime_ns

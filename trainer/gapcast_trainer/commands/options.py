@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from gapcast.bundled import models_path
 from gapcast.recordings.formats import clean_file
@@ -83,6 +85,23 @@ def other_houses(given: tuple[str, ...], training_set: Path | None) -> dict[str,
         msg = f"--house {given[0]} and --from {training_set}: a training set holds all its houses: give one of them"
         raise click.UsageError(msg)
     return {name: clean_file.read(path) for name, path in files.items()}
+
+
+def check_different_houses(clean: CleanFile, path: Path, given: tuple[str, ...], others: Iterable[CleanFile]) -> None:
+    """Raise :class:`click.UsageError` if two of the houses of a training have the same power in each minute.
+
+    ``clean`` was read from ``path``, and ``others`` are the houses of the values ``given`` of :data:`house_option`. A
+    second time, a house would be trained on in minutes that it validates or tests the model on.
+    """
+    known = [(f"--clean {path}", clean.series)]
+    for text, other in zip(given, others, strict=True):
+        for option, series in known:
+            if series.first_minute == other.series.first_minute and np.array_equal(
+                series.gap_kw, other.series.gap_kw, equal_nan=True
+            ):
+                msg = f"--house {text}: has the same readings as {option}: give the file of another house, or omit it"
+                raise click.UsageError(msg)
+        known.append((f"--house {text}", other.series))
 
 
 def chosen_readings(path: Path | None, training_set: Path | None) -> CleanFile | TrainingSet | None:

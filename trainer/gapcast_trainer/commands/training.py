@@ -14,6 +14,7 @@ from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,
     FOLDER,
+    check_different_houses,
     chosen_readings,
     clean_option,
     house_option,
@@ -78,6 +79,7 @@ def train(
     if isinstance(readings, TrainingSet):
         readings.check(experiment)  # also before the import
     else:
+        check_different_houses(readings, path, houses, others.values())
         experiment = experiment.with_dates(readings)
         omitted = [house.name for house in experiment.houses if house.name not in others]
         if omitted:
