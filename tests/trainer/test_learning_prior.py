@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.bundled.learning_prior import bundled_prior, read_prior
-from gapcast.core.learning.ensemble.learning_prior import no_tables
+from gapcast.core.learning.ensemble.learning_prior import LearningPrior, no_tables
 from gapcast.core.learning.online_model import rls_model
 from gapcast_trainer.cli import main
 from gapcast_trainer.prior.fit import mean_of_houses
@@ -53,3 +54,32 @@ def test_learning_prior_of_a_short_house_names_it(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["learning-prior", file, "--out", str(tmp_path / "prior.npz"), *COLUMNS])
     assert result.exit_code == 2
     assert "short.csv: has 594 outcomes, and the prior needs more than 1465" in result.output
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of houses of each fit; a fit returns the bundled prior at once."""
+    found: list[int] = []
+
+    def fit(houses: Mapping[str, object], *_: object) -> LearningPrior:
+        found.append(len(houses))
+        return bundled_prior()
+
+    monkeypatch.setattr("gapcast_trainer.prior.fit.fit_prior", fit)
+    return found
+
+
+def test_learning_prior_writes_the_named_file_in_a_new_folder(tmp_path: Path, fits: list[int]) -> None:
+    file, out = house_file(tmp_path / "house.csv", 60, 1), tmp_path / "new/prior"
+    result = CliRunner().invoke(main, ["learning-prior", file, "--out", str(out), *COLUMNS])
+    assert (result.exit_code, fits) == (0, [1]), result.output
+    assert result.output.endswith("columns, from 1 house\n")
+    assert [path.name for path in out.parent.iterdir()] == ["prior"]
+    assert read_prior(out).rls.names == bundled_prior().rls.names
+
+
+def test_learning_prior_unwritable_is_an_error_before_the_fit(tmp_path: Path, fits: list[int]) -> None:
+    file = house_file(tmp_path / "house.csv", 60, 1)
+    result = CliRunner().invoke(main, ["learning-prior", file, "--out", f"{file}/prior.npz", *COLUMNS])
+    assert (result.exit_code, fits) == (2, []), result.output
+    assert "house.csv/prior.npz: cannot be written (" in result.output

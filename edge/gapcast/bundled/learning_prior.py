@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def bundled_prior() -> LearningPrior:
 
 
 def read_prior(path: Path) -> LearningPrior:
-    """Return the prior at ``path``, written by :func:`write_prior`."""
+    """Return the prior at ``path``, with the content of :func:`encode_prior`."""
     with np.load(path, allow_pickle=False) as arrays:
         names = tuple(arrays["names"].tolist())
         covariance = np.zeros((len(names), len(names)), dtype=np.float32)
@@ -36,8 +37,8 @@ def read_prior(path: Path) -> LearningPrior:
         return LearningPrior(rls, {name: arrays[name] for name in TABLES})
 
 
-def write_prior(path: Path, prior: LearningPrior) -> None:
-    """Write ``prior`` to ``path``: the tables, the coefficients, and the upper triangle of their covariance."""
+def encode_prior(prior: LearningPrior) -> bytes:
+    """Return the file of ``prior``: the tables, the coefficients, and the upper triangle of their covariance."""
     rls = prior.rls
     upper = np.triu_indices(len(rls.names))
     arrays: dict[str, Any] = {
@@ -47,4 +48,6 @@ def write_prior(path: Path, prior: LearningPrior) -> None:
         "covariance": rls.covariance[upper].astype(np.float32),
         **{name: table.astype(np.float32) for name, table in prior.tables.items()},
     }
-    np.savez(path, **arrays)
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    return packed.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.bundled.learning_prior import bundled_prior, read_prior, write_prior
+from gapcast.bundled.learning_prior import bundled_prior, encode_prior, read_prior
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble import median_calibration
@@ -136,7 +136,7 @@ def test_prior_with_an_unfit_table_is_rejected(name: str) -> None:
 
 
 def test_prior_written_and_read_is_equal(tmp_path: Path) -> None:
-    write_prior(tmp_path / "prior.npz", bundled_prior())
+    (tmp_path / "prior.npz").write_bytes(encode_prior(bundled_prior()))
     read, prior = read_prior(tmp_path / "prior.npz"), bundled_prior()
     assert (read.rls.names, read.rls.horizon_min) == (prior.rls.names, prior.rls.horizon_min)
     assert np.array_equal(read.rls.coefficients, prior.rls.coefficients)

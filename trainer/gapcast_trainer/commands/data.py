@@ -10,7 +10,8 @@ from typing import Any, cast
 import click
 from tqdm import tqdm
 
-from gapcast.bundled.learning_prior import PRIOR_FILE, write_prior
+from gapcast.bundled.learning_prior import PRIOR_FILE, encode_prior
+from gapcast.core.documents.message_format import counted
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import GAP, MEASURED
 from gapcast.recordings.formats import uci
@@ -21,6 +22,7 @@ from gapcast.recordings.written_files import check_apart
 from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, shows_progress
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.windows import DEFAULT_LEAD_TIMES_MIN
+from gapcast_trainer.files import atomic_path, reported_if_unwritable
 
 #: Measured features besides the power.
 FEATURES = tuple(name for name in MEASURED if name != GAP)
@@ -135,7 +137,8 @@ def learning_prior(files: tuple[Path, ...], out: Path, limit_min: int, **of_file
     of_file["zone"] = of_file["zone"] or UTC
     form = file_format(cast("FileOptions", of_file))
     houses = {str(file): read_recording(file, form, progress=shows_progress()) for file in files}
-    with tqdm(unit=" readings", disable=not shows_progress()) as bar:
-        prior = fit_prior(houses, limit_min, bar.update)
-    write_prior(out, prior)
-    click.echo(f"wrote {out}: {len(prior.rls.names)} columns, from {len(houses)} houses")
+    with reported_if_unwritable(out, "; a previous file is unchanged"), atomic_path(out) as temporary:
+        with tqdm(unit=" readings", disable=not shows_progress()) as bar:
+            prior = fit_prior(houses, limit_min, bar.update)
+        temporary.write_bytes(encode_prior(prior))
+    click.echo(f"wrote {out}: {counted(len(prior.rls.names), 'column')}, from {counted(len(houses), 'house')}")
