@@ -36,8 +36,14 @@ def fitted(small: CleanFile, models: Path) -> tuple[Run, Path]:
 
 
 @pytest.fixture(scope="session")
-def exported(small: CleanFile, models: Path, fitted: tuple[Run, Path]) -> Any:
+def messages() -> list[str]:
+    """The messages of the export, after it."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def exported(small: CleanFile, models: Path, fitted: tuple[Run, Path], messages: list[str]) -> Any:
     """What the export returns."""
     from gapcast_trainer.export.export import export
 
-    return export(fitted[1], small, models)
+    return export(fitted[1], small, models, show=messages.append)

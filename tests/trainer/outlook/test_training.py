@@ -54,6 +54,10 @@ def test_outlook_card_describes_the_second_input(exported: Any) -> None:
     assert card.scores.skill == pytest.approx(1 - card.scores.model.mse_kw2 / card.scores.persistence.mse_kw2, abs=1e-5)
 
 
+def test_outlook_export_states_the_number_of_scored_windows(exported: Any, messages: list[str]) -> None:
+    assert messages[-1] == f"next-hour: scoring on {exported.card.scores.model.n:,} windows"
+
+
 def test_outlook_file_agrees_with_keras_in_each_batch_size(exported: Any) -> None:
     assert exported.parity_kw < 1e-4
     assert exported.agreement_kw < 1e-5
@@ -73,15 +77,22 @@ def test_outlook_file_that_differs_from_keras_is_rejected(exported: Any, fitted:
         check_file(predictor, model, np.array(golden.window, np.float32), np.array(golden.history, np.float32))
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:50Z"},
+        {"validate_until": "2020-01-07T05:50Z", "test_until": "2020-01-08"},  # windows, but no outcome 20 min ahead
+    ],
+)
 def test_outlook_without_windows_to_score_is_rejected(
-    small: CleanFile, fitted: tuple[Run, Path], tmp_path: Path
+    small: CleanFile, fitted: tuple[Run, Path], tmp_path: Path, parts: dict[str, str]
 ) -> None:
     from gapcast_trainer.export.export import export
 
     for path in fitted[1].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     fields = json.loads((tmp_path / RUN_FILE).read_text())
-    fields["experiment"]["data"] |= {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:50Z"}
+    fields["experiment"]["data"] |= parts
     (tmp_path / RUN_FILE).write_text(json.dumps(fields))
     with pytest.raises(RunError, match="next-hour: the clean file has no windows in the test part"):
         export(tmp_path, small, tmp_path / "models")

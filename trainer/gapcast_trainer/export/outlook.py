@@ -13,6 +13,7 @@ from gapcast.core.models.card import ModelCard
 from gapcast.core.models.card_provenance import ModelScores
 from gapcast.core.models.golden_example import Golden
 from gapcast.core.streams.quarters import STEPS, fill_unknown
+from gapcast.core.windows.examples import with_targets
 from gapcast.core.windows.features import assemble
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats.clean_file import CleanFile
@@ -45,7 +46,8 @@ def export_outlook(
     house = HouseWindows.from_series(series.first_minute, series.gap_kw, task.window, series.outcome_kw)
     observed = house.observed_minute
     train = training_rows(house, split)
-    test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
+    whole = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
+    test, _ = with_targets(house.windows, whole, house.outcome_kw, (task.horizon_min,))
     if not test.size:
         msg = f"{run.name}: {NO_TEST}"
         raise RunError(msg)
