@@ -8,7 +8,7 @@ import click
 
 from gapcast.core.errors import GapcastError, ModelError
 from gapcast.recordings.written_files import exiting_on_signals
-from gapcast_trainer.commands import data, score_pages, scoring, study, synthesis, training
+from gapcast_trainer.commands import data, score_pages, scoring, search, study, synthesis, training
 from gapcast_trainer.errors import ExportError
 
 #: Exit codes: an unusable file or name, and a model that failed a check.
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 for command in (
-    data.fetch, data.prepare, data.learning_prior, synthesis.synthesize, training.train, training.sweep,
+    data.fetch, data.prepare, data.learning_prior, synthesis.synthesize, training.train, search.sweep,
     training.export, training.share_body, scoring.evaluate, score_pages.models_page, score_pages.weeks,
     study.reproduce,
 ):  # fmt: skip
