@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.streams.quarters import STEPS
 from gapcast.core.windows.features import assemble
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.runtime import load_interpreter
+from gapcast_trainer.cli import main
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.families import find_family
 from gapcast_trainer.training.run import load_run
@@ -118,6 +120,26 @@ def copies(tmp_path: Path) -> Path:
     for name in ("lstm", "outlook"):
         ModelCopy(tmp_path, name).alter_card(lambda card: card.pop("body"))
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pair", "error"),
+    [
+        (("lstm", "outlok"), "no model is called outlok in {models}: there are lstm, outlook"),
+        (("lsmt", "outlook"), "no model is called lsmt in {models}: there are lstm, outlook"),
+        (
+            ("lstm", "lstm"),
+            "{models}/lstm: is no outlook: name the outlook second, and first the model that it extends",
+        ),
+        (("outlook", "lstm"), "{models}/lstm: is no outlook: name the outlook second, and first the model that it"),
+        (("outlook", "outlook"), "{models}/outlook: cannot continue from itself: name first the model that it extends"),
+    ],
+)
+def test_share_body_of_unfit_models_is_rejected(copies: Path, pair: tuple[str, str], error: str) -> None:
+    before = {path: path.read_bytes() for path in copies.rglob("*") if path.is_file()}
+    found = CliRunner().invoke(main, ["share-body", *pair, "--models", str(copies)])
+    assert (found.exit_code, error.format(models=copies) in found.output) == (2, True), found.output
+    assert {path: path.read_bytes() for path in copies.rglob("*") if path.is_file()} == before
 
 
 def test_shared_shipped_models_stay_as_they_are(copies: Path) -> None:

@@ -158,6 +158,7 @@ def share_body(first: str, outlook: str, models: Path | None) -> None:
     computes these layers once for both models. Do this after `export`.
     """
     models = own_models(models)
+    _check_pair(models, first, outlook)
     import_tensorflow()
     from gapcast_trainer.export.share import share
 
@@ -178,6 +179,24 @@ def _show_replaced(folder: Path, name: str) -> None:
         f"{name}: replaces the run in {folder} of {earlier.started_at}{loss} (keep it by --out or --set name=…)",
         err=True,
     )
+
+
+def _check_pair(models: Path, first: str, outlook: str) -> None:
+    """Raise :class:`RunError` if ``models`` lacks one of the two models, or ``outlook`` is no outlook."""
+    from gapcast.predictors.models_folder.files import CARD_FILE
+    from gapcast.predictors.models_folder.store import model_names, read_card
+
+    names = model_names(models)
+    unknown = [name for name in (first, outlook) if name not in names]
+    if unknown:
+        msg = f"no model is called {unknown[0]} in {models}: there are {', '.join(names) or 'none'}"
+        raise RunError(msg)
+    if not read_card(models / outlook / CARD_FILE).history_steps:
+        msg = f"{models / outlook}: is no outlook: name the outlook second, and first the model that it extends"
+        raise RunError(msg)
+    if first == outlook:
+        msg = f"{models / outlook}: cannot continue from itself: name first the model that it extends"
+        raise RunError(msg)
 
 
 def _change(text: str) -> tuple[str, Any]:
