@@ -12,6 +12,8 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.families import find_family
+from gapcast_trainer.families.parts.base import Design, Scale
 from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.sweep.interruption import Interruption
 from gapcast_trainer.sweep.space import Space
@@ -40,13 +42,15 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     """Try settings of ``space`` for ``minutes`` (or until ``n_trials`` are done) and return the study.
 
     The study is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there. Raises
-    :class:`RunError` if the stored study is of other data, another experiment or other choices.
+    :class:`RunError` if a family is unknown, has other hyper-parameters or is not fitted by gradient descent, or if the
+    stored study is of other data, another experiment or other choices.
     Trials are sampled by a tree-structured Parzen estimator (Bergstra et al. 2011) and scored by the
     best loss on the validation part; the test part is never used. A trial whose settings are invalid, or whose loss
     diverges, is pruned; the error of :data:`_MOST_FAILED` such trials in a row is raised. The trial that is under way
     when the time is up is pruned too: its loss after fewer epochs is not comparable. Ctrl-C stops the search and keeps
     the results.
     """
+    _check_families(space)
     with reported_if_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warning of an interrupted trial has a traceback
@@ -68,14 +72,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
 
         def watch(run: Run) -> None:
             interruption.raise_if_requested()
-            if run.best is None:
-                return
-            trial.report(run.best.validate_loss, len(run.history))
-            if trial.should_prune():
-                raise optuna.TrialPruned
-            if time.monotonic() > until_s and len(run.history) < run.experiment.descent.epochs:
-                show(f"trial {trial.number} stopped after epoch {len(run.history)}: the time is up")
-                raise optuna.TrialPruned
+            _stop_if_useless(trial, run, until_s, show)
 
         try:
             experiment = space.experiment.changed({**changes, "name": f"trial-{trial.number}"})
@@ -92,8 +89,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             raise
         n_failed = 0
         if run.best is None:
-            msg = f"family {experiment.family} has no loss to score a trial by: it is not fitted by gradient descent"
-            raise RunError(msg)
+            raise _no_loss(experiment.family)
         trial.set_user_attr("epochs", len(run.history))
         trial.set_user_attr("validate_mse_kw2", run.best.validate_mse_kw2)
         if run.status == "interrupted":
@@ -109,6 +105,40 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     except KeyboardInterrupt:
         show("stopped; run it again to resume")
     return study
+
+
+def _stop_if_useless(trial: optuna.Trial, run: Run, until_s: float, show: Callable[[str], object]) -> None:
+    """Raise :class:`optuna.TrialPruned` if ``trial`` falls behind, or the time is up at ``until_s`` before its end."""
+    if run.best is None:
+        return
+    trial.report(run.best.validate_loss, len(run.history))
+    if trial.should_prune():
+        raise optuna.TrialPruned
+    if time.monotonic() > until_s and len(run.history) < run.experiment.descent.epochs:
+        show(f"trial {trial.number} stopped after epoch {len(run.history)}: the time is up")
+        raise optuna.TrialPruned
+
+
+def _check_families(space: Space) -> None:
+    """Raise :class:`RunError` if a family of ``space`` is unknown, has other hyper-parameters, or no weights to fit."""
+    first = space.first_trial()
+    design = Design(first.task(), first.outputs.quantile_levels, Scale(mean_kw=0.0, scale_kw=1.0))
+    for name in space.families():
+        try:
+            family, hyper = find_family(name, first.hyper)
+        except RunError as error:
+            msg = f"{space.experiment.name}: the first trial: {error}"
+            raise RunError(msg) from error
+        try:
+            model = family.build(design, hyper)
+        except RunError:
+            continue  # the values do not fit each other: the trial shows why, and others may fit
+        if not model.trainable_weights:
+            raise _no_loss(name)
+
+
+def _no_loss(family: str) -> RunError:
+    return RunError(f"family {family} has no loss to score a trial by: it is not fitted by gradient descent")
 
 
 def _check_same(study: optuna.Study, space: Space, clean: CleanFile, folder: Path) -> None:

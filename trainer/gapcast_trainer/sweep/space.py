@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from gapcast.core.documents.field_problem import value_problem
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiments.experiment import Experiment, parse_experiment
+from gapcast_trainer.experiments.experiment import OUTLOOK, Experiment, parse_experiment
 from gapcast_trainer.experiments.experiment_files import find_experiment, read_toml
-from gapcast_trainer.families import find_family
+from gapcast_trainer.sweep.fixed_keys import problem_with_search
 
 if TYPE_CHECKING:
     import optuna
 
-_SEARCH, _BASE = "search", "base"
+_SEARCH, _BASE, _FAMILY = "search", "base", "family"
 _MISSING = "missing"
 
 
@@ -38,9 +38,9 @@ class Between(BaseModel):
         return self
 
     @property
-    def first(self) -> int | float:
-        """The lowest value."""
-        return self.low
+    def values(self) -> list[Any]:
+        """The lowest and the highest value."""
+        return [self.low, self.high]
 
     def suggest(self, trial: optuna.Trial, key: str) -> int | float:
         """Return the trial's value for ``key``."""
@@ -57,9 +57,9 @@ class OneOf(BaseModel):
     choices: list[Any] = Field(min_length=1)
 
     @property
-    def first(self) -> Any:
-        """The first choice."""
-        return self.choices[0]
+    def values(self) -> list[Any]:
+        """All choices."""
+        return self.choices
 
     def suggest(self, trial: optuna.Trial, key: str) -> Any:
         """Return the trial's value for ``key``."""
@@ -75,6 +75,15 @@ class Space:
 
     experiment: Experiment
     ranges: dict[str, Between | OneOf]
+
+    def first_trial(self) -> Experiment:
+        """Return the experiment with the first value of every key; raise :class:`RunError` if it is invalid."""
+        return self.experiment.changed({key: what.values[0] for key, what in self.ranges.items()})
+
+    def families(self) -> list[str]:
+        """Return the families of the trials."""
+        what = self.ranges.get(_FAMILY)
+        return [self.experiment.family] if what is None else what.values
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return the trial's value of every key."""
@@ -101,7 +110,8 @@ def read_space(path: Path) -> Space:
 
     It is an experiment (or names one as ``base``, with the keys that differ) with a table ``[search]`` of dotted keys:
     ``"descent.learning_rate" = {low = 1e-3, high = 1e-2, log = true}``, ``"hyper.units" = {choices = [[5, 3], [8,
-    4]]}``. Raises :class:`RunError` for invalid content.
+    4]]}``. Raises :class:`RunError` for invalid content, except hyper-parameters and the name of a family: these need
+    TensorFlow, and :func:`gapcast_trainer.sweep.search.search` checks them.
     """
     fields = read_toml(path)
     search, base = fields.pop(_SEARCH, {}), fields.pop(_BASE, None)
@@ -120,13 +130,40 @@ def read_space(path: Path) -> Space:
         problem = f"{last} {value_problem(first)}" if first["type"] == _MISSING else value_problem(first)
         msg = f"{path}: {_SEARCH}.{key}: {problem}: give low and high (and log), or choices"
         raise RunError(msg) from error
+    space = Space(experiment, ranges)
     try:
-        first_trial = experiment.changed({key: what.first for key, what in ranges.items()})
-        find_family(first_trial.family, first_trial.hyper)
+        space.first_trial()
     except RunError as error:
         msg = f"{path}: in [{_SEARCH}]: {error}"
         raise RunError(msg) from error
-    return Space(experiment, ranges)
+    values = _values(ranges)
+    refused = problem_with_search(values, experiment) or _start_problem(space, values)
+    if refused is not None:
+        msg = f"{path}: {refused}"
+        raise RunError(msg)
+    return space
+
+
+def _start_problem(space: Space, values: dict[str, list[Any]]) -> str | None:
+    """Return why the trials of ``space`` need another run or model to start from, or None."""
+    if OUTLOOK in space.families():
+        return f"family {OUTLOOK} is built around a model, and a search has no --start: search another family"
+    if space.experiment.descent.only_new or True in values.get("descent.only_new", []):
+        return (
+            "descent.only_new keeps the layers of another run, and a search has no --start: set it to false, or search "
+            "the first of several steps, such as lstm-uci"
+        )
+    return None
+
+
+def _values(ranges: dict[str, Between | OneOf]) -> dict[str, list[Any]]:
+    """Return the values of every key; if a choice is a table, of the keys in it."""
+    found = dict[str, list[Any]]()
+    for key, what in ranges.items():
+        for value in what.values:
+            for one, each in _dotted({key: value}).items():
+                found.setdefault(one, []).append(each)
+    return found
 
 
 def _dotted(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
