@@ -16,8 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from gapcast.recordings.formats.clean_file import CleanFile
+from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError, TrainerError
 from gapcast_trainer.sweep.interruption import Interruption
 from gapcast_trainer.sweep.space import read_space
@@ -122,6 +124,7 @@ def test_search_prunes_the_trial_that_its_time_limit_ends(
     small: CleanFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_epochs: int, state: str
 ) -> None:
     from gapcast_trainer.sweep import search
+    from gapcast_trainer.sweep.report import unfinished_line
 
     space = read_space(written(tmp_path, SPACE.replace("low = 1, high = 2", f"choices = [{n_epochs}]")))
     clock_s = itertools.chain([0.0], itertools.repeat(61.0))
@@ -130,6 +133,7 @@ def test_search_prunes_the_trial_that_its_time_limit_ends(
     study = search.search(space, small, tmp_path / "study", minutes=1, n_trials=1, show=shown.append)
     assert [trial.state.name for trial in study.get_trials()] == [state]
     assert (shown[-1] == "trial 0 stopped after epoch 1: the time is up") == (state == "PRUNED")
+    assert ("increase --minutes" in unfinished_line(study)) == (state == "PRUNED")
     status = "interrupted" if state == "PRUNED" else "finished"
     assert read_run(tmp_path / "study" / "trial-0").status == status
 
@@ -250,6 +254,7 @@ def test_search_shows_values_that_do_not_fit_each_other_as_a_trial(small: CleanF
 
 
 def test_search_failed_trials_are_pruned_until_many_fail(small: CleanFile, tmp_path: Path) -> None:
+    from gapcast_trainer.sweep.report import check_any_usable
     from gapcast_trainer.sweep.search import search
 
     said: list[str] = []
@@ -258,6 +263,8 @@ def test_search_failed_trials_are_pruned_until_many_fail(small: CleanFile, tmp_p
     study = search(space, small, tmp_path / "study", minutes=5, n_trials=3, show=said.append)
     assert [trial.state.name for trial in study.get_trials()] == ["PRUNED"] * 3
     assert len([line for line in said if "failed: no window to validate on" in line]) == 3, said
+    with pytest.raises(RunError, match=r"study: no trial is completed, 3 failed \(the last: no window to validate on"):
+        check_any_usable(study, tmp_path / "study")
     with pytest.raises(RunError, match="no window to validate on"):
         search(space, small, tmp_path / "study", minutes=5, n_trials=20)
 
@@ -345,6 +352,43 @@ def test_space_is_read_without_tensorflow(tmp_path: Path) -> None:
     words = [sys.executable, "-c", code, str(written(tmp_path, SPACE))]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "exit_code", "line"),
+    [
+        ("FF", 2, "gapcast-trainer: study: no trial is completed, 2 failed (the last: failure 1)"),
+        ("T", 0, "no trial is completed yet: increase --minutes"),
+        ("FT", 0, "no trial is completed yet, 1 failed (the last: failure 0): increase --minutes"),
+        ("", 0, "no trial is completed yet: run it again"),
+        ("C", 0, "space: 1 trial completed, 0 stopped early"),
+        ("CFPF", 0, "space: 1 trial completed, 1 stopped early, 2 failed (the last: failure 3)"),
+    ],
+)
+def test_sweep_states_failed_trials_apart(
+    clean_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: str, exit_code: int, line: str
+) -> None:
+    """Trials failed (F), were completed (C), pruned (P), or stopped by the end of the search (T)."""
+    import optuna
+
+    from gapcast_trainer.sweep.report import FAILURE, TIME_UP
+
+    attributes: dict[str, dict[str, Any]] = {
+        "F": {}, "T": {TIME_UP: True}, "P": {}, "C": {"epochs": 1, "validate_mse_kw2": 0.1},
+    }  # fmt: skip
+    study = optuna.create_study()
+    for place, outcome in enumerate(outcomes):
+        done = optuna.trial.create_trial(
+            state=optuna.trial.TrialState.COMPLETE if outcome == "C" else optuna.trial.TrialState.PRUNED,
+            value=0.5 if outcome == "C" else None,
+            user_attrs=attributes[outcome] | ({FAILURE: f"failure {place}"} if outcome == "F" else {}),
+        )
+        study.add_trial(done)
+    monkeypatch.setattr("gapcast_trainer.sweep.search.search", lambda *_, **__: study)
+    monkeypatch.chdir(tmp_path)
+    words = ["sweep", str(written(tmp_path, SPACE)), "--clean", str(clean_path), "--out", "study"]
+    found = CliRunner().invoke(main, words, prog_name="gapcast-trainer")
+    assert (found.exit_code, line in found.output.splitlines()) == (exit_code, True), found.output
 
 
 @pytest.mark.parametrize(

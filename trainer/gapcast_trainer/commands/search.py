@@ -35,15 +35,16 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
     tried = read_space(space)
     readings = clean_file.read(path)
     import_tensorflow()
-    from gapcast_trainer.sweep.report import finished, lines, write_page
+    from gapcast_trainer.sweep.report import check_any_usable, finished, lines, unfinished_line, write_page
     from gapcast_trainer.sweep.search import search
 
     folder = out or CLEAN.parent / f"sweep-{tried.experiment.name}"
     study = search(
         tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=shows_progress(), show=tqdm.write
     )
+    check_any_usable(study, folder)
     if not finished(study):
-        click.echo("no trial has finished yet: increase --minutes")
+        click.echo(unfinished_line(study))
         return
     write_page(study, tried, folder / "report.html")
     click.echo("\n".join(lines(study, tried)))

@@ -8,6 +8,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from gapcast.core.documents.message_format import counted
+from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
 from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg, render
@@ -16,6 +18,8 @@ from gapcast_trainer.sweep.space import Space
 #: Number of trials in the table, best first.
 _SHOWN = 20
 _MIN_FOR_IMPORTANCE = 4
+#: Attributes of a trial: why it failed, and whether the end of the search stopped it.
+FAILURE, TIME_UP = "failure", "time_up"
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -23,13 +27,42 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(study.get_trials(states=[TrialState.COMPLETE]), key=lambda trial: float(trial.values[0]))
 
 
+def _failures(study: optuna.Study) -> list[str]:
+    """Return why each of the failed trials failed, in their order."""
+    return [str(trial.user_attrs[FAILURE]) for trial in study.get_trials() if FAILURE in trial.user_attrs]
+
+
+def _stopped(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that were stopped early: by the pruner, or by the end of the search."""
+    return [trial for trial in study.get_trials(states=[TrialState.PRUNED]) if FAILURE not in trial.user_attrs]
+
+
+def _shown_failures(study: optuna.Study) -> str:
+    """Return the number of failed trials and the reason of the last one, after a comma; empty if there are none."""
+    found = _failures(study)
+    return f", {len(found):,} failed (the last: {found[-1]})" if found else ""
+
+
+def check_any_usable(study: optuna.Study, folder: Path) -> None:
+    """Raise :class:`RunError` if all trials of the study in ``folder`` failed."""
+    if _failures(study) and not finished(study) and not _stopped(study):
+        msg = f"{folder}: no trial is completed{_shown_failures(study)}"
+        raise RunError(msg)
+
+
+def unfinished_line(study: optuna.Study) -> str:
+    """Return the summary of a study without a completed trial."""
+    is_time_up = any(TIME_UP in trial.user_attrs for trial in study.get_trials())
+    fix = "increase --minutes" if is_time_up else "run it again"
+    return f"no trial is completed yet{_shown_failures(study)}: {fix}"
+
+
 def lines(study: optuna.Study, space: Space) -> list[str]:
     """Return the table: each trial's loss and MSE on the validation part, and its settings."""
-    states = [trial.state for trial in study.get_trials()]
-    n_pruned = states.count(TrialState.PRUNED)
     head, *rows = _table(study, space)
     widths = [max(len(row[place]) for row in [head, *rows]) + 2 for place in range(len(head))]
-    summary = f"{space.experiment.name}: {len(finished(study))} trials completed, {n_pruned} were stopped early"
+    n_each = f"{counted(len(finished(study)), 'trial')} completed, {len(_stopped(study)):,} stopped early"
+    summary = f"{space.experiment.name}: {n_each}{_shown_failures(study)}"
     return [
         summary,
         *("".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]),

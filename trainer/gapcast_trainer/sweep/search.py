@@ -16,6 +16,7 @@ from gapcast_trainer.families import find_family
 from gapcast_trainer.families.parts.base import Design, Scale
 from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.sweep.interruption import Interruption
+from gapcast_trainer.sweep.report import FAILURE, TIME_UP
 from gapcast_trainer.sweep.space import Space
 from gapcast_trainer.training.fit import fit
 from gapcast_trainer.training.run import Run
@@ -79,6 +80,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             run = fit(experiment, clean, folder / experiment.name, progress=progress, show=show, watch=watch)
         except RunError as error:
             n_failed += 1
+            trial.set_user_attr(FAILURE, str(error))
             if n_failed == _MOST_FAILED:
                 raise
             show(f"trial {trial.number} failed: {error}")
@@ -115,6 +117,7 @@ def _stop_if_useless(trial: optuna.Trial, run: Run, until_s: float, show: Callab
     if trial.should_prune():
         raise optuna.TrialPruned
     if time.monotonic() > until_s and len(run.history) < run.experiment.descent.epochs:
+        trial.set_user_attr(TIME_UP, value=True)
         show(f"trial {trial.number} stopped after epoch {len(run.history)}: the time is up")
         raise optuna.TrialPruned
 
