@@ -128,6 +128,26 @@ def test_described_subscriptions_have_the_configured_address_and_topics() -> Non
     assert described(mqtt={"transport": "websockets"}).command == ""
 
 
+@pytest.mark.parametrize(
+    ("tls", "options"),
+    [
+        ({"certificate_path": "me.pem", "key_path": "me.key"}, "--tls-use-os-certs --cert me.pem --key me.key"),
+        ({"ca_path": "ca.pem", "certificate_path": "both.pem"}, "--cafile ca.pem --cert both.pem --key both.pem"),
+        ({"alpn": ["mqtt", "x-mqtt"]}, "--tls-use-os-certs --tls-alpn mqtt"),
+    ],
+)
+def test_described_command_connects_with_the_tls_settings(tls: dict[str, object], options: str) -> None:
+    settings = Settings.model_validate({"mqtt": {"tls": {"enabled": True, **tls}}, "sources": [{"preset": "tasmota"}]})
+    command = described_subscriptions(settings).command
+    assert command == f"mosquitto_sub -h localhost -p 1883 {options} -v -t tele/+/SENSOR"
+
+
+def test_described_command_with_a_server_name_is_empty() -> None:
+    """The mosquitto clients check the certificate for the name in ``-h`` only."""
+    settings = Settings.model_validate({"mqtt": {"tls": {"enabled": True, "server_name": "broker.example"}}})
+    assert described_subscriptions(settings).command == ""
+
+
 # --- the log ------------------------------------------------------------------------------------------
 
 

@@ -143,15 +143,20 @@ def _try_command(settings: Settings, topics: Sequence[str]) -> str:
 def mosquitto_command(mqtt: MqttSettings, program: str, *words: str) -> str:
     """Return the command line of a mosquitto client for this broker, without the account's name and password.
 
-    Empty over WebSocket, which these clients do not support.
+    Empty if these clients cannot connect as gapcast does: over WebSocket, or with ``mqtt.tls.server_name``.
     """
-    if mqtt.transport != "tcp":
+    tls = mqtt.tls
+    if mqtt.transport != "tcp" or tls.server_name is not None:
         return ""
     access = ["-h", mqtt.host, "-p", str(mqtt.port)]
     if mqtt.username is not None:
         access += ["-u", "USER", "-P", "PASSWORD"]
-    if mqtt.tls.enabled:
-        access += ["--tls-use-os-certs"] if mqtt.tls.ca_path is None else ["--cafile", str(mqtt.tls.ca_path)]
+    if tls.enabled:
+        access += ["--tls-use-os-certs"] if tls.ca_path is None else ["--cafile", str(tls.ca_path)]
+    if tls.certificate_path is not None:
+        access += ["--cert", str(tls.certificate_path), "--key", str(tls.key_path or tls.certificate_path)]
+    if tls.alpn:
+        access += ["--tls-alpn", tls.alpn[0]]  # these clients offer one protocol
     return shlex.join([program, *access, *words])
 
 
