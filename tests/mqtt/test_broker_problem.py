@@ -54,6 +54,15 @@ def test_reason_that_the_broker_omits_is_reported_as_missing() -> None:
     assert broker_reason(ReasonCode(PacketTypes.DISCONNECT, "Server shutting down")) == "Server shutting down"
 
 
+def test_log_of_a_refused_login_mentions_the_restart_after_a_change() -> None:
+    connection = ConnectionLog(SessionOptions("home", "status", ()))
+    connection.refused(ReasonCode(PacketTypes.CONNACK, "Not authorized"))
+    fix = "check mqtt.username and mqtt.password, and restart gapcast after a change"
+    assert connection.problem == f"refused: Not authorized: {fix}"
+    connection.refused(ReasonCode(PacketTypes.CONNACK, "Server busy"))
+    assert connection.problem == "refused: Server busy"
+
+
 def test_log_of_a_lost_broker_has_plain_reasons() -> None:
     options = SessionOptions("home", "status", ())
     connection = ConnectionLog(options)

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 _REFUSED = "refused"
 #: Maximum number of characters of an exception that is shown.
 _SHOWN_ERROR_CHARS = 120
+#: The settings, and the files that they name, are read at the start of the service.
+_LOGIN_FIX = ": check mqtt.username and mqtt.password, and restart gapcast after a change"
 
 
 class ConnectionLog:
@@ -65,7 +67,7 @@ class ConnectionLog:
 
     def refused(self, reason: ReasonCode) -> None:
         """Record that the broker refused the client."""
-        fix = ": check mqtt.username and mqtt.password" if reason.value in NOT_AUTHORIZED else ""
+        fix = _LOGIN_FIX if reason.value in NOT_AUTHORIZED else ""
         why = broker_reason(reason)
         is_new = self._replace(f"{_REFUSED}: {why}{fix}")
         log_it = log.error if is_new else log.debug
