@@ -117,6 +117,8 @@ def _load_own(context: ssl.SSLContext, files: TlsFiles, certificate_path: Path) 
             msg = f"mqtt.tls.key_password: the key in {key} is encrypted: give its password"
         elif is_encrypted:
             msg = f"mqtt.tls.key_password: the key in {key} is encrypted, and this is not its password"
+        elif files.key_path is None:
+            msg = f"{keys}: {certificate_path} must hold a certificate and its key in PEM form, or set key_path"
         else:
             msg = f"{keys}: {certificate_path} and {key} must hold a certificate and its key in PEM form"
         raise SettingsError(msg) from error
