@@ -16,7 +16,7 @@ from gapcast.commands.run import stop_on_signals
 @settings_options
 @click.option("--url", metavar="URL", help="Base URL of the service (default: the one running on this machine).")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the bearer token of the service.")
-@click.option("--once", is_flag=True, help="Print once and exit: 0 if the service is ready, else 1.")
+@click.option("--once", is_flag=True, help="Print once and exit: 0 if ready, 1 if not, 2 if there is no response.")
 @click.option(
     "--every",
     "every_s",
