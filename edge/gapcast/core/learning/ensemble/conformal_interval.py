@@ -5,8 +5,10 @@ the model's own median to its outer quantiles. ``log(width)`` is a quantile trac
 Tibshirani, *Conformal PID control for time series prediction*, NeurIPS 2023, the P term; in the logarithm, so that no
 width is below zero and powers of any size adapt alike): a miss widens the interval, a hit narrows it, in the ratio that
 balances at one miss in ten. The steps shrink like 1/n to a floor (A. Angelopoulos, R. Barber and S. Bates, *Online
-conformal prediction with decaying step sizes*, ICML 2024), so that a new device adapts fast. Over any T outcomes the
-miss rate deviates by at most the range of log(width) / (step T), whatever the house does.
+conformal prediction with decaying step sizes*, ICML 2024), so that a new device adapts fast. As long as the width is
+within :data:`LOG_WIDTH_RANGE`, the miss rate over T outcomes deviates by at most (the range of log(width) + one step) /
+(smallest step x T), whatever the house does. At a limit there is no such guarantee: with constant power even the
+narrowest interval contains every outcome.
 
 Why the square root: of all powers of the spread between 0 (constant width) and 1 (the model's own shape), it
 gives nearly the smallest mean width at the same coverage on houses that the model was not trained on.
