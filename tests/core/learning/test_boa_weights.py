@@ -154,7 +154,10 @@ def test_weights_sum_to_one_and_none_gets_stuck(outcomes: list[tuple[list[float]
 
 @pytest.mark.long
 def test_weights_favour_a_new_best_member_after_two_days() -> None:
-    """Measured: after 21 hours of the mean, 33 hours of the median; with and without heavy tails."""
+    """Measured: after 21 hours of the mean, 33 hours of the median; with and without heavy tails.
+
+    The members' errors are independent. If members react to the same signal, it takes many days.
+    """
     devices = WeightedDevices([(1, 1, 1, 1, 3, 1)] * 2, heavy=[False, True])
     devices.learn_random(28 * DAY_MIN)
     assert (devices.weights()[..., 4] < 0.05).all()

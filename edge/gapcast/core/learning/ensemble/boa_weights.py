@@ -7,9 +7,8 @@ ensemble member in one of the :mod:`~gapcast.core.learning.ensemble.situations`,
 membership of a forecast in the situation (P. Gaillard, G. Stoltz and T. van Erven, *A second-order bound with excess
 losses*, COLT 2014, for such confidences). So the regret is bounded against the best member of each situation, and, by
 the situation *any*, against the best member and the best fixed mixture of members overall: of the order of sqrt(T log
-E), and smaller for curved losses. Past regrets decay with a half-life, and a small share of the weight is distributed
-evenly (Herbster and Warmuth's fixed share, 1998), so that no member is excluded permanently and the weights adapt when
-a house changes.
+E), and smaller for curved losses. Past regrets decay with a half-life, so that the weights adapt when a house changes.
+A small share of the resulting weights is distributed evenly, so that none is 0; the share does not change the regrets.
 
 All values are in units of the device's scale, so that learning does not depend on the power of a household.
 """
