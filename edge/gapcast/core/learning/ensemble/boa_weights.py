@@ -120,9 +120,10 @@ class BoaWeights:
     ) -> None:
         """Update ``memory`` in place with the outcomes ``actual_kw`` ``[N]``.
 
-        ``members_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast, ``memberships`` ``[N, S]``
-        the memberships of the forecast. Errors are clipped to :data:`LIMIT` times ``scale_kw`` ``[N]``; absurd ones are
-        ignored.
+        ``members_kw`` is ``[N, 2, E]``. ``published_kw`` ``[N, 2]`` is the combined forecast: the weighted mean and
+        median after their offsets, so that the members are compared with what they are combined to in the end.
+        ``memberships`` ``[N, S]`` are the memberships of the forecast. Errors are clipped to :data:`LIMIT` times
+        ``scale_kw`` ``[N]``; absurd ones are ignored.
         """
         scale = scale_kw[:, np.newaxis]
         apart = _clip((published_kw[..., np.newaxis] - members_kw) / scale[..., np.newaxis])
