@@ -1,4 +1,7 @@
-"""A device's scale: the mean absolute change of its power over the horizon, kW, the unit of its learning state."""
+"""A device's scale, kW, the unit of its learning state: the mean size of the changes of its power over the horizon.
+
+Changes of exactly 0 are left out, and large changes are clipped to a number of scales.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 The mean uses recursive least squares with exponential forgetting (Haykin, *Adaptive Filter Theory*, chapter 10). The
 median has the same inputs and uses the same covariance: its coefficients move along the same gain, by the error clipped
 to :data:`SMALL_ERROR` (Huber's score function, *Robust Statistics*, chapter 7) divided by the share of errors below
-that size, which is the curvature of its loss. So both share one covariance.
+that size, which is the curvature of its loss, and multiplied by a gain that grows with the number of outcomes
+(:func:`median_gain`). So both share one covariance.
 
 The covariance is symmetric, and each pair of columns is stored once (:mod:`.packed_covariance`). The arithmetic uses
 its blocks, so that the same computation applies to each row; columns are padded with zeros to a multiple of five.
@@ -12,8 +13,9 @@ The state is stored in single precision, and sums over columns are computed in d
 stored digits do not depend on the machine, nor on whether numpy or the compiled step
 (:mod:`gapcast.core.learning.ensemble.compiled_step`) computes them.
 
-All values are in units of the device's scale, the mean absolute change over the horizon, so that a flat and a farm
-learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading has no more weight than a large one.
+All values are in units of the device's scale, the mean size of its changes over the horizon that are not zero, so that
+a flat and a farm learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading has no more weight
+than a large one.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ STATE = ("coefficients", "covariance", "inside")
 #: hardly changes otherwise reaches a hundred. At twice this value, the covariance does not stay positive in single
 #: precision.
 LIMIT = 100.0
-#: Variance of the coefficients before the first outcome, in units of an error's variance: the strength of the prior.
+#: Variance of the coefficients before the first outcome, in units of an error's variance, in a model without a bundled
+#: prior: the strength of the prior.
 PRIOR = 0.002
 #: Errors of the median below this size count in full, in units of the scale.
 SMALL_ERROR = 0.3
