@@ -1,7 +1,7 @@
 """A logistic regression of exceedances per device, learned online from a prior of all houses.
 
 Each outcome is a Newton step with the information matrix of all outcomes so far, which is the Laplace approximation of
-the posterior (S. L. Lauritzen and D. J. Spiegelhalter's sequential update, 1990; the extended Kalman filter of a
+the posterior (D. J. Spiegelhalter and S. L. Lauritzen's sequential update, 1990; the extended Kalman filter of a
 logistic observation). The weight of old outcomes decays towards the prior, so that the model follows a house that
 changes.
 """

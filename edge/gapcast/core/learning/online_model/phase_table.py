@@ -3,7 +3,7 @@
 A compressor, a dryer or an oven switches on and off; a phase is the time from one of its steps to the next. Whether the
 last step is soon undone depends on the minutes since then, and on the length of the last phase of the same kind. For
 each combination (a *cell*) the table has the mean share of the step's height that is undone after the horizon: a life
-table, as for the survival of machines (D. Cox and D. Oakes, *Analysis of Survival Data*, 1984, chapter 3). The analogs
+table, as for the survival of machines (D. Cox and D. Oakes, *Analysis of Survival Data*, 1984, chapter 4). The analogs
 of one window (:mod:`.analog_features`) are too few for it. docs/decisions/0037-life-table.md has the gain
 and the alternatives.
 

@@ -131,8 +131,8 @@ def restore_positive_definite(covariance: F32) -> None:
     """Increase all variances of each ``covariance`` ``[N, packed]`` that is not positive definite, in place.
 
     Single precision rounds each update. With many columns, or if power repeats itself exactly, the errors add up within
-    a year to a direction of negative variance, which forgetting then amplifies (Haykin, chapter 10, on numerical
-    stability).
+    a year to a direction of negative variance, which forgetting then amplifies (Haykin, chapter 12, on finite-precision
+    effects).
     """
     ridge = from_matrices(np.eye(columns_of(covariance))[np.newaxis] * _RIDGE)[0]
     for i, matrix in enumerate(to_matrices(covariance).astype(np.float64)):

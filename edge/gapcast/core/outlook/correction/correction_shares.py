@@ -5,7 +5,7 @@ for the median. Past gains decay like the regrets of ensemble members. A share i
 the gain minus its standard deviation. Outcomes of a lead time of L minutes overlap, so that only one in L is new: the
 variance is L times the variance of independent outcomes. So a correction that does not help a device is not applied,
 and a correction that ceases to help is soon no longer applied. This is follow the leader (N. Cesa-Bianchi and G.
-Lugosi, *Prediction, Learning, and Games*, 2006, chapter 2) with a confidence bound.
+Lugosi, *Prediction, Learning, and Games*, 2006, chapter 3) with a confidence bound.
 """
 
 from __future__ import annotations
