@@ -1,9 +1,9 @@
-"""Values of any minute between the lead times of an outlook: monotone, so that quantiles do not cross.
+"""Values of any minute between the lead times of an outlook: monotone between two lead times.
 
 The curve through the lead times is piecewise cubic with the slopes of F. Fritsch and J. Butland (*A method for
 constructing local monotone piecewise cubic interpolants*, SIAM J. Sci. Stat. Comput. 5, 1984), known as PCHIP: it does
-not overshoot, and is monotone where its values are. Columns that do not cross at the lead times do not cross between
-them either.
+not overshoot, and is monotone where its values are. Columns that do not cross at the lead times may cross between them,
+as a slope depends on the neighbouring values of its own column: bounds are widened there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
+from gapcast.core.outlook.outlook import CENTRES, LOWER, UPPER
 
 
 def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:
@@ -44,11 +44,13 @@ def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F6
 def interpolate_outlook(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:
     """Return ``[N, M, 4]``, an outlook's columns at ``minutes``, from the values at its lead times ``[N, K, 4]``.
 
-    The bounds enclose the median at every minute, as they do at the lead times.
+    Between the lead times, the bounds enclose mean and median. At a lead time the values are exactly the given ones.
     """
     found = interpolate(leads_min, kw, minutes)
-    found[:, :, LOWER] = np.minimum(found[:, :, LOWER], found[:, :, MEDIAN])
-    found[:, :, UPPER] = np.maximum(found[:, :, UPPER], found[:, :, MEDIAN])
+    between = ~np.isin(minutes, leads_min)
+    centres = found[:, between, CENTRES]
+    found[:, between, LOWER] = np.minimum(found[:, between, LOWER], centres.min(axis=-1))
+    found[:, between, UPPER] = np.maximum(found[:, between, UPPER], centres.max(axis=-1))
     return found
 
 
