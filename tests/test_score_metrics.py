@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+from types import SimpleNamespace
+from typing import cast
+
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gapcast.core.engine import Engine
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import MIN_OUTCOMES
 from gapcast.core.readings.reading import Reading
 from gapcast.observability.metrics import ServiceInfo, build_registry
+from gapcast.observability.score_metrics import score_families
 from gapcast.predictors.baselines import Trend
+from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.service import Service
+from tests.core.learning.outcomes import MEMBERS, NAN, outcomes
 from tests.support.links import MemoryLink
 
 NOON = 21_476_160
@@ -48,3 +56,22 @@ def test_scores_are_metrics_from_sufficient_outcomes_on() -> None:
     assert latest is not None
     bounds = [found[f"gapcast_device_forecast_{bound}_kw", "home"] for bound in ("lower", "upper")]
     assert bounds == [latest.lower_kw, latest.upper_kw]
+
+
+def test_member_that_joined_has_metrics_from_its_own_sufficient_outcomes_on() -> None:
+    scores = Scores(MEMBERS, 1)
+    queries = cast(
+        "ServiceQueries",
+        SimpleNamespace(live_scores=lambda: (scores.overall(), 0), published_model=SimpleNamespace(name="blend")),
+    )
+
+    def models_with_skill() -> set[str]:
+        families = takewhile(lambda family: family.name != "gapcast_drifts", score_families(queries))
+        return {one.labels["model"] for of in families if of.name == "gapcast_skill_ratio" for one in of.samples}
+
+    for minute in range(2 * MIN_OUTCOMES - 1):
+        linear_kw = 1.0 if minute >= MIN_OUTCOMES else NAN
+        scores.add(outcomes([0], NOON + minute, 1.5, members_kw=[[1.0, linear_kw, 1.0]] * 2))
+    assert models_with_skill() == {"blend", "lstm", "persistence"}
+    scores.add(outcomes([0], NOON + 2 * MIN_OUTCOMES, 1.5))
+    assert models_with_skill() == {"blend", "lstm", "linear", "persistence"}

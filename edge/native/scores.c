@@ -6,6 +6,8 @@
 #include "outcomes.h"
 
 enum { BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS };
+enum { PUBLISHED, PERSISTENCE, FIRST_MEMBER };
+enum { N, SQUARED, ABSOLUTE, N_SOURCE_SUMS };
 
 #define N_BUCKETS_OF_ROW 17
 static const double LARGEST_KW = 1e9;
@@ -68,9 +70,17 @@ static void add_source(const struct places *places, int64_t source, int64_t n_so
     if (isnan(mean))
         return;
     const int64_t first = N_INTERVAL_SUMS + source;
-    add(places, first, 1);
-    add(places, first + n_sources, mean * mean);
-    add(places, first + 2 * n_sources, fabs(isnan(median) ? mean : median));
+    add(places, first + N * n_sources, 1);
+    add(places, first + SQUARED * n_sources, mean * mean);
+    add(places, first + ABSOLUTE * n_sources, fabs(isnan(median) ? mean : median));
+}
+
+/* The errors of persistence over the minutes that the member predicts. */
+static void add_reference(const struct places *places, int64_t source, int64_t n_sources, double persistence)
+{
+    const int64_t first = N_INTERVAL_SUMS + N_SOURCE_SUMS * n_sources + source - FIRST_MEMBER;
+    add(places, first, persistence * persistence);
+    add(places, first + n_sources - FIRST_MEMBER, fabs(persistence));
 }
 
 static void add_interval(const struct places *places, double mean, double median, double lower, double upper)
@@ -92,16 +102,17 @@ static void add_outcome(const struct score_sums *state, const struct places *pla
     const double mean = error_kw(published_kw[MEAN], actual_kw), median = error_kw(published_kw[MEDIAN], actual_kw);
     add(places, BIAS, isnan(mean) ? 0 : mean);
     add_interval(places, mean, median, error_kw(published_kw[LOWER], actual_kw), error_kw(published_kw[UPPER], actual_kw));
-    add_source(places, 0, state->n_sources, mean, median);
+    add_source(places, PUBLISHED, state->n_sources, mean, median);
     const double persistence = error_kw(outcomes->last_kw[i], actual_kw);
-    add_source(places, 1, state->n_sources, persistence, persistence);
+    add_source(places, PERSISTENCE, state->n_sources, persistence, persistence);
     const double *means_kw = outcomes->members_kw + i * 2 * state->n_members;
     const double *medians_kw = means_kw + state->n_members;
-    for (int64_t source = 2; source < state->n_sources; source++) {
-        const int64_t member = source - 2;
-        add_source(
-            places, source, state->n_sources, error_kw(means_kw[member], actual_kw), error_kw(medians_kw[member], actual_kw)
-        );
+    for (int64_t source = FIRST_MEMBER; source < state->n_sources; source++) {
+        const int64_t member = source - FIRST_MEMBER;
+        const double member_mean = error_kw(means_kw[member], actual_kw);
+        add_source(places, source, state->n_sources, member_mean, error_kw(medians_kw[member], actual_kw));
+        if (!isnan(member_mean) && !isnan(persistence))
+            add_reference(places, source, state->n_sources, persistence);
     }
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from gapcast.core.forecasts.outcomes import PERSISTENCE
-from gapcast.core.learning.scores.summary import MIN_OUTCOMES, MemberSummary
+from gapcast.core.learning.scores.summary import MIN_OUTCOMES, MemberSummary, Summary
 from gapcast.service.queries.queries import ServiceQueries
 
 #: Metrics of published forecasts only: name -> help text, and field of
@@ -20,9 +20,9 @@ _OF_PUBLISHED = {
 }
 #: Metrics of every ensemble member: likewise.
 _OF_EVERY_MODEL = {
-    "gapcast_squared_error_kw2": ("Mean squared error of the mean for the model's devices, kW^2.", "mse_kw2"),
-    "gapcast_absolute_error_kw": ("Mean absolute error of the median for the model's devices, kW.", "mae_kw"),
-    "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence for the model's devices.", "skill"),
+    "gapcast_squared_error_kw2": ("Mean squared error of the mean in the model's minutes, kW^2.", "mse_kw2"),
+    "gapcast_absolute_error_kw": ("Mean absolute error of the median in the model's minutes, kW.", "mae_kw"),
+    "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence in the model's minutes.", "skill"),
 }
 
 #: Number of windows over which the demand's score is averaged; half a day of quarter-hours.
@@ -51,12 +51,11 @@ def _forecast_scores(queries: ServiceQueries) -> Iterator[Metric]:
     for name, (text, figure) in _OF_EVERY_MODEL.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
-            persistence = MemberSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
-            scored_models = (
-                {published: summary, PERSISTENCE: persistence, **summary.members} if summary.is_sufficient else {}
-            )
+            persistence = MemberSummary(summary.n, summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
+            scored_models: dict[str, Summary | MemberSummary]
+            scored_models = {published: summary, PERSISTENCE: persistence, **summary.members}
             for model, scores in scored_models.items():
-                if (value := getattr(scores, figure)) is not None:
+                if scores.n >= MIN_OUTCOMES and (value := getattr(scores, figure)) is not None:
                     family.add_metric([model, period], value)
         yield family
     for name, (text, figure) in _OF_PUBLISHED.items():

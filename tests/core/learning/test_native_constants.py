@@ -13,6 +13,7 @@ from gapcast.compiled.library import load_library
 from gapcast.core.demand.documents.demand_messages import DemandMessagesStruct
 from gapcast.core.demand.step.demand_struct import DemandStruct
 from gapcast.core.forecasts import forecast, forecast_range, json_rows, published_powers
+from gapcast.core.forecasts.outcomes import PERSISTENCE
 from gapcast.core.learning.ensemble import (
     boa_weights,
     conformal_interval,
@@ -260,7 +261,7 @@ def test_native_constant_equals_python(file: str, name: str) -> None:
 
 
 def test_native_enums_are_the_indices_of_python() -> None:
-    """Order of ``seen``, of the published values and of the sums of intervals."""
+    """Order of ``seen``, of the published values and of the sums of scores."""
     enums = re.findall(r"^enum \{ (.+?) \};", "\n".join(p.read_text() for p in sorted(NATIVE.glob("*.[ch]"))), re.M)
     assert sorted(enums) == sorted(
         [
@@ -268,6 +269,8 @@ def test_native_enums_are_the_indices_of_python() -> None:
             "MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED",
             "TEXT, INTEGER, NUMBER, WEIGHT",
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
+            "PUBLISHED, PERSISTENCE, FIRST_MEMBER",
+            "N, SQUARED, ABSOLUTE, N_SOURCE_SUMS",
             "OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK",
             "SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN",
             *of_demands.ENUMS,
@@ -281,6 +284,8 @@ def test_native_enums_are_the_indices_of_python() -> None:
     assert [getattr(online_outlook, name) for name in seen] == [0, 1, 2, 3]
     assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT"]
     assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
+    assert score_sums.SOURCE_SUMS == ("n", "squared", "absolute")
+    assert score_sums.ScoreSums(("lstm",), 1).sources == (score_sums.PUBLISHED, PERSISTENCE, "lstm")
 
 
 @pytest.mark.compiled

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.scores.score_sums import PUBLISHED
@@ -85,6 +86,9 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
         pairs = [(b.members_kw[i, :, e], b.actual_kw[i]) for b, i in ones if not math.isnan(b.members_kw[i, 0, e])]
         close(found.members[name].mse_kw2, mean([(kw[0] - c) ** 2 for kw, c in pairs]))
         close(found.members[name].mae_kw, mean([abs(kw[1] - c) for kw, c in pairs]))
+        base = [b.last_kw[i] - b.actual_kw[i] for b, i in ones if not math.isnan(b.members_kw[i, 0, e])]
+        close(found.members[name].persistence_mse_kw2, mean([error**2 for error in base]))
+        close(found.members[name].persistence_mae_kw, mean([abs(error) for error in base]))
     assert found.members["persistence"].mse_kw2 == found.persistence_mse_kw2
 
 
@@ -148,12 +152,80 @@ def test_scores_match_a_hand_calculation(compiled: bool) -> None:
         "coverage": 0.0, "width_kw": 1.8, "pinball_kw": round((0.25 + 0.1 + 0.19) / 3, 6),
         "persistence": {"mse_kw2": 4.0, "mae_kw": 2.0},
         "experts": {
-            "lstm": {"mse_kw2": 1.0, "mae_kw": 0.0, "skill": 0.75},
-            "linear": {"mse_kw2": 0.25, "mae_kw": 0.5, "skill": 0.9375},
-            "persistence": {"mse_kw2": 4.0, "mae_kw": 2.0, "skill": 0.0},
+            "lstm": {"n": 1, "mse_kw2": 1.0, "mae_kw": 0.0, "skill": 0.75},
+            "linear": {"n": 1, "mse_kw2": 0.25, "mae_kw": 0.5, "skill": 0.9375},
+            "persistence": {"n": 1, "mse_kw2": 4.0, "mae_kw": 2.0, "skill": 0.0},
         },
     }  # fmt: skip
     assert scores.for_row(3)[ALL_TIME].document() == found.document() == scores.overall()[LAST_WEEK].document()
+
+
+def half_errors(minute: int, persistence_error_kw: float, *, has_linear: bool = True) -> Outcomes:
+    """Return an outcome for which ``linear``, unless it is missing, has half the error of persistence."""
+    linear_kw = 1.0 + persistence_error_kw / 2 if has_linear else NAN
+    actual_kw = 1.0 + persistence_error_kw
+    return outcomes([0], START + minute, actual_kw, members_kw=[[1.0, linear_kw, 1.0]] * 2)
+
+
+def test_member_that_joins_is_compared_over_its_minutes(compiled: bool) -> None:
+    """The member has half the error of persistence in each of its minutes, which are calmer than those before."""
+    scores = Scores(MEMBERS, 10, compiled=compiled)
+    for minute in range(0, 2_000, 10):
+        scores.add(half_errors(minute, 4.0 if minute < 1_500 else 0.5, has_linear=minute >= 1_500))
+    for summaries in (scores.for_row(0), scores.overall()):
+        for found in summaries.values():
+            member = found.members["linear"]
+            assert (member.skill, member.mse_kw2, member.mae_kw) == (0.75, 0.0625, 0.25)
+            assert (member.persistence_mse_kw2, member.persistence_mae_kw) == (0.25, 0.5)
+            assert found.members["persistence"].mse_kw2 != member.persistence_mse_kw2
+            assert member.n == 50
+        assert summaries[ALL_TIME].n == 200
+
+
+def test_member_without_some_minutes_keeps_its_skill(compiled: bool) -> None:
+    """In each bucket a member lacks the minutes with the largest errors."""
+    scores = Scores(MEMBERS, 10, compiled=compiled)
+    for minute in range(0, 12 * 1440, 20):
+        scores.add(half_errors(minute, 1.0 if minute % 180 else 9.0, has_linear=bool(minute % 180)))
+    for found in scores.for_row(0).values():
+        assert (found.members["linear"].skill, found.members["linear"].persistence_mse_kw2) == (0.75, 1.0)
+
+
+def test_member_of_some_devices_is_compared_with_its_devices(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores.add(half_errors(0, 2.0))
+    scores.add(outcomes([1], START, 9.0, members_kw=[[1.0, NAN, 1.0]] * 2))
+    for found in scores.overall().values():
+        assert (found.members["linear"].skill, found.members["lstm"].skill) == (0.75, 0.0)
+
+
+def without_references(scores: Scores) -> dict[str, NDArray[np.generic]]:
+    """Return the columns that earlier versions stored."""
+    return {name: column for name, column in scores.columns(range(1)).items() if not name.startswith("reference")}
+
+
+def test_scores_of_an_earlier_version_get_references(compiled: bool) -> None:
+    before, after = (Scores(MEMBERS, 10, compiled=compiled) for _ in range(2))
+    for minute in range(0, 3_000, 10):
+        before.add(half_errors(minute, 1.0 + minute % 7))
+    columns = without_references(before)
+    after.restore_columns(columns)
+    assert after.for_row(0) == before.for_row(0)
+    expected = before.columns(range(1))
+    assert all((column == expected[name]).all() for name, column in after.columns(range(1)).items())
+
+
+def test_scores_of_an_earlier_version_restart_for_a_new_member(compiled: bool) -> None:
+    """The member lacked the first of three days, and afterwards one outcome in 144."""
+    before, after = (Scores(MEMBERS, 10, compiled=compiled) for _ in range(2))
+    for minute in range(0, 3 * 1440, 10):
+        before.add(half_errors(minute, 4.0 if minute < 1440 else 0.5, has_linear=minute > 1440))
+    after.restore_columns(without_references(before))
+    found = after.for_row(0)
+    assert found[LAST_WEEK].members["linear"].skill == pytest.approx(0.75)
+    assert found[ALL_TIME].members["linear"].skill is None
+    after.add(half_errors(3 * 1440, 0.5))
+    assert after.for_row(0)[ALL_TIME].members["linear"].skill == 0.75
 
 
 def test_scores_of_an_unknown_device_are_empty(compiled: bool) -> None:

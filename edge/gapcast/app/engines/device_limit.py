@@ -18,7 +18,7 @@ FIX = "allow more memory, or lower devices.max, learning.max_devices, outlook.ma
 _OBJECTS_BYTES = 800
 #: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and the
 #: copy that a checkpoint writes after devices were forgotten or if there are thousands of devices.
-_SCORES_BYTES, _N_COPIES = 2_300, 2
+_SCORES_BYTES, _N_COPIES = 2_900, 2
 _LATEST_BYTES = 36
 
 

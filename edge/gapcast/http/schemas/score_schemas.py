@@ -15,7 +15,8 @@ class ErrorsDocument(BaseModel):
 class MemberDocument(ErrorsDocument):
     """Errors of one ensemble member."""
 
-    skill: float | None = Field(description="1 - MSE / MSE of persistence")
+    n: int = Field(description="Forecasts of the member scored against their actual value")
+    skill: float | None = Field(description="1 - MSE / MSE of persistence over the same minutes")
 
 
 class ScoresDocument(BaseModel):

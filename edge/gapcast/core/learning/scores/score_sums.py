@@ -18,6 +18,8 @@ PUBLISHED = "told"
 #: Sums over the published mean and interval; they come before the sums of each source.
 PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
 SOURCE_SUMS = ("n", "squared", "absolute")
+#: Sums of persistence over the minutes that a member predicts, for each member; they come last.
+REFERENCE_SUMS = ("squared", "absolute")
 #: Number of buckets of a device: first the last day, then the last week.
 N_BUCKETS = 17
 DAY, WEEK = slice(0, 9), slice(9, 17)
@@ -51,7 +53,8 @@ class ScoreSums:
         self.sources = (PUBLISHED, PERSISTENCE, *(name for name in members if name != PERSISTENCE))
         n_columns = len(self.sources) + 1
         self._quantiles_at = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.intp)
-        self.n_sums = n_sums = len(PUBLISHED_SUMS) + len(SOURCE_SUMS) * len(self.sources)
+        n_of_members = len(REFERENCE_SUMS) * len(self.sources[2:])
+        self.n_sums = n_sums = len(PUBLISHED_SUMS) + len(SOURCE_SUMS) * len(self.sources) + n_of_members
         self.buckets: F32 = np.zeros((_FIRST_ROWS * N_BUCKETS, n_sums), dtype=np.float32)
         self.ids: NDArray[np.int32] = np.full(_FIRST_ROWS * N_BUCKETS, NEVER, dtype=np.int32)
         self.all_time: F64 = np.zeros((_FIRST_ROWS, n_sums))
@@ -115,11 +118,14 @@ class ScoreSums:
         sums = np.empty((n, self.n_sums))
         sums[:, 0] = errors[:, 0, 0]
         _sum_interval(errors, unknown, self._quantiles_at, sums)
-        by_source = sums[:, len(PUBLISHED_SUMS) :].reshape(n, len(SOURCE_SUMS), n_sources)
+        first_reference = len(PUBLISHED_SUMS) + len(SOURCE_SUMS) * n_sources
+        by_source = sums[:, len(PUBLISHED_SUMS) : first_reference].reshape(n, len(SOURCE_SUMS), n_sources)
         source_errors = errors[:, :, :-1]
         by_source[:, 0] = ~unknown[:, 0, :-1]
         np.square(source_errors[:, 0], out=by_source[:, 1])
         np.abs(source_errors[:, 1], out=by_source[:, 2])
+        references = sums[:, first_reference:].reshape(n, len(REFERENCE_SUMS), n_sources - 2)
+        np.multiply(by_source[:, :1, 2:], by_source[:, 1:, 1:2], out=references)
         return sums
 
     def forget(self, row: int) -> None:

@@ -1,4 +1,4 @@
-"""Live scores of every tracked device over the last day, the last week and all time: 2 kB per device with six members.
+"""Live scores of every tracked device over the last day, the last week and all time: 2.8 kB with six members.
 
 Only sums are stored. The sums of a period are in a ring of buckets per device; each bucket is identified by its time
 range, so that an expired bucket no longer counts, whatever it still contains.
@@ -12,16 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import Columns, check_columns, row_index
+from gapcast.core.arrays.device_rows import DAMAGED, Columns, check_columns, row_index
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores.compiled_scores import new_score_sums
-from gapcast.core.learning.scores.score_sums import DAY, N_BUCKETS, NEVER, PUBLISHED, PUBLISHED_SUMS, SOURCE_SUMS, WEEK
+from gapcast.core.learning.scores.score_sums import (
+    DAY,
+    N_BUCKETS,
+    NEVER,
+    PUBLISHED,
+    PUBLISHED_SUMS,
+    REFERENCE_SUMS,
+    SOURCE_SUMS,
+    WEEK,
+)
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, LAST_WEEK, Period, Summary, summarize
 
 #: The sum of a century of the largest squared errors stays below this.
 _LARGEST_SUM = 1e30
 #: Prefix of a member in stored column names.
 _MEMBER_PREFIX = "expert"
+#: Prefix of the sums of persistence over a member's minutes.
+_REFERENCE_PREFIX = "reference"
+#: Minimum share of a member's minutes for its sums from a version that stored no references.
+_MIN_SHARE = 0.9
 
 
 class Scores:
@@ -29,9 +42,9 @@ class Scores:
 
     Without a published median, the mean is scored in its place, as in
     :class:`gapcast.core.forecasts.score.ScoreAccumulator`. Minutes for which a member returned NaN do not count in its
-    score. The skill of a member over several devices is relative to persistence for the devices that the member
-    predicted in the period. When time goes back, as in a restarted replay, a period ends at the newest outcome: later
-    buckets are ignored and overwritten, and buckets of the same time continue.
+    score. A member is compared with its reference: persistence over the minutes that the member predicted, for it may
+    join later or predict only some devices. When time goes back, as in a restarted replay, a period ends at the newest
+    outcome: later buckets are ignored and overwritten, and buckets of the same time continue.
     """
 
     def __init__(self, members: Sequence[str], max_devices: int, *, compiled: bool = True) -> None:
@@ -78,19 +91,16 @@ class Scores:
     def _summary(self, by_row: F64) -> Summary:
         """Return the summary of the sums ``[rows, sums]`` of one period."""
         sums = by_row.sum(axis=0)
-        published = dict(zip(PUBLISHED_SUMS, sums[: len(PUBLISHED_SUMS)].tolist(), strict=True))
-        n, squared, absolute = sums[len(PUBLISHED_SUMS) :].reshape(len(SOURCE_SUMS), -1).tolist()
-        by_source = dict(zip(self._sums.sources[1:], zip(n[1:], squared[1:], absolute[1:], strict=True), strict=True))
-        of_rows = by_row[:, len(PUBLISHED_SUMS) :].reshape(len(by_row), len(SOURCE_SUMS), len(n))
-        at = self._sums.sources.index(PERSISTENCE)
-        # The sums of persistence, [rows, sources, sums], where the source has predictions.
-        comparable = np.where(of_rows[:, 0, 1:, None] > 0, of_rows[:, None, :, at], 0.0).sum(axis=0)
-        base = dict(zip(self._sums.sources[1:], comparable.tolist(), strict=True))
+        of = {name: sums[places].tolist() for name, places in self._sum_places().items()}
+        by_member = {name: (*of[f"{_MEMBER_PREFIX} {name}"],) for name in self._sums.sources[1:]}
+        persistence = by_member[PERSISTENCE]
+        references = {name: (by_member[name][0], *of[f"{_REFERENCE_PREFIX} {name}"]) for name in self._sums.sources[2:]}
+        references[PERSISTENCE] = persistence
         return summarize(
-            published,
-            (n[0], squared[0], absolute[0]),
-            by_source[PERSISTENCE],
-            {name: (by_source[name], (*base[name],)) for name in self.members},
+            dict(zip(PUBLISHED_SUMS, of["interval"], strict=True)),
+            (*of[PUBLISHED],),
+            persistence,
+            {name: (by_member[name], references[name]) for name in self.members},
         )
 
     def forget(self, row: int) -> None:
@@ -134,20 +144,47 @@ class Scores:
         self._sums.grow(n_rows)
         ids, buckets, all_time, newest = self._arrays(slice(n_rows))  # views
         newest[:], ids[:] = columns["newest_minute"][:n_rows], columns["bucket_ids"][:n_rows]
-        for name, at in self._sum_places().items():
+        places = self._sum_places()
+        for name, at in places.items():
             if f"{name} ever" in columns:
                 buckets[:, :, at] = columns[f"{name} buckets"][:n_rows]
                 all_time[:, at] = columns[f"{name} ever"][:n_rows]
+        for name in self._sums.sources[2:]:
+            if f"{_MEMBER_PREFIX} {name} ever" in columns and f"{_REFERENCE_PREFIX} {name} ever" not in columns:
+                _add_references(buckets, places, name)
+                _add_references(all_time, places, name)
 
     def _sum_places(self) -> dict[str, list[int]]:
-        """Return the indices of the sums of the interval and of each source, by column name."""
+        """Return the indices of the sums of the interval, of each source and of each reference, by column name."""
         first, sources = len(PUBLISHED_SUMS), self._sums.sources
         names = (PUBLISHED, *(f"{_MEMBER_PREFIX} {name}" for name in sources[1:]))
-        each = {name: [first + i + j * len(sources) for j in range(len(SOURCE_SUMS))] for i, name in enumerate(names)}
-        return {"interval": list(range(first)), **each}
+        each = _interleaved(first, names, len(SOURCE_SUMS))
+        references = tuple(f"{_REFERENCE_PREFIX} {name}" for name in sources[2:])
+        of_references = _interleaved(first + len(SOURCE_SUMS) * len(sources), references, len(REFERENCE_SUMS))
+        return {"interval": list(range(first)), **each, **of_references}
 
     def copy(self) -> Scores:
         """Return a copy that later outcomes do not change."""
         copied = Scores(self.members, self._max_devices, compiled=self._compiled)
         copied._sums.assign(self._sums)
         return copied
+
+
+def _interleaved(first: int, names: tuple[str, ...], n_sums: int) -> dict[str, list[int]]:
+    """Return the indices of the sums of each name: the first sum of all names is followed by the second of all."""
+    return {name: [first + i + j * len(names) for j in range(n_sums)] for i, name in enumerate(names)}
+
+
+@np.errstate(**DAMAGED)
+def _add_references(sums: F32 | F64, places: dict[str, list[int]], member: str) -> None:
+    """Estimate the references of ``member`` in ``sums`` ``[*, sums]`` of an earlier version, which stored none.
+
+    They are the share of persistence's sums that corresponds to the member's minutes. If it predicted fewer than nine
+    in ten, that would compare different minutes: its sums start again.
+    """
+    n_of_persistence, *of_persistence = places[f"{_MEMBER_PREFIX} {PERSISTENCE}"]
+    of_member = places[f"{_MEMBER_PREFIX} {member}"]
+    share = sums[..., of_member[0], None] / np.maximum(sums[..., n_of_persistence, None], 1)
+    is_partial = share < _MIN_SHARE
+    sums[..., places[f"{_REFERENCE_PREFIX} {member}"]] = np.where(is_partial, 0, share * sums[..., of_persistence])
+    sums[..., of_member] = np.where(is_partial, 0, sums[..., of_member])

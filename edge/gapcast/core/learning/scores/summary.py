@@ -28,10 +28,11 @@ LAST_DAY, LAST_WEEK, ALL_TIME = Period
 class MemberSummary:
     """The errors of one ensemble member, and its skill against persistence; None without predictions.
 
-    ``persistence_mse_kw2`` and ``persistence_mae_kw`` are the errors of persistence for the devices that the member
-    predicts: fewer than all devices if some have other horizons, or no submeters.
+    ``persistence_mse_kw2`` and ``persistence_mae_kw`` are the errors of persistence over the minutes that the member
+    predicted, ``n``: fewer than all if it joined later, or if some devices have other horizons, or no submeters.
     """
 
+    n: int
     mse_kw2: float | None
     mae_kw: float | None
     skill: float | None
@@ -41,6 +42,7 @@ class MemberSummary:
     def document(self) -> dict[str, float | None]:
         """Return the document that MQTT and REST publish."""
         return {
+            "n": self.n,
             "mse_kw2": round_or_none(self.mse_kw2),
             "mae_kw": round_or_none(self.mae_kw),
             "skill": round_or_none(self.skill),
@@ -100,7 +102,7 @@ def summarize(
 ) -> Summary:
     """Return the summary of sums; the sums of ``interval`` are bias, bounds_n, pinball, hits and width.
 
-    ``members`` are the sums of each member, and the sums of persistence for the same devices.
+    ``members`` are the sums of each member, and the sums of persistence over the minutes that it predicted.
     """
     n, squared, absolute = published
     n_bounds = interval["bounds_n"]
@@ -125,4 +127,5 @@ def summarize(
 def _member_summary(sums: Sums, persistence: Sums) -> MemberSummary:
     mse_kw2, mae_kw = ratio_or_none(sums[1], sums[0]), ratio_or_none(sums[2], sums[0])
     base_mse_kw2, base_mae_kw = (ratio_or_none(errors, persistence[0]) for errors in persistence[1:])
-    return MemberSummary(mse_kw2, mae_kw, skill_or_none(mse_kw2, base_mse_kw2), base_mse_kw2, base_mae_kw)
+    skill = skill_or_none(mse_kw2, base_mse_kw2)
+    return MemberSummary(round(sums[0]), mse_kw2, mae_kw, skill, base_mse_kw2, base_mae_kw)
