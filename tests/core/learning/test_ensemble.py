@@ -184,13 +184,14 @@ def test_ensemble_leaves_out_a_member_with_nan() -> None:
     assert np.isfinite(forecasts.gap_kw).all()
 
 
-def test_ensemble_state_of_a_device_is_at_most_25_kb() -> None:
-    models = [load_model(shipped_models() / name) for name in shipped_names()]
+@pytest.mark.parametrize(("names", "most_bytes"), [(["lstm"], 23_000), (shipped_names(), 25_000)])
+def test_ensemble_state_of_a_device_is_at_most_23_kb_by_default(names: list[str], most_bytes: int) -> None:
+    """With all shipped models it is more: each member has weights and scores."""
+    models = [load_model(shipped_models() / name) for name in names]
     ensemble = Ensemble([model for model in models if not model.history_steps], EnsembleOptions())
     scores = Scores(ensemble.members, 1).columns([0])
     n_bytes = ensemble.n_bytes_per_device + sum(array.nbytes for array in scores.values())
-    assert n_bytes <= 25_000
-    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_per_device < ensemble.n_bytes_per_device
+    assert n_bytes <= most_bytes
 
 
 # --- tracked devices --------------------------------------------------------------------------------
