@@ -107,6 +107,7 @@ def test_empty_month_peak_changes_nothing() -> None:
         (LIMIT, b"0", "out_of_range", "not 0 kW: send null for the configured one"),
         (LIMIT, b"-1", "out_of_range", "not -1 kW: send null"),
         (LIMIT, b"2500", "out_of_range", "(limits.max_kw), not 2500 kW: if these are watts, send kW (2.5)"),
+        (LIMIT, b"200000", "out_of_range", "must be 0.01 to 100 kW (limits.max_kw), not 200000 kW"),
         (LIMIT, b'"high"', "not_a_number", "the limit: power must be a number in kW, not 'high'"),
         (LIMIT, b"[2.5]", "not_a_number", "the limit: power must be a number in kW, not [2.5]"),
         (LIMIT, b"NaN", "not_finite", "NaN and Infinity are not JSON"),

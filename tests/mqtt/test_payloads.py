@@ -15,7 +15,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.plans.plan import LoadPlan
-from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading, power_of
 from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
@@ -133,6 +133,17 @@ def test_decode_reading_invalid_is_rejected_with_a_fix(payload: bytes, reason: s
         read(payload)
     assert refused.value.reason == reason
     assert reason in REASONS
+
+
+@pytest.mark.parametrize("gap_kw", [6.0, 50])
+def test_decode_power_slightly_over_low_limits_names_the_limits(gap_kw: float) -> None:
+    with pytest.raises(PayloadError) as refused:
+        power_of(gap_kw, Limits(-1.0, 5.0))
+    assert refused.value.detail.endswith(
+        "kW is outside -1 to 5 kW: the range is set by limits.min_kw and limits.max_kw"
+    )
+    with pytest.raises(PayloadError, match=r"if these are watts, send kW \(0.051\)"):
+        power_of(51, Limits(-1.0, 5.0))
 
 
 # --- readings of more than power --------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gapcast.core.readings.reading import Reading, instant_of
+from gapcast.core.readings.reading import Limits, Reading, instant_of
 from gapcast.core.readings.samples import SampleCount
 from tests.support.approximate import approx
 from tests.support.sources import LONG_AGO_MS, SourceFeed
@@ -56,6 +56,12 @@ def test_source_power_over_the_limits_names_them() -> None:
     feed.send("meter/home", document_of(150_000))
     assert feed.reasons == ["out_of_range"]
     assert "150000 W is outside -100 to 100 kW: check the unit; the range is set by limits.min_kw" in feed.details[0]
+
+
+def test_source_power_slightly_over_a_low_limit_names_the_limits() -> None:
+    feed = SourceFeed(MINUTES | {"unit": "kW"}, limits=Limits(-1.0, 5.0))
+    feed.send("meter/home", document_of(6))
+    assert "6 kW is outside -1 to 5 kW: check the unit; the range is set by limits.min_kw" in feed.details[0]
 
 
 def test_source_sign_inverts_power() -> None:

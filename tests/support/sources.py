@@ -22,13 +22,18 @@ class SourceFeed:
     """A source reader, with the readings and problems of the messages that it was sent."""
 
     def __init__(
-        self, *sources: dict[str, Any], site: str = "UTC", extras: tuple[str, ...] = (), max_devices: int = 100
+        self,
+        *sources: dict[str, Any],
+        site: str = "UTC",
+        extras: tuple[str, ...] = (),
+        max_devices: int = 100,
+        limits: Limits = Limits(),
     ) -> None:
         settings = Settings.model_validate({"sources": sources, "site": {"timezone": site}})
         self.statistics = Statistics()
         self.now_ms = 0
         self.reader = SourceReader(
-            sources_of(settings), Limits(), extras, max_devices, self.statistics, lambda: self.now_ms
+            sources_of(settings), limits, extras, max_devices, self.statistics, lambda: self.now_ms
         )
         self.incoming: list[IncomingMessage] = []
         self._ids = itertools.count(1)

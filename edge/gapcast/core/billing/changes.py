@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 from gapcast.core.documents.message_format import SHOWN_CHARS, shown_value, unknown_key
 from gapcast.core.errors import PayloadError
-from gapcast.core.readings.reading import Limits, named_instant_of, power_of
+from gapcast.core.readings.reading import Limits, is_likely_watts, named_instant_of, power_of
 from gapcast.core.time_grid import minute_of
 
 _W_PER_KW = 1_000
@@ -93,7 +93,8 @@ def _power(what: str, value: object, least_kw: float, max_kw: float, fix: str) -
         if error.reason != "out_of_range":
             raise PayloadError(error.reason, f"{what}: {error.detail}") from error
         power_kw = cast("float", value)
-        if max_kw < power_kw <= max_kw * _W_PER_KW:
-            fix = f": if these are watts, send kW ({power_kw / _W_PER_KW:g})"
+        if power_kw > max_kw:
+            in_watts = is_likely_watts(power_kw, Limits(0.0, max_kw))
+            fix = f": if these are watts, send kW ({power_kw / _W_PER_KW:g})" if in_watts else ""
         detail = f"{what} must be {least_kw:g} to {max_kw:g} kW (limits.max_kw), not {shown_value(value)} kW{fix}"
         raise PayloadError("out_of_range", detail) from error

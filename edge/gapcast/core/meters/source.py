@@ -13,7 +13,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.meters.localtime import is_local_time, local_instant_of
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.values import Sum, look_up, number_of
-from gapcast.core.readings.reading import Limits, in_range, instant_of, measured_of
+from gapcast.core.readings.reading import Limits, in_range, instant_of, is_likely_watts, measured_of
 from gapcast.core.time_grid import LATEST_MS
 
 Format = Literal["gapcast", "json", "number"]
@@ -117,8 +117,7 @@ class Source:
         if limits.min_kw <= power_kw <= limits.max_kw:
             return power_kw
         shown = f"{value:g} {'W' if self.unit == 'W' else 'kW'}"
-        in_watts = PER_UNIT[self.unit] == 1 and limits.min_kw <= power_kw / 1_000 <= limits.max_kw
-        if in_watts and not self.is_counter:
+        if PER_UNIT[self.unit] == 1 and is_likely_watts(power_kw, limits) and not self.is_counter:
             fix = f'if these are watts, set unit = "W" ({power_kw / 1_000:g} kW), else unit = "kW"'
         else:
             fix = "check the unit; the range is set by limits.min_kw and limits.max_kw"

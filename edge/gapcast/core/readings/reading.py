@@ -19,6 +19,8 @@ from gapcast.core.windows.features import GAP, UNITS
 _MILLISECONDS_FROM = 100_000_000_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _W_PER_KW = 1_000
+#: A power outside the limits is likely in kW up to this value: a house may draw so much.
+_MOST_KW_OF_HOUSE = 50.0
 #: Maximum of any measured feature of a house; float32 holds it and its square.
 _MAX_MEASURED = 1e6
 #: Excludes ``.`` and ``..``, which would refer to another resource in the path of a URL.
@@ -99,12 +101,22 @@ def power_of(value: object, limits: Limits) -> float:
         return float(value)
     if type(value) is float and not math.isfinite(value):
         raise PayloadError("not_finite", f"power must be finite, not {value}")
-    if limits.min_kw * _W_PER_KW <= value <= limits.max_kw * _W_PER_KW:
+    if is_likely_watts(value, limits):
         fix = f"if these are watts, send kW ({value / _W_PER_KW:g})"
     else:
         fix = "the range is set by limits.min_kw and limits.max_kw"
     detail = f"{shown_value(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {fix}"
     raise PayloadError("out_of_range", detail)
+
+
+def is_likely_watts(value: float, limits: Limits) -> bool:
+    """Return whether ``value``, as power in kW outside ``limits``, is likely in watts.
+
+    >>> is_likely_watts(1230, Limits()), is_likely_watts(6, Limits(max_kw=5))
+    (True, False)
+    """
+    is_within = limits.min_kw * _W_PER_KW <= value <= limits.max_kw * _W_PER_KW  # an integer may be too large to divide
+    return is_within and abs(value) > _MOST_KW_OF_HOUSE
 
 
 def measured_of(name: str, value: object) -> float:
