@@ -13,6 +13,7 @@ import pytest
 from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthPeak
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
+from gapcast.core.demand.demand import FIRST
 from gapcast.core.demand.state.stored_state import LIMIT_DEVICE, LIMIT_KW, SIGNATURE, TRACKED
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.options import OutlookOptions
@@ -316,8 +317,51 @@ def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     assert after.demands.forecaster is not None
     assert after.demands.forecaster.windows.set_limits_kw == {}
+    assert after.demands.newest("home") is None
     run(2, after, 60)
     assert after.demands.newest("mill") is not None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit_kw": 2.5},
+        {"by_month_peak": True},
+        {"window_min": 30},
+        {"fuse_kw": 8.0},
+        {"risk": 0.1},
+        {"active": ActiveTimes(hours=((0, 30),))},
+    ],
+)
+def test_newest_demand_of_other_options_is_left_out(options: dict[str, Any]) -> None:
+    limited = DemandOptions(limit_kw=2.0)
+    before, same_options = run(74, demand_engine(SiteDemandOptions(limited))), demand_engine(SiteDemandOptions(limited))
+    changed = demand_engine(SiteDemandOptions(limited, {"home": replace(limited, **options)}))
+    for after in (same_options, changed):
+        assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    assert changed.demands.newest("home") is None
+    assert changed.demands.newest("mill") == before.demands.newest("mill") is not None
+    assert same_options.demands.newest("home") == before.demands.newest("home")
+    run(2, changed, 74)
+    assert changed.demands.newest("home") is not None
+
+
+def test_newest_demand_of_an_impossible_window_is_left_out() -> None:
+    snapshot, after = capture_snapshot(run(60)), demand_engine(SITE)
+    snapshot.demand["newest"][0, FIRST] = 1e12  # a window after the year 9999
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert after.demands.newest("home") is None
+    assert after.demands.newest("mill") is not None
+
+
+def test_newest_demand_with_a_set_limit_stays_with_another_limit() -> None:
+    before = run(60)
+    change(before)
+    run(2, before, 60)
+    after = demand_engine(SiteDemandOptions(replace(SITE.default, by_month_peak=False, limit_kw=4.0)))
+    assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    assert after.demands.newest("home") == before.demands.newest("home") is not None
+    assert after.demands.newest("mill") is None
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.arrays.device_rows import DeviceRows
-from gapcast.core.billing.window_demands import INTEGERS, SOURCES
-from gapcast.core.demand.demand import FIRST, ISSUED, N_COLUMNS, NAMES, OBSERVED, Demand, Demands
+from gapcast.core.billing.device_windows import DeviceWindows, limit_of
+from gapcast.core.billing.options import LimitSource
+from gapcast.core.billing.window_demands import INTEGERS, SOURCES, WINDOW_COLUMNS
+from gapcast.core.demand.demand import FIRST, FUSE, ISSUED, N_COLUMNS, NAMES, OBSERVED, RISK, Demand, Demands
 from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.scores.live_scores import LiveScores
 from gapcast.core.models.predictor import ModelIdentity
@@ -23,6 +25,9 @@ _NULLABLE = ("so_far_kw", "limit_kw", "month_peak_kw", "fuse_kw", "p_fuse")
 _SOURCE_COLUMNS = [i for i, name in enumerate(NAMES) if name == "sources"]
 _INTEGER_COLUMNS = [OBSERVED, ISSUED, *(i for i, name in enumerate(NAMES) if name in INTEGERS)]
 _REQUIRED_COLUMNS = [i for i, name in enumerate(NAMES) if name not in _NULLABLE]
+_RUNNING_COLUMNS = [
+    FIRST + WINDOW_COLUMNS.index(name) for name in ("start_minutes", "end_minutes", "sources", "limit_kw")
+]
 #: The observed minute of a device without a demand.
 _NO_MINUTE = -1.0
 
@@ -70,6 +75,22 @@ def is_sound_newest(rows: NDArray[Any] | None, n_rows: int) -> NDArray[np.bool_]
     )
     sound = np.concatenate(conditions, axis=1).all(axis=1)
     return np.asarray(sound | (rows[:, OBSERVED] == _NO_MINUTE), dtype=np.bool_)
+
+
+def has_options_of(row: F64, windows: DeviceWindows) -> bool:
+    """Return whether the sound demand ``row`` was made with the configured options of ``windows``.
+
+    Window, fuse, risk, and the source of the limit must be the same, and a fixed limit too. A limit that was set at run
+    time replaces any configured one, and a month's peak may have been corrected since.
+    """
+    start_minute, end_minute, source, limit_kw = row[_RUNNING_COLUMNS].tolist()
+    options, window = windows.options, windows.calendar.window_at(int(min(start_minute, LAST_MINUTE)))
+    configured_kw, configured = limit_of(window, options, windows.peaks, None)
+    has_source = source in {SOURCES.index(LimitSource.SET), configured}
+    has_limit = source != SOURCES.index(LimitSource.FIXED) or limit_kw == configured_kw
+    fuse_kw = np.nan if options.fuse_kw is None else options.fuse_kw
+    has_fuse = np.array_equal(row[[FUSE, RISK]], [fuse_kw, options.risk], equal_nan=True)
+    return window[:2] == (start_minute, end_minute) and has_source and has_limit and has_fuse
 
 
 class DemandState:

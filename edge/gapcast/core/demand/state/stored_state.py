@@ -16,7 +16,7 @@ from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.billing.running_windows import RunningWindows
-from gapcast.core.demand.state.demand_state import NEWEST, is_sound_newest
+from gapcast.core.demand.state.demand_state import NEWEST, has_newest, has_options_of, is_sound_newest
 from gapcast.core.demand.state.stored_windows import (
     STORED_COLUMNS,
     STORED_PEAKS,
@@ -154,6 +154,17 @@ def restore_state(
     if SIGNATURE in columns and columns[SIGNATURE].tolist() == [signature]:
         sound = is_sound_newest(columns.get(NEWEST), len(bad))[which]
         n_bad += int(np.count_nonzero(~sound))
+        which = which[sound]
         for prefix, state in learned.items():
-            n_bad += restore_rows(state, columns, prefix, which[sound], places[which[sound]] + 1)
+            n_bad += restore_rows(state, columns, prefix, which, places[which] + 1)
+            if NEWEST in state.arrays:
+                _forget_of_other_options(state, windows, places[which].tolist())
     return f"{n_bad} rows of demands are out of range" if n_bad else ""
+
+
+def _forget_of_other_options(newest: DeviceRows, windows: RunningWindows, rows: Sequence[int]) -> None:
+    """Forget the newest demands of ``rows`` that were made with other options than those of ``windows``."""
+    for row in rows:
+        one = windows.for_row(row)
+        if has_newest(newest, row + 1) and (one is None or not has_options_of(newest.arrays[NEWEST][row + 1], one)):
+            newest.forget(row + 1)
