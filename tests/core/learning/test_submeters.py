@@ -37,6 +37,7 @@ from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.storage.checkpoints import checkpoint
+from tests.support.approximate import approx
 from tests.support.examples import examples
 from tests.support.houses import FIRST, EngineRun, Smooth
 
@@ -288,6 +289,27 @@ def test_restart_with_a_submeter_more_keeps_the_values_of_the_others(tmp_path: P
     assert np.isnan(window[:, 1]).all()
     assert not model_of(after).columns(range(1))["submetered followed"].size  # learned from others: starts again
     assert len(EngineRun(after).process(readings_of(220)[200:]).forecasts) == 20
+
+
+@pytest.mark.parametrize(
+    ("names", "after_names"),
+    [(SUBMETERS["home"], ("pump", "heater")), (("heater",), SUBMETERS["home"]), ((), ("pump",))],
+)
+def test_other_submeters_begin_with_the_online_model(
+    names: tuple[str, ...], after_names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """An initial model, with the weight that the member has earned, would be worse than before for hours."""
+    others: Submeters = {"shop": ("a", "b")}  # the ensemble has the member in any case
+    before = EngineRun(engine_with({**others, "home": names})).process(readings_of(300, names=names)).engine
+    after = restarted(before, tmp_path, {**others, "home": after_names})
+    members = after.horizons.main.scores.members
+    outcomes = outcomes_of(after, readings_of(330, names=after_names)[300:])
+    learned, submetered = (outcomes.members_kw[:, :, members.index(name)] for name in (LEARNED, SUBMETERED))
+    first = FIRST + 300 + 5  # the minute of the first forecast's outcome
+    is_first = outcomes.minutes == first
+    assert is_first.any()
+    assert submetered[is_first] == approx(learned[is_first], abs=1e-6)
+    assert not (submetered == learned).all()
 
 
 def test_restart_with_another_primary_model_starts_the_member_again() -> None:

@@ -24,6 +24,7 @@ from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, Membe
 from gapcast.core.learning.ensemble.ensemble_state import (
     LOG_WIDTH,
     LOWEST,
+    N_OUTCOMES,
     SCALE,
     SPECIALISTS,
     EnsembleState,
@@ -171,9 +172,14 @@ class MemberCombination:
         """
         at = self._inputs.members.index(SUBMETERED)
         members_kw[:, :, at] = members_kw[:, :, self._inputs.learned]
-        if self._state.submetered is None or one.loads is None or not is_tracked:
+        submetered, arrays = self._state.submetered, self._state.rows.arrays
+        if submetered is None or one.loads is None or not is_tracked:
             return None
-        made = self._state.submetered.forecast(one.rows, one.columns, one.loads, scale_kw)
+        for row in submetered.new_rows(one.rows, one.loads):
+            at_row = row + 1
+            n_outcomes = arrays["seen"][at_row, N_OUTCOMES]
+            submetered.begin(row, arrays["coefficients"][at_row], arrays["inside"][at_row], n_outcomes)
+        made = submetered.forecast(one.rows, one.columns, one.loads, scale_kw)
         if made is None:
             return None
         change_kw = made.change * scale_kw[made.places, np.newaxis]

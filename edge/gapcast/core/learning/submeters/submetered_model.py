@@ -89,6 +89,21 @@ class SubmeteredModel:
 
     # --- forecasts --------------------------------------------------------------------------------
 
+    def new_rows(self, buffer_rows: I64, loads: LoadFeatures) -> list[int]:
+        """Return the devices among ``buffer_rows`` that have submeters now, and no state yet."""
+        rows = buffer_rows[_has_submeters(loads)].tolist()
+        return [row for row in rows if row not in self._rows]
+
+    def begin(self, buffer_row: int, coefficients: F32, inside: np.float32, n_outcomes: np.float64) -> None:
+        """Begin the state of a device with the coefficients of its online model, which learned without submeters.
+
+        So the first forecast is that of the online model. The covariance is the initial one: with that of the online
+        model, its coefficients would change too slowly beside those of the loads.
+        """
+        row, arrays = self._row_of(buffer_row), self.state.arrays
+        arrays["coefficients"][row, :, : self._n_base] = coefficients[:, : self._n_base]
+        arrays["inside"][row], arrays["n_outcomes"][row] = inside, n_outcomes
+
     def forecast(
         self, buffer_rows: I64, columns: F32, loads: LoadFeatures, scale_kw: F64
     ) -> SubmeteredForecasts | None:
@@ -97,9 +112,9 @@ class SubmeteredModel:
         ``columns`` ``[N, D]`` are the base columns in units of ``scale_kw`` ``[N]``. A device whose state is damaged
         starts again, and has no forecast.
         """
-        has_known = (loads.unitless[:, :-1, 2] == 0).any(axis=1).tolist()
+        has_known = _has_submeters(loads)
         places, rows = [], []
-        for i, (row, is_known) in enumerate(zip(buffer_rows.tolist(), has_known, strict=True)):
+        for i, (row, is_known) in enumerate(zip(buffer_rows.tolist(), has_known.tolist(), strict=True)):
             if is_known or row in self._rows:
                 places.append(i)
                 rows.append(self._row_of(row))
@@ -215,6 +230,11 @@ class SubmeteredModel:
         """
         tracked, restored = submetered_state.restorable_rows(columns, self.state, self.column_names, n_devices)
         self.state.restore_columns(np.array([self._row_of(row) for row in tracked], dtype=np.int64), restored)
+
+
+def _has_submeters(loads: LoadFeatures) -> NDArray[np.bool_]:
+    """Return which devices have the value of a submeter, ``[N]``."""
+    return np.asarray((loads.unitless[:, :-1, 2] == 0).any(axis=1))
 
 
 def _random_weights(n_inputs: int) -> tuple[F32, F32]:
