@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
-from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, TRACKED
+from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, SEEN, TRACKED
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Reading
@@ -218,7 +218,7 @@ def test_restored_snapshot_that_releases_has_no_learned_columns() -> None:
     stream(alone, range(60))
     snapshot = capture_snapshot(before)
     assert restore_snapshot(after, snapshot, releases=True).learning == ""
-    assert set(snapshot.learning_state) == OF_ALL_DEVICES
+    assert set(snapshot.learning_state) == OF_ALL_DEVICES | {TRACKED, SEEN}
     stream(after, range(40, 60))
     assert after.latest() == alone.latest()
 
@@ -229,7 +229,7 @@ def test_ensemble_that_releases_removes_restored_columns() -> None:
     assert after is not None
     columns, again = before.columns([0, 1]), before.columns([0, 1])
     after.restore_columns(2, columns, releases=True)
-    assert set(columns) == OF_ALL_DEVICES | {TRACKED}
+    assert set(columns) == OF_ALL_DEVICES | {TRACKED, SEEN}
     for name, array in after.columns([0, 1]).items():
         np.testing.assert_array_equal(array, again[name])
 

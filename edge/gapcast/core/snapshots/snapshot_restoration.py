@@ -18,6 +18,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, horizon_of
 from gapcast.core.readings.state_limits import is_plausible_reading, is_plausible_run
 from gapcast.core.readings.submeters import channels_of
+from gapcast.core.snapshots.discarded_learning import SUMMARY
 from gapcast.core.snapshots.horizon_state import (
     expanded,
     forecaster_signature,
@@ -45,7 +46,8 @@ class RestoreProblems(NamedTuple):
 def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = False) -> RestoreProblems:
     """Restore ``snapshot`` into ``engine``, which must be new; return the parts that were not restored.
 
-    ``releases``: remove the columns of learned values, most of a snapshot, from it as soon as they are restored.
+    ``releases``: remove the columns of learned values, most of a snapshot, from it as soon as they are restored, except
+    those of :mod:`.discarded_learning`.
 
     If the model has another context or padding, each window is cut, or padded again from its oldest reading; for
     another model the newest forecasts are discarded. Values out of range (:mod:`.snapshot_checks`) are discarded for
@@ -65,7 +67,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
         main, n_devices, snapshot.learning_state, snapshot.scores, snapshot.drift, releases=releases
     )
     if releases:
-        for name in snapshot.learning_state.keys() - OF_ALL_DEVICES:
+        for name in snapshot.learning_state.keys() - OF_ALL_DEVICES - SUMMARY:
             del snapshot.learning_state[name]
     problems = (
         of_main,

@@ -9,6 +9,7 @@ import structlog
 
 from gapcast.core.demand.state.discarded_state import discarded_state
 from gapcast.core.engine import Engine
+from gapcast.core.snapshots.discarded_learning import discarded_learning
 from gapcast.core.snapshots.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,17 @@ def log_changed_configuration(
     if horizons:
         changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in horizons.items()]
         log.warning("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
+    if not_used := discarded_learning(engine, snapshot):
+        log.warning(
+            "state.learning_discarded",
+            path=str(path),
+            n_devices=len(not_used),
+            devices=[f"{device}: {reason}" for device, reason in not_used.items()][:_MAX_NAMED],
+            fix=(
+                "if this was not intended, set the previous values, and use this checkpoint again "
+                "(docs/learning.md, Switch parts off)"
+            ),
+        )
     forecaster = engine.demands.forecaster
     windows = None if forecaster is None else forecaster.windows
     if discarded := discarded_state(windows, snapshot.devices, snapshot.demand):

@@ -122,7 +122,7 @@ class EnsembleState:
             which = tracked < min(n_devices, self.options.max_devices)
             at = ALL if which.all() else which  # without a copy, if possible: the arrays have tens of megabytes
             if releases:
-                for name in known:
+                for name in known.keys() - {learning_state.SEEN}:
                     columns.pop(name, None)
             self.rows.restore_columns(tracked[at] + 1, known, at)
         if self.submetered is not None:

@@ -28,6 +28,8 @@ Saved = Mapping[str, NDArray[Any]]
 TRACKED, MEMBERS, COLUMNS, HORIZON = "followed", "experts", "columns", "horizon_min"
 #: The columns without a row per device.
 OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
+#: The name of a column with the number of outcomes, among others.
+SEEN = "seen"
 #: The horizon of all models when state was still saved without a horizon.
 _HORIZON_BEFORE_MIN = 5
 #: Arrays learned for mean and median together.

@@ -91,8 +91,7 @@ class SubmeteredModel:
 
     def new_rows(self, buffer_rows: I64, loads: LoadFeatures) -> list[int]:
         """Return the devices among ``buffer_rows`` that have submeters now, and no state yet."""
-        rows = buffer_rows[_has_submeters(loads)].tolist()
-        return [row for row in rows if row not in self._rows]
+        return [row for row in buffer_rows[_has_submeters(loads)].tolist() if row not in self._rows]
 
     def begin(self, buffer_row: int, coefficients: F32, inside: np.float32, n_outcomes: np.float64) -> None:
         """Begin the state of a device with the coefficients of its online model, which learned without submeters.
@@ -198,6 +197,10 @@ class SubmeteredModel:
             self.state.write_back(name, index, values)
 
     # --- state ------------------------------------------------------------------------------------
+
+    def has_state(self, buffer_row: int) -> bool:
+        """Return whether the device in ``buffer_row`` has state."""
+        return buffer_row in self._rows
 
     def discard_pending(self, buffer_row: int) -> None:
         """Discard the pending forecasts of the device in ``buffer_row``: nothing is learned from their outcomes."""
