@@ -13,6 +13,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +132,56 @@ def headroom_table(files: Sequence[Path]) -> Iterator[str]:
 def headroom_shares(path: Path, window_min: int = 15) -> dict[int, tuple[int, int]]:
     """Return, by elapsed minutes, the number of windows with a limit and of those above it with the headroom added."""
     found = dict.fromkeys(elapsed_times_of(window_min), (0, 0))
-    with path.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            elapsed_min = int(row["elapsed_min"])
-            if elapsed_min in found and row["limit_kw"]:
-                added_kw = float(row["headroom_kw"]) * (window_min - elapsed_min) / window_min
-                n, n_above = found[elapsed_min]
-                is_above = float(row["actual_kw"]) + added_kw > float(row["limit_kw"])
-                found[elapsed_min] = n + 1, n_above + is_above
+    for row in _rows(path):
+        elapsed_min = int(row["elapsed_min"])
+        if elapsed_min in found and row["limit_kw"]:
+            added_kw = float(row["headroom_kw"]) * (window_min - elapsed_min) / window_min
+            n, n_above = found[elapsed_min]
+            is_above = float(row["actual_kw"]) + added_kw > float(row["limit_kw"])
+            found[elapsed_min] = n + 1, n_above + is_above
     return {elapsed_min: counts for elapsed_min, counts in found.items() if counts[0]}
+
+
+def next_table(files: Sequence[Path]) -> Iterator[str]:
+    """Yield how well the next window is forecast, at the elapsed minutes of the running one."""
+    yield (
+        "| | minutes elapsed | windows, above the limit | mean probability | Brier score "
+        "| above the limit with the headroom added | in the interval |"
+    )
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for path in files:
+        for elapsed_min, found in next_windows(path).items():
+            n, (above, p, brier, with_headroom, inside) = len(found), (sum(each) for each in zip(*found, strict=True))
+            yield (
+                f"| {path.stem} | {elapsed_min} | {n:,}, {above:,} | {p / n:.4f} | {brier / n:.4f} "
+                f"| {with_headroom / n:.1%} | {inside / n:.3f} |"
+            )
+
+
+def next_windows(path: Path, window_min: int = 15) -> dict[int, list[tuple[bool, float, float, bool, bool]]]:
+    """Return, by elapsed minutes, what is scored of each next window with a limit.
+
+    These are whether it was above the limit, its probability and squared error, whether it would have been above with
+    the headroom added, and whether it was in the interval.
+    """
+    found: dict[int, list[tuple[bool, float, float, bool, bool]]] = {one: [] for one in elapsed_times_of(window_min)}
+    actual_kw = {row["window_start"]: row["actual_kw"] for row in _rows(path)}
+    for row in _rows(path):
+        start = datetime.fromisoformat(row["window_start"]) + timedelta(minutes=window_min)
+        following = actual_kw.get(start.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        elapsed_min = int(row["elapsed_min"])
+        if elapsed_min not in found or not row["next_limit_kw"] or following is None:
+            continue
+        limit_kw, kw, p = float(row["next_limit_kw"]), float(following), float(row["next_p_exceed"])
+        is_above, is_inside = kw > limit_kw, float(row["next_lower_kw"]) <= kw <= float(row["next_upper_kw"])
+        with_headroom = kw + float(row["next_headroom_kw"]) > limit_kw
+        found[elapsed_min].append((is_above, p, (p - is_above) ** 2, with_headroom, is_inside))
+    return {elapsed_min: cases for elapsed_min, cases in found.items() if cases}
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        yield from csv.DictReader(stream)
 
 
 def control_table(documents: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -175,7 +217,8 @@ def main() -> None:
     scores = {path.stem: json.loads(path.read_text(encoding="utf-8"))["demand"] for path in given.scores}
     tables = [(scores, make(scores)) for make in (brier_table, reliability_table, alarm_table)]
     control = [json.loads(path.read_text(encoding="utf-8")) for path in given.control]
-    for of, lines in (*tables, (given.demands, headroom_table(given.demands))):
+    of_demands = [(given.demands, make(given.demands)) for make in (headroom_table, next_table)]
+    for of, lines in (*tables, *of_demands):
         if of:
             print("\n".join(lines), end="\n\n")
     if control:

@@ -11,13 +11,16 @@
 #include "gapcast.h"
 
 /* Numbers of: levels in a table of quantiles, points of a calibrated curve, features, features of the model's log-odds,
-   regressions per device, limits that each regression learns from, compared powers, and spans compared separately. */
+   parts of a running window, regressions per device, limits that each regression learns from, compared powers, and
+   spans compared separately. Each part has a regression, and the last one, LATER, is of windows that have not begun. */
 #define N_LEVELS_OF_TABLE 17
 #define N_NODES 19
 #define N_FEATURES 24
 #define N_LINES 5
 #define N_PARTS 3
-#define N_DUE 4
+#define LATER N_PARTS
+#define N_REGRESSIONS (N_PARTS + 1)
+#define N_DUE 5
 #define N_POWERS 8
 #define N_SINGLE_SPANS 4
 /* Number of elements in the upper triangle of an information matrix. */
@@ -25,6 +28,10 @@
 /* Largest numbers of lead times, and of the outlook model's quantiles: sizes of arrays on the stack. */
 #define MAX_LEADS 64
 #define MAX_QUANTILES 32
+/* Indices of the levels 0.05, 0.5 and 0.95 in a table of quantiles. */
+#define LOWER_LEVEL 2
+#define MEDIAN_LEVEL 6
+#define UPPER_LEVEL 11
 /* The farthest minute ahead. */
 #define FARTHEST_MIN 120
 /* Minutes of the longest window, and number of values of each waiting demand. */
@@ -44,20 +51,20 @@ enum { STARTS, ENDS, ELAPSED, KNOWN, SO_FAR, EXPECTED, LOWER_KW, MEDIAN_KW, UPPE
 
 struct demand_step {
     /* sizes, places and the number of sums of a device's scores */
-    int64_t context, n_leads, n_levels, median, n_spans, level_of_learning, n_sums, n_minutes_ahead;
+    int64_t context, n_leads, n_levels, median, n_spans, n_sums, n_minutes_ahead;
     /* options, and derived constants: tails of the model's curve, the largest power, the highest power of a reading and
        1 kW on the scale of powers, and the upper bound of a normal distribution */
     double highest_kw, first_tail, last_tail, most_z, highest_z, one_kw_z, z_bound;
     /* tables: steps of the model's quantiles [Q], log-odds of the points of its curve [Q + 2], weights of these points
-       in the nodes [Q + 2, 19] and in the prior's quantiles [Q + 2, 17], energies by minute [121, K], sine and cosine
+       in the nodes [Q + 2, 19], energies by minute [121, K], sine and cosine
        of each minute of the day [1440, 2], log-odds of the nodes [19], their smallest decreases until each node
        [19], log-odds of the levels of a table [17], the prior [24], weights of the lead times in the minutes ahead
        [n_minutes_ahead, K], bounds and lengths of the spans [3, n_spans] */
-    const double *steps, *curve_log_odds, *to_nodes, *of_prior, *energy, *on_circle, *node_log_odds, *falls, *log_odds;
+    const double *steps, *curve_log_odds, *to_nodes, *energy, *on_circle, *node_log_odds, *falls, *log_odds;
     const double *prior, *minute_weights;
     const int64_t *spans;
-    /* state: coefficients [R, 3, 24], information [R, 3, 300], newest_minute [R], due_minute [R, 3], n_minutes [R, 3],
-       due_kw [R, 3, 4], due_features [R, 3, 4, 24], newest means [R, K, Q], [R, K] and [R, 1], the newest demand
+    /* state: coefficients [R, 4, 24], information [R, 4, 300], newest_minute [R], due_minute [R, 4], n_minutes [R, 4],
+       due_kw [R, 4, 5], due_features [R, 4, 5, 24], newest means [R, K, Q], [R, K] and [R, 1], the newest demand
        [R, 32], and of the live scores: waiting demands [R, 60, 4], the window's start [R], and the sums [R, n_sums] */
     double *coefficients;
     float *information;
@@ -108,7 +115,6 @@ double unscaled_of(const struct demand_step *step, double z);
 void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from, int64_t ahead_to, struct rest *rest);
 double planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest);
 double model_log_odds_of(const struct demand_step *step, const double *points, double z);
-void prior_quantiles(const struct demand_step *step, const double *points, double *z);
 void calibrated_quantiles(const struct demand_step *step, const double *points, const struct situation *situation,
                           const double *coefficients, const double *log_odds, int64_t n, double *z);
 
@@ -119,7 +125,7 @@ void features_at(const struct demand_step *step, const struct situation *situati
 void update_regression(const struct demand_step *step, double *coefficients, float *information, const float *features,
                        const double *exceeded, const double *weights);
 
-int64_t part_of(int64_t window_min, int64_t ahead_to);
+int64_t regression_of(int64_t window_min, const struct rest *rest);
 int64_t window_min_of(const struct demand_step *step, int64_t entry);
 int64_t left_min_of(const struct demand_step *step, int64_t entry);
 double allowed_kw_of(const struct demand_step *step, int64_t entry);

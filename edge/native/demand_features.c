@@ -100,7 +100,7 @@ static void solve(double matrix[N_FEATURES][N_FEATURES], double *right)
     }
 }
 
-/* features [4, 24], exceeded [4] and weights [4] belong to the limits that one outcome decides. */
+/* features [5, 24], exceeded [5] and weights [5] belong to the limits that one outcome decides. */
 void update_regression(const struct demand_step *step, double *coefficients, float *information, const float *features,
                        const double *exceeded, const double *weights)
 {

@@ -7,18 +7,24 @@
 #define MAX_FILL_MIN 5
 
 #define N_LIMITS 3
+#define MIDDLE 1
 
 static const double LIMIT_FACTORS[N_LIMITS] = {1.0, 0.8, 1.25};
-static const double OUTCOME_WEIGHTS[N_DUE] = {0.6, 0.3, 0.3, 0.1};
+static const double OUTCOME_WEIGHTS[N_DUE] = {0.6, 0.3, 0.3, 0.1, 0.1};
 
-int64_t part_of(int64_t window_min, int64_t ahead_to)
+static int64_t part_of(int64_t window_min, int64_t left_min)
 {
-    return between_int(floor_divide((window_min - ahead_to) * N_PARTS, window_min), 0, N_PARTS - 1);
+    return between_int(floor_divide((window_min - left_min) * N_PARTS, window_min), 0, N_PARTS - 1);
 }
 
-static void learn_outcome(const struct demand_step *step, int64_t entry, int64_t part)
+int64_t regression_of(int64_t window_min, const struct rest *rest)
 {
-    const int64_t at = row_of(step, entry) * N_PARTS + part, context = step->context;
+    return rest->ahead_from > 0 ? LATER : part_of(window_min, rest->ahead_to);
+}
+
+static void learn_outcome(const struct demand_step *step, int64_t entry, int64_t regression)
+{
+    const int64_t at = row_of(step, entry) * N_REGRESSIONS + regression, context = step->context;
     const int64_t n_minutes = step->n_minutes[at] < 1 ? 1 : step->n_minutes[at];
     const float *window = step->windows + entry * context;
     double sum_kw = 0.0, exceeded[N_DUE], weights[N_DUE];
@@ -33,51 +39,64 @@ static void learn_outcome(const struct demand_step *step, int64_t entry, int64_t
                       step->due_features + at * N_DUE * N_FEATURES, exceeded, weights);
 }
 
-/* Stores the limits that wait for the outcome of the rest of the running window. */
-static void store_limits(const struct demand_step *step, int64_t entry, int64_t part, int64_t ahead_to)
+/* Stores the limits that wait for the outcome of a window of which n_minutes are left; it has the limit limit_kw, and
+   allowed_kw for these minutes. */
+static void store_limits(const struct demand_step *step, int64_t entry, int64_t regression, const struct rest *rest,
+                         double allowed_kw, double limit_kw)
 {
-    const int64_t at = row_of(step, entry) * N_PARTS + part;
-    const double *state = entry_of(step, entry);
-    const double allowed_kw = allowed_kw_of(step, entry);
-    const double step_kw = state[LIMIT] * (double)window_min_of(step, entry) / (double)ahead_to;
-    struct rest rest;
+    const int64_t at = row_of(step, entry) * N_REGRESSIONS + regression, n_minutes = rest->ahead_to - rest->ahead_from;
+    const double n_windows = regression == LATER ? 1.0 : (double)window_min_of(step, entry) / (double)n_minutes;
+    const double step_kw = limit_kw * n_windows, planned_kw = planned_kw_of(step, entry, rest);
+    const struct situation situation = situation_of(step, entry, rest->points[step->median]);
+    const double log_odds[] = {step->log_odds[LOWER_LEVEL], step->log_odds[UPPER_LEVEL]};
     double z[N_DUE];
-    find_rest(step, entry, 0, ahead_to, &rest);
-    const struct situation situation = situation_of(step, entry, rest.points[step->median]);
-    const double planned_kw = planned_kw_of(step, entry, &rest);
     for (int64_t m = 0; m < N_LIMITS; m++)
         z[m] = scaled_of(allowed_kw + (LIMIT_FACTORS[m] - 1.0) * step_kw - planned_kw);
-    calibrated_quantiles(step, rest.points, &situation, step->coefficients + at * N_FEATURES,
-                         step->log_odds + step->level_of_learning, 1, z + N_LIMITS);
+    calibrated_quantiles(step, rest->points, &situation, step->coefficients + at * N_FEATURES,
+                         log_odds, N_DUE - N_LIMITS, z + N_LIMITS);
     for (int64_t m = 0; m < N_DUE; m++) {
         double features[N_FEATURES];
-        features_at(step, &situation, model_log_odds_of(step, rest.points, z[m]), z[m], features);
+        features_at(step, &situation, model_log_odds_of(step, rest->points, z[m]), z[m], features);
         for (int64_t i = 0; i < N_FEATURES; i++)
             step->due_features[(at * N_DUE + m) * N_FEATURES + i] = (float)features[i];
         step->due_kw[at * N_DUE + m] = unscaled_of(step, z[m]);
     }
-    step->n_minutes[at] = ahead_to;
+    step->n_minutes[at] = n_minutes;
+}
+
+/* Lets the limits of the window from ahead_from to ahead_to wait, unless others wait in its regression. */
+static void begin_waiting(const struct demand_step *step, int64_t entry, int64_t *due, int64_t ahead_from, int64_t ahead_to,
+                          double allowed_kw, double limit_kw)
+{
+    struct rest rest = {.ahead_from = ahead_from, .ahead_to = ahead_to};
+    const int64_t window_min = window_min_of(step, entry), regression = regression_of(window_min, &rest);
+    if (regression == LATER && part_of(window_min, ahead_from) != MIDDLE)
+        return;
+    if (due[regression] >= 0 || !(allowed_kw > 0.0) || ahead_to - ahead_from >= step->context)
+        return;
+    due[regression] = minute_of(step, entry) + ahead_to;
+    find_rest(step, entry, ahead_from, ahead_to, &rest);
+    store_limits(step, entry, regression, &rest, allowed_kw, limit_kw);
 }
 
 void learn_demand(const struct demand_step *step, int64_t entry)
 {
     const int64_t row = row_of(step, entry), minute = minute_of(step, entry), newest = step->newest_minute[row];
-    int64_t *due = step->due_minute + row * N_PARTS;
+    const double *state = entry_of(step, entry);
+    int64_t *due = step->due_minute + row * N_REGRESSIONS;
+    const int has_restarted = minute - newest > MAX_FILL_MIN + 1 || minute <= newest;
     step->newest_entry[row] = -1;
-    if (minute - newest > MAX_FILL_MIN + 1 || minute <= newest)
-        due[0] = due[1] = due[2] = -1;
     step->newest_minute[row] = minute;
-    for (int64_t part = 0; part < N_PARTS; part++) {
-        if (due[part] == minute)
-            learn_outcome(step, entry, part);
-        if (due[part] <= minute)
-            due[part] = -1;
+    for (int64_t regression = 0; regression < N_REGRESSIONS; regression++) {
+        if (due[regression] == minute && !has_restarted)
+            learn_outcome(step, entry, regression);
+        if (due[regression] <= minute || has_restarted)
+            due[regression] = -1;
     }
-    const int64_t ahead_to = left_min_of(step, entry), part = part_of(window_min_of(step, entry), ahead_to);
-    if (due[part] >= 0 || !(allowed_kw_of(step, entry) > 0.0) || ahead_to >= step->context)
-        return;
-    due[part] = minute + ahead_to;
-    store_limits(step, entry, part, ahead_to);
+    const int64_t left_min = left_min_of(step, entry), next_end = (int64_t)state[NEXT_END] - (minute + 1);
+    const double next_min = state[NEXT_END] - state[END], next_kw = next_min * state[NEXT_LIMIT] / next_min;
+    begin_waiting(step, entry, due, 0, left_min, allowed_kw_of(step, entry), state[LIMIT]);
+    begin_waiting(step, entry, due, left_min, next_end, next_kw, state[NEXT_LIMIT]);
 }
 
 /* Learns from the entries of the batch [0, n) whose outcomes are not learned yet. */

@@ -79,15 +79,6 @@ double model_log_odds_of(const struct demand_step *step, const double *points, d
     return z == points[i] ? values[i] : (values[i + 1] - values[i]) / (points[i + 1] - points[i]) * (z - points[i]) + values[i];
 }
 
-void prior_quantiles(const struct demand_step *step, const double *points, double *z)
-{
-    for (int64_t level = 0; level < N_LEVELS_OF_TABLE; level++)
-        z[level] = 0.0;
-    for (int64_t i = 0; i < step->n_levels + 2; i++)
-        for (int64_t level = 0; level < N_LEVELS_OF_TABLE; level++)
-            z[level] += points[i] * step->of_prior[i * N_LEVELS_OF_TABLE + level];
-}
-
 /* The calibrated quantiles [n], on the scale of powers, at log_odds [n], falling. */
 void calibrated_quantiles(const struct demand_step *step, const double *points, const struct situation *situation,
                           const double *coefficients, const double *log_odds, int64_t n, double *z)

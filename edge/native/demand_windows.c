@@ -8,10 +8,6 @@
 #define MIN_STEP_KW 1e-6
 #define LARGEST_KW 1e9
 #define LARGEST_LOG_ODDS 30.0
-/* Indices of the levels 0.05, 0.5 and 0.95 in a table of quantiles. */
-#define LOWER_LEVEL 2
-#define MEDIAN_LEVEL 6
-#define UPPER_LEVEL 11
 
 /* The known values of a window: minutes, the sum of the elapsed minutes, and what the remaining minutes may draw. */
 struct window {
@@ -120,14 +116,14 @@ static int table_of(const struct demand_step *step, int64_t entry, const struct 
 static void reset(const struct demand_step *step, int64_t row)
 {
     const size_t n_means = (size_t)(step->n_leads * step->n_levels), n_leads = (size_t)step->n_leads;
-    memcpy(step->coefficients + row * N_PARTS * N_FEATURES, step->coefficients, sizeof(double) * N_PARTS * N_FEATURES);
-    memcpy(step->information + row * N_PARTS * N_INFORMATION, step->information, sizeof(float) * N_PARTS * N_INFORMATION);
+    memcpy(step->coefficients + row * N_REGRESSIONS * N_FEATURES, step->coefficients, sizeof(double) * N_REGRESSIONS * N_FEATURES);
+    memcpy(step->information + row * N_REGRESSIONS * N_INFORMATION, step->information, sizeof(float) * N_REGRESSIONS * N_INFORMATION);
     step->newest_minute[row] = step->newest_minute[0];
-    memcpy(step->due_minute + row * N_PARTS, step->due_minute, sizeof(int64_t) * N_PARTS);
-    memcpy(step->n_minutes + row * N_PARTS, step->n_minutes, sizeof(int64_t) * N_PARTS);
-    memcpy(step->due_kw + row * N_PARTS * N_DUE, step->due_kw, sizeof(double) * N_PARTS * N_DUE);
-    memcpy(step->due_features + row * N_PARTS * N_DUE * N_FEATURES, step->due_features,
-           sizeof(float) * N_PARTS * N_DUE * N_FEATURES);
+    memcpy(step->due_minute + row * N_REGRESSIONS, step->due_minute, sizeof(int64_t) * N_REGRESSIONS);
+    memcpy(step->n_minutes + row * N_REGRESSIONS, step->n_minutes, sizeof(int64_t) * N_REGRESSIONS);
+    memcpy(step->due_kw + row * N_REGRESSIONS * N_DUE, step->due_kw, sizeof(double) * N_REGRESSIONS * N_DUE);
+    memcpy(step->due_features + row * N_REGRESSIONS * N_DUE * N_FEATURES, step->due_features,
+           sizeof(float) * N_REGRESSIONS * N_DUE * N_FEATURES);
     memcpy(step->stored_quantiles_kw + row * (int64_t)n_means, step->stored_quantiles_kw, sizeof(float) * n_means);
     memcpy(step->stored_added_kw + row * (int64_t)n_leads, step->stored_added_kw, sizeof(float) * n_leads);
     step->stored_floor_kw[row] = step->stored_floor_kw[0];
@@ -136,16 +132,19 @@ static void reset(const struct demand_step *step, int64_t row)
 /* Finds the tables of the rests of both windows, [2, 17]; resets the learned state if it gives no sound table. */
 static void find_tables(const struct demand_step *step, int64_t entry, const struct rest *rests, double *kw)
 {
-    const int64_t row = row_of(step, entry);
-    const struct situation situation = situation_of(step, entry, rests[0].points[step->median]);
-    const int64_t at = row * N_PARTS + part_of(window_min_of(step, entry), rests[0].ahead_to);
-    double z[2 * N_LEVELS_OF_TABLE];
-    prior_quantiles(step, rests[1].points, z + N_LEVELS_OF_TABLE);
+    const int64_t row = row_of(step, entry), window_min = window_min_of(step, entry);
+    struct situation situation = situation_of(step, entry, 0.0);
     for (int64_t attempt = 0; attempt < 2; attempt++) {
-        calibrated_quantiles(step, rests[0].points, &situation, step->coefficients + at * N_FEATURES, step->log_odds,
-                             N_LEVELS_OF_TABLE, z);
-        const int is_sound = table_of(step, entry, rests, z, kw);
-        if (table_of(step, entry, rests + 1, z + N_LEVELS_OF_TABLE, kw + N_LEVELS_OF_TABLE) && is_sound)
+        int is_sound = 1;
+        for (int64_t i = 0; i < 2; i++) {
+            const int64_t at = row * N_REGRESSIONS + regression_of(window_min, rests + i);
+            double z[N_LEVELS_OF_TABLE];
+            situation.powers[N_POWERS - 1] = rests[i].points[step->median];
+            calibrated_quantiles(step, rests[i].points, &situation, step->coefficients + at * N_FEATURES, step->log_odds,
+                                 N_LEVELS_OF_TABLE, z);
+            is_sound &= table_of(step, entry, rests + i, z, kw + i * N_LEVELS_OF_TABLE);
+        }
+        if (is_sound)
             return;
         if (attempt == 0)
             reset(step, row);

@@ -34,7 +34,7 @@ def run(
         house.add_reading(minute, kw, is_measured=True)
         window, elapsed_min = divmod(minute + 1 - start, WINDOW_MIN)
         so_far_kw = 1.0 if elapsed_min else math.nan
-        values = [limit_kw, so_far_kw, 1.5, 1.0, 3.0, p_exceed, 0.25]
+        values = [limit_kw, so_far_kw, 1.5, 1.0, 3.0, p_exceed, 0.25, math.nan, 1.25, 0.5, 2.5, 0.1, 0.75]
         house.add_demand(start + window * WINDOW_MIN, WINDOW_MIN, (minute, elapsed_min, values, kw))
 
 
@@ -54,7 +54,7 @@ def test_short_gap_in_a_window_is_interpolated(tmp_path: Path, n_missing: int, m
         for i, kw in zip((*range(12), *range(12 + n_missing, 30)), powers_kw, strict=True):
             house.add_reading(START + i, kw, is_measured=True)
             if not i:
-                house.add_demand(START, 30, (START, 1, [2.0, 1.0, 1.5, 1.0, 3.0, 0.7, 0.25], kw))
+                house.add_demand(START, 30, (START, 1, [2.0, 1.0, 1.5, 1.0, 3.0, 0.7, 0.25, *[1.0] * 6], kw))
         house.finish()
     assert [float(row["actual_kw"]) for row in read(tmp_path / "demand.csv")] == [pytest.approx(expected_kw, abs=1e-6)]
 
@@ -79,6 +79,8 @@ def test_window_is_scored_and_written_once_it_is_over(tmp_path: Path) -> None:
         "device": "a", "observed_at": "1970-01-01T09:59:00Z", "window_start": "1970-01-01T10:00:00Z",
         "elapsed_min": "0", "limit_kw": "2.0", "so_far_kw": "", "expected_kw": "1.5", "lower_kw": "1.0",
         "upper_kw": "3.0", "p_exceed": "0.7", "headroom_kw": "0.25", "actual_kw": "3.0", "exceeded": "1",
+        "next_limit_kw": "", "next_expected_kw": "1.25", "next_lower_kw": "0.5", "next_upper_kw": "2.5",
+        "next_p_exceed": "0.1", "next_headroom_kw": "0.75",
     }  # fmt: skip
     found = scores.scores_of(house.sums, WINDOW_MIN)
     assert (found.n_windows, found.n_events) == (1, 1)

@@ -13,6 +13,17 @@ LEVELS_OF_MODEL = (0.05, 0.25, 0.5, 0.75, 0.95)
 MONDAY = 29_700_000 // 1_440 * 1_440
 
 
+def with_next_windows(inputs: RemainingInputs) -> RemainingInputs:
+    """Return ``inputs`` of running windows with the next window of 15 minutes of each."""
+    left_min = inputs.ahead_to
+    return inputs._replace(
+        ahead_from=np.stack((np.zeros_like(left_min), left_min)),
+        ahead_to=np.stack((left_min, left_min + 15)),
+        allowed_kw=np.stack((inputs.allowed_kw, inputs.limit_kw)),
+        limit_kw=np.stack((inputs.limit_kw, inputs.limit_kw)),
+    )
+
+
 def random_inputs(rows: Sequence[int], minute: int, seed: int = 0, *, limit_kw: float = 2.5) -> RemainingInputs:
     """Return the inputs of the windows of 15 minutes that run at ``minute``, the newest one."""
     rng = np.random.default_rng((seed, minute))

@@ -14,6 +14,8 @@ from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthP
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.demand import FIRST
+from gapcast.core.demand.distributions.exceedance_model import PRIOR
+from gapcast.core.demand.state.later_regression import LEARNED, WAITING
 from gapcast.core.demand.state.stored_state import LIMIT_DEVICE, LIMIT_KW, SIGNATURE, TRACKED
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.options import OutlookOptions
@@ -133,6 +135,26 @@ def test_state_of_a_version_without_jumps_is_restored() -> None:
     home = after.demands.newest("home")
     assert home is not None
     assert home.running.n_known == 1  # the window before the jump is unknown: it begins again
+
+
+def test_state_of_a_version_without_the_regression_of_later_windows_is_restored() -> None:
+    before, after = run(150), demand_engine(SITE)
+    snapshot = capture_snapshot(before)
+    for name in (*LEARNED, *WAITING):
+        snapshot.demand[f"power/{name}"] = snapshot.demand[f"power/{name}"][:, :-1]
+    for name in ("due_kw", "due_features"):
+        snapshot.demand[f"power/{name}"] = snapshot.demand[f"power/{name}"][:, :, :-1]
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert after.demands.newest("home") == before.demands.newest("home")
+    assert after.demands.forecaster is not None
+    restored = after.demands.forecaster.columns([0, 1])
+    coefficients = restored["power/coefficients"]
+    assert (coefficients[:, :-1] == snapshot.demand["power/coefficients"]).all()
+    assert (coefficients[:, :-1] != PRIOR).any(axis=2).all()
+    assert (coefficients[:, -1] == PRIOR).all()
+    assert (restored["power/due_minute"] == -1).all()
+    process(after, READINGS[150:])
+    assert after.demands.newest("home") is not None
 
 
 @pytest.mark.parametrize(

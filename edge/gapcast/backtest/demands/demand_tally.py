@@ -110,11 +110,12 @@ class DemandTally:
 
 def _lines(demands: Demands) -> Iterator[tuple[str, int, int, int, int, list[float]]]:
     """Yield device, minute, window, its length, minutes elapsed and values of each of ``demands``, in order."""
-    running = demands.running
+    running, following = demands.running, demands.next
     values = np.column_stack(
         (
             running.limit_kw, running.so_far_kw, running.expected_kw, running.lower_kw, running.upper_kw,
-            running.p_exceed, running.headroom_kw,
+            running.p_exceed, running.headroom_kw, following.limit_kw, following.expected_kw, following.lower_kw,
+            following.upper_kw, following.p_exceed, following.headroom_kw,
         )
     )  # fmt: skip
     return zip(

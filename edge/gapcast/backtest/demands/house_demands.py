@@ -22,12 +22,15 @@ from gapcast.core.windows.window import MAX_FILL_MIN
 #: The columns of the file of demands.
 HEADER = (
     "device", "observed_at", "window_start", "elapsed_min", "limit_kw", "so_far_kw", "expected_kw", "lower_kw",
-    "upper_kw", "p_exceed", "headroom_kw", "actual_kw", "exceeded",
+    "upper_kw", "p_exceed", "headroom_kw", "actual_kw", "exceeded", "next_limit_kw", "next_expected_kw",
+    "next_lower_kw", "next_upper_kw", "next_p_exceed", "next_headroom_kw",
 )  # fmt: skip
 #: A demand: observed minute, minutes elapsed, the values of the file's columns, and the last reading, kW.
 DemandLine = tuple[int, int, list[float], float]
 #: Columns of a demand's values.
 _LIMIT, _SO_FAR, _P_EXCEED = 0, 1, 5
+#: Number of values of the running window; those of the next window follow.
+_N_RUNNING = 7
 #: Readings between two removals of the readings before the longest window.
 _N_KNOWN = 4 * scores.LONGEST_MIN
 
@@ -45,14 +48,15 @@ class DemandFile(WholeFile):
         """Write the demands of the window from ``window_start`` on, whose mean is ``actual_kw``.
 
         Each of ``lines`` has the observed minute, the minutes elapsed, and the powers and the probability from
-        ``limit_kw`` to ``headroom_kw``, in the order of the columns; NaN is blank.
+        ``limit_kw`` to ``headroom_kw``, then those of the next window, in the order of the columns; NaN is blank.
         """
         start_at, actual = minute_label(window_start), round(actual_kw, DECIMALS)
         for minute, elapsed_min, values in lines:
             limit_kw = values[0]
             exceeded = "" if isnan(limit_kw) else int(actual_kw > limit_kw)
-            shown = ("" if isnan(value) else round(value, DECIMALS) for value in values)
-            self.write((device, minute_label(minute), start_at, elapsed_min, *shown, actual, exceeded))
+            shown = ["" if isnan(value) else round(value, DECIMALS) for value in values]
+            running, following = shown[:_N_RUNNING], shown[_N_RUNNING:]
+            self.write((device, minute_label(minute), start_at, elapsed_min, *running, actual, exceeded, *following))
 
 
 class HouseDemands:

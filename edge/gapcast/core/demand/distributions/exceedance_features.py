@@ -46,7 +46,7 @@ ON_CIRCLE: Final = np.stack((np.sin(ANGLES_OF_DAY), np.cos(ANGLES_OF_DAY)), axis
 
 
 class ReadingFeatures(NamedTuple):
-    """N readings: sine and cosine of the time of day ``[N, 2]``, and the powers to compare ``[N, P]``, on the scale."""
+    """N means: sine and cosine of the time of day ``[N, 2]``, and the powers to compare ``[N, P]``, on the scale."""
 
     time: F64
     powers: F64
@@ -72,7 +72,8 @@ def spans_of(context: int) -> Spans:
 def reading_features_of(minutes: I64, windows: F32, median_z: F64) -> ReadingFeatures:
     """Return the features of readings whose ``windows`` ``[N, context]``, kW, end at ``minutes`` ``[N]``.
 
-    ``median_z`` ``[N]`` is the model's median of the forecast power, on the scale of powers.
+    ``median_z`` ``[N]``, or ``[S * N]`` for S means of each reading, is the model's median of the forecast power, on
+    the scale of powers.
     """
     n, context = windows.shape
     spans = spans_of(context)
@@ -87,8 +88,11 @@ def reading_features_of(minutes: I64, windows: F32, median_z: F64) -> ReadingFea
     powers[:, 2:-2] = means_kw[:, : len(_SPANS)]
     powers[:, -2] = means_kw[:, len(_SPANS) :].max(axis=1)
     powers[:, :-1] = scaled(powers[:, :-1])
+    time, n_means = ON_CIRCLE.take(minutes % DAY_MIN, axis=0), len(median_z) // n
+    if n_means > 1:
+        time, powers = np.tile(time, (n_means, 1)), np.tile(powers, (n_means, 1))
     powers[:, -1] = median_z
-    return ReadingFeatures(ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
+    return ReadingFeatures(time, powers)
 
 
 def lines_of(log_odds: F64) -> F64:

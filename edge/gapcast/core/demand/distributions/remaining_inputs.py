@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from gapcast.core.arrays.array_types import F32, F64, I64
@@ -17,9 +18,10 @@ class RemainingInputs(NamedTuple):
     Without planned loads no power is below ``floor_kw`` ``[N]``.
 
     The coming minutes are ``ahead_from`` + 1 to ``ahead_to`` ahead, both ``[N]``, or ``[S, N]`` for S means of each
-    reading. Minutes that begin with the next one are the rest of a running window of ``window_min`` ``[N]``. The window
-    exceeds its limit ``limit_kw`` ``[N]`` if the mean of these minutes is above ``allowed_kw`` ``[N]``; both are NaN
-    without a limit. A mean below ``least_kw`` ``[N]``, with planned loads, counts as ``least_kw``.
+    reading. Minutes that begin with the next one are the rest of a running window of ``window_min`` ``[N]``, others are
+    a later window. The window exceeds its limit ``limit_kw`` if the mean of these minutes is above ``allowed_kw``, both
+    ``[N]`` or ``[S, N]``, and NaN without a limit. A mean below ``least_kw`` ``[N]``, with planned loads, counts as
+    ``least_kw``.
     """
 
     rows: I64
@@ -47,7 +49,17 @@ class RemainingInputs(NamedTuple):
             self.ahead_from[..., which],
             self.ahead_to[..., which],
             self.window_min[which],
-            self.allowed_kw[which],
-            self.limit_kw[which],
+            self.allowed_kw[..., which],
+            self.limit_kw[..., which],
             self.least_kw[which],
         )
+
+    def single_means(self) -> Iterator[RemainingInputs]:
+        """Yield the inputs of each of the S means, ``[N]``."""
+        if self.ahead_to.ndim == 1:
+            yield self
+            return
+        for ahead_from, ahead_to, allowed_kw, limit_kw in zip(
+            self.ahead_from, self.ahead_to, self.allowed_kw, self.limit_kw, strict=True
+        ):
+            yield self._replace(ahead_from=ahead_from, ahead_to=ahead_to, allowed_kw=allowed_kw, limit_kw=limit_kw)

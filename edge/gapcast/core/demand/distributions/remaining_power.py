@@ -2,8 +2,9 @@
 
 The outlook model's quantiles of the mean give the log-odds of exceeding any power. A logistic regression per device
 (:mod:`.exceedance_model`) improves the log-odds with the last three hours and the time of day. It learns at the limit
-of the device, and at limits a factor of 1.25 below and above it: how often the windows exceeded them after the same
-energy drawn so far. Means that do not begin with the next minute use the regression's prior.
+of the device, at limits a factor of 1.25 below and above it, and at the bounds of the interval: how often the windows
+exceeded them after the same energy drawn so far. Windows that have not begun have a regression of their own. It learns
+from the next window, as forecast in the middle of the running one: later forecasts are more certain.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_predicates import is_any
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.device_rows import DeviceRows, RowIndex, row_index
+from gapcast.core.arrays.device_rows import DeviceRows, row_index
 from gapcast.core.demand.distributions import exceedance_model
 from gapcast.core.demand.distributions.distribution import LEVELS, LOG_ODDS, PowerDistributions, scaled, unscaled
 from gapcast.core.demand.distributions.exceedance_features import (
@@ -35,15 +36,18 @@ from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.windows.window import MAX_FILL_MIN
 
-#: Parts of a window, each with its own regression: the first, second and last third of its minutes.
+#: Parts of a running window, each with its own regression: the first, second and last third of its minutes.
 _N_PARTS: Final = 3
+_MIDDLE: Final = 1
+#: The regression of windows that have not begun, and the number of regressions.
+_LATER: Final = _N_PARTS
+_N_REGRESSIONS: Final = _N_PARTS + 1
 #: Limits at which the regression learns, in units of the device's limit, and the weight of each.
-_LIMITS, _WEIGHTS = np.array([1.0, 0.8, 1.25]), np.array([0.6, 0.3, 0.3, 0.1])
+_LIMITS, _WEIGHTS = np.array([1.0, 0.8, 1.25]), np.array([0.6, 0.3, 0.3, 0.1, 0.1])
 #: Outcomes count at limits above these: a window over its limit already exceeds it; a quantile may have any sign.
-_LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf])
-#: The level of the quantile at which the regression learns besides the limits.
-_LEVEL: Final = 0.95
-AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
+_LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf, -np.inf])
+#: The levels of the quantiles at which the regression learns besides the limits: the bounds of the interval.
+AT_BOUNDS: Final = np.array([LEVELS.index(0.05), LEVELS.index(0.95)])
 #: Smallest decrease of the log-odds from node to node. In the upper tail, from the last of these log-odds on, it is a
 #: part of the model's own: a house has few outcomes there, and its regression alone may make the tail flat, or rise.
 _MIN_FALL, _MIN_TAIL_FALL, _TAIL = 1e-6, 0.5, -3.0
@@ -61,13 +65,8 @@ class RemainingPower:
         #: The weights of the outlook's means in means over other minutes.
         self.means = MeanShares(leads_min)
         self.model = ModelQuantiles(levels, highest_kw)
-        # With the prior, the log-odds are the same at the same nodes of any curve.
-        nodes = self.model.nodes(np.eye(len(levels) + 2))
-        of_nodes = np.tile(exceedance_model.PRIOR[: len(NODE_LINES)] @ NODE_LINES, (len(nodes), 1))
-        #: ``[Q + 2, J]``: a curve times this matrix gives its quantiles with the prior, on the scale of powers.
-        self.of_prior = _quantiles(of_nodes, nodes, LOG_ODDS)
         self.median = 1 + int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
-        n, m = _N_PARTS, len(_WEIGHTS)
+        n, m = _N_REGRESSIONS, len(_WEIGHTS)
         #: The learned state of each device, and the limits that wait for their outcome.
         self.state = DeviceRows(
             {
@@ -84,50 +83,35 @@ class RemainingPower:
             }
         )
 
-    def distributions(self, inputs: RemainingInputs) -> PowerDistributions:
-        """Return the distribution of the mean power over the minutes of each of ``inputs``, ``[N]`` or ``[S * N]``."""
-        running = np.flatnonzero(inputs.ahead_from == 0)
-        shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
-        return self._distributions(inputs, shares, row_index(running), row_index(running % len(inputs.rows)))
+    def distributions(self, inputs: RemainingInputs, shares: F64 | None = None) -> PowerDistributions:
+        """Return the distribution of the mean power over the minutes of each of ``inputs``, ``[N]`` or ``[S * N]``.
 
-    def of_windows(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
-        """Return the distributions of the remaining power of running windows and of later windows, ``[S * N]``.
-
-        The first of the S means of ``inputs`` belong to the running windows. ``shares`` ``[S, N, K]`` are the result of
-        :attr:`means`.
+        ``shares`` ``[N, K]`` or ``[S, N, K]`` is the result of :attr:`means`, if it is known.
         """
-        running = slice(len(inputs.rows))
-        return self._distributions(inputs, shares, running, running)
-
-    def _distributions(self, inputs: RemainingInputs, shares: F64, at: RowIndex, of: RowIndex) -> PowerDistributions:
-        """Return the distributions of ``inputs``; the entries ``at`` are running windows, of the readings ``of``."""
+        if shares is None:
+            shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
         self.state.index(inputs.rows)
         points = self._points(inputs, shares)
-        z = (points[:, np.newaxis] @ self.of_prior)[:, 0]  # row by row: the same result in any batch
-        rows, points_at = inputs.rows[of], points[at]
-        if rows.size:
-            part = _part(inputs.window_min[of], inputs.ahead_to.reshape(-1)[at])
-            readings = reading_features_of(inputs.minutes[of], inputs.windows[of], points_at[:, self.median])
-            z[at] = self._calibrated(rows, part, readings, points_at, LOG_ODDS)
-        kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
+        regressions = _regressions(inputs).reshape(-1)
+        readings = reading_features_of(inputs.minutes, inputs.windows, points[:, self.median])
+        rows = np.resize(inputs.rows, len(regressions))
+        kw = unscaled(self._calibrated(rows, regressions, readings, points, LOG_ODDS))
+        kw = kw.reshape(*inputs.ahead_from.shape, -1)
         np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
         kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]
         np.maximum(kw, inputs.least_kw[:, np.newaxis], out=kw)
-        return PowerDistributions.from_quantiles(kw.reshape(z.shape))
+        return PowerDistributions.from_quantiles(kw.reshape(len(regressions), -1))
 
     def _points(self, inputs: RemainingInputs, shares: F64) -> F64:
         """Return the curves of the model's quantiles, ``[N, Q + 2]`` or ``[S * N, Q + 2]``."""
         quantiles_kw = (shares[..., np.newaxis, :] @ inputs.quantiles_kw)[..., 0, :]
         return self.model.curves(quantiles_kw.reshape(-1, quantiles_kw.shape[-1]))
 
-    def _calibrated(self, rows: I64, part: I64, readings: ReadingFeatures, points: F64, log_odds: F64) -> F64:
-        """Return the calibrated quantiles ``[N, L]`` at ``log_odds`` ``[L]``, falling, on the scale of powers.
-
-        They describe the rests of running windows; each rest begins in ``part`` ``[N]`` of its window.
-        """
+    def _calibrated(self, rows: I64, regressions: I64, readings: ReadingFeatures, points: F64, log_odds: F64) -> F64:
+        """Return the calibrated quantiles ``[N, L]`` at ``log_odds`` ``[L]``, falling, on the scale of powers."""
         nodes = self.model.nodes(points)
         features = features_of(readings, NODE_LINES, nodes)
-        return _quantiles(log_odds_of(features, self.state.arrays["coefficients"][rows, part]), nodes, log_odds)
+        return _quantiles(log_odds_of(features, self.state.arrays["coefficients"][rows, regressions]), nodes, log_odds)
 
     def store_newest(self, rows: I64, means: ModelMeans) -> None:
         """Store ``means`` as the newest means of ``rows``, which are distinct."""
@@ -156,7 +140,8 @@ class RemainingPower:
     def learn(self, inputs: RemainingInputs) -> None:
         """Learn from the outcomes in the readings of ``inputs``; rows are distinct.
 
-        ``inputs`` describe the rest of the running windows. Their limits wait for their outcome, one in each part.
+        ``inputs`` describe the rest of the running windows ``[N]``, or these and then the next windows ``[2, N]``.
+        Their limits wait for their outcome, one in each regression.
         """
         self.state.index(inputs.rows)
         arrays, rows, minutes = self.state.arrays, inputs.rows, inputs.minutes
@@ -171,42 +156,48 @@ class RemainingPower:
         if is_any(is_due):
             self._learn_outcomes(inputs, is_due)
         due[over] = -1
-        part = _part(inputs.window_min, inputs.ahead_to)
-        waits = due.reshape(-1)[part + np.arange(len(rows)) * _N_PARTS] >= 0
-        is_next = ~waits & (inputs.allowed_kw > 0) & (inputs.ahead_to < inputs.windows.shape[1])
-        if is_any(is_next):
-            which = np.flatnonzero(is_next)
-            due[which, part[which]] = minutes[which] + inputs.ahead_to[which]
-            self._store_limits(inputs.select(row_index(which)), part[which])
+        for one in inputs.single_means():
+            regressions, n_minutes = _regressions(one), one.ahead_to - one.ahead_from
+            waits = due.reshape(-1)[regressions + np.arange(len(rows)) * _N_REGRESSIONS] >= 0
+            is_next = ~waits & (one.allowed_kw > 0) & (n_minutes < one.windows.shape[1])
+            is_next &= (regressions != _LATER) | (_parts(one.window_min, one.ahead_from) == _MIDDLE)
+            if is_any(is_next):
+                which = np.flatnonzero(is_next)
+                due[which, regressions[which]] = minutes[which] + one.ahead_to[which]
+                self._store_limits(one.select(row_index(which)), regressions[which])
         self.state.write_back("due_minute", at, due)
 
     def _learn_outcomes(self, inputs: RemainingInputs, is_due: NDArray[np.bool_]) -> None:
         arrays = self.state.arrays
-        which, part = np.nonzero(is_due)
+        which, regressions = np.nonzero(is_due)
         rows = inputs.rows[which]
-        n_minutes = np.maximum(arrays["n_minutes"][rows, part], 1)
+        n_minutes = np.maximum(arrays["n_minutes"][rows, regressions], 1)
         sums_kw = np.cumsum(inputs.windows[which, ::-1], axis=1, dtype=np.float64)
         actual_kw = sums_kw[np.arange(len(which)), np.minimum(n_minutes, sums_kw.shape[1]) - 1] / n_minutes
-        due_kw = arrays["due_kw"][rows, part]
+        due_kw = arrays["due_kw"][rows, regressions]
         exceeded = (actual_kw[:, np.newaxis] > due_kw).astype(np.float64)
-        coefficients, information = arrays["coefficients"][rows, part], arrays["information"][rows, part]
+        coefficients, information = arrays["coefficients"][rows, regressions], arrays["information"][rows, regressions]
         weights = _WEIGHTS * (due_kw > _LEAST_KW)
-        exceedance_model.update(coefficients, information, arrays["due_features"][rows, part], exceeded, weights)
-        arrays["coefficients"][rows, part], arrays["information"][rows, part] = coefficients, information
+        exceedance_model.update(coefficients, information, arrays["due_features"][rows, regressions], exceeded, weights)
+        arrays["coefficients"][rows, regressions], arrays["information"][rows, regressions] = coefficients, information
 
-    def _store_limits(self, inputs: RemainingInputs, part: I64) -> None:
+    def _store_limits(self, inputs: RemainingInputs, regressions: I64) -> None:
         arrays, rows = self.state.arrays, inputs.rows
         shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
         points = self._points(inputs, shares)
         readings = reading_features_of(inputs.minutes, inputs.windows, points[:, self.median])
-        step_kw = inputs.limit_kw * inputs.window_min / inputs.ahead_to
+        n_minutes = inputs.ahead_to - inputs.ahead_from
+        step_kw = inputs.limit_kw * np.where(regressions == _LATER, 1.0, inputs.window_min / n_minutes)
         limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis]
         limits_kw -= (shares * inputs.added_kw).sum(axis=1, keepdims=True)
-        at_level = self._calibrated(rows, part, readings, points, LOG_ODDS[AT_LEVEL])
-        z = np.concatenate((scaled(limits_kw), at_level), axis=1)
+        bounds = self._calibrated(rows, regressions, readings, points, LOG_ODDS[AT_BOUNDS])
+        z = np.concatenate((scaled(limits_kw), bounds), axis=1)
         features = features_of(readings, lines_of(self.model.log_odds(points, z)), z)
-        arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = unscaled(z), features.transpose(0, 2, 1)
-        arrays["n_minutes"][rows, part] = inputs.ahead_to
+        arrays["due_kw"][rows, regressions], arrays["due_features"][rows, regressions] = (
+            unscaled(z),
+            features.transpose(0, 2, 1),
+        )
+        arrays["n_minutes"][rows, regressions] = n_minutes
 
 
 def _quantiles(of_nodes: F64, nodes: F64, log_odds: F64) -> F64:
@@ -230,7 +221,13 @@ def _interpolated(at: F64, rising: F64, values: F64) -> F64:
     return found
 
 
-def _part(window_min: I64, ahead_to: I64) -> I64:
-    """Return the part ``[N]`` of each window in which the coming minutes begin."""
-    found: I64 = np.minimum(np.maximum((window_min - ahead_to) * _N_PARTS // window_min, 0), _N_PARTS - 1)
+def _regressions(inputs: RemainingInputs) -> I64:
+    """Return the regression of each mean of ``inputs``, ``[N]`` or ``[S, N]``."""
+    found: I64 = np.where(inputs.ahead_from == 0, _parts(inputs.window_min, inputs.ahead_to), _LATER)
+    return found
+
+
+def _parts(window_min: I64, left_min: I64) -> I64:
+    """Return the part ``[N]`` or ``[S, N]`` of windows that have ``left_min`` minutes left."""
+    found: I64 = np.minimum(np.maximum((window_min - left_min) * _N_PARTS // window_min, 0), _N_PARTS - 1)
     return found

@@ -46,8 +46,8 @@ class WindowColumns(NamedTuple):
 
     @property
     def limit_kw(self) -> F64:
-        """The limits of the running windows ``[N]``, NaN without a limit."""
-        limit_kw: F64 = self.values[0, _LIMITS]
+        """The limits of the windows ``[2, N]``, NaN without a limit."""
+        limit_kw: F64 = self.values[:, _LIMITS]
         return limit_kw
 
 

@@ -31,7 +31,7 @@ def remaining_of(rows: I64, observed: I64, windows: F32, means: ModelMeans, of: 
         means.floor_kw,
         *minutes_ahead(of, observed),
         of.integers[0, 1] - of.integers[0, 0],
-        of.allowed_kw[0],
+        of.allowed_kw,
         of.limit_kw,
         of.least_kw,
     )
@@ -52,16 +52,16 @@ class WindowPowers:
             self.learn()
             part = inputs if at is ALL else inputs.select(at)
             kw[:, at] = self._sound_quantiles(part, shares[:, at])
-            self._unlearned = part._replace(ahead_from=part.ahead_from[0], ahead_to=part.ahead_to[0])
+            self._unlearned = part
         return PowerDistributions(kw.reshape(2 * n, -1))
 
     def _sound_quantiles(self, inputs: RemainingInputs, shares: F64) -> F64:
         """Return the quantiles ``[2, N, J]`` of the rests; learned state that makes them non-finite is reset."""
-        kw = self._power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
+        kw = self._power.distributions(inputs, shares).kw.reshape(2, -1, len(LEVELS))
         if not is_every(np.abs(kw) <= _MOST_KW):
             bad = np.flatnonzero(~(np.abs(kw) <= _MOST_KW).all(axis=(0, 2)))
             self._power.state.reset(inputs.rows[bad])
-            kw = self._power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
+            kw = self._power.distributions(inputs, shares).kw.reshape(2, -1, len(LEVELS))
         return kw
 
     def learn(self) -> None:

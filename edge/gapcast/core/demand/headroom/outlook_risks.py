@@ -46,7 +46,7 @@ def load_risks(  # noqa: PLR0913 - what the risks depend on
     least_kw = np.array([windows.state.least_kw])
 
     def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
-        unlimited = np.full(1, np.nan)
+        unlimited = np.full((len(ahead_to), 1), np.nan)
         return copied.distributions(
             RemainingInputs(
                 np.zeros(1, dtype=np.int64),

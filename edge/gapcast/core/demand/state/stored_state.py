@@ -17,6 +17,7 @@ from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.demand.state.demand_state import NEWEST, has_newest, has_options_of, is_sound_newest
+from gapcast.core.demand.state.later_regression import with_later_regression
 from gapcast.core.demand.state.stored_windows import (
     STORED_COLUMNS,
     STORED_PEAKS,
@@ -97,7 +98,7 @@ def restore_rows(state: DeviceRows, columns: Columns, prefix: str, which: I64, r
     Return the number of rows that were discarded because a value is out of range. Raises :class:`StateError` if a
     column is missing or has another shape or type.
     """
-    found = {name: columns.get(f"{prefix}{name}") for name in state.arrays}
+    found = with_later_regression({name: columns.get(f"{prefix}{name}") for name in state.arrays}, state)
     usable: dict[str, NDArray[Any]] = {}
     bad = np.zeros(len(which), dtype=np.bool_)
     for name, values in found.items():

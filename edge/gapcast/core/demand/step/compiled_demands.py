@@ -24,7 +24,7 @@ from gapcast.core.demand.distributions.distribution import LOG_ODDS, MOST
 from gapcast.core.demand.distributions.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.model_quantiles import NODES
-from gapcast.core.demand.distributions.remaining_power import AT_LEVEL, FALLS
+from gapcast.core.demand.distributions.remaining_power import FALLS
 from gapcast.core.demand.headroom.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.scores import scores
 from gapcast.core.demand.state.demand_state import DemandState
@@ -58,7 +58,7 @@ class CompiledDemands:
         self._address = ctypes.addressof(step)
         n_leads, n_levels = state.power.state.initial("quantiles_kw").shape
         step.n_leads, step.n_levels, step.n_sums = n_leads, n_levels, scores.N_SUMS
-        step.median, step.level_of_learning = state.power.median, AT_LEVEL.start
+        step.median = state.power.median
         model = state.power.model
         step.first_tail, step.last_tail, step.highest_z = model.first_tail, model.last_tail, model.highest_z
         step.n_minutes_ahead = len(fuse.weights)
@@ -155,7 +155,6 @@ class CompiledDemands:
             power.model.steps,
             power.model.curve_log_odds,
             power.model.to_nodes,
-            power.of_prior,
             power.means.energy,
             ON_CIRCLE,
             NODES,

@@ -15,11 +15,11 @@ MAX_LEADS, MAX_QUANTILES = 64, 32
 #: Number of values of an entry: row, minute, last reading (kW), :func:`~gapcast.core.demand.headroom.fuse.z_of` and
 #: :class:`WindowState`; and of a closed window: row, start, end, mean (kW) and local day.
 N_ENTRY, N_CLOSED = 4 + len(WindowState._fields), 5
-SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "level_of_learning", "n_sums", "n_minutes_ahead")
+SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "n_sums", "n_minutes_ahead")
 OPTIONS = ("highest_kw", "first_tail", "last_tail", "most_z", "highest_z", "one_kw_z", "z_bound")
 #: Tables and arrays of the state, with the types of their values; arrays by their name in the state's rows.
 TABLES = {
-    "steps": "f8", "curve_log_odds": "f8", "to_nodes": "f8", "of_prior": "f8", "energy": "f8", "on_circle": "f8",
+    "steps": "f8", "curve_log_odds": "f8", "to_nodes": "f8", "energy": "f8", "on_circle": "f8",
     "node_log_odds": "f8", "falls": "f8", "log_odds": "f8", "prior": "f8", "minute_weights": "f8", "spans": "i8",
 }  # fmt: skip
 POWER = {
