@@ -28,7 +28,7 @@ from gapcast.service.reports.score_reports import event_document
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
-from tests.support.clocks import coming_minute
+from tests.support.clocks import coming_midnight
 from tests.support.gateways import GATEWAY, REJECTED
 from tests.support.models import every_feature_model
 from tests.support.optional_tools import ROOT
@@ -222,7 +222,7 @@ def test_asyncapi_published_messages_match_their_schemas(
     gateway = start_gateway(mosquitto, homeassistant={"enabled": True}, **rich)
     answer = f"gapcast/{GATEWAY}/answer/here"
     measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
-    first = coming_minute(60)  # the numbers of an older demand have expired, and are not published
+    first = coming_midnight()  # the numbers of an older demand have expired, and are not published
     readings = [reading(first + i, 1.0)[:-1] + measured for i in range(N_READINGS)]
     peer.publish("gap/home/reading", readings[0])
     peer.wait_for("gap/home/availability")  # measured minutes are published of devices that Home Assistant knows

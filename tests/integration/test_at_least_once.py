@@ -19,7 +19,7 @@ from gapcast.mqtt.session import session as session_module
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
-from tests.support.clocks import coming_minute
+from tests.support.clocks import coming_midnight
 from tests.support.gateways import ALONE, GATEWAY, REJECTED, STATUS, Gateway
 from tests.support.waiting import wait_until
 from tests.support.wire import CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBSCRIBE, Packet, Wire, WireBroker
@@ -186,7 +186,7 @@ def test_readings_before_the_subscription_is_granted_have_their_demands(
     wire = wire_broker.accept()
     assert wire.read().kind == CONNECT
     wire.connack(session_present=True)
-    first = coming_minute(60)
+    first = coming_midnight()
     for i in range(2):
         wire.publish(IN, reading(first + i, 1.0), packet_id=i + 1)
     wanted = {OUT, "gap/home/outlook", "gap/home/demand", "gap/home/headroom_w", "gap/home/max_power_w"}

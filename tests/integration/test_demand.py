@@ -13,7 +13,7 @@ from gapcast.core.time_grid import minute_label
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import power, reading
 from tests.support.brokers import MosquittoBroker
-from tests.support.clocks import coming_minute
+from tests.support.clocks import coming_midnight
 from tests.support.gateways import GATEWAY, REJECTED, Gateway
 from tests.support.models import models_with_outlook
 from tests.support.peers import Peer
@@ -24,7 +24,7 @@ LIMIT, PEAK = "gap/home/demand/limit", "gap/home/demand/month_peak"
 REQUEST, ANSWER = f"gapcast/{GATEWAY}/headroom", f"gapcast/{GATEWAY}/answer/here"
 RUNNING, REGISTER_PEAK = "p1/home/running", "p1/home/peak"
 #: The first minute of the readings.
-FIRST = coming_minute(60)
+FIRST = coming_midnight()
 
 
 class House:

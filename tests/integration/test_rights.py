@@ -19,7 +19,7 @@ from gapcast.service.reports.score_reports import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
-from tests.support.clocks import coming_minute
+from tests.support.clocks import coming_midnight
 from tests.support.gateways import GATEWAY, REJECTED, STATUS
 from tests.support.models import models_with_outlook
 from tests.support.optional_tools import ROOT
@@ -68,7 +68,7 @@ def peers(guarded: MosquittoBroker, stack: ExitStack) -> dict[str, Peer]:
 def test_rights_documented_are_sufficient(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway, tmp_path: Path
 ) -> None:
-    reader, meter, first = peers["reader"], peers["home"], coming_minute(60)
+    reader, meter, first = peers["reader"], peers["home"], coming_midnight()
     of_devices = ("forecast", "outlook", "demand", "headroom_w", "availability", "scores")
     for topic in (*(f"gap/+/{one}" for one in of_devices), STATUS, REJECTED, EVENTS):
         reader.subscribe(topic)

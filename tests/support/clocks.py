@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 
-#: Demands of readings from a coming minute on expire no earlier than this, so that a busy machine has time for a test.
+from gapcast.core.time_grid import DAY_MIN
+
+#: Demands of readings from the coming midnight on expire no earlier than this: a busy machine has time for a test.
 _MARGIN_MIN = 30
 
 
-def coming_minute(multiple_of: int) -> int:
-    """Return a future minute since the epoch that is a multiple of ``multiple_of``: 60 for a full hour.
+def coming_midnight() -> int:
+    """Return the first midnight in UTC that is at least half an hour ahead, in minutes since the epoch.
 
-    It is the first one that is at least half an hour ahead. Demands of readings from then on have not expired: they are
-    as those of a meter whose clock is ahead.
+    Demands of readings from then on have not expired: they are as those of a meter whose clock is ahead. Tests always
+    begin at the same time of day, since forecasts depend on it.
     """
-    return ((int(time.time()) // 60 + _MARGIN_MIN) // multiple_of + 1) * multiple_of
+    return ((int(time.time()) // 60 + _MARGIN_MIN) // DAY_MIN + 1) * DAY_MIN
 
 
 class ManualClock:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.config.settings import Settings
-from gapcast.core.time_grid import DAY_MIN, minute_label
+from gapcast.core.time_grid import minute_label
 from tests.support.brokers import MosquittoBroker
-from tests.support.clocks import coming_minute
+from tests.support.clocks import coming_midnight
 from tests.support.demand_house import CHANGE_S, N_TRIES, SHED, TRY_S, home_assistant_with_blueprints
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.home_assistant import HomeAssistant
@@ -32,7 +32,7 @@ class HeatedHouse:
 
     def __init__(self, home: HomeAssistant, peer: Peer) -> None:
         self.home, self.peer = home, peer
-        self.start = coming_minute(DAY_MIN)
+        self.start = coming_midnight()
         self.powers_kw: list[float] = []
         self.heater: list[bool] = []
         peer.subscribe("gap/home/demand")

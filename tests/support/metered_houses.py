@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.integration.test_stream import reading
-from tests.support.clocks import coming_minute
+from tests.support.clocks import coming_midnight
 from tests.support.peers import Peer
 from tests.support.waiting import wait_until
 
@@ -14,11 +14,11 @@ N_TRIES, TRY_S = 12, 2.0
 
 
 class MeteredHouse:
-    """One device: its readings, minute by minute from the beginning of an hour, and the headroom after each."""
+    """One device: its readings, minute by minute from midnight, and the headroom after each."""
 
     def __init__(self, peer: Peer, name: str = "home") -> None:
         self._peer, self._name, self._n_minutes, self._n_numbers = peer, name, 0, 0
-        self._first_minute = coming_minute(60)
+        self._first_minute = coming_midnight()
         for topic in ("headroom_w", "max_power_w", "demand"):
             peer.subscribe(f"gap/{name}/{topic}")
         self._send(0.3)  # the first has no forecast, and no demand
