@@ -121,6 +121,8 @@ void calibrated_quantiles(const struct demand_step *step, const double *points, 
 struct situation situation_of(const struct demand_step *step, int64_t entry, double median_z);
 void features_at(const struct demand_step *step, const struct situation *situation, double log_odds, double z,
                  double *features);
+void log_odds_at_nodes(const struct demand_step *step, const struct situation *situation, const double *coefficients,
+                       const double *nodes, double *log_odds);
 
 void update_regression(const struct demand_step *step, double *coefficients, float *information, const float *features,
                        const double *exceeded, const double *weights);

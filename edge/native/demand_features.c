@@ -68,6 +68,36 @@ WIDE void features_at(const struct demand_step *step, const struct situation *si
     features[N_FEATURES - 1] = min_of(max_of(z - step->one_kw_z, LIMIT_BELOW), LIMIT_ABOVE);
 }
 
+/* The log-odds at the nodes [19], coefficients times features_at each node: term by term, for all nodes at once. */
+WIDE void log_odds_at_nodes(const struct demand_step *step, const struct situation *situation, const double *coefficients,
+                            const double *restrict nodes, double *restrict log_odds)
+{
+    const double *of_time = coefficients + N_LINES, *of_powers = of_time + 2, *of_hinged = of_powers + N_POWERS;
+    double distances[N_POWERS][N_NODES];
+    for (int64_t j = 0; j < N_NODES; j++) {
+        const double model = step->node_log_odds[j];
+        log_odds[j] = coefficients[0];
+        log_odds[j] += coefficients[1] * not_above(not_below(model, -MIDDLE), MIDDLE);
+        log_odds[j] += coefficients[2] * not_below(model - MIDDLE, 0.0);
+        log_odds[j] += coefficients[3] * not_above(model + MIDDLE, 0.0);
+        log_odds[j] += coefficients[4] * not_below(1.0 - fabs(model) / REACH, 0.0);
+        log_odds[j] += of_time[0] * situation->time[0];
+        log_odds[j] += of_time[1] * situation->time[1];
+    }
+    for (int64_t i = 0; i < N_POWERS; i++)
+        for (int64_t j = 0; j < N_NODES; j++) {
+            distances[i][j] = not_above(not_below(situation->powers[i] - nodes[j], FARTHEST_BELOW), FARTHEST_ABOVE);
+            log_odds[j] += of_powers[i] * (distances[i][j] + 1.0);
+        }
+    for (int64_t i = 0; i < N_POWERS; i++)
+        for (int64_t j = 0; j < N_NODES; j++)
+            log_odds[j] += of_hinged[i] * not_below(distances[i][j] - HINGE, 0.0);
+    for (int64_t j = 0; j < N_NODES; j++) {
+        const double limit = not_above(not_below(nodes[j] - step->one_kw_z, LIMIT_BELOW), LIMIT_ABOVE);
+        log_odds[j] += coefficients[N_FEATURES - 1] * limit;
+    }
+}
+
 /* Solves matrix x = right by elimination with the largest pivot of each column, in place: the solution is in right. */
 static void solve(double matrix[N_FEATURES][N_FEATURES], double *right)
 {

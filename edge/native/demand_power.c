@@ -83,16 +83,13 @@ double model_log_odds_of(const struct demand_step *step, const double *points, d
 void calibrated_quantiles(const struct demand_step *step, const double *points, const struct situation *situation,
                           const double *coefficients, const double *log_odds, int64_t n, double *z)
 {
-    double nodes[N_NODES] = {0.0}, rising[N_NODES], lowest = INFINITY;
+    double nodes[N_NODES] = {0.0}, of_nodes[N_NODES], rising[N_NODES], lowest = INFINITY;
     for (int64_t i = 0; i < step->n_levels + 2; i++)
         for (int64_t j = 0; j < N_NODES; j++)
             nodes[j] += points[i] * step->to_nodes[i * N_NODES + j];
+    log_odds_at_nodes(step, situation, coefficients, nodes, of_nodes);
     for (int64_t j = 0; j < N_NODES; j++) {
-        double features[N_FEATURES], of_node = 0.0;
-        features_at(step, situation, step->node_log_odds[j], nodes[j], features);
-        for (int64_t i = 0; i < N_FEATURES; i++)
-            of_node += coefficients[i] * features[i];
-        lowest = min_of(lowest, of_node + step->falls[j]);
+        lowest = min_of(lowest, of_nodes[j] + step->falls[j]);
         rising[j] = step->falls[j] - lowest;
     }
     int64_t part = 0;
