@@ -170,7 +170,7 @@ def next_windows(path: Path, window_min: int = 15) -> dict[int, list[tuple[bool,
         start = datetime.fromisoformat(row["window_start"]) + timedelta(minutes=window_min)
         following = actual_kw.get(start.strftime("%Y-%m-%dT%H:%M:%SZ"))
         elapsed_min = int(row["elapsed_min"])
-        if elapsed_min not in found or not row["next_limit_kw"] or following is None:
+        if elapsed_min not in found or not row.get("next_limit_kw") or following is None:
             continue
         limit_kw, kw, p = float(row["next_limit_kw"]), float(following), float(row["next_p_exceed"])
         is_above, is_inside = kw > limit_kw, float(row["next_lower_kw"]) <= kw <= float(row["next_upper_kw"])

@@ -131,6 +131,7 @@ int64_t regression_of(int64_t window_min, const struct rest *rest);
 int64_t window_min_of(const struct demand_step *step, int64_t entry);
 int64_t left_min_of(const struct demand_step *step, int64_t entry);
 double allowed_kw_of(const struct demand_step *step, int64_t entry);
+double next_allowed_kw_of(const struct demand_step *step, int64_t entry);
 void limit_by_fuse(const struct demand_step *step, int64_t entry);
 void learn_demand(const struct demand_step *step, int64_t entry);
 int64_t record_demand(const struct demand_step *step, int64_t entry, int64_t closed_at);

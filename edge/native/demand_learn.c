@@ -7,7 +7,7 @@
 #define MAX_FILL_MIN 5
 
 #define N_LIMITS 3
-#define MIDDLE 1
+#define MIDDLE_PART 1
 
 static const double LIMIT_FACTORS[N_LIMITS] = {1.0, 0.8, 1.25};
 static const double OUTCOME_WEIGHTS[N_DUE] = {0.6, 0.3, 0.3, 0.1, 0.1};
@@ -39,8 +39,8 @@ static void learn_outcome(const struct demand_step *step, int64_t entry, int64_t
                       step->due_features + at * N_DUE * N_FEATURES, exceeded, weights);
 }
 
-/* Stores the limits that wait for the outcome of a window of which n_minutes are left; it has the limit limit_kw, and
-   allowed_kw for these minutes. */
+/* Stores the limits that wait for the outcome of the minutes of rest; their window has the limit limit_kw, and they may
+   have the mean allowed_kw. */
 static void store_limits(const struct demand_step *step, int64_t entry, int64_t regression, const struct rest *rest,
                          double allowed_kw, double limit_kw)
 {
@@ -70,7 +70,7 @@ static void begin_waiting(const struct demand_step *step, int64_t entry, int64_t
 {
     struct rest rest = {.ahead_from = ahead_from, .ahead_to = ahead_to};
     const int64_t window_min = window_min_of(step, entry), regression = regression_of(window_min, &rest);
-    if (regression == LATER && part_of(window_min, ahead_from) != MIDDLE)
+    if (regression == LATER && part_of(window_min, ahead_from) != MIDDLE_PART)
         return;
     if (due[regression] >= 0 || !(allowed_kw > 0.0) || ahead_to - ahead_from >= step->context)
         return;
@@ -94,9 +94,8 @@ void learn_demand(const struct demand_step *step, int64_t entry)
             due[regression] = -1;
     }
     const int64_t left_min = left_min_of(step, entry), next_end = (int64_t)state[NEXT_END] - (minute + 1);
-    const double next_min = state[NEXT_END] - state[END], next_kw = next_min * state[NEXT_LIMIT] / next_min;
     begin_waiting(step, entry, due, 0, left_min, allowed_kw_of(step, entry), state[LIMIT]);
-    begin_waiting(step, entry, due, left_min, next_end, next_kw, state[NEXT_LIMIT]);
+    begin_waiting(step, entry, due, left_min, next_end, next_allowed_kw_of(step, entry), state[NEXT_LIMIT]);
 }
 
 /* Learns from the entries of the batch [0, n) whose outcomes are not learned yet. */

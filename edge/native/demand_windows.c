@@ -40,6 +40,13 @@ double allowed_kw_of(const struct demand_step *step, int64_t entry)
     return (length * state[LIMIT] - drawn_kw_of(step, entry)) / (length - elapsed);
 }
 
+/* The mean that the minutes of the next window may have; rounded as in columns_of of window_forecasts.py. */
+double next_allowed_kw_of(const struct demand_step *step, int64_t entry)
+{
+    const double *state = entry_of(step, entry), length_min = state[NEXT_END] - state[END];
+    return length_min * state[NEXT_LIMIT] / length_min;
+}
+
 static void write_running(const struct demand_step *step, int64_t entry, struct window *window)
 {
     const double *state = entry_of(step, entry);
@@ -68,7 +75,7 @@ static void write_next(const struct demand_step *step, int64_t entry, struct win
     values[SOURCES] = state[NEXT_SOURCE];
     window->length_min = state[NEXT_END] - state[END];
     window->drawn_kw = 0.0;
-    window->allowed_kw = window->length_min * state[NEXT_LIMIT] / window->length_min;
+    window->allowed_kw = next_allowed_kw_of(step, entry);
 }
 
 /* Returns the lower index of the pair of levels around the log-odds. */

@@ -31,9 +31,18 @@ def demand_file(path: Path) -> Path:
     """Two windows with a limit of 2 kW; one is above it if the headroom is added from the window's start on."""
     with DemandFile(path) as file:
         for start, actual_kw in ((600, 1.0), (615, 1.2)):
-            file.add("a", start, [(start - 1, 0, [2.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.9])], actual_kw)
-        file.add("a", 630, [(629, 0, [float("nan"), 1.0, 1.0, 1.0, 1.0, 0.0, 9.0])], 1.0)
+            following = [2.0, 1.0, 0.5, 1.5, 0.1, 0.9]
+            file.add("a", start, [(start - 1, 0, [2.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.9, *following])], actual_kw)
+        unlimited = [float("nan"), 1.0, 1.0, 1.0, 1.0, 0.0, 9.0, float("nan"), 1.0, 1.0, 1.0, 0.0, 9.0]
+        file.add("a", 630, [(629, 0, unlimited)], 1.0)
     return path
+
+
+def test_next_windows_are_scored_with_the_window_after(tmp_path: Path) -> None:
+    found = demand_scores.next_windows(demand_file(tmp_path / "a.csv"))
+    assert list(found) == [0]
+    assert [(*case[:2], *case[3:]) for case in found[0]] == [(False, 0.1, True, True), (False, 0.1, False, True)]
+    assert [case[2] for case in found[0]] == pytest.approx([0.01, 0.01])
 
 
 def test_bin_is_compared_with_its_binomial_band() -> None:

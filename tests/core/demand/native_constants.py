@@ -36,7 +36,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand.h", "N_LINES"): exceedance_features.N_LINES,
     ("demand.h", "N_PARTS"): remaining_power._N_PARTS,
     ("demand.h", "LATER"): remaining_power._LATER,
-    ("demand_learn.c", "MIDDLE"): remaining_power._MIDDLE,
+    ("demand_learn.c", "MIDDLE_PART"): remaining_power._MIDDLE_PART,
     ("demand.h", "N_REGRESSIONS"): remaining_power._N_REGRESSIONS,
     ("demand.h", "N_DUE"): len(remaining_power._WEIGHTS),
     ("demand.h", "N_POWERS"): exceedance_features._N_POWERS,

@@ -368,6 +368,14 @@ def test_newest_demand_of_other_options_is_left_out(options: dict[str, Any]) -> 
     assert changed.demands.newest("home") is not None
 
 
+@pytest.mark.parametrize(("floor_kw", "stays"), [(0.1, True), (9.0, False)])
+def test_newest_demand_by_the_months_peak_is_not_below_another_floor(floor_kw: float, stays: bool) -> None:
+    before, after = run(74), demand_engine(SiteDemandOptions(replace(SITE.default, floor_kw=floor_kw)))
+    assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    assert (after.demands.newest("home") == before.demands.newest("home")) is stays
+    assert (after.demands.newest("home") is not None) is stays
+
+
 def test_newest_demand_of_an_impossible_window_is_left_out() -> None:
     snapshot, after = capture_snapshot(run(60)), demand_engine(SITE)
     snapshot.demand["newest"][0, FIRST] = 1e12  # a window after the year 9999

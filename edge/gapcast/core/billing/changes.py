@@ -93,8 +93,7 @@ def _power(what: str, value: object, least_kw: float, max_kw: float, fix: str) -
         if error.reason != "out_of_range":
             raise PayloadError(error.reason, f"{what}: {error.detail}") from error
         power_kw = cast("float", value)
-        if power_kw > max_kw:
-            in_watts = is_likely_watts(power_kw, Limits(0.0, max_kw))
-            fix = f": if these are watts, send kW ({power_kw / _W_PER_KW:g})" if in_watts else ""
+        if is_likely_watts(power_kw, Limits(0.0, max_kw)):
+            fix = f": if these are watts, send kW ({power_kw / _W_PER_KW:g})"
         detail = f"{what} must be {least_kw:g} to {max_kw:g} kW (limits.max_kw), not {shown_value(value)} kW{fix}"
         raise PayloadError("out_of_range", detail) from error

@@ -38,7 +38,7 @@ from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: Parts of a running window, each with its own regression: the first, second and last third of its minutes.
 _N_PARTS: Final = 3
-_MIDDLE: Final = 1
+_MIDDLE_PART: Final = 1
 #: The regression of windows that have not begun, and the number of regressions.
 _LATER: Final = _N_PARTS
 _N_REGRESSIONS: Final = _N_PARTS + 1
@@ -160,7 +160,7 @@ class RemainingPower:
             regressions, n_minutes = _regressions(one), one.ahead_to - one.ahead_from
             waits = due.reshape(-1)[regressions + np.arange(len(rows)) * _N_REGRESSIONS] >= 0
             is_next = ~waits & (one.allowed_kw > 0) & (n_minutes < one.windows.shape[1])
-            is_next &= (regressions != _LATER) | (_parts(one.window_min, one.ahead_from) == _MIDDLE)
+            is_next &= (regressions != _LATER) | (_parts(one.window_min, one.ahead_from) == _MIDDLE_PART)
             if is_any(is_next):
                 which = np.flatnonzero(is_next)
                 due[which, regressions[which]] = minutes[which] + one.ahead_to[which]
@@ -193,10 +193,8 @@ class RemainingPower:
         bounds = self._calibrated(rows, regressions, readings, points, LOG_ODDS[AT_BOUNDS])
         z = np.concatenate((scaled(limits_kw), bounds), axis=1)
         features = features_of(readings, lines_of(self.model.log_odds(points, z)), z)
-        arrays["due_kw"][rows, regressions], arrays["due_features"][rows, regressions] = (
-            unscaled(z),
-            features.transpose(0, 2, 1),
-        )
+        arrays["due_kw"][rows, regressions] = unscaled(z)
+        arrays["due_features"][rows, regressions] = features.transpose(0, 2, 1)
         arrays["n_minutes"][rows, regressions] = n_minutes
 
 

@@ -81,16 +81,17 @@ def has_options_of(row: F64, windows: DeviceWindows) -> bool:
     """Return whether the sound demand ``row`` was made with the configured options of ``windows``.
 
     Window, fuse, risk, and the source of the limit must be the same, and a fixed limit too. A limit that was set at run
-    time replaces any configured one, and a month's peak may have been corrected since.
+    time replaces any configured one, and a month's peak may have been corrected since, but not below ``floor_kw``.
     """
     start_minute, end_minute, source, limit_kw = row[_RUNNING_COLUMNS].tolist()
     options, window = windows.options, windows.calendar.window_at(int(min(start_minute, LAST_MINUTE)))
     configured_kw, configured = limit_of(window, options, windows.peaks, None)
     has_source = source in {SOURCES.index(LimitSource.SET), configured}
     has_limit = source != SOURCES.index(LimitSource.FIXED) or limit_kw == configured_kw
+    has_floor = source != SOURCES.index(LimitSource.MONTH_PEAK) or limit_kw >= options.floor_kw
     fuse_kw = np.nan if options.fuse_kw is None else options.fuse_kw
     has_fuse = np.array_equal(row[[FUSE, RISK]], [fuse_kw, options.risk], equal_nan=True)
-    return window[:2] == (start_minute, end_minute) and has_source and has_limit and has_fuse
+    return window[:2] == (start_minute, end_minute) and has_source and has_limit and has_floor and has_fuse
 
 
 class DemandState:
