@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -127,28 +128,47 @@ def test_damaged_columns_have_no_discarded_learning() -> None:
     assert discarded_learning(after, snapshot) == {}
 
 
-def run(folder: Path, engine: Engine, minutes: range) -> Engine:
-    """Process ``minutes`` in a gateway that persists in ``folder``, from its start to a normal stop."""
+def begin(folder: Path, engine: Engine) -> Store:
     store = Store(folder)
     store.restore(engine)
+    return store
+
+
+def process_batches(store: Store, engine: Engine, minutes: range) -> None:
     for minute in minutes:
         batch = readings_of(range(minute, minute + 1))
         engine.forecast(engine.accept(batch), 7)
         engine.learn()
         store.append_batch(batch, 7)
-    store.close(capture_snapshot(engine) if minutes else None)
-    return engine
 
 
-def test_checkpoint_is_used_again_without_the_newer_one(tmp_path: Path) -> None:
-    """The documented way back: readings since the checkpoint are replayed from the journals."""
-    run(tmp_path, engine_of(), range(40))
+def test_copied_folder_of_the_checkpoint_is_used_again(tmp_path: Path) -> None:
+    """The documented way back; a checkpoint while running, and that of the stop, remove the logged one."""
+    folder, copy = tmp_path / "state", tmp_path / "copy"
+    store = begin(folder, first := engine_of())
+    process_batches(store, first, range(40))
+    store.close(capture_snapshot(first))
+
     with capture_logs() as logs:
-        run(tmp_path, engine_of(learns=False), range(40, 50))
-    (path,) = [Path(entry["path"]) for entry in logs if entry["event"] == "state.learning_discarded"]
-    *_, last, newest = sorted(tmp_path.glob("checkpoint-*.npz"))
-    assert last == path
-    newest.unlink()
-    back, alone = run(tmp_path, engine_of(), range(0)), process(engine_of(), range(50))
+        store = begin(folder, changed := engine_of(learns=False))
+    (logged,) = (entry for entry in logs if entry["event"] == "state.learning_discarded")
+    path = Path(logged["path"])
+    process_batches(store, changed, range(40, 50))
+    store.write_snapshot(capture_snapshot(changed))
+    store.catch_up()
+    process_batches(store, changed, range(50, 60))
+    store.catch_up()
+    shutil.copytree(path.parent, copy)
+    process_batches(store, changed, range(60, 70))
+    store.close(capture_snapshot(changed))
+    assert not path.exists()
+
+    shutil.rmtree(path.parent)
+    copy.rename(path.parent)
+    for checkpoint in path.parent.glob("checkpoint-*.npz"):
+        if checkpoint.name > path.name:
+            checkpoint.unlink()
+    begin(folder, back := engine_of()).close(None)
+    alone = process(engine_of(), range(60))
     assert back.scores_of("a")[ALL_TIME].n == alone.scores_of("a")[ALL_TIME].n
-    assert back.buffers.stream("a").last_minute == FIRST + 49
+    assert back.buffers.stream("a").last_minute == FIRST + 59

@@ -35,7 +35,7 @@ def log_changed_configuration(
             n_devices=len(not_used),
             devices=[f"{device}: {reason}" for device, reason in not_used.items()][:_MAX_NAMED],
             fix=(
-                "if this was not intended, set the previous values, and use this checkpoint again "
+                "if this was not intended, copy the folder of this checkpoint now, before a stop removes it "
                 "(docs/learning.md, Switch parts off)"
             ),
         )
