@@ -62,7 +62,7 @@ def logs_of_restart(folder: Path, snapshot: Snapshot, engine: Engine) -> list[di
     return [dict(entry) for entry in logs if entry["event"] == "state.learning_discarded"]
 
 
-ONE_TRACKED = "only 1 devices are tracked now (learning.max_devices)"
+ONE_TRACKED = "the limit is 1 tracked device now (learning.max_devices)"
 SWITCHED_OFF = "the online model is switched off (forecast.learn, forecast.blend)"
 STARTS_AGAIN = "its submeters, or the members of the ensemble, have changed: submetered starts again"
 
@@ -70,7 +70,7 @@ STARTS_AGAIN = "its submeters, or the members of the ensemble, have changed: sub
 @pytest.mark.parametrize(
     ("after", "reasons"),
     [
-        ({"max_devices": 2, "submeters": PLUG}, {"c": "only 2 devices are accepted now (devices.max)"}),
+        ({"max_devices": 2, "submeters": PLUG}, {"c": "the limit is 2 devices now (devices.max)"}),
         ({"submeters": PLUG, "tracked": 1}, {"b": ONE_TRACKED, "c": ONE_TRACKED}),
         ({"learns": False}, dict.fromkeys(DEVICES, SWITCHED_OFF)),
         ({"submeters": {"a": ("oven",)}}, {"a": STARTS_AGAIN}),
@@ -108,7 +108,7 @@ def test_same_configuration_or_no_outcome_logs_nothing(tmp_path: Path) -> None:
 def test_without_an_ensemble_no_device_is_tracked(tmp_path: Path) -> None:
     before = process(engine_of(), range(40))
     (logged,) = logs_of_restart(tmp_path, capture_snapshot(before), Engine(Smooth()))
-    assert logged["devices"][0] == "a: only 0 devices are tracked now (learning.max_devices)"
+    assert logged["devices"][0] == "a: the limit is 0 tracked devices now (learning.max_devices)"
 
 
 def test_learning_at_an_own_horizon_counts_and_a_changed_one_does_not(tmp_path: Path) -> None:

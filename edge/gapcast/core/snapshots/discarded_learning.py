@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from gapcast.core.documents.message_format import counted
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.forecasts.outcomes import LEARNED, SUBMETERED
@@ -18,7 +19,7 @@ from gapcast.core.snapshots.horizon_state import stored_horizons
 from gapcast.core.snapshots.snapshot import Snapshot
 
 #: The columns of the learning state that :func:`discarded_learning` needs, besides those of all devices.
-SUMMARY = frozenset({TRACKED, SEEN, submetered_state.TRACKED})
+NEEDED_COLUMNS = frozenset({TRACKED, SEEN, submetered_state.TRACKED})
 
 
 def discarded_learning(engine: Engine, snapshot: Snapshot) -> dict[str, str]:
@@ -38,12 +39,12 @@ def discarded_learning(engine: Engine, snapshot: Snapshot) -> dict[str, str]:
 def _reasons(engine: Engine, devices: list[str], columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str]]:
     has_outcomes = columns[SEEN][:, N_OUTCOMES] > 0
     had_model = LEARNED in columns[MEMBERS].tolist()
-    with_submeters = columns[submetered_state.TRACKED].tolist() if submetered_state.TRACKED in columns else []
+    with_submeters = set(columns[submetered_state.TRACKED].tolist() if submetered_state.TRACKED in columns else ())
     n_most = engine.buffers.max_devices
     for place in columns[TRACKED][has_outcomes].tolist():
         device = devices[place]
         if place >= n_most:
-            yield device, f"only {n_most} devices are accepted now (devices.max)"
+            yield device, f"the limit is {counted(n_most, 'device')} now (devices.max)"
         elif device in engine.buffers and engine.forecaster_of(device).horizon_min == horizon_of(columns):
             reason = _reason(engine, device, had_model=had_model, had_submeters=place in with_submeters)
             if reason:
@@ -55,7 +56,7 @@ def _reason(engine: Engine, device: str, *, had_model: bool, had_submeters: bool
     ensemble, row = engine.forecaster_of(device).ensemble, engine.buffers.row(device)
     n_tracked = 0 if ensemble is None else ensemble.options.max_devices
     if ensemble is None or row >= n_tracked:
-        return f"only {n_tracked} devices are tracked now (learning.max_devices)"
+        return f"the limit is {counted(n_tracked, 'tracked device')} now (learning.max_devices)"
     if had_model and LEARNED not in ensemble.members:
         return "the online model is switched off (forecast.learn, forecast.blend)"
     if had_submeters and (ensemble.submetered is None or not ensemble.submetered.has_state(row)):

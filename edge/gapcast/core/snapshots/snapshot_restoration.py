@@ -18,7 +18,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, horizon_of
 from gapcast.core.readings.state_limits import is_plausible_reading, is_plausible_run
 from gapcast.core.readings.submeters import channels_of
-from gapcast.core.snapshots.discarded_learning import SUMMARY
+from gapcast.core.snapshots.discarded_learning import NEEDED_COLUMNS
 from gapcast.core.snapshots.horizon_state import (
     expanded,
     forecaster_signature,
@@ -67,7 +67,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
         main, n_devices, snapshot.learning_state, snapshot.scores, snapshot.drift, releases=releases
     )
     if releases:
-        for name in snapshot.learning_state.keys() - OF_ALL_DEVICES - SUMMARY:
+        for name in snapshot.learning_state.keys() - OF_ALL_DEVICES - NEEDED_COLUMNS:
             del snapshot.learning_state[name]
     problems = (
         of_main,
