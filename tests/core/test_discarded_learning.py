@@ -15,6 +15,7 @@ from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonMode
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.learning.submeters.submetered_state import COLUMNS, PREFIX, TRACKED
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.submeters import Submeters, channels_of, measured_name
 from gapcast.core.snapshots.discarded_learning import discarded_learning
@@ -64,7 +65,10 @@ def logs_of_restart(folder: Path, snapshot: Snapshot, engine: Engine) -> list[di
 
 ONE_TRACKED = "the limit is 1 tracked device now (learning.max_devices)"
 SWITCHED_OFF = "the online model is switched off (forecast.learn, forecast.blend)"
-STARTS_AGAIN = "its submeters, or the members of the ensemble, have changed: submetered starts again"
+NOT_USED = (
+    "submeters, or members of the ensemble, have changed, or the stored values are damaged: "
+    "what submetered learned of the loads is not used"
+)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +77,9 @@ STARTS_AGAIN = "its submeters, or the members of the ensemble, have changed: sub
         ({"max_devices": 2, "submeters": PLUG}, {"c": "the limit is 2 devices now (devices.max)"}),
         ({"submeters": PLUG, "tracked": 1}, {"b": ONE_TRACKED, "c": ONE_TRACKED}),
         ({"learns": False}, dict.fromkeys(DEVICES, SWITCHED_OFF)),
-        ({"submeters": {"a": ("oven",)}}, {"a": STARTS_AGAIN}),
-        ({}, {"a": STARTS_AGAIN}),
+        ({"submeters": {"a": ("oven",)}}, {"a": NOT_USED}),
+        ({"submeters": {"b": ("oven", "fridge"), **PLUG}}, {"a": NOT_USED}),
+        ({}, {"a": NOT_USED}),
     ],
 )
 def test_discarded_learning_is_logged_once(tmp_path: Path, after: dict[str, Any], reasons: dict[str, str]) -> None:
@@ -126,6 +131,18 @@ def test_damaged_columns_have_no_discarded_learning() -> None:
     assert discarded_learning(after, snapshot) == {}
     snapshot.learning_state["seen"] = np.zeros(3)
     assert discarded_learning(after, snapshot) == {}
+
+
+def test_damaged_values_of_submeters_are_a_possible_reason(tmp_path: Path) -> None:
+    snapshot = capture_snapshot(process(engine_of(submeters=PLUG), range(40)))
+    name = next(
+        name
+        for name, column in snapshot.learning_state.items()
+        if name.startswith(PREFIX) and name not in (TRACKED, COLUMNS) and column.dtype.kind == "f"
+    )
+    snapshot.learning_state[name][:] = np.nan
+    (logged,) = logs_of_restart(tmp_path, snapshot, engine_of(submeters=PLUG))
+    assert logged["devices"] == [f"a: {NOT_USED}"]
 
 
 def begin(folder: Path, engine: Engine) -> Store:

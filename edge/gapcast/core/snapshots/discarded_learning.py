@@ -60,5 +60,6 @@ def _reason(engine: Engine, device: str, *, had_model: bool, had_submeters: bool
     if had_model and LEARNED not in ensemble.members:
         return "the online model is switched off (forecast.learn, forecast.blend)"
     if had_submeters and (ensemble.submetered is None or not ensemble.submetered.has_state(row)):
-        return f"its submeters, or the members of the ensemble, have changed: {SUBMETERED} starts again"
+        causes = "submeters, or members of the ensemble, have changed, or the stored values are damaged"
+        return f"{causes}: what {SUBMETERED} learned of the loads is not used"
     return ""
