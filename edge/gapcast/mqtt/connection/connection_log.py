@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 _REFUSED = "refused"
 #: Maximum number of characters of an exception that is shown.
 _SHOWN_ERROR_CHARS = 120
-#: The settings, and the files that they name, are read at the start of the service.
+#: The user name and the password, also of a file, are read only at the start of the service.
 _LOGIN_FIX = ": check mqtt.username and mqtt.password, and restart gapcast after a change"
 
 
