@@ -13,6 +13,7 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
+from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
@@ -200,7 +201,7 @@ class NightlyRefits:
             log.info("refit.not_used", device=device, problem=result.problem, **figures, **skills)
             return False
         try:
-            is_used = self._use_forest(service, device, result)
+            is_used = self._use_forest(service, device, result, result.forest)
         except (OSError, StateError) as error:
             log.warning("refit.failed", device=device, problem=str(error))
             return False
@@ -208,16 +209,15 @@ class NightlyRefits:
             log.info("refit.used", device=device, **figures, **skills)
         return is_used or None
 
-    def _use_forest(self, service: Service, device: str, result: RefitResult) -> bool:
-        """Store ``result``, and use its forest; return False if ``device`` was forgotten since the refit began.
+    def _use_forest(self, service: Service, device: str, result: RefitResult, forest: Forest) -> bool:
+        """Store ``result``, and use its ``forest``; return False if ``device`` was forgotten since the refit began.
 
         Raises OSError or :class:`StateError` if that fails.
         """
-        content, forest = encode_result(result), result.forest
+        content = encode_result(result)
         with self._lock:  # a device forgotten from here on is forgotten with its new trees
             if (
-                forest is None
-                or device != self._refitting
+                device != self._refitting
                 or not self.archive.store_forest(device, content)
                 or not service.use_forest(device, forest)
             ):
