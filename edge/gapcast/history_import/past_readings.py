@@ -134,8 +134,8 @@ def _require_one_series(recordings: Sequence[Recording]) -> None:
     for recording in recordings:
         if recording.exported is None:
             continue
-        labels, label = recording.exported
-        first_file, first_label = first_of.setdefault(labels, (recording.path.name, label))
+        label_kind, label = recording.exported
+        first_file, first_label = first_of.setdefault(label_kind, (recording.path.name, label))
         if label != first_label:
             problem = f"is of {label}, but {first_file} of {first_label}"
             fix = "leave out that of the other sensor, or select the series in both by --entity"

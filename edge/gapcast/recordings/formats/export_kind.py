@@ -52,8 +52,8 @@ class ExportKind:
     ``matches`` returns whether a header, in lower case, belongs to this kind. ``rows`` converts the fields of each
     line, the header first. ``check`` gets the times of the selected series ``[R]``, epoch ms, and returns which rows
     are left out. Both raise :class:`ValueError`, with a message for users. ``hold_min`` is how long a value holds until
-    the next one; None: derived from the usual interval. Kinds of one ``labels`` have the same labels of the same
-    series; empty: only this kind has its labels.
+    the next one; None: derived from the usual interval. Kinds with the same ``label_kind`` label the same series
+    equally; empty: the labels of this kind compare with no other kind.
     """
 
     name: str
@@ -61,7 +61,7 @@ class ExportKind:
     rows: Callable[[Iterator[list[str]]], Iterator[ExportRow]]
     check: Callable[[I64], SkippedRows] = lambda _: SkippedRows()
     hold_min: float | None = None
-    labels: str = ""
+    label_kind: str = ""
 
 
 def column_of(header: Sequence[str], *names: str) -> int | None:

@@ -95,7 +95,7 @@ def read(path: Path, detected: Detected, form: FileFormat, *, progress: bool = F
         time_kind=values.time_kind,
         hold_min=kind.hold_min,
         remarks=(left_out.remark,) if left_out.remark else (),
-        exported=ExportedSeries(kind.labels or kind.name, name.label) if any(name.names) else None,
+        exported=ExportedSeries(kind.label_kind or kind.name, name.label) if any(name.names) else None,
     )
 
 

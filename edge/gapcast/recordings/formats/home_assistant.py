@@ -19,7 +19,7 @@ from gapcast.recordings.text.fields import unit_in
 _SECOND_MS, _HOUR_MS = 1_000, 60 * MINUTE_MS
 _LONGEST_MEAN_MS = 5 * MINUTE_MS
 _ID = ("entity_id", "statistic_id")
-_LABELS = "Home Assistant's entities"
+_LABEL_KIND = "Home Assistant's entities"
 _CHANGED = ("last_changed", "last_updated")
 _START, _MEAN, _UNIT = ("start", "start_ts"), ("mean",), ("unit", "unit_of_measurement")
 _STATES = "export the states instead, by Download data on the history page, or from the recorder's database"
@@ -84,12 +84,12 @@ HISTORY = ExportKind(
     _history_rows,
     _check_history,
     hold_min=DAY_MIN,
-    labels=_LABELS,
+    label_kind=_LABEL_KIND,
 )
 STATISTICS = ExportKind(
     "Home Assistant's statistics",
     lambda header: "mean" in header and column_of(header, *_START) is not None,
     _statistics_rows,
     _check_statistics,
-    labels=_LABELS,
+    label_kind=_LABEL_KIND,
 )

@@ -23,9 +23,9 @@ MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 
 
 class ExportedSeries(NamedTuple):
-    """The label of the selected series of an export; labels of other ``labels`` are not comparable."""
+    """The label of the selected series of an export. Only labels of one ``label_kind`` can be compared."""
 
-    labels: str
+    label_kind: str
     label: str
 
 
