@@ -28,7 +28,7 @@ def check_models(inputs: CheckInput) -> Iterator[Finding]:
         return
     except InstalledModelError as error:
         meanwhile = "gapcast starts without it, unless the settings name it"
-        fix = error.fix_and(meanwhile, f"install it again, or remove {error.path}")
+        fix = error.describe_fix(f"install it again, or remove {error.path}", meanwhile)
         yield fail("models", str(error), fix, error.exit_code)
         return
     except ModelError as error:

@@ -21,7 +21,7 @@ from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.reports.reports import Reports, log_infeasible_limits, log_low_registers, log_set_back
+from gapcast.service.reports.reports import Reports, log_infeasible_limits, log_low_registers, log_set_back_streams
 from gapcast.service.running_engine import RunningEngine
 
 _Steps = tuple[Step[ServedBatch], ...]
@@ -122,7 +122,7 @@ class BatchPipeline:
             batch.accepted = none_accepted(batch.readings)
             raise
         if batch.accepted.restarted_streams:
-            log_set_back(batch.accepted.restarted_streams)
+            log_set_back_streams(batch.accepted.restarted_streams)
             self._reports.intervals.log_slow(batch.accepted.restarted_streams)
         if "duplicate" in batch.accepted.counts:
             self._reports.intervals.log_fast(batch.readings, batch.accepted, self._running.engine.buffers)

@@ -108,7 +108,7 @@ class ModelWatcher:
         try:
             self._reload()
         except InstalledModelError as error:
-            self._refuse(stamp, str(error), error.fix_and(_MEANWHILE, _FIX))
+            self._refuse(stamp, str(error), error.describe_fix(_FIX, _MEANWHILE))
         except GapcastError as error:
             self._refuse(stamp, str(error))
         except BaseException as error:  # a file may cause any error in a library: the thread must survive it

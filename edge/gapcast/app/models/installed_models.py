@@ -20,7 +20,7 @@ class InstalledModelError(ModelError):
         super().__init__(str(problem))
         self.path, self.fix = path, fix
 
-    def fix_and(self, meanwhile: str, usual: str) -> str:
+    def describe_fix(self, usual: str, meanwhile: str) -> str:
         """Return the fix, which is ``usual`` unless this error has its own, and what happens ``meanwhile``."""
         fix = usual if self.fix is None else self.fix
         return f"{fix}; {meanwhile}" if fix else meanwhile

@@ -78,7 +78,7 @@ def load_usable_models(settings: Settings, library: Library, admission: Admissio
         try:
             return load_models(settings, library, admission)
         except InstalledModelError as error:
-            fix = error.fix_and("gapcast starts without it", "fix or remove the model")
+            fix = error.describe_fix("fix or remove the model", "gapcast starts without it")
             log.error("models.refused", path=str(error.path), problem=str(error), fix=fix)
             library = library.without(error.path)
 

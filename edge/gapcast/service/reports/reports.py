@@ -70,7 +70,7 @@ def log_low_registers(demands: DeviceDemands) -> None:
         )
 
 
-def log_set_back(streams: Iterable[RestartedStream]) -> None:
+def log_set_back_streams(streams: Iterable[RestartedStream]) -> None:
     """Log which of ``streams`` continue at an earlier minute: later readings, and peaks of the month, are discarded."""
     for device, from_minute, to_minute in (one for one in streams if isinstance(one, SetBackStream)):
         fix = (
