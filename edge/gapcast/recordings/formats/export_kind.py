@@ -53,7 +53,7 @@ class ExportKind:
     line, the header first. ``check`` gets the times of the selected series ``[R]``, epoch ms, and returns which rows
     are left out. Both raise :class:`ValueError`, with a message for users. ``hold_min`` is how long a value holds until
     the next one; None: derived from the usual interval. Kinds with the same ``label_kind`` label the same series
-    equally; empty: the labels of this kind compare with no other kind.
+    equally; empty: the labels of this kind cannot be compared with those of another.
     """
 
     name: str
