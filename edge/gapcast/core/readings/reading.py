@@ -19,8 +19,8 @@ from gapcast.core.windows.features import GAP, UNITS
 _MILLISECONDS_FROM = 100_000_000_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _W_PER_KW = 1_000
-#: A power outside the limits is likely in kW up to this value: a house may draw so much.
-_MOST_KW_OF_HOUSE = 50.0
+#: A power outside the limits is assumed to be in watts only above this value, kW: a house may draw less than that.
+_MAX_HOUSE_KW = 50.0
 #: Maximum of any measured feature of a house; float32 holds it and its square.
 _MAX_MEASURED = 1e6
 #: Excludes ``.`` and ``..``, which would refer to another resource in the path of a URL.
@@ -116,7 +116,7 @@ def is_likely_watts(value: float, limits: Limits) -> bool:
     (True, False)
     """
     is_within = limits.min_kw * _W_PER_KW <= value <= limits.max_kw * _W_PER_KW  # an integer may be too large to divide
-    return is_within and abs(value) > _MOST_KW_OF_HOUSE
+    return is_within and abs(value) > _MAX_HOUSE_KW
 
 
 def measured_of(name: str, value: object) -> float:
