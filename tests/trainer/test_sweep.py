@@ -294,6 +294,12 @@ def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
         ('augment = {choices = [{short_law = "log"}, {}]}', r"search\.augment\.short_law: changes which windows"),
         ('"seed" = {low = 1, high = 9}', r"search\.seed: changes which windows"),
         (
+            "data = {choices = [{every = 2}, {}]}",
+            r"search\.data: a choice replaces the whole section, with the keys that it omits: search data\.KEY$",
+        ),
+        ("mixing = {choices = [{}, {share = 0.5}]}", r"search\.mixing: a choice replaces the whole section"),
+        ("window = {choices = [{}]}", r"search\.window: a choice replaces the whole section"),
+        (
             '"window.context" = {low = 5, high = 9}',
             r"search\.window\.context: .*: set augment\.short_share = 0 to search",
         ),
@@ -318,7 +324,6 @@ def test_space_with_trials_that_cannot_be_compared_is_rejected(searched: str, er
     ("sections", "searched"),
     [
         ("", '"data.every" = {low = 1, high = 4}'),
-        ("", "data = {choices = [{every = 2}, {}]}"),
         ("[augment]\nshort_share = 0", '"window.context" = {low = 5, high = 9}'),
         ("", '"mixing.share" = {low = 0.1, high = 1.0}'),
         ("", '"augment.scaled_share" = {low = 0.0, high = 1.0}'),

@@ -195,6 +195,10 @@ class Experiment(ExperimentSection):
 
 #: Top-level keys whose value is a text.
 TEXT_KEYS = frozenset(name for name, field in Experiment.model_fields.items() if field.annotation is str)
+#: Top-level keys whose value is a section.
+SECTION_KEYS = frozenset(
+    name for name, field in Experiment.model_fields.items() if isinstance(field.default, ExperimentSection)
+)
 
 
 def parse_experiment(fields: dict[str, Any], where: str, origins: dict[str, str] | None = None) -> Experiment:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from gapcast.core.documents.field_problem import value_problem
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiments.experiment import OUTLOOK, Experiment, parse_experiment
+from gapcast_trainer.experiments.experiment import OUTLOOK, SECTION_KEYS, Experiment, parse_experiment
 from gapcast_trainer.experiments.experiment_files import find_experiment, read_toml
 from gapcast_trainer.sweep.fixed_keys import problem_with_search
 
@@ -137,11 +137,19 @@ def read_space(path: Path) -> Space:
         msg = f"{path}: in [{_SEARCH}]: {error}"
         raise RunError(msg) from error
     values = _values(ranges)
-    refused = problem_with_search(values, experiment) or _start_problem(space, values)
+    refused = problem_with_search(values, experiment) or _section_problem(space) or _start_problem(space, values)
     if refused is not None:
         msg = f"{path}: {refused}"
         raise RunError(msg)
     return space
+
+
+def _section_problem(space: Space) -> str | None:
+    """Return that a choice of ``space`` is a whole section, whose other keys would have their defaults, or None."""
+    whole = next((key for key in space.ranges if key in SECTION_KEYS), None)
+    if whole is None:
+        return None
+    return f"search.{whole}: a choice replaces the whole section, with the keys that it omits: search {whole}.KEY"
 
 
 def _start_problem(space: Space, values: dict[str, list[Any]]) -> str | None:
