@@ -366,6 +366,7 @@ def test_space_is_read_without_tensorflow(tmp_path: Path) -> None:
         ("T", 0, "no trial is completed yet: increase --minutes"),
         ("FT", 0, "no trial is completed yet, 1 failed (the last: failure 0): increase --minutes"),
         ("", 0, "no trial is completed yet: run it again"),
+        ("FI", 0, "no trial is completed yet, 1 failed (the last: failure 0): run it again"),
         ("C", 0, "space: 1 trial completed, 0 stopped early"),
         ("CFPF", 0, "space: 1 trial completed, 1 stopped early, 2 failed (the last: failure 3)"),
     ],
@@ -373,18 +374,19 @@ def test_space_is_read_without_tensorflow(tmp_path: Path) -> None:
 def test_sweep_states_failed_trials_apart(
     clean_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: str, exit_code: int, line: str
 ) -> None:
-    """Trials failed (F), were completed (C), pruned (P), or stopped by the end of the search (T)."""
+    """Trials failed (F), were completed (C), pruned (P), interrupted (I), or stopped by the end of the search (T)."""
     import optuna
+    from optuna.trial import TrialState
 
     from gapcast_trainer.sweep.report import FAILURE, TIME_UP
 
     attributes: dict[str, dict[str, Any]] = {
-        "F": {}, "T": {TIME_UP: True}, "P": {}, "C": {"epochs": 1, "validate_mse_kw2": 0.1},
+        "F": {}, "T": {TIME_UP: True}, "P": {}, "I": {}, "C": {"epochs": 1, "validate_mse_kw2": 0.1},
     }  # fmt: skip
     study = optuna.create_study()
     for place, outcome in enumerate(outcomes):
         done = optuna.trial.create_trial(
-            state=optuna.trial.TrialState.COMPLETE if outcome == "C" else optuna.trial.TrialState.PRUNED,
+            state={"C": TrialState.COMPLETE, "I": TrialState.FAIL}.get(outcome, TrialState.PRUNED),
             value=0.5 if outcome == "C" else None,
             user_attrs=attributes[outcome] | ({FAILURE: f"failure {place}"} if outcome == "F" else {}),
         )

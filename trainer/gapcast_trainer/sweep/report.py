@@ -44,8 +44,9 @@ def _shown_failures(study: optuna.Study) -> str:
 
 
 def check_any_usable(study: optuna.Study, folder: Path) -> None:
-    """Raise :class:`RunError` if all trials of the study in ``folder`` failed."""
-    if _failures(study) and not finished(study) and not _stopped(study):
+    """Raise :class:`RunError` if all trials of the study in ``folder`` failed; Ctrl-C is no failure of a trial."""
+    trials = study.get_trials()
+    if trials and all(FAILURE in trial.user_attrs for trial in trials):
         msg = f"{folder}: no trial is completed{_shown_failures(study)}"
         raise RunError(msg)
 
