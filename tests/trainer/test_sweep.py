@@ -226,9 +226,25 @@ def test_search_family_without_descent_is_rejected(small: CleanFile, tmp_path: P
     [
         (
             'family = "lstm"\n[search]\n"hyper.units" = {choices = [[0]]}',
-            r"space: the first trial: hyper\.units\.0: must",
+            r"space: family lstm: hyper\.units\.0: must",
         ),
-        ('[search]\nfamily = {choices = ["lstm", "gpt"]}', "space: the first trial: there is no family gpt: there are"),
+        ('[search]\nfamily = {choices = ["lstm", "gpt"]}', "space: family gpt: there is no family gpt: there are"),
+        (
+            '[search]\nfamily = {choices = ["lstm", "linear"]}\n"hyper.units" = {choices = [[2], [3]]}',
+            r"space: family linear: hyper\.units: there is no such key",
+        ),
+        (
+            '[search]\nfamily = {choices = ["lstm", "linear"]}\nhyper = {choices = [{units = [2]}, {anchor = 0.5}]}',
+            r"space: family linear: hyper\.units: there is no such key",
+        ),
+        (
+            '[search]\nfamily = {choices = ["lstm", "persistence"]}\nhyper = {choices = [{units = [2]}, {}]}',
+            "family persistence has no loss to score a trial by",
+        ),
+        (
+            "[search]\nhyper = {choices = [{units = [2]}, 3]}",
+            r"experiment space: hyper: must be an object \(it is 3\)",
+        ),
         (
             '[search]\nfamily = {choices = ["lstm", "persistence"]}',
             "family persistence has no loss to score a trial by",
@@ -242,6 +258,14 @@ def test_search_of_unfit_families_writes_nothing(small: CleanFile, tmp_path: Pat
     with pytest.raises(RunError, match=error):
         search(space, small, tmp_path / "study", minutes=1, n_trials=1)
     assert not (tmp_path / "study").exists()
+
+
+def test_search_of_hyper_tables_of_several_families_is_accepted(small: CleanFile, tmp_path: Path) -> None:
+    from gapcast_trainer.sweep.search import search
+
+    searched = 'family = {choices = ["lstm", "linear"]}\nhyper = {choices = [{ridge = 0.1}, {units = [2]}]}'
+    space = read_space(written(tmp_path, f'family = "lstm"\n[data]{PARTS}\n[search]\n{searched}'))
+    assert search(space, small, tmp_path / "study", minutes=1, n_trials=0).get_trials() == []
 
 
 def test_search_shows_values_that_do_not_fit_each_other_as_a_trial(small: CleanFile, tmp_path: Path) -> None:

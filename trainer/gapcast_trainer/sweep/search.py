@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import find_family
-from gapcast_trainer.families.parts.base import Design, Scale
+from gapcast_trainer.families.parts.base import Design, Family, Hyper, Scale
 from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.sweep.interruption import Interruption
 from gapcast_trainer.sweep.report import FAILURE, TIME_UP
@@ -43,8 +43,8 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     """Try settings of ``space`` for ``minutes`` (or until ``n_trials`` are done) and return the study.
 
     The study is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there. Raises
-    :class:`RunError` if a family is unknown, has other hyper-parameters or is not fitted by gradient descent, or if the
-    stored study is of other data, another experiment or other choices.
+    :class:`RunError` if a family is unknown, accepts none of the hyper-parameters or is not fitted by gradient descent,
+    or if the stored study is of other data, another experiment or other choices.
     Trials are sampled by a tree-structured Parzen estimator (Bergstra et al. 2011) and scored by the
     best loss on the validation part; the test part is never used. A trial whose settings are invalid, or whose loss
     diverges, is pruned; the error of :data:`_MOST_FAILED` such trials in a row is raised. The trial that is under way
@@ -123,21 +123,32 @@ def _stop_if_useless(trial: optuna.Trial, run: Run, until_s: float, show: Callab
 
 
 def _check_families(space: Space) -> None:
-    """Raise :class:`RunError` if a family of ``space`` is unknown, has other hyper-parameters, or no weights to fit."""
+    """Raise :class:`RunError` if a family of ``space`` is unknown, accepts no hyper-parameters, or has no weights."""
     first = space.first_trial()
     design = Design(first.task(), first.outputs.quantile_levels, Scale(mean_kw=0.0, scale_kw=1.0))
     for name in space.families():
-        try:
-            family, hyper = find_family(name, first.hyper)
-        except RunError as error:
-            msg = f"{space.experiment.name}: the first trial: {error}"
-            raise RunError(msg) from error
+        family, hyper = _find_first(space, name)
         try:
             model = family.build(design, hyper)
         except RunError:
             continue  # the values do not fit each other: the trial shows why, and others may fit
         if not model.trainable_weights:
             raise _no_loss(name)
+
+
+def _find_first(space: Space, name: str) -> tuple[Family, Hyper]:
+    """Return the family called ``name`` and the first hyper-parameters of ``space`` that it accepts.
+
+    The others may be those of another family. Raises :class:`RunError` if it is unknown or accepts none of them.
+    """
+    errors: list[RunError] = []
+    for table in space.hyper_tables():
+        try:
+            return find_family(name, table)
+        except RunError as error:
+            errors.append(error)
+    msg = f"{space.experiment.name}: family {name}: {errors[0]}"
+    raise RunError(msg) from errors[0]
 
 
 def _no_loss(family: str) -> RunError:

@@ -17,7 +17,7 @@ from gapcast_trainer.sweep.fixed_keys import problem_with_search
 if TYPE_CHECKING:
     import optuna
 
-_SEARCH, _BASE, _FAMILY = "search", "base", "family"
+_SEARCH, _BASE, _FAMILY, _HYPER = "search", "base", "family", "hyper"
 _MISSING = "missing"
 
 
@@ -78,12 +78,25 @@ class Space:
 
     def first_trial(self) -> Experiment:
         """Return the experiment with the first value of every key; raise :class:`RunError` if it is invalid."""
-        return self.experiment.changed({key: what.values[0] for key, what in self.ranges.items()})
+        return self.experiment.changed(self._first_values())
 
     def families(self) -> list[str]:
         """Return the families of the trials."""
         what = self.ranges.get(_FAMILY)
         return [self.experiment.family] if what is None else what.values
+
+    def hyper_tables(self) -> list[dict[str, Any]]:
+        """Return the hyper-parameters of the first trial, or one table for each choice if ``hyper`` is searched whole.
+
+        Raises :class:`RunError` if a choice is not a table.
+        """
+        what = self.ranges.get(_HYPER)
+        if what is None:
+            return [self.first_trial().hyper]
+        return [self.experiment.changed(self._first_values() | {_HYPER: table}).hyper for table in what.values]
+
+    def _first_values(self) -> dict[str, Any]:
+        return {key: what.values[0] for key, what in self.ranges.items()}
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return the trial's value of every key."""
