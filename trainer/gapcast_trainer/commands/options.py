@@ -90,8 +90,8 @@ def other_houses(given: tuple[str, ...], training_set: Path | None) -> dict[str,
 def check_different_houses(clean: CleanFile, path: Path, given: tuple[str, ...], others: Iterable[CleanFile]) -> None:
     """Raise :class:`click.UsageError` if two of the houses of a training have the same power in each minute.
 
-    ``clean`` was read from ``path``, and ``others`` are the houses of the values ``given`` of :data:`house_option`. A
-    second time, a house would be trained on in minutes that it validates or tests the model on.
+    Otherwise the model would be trained on minutes that validate or test it. ``clean`` was read from ``path``, and
+    ``others`` are the houses of the values ``given`` of :data:`house_option`.
     """
     known = [(f"--clean {path}", clean.series)]
     for text, other in zip(given, others, strict=True):

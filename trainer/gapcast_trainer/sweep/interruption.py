@@ -20,8 +20,8 @@ _ONE_PRESS_S = 1.0
 class Interruption:
     """Remembers that Ctrl-C was pressed while this context is entered, and raises KeyboardInterrupt as usual.
 
-    In another thread than the main one, which gets no signals, it does nothing, and neither if this process ignores the
-    signal, as one that a shell without job control runs in the background.
+    It does nothing in a thread other than the main one, which receives no signals, or if the process ignores SIGINT, as
+    a background job of a shell without job control does.
     """
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
