@@ -93,13 +93,14 @@ def test_source_adds_the_newest_of_separate_terms() -> None:
     assert feed.statistics.n_not_readings == 1  # the first, as long as the other is not known
 
 
-def test_source_in_one_message_combines_no_terms_of_several() -> None:
+@pytest.mark.parametrize("form", ['{"data": %s}', "%s"], ids=["classic", "flat"])
+def test_source_in_one_message_combines_no_terms_of_several(form: str) -> None:
     """An AMS reader sends only the import in most messages: an earlier export must not be subtracted from it."""
     feed = SourceFeed({"preset": "amsreader"})
     for i in range(7):
         whole, at_ms = {"P": 0, "PO": 500} if i < 3 else {"P": 700, "PO": 0}, LONG_AGO_MS + i * 10 * SECOND
-        feed.send("amsreader", json.dumps({"data": whole}), at_ms)
-        feed.send("amsreader", json.dumps({"data": {"P": 800}}), at_ms + 5 * SECOND)
+        feed.send("amsreader", form % json.dumps(whole), at_ms)
+        feed.send("amsreader", form % json.dumps({"P": 800}), at_ms + 5 * SECOND)
     assert feed.readings == [Reading("home", FIRST, approx((-0.5 + 0.7) / 2))]
     assert feed.statistics.n_not_readings == 7
 

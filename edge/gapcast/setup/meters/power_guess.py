@@ -63,8 +63,9 @@ def _sources(
         {} if counters else {name: document for document in reversed(documents) for name in _presets_by_value(document)}
     )
     for name, document in known.items():
-        for value in _values_of(presets()[name]["value"], document):
-            yield {"preset": name} | own | value, NumberKind.POWER
+        value = presets()[name]["value"]
+        for keys in _values_of(value, document) if isinstance(value, str) else [{}]:
+            yield {"preset": name} | own | keys, NumberKind.POWER
     if known:
         return
     for field in likely_fields(topic, payloads, any_name=any_name, counters=counters):
@@ -118,14 +119,16 @@ def _unit_of(field: NumberField) -> dict[str, str]:
 
 
 def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
-    """Yield the presets whose value, and time if they have one, are in ``document``."""
+    """Yield the presets whose value, and time if they have one, are in ``document``; of a list of values, a sum."""
     paths = {path for path, _ in leaves(document)}
     for name, preset in presets().items():
-        value = preset.get("value")
-        if isinstance(value, str) and preset.get("format", "json") == "json":
-            wanted = {term.path for term in parse_sum(value)} | ({preset["time"]} if "time" in preset else set())
-            if wanted <= paths:
-                yield name
+        if preset.get("format", "json") != "json":
+            continue
+        value = preset.get("value", ())
+        sums = [parse_sum(value)] if isinstance(value, str) else [one for one in map(parse_sum, value) if len(one) > 1]
+        time = {preset["time"]} if "time" in preset else set()
+        if any({term.path for term in terms} | time <= paths for terms in sums):
+            yield name
 
 
 def _values_of(path: str, document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -70,8 +70,8 @@ class Candidate:
 
     @property
     def is_likely(self) -> bool:
-        """Whether the number is a power by its name, or the only number of a message."""
-        return self.kind is not NumberKind.OTHER or self.number is None
+        """Whether the number is a power by its name, or the only number of a message: P may be the import alone."""
+        return self.kind not in {NumberKind.WEAK_POWER, NumberKind.OTHER} or self.number is None
 
     @property
     def generation_topics(self) -> list[str]:
