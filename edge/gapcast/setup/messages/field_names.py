@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import IntEnum
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _POWER_WORDS = frozenset({
@@ -41,12 +40,6 @@ _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
 _NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total", "count", "peak"}
 #: Words that follow the symbol of energy, such as in E_in.
 _OF_COUNTER = frozenset({"e", "in", "out", "total", "sum", "import", "export"})
-#: Words of the power of a whole house, and of generation, storage and charging.
-_HOUSE_WORDS = frozenset({"grid", "mains", "house", "haus", "netz", "import", "imported"})
-_GENERATION_WORDS = frozenset({
-    "solar", "pv", "inverter", "pvinverter", "wechselrichter", "battery", "akku", "dc", "charge", "charger", "wallbox",
-    "loadpoint", "loadpoints", "production", "produced", "export", "exported", "returned",
-})  # fmt: skip
 #: Topic levels that do not name a device.
 _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
@@ -59,14 +52,6 @@ _INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _LEAST_W = 10.0
 #: A household's counter is rarely above this number in kWh: it takes decades.
 _LEAST_WH = 200_000.0
-
-
-class PowerRole(IntEnum):
-    """What a power is of by its name, in the order in which setup offers it."""
-
-    HOUSE = 0
-    UNKNOWN = 1
-    GENERATION = 2
 
 
 def words_of(name: str) -> frozenset[str]:
@@ -186,24 +171,6 @@ def energy_unit_in(name: str) -> str | None:
     """
     words = words_of(name)
     return "kWh" if "kwh" in words else "Wh" if "wh" in words else None
-
-
-def role_of(names: Sequence[str]) -> PowerRole:
-    """Return what a power is of by the levels of its topic and the keys of its path: the last one that says so.
-
-    >>> [role_of(topic.split("/")).name for topic in ("pv/grid_power", "solar/ac/total", "meters/total", "tv/power")]
-    ['HOUSE', 'GENERATION', 'HOUSE', 'UNKNOWN']
-    """
-    words = [words_of(name) for name in reversed(names)]
-    for one in words:
-        if one & _GENERATION_WORDS:
-            return PowerRole.GENERATION
-        if one & _HOUSE_WORDS:
-            return PowerRole.HOUSE
-        if "load" in one:  # of an inverter, the house; of something else, its own
-            is_beside_generation = any(other & _GENERATION_WORDS for other in words)
-            return PowerRole.HOUSE if is_beside_generation else PowerRole.UNKNOWN
-    return PowerRole.HOUSE if any("total" in one for one in words) else PowerRole.UNKNOWN
 
 
 def likely_unit(numbers: Sequence[float]) -> str:

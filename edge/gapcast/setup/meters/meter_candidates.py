@@ -9,9 +9,10 @@ from typing import Any
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
-from gapcast.setup.messages.field_names import PowerRole, device_in, energy_unit_in, unit_in
+from gapcast.setup.messages.field_names import device_in, energy_unit_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind
+from gapcast.setup.messages.power_role import PowerRole
 from gapcast.setup.meters.channels import with_channels
 from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields, sender_of, without_values_of_others
 from gapcast.setup.meters.preset_answers import MeterAnswer

@@ -14,9 +14,10 @@ from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
-from gapcast.setup.messages.field_names import PowerRole, may_be_power, role_of
+from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
+from gapcast.setup.messages.power_role import PowerRole, role_of
 from gapcast.setup.meters.device_names import device_on, needs_name, with_channel
 
 #: Wide enough for the values of energy counters, which are read as W.
