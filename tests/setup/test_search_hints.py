@@ -72,7 +72,7 @@ def test_hint_for_bare_numbers_names_a_topic_without_a_value() -> None:
 @pytest.mark.parametrize(
     ("messages", "options"),
     [
-        ([("a/b", '{"version": "1", "data": [[1, 2]]}')], ": --topic a/b --value PATH --unit W"),
+        ([("a/b", '{"version": "1", "data": [["x"]]}')], ": --topic a/b --value PATH --unit W"),
         ([("a/b", '{"code": "021", "x": 812}')], ", such as --topic a/b --value x --unit W"),
         ([("a/b", '{"code": "021"}'), ("c/d", "412")], ", such as --topic c/d --unit W"),
         ([("a/humidity", "55"), ("b/house_power", "543")], ", such as --topic b/house_power --unit W"),

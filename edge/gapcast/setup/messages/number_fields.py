@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import IntEnum
 from functools import cache, lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gapcast.core.errors import PayloadError
+from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import number_of, parse_sum
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import (
@@ -23,9 +24,9 @@ from gapcast.setup.messages.field_names import (
     unit_in,
     words_of,
 )
-from gapcast.text.json_input import JsonError, decode_json
+from gapcast.setup.messages.json_leaves import VALUE, JsonLeaf, document_of, json_leaves, leaves
 
-_MAX_DEPTH, _MAX_VALUES, _MAX_NAMED = 5, 1_000, 32
+_MAX_NAMED = 32
 #: The last levels of a topic that may name a power.
 _N_LEVELS = 3
 #: Words of levels below the level that names the power.
@@ -33,8 +34,8 @@ _PLAIN_WORDS = frozenset({
     "state", "value", "sensor", "total", "sum", "l", "phase", "a", "b", "c", "in", "out", "import", "export", "active",
     "now", "instant", "net",
 })  # fmt: skip
-#: A key that names nothing: its parent or the topic does.
-_VALUE = "value"
+#: Units in lower case.
+_UNITS = {"w": "W", "kw": "kW", "wh": "Wh", "kwh": "kWh"}
 #: Keys that only count, in an object whose name is the quantity.
 _OF_PARENT = frozenset({"total", "in", "out", "import", "export", "sum"})
 
@@ -51,36 +52,58 @@ class NumberKind(IntEnum):
 
 
 class NumberField(NamedTuple):
-    """A number of a topic's messages: its path, empty if the message is a number, and the name that describes it."""
+    """A number of a topic's messages: its path, empty if the message is a number, and the name that describes it.
+
+    ``stated_unit`` is the unit beside it in the message.
+    """
 
     path: str
     kind: NumberKind
     name: str
+    stated_unit: str | None = None
 
     @property
     def unit(self) -> str | None:
-        """The unit in the field's name."""
-        return energy_unit_in(self.name) if self.kind is NumberKind.ENERGY else unit_in(self.name)
+        """The unit beside the field, else that in its name."""
+        return self.stated_unit or (energy_unit_in if self.kind is NumberKind.ENERGY else unit_in)(self.name)
 
 
 def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
     """Return the numbers in any of the messages of a topic, the likeliest power first.
 
-    A letter that may be a power is likelier one beside an energy counter.
+    A letter that may be a power is likelier one beside an energy counter, and an item of a list is less likely the
+    power of the meter than a number that is alone.
 
     >>> [field.path for field in number_fields("meter", [b'{"E_in": 12.5, "P": 420}', b'{"rssi": -60}'])]
     ['P', 'E_in', 'rssi']
     """
     fields: dict[str, NumberField] = {}
+    items: dict[str, NumberField] = {}
     for payload in payloads:
         if number_in(payload) is not None:
             fields.setdefault("", NumberField("", *_kind_of_topic(topic)))
-        for path, value in leaves(document_of(payload)):
-            if path not in fields and _number(value) is not None:
-                fields[path] = _field_of(topic, path)
+        for leaf in json_leaves(document_of(payload)):
+            if not (leaf.path in fields or leaf.path in items) and _number(leaf.value) is not None:
+                (items if leaf.is_one_of_several else fields)[leaf.path] = _field_in(topic, leaf)
     has_energy = any(field.kind is NumberKind.ENERGY for field in fields.values())
     found = [_confirmed(field) if has_energy else field for field in fields.values()]
+    likeliest = NumberKind.WEAK_POWER if any(one.kind < NumberKind.ENERGY for one in found) else NumberKind.MAYBE_POWER
+    found += [field._replace(kind=max(field.kind, likeliest)) for field in items.values()]
     return sorted(found, key=lambda field: field.kind)
+
+
+def _field_in(topic: str, leaf: JsonLeaf) -> NumberField:
+    """Return the field of a leaf; the unit beside it precedes the name: a consumption in kWh is an energy.
+
+    Several numbers that only a topic names can be anything.
+    """
+    field = _field_of(topic, leaf.name) if leaf.name else NumberField("", *_kind_of_topic(topic))
+    kind, unit = field.kind, _UNITS.get(leaf.unit.lower())
+    if leaf.is_one_of_several and not leaf.name:
+        kind = NumberKind.OTHER
+    if leaf.unit and kind is not NumberKind.OTHER:
+        kind = NumberKind.OTHER if unit is None else NumberKind.ENERGY if unit in COUNTERS else kind
+    return NumberField(leaf.path, kind, field.name, unit)
 
 
 def _confirmed(field: NumberField) -> NumberField:
@@ -114,32 +137,6 @@ def number_in(payload: bytes) -> float | None:
     return _number(payload.decode("utf-8", errors="replace"))
 
 
-def document_of(payload: bytes) -> dict[str, Any]:
-    """Return the JSON object of a message; empty if it is something else."""
-    try:
-        document = decode_json(payload) if payload else None
-    except JsonError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def leaves(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the path and the value of the keys of a message that are not objects.
-
-    >>> list(leaves({"a": {"b": 1}, "c": [2]}))
-    [('a.b', 1), ('c', [2])]
-    """
-    yield from islice(_leaves(document, "", 1), _MAX_VALUES)
-
-
-def _leaves(document: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str, Any]]:
-    for key, value in document.items():
-        if isinstance(value, dict) and depth < _MAX_DEPTH:
-            yield from _leaves(value, f"{before}{key}.", depth + 1)
-        else:
-            yield f"{before}{key}", value
-
-
 def _number(value: object) -> float | None:
     try:
         return number_of(value, "")
@@ -150,7 +147,7 @@ def _number(value: object) -> float | None:
 @lru_cache(maxsize=4_096)
 def _field_of(topic: str, path: str) -> NumberField:
     levels = path.split(".")
-    if levels[-1].lower() == _VALUE:
+    if levels[-1].lower() == VALUE:
         levels = levels[:-1]
         if not levels:
             return NumberField(path, *_kind_of_topic(topic))

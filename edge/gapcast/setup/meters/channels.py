@@ -11,8 +11,8 @@ from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import words_of
+from gapcast.setup.messages.json_leaves import document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import document_of, leaves
 from gapcast.setup.meters.preset_recognition import Candidate, matching_patterns, read_by
 
 #: The first channel in a path: em1:0, switch:0.

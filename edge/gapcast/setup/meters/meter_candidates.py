@@ -11,7 +11,7 @@ from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
 from gapcast.setup.messages.field_names import device_in, energy_unit_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import NumberField, NumberKind
+from gapcast.setup.messages.number_fields import NumberField, NumberKind, number_fields
 from gapcast.setup.messages.power_role import PowerRole
 from gapcast.setup.meters.channels import with_channels
 from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields, sender_of, without_values_of_others
@@ -131,11 +131,20 @@ def _sources_with_value(meter: MeterAnswer, recording: MessageRecording) -> Iter
     is_fixed = meter.topic is not None and not has_wildcard(meter.topic)
     for topic in [meter.topic] if is_fixed else sorted(recording.of_topic):
         if topic and meter.value:
-            source = source_of_value(topic, meter.value, meter.unit)
+            source = source_of_value(topic, meter.value, meter.unit or _unit_beside(topic, meter.value, recording))
             if PART in topic.split("/"):
                 yield from _sums_of_parts(source, recording)
             else:
                 yield source, NumberKind.POWER
+
+
+def _unit_beside(topic: str, value: str, recording: MessageRecording) -> str | None:
+    """Return the unit that the messages of a topic state beside each term of a value; None if they do not."""
+    messages = recording.of_topic.get(topic, ())
+    fields = number_fields(topic, [received.publication.payload for received in messages])
+    units = {field.path: field.stated_unit for field in fields}
+    found = {units.get(term.path) for term in parse_sum(value)}
+    return found.pop() if len(found) == 1 else None
 
 
 def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Iterator[tuple[dict[str, Any], NumberKind]]:

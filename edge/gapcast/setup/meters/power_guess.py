@@ -9,8 +9,9 @@ from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import look_up, parse_path, parse_sum
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in, is_average_power, is_explicit_power, is_momentary
+from gapcast.setup.messages.json_leaves import Document, document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
+from gapcast.setup.messages.number_fields import NumberField, NumberKind, number_fields
 from gapcast.setup.meters.preset_recognition import PER_TOPIC, POWER_UNITS, Candidate, read_source
 from gapcast.setup.topics import is_within
 
@@ -118,7 +119,7 @@ def _unit_of(field: NumberField) -> dict[str, str]:
     return {"unit": field.unit} if field.unit else {}
 
 
-def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
+def _presets_by_value(document: Document) -> Iterator[str]:
     """Yield the presets whose value, and time if they have one, are in ``document``; of a list of values, a sum."""
     paths = {path for path, _ in leaves(document)}
     for name, preset in presets().items():
@@ -131,7 +132,7 @@ def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _values_of(path: str, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _values_of(path: str, document: Document) -> Iterator[dict[str, Any]]:
     """Yield the settings for a preset's value at ``path``: none for a number; for a list, its sum and each item."""
     items = look_up(document, parse_path(path)) if " " not in path else None
     if not isinstance(items, list) or len(items) > _MAX_LISTED:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Iterator
 from gapcast.core.documents.message_format import listed
 from gapcast.core.meters.values import parse_sum
 from gapcast.presets import presets
+from gapcast.setup.messages.json_leaves import document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import NumberField, NumberKind, document_of, leaves, number_fields
+from gapcast.setup.messages.number_fields import NumberField, NumberKind, number_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import matching_patterns
 from gapcast.setup.topics import is_within
