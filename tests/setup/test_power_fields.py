@@ -21,6 +21,8 @@ TS011F = (
 )
 OPTICAL_HEAD = '{"Time":"2026-01-01T13:00:00","MT175":{"E_in":12345.6,"E_out":1,"P":420}}'
 
+OF_A_SCRIPT = '{"SML":{"DJ_TPWRIN":4831.6445,"DJ_TPWROUT":9007.7471,"DJ_TPWRCURR":200}}'
+
 
 def only(recording: MessageRecording, meter: MeterAnswer) -> Candidate:
     """The candidate selected by a script's options."""
@@ -35,6 +37,7 @@ def only(recording: MessageRecording, meter: MeterAnswer) -> Candidate:
         ("garage/plug", "garage/{device}", ZIGBEE, "power"),
         ("garage/plug", "garage/plug", TS011F, "power"),
         ("tele/reader/SENSOR", "tele/reader/SENSOR", OPTICAL_HEAD, "MT175.P"),
+        ("tele/head/SENSOR", "tele/head/SENSOR", OF_A_SCRIPT, "SML.DJ_TPWRCURR"),
         ("a/b", "a/b", '{"x": 3, "total_power": 7, "energy": 12}', "total_power"),
         ("a/b", "a/b", '{"actual_power": "00.345", "voltage": "231"}', "actual_power"),
     ],
@@ -48,6 +51,7 @@ def test_choice_selects_the_number_with_the_name_of_a_power(topic: str, pattern:
     ("payload", "words"),
     [
         ('{"a": 1, "b": {"c": 2}}', "no number of x/y has the name of a power: name it with --value, one of a, b.c"),
+        ('{"RSSI": 12, "timestamp": 1, "x": 2}', "name it with --value, one of x, RSSI, timestamp"),
         (
             '{"v": 3, "solar_power": 1, "grid_power": 2}',
             "several numbers of x/y may be its power: name it with --value, one of grid_power, solar_power",

@@ -16,9 +16,8 @@ from tests.setup.test_preset_recognition import recording_of
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK
 
-SELECT_TEMPERATURE = (
-    "select the number that is the power, such as --topic zigbee2mqtt/attic --value temperature --unit W"
-)
+READER = ("attic/reader", '{"timestamp": 1796113803703, "value": 361.2, "rssi": -60}')
+SELECT_VALUE = "select the number that is the power: --topic attic/reader --value PATH --unit W"
 LWT = ("tele/dryer/LWT", "Online")
 SENTENCE = "Tasmota device dryer sends every 300 s by default: enter `TelePeriod 10` on its console, or pass --wait 310"
 
@@ -56,29 +55,39 @@ def test_hint_for_a_preset_names_other_powers(topic: str | None) -> None:
     assert advice(recording_of(head), MeterAnswer(topic, "tasmota", "SML.Power_curr")).startswith("listen longer")
 
 
-def test_hint_names_the_field_if_messages_have_numbers() -> None:
-    recording = recording_of(TEMPERATURE)
+def test_hint_names_no_number_if_none_has_the_name_of_a_power() -> None:
+    recording = recording_of(READER)
     assert tasmota_hint(recording, MeterAnswer()) is None
-    assert advice(recording, MeterAnswer()) == f"{SELECT_TEMPERATURE}; or listen longer (--wait)"
-    assert [*shown_messages(recording)][1] == "    numbers: temperature, linkquality, battery"
+    assert advice(recording, MeterAnswer()) == f"{SELECT_VALUE}; or listen longer (--wait)"
+    assert [*shown_messages(recording)][1] == "    numbers: value, timestamp, rssi"
     assert field_hint(recording_of(("a/b", "on"))) is None
+    assert field_hint(recording_of(TEMPERATURE)) is None
 
 
 def test_hint_for_bare_numbers_names_a_topic_without_a_value() -> None:
     recording = recording_of(("a/b", "on"), ("emon/emonTx 4/x", "412"))
-    assert field_hint(recording) == "select the number that is the power, such as --topic 'emon/emonTx 4/x' --unit W"
+    assert field_hint(recording) == "select the number that is the power: --topic 'emon/emonTx 4/x' --unit W"
+
+
+AMS_RAW = [("ams/meter/import/active", "1007"), ("ams/meter/export/active", "0"), ("ams/meter/l1/voltage", "240.7")]
+DOMOTICZ = '{"Battery":255,"RSSI":12,"hwid":"3","id":"1","idx":1,"nvalue":0,"svalue1":"9127432","svalue5":"439"}'
+VZLOGGER = [(f"vzlogger/data/chn{i}/raw", '{ "timestamp": 1796113803703, "value": 361.2 }') for i in (0, 1)]
 
 
 @pytest.mark.parametrize(
     ("messages", "options"),
     [
-        ([("a/b", '{"version": "1", "data": [["x"]]}')], ": --topic a/b --value PATH --unit W"),
-        ([("a/b", '{"code": "021", "x": 812}')], ", such as --topic a/b --value x --unit W"),
-        ([("a/b", '{"code": "021"}'), ("c/d", "412")], ", such as --topic c/d --unit W"),
+        ([("a/b", '{"version": "1", "data": [[1, 2]]}')], ": --topic a/b --value PATH --unit W"),
+        ([("a/b", '{"code": "021", "x": 812}')], ": --topic a/b --value PATH --unit W"),
+        ([("a/b", '{"code": "021"}'), ("c/d", "412")], ": --topic TOPIC --unit W, and --value PATH in JSON"),
         ([("a/humidity", "55"), ("b/house_power", "543")], ", such as --topic b/house_power --unit W"),
+        ([("a/b", '{"x": 3, "power": "412"}')], ", such as --topic a/b --value power --unit W"),
+        (AMS_RAW, ": --topic TOPIC --unit W"),
+        ([("domoticz/out", DOMOTICZ)], ": --topic domoticz/out --value PATH --unit W"),
+        (VZLOGGER, ": --topic TOPIC --value PATH --unit W"),
     ],
 )
-def test_hint_prefers_a_likely_power_to_a_number_in_text(messages: list[tuple[str, str]], options: str) -> None:
+def test_hint_names_only_a_power_by_its_name(messages: list[tuple[str, str]], options: str) -> None:
     assert field_hint(recording_of(*messages)) == f"select the number that is the power{options}"
 
 
@@ -87,6 +96,7 @@ def test_hint_prefers_a_likely_power_to_a_number_in_text(messages: list[tuple[st
     [
         (("a/power", "543000"), MeterAnswer("a/power", unit="W")),
         (("a/b", '{"power": 543000}'), MeterAnswer("a/b", value="power", unit="W")),
+        (READER, MeterAnswer("attic/reader", value="timestamp", unit="W")),
     ],
 )
 def test_advice_is_not_the_command_that_failed(message: tuple[str, str], meter: MeterAnswer) -> None:
@@ -105,11 +115,11 @@ def test_hint_without_numbers_is_to_listen_longer() -> None:
 @pytest.mark.e2e
 def test_setup_unattended_advises_on_what_it_received(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
     arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}"]
-    with sending(mosquitto, [TEMPERATURE]):
+    with sending(mosquitto, [READER]):
         done = script(*arguments, enough=5)
     assert done.returncode == 1
-    assert SELECT_TEMPERATURE in done.stderr
-    assert "numbers: temperature, linkquality, battery" in done.stdout
+    assert SELECT_VALUE in done.stderr
+    assert "numbers: value, timestamp, rssi" in done.stdout
     with sending(mosquitto, [LWT]):
         slow = script(*arguments, enough=5)
     assert SENTENCE in slow.stderr

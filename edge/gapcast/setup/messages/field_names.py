@@ -31,8 +31,10 @@ _COUNTED_LOAD = re.compile(r"(?:load|demand)[ _-]?\d", re.IGNORECASE)
 #: The letter of power, as readers of smart meters use it, also with the number of a channel, or i (in) and o (out). It
 #: may also be of a pressure or of particles.
 _LETTER = re.compile(r"P\d?|P[io]")
-#: Other symbols of power: its OBIS code, and the name of P1IB.
-_SYMBOL = re.compile(r"(?:\d-\d:)?16[._]7[._]0(?:\*255)?|\w*momentary_active_(?:import|export)")
+#: Other symbols of power: its OBIS code, and the names of P1IB and of some scripts of Tasmota.
+_SYMBOL = re.compile(r"(?:\d-\d:)?16[._]7[._]0(?:\*255)?|\w*momentary_active_(?:import|export)|\w*TPWRCURR")
+#: The energy counters of these scripts.
+_COUNTER_SYMBOL = re.compile(r"\w*TPWR(?:IN|OUT)")
 #: Words of a direction, of which a total is a counter.
 _DIRECTION_WORDS = frozenset({"import", "export"})
 _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
@@ -40,6 +42,12 @@ _ENERGY_WORDS = frozenset({"energy", "aenergy", "kwh", "wh"})
 _NON_ENERGY_WORDS = _NON_POWER_WORDS - {"energy", "kwh", "wh", "total", "count", "peak"}
 #: Words that follow the symbol of energy, such as in E_in.
 _OF_COUNTER = frozenset({"e", "in", "out", "total", "sum", "import", "export"})
+#: Words of numbers about a message or its sender: a time, an identifier, a state of the device.
+_METADATA_WORDS = frozenset({
+    "time", "timestamp", "ts", "date", "epoch", "rtc", "up", "uptime", "version", "id", "idx", "hwid", "mac", "serial",
+    "channel", "port", "battery", "rssi", "snr", "lqi", "linkquality", "signal", "quality", "wifi", "vcc", "heap",
+    "temp", "interval", "brightness", "illuminance", "lux", "co2",
+})  # fmt: skip
 #: Topic levels that do not name a device.
 _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
@@ -131,7 +139,7 @@ def looks_like_energy(name: str) -> bool:
     [True, True, True, False, False]
     """
     words = words_of(name)
-    is_symbol = "e" in words and words <= _OF_COUNTER
+    is_symbol = bool(_COUNTER_SYMBOL.fullmatch(name)) or ("e" in words and words <= _OF_COUNTER)
     return is_symbol or _is_total_energy(name) or (bool(words & _ENERGY_WORDS) and not words & _NON_ENERGY_WORDS)
 
 
@@ -149,6 +157,15 @@ def is_other_quantity(name: str) -> bool:
     (True, False, False)
     """
     return bool(words_of(name) & (_NON_POWER_WORDS - {"total"}))
+
+
+def is_metadata(name: str) -> bool:
+    """Return whether a name is of a number about the message or the device, such as a time or a signal strength.
+
+    >>> is_metadata("timestamp"), is_metadata("meterId"), is_metadata("value")
+    (True, True, False)
+    """
+    return bool(words_of(name) & _METADATA_WORDS)
 
 
 def unit_in(name: str) -> str | None:

@@ -17,6 +17,7 @@ from gapcast.setup.messages.field_names import (
     is_ambiguous_power,
     is_average_power,
     is_explicit_power,
+    is_metadata,
     is_other_quantity,
     looks_like_energy,
     looks_like_power,
@@ -63,6 +64,11 @@ class NumberField(NamedTuple):
     stated_unit: str | None = None
 
     @property
+    def is_conceivable(self) -> bool:
+        """Whether a user may know that the number is a power, although its name does not say so."""
+        return self.kind is NumberKind.OTHER and not (is_other_quantity(self.name) or is_metadata(self.name))
+
+    @property
     def unit(self) -> str | None:
         """The unit beside the field, else that in its name."""
         return self.stated_unit or (energy_unit_in if self.kind is NumberKind.ENERGY else unit_in)(self.name)
@@ -89,7 +95,7 @@ def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
     found = [_confirmed(field) if has_energy else field for field in fields.values()]
     likeliest = NumberKind.WEAK_POWER if any(one.kind < NumberKind.ENERGY for one in found) else NumberKind.MAYBE_POWER
     found += [field._replace(kind=max(field.kind, likeliest)) for field in items.values()]
-    return sorted(found, key=lambda field: field.kind)
+    return sorted(found, key=lambda field: (field.kind, not field.is_conceivable))
 
 
 def _field_in(topic: str, leaf: JsonLeaf) -> NumberField:

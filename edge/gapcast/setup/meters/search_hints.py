@@ -8,9 +8,8 @@ from collections.abc import Collection, Iterable, Iterator
 from gapcast.core.documents.message_format import listed
 from gapcast.core.meters.values import parse_sum
 from gapcast.presets import presets
-from gapcast.setup.messages.json_leaves import document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import NumberField, NumberKind, number_fields
+from gapcast.setup.messages.number_fields import NumberKind, number_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import matching_patterns
 from gapcast.setup.topics import is_within
@@ -76,16 +75,22 @@ def preset_hint(recording: MessageRecording, preset: str, meter: MeterAnswer) ->
 
 
 def field_hint(recording: MessageRecording) -> str | None:
-    """Return how to select a number of the messages, by the likeliest example; None if no message has a number.
+    """Return how to select a number of the messages; None if none can be a power.
 
-    A number in text, such as a version or a code, is no example.
+    A power by its name is the example. The user has to choose among the others, which can be anything.
     """
-    topics = [topic for topic in sorted(recording.of_topic) if number_fields(topic, _payloads(topic, recording))]
-    numbers = [(topic, field) for topic in topics for field in _json_numbers(topic, recording)]
-    if numbers:
-        topic, field = min(numbers, key=lambda one: one[1].kind)
+    topics = sorted(recording.of_topic)
+    fields = [(topic, field) for topic in topics for field in number_fields(topic, _payloads(topic, recording))]
+    if powers := [one for one in fields if one[1].kind < NumberKind.ENERGY]:
+        topic, field = min(powers, key=lambda one: one[1].kind)
         return f"select the number that is the power, such as {_options(topic, field.path)}"
-    return f"select the number that is the power: {_options(topics[0], 'PATH')}" if topics else None
+    others = [(topic, field) for topic, field in fields if field.is_conceivable]
+    if not others:
+        return None
+    of_one = len({topic for topic, _ in others}) == 1
+    path = "PATH" if all(field.path for _, field in others) else ""
+    in_json = ", and --value PATH in JSON" if not path and any(field.path for _, field in others) else ""
+    return f"select the number that is the power: {_options(others[0][0] if of_one else 'TOPIC', path)}{in_json}"
 
 
 def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
@@ -93,12 +98,18 @@ def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
     if hint := tasmota_hint(recording, meter):
         return hint
     hint = field_hint(recording) if meter.preset is None else preset_hint(recording, meter.preset, meter)
-    entered = _options(meter.topic or "", meter.value or "")
-    if hint and meter.preset is None and meter.unit == "W" and hint.endswith(entered):
+    if meter.preset is None and meter.unit == "W" and _has_number(recording, meter):
         return f"its numbers are out of the range of a power in {meter.unit}"
     if hint:
         return f"{hint}; or listen longer (--wait)"
     return f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes"
+
+
+def _has_number(recording: MessageRecording, meter: MeterAnswer) -> bool:
+    """Return whether the messages of the meter's topic have the number that the answers name."""
+    topic = meter.topic or ""
+    fields = number_fields(topic, _payloads(topic, recording))
+    return any(field.path == (meter.value or "") for field in fields)
 
 
 def _options(topic: str, path: str) -> str:
@@ -106,15 +117,9 @@ def _options(topic: str, path: str) -> str:
     return f"--topic {shlex.quote(topic)}{value} --unit W"
 
 
-def _json_numbers(topic: str, recording: MessageRecording) -> Iterator[NumberField]:
-    payloads = _payloads(topic, recording)
-    paths = {path for one in payloads for path, value in leaves(document_of(one)) if isinstance(value, int | float)}
-    return (field for field in number_fields(topic, payloads) if not field.path or field.path in paths)
-
-
 def _paths_of(topic: str, recording: MessageRecording) -> list[str]:
     return [field.path for field in number_fields(topic, _payloads(topic, recording)) if field.path]
 
 
 def _payloads(topic: str, recording: MessageRecording) -> list[bytes]:
-    return [received.publication.payload for received in recording.of_topic[topic]]
+    return [received.publication.payload for received in recording.of_topic.get(topic, ())]
