@@ -6,6 +6,7 @@ import pytest
 
 from gapcast.core.errors import SettingsError
 from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.power_role import PowerRole
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer
@@ -136,6 +137,47 @@ def test_guess_of_symbols_of_power(messages: list[tuple[str, str]], powers: list
 @pytest.mark.parametrize("message", [("dust/x", '{"SDS_P1": 12.3, "p1": 3}'), ("home/P1/gas", "3"), ("home/p1", "3")])
 def test_guess_ignores_what_is_no_symbol_of_power(message: tuple[str, str]) -> None:
     assert found(recording_of(message)) == []
+
+
+KAIFA = [
+    ("Smartmeter/WirkenergieP", "12345.6"),
+    ("Smartmeter/WirkenergieN", "0"),
+    ("Smartmeter/MomentanleistungP", "345"),
+    ("Smartmeter/MomentanleistungN", "0"),
+    ("Smartmeter/Momentanleistung", "345"),
+    ("Smartmeter/SpannungL1", "230.1"),
+    ("Smartmeter/StromL1", "1.23"),
+]
+
+
+def test_guess_of_german_compounds_offers_the_import_first() -> None:
+    offered = found(recording_of(*KAIFA))
+    assert [next(iter(one.topics)).rpartition("/")[2] for one in offered] == [
+        "MomentanleistungP",
+        "Momentanleistung",
+        "MomentanleistungN",
+    ]
+    assert [one.role for one in offered] == [PowerRole.HOUSE, PowerRole.UNKNOWN, PowerRole.GENERATION]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_power"),
+    [
+        ("wirkleistung", True),
+        ("Gesamtleistung", True),
+        ("NetzleistungP", True),
+        ("Leistung_L1", True),
+        ("leistungW", True),
+        ("Blindleistung", False),
+        ("ScheinleistungP", False),
+        ("Nennleistung", False),
+        ("Maximalleistung", False),
+        ("Heizleistung", False),
+        ("Leistungsfaktor", False),
+    ],
+)
+def test_guess_of_german_compounds(name: str, is_power: bool) -> None:
+    assert bool(found(recording_of(("haus/zaehler", f'{{"{name}": 345}}')))) is is_power
 
 
 EVENTS = "shellyplugsg3-1/events/rpc"

@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+#: The end of German compounds of power, with P and N for the two directions (MomentanleistungP).
+_COMPOUND = re.compile(r"[Ll]eistung(?![a-z])([PN](?![A-Za-z]))?")
+_DIRECTIONS = {"P": "_import", "N": "_export"}
 _POWER_WORDS = frozenset({
     "power", "powers", "watt", "watts", "w", "kw", "load", "consumption", "grid", "demand", "apower", "leistung",
     "puissance", "potencia", "vermogen",
@@ -15,7 +18,7 @@ _NON_POWER_WORDS = frozenset({
     "daily", "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
     "temperature", "humidity", "pressure", "count", "outage", "outages", "fail", "failure", "failures", "percent",
     "percentage", "cpu", "transmit", "tx", "pulses", "peak", "average", "avg", "mean", "max", "min", "threshold",
-    "delay", "available",
+    "delay", "available", "blind", "schein", "nenn", "maximal", "spitzen", "durchschnitts", "heiz", "sende",
 })  # fmt: skip
 #: Words of other quantities that are also used for power: the total of all phases, and the current value.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
@@ -65,10 +68,11 @@ _LEAST_WH = 200_000.0
 def words_of(name: str) -> frozenset[str]:
     """Return the words of a key or a topic level, in lower case.
 
-    >>> sorted(words_of("gridPower_kW"))
-    ['grid', 'kw', 'power']
+    >>> sorted(words_of("gridPower_kW")), sorted(words_of("NetzleistungN"))
+    (['grid', 'kw', 'power'], ['export', 'leistung', 'netz'])
     """
-    return frozenset(word.lower() for word in _WORDS.findall(name.replace("kW", "KW_").replace("KW_h", "KWH")))
+    separated = _COMPOUND.sub(lambda found: f"_leistung{_DIRECTIONS.get(found[1], '')}", name)
+    return frozenset(word.lower() for word in _WORDS.findall(separated.replace("kW", "KW_").replace("KW_h", "KWH")))
 
 
 def looks_like_power(name: str) -> bool:

@@ -8,10 +8,10 @@ from enum import IntEnum
 from gapcast.setup.messages.field_names import words_of
 
 #: Words of the power of a whole house, and of generation, storage and charging.
-_HOUSE_WORDS = frozenset({"grid", "mains", "house", "haus", "netz", "import", "imported"})
+_HOUSE_WORDS = frozenset({"grid", "mains", "house", "haus", "netz", "bezugs", "import", "imported"})
 _GENERATION_WORDS = frozenset({
     "solar", "pv", "inverter", "pvinverter", "wechselrichter", "battery", "akku", "dc", "charge", "charger", "wallbox",
-    "loadpoint", "loadpoints", "production", "produced", "export", "exported", "returned",
+    "loadpoint", "loadpoints", "production", "produced", "export", "exported", "returned", "lade", "einspeise",
 })  # fmt: skip
 
 
