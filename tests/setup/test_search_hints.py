@@ -106,6 +106,21 @@ def test_advice_is_not_the_command_that_failed(message: tuple[str, str], meter: 
     assert "--unit W" in advice(recording, replace(meter, unit="kW"))
 
 
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (("openhab/GridPower/state", "1234.5 W"), "openhab/GridPower/state is the text '1234.5 W'"),
+        (
+            ("stromleser/one", '{"timestamp":"1776178480","1.8.0":"12345.000 Wh","16.7.0":"8.160 W","rssi":"-51"}'),
+            "16.7.0 on stromleser/one is the text '8.160 W'",
+        ),
+    ],
+)
+def test_advice_on_a_power_that_is_a_text_with_its_unit(message: tuple[str, str], what: str) -> None:
+    hint = advice(recording_of(("a/b", "12 km"), message), MeterAnswer())
+    assert hint == f"{what}: let the meter send the number without its unit; or listen longer (--wait)"
+
+
 def test_hint_without_numbers_is_to_listen_longer() -> None:
     assert advice(MessageRecording(), MeterAnswer()).startswith("listen longer, such as --wait 700")
     assert advice(recording_of(TEMPERATURE), MeterAnswer(preset="p1-esp")).startswith("listen longer, such as --wait")

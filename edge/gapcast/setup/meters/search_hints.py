@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator
 
 from gapcast.core.documents.message_format import listed
 from gapcast.core.meters.values import parse_sum
 from gapcast.presets import presets
+from gapcast.setup.messages.json_leaves import document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind, number_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import matching_patterns
 from gapcast.setup.topics import is_within
 
+#: A power that is a text with its unit.
+_WITH_UNIT = re.compile(r"[+-]?\d{1,9}(?:\.\d{1,9})? ?k?W", re.ASCII)
 _SHOWN, _SHOWN_PATHS, _SHOWN_DEVICES = 12, 8, 5
 #: Waiting time for three messages of a meter that sends every five minutes, s.
 _LONG_WAIT_S = 700
@@ -100,9 +104,21 @@ def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
     hint = field_hint(recording) if meter.preset is None else preset_hint(recording, meter.preset, meter)
     if meter.preset is None and meter.unit == "W" and _has_number(recording, meter):
         return f"its numbers are out of the range of a power in {meter.unit}"
-    if hint:
+    if hint or (hint := _unit_hint(recording)):
         return f"{hint}; or listen longer (--wait)"
     return f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes"
+
+
+def _unit_hint(recording: MessageRecording) -> str | None:
+    """Return the problem of a power that is a text with its unit, and how to solve it; None if there is none."""
+    for topic in sorted(recording.of_topic):
+        for payload in _payloads(topic, recording):
+            values = [*leaves(document_of(payload)), ("", payload.decode("utf-8", "replace"))]
+            for path, value in values:
+                if isinstance(value, str) and _WITH_UNIT.fullmatch(value.strip()):
+                    what = f"{path} on {topic}" if path else topic
+                    return f"{what} is the text {value.strip()!r}: let the meter send the number without its unit"
+    return None
 
 
 def _has_number(recording: MessageRecording, meter: MeterAnswer) -> bool:
