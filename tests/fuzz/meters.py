@@ -186,6 +186,8 @@ def setup_seeds() -> Sequence[bytes]:
         PART.join((b"", FIELD.join((b"energy/garage/power", b"0 0", b"231.5")))),
         PART.join((b"", FIELD.join((b"cellar/meter7", b"0 0", b'{"grid":{"power_kw":0.4,"today":3}}')))),
         PART.join((b"", FIELD.join((b"zigbee2mqtt/plug", b"0 2", b'{"power":12,"energy":1.5,"state":"ON"}')))),
+        PART.join((b"", FIELD.join((b"go-eController/9/ccp", b"0 0", b"[2344.494,2332.254,0,null,[12.3,[1]]]")))),
+        PART.join((b"", FIELD.join((b"dsmr/power", b"0 0", b'{"power":[{"value":1.674,"unit":"kW"}],"a":[1,{}]}')))),
     ]
     return [*preset_seeds()[::3], *other]
 

@@ -82,6 +82,10 @@ VZLOGGER = [(f"vzlogger/data/chn{i}/raw", '{ "timestamp": 1796113803703, "value"
         ([("a/b", '{"code": "021"}'), ("c/d", "412")], ": --topic TOPIC --unit W, and --value PATH in JSON"),
         ([("a/humidity", "55"), ("b/house_power", "543")], ", such as --topic b/house_power --unit W"),
         ([("a/b", '{"x": 3, "power": "412"}')], ", such as --topic a/b --value power --unit W"),
+        (
+            [("a/b", '{"p": {"power": {"value": 0.4, "units": "kW"}}}')],
+            ", such as --topic a/b --value p.power.value --unit kW",
+        ),
         (AMS_RAW, ": --topic TOPIC --unit W"),
         ([("domoticz/out", DOMOTICZ)], ": --topic domoticz/out --value PATH --unit W"),
         (VZLOGGER, ": --topic TOPIC --value PATH --unit W"),

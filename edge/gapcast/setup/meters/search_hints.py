@@ -87,7 +87,7 @@ def field_hint(recording: MessageRecording) -> str | None:
     fields = [(topic, field) for topic in topics for field in number_fields(topic, _payloads(topic, recording))]
     if powers := [one for one in fields if one[1].kind < NumberKind.ENERGY]:
         topic, field = min(powers, key=lambda one: one[1].kind)
-        return f"select the number that is the power, such as {_options(topic, field.path)}"
+        return f"select the number that is the power, such as {_options(topic, field.path, field.unit or 'W')}"
     others = [(topic, field) for topic, field in fields if field.is_conceivable]
     if not others:
         return None
@@ -128,9 +128,9 @@ def _has_number(recording: MessageRecording, meter: MeterAnswer) -> bool:
     return any(field.path == (meter.value or "") for field in fields)
 
 
-def _options(topic: str, path: str) -> str:
+def _options(topic: str, path: str, unit: str = "W") -> str:
     value = f" --value {shlex.quote(path)}" if path else ""
-    return f"--topic {shlex.quote(topic)}{value} --unit W"
+    return f"--topic {shlex.quote(topic)}{value} --unit {unit}"
 
 
 def _paths_of(topic: str, recording: MessageRecording) -> list[str]:
