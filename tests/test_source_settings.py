@@ -139,7 +139,11 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         ({"topic": "x/{device}", "format": "gapcast", "unit": "W"}, "has its own value, unit and time"),
         (
             {"preset": "gapcast", "topic": "x/{device}", "kind": "samples"},
-            r"no samples: remove kind, or set topic = \"x/\{device\}\", value = \"gap_kw\", unit = .* time = \"ts\"",
+            r"remove kind, or replace preset = \"gapcast\" by topic = \"x/\{device\}\", value = .* = \"ts\"",
+        ),
+        (
+            {"topic": "x/{device}", "format": "gapcast", "kind": "samples"},
+            r"no samples: remove kind, or replace format = \"gapcast\" by topic = \"x/\{device\}\", value = ",
         ),
         (
             {"topic": "x/{device}/{part}", "format": "number", "value": ["a", "b"]},

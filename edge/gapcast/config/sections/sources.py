@@ -118,7 +118,8 @@ class SourceSettings(SettingsSection):
             'format = "gapcast" has its own value, unit and time: remove them, or set format = "json"': (
                 self.format == "gapcast" and bool(self.value or self.time or self.unit not in {"auto", "kW"})
             ),
-            f'format = "gapcast" has no samples: remove kind, or set {native_as_samples(self.topic)}': (
+            'format = "gapcast" has no samples: remove kind, or replace '
+            f'{"preset" if self.preset == "gapcast" else "format"} = "gapcast" by {native_as_samples(self.topic)}': (
                 self.format == "gapcast" and self.kind == "samples" and "kind" in self.model_fields_set
             ),
             'format = "number" takes no value, except for a topic with {part}': (
