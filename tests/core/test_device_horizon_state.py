@@ -148,6 +148,21 @@ def test_implausible_learning_of_a_horizon_is_left_out() -> None:
     assert engine.scores_of("car")[ALL_TIME].n == 24
 
 
+def test_scores_of_an_earlier_version_get_references_at_both_horizons() -> None:
+    """The earlier version stored no sums of persistence over a member's minutes."""
+    first = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(60)).engine
+    snapshot = capture_snapshot(first)
+    scores = {name: column for name, column in snapshot.scores.items() if "reference " not in name}
+    horizons = {name: column for name, column in snapshot.horizons.items() if "/scores/reference " not in name}
+    assert len(scores) < len(snapshot.scores)
+    assert len(horizons) < len(snapshot.horizons)
+    engine = engine_of(5, HORIZONS)
+    assert restore_snapshot(engine, replace(snapshot, scores=scores, horizons=horizons)) == ("", [])
+    assert engine.scores_of("pump")[ALL_TIME].members["smooth"].skill is not None
+    for device in DEVICES:
+        assert engine.scores_of(device) == first.scores_of(device)
+
+
 def test_transfer_continues_at_both_horizons() -> None:
     undisturbed = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(80))
     first, after = HorizonRun(engine_of(5, HORIZONS)).process(readings_of(50)), engine_of(5, HORIZONS)

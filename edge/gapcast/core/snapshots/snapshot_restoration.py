@@ -196,6 +196,8 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
             restore_newest(forecaster, stored, n_devices, _planned_of(snapshot, n_devices))
             rows, columns = range(n_devices), stored.columns
             scores = expanded(forecaster.scores.columns(rows), columns.scores, stored.places)
+            # Without the columns that an earlier version did not store: restore_columns estimates them.
+            scores = {name: column for name, column in scores.items() if name in columns.scores}
             drift = expanded(forecaster.drift.columns(rows), columns.drift, stored.places)
             problems += (
                 restore_learning(forecaster, n_devices, dict(columns.learning_state), scores, drift),
