@@ -353,6 +353,7 @@ def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
         {"fuse_kw": 8.0},
         {"risk": 0.1},
         {"active": ActiveTimes(hours=((0, 30),))},
+        {"imports_only": True},
     ],
 )
 def test_newest_demand_of_other_options_is_left_out(options: dict[str, Any]) -> None:
@@ -366,6 +367,15 @@ def test_newest_demand_of_other_options_is_left_out(options: dict[str, Any]) -> 
     assert same_options.demands.newest("home") == before.demands.newest("home")
     run(2, changed, 74)
     assert changed.demands.newest("home") is not None
+
+
+def test_newest_demand_of_an_older_version_stays_with_imports_only() -> None:
+    """The older version did not store the option."""
+    snapshot = capture_snapshot(run(60, demand_engine(SiteDemandOptions(DemandOptions(limit_kw=2.0)))))
+    del snapshot.demand["imports_only"]
+    after = demand_engine(SiteDemandOptions(DemandOptions(limit_kw=2.0, imports_only=True)))
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert after.demands.newest("home") is not None
 
 
 @pytest.mark.parametrize(("floor_kw", "stays"), [(0.1, True), (9.0, False)])

@@ -22,6 +22,7 @@ from gapcast.core.demand.state.stored_windows import (
     STORED_COLUMNS,
     STORED_PEAKS,
     Columns,
+    has_other_imports,
     restore_windows,
     window_columns,
     with_later_columns,
@@ -159,13 +160,15 @@ def restore_state(
         for prefix, state in learned.items():
             n_bad += restore_rows(state, columns, prefix, which, places[which] + 1)
             if NEWEST in state.arrays:
-                _forget_of_other_options(state, windows, places[which].tolist())
+                _forget_of_other_options(state, windows, columns, which)
     return f"{n_bad} rows of demands are out of range" if n_bad else ""
 
 
-def _forget_of_other_options(newest: DeviceRows, windows: RunningWindows, rows: Sequence[int]) -> None:
-    """Forget the newest demands of ``rows`` that were made with other options than those of ``windows``."""
-    for row in rows:
+def _forget_of_other_options(newest: DeviceRows, windows: RunningWindows, columns: Columns, which: I64) -> None:
+    """Forget the newest demands of ``which`` in ``columns`` that were made with other options than ``windows`` has."""
+    for i, row in zip(which.tolist(), columns[TRACKED][which].tolist(), strict=True):
+        if not has_newest(newest, row + 1):
+            continue
         one = windows.for_row(row)
-        if has_newest(newest, row + 1) and (one is None or not has_options_of(newest.arrays[NEWEST][row + 1], one)):
+        if one is None or has_other_imports(one, columns, i) or not has_options_of(newest.arrays[NEWEST][row + 1], one):
             newest.forget(row + 1)

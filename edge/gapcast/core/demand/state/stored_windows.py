@@ -21,6 +21,8 @@ _LONGEST_MIN = WINDOW_MINUTES[-1]
 _LAST_MONTH = 2_200 * 12
 #: The key of the active times in state of versions that did not store it.
 _UNKNOWN_TIMES = -1
+#: Whether exported power counted as 0 (0 or 1), in state of versions that did not store it.
+_UNKNOWN_IMPORTS = -1
 #: Kind, shape after the device, minimum and maximum of the columns of windows. Columns of peaks may have NaN.
 STORED_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
     "start": ("i", (), 0, LAST_MINUTE + _LONGEST_MIN),
@@ -40,17 +42,19 @@ STORED_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
     "replaced_kw": ("f", (N_REPLACED,), -MOST, MOST),
     "replaced_start": ("i", (N_REPLACED,), -1, LAST_MINUTE),
     "times_key": ("i", (), _UNKNOWN_TIMES, 2**32 - 1),
+    "imports_only": ("i", (), _UNKNOWN_IMPORTS, 1),
 }
 #: Columns of peaks, and the columns of their windows: NaN and -1 without a peak.
 STORED_PEAKS = {"peak_kw": "peak_start", "replaced_kw": "replaced_start"}
-#: Initial columns for state of versions without lowest windows (the first), without jumps (the next two), and without
-#: active times.
+#: Initial columns for state of versions without lowest windows (the first), without jumps (the next two), without
+#: active times, and without the option ``imports_only``.
 _WITHOUT_LOWEST: Mapping[str, ArrayLike] = {"lowest_n": 0, "lowest_kw": MOST, "lowest_before_kw": -MOST}
 _WITHOUT_JUMP: Mapping[str, ArrayLike] = {"jump_from": -1, "jump_to": -1, "jump_sum_kw": 0.0, "jump_n_known": 0}
 _WITHOUT_REPLACED: Mapping[str, ArrayLike] = {
     "replaced_kw": np.full(N_REPLACED, np.nan), "replaced_start": np.full(N_REPLACED, -1)
 }  # fmt: skip
 _WITHOUT_TIMES: Mapping[str, ArrayLike] = {"times_key": _UNKNOWN_TIMES}
+_WITHOUT_IMPORTS: Mapping[str, ArrayLike] = {"imports_only": _UNKNOWN_IMPORTS}
 _NO_JUMP = WindowBeforeJump(-1, -1, 0.0, 0)
 
 Columns = Mapping[str, NDArray[Any]]
@@ -58,7 +62,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 def with_later_columns(columns: Columns, n: int) -> Columns:
     """Return ``columns`` of ``n`` devices, with initial values for the columns that an older version did not store."""
-    for later in (_WITHOUT_LOWEST, {**_WITHOUT_JUMP, **_WITHOUT_REPLACED}, _WITHOUT_TIMES):
+    for later in (_WITHOUT_LOWEST, {**_WITHOUT_JUMP, **_WITHOUT_REPLACED}, _WITHOUT_TIMES, _WITHOUT_IMPORTS):
         if not later.keys() & columns.keys():
             columns = {**columns, **{name: np.full((n, *np.shape(value)), value) for name, value in later.items()}}
     return columns
@@ -93,12 +97,18 @@ def window_columns(windows: Sequence[DeviceWindows]) -> dict[str, NDArray[Any]]:
         "replaced_kw": replaced_kw,
         "replaced_start": replaced_start,
         "times_key": np.array([one.calendar.times_key for one in windows], dtype=np.int64),
+        "imports_only": np.array([one.options.imports_only for one in windows], dtype=np.int64),
     }
 
 
 def has_other_times(calendar: BillingCalendar, columns: Columns, i: int) -> bool:
     """Return whether other windows were active than by ``calendar`` when the ``i``-th of ``columns`` was stored."""
     return columns["times_key"][i] not in (_UNKNOWN_TIMES, calendar.times_key)
+
+
+def has_other_imports(one: DeviceWindows, columns: Columns, i: int) -> bool:
+    """Return whether the ``i``-th of ``columns`` was stored with another ``imports_only`` than that of ``one``."""
+    return columns["imports_only"][i] not in (_UNKNOWN_IMPORTS, one.options.imports_only)
 
 
 def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: int) -> None:
