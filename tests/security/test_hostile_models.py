@@ -38,13 +38,14 @@ from tests.support.waiting import wait_until
 __all__ = ["stack", "start_gateway"]
 
 MB = 1 << 20
-#: Offset and bit of flips, found by a search, with which the runtime reads or writes invalid memory: in the model with
-#: every feature, and in the shipped lstm-5-3. The card has the hash of the altered file. Which signal ends the process
-#: depends on the memory's content.
-CRASH, CRASH_OF_SHIPPED = (6404, 5), (23721, 5)
+HOSTILE = Path(__file__).parents[1] / "fixtures" / "hostile"
+#: Small models with one flipped bit, found by a search: with ``crashing`` the runtime reads or writes invalid memory,
+#: with ``greedy`` the interpreter takes 240 MB. Which signal ends the process depends on the memory's content.
+CRASHING, GREEDY = HOSTILE / "crashing", HOSTILE / "greedy"
 SIGNAL = "SIG(SEGV|ABRT|BUS)"
-#: One flip in a shipped model whose interpreter then takes 240 MB.
-GREEDY = Path(__file__).parents[1] / "fixtures" / "hostile" / "greedy"
+CRASHED = f"crashing: the model was not loaded: its self-test ended by {SIGNAL}"
+#: Offset and bit of a flip, found by a search, with which the runtime crashes in the shipped lstm-5-3.
+CRASH_OF_SHIPPED = (23721, 5)
 
 
 def flip(copy: ModelCopy, place: tuple[int, int]) -> None:
@@ -69,10 +70,9 @@ def admission(tmp_path: Path) -> Admission:
 # --- the trial --------------------------------------------------------------------------------------------
 
 
-def test_model_that_crashes_the_runtime_ends_only_its_trial(copy: ModelCopy, admission: Admission) -> None:
-    flip(copy, CRASH)
-    with pytest.raises(ModelError, match=f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"):
-        admission.load(copy.folder)
+def test_model_that_crashes_the_runtime_ends_only_its_trial(admission: Admission) -> None:
+    with pytest.raises(ModelError, match=CRASHED):
+        admission.load(CRASHING)
 
 
 def test_model_with_a_flipped_bit_ends_only_its_trial(tmp_path: Path, admission: Admission) -> None:
@@ -205,7 +205,7 @@ def resident_bytes() -> int:
 
 
 def crashing(models: Path) -> None:
-    flip(ModelCopy(models, source=every_feature_model()), CRASH)
+    shutil.copytree(CRASHING, models / "crashing")
 
 
 def greedy(models: Path) -> None:
@@ -220,7 +220,7 @@ def tolerant(models: Path) -> None:
 @pytest.mark.parametrize(
     ("put", "problem"),
     [
-        (crashing, f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"),
+        (crashing, CRASHED),
         (greedy, "failed to prepare|used more than"),
         (tolerant, r"golden\.tolerance_kw: must be at most 0\.01"),
     ],
@@ -246,37 +246,35 @@ def test_service_keeps_running_with_a_hostile_model_in_its_folder(
     assert resident_bytes() - before < 80 * MB
 
 
-def test_install_hostile_model_changes_nothing(copy: ModelCopy, admission: Admission) -> None:
-    flip(copy, CRASH)
-    library = Library((shipped_models(), copy.models.parent / "state" / "models"))
-    with pytest.raises(ModelError, match=f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"):
-        install(copy.folder, library, admission)
+def test_install_hostile_model_changes_nothing(tmp_path: Path, admission: Admission) -> None:
+    library = Library((shipped_models(), tmp_path / "state" / "models"))
+    with pytest.raises(ModelError, match=CRASHED):
+        install(CRASHING, library, admission)
     assert sorted(library.models()) == shipped_names()
 
 
-def installed(tmp_path: Path, name: str = "every-feature") -> ModelCopy:
-    source = every_feature_model() if name == "every-feature" else shipped_models() / name
-    return ModelCopy(tmp_path / "state" / "models", name, source=source)
+def installed(tmp_path: Path, source: Path = CRASHING) -> ModelCopy:
+    return ModelCopy(tmp_path / "state" / "models", source=source)
 
 
-def bad_registry(copy: ModelCopy) -> None:
-    (copy.models / "registry.json").write_bytes(b"[" * 4_000)
-    flip(copy, CRASH)
+def bad_registry(tmp_path: Path) -> None:
+    (installed(tmp_path).models / "registry.json").write_bytes(b"[" * 4_000)
 
 
-def default_that_is_bad(copy: ModelCopy) -> None:
-    flip(copy, CRASH)
+def default_that_is_bad(tmp_path: Path) -> None:
+    assert default_model(installed(tmp_path).models) == "crashing"
 
 
-def name_of_something_else(copy: ModelCopy) -> None:
+def name_of_something_else(tmp_path: Path) -> None:
+    copy = installed(tmp_path, every_feature_model())
     copy.folder.rename(copy.models / "blend")
 
 
 @pytest.mark.parametrize("spoil", [default_that_is_bad, bad_registry, name_of_something_else])
 def test_service_starts_with_shipped_models_beneath_a_hostile_one(
-    tmp_path: Path, spoil: Callable[[ModelCopy], None]
+    tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
-    spoil(installed(tmp_path))
+    spoil(tmp_path)
     settings = Settings.model_validate({"state": {"path": tmp_path / "state"}})
     library, admission = library_of(settings, {}), admission_of(settings, {})
     with structlog.testing.capture_logs() as lines:
@@ -289,7 +287,7 @@ def test_service_starts_with_shipped_models_beneath_a_hostile_one(
 
 
 def test_service_starts_with_the_shipped_model_of_the_same_name(tmp_path: Path) -> None:
-    copy = installed(tmp_path, default_name())
+    copy = installed(tmp_path, shipped_models() / default_name())
     copy.alter_file(copy.file.read_bytes()[:-8])
     settings = Settings.model_validate({"state": {"path": tmp_path / "state"}})
     models = load_usable_models(settings, library_of(settings, {}), admission_of(settings, {}))
@@ -297,9 +295,9 @@ def test_service_starts_with_the_shipped_model_of_the_same_name(tmp_path: Path) 
 
 
 def test_service_does_not_start_with_a_configured_hostile_model(tmp_path: Path) -> None:
-    flip(installed(tmp_path), CRASH)
-    settings = Settings.model_validate({"state": {"path": tmp_path / "state"}, "forecast": {"model": "every-feature"}})
-    with pytest.raises(ModelError, match="there is no model 'every-feature' in"):
+    installed(tmp_path)
+    settings = Settings.model_validate({"state": {"path": tmp_path / "state"}, "forecast": {"model": "crashing"}})
+    with pytest.raises(ModelError, match="there is no model 'crashing' in"):
         load_usable_models(settings, library_of(settings, {}), admission_of(settings, {}))
 
 
