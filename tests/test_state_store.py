@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def started(state: Path, gateway: str, engine: Engine, configured: str = "") -> 
     assert store is not None
     store.restore(engine)
     return store
+
+
+def warnings_of_shard(state: Path, shard: int) -> list[str]:
+    """Start a shard without state and return its warnings."""
+    folder = state / f"shard-{shard}" / "stream"
+    with capture_logs() as lines:
+        store = store_of(Settings(shards=(shard,)), f"gw-{shard}", state, folder)
+        assert store is not None
+        store.restore(Engine(Persistence()))
+        store.close(None)
+    return [f"{line['event']}: {line['path']}, {line['fix']}" for line in lines if line["log_level"] == "warning"]
 
 
 def iterate(store: Store, engine: Engine) -> None:
@@ -82,3 +94,18 @@ def test_gateway_id_configured_or_stored_by_another_shard_is_not_replaced(tmp_pa
     store.close(None)
     assert gateway_id("", tmp_path) == "gw-first"
     assert store_of(Settings.model_validate({"state": {"keep": False}}), "gw", tmp_path, tmp_path) is None
+
+
+def test_new_shard_names_the_unused_state_of_the_gateway(tmp_path: Path) -> None:
+    before, folder = tmp_path / "stream", tmp_path / "shard-0" / "stream"
+    assert warnings_of_shard(tmp_path, 1) == []
+    started(tmp_path, "gw", Engine(Persistence()), "gw").close(None)
+    (found,) = warnings_of_shard(tmp_path, 0)
+    assert found == (
+        f"shard.state_not_used: {before}, to continue with it in this shard, stop gapcast, remove {folder}, "
+        f"and move {before} to {folder.parent}"
+    )
+    assert warnings_of_shard(tmp_path, 0) == [], "it has state of its own now"
+    shutil.rmtree(folder)
+    before.rename(folder)
+    assert warnings_of_shard(tmp_path, 0) == warnings_of_shard(tmp_path, 2) == []
