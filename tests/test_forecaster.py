@@ -17,15 +17,18 @@ import pytest
 import gapcast
 from gapcast import Engine, Forecast, Forecaster, Reading
 from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.models_folder.library import Library
+from gapcast.python_api import model_cache
 from gapcast.python_api.single_forecast import forecast
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.journals.journal import VERSION
+from tests.support.models import ModelCopy
 from tests.support.optional_tools import ROOT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,6 +75,31 @@ def test_forecaster_forecasts_and_learns_like_the_engine() -> None:
             kw for one in expected for kw in (one.gap_kw, one.lower_kw, one.upper_kw)
         ]
     assert house.scores == engine.scores_of("house")
+
+
+def test_forecasters_share_models_until_their_files_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_loaded = 0
+
+    def counted(settings: Settings, library: Library) -> Models:
+        nonlocal n_loaded
+        n_loaded += 1
+        return load_models(settings, library)
+
+    monkeypatch.setattr(model_cache, "load_models", counted)
+    copy = ModelCopy(tmp_path / "models", "linear")
+    one, other = (Forecaster(models=copy.models) for _ in range(2))
+    assert n_loaded == 1
+    for minute in range(20):
+        one.add(minute % 3, START + timedelta(minutes=minute))
+    first = [one.add(2.0, START + timedelta(minutes=minute)) for minute in (20, 21)]
+    assert other.scores == {}
+    for minute in range(20):
+        other.add(minute % 3, START + timedelta(minutes=minute))
+    second = [other.add(2.0, START + timedelta(minutes=minute)) for minute in (20, 21)]
+    assert [made and made.gap_kw for made in first] == [made and made.gap_kw for made in second]
+    copy.alter_card(lambda card: card.update(version="77"))
+    Forecaster(models=copy.models)
+    assert n_loaded == 2
 
 
 def test_forecaster_without_readings_has_no_scores() -> None:

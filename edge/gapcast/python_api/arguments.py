@@ -120,13 +120,13 @@ def checked_time_zone(name: Any) -> str:
     return name
 
 
-def folder_of_models(models: Path | str | None) -> tuple[Path | None, Path]:
-    """Return the user's own folder of models (None: the bundled models are used), and the folder to load.
+def folder_of_models(models: Path | str | None) -> Path:
+    """Return the folder of models: the user's own, or without one the bundled models.
 
     Raises :class:`ValueError` if it is not a folder, or has no registry.
     """
     if models is None:
-        return None, models_path()
+        return models_path()
     folder = Path(models)
     if not folder.is_dir():
         needed = "it needs a folder for each model, with its model.tflite and card.json, and registry.json"
@@ -135,7 +135,7 @@ def folder_of_models(models: Path | str | None) -> tuple[Path | None, Path]:
     if not (folder / REGISTRY_FILE).exists():
         msg = f'models={str(models)!r}: has no {REGISTRY_FILE}; write {{"default": "<name of a model>"}} to it'
         raise ValueError(msg)
-    return folder, folder
+    return folder
 
 
 def _checked_number(value: Any) -> Any:

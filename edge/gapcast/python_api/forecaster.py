@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from gapcast.app.engines.engine import engine_of
-from gapcast.app.models.models import load_models
 from gapcast.config.sections.forecast import OutlookSettings
-from gapcast.config.settings import ModelSettings, Settings, SiteSettings
+from gapcast.config.settings import Settings, SiteSettings
 from gapcast.core.errors import StateError
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.learning.scores.summary import Summary
@@ -21,6 +20,7 @@ from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.predictors.models_folder.library import Library
 from gapcast.python_api.arguments import checked_minute, checked_power_kw, checked_time_zone, folder_of_models
+from gapcast.python_api.model_cache import cached_models
 
 _HOUSE = "house"
 _REJECTED = {
@@ -47,10 +47,10 @@ class Forecaster:
     """
 
     def __init__(self, *, time_zone: str = "UTC", models: Path | str | None = None) -> None:
-        own, folder = folder_of_models(models)
+        library = Library((folder_of_models(models),))
         site = SiteSettings(timezone=checked_time_zone(time_zone))
-        settings = Settings(site=site, models=ModelSettings(path=own), outlook=OutlookSettings(enabled=False))
-        loaded = load_models(settings, Library((folder,)))
+        settings = Settings(site=site, outlook=OutlookSettings(enabled=False))
+        loaded = cached_models(library, library.stamp(), has_ensemble=True)
         self._limits = settings.limits
         self._engine = engine_of(settings, loaded)
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gapcast.app.models.loaded_models import Models
-from gapcast.app.models.models import load_models
 from gapcast.app.models.primary_model import possible_horizons
-from gapcast.config.sections.forecast import ForecastSettings, OutlookSettings
-from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.documents.message_format import shown_argument
 from gapcast.core.errors import RequestError
@@ -27,8 +23,9 @@ from gapcast.core.series import forecast_series
 from gapcast.core.streams.quarters import STEP_MIN
 from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
-from gapcast.predictors.models_folder.library import Library, Stamp
+from gapcast.predictors.models_folder.library import Library
 from gapcast.python_api.arguments import checked_lead_min, checked_powers_kw, checked_time, folder_of_models
+from gapcast.python_api.model_cache import cached_models
 from gapcast.recordings.minutes.minute_means import sampling_of
 
 _LIMITS = Limits()
@@ -60,8 +57,8 @@ def forecast(
     minutes = checked_lead_min(minutes)
     minute, power_kw, zone = _minutes_of(readings_kw, at)
     _check_range(power_kw)
-    _, folder = folder_of_models(models)
-    loaded = _load(library := Library((folder,)), library.stamp())
+    library = Library((folder_of_models(models),))
+    loaded = cached_models(library, library.stamp(), has_ensemble=False)
     model = _model_for(minutes, loaded)
     history_min = history_steps_of(model) * STEP_MIN
     minute, power_kw = _newest(minute, power_kw, model.spec.context, history_min)
@@ -155,13 +152,6 @@ def _newest(minute: I64, power_kw: F64, context: int, history_min: int) -> tuple
         )
     first = max(first, int(np.searchsorted(minute, minute[-1] - look_back_min)))
     return minute[first:], power_kw[first:]
-
-
-@lru_cache(maxsize=4)
-def _load(library: Library, _stamp: Stamp) -> Models:
-    """Return the models of ``library``, loaded once while its files do not change."""
-    alone, no_outlook = ForecastSettings(blend=False), OutlookSettings(enabled=False)
-    return load_models(Settings(forecast=alone, outlook=no_outlook, models=ModelSettings(path=library.own)), library)
 
 
 def _model_for(minutes: int, loaded: Models) -> Predictor:
