@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 import re
 import shutil
 import stat
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,7 +23,11 @@ from gapcast.app.models.models import load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.core.errors import StateError
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.readings.reading import Limits
 from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.predictors.baselines import Trend
 from gapcast.predictors.models_folder.library import Library
 from gapcast.python_api import model_cache
 from gapcast.python_api.single_forecast import forecast
@@ -75,6 +80,37 @@ def test_forecaster_forecasts_and_learns_like_the_engine() -> None:
             kw for one in expected for kw in (one.gap_kw, one.lower_kw, one.upper_kw)
         ]
     assert house.scores == engine.scores_of("house")
+
+
+@pytest.mark.parametrize(
+    ("reading", "problem"),
+    [
+        (Reading("oven", 30_000_000, math.nan), "nan kW is outside -100 to 100 kW; leave out minutes without a value"),
+        (Reading("oven", 30_000_000, math.inf), "inf kW is outside"),
+        (Reading("oven", 30_000_000, 230.0), "230 kW is outside -100 to 100 kW; convert watts to kW"),
+        (Reading("oven", 30_000_000, cast("float", "1.5")), "power_kw='1.5': must be a number, kW"),
+        (Reading("oven", 1_800_000_000, 1.0), "minute=1800000000: must be the number of a minute between 2000 and"),
+        (Reading("oven", cast("int", 3e7), 1.0), "minute=30000000.0: must be the number of a minute"),
+        (Reading("oven", 30_000_000, 1.0, measured={"voltage_v": math.nan}), "voltage_v=nan: must be a number"),
+        (Reading("oven", 30_000_000, 1.0, measured={"voltage_v": cast("float", "a")}), "voltage_v='a': must be"),
+    ],
+)
+def test_engine_accepts_no_reading_beside_an_impossible_one(reading: Reading, problem: str) -> None:
+    engine = Engine(Trend())
+    with pytest.raises(ValueError, match=re.escape(f"readings[1] of 'oven': {problem}")):
+        engine.accept([Reading("plug", 30_000_000, 1.0), reading])
+    assert "plug" not in engine.buffers
+    engine.accept([Reading("plug", 30_000_000, 1.0, measured={"voltage_v": 230})])
+    assert "plug" in engine.buffers
+
+
+def test_engine_checks_readings_by_its_limits() -> None:
+    ensemble = Ensemble((Trend(),), EnsembleOptions(min_kw=-1, max_kw=3))
+    assert Engine(Trend(), ensemble=ensemble).limits == Limits(-1, 3)
+    street = Engine(Trend(), limits=Limits(-500, 500))
+    street.accept([Reading("street", 30_000_000, 230.0)])
+    with pytest.raises(ValueError, match="501 kW is outside -500 to 500 kW"):
+        street.accept([Reading("street", 30_000_001, 501.0)])
 
 
 def test_forecasters_share_models_until_their_files_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

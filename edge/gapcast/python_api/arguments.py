@@ -13,7 +13,8 @@ import numpy as np
 from gapcast.bundled import models_path
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.message_format import shown_argument
-from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE, MOST
 from gapcast.core.time_grid import minute_of
 from gapcast.predictors.models_folder.files import REGISTRY_FILE
 from gapcast.text.time_zone_names import time_zone_problem
@@ -65,6 +66,27 @@ def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
         msg = f"{number:g} kW is outside {low_kw:g} to {high_kw:g} kW; {fix}"
         raise ValueError(msg)
     return number
+
+
+def check_reading(reading: Reading, limits: Limits) -> None:
+    """Raise :class:`ValueError` if ``reading`` has a value that no reading can have, or a power outside ``limits``."""
+    checked_power_kw(reading.gap_kw, limits.min_kw, limits.max_kw)
+    try:
+        is_possible = FIRST_MINUTE <= operator.index(_checked_number(reading.minute)) < LAST_MINUTE
+    except TypeError:
+        is_possible = False
+    if not is_possible:
+        expected = "must be the number of a minute between 2000 and 2099, int(at.timestamp()) // 60"
+        msg = f"minute={shown_argument(reading.minute)}: {expected}"
+        raise ValueError(msg)
+    for name, value in (reading.measured or {}).items():
+        try:
+            is_possible = abs(float(_checked_number(value))) <= MOST
+        except (TypeError, ValueError, OverflowError):
+            is_possible = False
+        if not is_possible:
+            msg = f"{name}={shown_argument(value)}: must be a number, at most {MOST:g}; leave out what is missing"
+            raise ValueError(msg)
 
 
 def checked_powers_kw(readings_kw: Any) -> F64:
