@@ -49,8 +49,9 @@ _LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf, -np.inf])
 #: The levels of the quantiles at which the regression learns besides the limits: the bounds of the interval.
 AT_BOUNDS: Final = np.array([LEVELS.index(0.05), LEVELS.index(0.95)])
 #: Smallest decrease of the log-odds from node to node. In the upper tail, from the last of these log-odds on, it is a
-#: part of the model's own: a house has few outcomes there, and its regression alone may make the tail flat, or rise.
-_MIN_FALL, _MIN_TAIL_FALL, _TAIL = 1e-6, 0.5, -3.0
+#: tenth of the model's own: a house has few outcomes there, and its regression alone may make the tail flat, or rise.
+#: It is no more than a tenth, because with a single large load all powers up to that load are about equally likely.
+_MIN_FALL, _MIN_TAIL_FALL, _TAIL = 1e-6, 0.1, -3.0
 #: Smallest decrease from the first node to each node.
 FALLS: Final = np.arange(len(NODES)) * _MIN_FALL + np.maximum(_TAIL - np.array(NODES), 0.0) * _MIN_TAIL_FALL
 
