@@ -114,7 +114,7 @@ static int table_of(const struct demand_step *step, int64_t entry, const struct 
     int is_sound = 1;
     for (int64_t level = 0; level < N_LEVELS_OF_TABLE; level++) {
         highest_kw = max_of(highest_kw, max_of(unscaled_of(step, z[level]), step->floor_kw[entry]) + planned_kw);
-        kw[level] = highest_kw + (double)level * MIN_STEP_KW;
+        kw[level] = highest_kw + (double)(level - LOWER_LEVEL) * MIN_STEP_KW;
         is_sound &= fabs(kw[level]) <= LARGEST_KW;
     }
     return is_sound;

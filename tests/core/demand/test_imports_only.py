@@ -54,6 +54,18 @@ def test_exported_energy_makes_no_room_in_its_window() -> None:
     assert imports.expected_kw == pytest.approx(0.0, abs=0.1)
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_lower_bound_without_imports_is_zero(is_compiled: bool) -> None:
+    """A window of exactly 0 kW is within its interval."""
+    engine = demand_engine(IMPORTS)
+    if not is_compiled:
+        use_numpy(engine)
+    demand = process(engine, stream_of(EXPORTING))[-1][0]
+    for window in (demand.running, demand.next):
+        assert window.lower_kw == 0.0
+        assert window.lower_kw <= window.expected_kw
+
+
 def test_headroom_request_counts_only_imports() -> None:
     engine, demand = after(EXPORTING, IMPORTS)
     left_min = demand.running.end_minute - MONDAY - len(EXPORTING)

@@ -32,7 +32,8 @@ _FALLS = -np.diff(LOG_ODDS)
 _MOST_LOG_ODDS = 30.0
 #: Smallest distance of neighbouring quantiles, kW: a table of equal quantiles is a step of this width.
 _MIN_STEP_KW = 1e-6
-_STEPS_KW = np.arange(len(LEVELS)) * _MIN_STEP_KW
+#: The distance of each quantile from the lower bound if all are equal: a bound at the lowest power stays there.
+_STEPS_KW = (np.arange(len(LEVELS)) - LEVELS.index(0.05)) * _MIN_STEP_KW
 
 
 def scaled(kw: F64) -> F64:
