@@ -86,6 +86,12 @@ def test_minutes_every_other_minute_is_sampled() -> None:
     assert "every 120 s" in str(sampling_of(at(0, 120, 240)))
 
 
+def test_sampling_with_a_stated_holding_time_is_of_samples() -> None:
+    instant_ms = at(0, 60, 540, 600)
+    assert sampling_of(instant_ms).hold_min is None
+    assert means(instant_ms, [1.0, 2.0, 3.0, 4.0], sampling_of(instant_ms, 10.0)) == [1.0, *[2.0] * 8, 3.0, 4.0]
+
+
 def by_seconds(second: list[int], values: list[float], sampling: SamplingInterval) -> F64:
     """Return the same result, computed second by second."""
     assert sampling.hold_min is not None

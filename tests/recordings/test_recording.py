@@ -86,6 +86,30 @@ def test_recording_of_few_values_states_that_minutes_are_unknown(
     assert "ignored" not in text, "no row has the time of the one before"
 
 
+def on_change(path: Path) -> Path:
+    """Write two values a minute apart, then nothing for eight minutes, and so on."""
+    lines = [f"{AUTUMN_S + 600 * i + later_s},{kw}" for i in range(20) for later_s, kw in ((0, 0.3), (60, 2.0))]
+    path.write_text("\n".join(["time,power_kw", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def test_recording_of_changes_states_the_option_for_them(tmp_path: Path) -> None:
+    path = on_change(tmp_path / "plug.csv")
+    recording = read_recording(path, FileFormat(Layout("time", "power_kw")))
+    text = "\n".join(recording.lines(UTC))
+    assert recording.report.n_missing == 19 * 8
+    assert "most minutes are missing: state with --hold for how many minutes a value holds" in text
+    assert "constant in between" not in text
+
+
+def test_recording_of_changes_is_held_as_stated(tmp_path: Path) -> None:
+    path = on_change(tmp_path / "plug.csv")
+    recording = read_recording(path, FileFormat(Layout("time", "power_kw"), hold_min=60))
+    assert recording.report.n_missing == 0
+    assert recording.series.gap_kw[:11].tolist() == [0.3, *[2.0] * 9, 0.3]
+    assert "most minutes" not in "\n".join(recording.lines(UTC))
+
+
 def test_recording_begins_with_the_first_minute_that_has_a_mean(tmp_path: Path) -> None:
     recording = read_recording(local_samples(tmp_path / "plug.csv", AUTUMN_S + 40, n=8), LOCAL)
     assert list(recording.minutes()) == [Minute(AUTUMN_S // 60 + 1, approx(0.0045))]

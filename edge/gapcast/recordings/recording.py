@@ -19,6 +19,7 @@ from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import name_of
 from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, local_label, minute_of
 from gapcast.recordings.formats import clean_file, exports, meter_csv, uci
+from gapcast.recordings.minutes.minute_means import ONE_ROW_A_MINUTE
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import LIMITS, Series, minute_series
 from gapcast.recordings.text.layout import NO_OPTIONS, FileFormat
@@ -138,15 +139,20 @@ class Recording:
             + (f", the longest {report.longest_gap_min:,} min" if report.n_gaps else ""),
             f"  {report.min_kw:.4g} to {report.max_kw:.4g} kW, mean {report.mean_kw:.4f} kW",
             *([f"  submeters: {', '.join(self.submeters)}"] if self.submeters else []),
-            *(f"  {line}" for line in (*report.duplicate_lines(), *self._remarks(), *self._zone_remarks(zone))),
+            *(f"  {line}" for line in (*report.ignored_lines(), *self._remarks(), *self._zone_remarks(zone))),
         ]
 
     def _remarks(self) -> tuple[str, ...]:
         """Return the remarks of the format, else a remark if the power of most minutes was not measured."""
-        usual_s = self.report.usual_s
-        if self.remarks or self.holds_changes or usual_s < _COARSE_S:
+        report = self.report
+        if self.remarks or self.holds_changes:
             return self.remarks
-        every = f"a value every {usual_s / 60:g} min, constant in between"
+        if report.sampling == ONE_ROW_A_MINUTE:
+            fix = "state with --hold for how many minutes a value holds, if the meter writes only changes"
+            return (f"most minutes are missing: {fix}",) if report.n_missing > report.n_minutes / 2 else ()
+        if report.usual_s < _COARSE_S:
+            return ()
+        every = f"a value every {report.usual_s / 60:g} min, constant in between"
         return (f"{every}: scores are not representative for a one-minute meter",)
 
     def _zone_remarks(self, zone: tzinfo) -> list[str]:

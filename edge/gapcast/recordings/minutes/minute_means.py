@@ -12,6 +12,8 @@ from gapcast.core.meters.minute_sums import MIN_COVERED, MOST_FILLED
 from gapcast.core.time_grid import MINUTE_MS
 
 _SAMPLES_AT_ONCE = 50_000
+#: The description of rows of which each is the value of its minute.
+ONE_ROW_A_MINUTE = "one row a minute: values are taken as they are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class SamplingInterval:
     def __str__(self) -> str:
         """Return a description for the report."""
         if self.hold_min is None:
-            return "one row a minute: values are taken as they are"
+            return ONE_ROW_A_MINUTE
         return (
             f"a sample every {self.usual_s:g} s, averaged over each minute; "
             f"a sample holds until the next one, and a silence of more than {self.hold_min:g} min is a gap"
@@ -39,8 +41,9 @@ class SamplingInterval:
 def sampling_of(instant_ms: I64, hold_min: float | None = None) -> SamplingInterval:
     """Return the sampling of rows at ``instant_ms`` ``[R]``, ascending.
 
-    There is one row per minute if all are at the same second and the most frequent interval is one minute.
-    ``hold_min`` is for samples; by default it is twice the usual interval, in whole minutes.
+    There is one row per minute if all are at the same second, the most frequent interval is one minute, and
+    ``hold_min`` is not stated. Otherwise rows are samples; by default ``hold_min`` is twice their usual interval, in
+    whole minutes.
 
     >>> sampling_of(np.array([0, 60_000, 240_000, 300_000]))
     SamplingInterval(usual_s=60.0, hold_min=None)
@@ -53,9 +56,11 @@ def sampling_of(instant_ms: I64, hold_min: float | None = None) -> SamplingInter
     distances, counts = np.unique(step_ms, return_counts=True)
     usual_s = float(np.median(step_ms)) / 1_000
     same_second = not (distances % MINUTE_MS).any()
+    if hold_min is not None:
+        return SamplingInterval(usual_s, hold_min)
     if same_second and distances[np.argmax(counts)] == MINUTE_MS:
         return SamplingInterval(usual_s, None)
-    return SamplingInterval(usual_s, float(np.ceil(2 * usual_s / 60)) if hold_min is None else hold_min)
+    return SamplingInterval(usual_s, float(np.ceil(2 * usual_s / 60)))
 
 
 def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: SamplingInterval) -> tuple[int, dict[str, F64]]:
