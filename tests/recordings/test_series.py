@@ -94,6 +94,28 @@ def test_check_counts_further_bad_rows(tmp_path: Path) -> None:
         checked(tmp_path, rows([4_000.0 + k for k in range(6)]))
 
 
+def test_series_few_impossible_powers_are_ignored(tmp_path: Path) -> None:
+    powers_kw = [1.0] * 300
+    powers_kw[7] = powers_kw[200] = 1_000.0
+    series, report = checked(tmp_path, rows(powers_kw))
+    assert np.flatnonzero(np.isnan(series.gap_kw)).tolist() == [7, 200]
+    assert (report.n_rows, report.n_missing, report.max_kw) == (300, 2, 1.0)
+    expected = "2 rows ignored: in line 9, 1000 kW is outside -100 to 100 kW: is it in W? (--unit)"
+    assert report.lines()[-1] == expected
+
+
+def test_series_impossible_power_does_not_count_as_first_of_its_time(tmp_path: Path) -> None:
+    lines = rows([1.0] * 300)
+    series, report = checked(tmp_path, [*lines[:7], row(START + timedelta(minutes=7), 1_000.0), *lines[7:]])
+    assert not np.isnan(series.gap_kw).any()
+    assert report.n_duplicates == 0
+
+
+def test_check_one_in_a_hundred_powers_outside_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"line 101: 1000 kW is outside"):
+        checked(tmp_path, rows([1.0] * 99 + [1_000.0]))
+
+
 def test_check_only_missing_values_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="holds no reading"):
         checked(tmp_path, rows([NAN, NAN]))

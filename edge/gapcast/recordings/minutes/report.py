@@ -10,7 +10,11 @@ from gapcast.core.documents.message_format import counted
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The contents and gaps of a file. Times are RFC 3339 in UTC, power in kW, lengths in minutes."""
+    """The contents and gaps of a file. Times are RFC 3339 in UTC, power in kW, lengths in minutes.
+
+    ``n_duplicates`` rows, with the time of another row, were ignored, and the rows that ``outside`` describes, with a
+    power outside the limits.
+    """
 
     source: str
     sha256: str
@@ -32,6 +36,7 @@ class Report:
     usual_s: float
     features: tuple[str, ...] = ()
     n_duplicates: int = 0
+    outside: str = ""
 
     def lines(self, zone: tzinfo = UTC) -> list[str]:
         """Return the report as sentences for a terminal; first and last minute in ``zone`` as well."""
@@ -43,7 +48,7 @@ class Report:
             f"{self.n_readings:,} readings, {self.min_kw:g} to {self.max_kw:g} kW, mean {self.mean_kw:.10f} kW",
             f"{self.n_missing:,} minutes missing ({self.n_missing_rows:,} of them have no row at all) "
             f"in {counted(self.n_gaps, 'gap')}{longest}",
-            *self.duplicate_lines(),
+            *self.ignored_lines(),
         ]
 
     def _local_span(self, zone: tzinfo) -> str:
@@ -53,9 +58,10 @@ class Report:
         first, last = (datetime.fromisoformat(when).astimezone(zone) for when in (self.first, self.last))
         return f" ({first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} in {zone})"
 
-    def duplicate_lines(self) -> list[str]:
-        """Return a sentence on ignored rows, if there are any."""
-        if not self.n_duplicates:
-            return []
-        have = "has" if self.n_duplicates == 1 else "have"
-        return [f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored"]
+    def ignored_lines(self) -> list[str]:
+        """Return sentences on ignored rows, if there are any."""
+        found = [self.outside] if self.outside else []
+        if self.n_duplicates:
+            have = "has" if self.n_duplicates == 1 else "have"
+            found.append(f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored")
+        return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from types import MappingProxyType
 
@@ -19,7 +19,7 @@ from gapcast.core.windows.features import GAP
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
 from gapcast.recordings.minutes.report import Report
-from gapcast.recordings.text.table import Table, check_powers, check_times
+from gapcast.recordings.text.table import Table, check_times, without_impossible_powers
 
 #: Shortest usual interval of samples that is too long, and the interval of times without the time of day.
 _TOO_FAR_APART_S = 86_400
@@ -62,16 +62,17 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
 
     Rows at other intervals than a minute are samples, averaged by :mod:`gapcast.recordings.minutes.minute_means`, which
     also defines ``hold_min``; if it or the format sets a holding time, values are valid for that long, and no minute is
-    filled. Of several rows with the same time the first one counts, as on the gateway. Raises :class:`SourceError`,
-    with the line, if a time is off the grid (of a set with one row per minute), out of order or impossible, or if a
-    power is outside ``limits``.
+    filled. Of several rows with the same time the first one counts, as on the gateway; a few rows with a power outside
+    ``limits`` are ignored. Raises :class:`SourceError`, with the line, if a time is off the grid (of a set with one row
+    per minute), out of order or impossible, or if too many powers are outside ``limits``.
     """
     check_times(table)
+    n_rows = table.gap_kw.size
+    table, outside = without_impossible_powers(table, limits)
     is_first = np.diff(table.instant_ms, prepend=table.instant_ms[0] - 1) > 0
     n_duplicates = int(is_first.size - is_first.sum())
     if n_duplicates:
         table = table.select(is_first)
-    check_powers(table, limits)
     sampling = _sampling_of(table, hold_min)
     first_minute, columns = to_minutes(table.instant_ms, {GAP: table.gap_kw, **table.extra}, sampling)
     holds_changes = hold_min is not None or table.hold_min is not None
@@ -86,7 +87,8 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
     submeters = MappingProxyType({name: columns.pop(name) for name in list(columns) if is_submeter(name)})
     gap_kw = columns.pop(GAP)
     series = Series(first_minute, gap_kw, MappingProxyType(columns), filled, submeters=submeters)
-    return series, _report(table, series, sampling, n_duplicates)
+    report = _report(table, series, sampling)
+    return series, replace(report, n_rows=n_rows, n_duplicates=n_duplicates, outside=outside)
 
 
 def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
@@ -102,7 +104,7 @@ def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
     return SamplingInterval(sampling.usual_s, table.hold_min if hold_min is None else hold_min)
 
 
-def _report(table: Table, series: Series, sampling: SamplingInterval, n_duplicates: int) -> Report:
+def _report(table: Table, series: Series, sampling: SamplingInterval) -> Report:
     missing = np.isnan(series.gap_kw)
     starts, lengths = gaps(missing)
     longest = int(np.argmax(lengths)) if lengths.size else None
@@ -126,11 +128,10 @@ def _report(table: Table, series: Series, sampling: SamplingInterval, n_duplicat
         min_kw=float(readings.min()),
         mean_kw=float(readings.mean()),
         max_kw=float(readings.max()),
-        n_rows=table.gap_kw.size + n_duplicates,
+        n_rows=table.gap_kw.size,
         sampling=str(sampling),
         usual_s=sampling.usual_s,
         features=tuple(series.extra),
-        n_duplicates=n_duplicates,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SourceError
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import is_submeter
@@ -20,6 +21,8 @@ from gapcast.recordings.text.timestamps import LOCAL
 #: The longest recording: each of its minutes takes memory.
 _MAX_YEARS = 20
 MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
+#: From this share of impossible powers on, the unit is wrong; fewer are faults of the meter.
+_WRONG_UNIT_SHARE = 0.01
 
 
 class ExportedSeries(NamedTuple):
@@ -83,19 +86,30 @@ def check_times(table: Table) -> None:
         raise SourceError(table.path, f"spans {first} to {last}, more than {_MAX_YEARS} years: is a time wrong?")
 
 
-def check_powers(table: Table, limits: Limits) -> None:
-    """Raise :class:`SourceError`, with the line, if a power is outside ``limits``, or if there are no powers."""
+def without_impossible_powers(table: Table, limits: Limits) -> tuple[Table, str]:
+    """Return the rows whose power is within ``limits`` or missing, and a sentence on the others, "" if there are none.
+
+    As on the gateway, which rejects such readings, they do not end the validity of a sample. Raises
+    :class:`SourceError`, with the line, if they are 1 % of the rows or more, or if a submeter's power is outside
+    ``limits``, or if there are no powers.
+    """
     for name in filter(is_submeter, table.extra):
         values_kw = table.extra[name]
         outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
         problem = f"{name} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
         _reject_rows(table, outside, f"{{time}}: {problem}")
     present = ~np.isnan(table.gap_kw)
-    out_of_range = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
-    problem = f"{{gap_kw:g}} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
-    _reject_rows(table, out_of_range, problem)
     if not present.any():
         raise SourceError(table.path, "holds no reading: every value is missing")
+    outside = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
+    if not (n_outside := int(outside.sum())):
+        return table, ""
+    problem = f"{{gap_kw:g}} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
+    if n_outside >= _WRONG_UNIT_SHARE * outside.size:
+        _reject_rows(table, outside, problem)
+    row = int(np.argmax(outside))
+    ignored = f"{counted(n_outside, 'row')} ignored: in line {table.line[row]}, "
+    return table.select(~outside), ignored + problem.format(gap_kw=table.gap_kw[row])
 
 
 def _shown(instant_ms: int) -> str:
