@@ -1,7 +1,8 @@
-"""Scores an outlook model by lead time: ``python -m bench.outlook_scores runs/household.parquet --out skill.svg``.
+"""Scores an outlook model by lead time: ``python -m bench.outlook_scores "UCI 2010=runs/household.parquet"``.
 
 Prints a table per clean file of `gapcast-trainer prepare`, on its windows from ``--since`` on: single minutes and means
-of the next minutes, for the model, persistence and the mean of the last window of equal length.
+of the next minutes, for the model, persistence and the mean of the last window of equal length. Tables and picture are
+named after the files, or as stated before ``=``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,16 @@ from gapcast_trainer.training.outlook.picture import figure_of
 from gapcast_trainer.training.outlook.scores import KindScores, OutlookModelScores, score_outlook
 
 _HEAD = ("| | persistence | mean of last window | outlook | coverage |", "| --- | --- | --- | --- | --- |")
+
+
+def named_file(argument: str) -> tuple[str, Path]:
+    """Return the name and the path of ``NAME=CLEAN``, or of a path alone, which is named after its file.
+
+    >>> named_file("UCI 2010=runs/household.parquet")[0], named_file("runs/household.parquet")[0]
+    ('UCI 2010', 'household')
+    """
+    name, _, path = argument.rpartition("=")
+    return name or Path(path).stem, Path(path)
 
 
 def score_file(path: Path, model: Path, since: datetime | None, every: int) -> OutlookModelScores:
@@ -57,14 +68,14 @@ def _line(name: str, kind: KindScores, at: int) -> str:
 def main() -> None:
     """Score the files of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("files", nargs="+", type=Path, metavar="CLEAN")
+    parser.add_argument("files", nargs="+", type=named_file, metavar="[NAME=]CLEAN")
     parser.add_argument("--model", type=Path, default=models_path() / "outlook", help="Folder of the model.")
     parser.add_argument("--since", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC))
     parser.add_argument("--every", type=int, default=1, help="Score every n-th window.")
     parser.add_argument("--leads", default="5,15,30,60", help="Lead times of the table, minutes.")
     parser.add_argument("--out", type=Path, help="Picture of skill and coverage by lead time to write, .svg or .png.")
     given = parser.parse_args()
-    houses = {path.stem: score_file(path, given.model, given.since, given.every) for path in given.files}
+    houses = {name: score_file(path, given.model, given.since, given.every) for name, path in given.files}
     for name, found in houses.items():
         print(f"{name}: {int(found.point.n[-1]):,} windows")
         print("\n".join(table(found, tuple(int(lead) for lead in given.leads.split(",")))))

@@ -64,11 +64,12 @@ def _order(results: Results) -> Figure:
             mse = [results[f"{step}-{number}"]["in_order"]["model"]["mse_kw2"] for step, _ in steps]
             at = [place + (number - 1.5) * 0.36 for place in range(len(steps))]
             bars = ax.bar(at, mse, width=0.34, color=colour, label=f"model {number}")
-            ax.bar_label(bars, [f"{value:.3f}" for value in mse], padding=2)
+            on_white = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}  # a number is not crossed by a line
+            ax.bar_label(bars, [f"{value:.3f}" for value in mse], padding=3, bbox=on_white, zorder=3)
         ax.axhline(first["variance_kw2"], color=GREY, linestyle=":", label="variance: what the mean gives")
         ax.axhline(first["persistence"]["mse_kw2"], color=RED, linestyle="--", label="persistence")
         ax.set_xticks(range(len(steps)), [name for _, name in steps])
-        ax.set(ylabel="MSE on the test part (kW²)", ylim=(0, 1.1))
+        ax.set(ylabel="MSE on the test part (kW²)", ylim=(0, 1.3))
         ax.grid(visible=False, axis="x")
         ax.legend(loc="upper right")
     return figure
