@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 _NEEDED = {
     "demand_picture.py": "matplotlib",
+    "outlook_picture.py": "matplotlib",
     "outlook_scores.py": "matplotlib",
     "spark.py": "pyspark",
     "spark_kills.py": "pyspark",
