@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import pyspark
 import pytest
 from click.testing import CliRunner, Result
 
+from gapcast.commands.backtest import backtest
 from gapcast.core.errors import SettingsError
 from gapcast_fleet.buckets.checkpoints import lock_checkpoint
 from gapcast_fleet.cli import main
@@ -24,7 +26,7 @@ from gapcast_fleet.connectors.sinks import check_output
 from gapcast_fleet.output_folders import check_outside, make_output_folder
 from tests.fleet.conftest import CONF, QUICK
 from tests.fleet.houses import FIRST, fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
-from tests.fleet.test_backtest import write_parquet
+from tests.fleet.test_backtest import flat, write_parquet
 from tests.support.models import shipped_models
 
 _SETTINGS = ("forecast.model=lstm-5-3", "forecast.experts=linear", f"models.path={shipped_models()}")
@@ -115,6 +117,28 @@ def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None
     assert "all 7 houses: " in result.output
     assert "(Europe/Berlin)" in result.output
     assert len(json.loads((tmp_path / "results" / "scores.json").read_text())["houses"]) == 7
+
+
+def test_fleet_backtest_timezone_is_that_of_the_time_of_day(tmp_path: Path) -> None:
+    """The times are epoch numbers: the option changes nothing else, as in ``gapcast backtest``."""
+    rows = sorted(((minute * 60, kw) for minute, kw in fleet(1, 120)["house-0"]), key=itemgetter(0))
+    seconds, values = zip(*rows, strict=True)
+    (tmp_path / "in").mkdir()
+    columns = {"device": ["a"] * len(rows), "ts": seconds, "gap_kw": values}
+    pq.write_table(pa.table(columns), tmp_path / "in" / "a.parquet")
+    file = tmp_path / "a.csv"
+    file.write_text("\n".join(["ts,gap_kw", *(f"{second},{kw}" for second, kw in rows), ""]), encoding="utf-8")
+    zone = ("--timezone", "Asia/Tokyo")
+    result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", *zone)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "results" / "scores.json").read_text())
+    for its_zone, is_same in ((zone, True), ((), False)):
+        options = [part for one in (*_SETTINGS, "learning.refit=false") for part in ("--set", one)]
+        options += ["--time-column", "ts", "--value-column", "gap_kw", "--json", str(tmp_path / "edge.json")]
+        edge = CliRunner().invoke(backtest, [*options, str(file), *its_zone])
+        assert edge.exit_code == 0, edge.output
+        scored = flat(json.loads((tmp_path / "edge.json").read_text())["scored"])
+        assert (flat(found["scored"]) == pytest.approx(scored, abs=1e-6)) is is_same
 
 
 def test_fleet_backtest_explains_wrong_horizons(tmp_path: Path) -> None:

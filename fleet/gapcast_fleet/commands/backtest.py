@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gapcast.commands.options import read_settings, settings_options
+from gapcast.commands.options import read_settings, settings_options, with_zone
 from gapcast_fleet.commands.options import format_of, history_options, spark_options
 
 
@@ -73,6 +73,7 @@ def backtest(
     scored = None if horizons is None else GroupOutlook(parse_horizons(horizons), is_written=outlook)
     settings = read_settings(config, assignments)
     form = format_of(of_files, settings.site.zone)
+    settings = with_zone(settings, form.zone)
     options = BacktestOptions(folder, form, FilePart(start, limit, score_from, form.zone), houses_at_once, scored)
     check_outside(folder, "--results", results)
     require_parquet(folder)
