@@ -155,6 +155,41 @@ def test_models_scored_on_different_data_are_listed_apart(invoke: Invoke, tmp_pa
     assert "gapcast backtest --all-models FILE" in lines[-1]
 
 
+def copy_of_training_set(models: Path, name: str, record: dict[str, object]) -> None:
+    own = ModelCopy(models, name=name, source=shipped_models() / "linear")
+    own.alter_card(lambda card: card["trained_on"].update(source="2 houses of history", sha256="0" * 64))
+    own.alter_card(lambda card: card["experiment"].update(record))
+
+
+def test_models_of_a_training_set_are_listed_by_their_left_out_houses(invoke: Invoke, tmp_path: Path) -> None:
+    """Their split is that of the training houses, on which they are not scored."""
+    period = {"first": "2018-01-01T08:49:00Z", "last": "2018-01-02T14:59:00Z"}
+    names = [f"house-{i}" for i in range(7)]
+    records: dict[str, dict[str, object]] = {
+        "one": {"left_out": ["c"], "tested": period},
+        "early": {"left_out": ["d"]},
+        "other": {"left_out": names[:6]},
+        "many": {"left_out": names},
+        "odd": {"left_out": ["c"], "tested": {"first": 1}},
+        "none": {"left_out": []},
+    }
+    for name, record in records.items():
+        copy_of_training_set(tmp_path / "models", name, record)
+    listing = invoke("models", "--set", f"models.path={tmp_path / 'models'}")
+    assert listing.wait() == 0, listing.err
+    groups = (group.splitlines() for group in listing.out.replace("*", " ").split("scored on ")[1:])
+    found = {data: [line.split()[0] for line in lines if line.startswith("  ")] for data, *lines in groups}
+    of_history, first = "of history [00000000]", "house-0, house-1, house-2, house-3, house-4"
+    assert found == {
+        f"the left-out house c {of_history}, 2018-01-01 to 2018-01-02, 5 minutes ahead:": ["one"],
+        f"the left-out house c {of_history}, 5 minutes ahead:": ["odd"],
+        f"the left-out house d {of_history}, 5 minutes ahead:": ["early"],
+        f"the left-out houses {first} and 1 more {of_history}, 5 minutes ahead:": ["other"],
+        f"the left-out houses {first} and 2 more {of_history}, 5 minutes ahead:": ["many"],
+        "2 houses of history [00000000], 2010-01-01 to 2011-01-01, 5 minutes ahead:": ["none"],
+    }
+
+
 @pytest.mark.parametrize("what", ["bad", "missing", "published"])
 def test_model_install_errors_are_one_sentence(invoke: Invoke, download: Path, tmp_path: Path, what: str) -> None:
     if what == "bad":

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gapcast.core.errors import SourceError
-from gapcast.core.time_grid import DAY_MIN
+from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.core.windows.training_set import MANIFEST_FILE, TRAIN, Contract
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model
@@ -236,6 +236,10 @@ def test_training_set_fit_export_and_evaluate(
     assert (card.experiment["houses"], card.experiment["left_out"]) == (["attic", "barn"], ["cottage"])
     unseen = TrainingSetPart(open_set(folder), SplitPart.TEST, TASK).sample(N_EACH).whole()
     assert card.scores.persistence.n == len(unseen)
+    last = int(unseen.observed_minute.max()) + 5
+    assert card.experiment["tested"] == {
+        "first": minute_label(int(unseen.observed_minute.min())), "last": minute_label(last),
+    }  # fmt: skip
     last_kw = unseen.inputs()[:, -1, 0].astype(np.float64)
     assert card.scores.persistence.mse_kw2 == pytest.approx(np.mean((unseen.target_kw[:, 1] - last_kw) ** 2))
     clean = clean_of(*HOUSES["cottage"])
@@ -247,6 +251,14 @@ def test_training_set_fit_export_and_evaluate(
     assert (refused.exit_code, refused.output.splitlines()[-1]) == (
         2, "gapcast-trainer: one: the run was made from a training set: pass that one by --from, or train again",
     )  # fmt: skip
+
+
+def test_training_set_source_has_the_number_of_its_houses(tmp_path: Path, found: TrainingSet) -> None:
+    from gapcast_trainer.training_data.training_data import training_data_of
+
+    assert training_data_of(found, experiment()).source == "2 houses of houses"
+    write_set(tmp_path, {"attic": HOUSES["attic"]}, {"attic": BEGINS["attic"]}, CONTRACT, 500)
+    assert training_data_of(open_set(tmp_path), experiment()).source == "1 house of houses"
 
 
 def test_training_set_without_held_out_houses_has_no_score(tmp_path: Path) -> None:

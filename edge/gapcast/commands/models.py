@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,15 @@ import click
 
 from gapcast.commands.options import read_settings, settings_options
 from gapcast.config.settings import Settings
+from gapcast.core.documents.message_format import listed
 from gapcast.core.models.card import ModelCard
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.text.terminal_text import printable
+
+#: The beginning of the source of a model of a training set.
+_SET_OF = re.compile(r"^[\d,]+ houses? of ")
+#: Maximum number of left-out houses that are listed by name.
+_N_LISTED = 5
 
 
 @click.group(invoke_without_command=True, short_help="List models with their scores; install and remove them.")
@@ -33,10 +41,10 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
 
     configure_logs("auto", "warning")
     loaded = load_models(read_settings(config, assignments))
-    by_data: dict[str, list[ModelCard]] = {}
+    by_data: dict[tuple[str, tuple[str, ...]], list[ModelCard]] = {}
     for card in loaded.cards:
-        by_data.setdefault(_test_data(card), []).append(card)
-    for data, cards in by_data.items():
+        by_data.setdefault((_test_data(card), _left_out_houses(card)), []).append(card)
+    for (data, _), cards in by_data.items():
         click.echo(f"scored on {data}:")
         for card in cards:
             click.echo(_line(card, is_published=card.name == loaded.primary.name))
@@ -48,10 +56,33 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
 
 
 def _test_data(card: ModelCard) -> str:
-    """Return the data of a card's scores: source, hash, test period and horizon."""
-    data, split = card.trained_on, card.split
-    period = f"{split.validate_until:%Y-%m-%d} to {split.test_until:%Y-%m-%d}"
-    return f"{printable(data.source)} [{data.sha256[:8]}], {period}, {card.horizon_min} minutes ahead"
+    """Return the data of a card's scores: source, hash, test period and horizon.
+
+    A model of a training set is scored on the houses that the set leaves out; cards of earlier versions do not have
+    their period.
+    """
+    data, split, houses = card.trained_on, card.split, _left_out_houses(card)
+    source, period = data.source, f", {split.validate_until:%Y-%m-%d} to {split.test_until:%Y-%m-%d}"
+    if houses:
+        source = f"the left-out house{'s' * (len(houses) > 1)} {listed(houses, _N_LISTED)} of {_SET_OF.sub('', source)}"
+        period = _left_out_period(card)
+    return f"{printable(source)} [{data.sha256[:8]}]{period}, {card.horizon_min} minutes ahead"
+
+
+def _left_out_houses(card: ModelCard) -> tuple[str, ...]:
+    """Return the houses of a training set on which the model was scored; none if it was trained on a clean file."""
+    names = (card.experiment or {}).get("left_out")
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _left_out_period(card: ModelCard) -> str:
+    """Return the first and the last day of the scores on left-out houses, "" if the card does not have them."""
+    period = (card.experiment or {}).get("tested", {})
+    try:
+        first, last = (datetime.fromisoformat(period[name]) for name in ("first", "last"))
+    except (TypeError, KeyError, ValueError):
+        return ""
+    return f", {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
 def _line(card: ModelCard, *, is_published: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.card_provenance import ModelScores
 from gapcast.core.models.golden_example import Golden
+from gapcast.core.time_grid import minute_label
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.models_folder.files import REGISTRY_FILE, read_registry
 from gapcast.predictors.models_folder.store import default_model, model_names
@@ -87,7 +89,10 @@ def export(
     show(f"{run.name}: scoring on {len(test):,} windows")
     measured = score(predictor, test)
     scores = ModelScores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
-    card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})
+    measurements: dict[str, Any] = {"scores": scores, "golden": _golden(predictor, golden)}
+    if isinstance(readings, TrainingSet):
+        measurements["experiment"] = {**(draft.experiment or {}), "tested": _period(test)}
+    card = ModelCard.model_validate(draft.model_dump() | measurements)
     return ExportedModel(install(content, card, models), card, parity_kw, agreement_kw)
 
 
@@ -100,6 +105,13 @@ def _part(readings: CleanFile | TrainingSet, experiment: Experiment, part: Split
     if part is SplitPart.TRAIN:
         return cut_examples(readings.series, task, experiment.split(), part)
     return cut_test(readings.series, task, experiment.split())
+
+
+def _period(test: Examples) -> dict[str, str]:
+    """Return the first and the last minute of ``test``, RFC 3339."""
+    observed_minute = test.observed_minute
+    last = int(observed_minute.max()) + test.task.horizon_min
+    return {"first": minute_label(int(observed_minute.min())), "last": minute_label(last)}
 
 
 def choose_default(models: Path, name: str | None) -> str:

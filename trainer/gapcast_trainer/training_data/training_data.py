@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from gapcast.core.documents.message_format import counted
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.core.time_grid import DAY_MIN, minute_label
 from gapcast.core.windows.training_set import Manifest
@@ -106,7 +107,7 @@ def _of_set(training_set: TrainingSet, experiment: Experiment) -> TrainingData:
         train=TrainingSetPart(training_set, SplitPart.TRAIN, task),
         validate=TrainingSetPart(training_set, SplitPart.VALIDATE, task),
         scale=_balanced_scale(manifest),
-        source=f"{len(houses)} houses of {manifest.source}",
+        source=f"{counted(len(houses), 'house')} of {manifest.source}",
         source_sha256=manifest.source_sha256,
         sha256=training_set.sha256,
         first=min(house.first for house in manifest.houses if not house.left_out),
