@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from socket import SHUT_RDWR, socket
+from socket import SHUT_RDWR, create_connection, socket
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast_fleet.connectors import mqtt_client, mqtt_source
 from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
 from gapcast_fleet.connectors.mqtt_sink import TaskPublisher, publish_rows, to_mqtt
-from gapcast_fleet.connectors.mqtt_source import MqttReader, from_mqtt
+from gapcast_fleet.connectors.mqtt_source import MqttReader, SegmentIntake, from_mqtt
 from gapcast_fleet.scoring.score import Plan, start
 from tests.fleet.houses import ForecastKw, Forecasts, fleet, furthest, of_the_edge, settings, shuffled
 from tests.fleet.queries import running_query
@@ -302,6 +303,91 @@ def test_mqtt_source_unreachable_broker_is_named() -> None:
     port = free_port()
     with pytest.raises(BrokerError, match=f"127.0.0.1 port {port} cannot be reached"):
         SparkMqttClient(settings(mqtt={"host": "127.0.0.1", "port": port}).mqtt, "x").open()
+
+
+class OldBroker(ThreadingTCPServer):
+    """A relay to a broker that supports MQTT 3.1.1 only: it refuses MQTT 5, or does not answer it."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, *, answers: bool) -> None:
+        super().__init__(("127.0.0.1", 0), OldBrokerConnection)
+        self.behind, self.answers = ("127.0.0.1", port), answers
+        self.versions: list[int] = []
+
+
+class OldBrokerConnection(BaseRequestHandler):
+    """A client of :class:`OldBroker`."""
+
+    server: OldBroker
+
+    def handle(self) -> None:
+        packet = self.request.recv(65_536)
+        version = packet[packet.index(b"MQTT") + 4]
+        self.server.versions.append(version)
+        if version == 5:
+            if self.server.answers:
+                self.request.sendall(b"\x20\x02\x00\x01")
+            else:
+                self.request.recv(65_536)  # until the client closes
+            return
+        with create_connection(self.server.behind) as behind:
+            while packet:
+                behind.sendall(packet)
+                answers = behind.recv(65_536)
+                if not answers:
+                    return
+                self.request.sendall(answers)
+                packet = self.request.recv(65_536)
+
+
+@pytest.fixture(params=[True, False], ids=["refuses", "silent"])
+def old_broker(request: pytest.FixtureRequest, mosquitto: MosquittoBroker) -> Iterator[OldBroker]:
+    with OldBroker(mosquitto.port, answers=request.param) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_mqtt_auto_falls_back_to_3_1_1(
+    old_broker: OldBroker, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker finds out once; its next tasks do not try MQTT 5."""
+    monkeypatch.setattr(mqtt_client, "_brokers_without_mqtt5", set())
+    if not old_broker.answers:
+        monkeypatch.setattr(mqtt_client, "_MQTT5_S", 0.1)
+    port = old_broker.server_address[1]
+    row = Row(kind="forecast", device="a", document='{"horizon_min": 5}')
+    for _ in range(2):
+        publish_rows(settings(mqtt={"host": "127.0.0.1", "port": port}), [row])
+    assert old_broker.versions == [5, 4, 4]
+    fix = 'with mqtt.protocol = "3.1.1" no worker tries MQTT 5 first'
+    assert capfd.readouterr().err.count(f"the broker at 127.0.0.1 port {port} supports MQTT 3.1.1 only: {fix}") == 1
+    its = settings(mqtt={"host": "127.0.0.1", "port": port, "protocol": "5"})
+    if not old_broker.answers:
+        monkeypatch.setattr(mqtt_client, "_CONNECT_S", 0.1)
+    with pytest.raises(BrokerError, match=r"rejects the connection: (Unsupported protocol version|no answer)$"):
+        publish_rows(its, [row])
+
+
+def test_mqtt_source_auto_reads_from_a_broker_of_3_1_1(
+    old_broker: OldBroker,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(mqtt_client, "_brokers_without_mqtt5", set())
+    if not old_broker.answers:
+        monkeypatch.setattr(mqtt_client, "_MQTT5_S", 0.1)
+    port = old_broker.server_address[1]
+    its = settings(mqtt={"host": "127.0.0.1", "port": port, "keepalive_s": 5})
+    intake = SegmentIntake(its, tmp_path / "spool", "the-fleet")
+    assert not intake._connection.mqtt5
+    assert "set max_inflight_messages 65535 in its configuration; with mqtt" in capfd.readouterr().err
+    intake.close()
 
 
 def test_mqtt_task_that_fails_disconnects(mosquitto: MosquittoBroker) -> None:

@@ -77,7 +77,6 @@ class TaskPublisher:
         self._refused: tuple[int, ReasonCode] | None = None
         self._connection.client.on_publish = self._on_publish
         self._qos, self._retain = mqtt.qos, mqtt.retain_forecasts
-        self._mqtt5 = mqtt.protocol != "3.1.1"
         self._connection.open()
 
     def publish(self, topic: str, document: str, expiry_s: int) -> None:
@@ -86,7 +85,7 @@ class TaskPublisher:
         Raises :class:`BrokerError` if the broker refused an earlier message.
         """
         properties: Properties | None = None
-        if self._mqtt5:
+        if self._connection.mqtt5:
             properties = Properties(PacketTypes.PUBLISH)
             properties.MessageExpiryInterval = expiry_s
         self._wait()

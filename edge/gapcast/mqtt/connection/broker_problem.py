@@ -14,6 +14,8 @@ _NOT_GIVEN = "no reason given"
 _UNSPECIFIED = 0x80
 #: Codes of MQTT 5 that refuse a login: "Bad user name or password", "Not authorized".
 NOT_AUTHORIZED = frozenset({0x86, 0x87})
+#: "Unsupported protocol version" of MQTT 5, also for the refusal of a broker that supports 3.1.1 only.
+UNSUPPORTED_PROTOCOL = 0x84
 #: Problems of a connection.
 NOT_CONNECTED_YET, NO_ANSWER = "not connected yet", "the broker does not answer"
 #: The broker's reasons to refuse a login, and the beginning of the problem in each case.

@@ -14,6 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.core.errors import ShardError
 from gapcast.mqtt.connection.backoff import Backoff
+from gapcast.mqtt.connection.broker_problem import UNSUPPORTED_PROTOCOL
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
 from gapcast.mqtt.connection.connection_log import ConnectionLog
@@ -30,7 +31,6 @@ from gapcast.mqtt.packets.fast_path import FastPathSocket
 from gapcast.mqtt.packets.frames import LONGEST_PACKET
 from gapcast.service.containment import EXIT_EXCEPTIONS
 
-_UNSUPPORTED_PROTOCOL = 0x84
 #: How often paho's own work, such as keep-alive, is done if it has no packets to read.
 _MISC_EVERY_S = 0.1
 
@@ -194,7 +194,7 @@ class Connection:
         self._answered = True
         if reason.is_failure:
             self._log.refused(reason)
-            if reason.value == _UNSUPPORTED_PROTOCOL:
+            if reason.value == UNSUPPORTED_PROTOCOL:
                 self._fall_back()
             return
         self.is_open = True
