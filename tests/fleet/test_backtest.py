@@ -117,9 +117,15 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     assert json.loads((results / "scores.json").read_text())["scored"] == document(again)["scored"]
     assert any("skill by house" in line for line in lines(again))
     other = replace(question, form=replace(FORM, zone=UTC))
-    what = "models or learning options, columns, unit, time zone or --hold, readings or --houses-at-once"
+    what = "learning options or limits, --timezone or site.timezone"
     with pytest.raises(SettingsError, match=f"was created with other {what}: use another folder$"):
         run_backtest(spark, settings(forecast={"learn": False}), other, results)
+    for changed, what in (
+        (replace(question, part=replace(PART, limit=140)), "--limit"),
+        (replace(question, houses_at_once=2), "--houses-at-once or number of cores"),
+    ):
+        with pytest.raises(SettingsError, match=f"was created with other {what}: use another folder$"):
+            run_backtest(spark, settings(), changed, results)
 
 
 def flat(value: object, name: str = "") -> dict[str, object]:
@@ -265,6 +271,8 @@ def test_fleet_backtest_outlooks_equal_gapcast_backtest(
     assert document(found)["outlook"][0]["n"] > 300
     assert any(line.startswith("all 7 houses: outlook") for line in lines(found))
     assert not killed.exists(), "the part of a run that was killed"
+    with pytest.raises(SettingsError, match=r"was created with other --horizons or --outlook: use another folder$"):
+        run_backtest(spark, chosen, replace(question, outlook=None), tmp_path / "results")
     of_groups = [line for path in (tmp_path / "results").glob("*.outlook.csv") for line in outlook_lines(path)]
     assert_same_outlooks(of_groups, outlook_lines(out))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,16 +22,42 @@ from gapcast_fleet.files import remove_leftovers, write_atomically
 _POLL_S = 0.5
 #: Parts of a folder's record, for error messages.
 _DESCRIBED = {
-    "identity": "models or learning options",
-    "columns": "columns, unit, time zone or --hold",
-    "part": "--start, --limit or --score-from",
-    "groups": "readings or --houses-at-once",
-    "outlook": "--horizons or --outlook",
     "format": "format",
+    "identity.version": "version of gapcast-fleet",
+    "identity.speaking": "primary model",
+    "identity.models": "models",
+    "identity.learning": "learning options or limits",
+    "identity.timezone": "site.timezone",
+    "outlook": "--horizons or --outlook",
+    "columns.device": "--device-column",
+    "columns.time": "--time-column",
+    "columns.value": "--value-column",
+    "columns.unit": "unit",
+    "columns.zone": "--timezone or site.timezone",
+    "columns.time_format": "--time-format",
+    "columns.hold_min": "--hold",
+    "part.start": "--start",
+    "part.limit": "--limit",
+    "part.score_from": "--score-from",
     "source_sha256": "readings",
-    "contract": "--context, --padding or --lead-times",
-    "draw": "--windows-a-house, --validate-share, --validate-from or --seed",
+    "groups.houses": "readings",
+    "groups.division": "--houses-at-once or number of cores",
+    "contract.context": "--context",
+    "contract.padding": "--padding",
+    "contract.lead_times_min": "--lead-times",
+    "draw.windows_a_house": "--windows-a-house",
+    "draw.validate_share": "--validate-share",
+    "draw.validate_from": "--validate-from",
+    "draw.seed": "--seed",
     "leave_out": "--leave-out",
+}
+#: Parts, or sections of parts, that change others too: the others are then not named.
+_CAUSES = {
+    "identity.models": {"outlook"},
+    "identity.timezone": {"columns.zone"},
+    "source_sha256": {"columns"},
+    "groups.houses": {"columns", "part"},
+    "groups.division": {"columns", "part", "groups.houses"},
 }
 
 
@@ -88,11 +114,36 @@ def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
         write_atomically(path, json.dumps(about).encode())
         return
     stored, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(about))
-    unlike = [_DESCRIBED.get(name, name) for name in now if stored.get(name) != now[name]]
-    if unlike:
+    if unlike := _differences(stored, now):
         msg = f"{option} {path.parent}: was created with other {', '.join(unlike)}: use another folder"
         raise SettingsError(msg)
     remove_leftovers(path.parent)
+
+
+def _differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the descriptions of the parts that differ, without those that only follow from another one.
+
+    >>> _differences({"part": {"start": None, "limit": 9}, "seed": 1}, {"part": {"start": None, "limit": 8}})
+    ['--limit', 'seed']
+    """
+    ones, others = dict(_parts(stored)), dict(_parts(now))
+    unlike = {name for name in ones | others if ones.get(name) != others.get(name)}
+    causes = unlike | {name.partition(".")[0] for name in unlike}
+    named = {name for name in unlike if not causes & _CAUSES.get(name, set())}
+    order = [*_DESCRIBED, *sorted(named - _DESCRIBED.keys())]
+    return list(dict.fromkeys(_DESCRIBED.get(name, name) for name in order if name in named))
+
+
+def _parts(about: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of a record by name."""
+    for name, value in about.items():
+        if name == "groups":
+            yield "groups.houses", sorted(house for group in value for house in group)
+            yield "groups.division", [[house[0] for house in group] for group in value]
+        elif isinstance(value, dict):
+            yield from ((f"{name}.{key}", its) for key, its in value.items())
+        else:
+            yield name, value
 
 
 def run_with_progress(job: DataFrame, n_done_now: Callable[[], int], n_total: int) -> list[Any]:
