@@ -107,6 +107,13 @@ def test_worker_message_without_device_is_rejected_with_its_problem(
     assert rejection["detail"].startswith(detail)
 
 
+def test_worker_reading_without_power_is_rejected_for_the_fleet(task: WorkerTask) -> None:
+    """A row of Parquet with null arrives without the key; the fleet does not read ``[[sources]]``."""
+    _, [rejection], _ = forecast_messages(task, new_engine(task), [("a", json.dumps({"ts": FIRST * 60}))])
+    detail = 'the reading has no "gap_kw", or it is null: leave out the minutes that were not measured'
+    assert (rejection["reason"], rejection["detail"]) == ("no_value", detail)
+
+
 def test_worker_many_messages_without_device_are_reported_without_one(task: WorkerTask) -> None:
     two = replace(task, most_per_device=2)
     _, rejections, _ = forecast_messages(two, new_engine(two), [(None, reading(FIRST))] * 3)

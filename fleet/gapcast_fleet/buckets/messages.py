@@ -21,7 +21,10 @@ ORDER = ("at", "file", "block", "place")
 #: Columns of a message; additionally when it was received (epoch ms, null if unknown), and whether it is redelivered.
 _MESSAGE_COLUMNS = ("device", "payload", "received_ms", "redelivered")
 
-
+#: The rejection of a reading without a power, also of a row of Parquet with null: there are no ``[[sources]]`` here.
+_NO_VALUE = PayloadError(
+    "no_value", 'the reading has no "gap_kw", or it is null: leave out the minutes that were not measured'
+)
 #: Reasons of a rejection that come before a missing device: the message is no JSON in which a device could be.
 _NOT_READABLE = frozenset({"empty", "not_json", "not_finite"})
 
@@ -72,7 +75,7 @@ def read_messages(
             reading = decode(device, content, len(content), arrived_ms, limits, extras)
             readings.append(reading._replace(redelivered=True) if redelivered else reading)
         except PayloadError as problem:
-            rejected.append(RejectedMessage(device, content, problem))
+            rejected.append(RejectedMessage(device, content, _NO_VALUE if problem.reason == "no_value" else problem))
     for name, n in n_messages[n_messages > most_per_device].items():
         detail = (
             f"{n} readings in one micro-batch, at most {most_per_device} are processed: "
