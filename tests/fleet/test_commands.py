@@ -131,6 +131,8 @@ def test_fleet_backtest_timezone_is_that_of_the_time_of_day(tmp_path: Path) -> N
     zone = ("--timezone", "Asia/Tokyo")
     result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", *zone)
     assert result.exit_code == 0, result.output
+    assert "\na: " in result.output
+    assert "houses" not in result.stdout, "of one house there is no distribution"
     found = json.loads((tmp_path / "results" / "scores.json").read_text())
     for its_zone, is_same in ((zone, True), ((), False)):
         options = [part for one in (*_SETTINGS, "learning.refit=false") for part in ("--set", one)]

@@ -214,15 +214,17 @@ def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any
 
 
 def lines(found: Backtest) -> Iterator[str]:
-    """Yield the lines for a terminal: all houses together, and the distribution of their skill."""
-    yield from table(f"all {len(found.houses)} houses", found.published_model, found.scored)
+    """Yield the lines for a terminal: all houses together, and the distribution of their skill if there are several."""
+    is_one = len(found.houses) == 1
+    title = found.houses[0].name if is_one else f"all {len(found.houses):,} houses"
+    yield from table(title, found.published_model, found.scored)
     skills = [house.scored.skill for house in found.houses if house.scored.skill is not None]
-    if skills:
+    if skills and not is_one:
         at = np.quantile(np.array(skills), _SHARES).tolist()
         yield "  skill by house: " + ", ".join(
             f"{share:.0%} {its:+.3f}" for share, its in zip(_SHARES, at, strict=True)
         )
     if found.outlooks is not None:
-        yield from outlook_table(f"all {len(found.houses)} houses", found.outlooks.overall())
+        yield from outlook_table(title, found.outlooks.overall())
     rate = found.n_readings / found.took_s if found.took_s else 0.0
     yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} per second"
