@@ -80,7 +80,7 @@ def test_forecast_of_samples_resampled_as_documented() -> None:
             series("2026-01-15", tz=None).to_period("min"),
             "the index of the Series, of period[min], is no DatetimeIndex",
         ),
-        (pd.DataFrame({"kw": POWER_KW}), "a DataFrame has several columns; select the one with the power"),
+        (pd.DataFrame({"kw": POWER_KW}), "is a DataFrame, not a Series; select its column with the power, in kW"),
     ],
 )
 def test_forecast_of_an_unusable_series_is_a_value_error(power_kw: pd.Series[float], problem: str) -> None:

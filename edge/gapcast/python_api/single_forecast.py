@@ -75,7 +75,7 @@ def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo
     index = None
     if type(readings_kw).__module__.partition(".")[0] == "pandas":  # without importing it
         if hasattr(readings_kw, "columns"):
-            msg = "readings_kw: a DataFrame has several columns; select the one with the power, in kW"
+            msg = "readings_kw: is a DataFrame, not a Series; select its column with the power, in kW"
             raise ValueError(msg)
         index = getattr(readings_kw, "index", None)
     elif not isinstance(readings_kw, np.ndarray):
