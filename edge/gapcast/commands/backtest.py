@@ -62,7 +62,8 @@ from gapcast.commands.options import (
     "--demand-out",
     type=click.Path(path_type=Path),
     metavar="CSV",
-    help="Write the demand of the running window at each minute, and the window's actual mean, to this file.",
+    help="Write the demand of the running and the next window at each minute, and the running window's actual mean, to "
+    "this file.",
 )
 @click.option(
     "--control",
