@@ -126,6 +126,28 @@ def test_duplicate_sample_has_no_effect() -> None:
     ]
 
 
+@pytest.mark.parametrize("lateness_ms", [0, 60_000], ids=["current", "pending"])
+def test_newest_sample_is_replaced_by_one_that_differs(lateness_ms: int) -> None:
+    means = MinuteMeans(HeldValue(30_000, 60_000, lateness_ms), n_channels=2)
+    assert means.replace_newest(START, (1.0, None)) is SampleResult.DUPLICATE, "there is none"
+    means.add(START, (9.0, 230.0))
+    means.add(START + 30_000, (9.0, 230.0))
+    found = [
+        means.replace_newest(START + at_ms, values)
+        for at_ms, values in ((0, (5.0, None)), (30_000, (9.0, None)), (30_000, (3.0, None)), (30_000, (3.0, 230.0)))
+    ]
+    assert found == [SampleResult.DUPLICATE, SampleResult.DUPLICATE, SampleResult.TAKEN, SampleResult.DUPLICATE]
+    means.close(START + 2 * MINUTE)
+    assert means.take_closed() == [MinuteMean(NOON, approx(6.0), (230.0,))]
+
+
+def test_newest_sample_replaced_by_none_is_unknown() -> None:
+    means = means_of(TEN_SECONDS, (0, 1.0), (40, 9.0))
+    assert means.replace_newest(START + 40_000, (None,)) is SampleResult.TAKEN
+    means.add(START + 60_000, (1.0,))
+    assert closed(means) == [(0, 1.0)]
+
+
 def test_sample_older_than_the_lateness_is_late() -> None:
     means = means_of(HeldValue(10_000, 60_000, lateness_ms=5_000), (0, 1.0), (30, 1.0), (40, 1.0))
     assert means.add(START + 36_000, (1.0,)) is SampleResult.TAKEN

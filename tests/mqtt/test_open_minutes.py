@@ -62,7 +62,7 @@ class JournaledFeed(SourceFeed):
     def publish(self, message: tuple[int, int, str], i: int) -> None:
         """Send the i-th message, then let the clock close due minutes; journal both."""
         wait_s, early_s, what = message
-        at_ms = self.now_ms + wait_s * SECOND + 1
+        at_ms = self.now_ms + wait_s * SECOND
         kw = 0.1 + i * 0.37 % 3
         terms = {"ab": {"a": kw, "b": kw / 2}, "a": {"a": kw}, "b": {"b": kw / 2}, "kwh": {"kwh": 100 + i * 0.01}}
         document = terms.get(what, {"kw": kw, "kwh": 50.0, "volts": 230 + i}) | {"t": at_ms - early_s * SECOND}

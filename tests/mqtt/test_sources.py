@@ -563,6 +563,98 @@ def test_source_redelivered_samples_have_no_effect() -> None:
     assert feed.statistics.samples == {"taken": 7, "duplicate": 5, "late": 0}
 
 
+HOME_ASSISTANT = {"preset": "home-assistant", "topic": "homeassistant/sensor/{part}/state", "device": "home"}
+SHELLY = {"preset": "shelly-gen1-3em", "every_s": 60}
+PHASES = [f"shellies/em/emeter/{i}/power" for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("source", "topics", "before", "after", "kw"),
+    [
+        (
+            HOME_ASSISTANT | {"value": "grid_import - grid_export"},
+            ["homeassistant/sensor/grid_import/state", "homeassistant/sensor/grid_export/state"],
+            [0, 3000], [500, 0], 0.5,
+        ),
+        (
+            {"preset": "dsmr-reader-topics"},
+            [f"dsmr/reading/electricity_currently_{way}" for way in ("delivered", "returned")],
+            ["0.000", "3.000"], ["0.500", "0.000"], 0.5,
+        ),
+        (SHELLY, PHASES, [1, 2, 3], [5, 5, 7], 0.017),
+        (SHELLY, PHASES, [1, 2, 3], [9, 2, 3], 0.014),
+    ],
+    ids=["Home Assistant", "DSMR-reader", "Shelly 3EM", "one of three changes"],
+)  # fmt: skip
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_source_terms_that_arrive_at_one_instant_are_one_sample(
+    source: dict[str, Any], topics: list[str], before: list[object], after: list[object], kw: float, is_reversed: bool
+) -> None:
+    feed = SourceFeed(source)
+    for second, powers in ((0, before), (60, after), (120, after)):
+        terms = list(zip(topics, powers, strict=True))
+        for topic, power in reversed(terms) if is_reversed else terms:
+            feed.send(topic, str(power), LONG_AGO_MS + second * SECOND)
+    feed.wait(62)
+    assert [reading.gap_kw for reading in feed.readings if reading.minute > FIRST] == [approx(kw)] * 2
+
+
+def test_source_terms_with_one_time_are_one_sample() -> None:
+    """A Tasmota script that sends each value in a message of its own, with a time in seconds."""
+    source = {"topic": "tele/{device}/SENSOR", "value": "grid.L1 + grid.L2 + grid.L3", "unit": "W", "time": "Time"}
+    feed = SourceFeed(source | {"time_form": "local", "every_s": 60}, extras=("voltage_v",))
+    for second in range(0, 121, 60):
+        for i, power in enumerate((100, 200, 63.0) if second else (1000, 2000, 3000)):
+            payload = {"Time": f"2023-01-01T00:0{second // 60}:00", "grid": {f"L{i + 1}": power}}
+            for again in (False, True):
+                at_ms = LONG_AGO_MS + second * SECOND + 10 * i
+                feed.send("tele/meter/SENSOR", json.dumps(payload), at_ms, again=again)
+    assert feed.readings == [Reading("meter", FIRST, approx(6.0)), Reading("meter", FIRST + 1, approx(0.363))]
+    assert feed.statistics.samples == {"taken": 5, "duplicate": 9, "late": 0}
+
+
+def test_source_redelivered_term_replaces_no_sample() -> None:
+    feed = SourceFeed(WATTS | {"every_s": 60, "time": "t", "value": "a + b"})
+    feed.send("meter/home", json.dumps({"a": 100, "b": 10, "t": LONG_AGO_MS}))
+    feed.send("meter/home", json.dumps({"a": 900, "t": LONG_AGO_MS}), again=True)
+    feed.wait(62)
+    assert feed.readings == [Reading("home", FIRST, approx(0.11))]
+
+
+def test_source_whole_value_with_the_time_of_another_is_a_duplicate() -> None:
+    feed = SourceFeed(WATTS | {"every_s": 60, "time": "t"})
+    for power in (100, 900):
+        feed.send("meter/home", document_of(power, t=LONG_AGO_MS))
+    feed.wait(62)
+    assert feed.readings == [Reading("home", FIRST, approx(0.1))]
+    assert feed.statistics.samples == {"taken": 1, "duplicate": 1, "late": 0}
+
+
+def test_source_last_of_the_values_that_arrive_at_one_instant_holds() -> None:
+    feed = SourceFeed({"preset": "home-assistant", "every_s": 60})
+    for power in ("2000", "0", "0"):
+        feed.send("homeassistant/sensor/power/state", power)
+    feed.wait(62)
+    assert feed.readings == [Reading("power", FIRST, 0.0)]
+    assert feed.statistics.samples == {"taken": 2, "duplicate": 1, "late": 0}
+
+
+def test_source_null_at_the_instant_of_a_value_ends_it() -> None:
+    feed = SourceFeed({"preset": "home-assistant", "every_s": 60})
+    for second, payload in ((0, "1000"), (31, "9000"), (31, "unavailable")):
+        feed.send("homeassistant/sensor/power/state", payload, LONG_AGO_MS + second * SECOND)
+    feed.wait()
+    assert feed.readings == [Reading("power", FIRST, approx(1.0))]
+
+
+def test_source_slow_meter_with_terms_at_one_instant_is_slow() -> None:
+    feed = SourceFeed(HOME_ASSISTANT | {"value": "in - out", "on_change": False})
+    for i in range(4):
+        for part in ("in", "out"):
+            feed.send(f"homeassistant/sensor/{part}/state", str(i), LONG_AGO_MS + i * 2 * MINUTE)
+    assert feed.statistics.n_slow_meters == 1
+
+
 @pytest.mark.parametrize("ahead_min", [0, -1_000_000, 777])
 def test_source_clock_closes_minutes_in_the_meters_time(ahead_min: int) -> None:
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})

@@ -99,6 +99,24 @@ class MinuteMeans:
         self._advance(current, self.newest_ms - self._holding.lateness_ms)
         return SampleResult.TAKEN
 
+    def replace_newest(self, at_ms: int, values: tuple[float | None, ...]) -> SampleResult:
+        """Replace the newest sample, if it is at ``at_ms`` too and differs; each channel keeps a value that is missing.
+
+        Without a power, all values are unknown.
+        """
+        newest = self._pending[-1] if self._pending else self._current
+        if newest is None or at_ms != newest.at_ms:
+            return SampleResult.DUPLICATE
+        if values[0] is not None:
+            values = tuple(old if new is None else new for old, new in zip(newest.values, values, strict=True))
+        if values == newest.values:
+            return SampleResult.DUPLICATE
+        if self._pending:
+            self._pending[-1] = SampleValues(at_ms, values)
+        else:
+            self._current = SampleValues(at_ms, values)
+        return SampleResult.TAKEN
+
     def add_interval(self, until_ms: int, values: tuple[float | None, ...]) -> None:
         """Add values for the whole time since the last call, such as the difference of a counter."""
         if self.newest_ms is None or until_ms <= self.newest_ms:

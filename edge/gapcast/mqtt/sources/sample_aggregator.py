@@ -70,7 +70,7 @@ class SampleAggregator:
         if meter.counter is not None:
             self._statistics.n_counter_resets += meter.counter.n_resets - n_resets
         self._statistics.samples[taken.value] += 1
-        if taken is SampleResult.TAKEN and newest_ms is not None:
+        if taken is SampleResult.TAKEN and newest_ms is not None and newest_ms != at_ms:
             self._slow_meters.check(meter, at_ms - newest_ms)
         readings = self._readings(meter)
         self._schedule_end(meter)
@@ -185,6 +185,8 @@ class SampleAggregator:
             return self._count(meter, meter.counter, at_ms, extras)
         power_kw = meter.source.power_kw(value, self._limits)
         taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
+        if taken is SampleResult.DUPLICATE and not redelivered and _may_update(meter, sample):
+            taken = meter.means.replace_newest(at_ms, (power_kw, *extras))
         is_echo = redelivered and taken is SampleResult.DUPLICATE
         # An echo is recorded only for its terms: replayed with its time, it might restart the meter's stream.
         self._new_samples.append(sample._replace(at_ms=None) if is_echo else sample)
@@ -192,7 +194,9 @@ class SampleAggregator:
 
     def _end_validity(self, meter: Meter, sample: Sample) -> None:
         if meter.counter is None and meter.means.newest_ms is not None and sample.at_ms is not None:
-            meter.means.add(sample.at_ms, (None,) * (1 + len(self._extras)))
+            unknown = (None,) * (1 + len(self._extras))
+            if meter.means.add(sample.at_ms, unknown) is SampleResult.DUPLICATE:
+                meter.means.replace_newest(sample.at_ms, unknown)
 
     def _count(
         self, meter: Meter, counter: EnergyCounter, at_ms: int, extras: tuple[float | None, ...]
@@ -227,3 +231,9 @@ class SampleAggregator:
             meter.awaited_ms = due_ms
             self._n_awaited += 1  # ties: first in, first out
             heappush(self._awaited, (due_ms, self._n_awaited, meter))
+
+
+def _may_update(meter: Meter, sample: Sample) -> bool:
+    """Return whether a sample with the time of another may be news: it has other terms, or its time is its arrival."""
+    source = meter.source
+    return source.time is None or len(sample.terms) < len(source.value[meter.best])
