@@ -31,6 +31,25 @@ def test_path_finds_the_value(path: str, found: object) -> None:
     assert look_up(DOCUMENT, parse_path(path)) == found
 
 
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("16.7.0", "403"), ("1-0:1.7.0.value", 0.5), ("1-0:1.7.0.unit", None), ("data.2.7.0", 7), ("data.2.7", None),
+        ("x.y.items.1", 4), ("x.y.items.2", None), ("x.y", {"items": [3, 4]}), ("x.z", None), ("16.7.0.1", None),
+    ],
+)  # fmt: skip
+def test_path_finds_keys_with_dots(path: str, found: object) -> None:
+    document = {"16.7.0": "403", "1-0:1.7.0": {"value": 0.5}, "data": {"2.7.0": 7}, "x.y": {"items": [3, 4]}}
+    assert look_up(document, parse_path(path)) == found
+
+
+@pytest.mark.parametrize("path", ["b", "a.x", "c.1", "b.x.y", "a.0"])
+def test_path_without_a_value_is_absent_not_null(path: str) -> None:
+    document = {"a": None, "c": [None]}
+    assert look_up(document, parse_path(path), absent="absent") == "absent"
+    assert look_up(document, ("a",), "absent") is look_up(document, ("c", "0"), "absent") is None
+
+
 @pytest.mark.parametrize("text", ["", " x", "x ", "a\nb", "{device}.power"])
 def test_path_that_is_invalid_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a path: separate the keys by dots, as in ENERGY\.Power"):

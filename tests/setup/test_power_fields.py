@@ -114,6 +114,14 @@ def test_guess_names_a_value_by_its_topic(topic: str, payload: str, source: dict
     assert only_one.source == {"topic": topic} | source
 
 
+SHRDZM = (
+    '{"timestamp":"2026-01-01T13:00:00","1.8.0":"11241092","2.8.0":"333163","3.8.0":"106565","4.8.0":"7282188",'
+    '"1.7.0":"0","2.7.0":"403","3.7.0":"0","4.7.0":"275","16.7.0":"-403","uptime":"0008:06:36:16"}'
+)
+AMIS = (
+    '{"time":"1767268800","1.8.0":"3826289","2.8.0":"0","3.8.1":"1234","4.8.1":"12","1.7.0":"256","2.7.0":"0",'
+    '"3.7.0":"0","4.7.0":"12","1.128.0":"0","saldo":"256"}'
+)
 P1IB = "p1ib_momentary_active_import"
 
 
@@ -127,11 +135,23 @@ P1IB = "p1ib_momentary_active_import"
         ([(f"smartmeter/0/1-0:{code}_0/value", "345") for code in ("16_7", "1_8", "2_8")], ["1-0:16_7_0"]),
         ([(f"vzlogger/meter/1-0:{code}.0*255", "345") for code in ("16.7", "1.8")], ["1-0:16.7.0*255"]),
         ([("a/b", '{"16_7_0": 0.345, "1_8_0": 1234}')], ["16_7_0"]),
+        ([("SHRDZM/E8DB84A1B2C3/E8DB84A1B2C3/sensor", SHRDZM)], ["16.7.0"]),
+        ([("amis/out", AMIS)], ["1.7.0", "2.7.0"]),
+        ([("a/b", '{"data": {"1-0:16.7.0*255": {"value": 345, "scale": -1}}}')], ["data.1-0:16.7.0*255.value"]),
     ],
 )
 def test_guess_of_symbols_of_power(messages: list[tuple[str, str]], powers: list[str]) -> None:
     offered = [one.number or next(iter(one.topics)).split("/")[2] for one in found(recording_of(*messages))]
     assert offered == powers
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "value", "kw"),
+    [("SHRDZM/x/x/sensor", SHRDZM, None, -0.403), ("amis/out", AMIS, "1.7.0 - 2.7.0", 0.256)],
+)
+def test_choice_reads_keys_with_dots(topic: str, payload: str, value: str | None, kw: float) -> None:
+    chosen = only(recording_of((topic, payload)), MeterAnswer(topic, value=value, unit="W"))
+    assert (chosen.source["value"], list(chosen.devices.values())) == (value or "16.7.0", [approx(kw)])
 
 
 @pytest.mark.parametrize("message", [("dust/x", '{"SDS_P1": 12.3, "p1": 3}'), ("home/P1/gas", "3"), ("home/p1", "3")])

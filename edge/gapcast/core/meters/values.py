@@ -1,8 +1,8 @@
 """Paths to values in a meter's message, and sums of them.
 
 A path is keys separated by dots (``ENERGY.Power``, ``params.em:0.total_act_power``); a key of digits is an index into a
-list (``ENERGY.Power.0``). A sum is paths separated by `` + `` or `` - ``, for values by phase, or for consumption and
-export.
+list (``ENERGY.Power.0``), and a key may have dots itself (``16.7.0``). A sum is paths separated by `` + `` or `` - ``,
+for values by phase, or for consumption and export.
 """
 
 from __future__ import annotations
@@ -71,21 +71,36 @@ def parse_sum(text: str) -> Sum:
     return terms
 
 
-def look_up(document: object, keys: tuple[str, ...]) -> object:
-    """Return the value at ``keys`` of a decoded JSON document; None if there is no such value.
+def look_up(document: object, keys: tuple[str, ...], absent: object = None) -> object:
+    """Return the value at ``keys`` of a decoded JSON document; ``absent`` if there is no such value.
 
-    >>> look_up({"ENERGY": {"Power": [52, 5]}}, ("ENERGY", "Power", "1"))
-    5
+    A key of the document may have dots itself, as OBIS codes have.
+
+    >>> look_up({"ENERGY": {"Power": [52, 5]}}, ("ENERGY", "Power", "1")), look_up({"16.7.0": "403"}, ("16", "7", "0"))
+    (5, '403')
     """
     found = document
-    for key in keys:
-        if isinstance(found, Mapping):
-            found = found.get(key)
+    for i, key in enumerate(keys):
+        if isinstance(found, dict):
+            if key not in found:
+                return _look_up_with_dots(found, keys[i:], absent) if i + 1 < len(keys) else absent
+            found = found[key]
         elif isinstance(found, list) and key.isdecimal() and key.isascii() and len(key) < 4:  # noqa: PLR2004 - digits
-            found = found[int(key)] if int(key) < len(found) else None
+            if int(key) >= len(found):
+                return absent
+            found = found[int(key)]
         else:
-            return None
+            return absent
     return found
+
+
+def _look_up_with_dots(found: dict[str, object], keys: tuple[str, ...], absent: object) -> object:
+    """Return the value at ``keys`` of an object that does not have the first of them, but maybe several as one key."""
+    for n_keys in range(2, len(keys) + 1):
+        joined = ".".join(keys[:n_keys])
+        if joined in found:
+            return look_up(found[joined], keys[n_keys:], absent)
+    return absent
 
 
 def number_of(value: object, what: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cache, lru_cache
@@ -37,6 +38,9 @@ _PLAIN_WORDS = frozenset({
 })  # fmt: skip
 #: Units in lower case.
 _UNITS = {"w": "W", "kw": "kW", "wh": "Wh", "kwh": "kWh"}
+#: The OBIS code of a power, which may be a key with dots: of import minus export (16.7.0), or of one of them.
+_CODE = re.compile(r"(?:\d-\d:)?(?:16|1|2)[._]7[._]0(?:\*255)?")
+_N_OF_CODE = 3
 #: Keys that only count, in an object whose name is the quantity.
 _OF_PARENT = frozenset({"total", "in", "out", "import", "export", "sum"})
 
@@ -158,6 +162,8 @@ def _field_of(topic: str, path: str) -> NumberField:
         if not levels:
             return NumberField(path, *_kind_of_topic(topic))
     name = ".".join(levels[-2:]) if words_of(levels[-1]) <= _OF_PARENT else levels[-1]
+    if _CODE.fullmatch(code := ".".join(levels[-_N_OF_CODE:])):
+        name = code
     return NumberField(path, _kind_of_name(name), name)
 
 
@@ -166,7 +172,7 @@ def _kind_of_name(name: str) -> NumberKind:
         return NumberKind.POWER
     if may_be_power(name):
         return NumberKind.MAYBE_POWER
-    if is_ambiguous_power(name) or is_average_power(name):
+    if is_ambiguous_power(name) or is_average_power(name) or _CODE.fullmatch(name):
         return NumberKind.WEAK_POWER
     return NumberKind.ENERGY if looks_like_energy(name) else NumberKind.OTHER
 
