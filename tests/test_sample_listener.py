@@ -109,6 +109,14 @@ def test_sample_listener_retained_reading_needs_a_time_as_in_the_service() -> No
     assert [text.split(": ")[1] for text in listener.rejected] == ["unknown_age"]
 
 
+def test_sample_listener_null_term_names_the_fix() -> None:
+    listener = listener_of(sources=[{"topic": "tibber", "device": "home", "value": "power - production", "unit": "W"}])
+    receive(listener, "tibber", '{"power": 345, "production": null}')
+    (samples,) = listener.devices.values()
+    assert samples.powers_kw == []
+    assert samples.missing == "null for production: if that means no power, set null_is_zero = true"
+
+
 @pytest.mark.parametrize(
     ("source", "paths", "fix"),
     [

@@ -110,7 +110,7 @@ def test_addon_options_have_known_types_and_defaults() -> None:
 
 def test_addon_offers_the_keys_and_values_of_a_source() -> None:
     keys = CONFIG["schema"]["meters"][0]
-    left_out = {"format", "in_one_message", "kind", "lateness_s", *FEATURE_KEYS}
+    left_out = {"format", "in_one_message", "kind", "lateness_s", "null_is_zero", *FEATURE_KEYS}
     assert keys.keys() == SourceSettings.model_fields.keys() - left_out
     for key, type_ in (("unit", Unit), ("time_form", TimeForm)):
         (offered,) = re.findall(r"list\((.*)\)", keys[key])

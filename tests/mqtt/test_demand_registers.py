@@ -103,7 +103,7 @@ def test_message_with_readings_is_read_on(of_readings: str) -> None:
         (PEAK, b"-1", "out_of_range", "a register of -1 (-1 kW) is outside 0 to 100 kW"),
         (PEAK, b"high", "not_a_number", "the register must be a number, not 'high'"),
         (JSON, b"{", "not_json", "the payload is not JSON"),
-        (JSON, b'{"peak": {"w": []}}', "not_a_number", "peak.w must be a number, not []"),
+        (JSON, b'{"peak": {"w": [5]}}', "not_a_number", "peak.w must be a number, not [5]"),
         (JSON, b'{"peak": {"w": 9223372036854775808}}', "out_of_range", "peak.w is out of range: 9223372036854775808"),
         (RUNNING, b"1" * 65_537, "too_large", "the payload has 65537 bytes; at most 65536 are read"),
         ("p1/no device/json", b'{"peak": {"w": 5}}', "bad_device", "'no device' cannot name a device"),

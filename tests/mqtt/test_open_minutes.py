@@ -38,7 +38,9 @@ METERS: dict[str, dict[str, Any]] = {
 #: Seconds to the next message, delay of its own time, and its content.
 MESSAGES = st.lists(
     st.tuples(
-        st.integers(0, 55), st.sampled_from([0, 0, 0, 3, 12, 40]), st.sampled_from(["a", "b", "ab", "kw", "kwh", "no"])
+        st.integers(0, 55),
+        st.sampled_from([0, 0, 0, 3, 12, 40]),
+        st.sampled_from(["a", "b", "ab", "null", "kw", "kwh", "no"]),
     ),
     min_size=2,
     max_size=30,
@@ -64,7 +66,10 @@ class JournaledFeed(SourceFeed):
         wait_s, early_s, what = message
         at_ms = self.now_ms + wait_s * SECOND
         kw = 0.1 + i * 0.37 % 3
-        terms = {"ab": {"a": kw, "b": kw / 2}, "a": {"a": kw}, "b": {"b": kw / 2}, "kwh": {"kwh": 100 + i * 0.01}}
+        terms: dict[str, dict[str, float | None]] = {
+            "ab": {"a": kw, "b": kw / 2}, "a": {"a": kw}, "b": {"b": kw / 2}, "null": {"a": kw, "b": None},
+            "kwh": {"kwh": 100 + i * 0.01},
+        }  # fmt: skip
         document = terms.get(what, {"kw": kw, "kwh": 50.0, "volts": 230 + i}) | {"t": at_ms - early_s * SECOND}
         source = self.source
         if "{part}" in source["topic"]:

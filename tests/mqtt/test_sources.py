@@ -381,6 +381,92 @@ def test_source_sum_with_a_null_part_is_unknown() -> None:
     assert feed.readings == [Reading("home", FIRST, approx(0.7))]
 
 
+TIBBER = {"topic": "tibber/{device}", "value": "power - powerProduction", "unit": "W", "every_s": 10}
+
+
+def tibber(power: object, production: object, **more: object) -> str:
+    return json.dumps({"power": power, "powerProduction": production, "powerFactor": None, **more})
+
+
+@pytest.mark.parametrize("keys", [{}, {"time": "timestamp"}], ids=["arrival", "time"])
+def test_source_sum_with_a_null_term_is_unknown(keys: dict[str, str]) -> None:
+    feed = SourceFeed(TIBBER | keys)
+    for second in range(0, 181, 10):
+        at_ms = LONG_AGO_MS + second * SECOND
+        powers = (500, None) if 60 <= second < 120 else (0, 3000)
+        feed.send("tibber/home", tibber(*powers, timestamp=at_ms), at_ms + 700)
+    assert [(reading.minute - FIRST, reading.gap_kw) for reading in feed.readings] == [(0, approx(-3)), (2, approx(-3))]
+    assert feed.statistics.n_not_readings == 6
+
+
+@pytest.mark.parametrize("reset", ["null", "[]", '"unavailable"', '"nan"'])
+def test_source_null_term_in_a_message_of_its_own_is_unknown(reset: str) -> None:
+    """As that of a Shelly whose meter of a phase has failed: the other phases must not be added to its old power."""
+    feed = SourceFeed({"preset": "shelly-gen2-phases", "time_form": "arrival", "on_change": False, "every_s": 60})
+    for second, phase, power in ((0, 0, 100), (0, 1, 200), (0, 2, 300), (31, 1, reset), (40, 0, 900), (90, 1, 0)):
+        payload = f'{{"params": {{"em1:{phase}": {{"id": {phase}, "act_power": {power}}}}}}}'
+        feed.send("shelly/events/rpc", payload, LONG_AGO_MS + second * SECOND)
+    feed.wait()
+    assert [reading.gap_kw for reading in feed.readings[:2]] == [approx(0.6), approx(1.2)]
+
+
+@pytest.mark.parametrize("reset", ['{"value": null}', '{"value": []}', "null"])
+def test_source_null_part_in_json_is_unknown(reset: str) -> None:
+    topic = "N/c0619ab1b2c3/system/0/Ac/Grid/{}/Power"
+    feed = SourceFeed(
+        {"topic": topic.format("{part}"), "device": "home", "value": "L1 + L2", "part_value": "value", "unit": "W"}
+    )
+    for second, phase, payload in ((0, "L1", '{"value": 100}'), (0, "L2", '{"value": 5000}'), (31, "L2", reset),
+                                   (40, "L1", '{"value": 100}'), (90, "L2", '{"value": 0}')):  # fmt: skip
+        feed.send(topic.format(phase), payload, LONG_AGO_MS + second * SECOND)
+    feed.wait()
+    assert [reading.gap_kw for reading in feed.readings[:2]] == [approx(5.1), approx(0.1)]
+
+
+def test_source_null_of_another_sum_ends_no_value() -> None:
+    feed = SourceFeed(TIBBER | {"value": ["total", "a + b", "power"]})
+    for second in range(0, 61, 10):
+        payload = {"total": None, "a": None, "b": None, "power": 500}
+        feed.send("tibber/home", json.dumps(payload), LONG_AGO_MS + second * SECOND)
+        feed.send("tibber/home", json.dumps(payload | {"power": None}), LONG_AGO_MS + (second + 5) * SECOND)
+    assert feed.readings == [Reading("home", FIRST, approx(0.5))]
+
+
+@pytest.mark.parametrize("waited", [{"again": True}, {"retained": True}])
+def test_source_null_term_of_a_delayed_message_ends_no_value(waited: dict[str, bool]) -> None:
+    feed = SourceFeed(TIBBER | {"time": "t", "every_s": 60})
+    feed.send("tibber/home", tibber(500, 0, t=LONG_AGO_MS + 20 * SECOND), LONG_AGO_MS + 20 * SECOND)
+    feed.send("tibber/home", tibber(500, None, t=LONG_AGO_MS), LONG_AGO_MS + 25 * SECOND, **waited)
+    feed.wait(62)
+    assert feed.readings == [Reading("home", FIRST, approx(0.5))]
+
+
+def test_source_null_is_zero_for_the_other_direction() -> None:
+    feed = SourceFeed(TIBBER | {"null_is_zero": True})
+    for second, power, production in ((0, 0, 3000), (30, 500, None), (60, None, 2000), (120, None, None)):
+        feed.send("tibber/home", tibber(power, production), LONG_AGO_MS + second * SECOND)
+    feed.wait()
+    assert [reading.gap_kw for reading in feed.readings] == [approx((-3 + 0.5) / 2), approx(-2)]
+    assert feed.statistics.n_not_readings == 1
+
+
+def test_source_null_is_zero_only_for_null() -> None:
+    feed = SourceFeed(TIBBER | {"null_is_zero": True})
+    feed.send("tibber/home", tibber(500, "unavailable"))
+    feed.send("tibber/home", json.dumps({"power": 500}))
+    assert (feed.statistics.n_not_readings, feed.statistics.samples["taken"]) == (2, 0)
+
+
+def test_source_null_term_names_the_fix() -> None:
+    feed = SourceFeed(TIBBER)
+    with capture_logs() as logs:
+        for _ in range(50):
+            feed.send("tibber/home", tibber(500, None))
+    assert [line["fix"] for line in logs] == [
+        "null for powerProduction: if that means no power, set null_is_zero = true"
+    ]
+
+
 def test_source_counter_continues_after_null() -> None:
     feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "Wh", "every_s": 60})
     for second, payload in ((0, "1000"), (30, "unavailable"), (60, "1020")):

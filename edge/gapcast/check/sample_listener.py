@@ -19,7 +19,7 @@ from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.meter_messages import parse_message
 from gapcast.mqtt.sources.meter_registry import ActiveSource
-from gapcast.mqtt.sources.sources import SourceReader, separate_terms
+from gapcast.mqtt.sources.sources import SourceReader, null_terms, separate_terms
 from gapcast.mqtt.topics import SHOWN_TOPIC_CHARS, DeviceTopic
 from gapcast.service.containment import EXIT_EXCEPTIONS, internal_problem
 
@@ -181,7 +181,7 @@ class SampleListener:
         value = None if source.is_counter or separate else meter.update_terms({})
         power_kw = None if value is None else source.power_kw(value, self._limits)
         has_value = any(term is not None for term in parsed.terms.values())
-        missing = meter.missing_terms or (separate if has_value else "")
+        missing = null_terms(meter, parsed) or meter.missing_terms or (separate if has_value else "")
         return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source, missing, has_value)
 
 

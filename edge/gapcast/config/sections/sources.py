@@ -45,6 +45,8 @@ class SourceSettings(SettingsSection):
     part_value: tuple[str, ...] = ()
     #: Whether each message must contain all terms of a sum; otherwise the terms of several messages are combined.
     in_one_message: bool = False
+    #: Whether null means no power for a term of a sum, if the message has another term; otherwise it is unknown.
+    null_is_zero: bool = False
     unit: Unit = "auto"
     sign: Literal[1, -1] = 1
     time: str | None = None
@@ -111,6 +113,7 @@ class SourceSettings(SettingsSection):
     def _problems(self) -> list[str]:
         has_parts = "{part}" in self.topic.split("/")
         meter_time = self.time is not None and self.time_form != "arrival"
+        has_json_sum = self.format == "json" and any(len(parse_sum(one)) > 1 for one in self.part_value or self.value)
         rules = {
             'format = "json" needs value, the path to the power (ENERGY.Power); bare numbers need format = "number"': (
                 self.format == "json" and not self.value
@@ -160,6 +163,9 @@ class SourceSettings(SettingsSection):
             "the parts of a topic never arrive in one message: remove in_one_message": (
                 self.in_one_message and has_parts
             ),
+            'null_is_zero is for powers in one JSON message, such as value = "power - powerProduction": remove it': (
+                self.null_is_zero and (self.unit in COUNTERS or not has_json_sum)
+            ),
             f"hold_s ({self.hold_s}) must not be below every_s ({self.every_s:g})": (
                 self.hold_s is not None and self.hold_s < self.every_s
             ),
@@ -184,8 +190,7 @@ class SourceSettings(SettingsSection):
     @property
     def is_minute_of_arrival(self) -> bool:
         """Whether each message counts in the minute in which it arrives; a native reading may have a time."""
-        has_time = self.time is not None and self.time_form != "arrival"
-        return self.kind == "minute" and self.format != "gapcast" and not has_time
+        return self.kind == "minute" and self.format != "gapcast" and (self.time is None or self.time_form == "arrival")
 
     def source(self, site_zone: tzinfo) -> Source:
         """Return the source of these settings; ``site_zone`` applies to local times if ``timezone`` is empty."""
@@ -195,26 +200,25 @@ class SourceSettings(SettingsSection):
             hold_ms = round(self.hold_s * _MS_PER_S)
         elif self.on_change or self.unit in COUNTERS:
             hold_ms = max(hold_ms, _LEAST_HOLD_S * _MS_PER_S)
-        features = []
-        for key, (name, per_unit) in FEATURE_KEYS.items():
-            path = getattr(self, key)
-            if path is not None:
-                features.append(FeaturePath(name, path, parse_path(path), per_unit))
-        zone = zone_of(self.timezone) if self.timezone else site_zone
         return Source(
             name=self.preset or self.topic,
             format=self.format,
             value=self.sums,
             part_value=tuple(parse_sum(text) for text in self.part_value),
             in_one_message=self.in_one_message,
+            null_is_zero=self.null_is_zero,
             unit=self.unit,
             sign=self.sign,
             time=parse_path(self.time) if self.time is not None and self.time_form != "arrival" else None,
             time_form=self.time_form,
-            zone=zone,
+            zone=zone_of(self.timezone) if self.timezone else site_zone,
             kind="minute" if self.format == "gapcast" else self.kind,
             holding=HeldValue(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S), self.on_change),
-            features=tuple(features),
+            features=tuple(
+                FeaturePath(name, path, parse_path(path), per_unit)
+                for key, (name, per_unit) in FEATURE_KEYS.items()
+                if (path := getattr(self, key)) is not None
+            ),
         )
 
 

@@ -25,6 +25,7 @@ Kind = Literal["minute", "samples"]
 PER_UNIT: Mapping[Unit, float] = {"auto": 1.0, "kW": 1.0, "W": 0.001, "kWh": 1.0, "Wh": 0.001}
 COUNTERS: frozenset[Unit] = frozenset({"Wh", "kWh"})
 _MS_PER_S = 1_000
+_ABSENT = object()
 
 
 class FeaturePath(NamedTuple):
@@ -44,7 +45,7 @@ class Source:
     people. Times are the meter's, in the format ``time_form``, in ``zone`` if local; without a path ``time`` the time
     of arrival is used. If several topics are the terms of ``value``, ``part_value`` holds the sums in each JSON
     message; empty if a message is a number. ``in_one_message``: the terms of a sum are not combined over several
-    messages.
+    messages. ``null_is_zero``: a null term is 0 in a message that has another term of the sum.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Source:
     features: tuple[FeaturePath, ...] = ()
     part_value: tuple[Sum, ...] = ()
     in_one_message: bool = False
+    null_is_zero: bool = False
 
     @property
     def is_counter(self) -> bool:
@@ -140,33 +142,58 @@ class Source:
         return found, "; ".join(problems)
 
 
-def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str, float]]:
-    """Return the index, at most ``best``, of the first sum with terms in a message, and these terms.
+def terms_of(source: Source, document: object, best: int) -> dict[str, float | None]:
+    """Return the terms in a message of the first sum, up to the index ``best``, of which the message has a number.
 
-    Return ``best`` and no terms if the message has none. Raises :class:`PayloadError` for a value that is not a number.
+    A term that is null is unknown. If the message has no number, the terms are those of the sum ``best``, all null;
+    empty for a value of one term: some meters send null between two numbers. Raises :class:`PayloadError` for a value
+    that is not a number.
     """
-    for i, terms in enumerate(source.value[: best + 1]):
-        found = {}
-        for term in terms:
-            value = number_of(look_up(document, term.keys), term.path)
-            if value is not None:
-                found[term.path] = value
-        if found:
-            return i, found
-    return best, {}
+    found: dict[str, float | None] = {}
+    for terms in source.value[: best + 1]:
+        found, has_number = _terms_in(document, terms, null_is_zero=source.null_is_zero)
+        if has_number:
+            return found
+    return found if len(source.value[best]) > 1 else {}
 
 
-def part_of(source: Source, document: object) -> float | None:
-    """Return the first sum of ``part_value`` whose terms are all in a message of one part; None if there is none.
+def part_of(source: Source, part: str, document: object) -> dict[str, float | None]:
+    """Return the term ``part``: the first sum of ``part_value`` whose terms are all in a message of this part.
 
-    Raises :class:`PayloadError` for a value that is not a number.
+    It is unknown (None) if one of them is null; the result is empty if there is no such sum. Raises
+    :class:`PayloadError` for a value that is not a number.
     """
+    of_part: dict[str, float | None] = {}
     for terms in source.part_value:
-        numbers = {term.path: number_of(look_up(document, term.keys), term.path) for term in terms}
-        known = {path: number for path, number in numbers.items() if number is not None}
-        if (total := sum_terms(terms, known)) is not None:
-            return total
-    return None
+        found, _ = _terms_in(document, terms, null_is_zero=source.null_is_zero)
+        if len(found) == len(terms):
+            known = {path: number for path, number in found.items() if number is not None}
+            of_part = {part: sum_terms(terms, known)}
+            if of_part[part] is not None:
+                break
+    return of_part
+
+
+def _terms_in(document: object, terms: Sum, *, null_is_zero: bool) -> tuple[dict[str, float | None], bool]:
+    """Return the terms of a sum that are in a message, None if null, and whether one of them is a number.
+
+    With ``null_is_zero``, null is 0 if another term is a number.
+    """
+    found: dict[str, float | None] = {}
+    nulls: list[str] = []
+    has_number = False
+    for term in terms:
+        value = look_up(document, term.keys, _ABSENT)
+        if value is _ABSENT:
+            continue
+        found[term.path] = number = number_of(value, term.path)
+        if number is not None:
+            has_number = True
+        elif value is None:
+            nulls.append(term.path)
+    if has_number and null_is_zero:
+        found.update(dict.fromkeys(nulls, 0.0))
+    return found, has_number
 
 
 def sum_terms(terms: Sum, known: Mapping[str, float]) -> float | None:

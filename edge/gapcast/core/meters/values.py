@@ -123,6 +123,8 @@ def number_of(value: object, what: str) -> float | None:
         return float(value)
     if type(value) is int:
         raise PayloadError("out_of_range", f"{what} is out of range: {shown_value(value)}")
+    if value == []:  # Victron's bridge sends it if a value is not valid
+        return None
     if type(value) is not float:
         raise PayloadError("not_a_number", f"{what} must be a number, not {shown_value(value)}{_fix(value, what)}")
     if math.isnan(value):

@@ -31,6 +31,11 @@ class MeterMessage(NamedTuple):
         """Whether the message has no payload, like one that clears a retained topic."""
         return self.document is None
 
+    @property
+    def nulls(self) -> list[str]:
+        """The paths of the terms that the message marks as unknown."""
+        return [path for path, number in self.terms.items() if number is None]
+
 
 def parse_message(meter: Meter, part: str, publication: Publication) -> MeterMessage:
     """Parse a message of ``meter``; ``part`` names the term of its topic, if topics are terms.
@@ -48,9 +53,8 @@ def parse_message(meter: Meter, part: str, publication: Publication) -> MeterMes
     if type(document) is dict:
         check_own_echo(document)
     if source.part_value:
-        number = part_of(source, document)
-        return MeterMessage(document, {} if number is None else {part: number})
-    return MeterMessage(document, {**terms_of(source, document, meter.best)[1]})
+        return MeterMessage(document, part_of(source, part, document))
+    return MeterMessage(document, terms_of(source, document, meter.best))
 
 
 def as_publication(topic: str, reading: Reading) -> Publication:

@@ -148,8 +148,10 @@ class SourceReader:
         self._count_ignored(route, message)
         if not message.terms or meter.source.kind != "samples":
             return []
-        if message.is_empty and not publication.retained:
+        if message.nulls and not publication.retained and (message.is_empty or not publication.redelivered):
             at_ms = received.received_ms - meter.behind_ms
+            if not message.is_empty:
+                at_ms = self._time_of(meter, message.document, received)
             return self._aggregator.clear_value(meter, Sample(publication.topic, at_ms, message.terms, {}))
         self._aggregator.record(Sample(publication.topic, None, message.terms, {}))
         return []
@@ -187,7 +189,9 @@ class SourceReader:
         active_source.n_ignored += not active_source.has_readings
         if active_source.n_ignored == _N_BEFORE_WARNING and not active_source.has_readings:
             fix = "check that value names a field that the meter sends"
-            if missing:
+            if nulls := null_terms(route.meter, message):
+                fix = nulls
+            elif missing:
                 fix = f"{missing}: check that the meter sends it, or remove it from value"
             elif separate := separate_terms(route.meter, message):
                 fix = separate
@@ -211,3 +215,11 @@ def separate_terms(meter: Meter, message: MeterMessage) -> str:
         return ""
     fix = "read powers (W, kW) instead" if source.is_counter else "set in_one_message = false"
     return f"{' and '.join(term.path for term in terms)} never arrive in one message: {fix}"
+
+
+def null_terms(meter: Meter, message: MeterMessage) -> str:
+    """Return which terms of a sum of powers are null in a JSON message, and the likely fix, or ""."""
+    source = meter.source
+    if not message.nulls or message.is_empty or source.part_value or source.is_counter:
+        return ""
+    return f"null for {' and '.join(message.nulls)}: if that means no power, set null_is_zero = true"
