@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.localtime import local_instant_of
+from gapcast.core.meters.localtime import dsmr_instant_of, local_instant_of
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -84,3 +84,26 @@ def test_local_time_rejects_invalid_text(text: object) -> None:
         local_instant_of(text, PARIS, 0, None)
     assert refused.value.reason == "bad_time"
     assert len(refused.value.detail) < 250
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("261201084800W", "2026-12-01T07:48:00Z"),
+        ("210701120000S", "2021-07-01T10:00:00Z"),
+        ("231029023000S", "2023-10-29T00:30:00Z"),
+        ("231029023000W", "2023-10-29T01:30:00Z"),
+    ],
+)
+def test_dsmr_time_names_the_instant_of_a_repeated_hour(text: str, instant: str) -> None:
+    assert dsmr_instant_of(text, PARIS) == epoch_ms(instant)
+
+
+@pytest.mark.parametrize("value", ["261201084800", "261201084800X", "261201084800w", "2023-10-29T02:30:00", 5, None])
+def test_dsmr_time_that_is_none_is_left(value: object) -> None:
+    assert dsmr_instant_of(value, PARIS) is None
+
+
+def test_dsmr_time_of_a_date_that_does_not_exist_is_rejected() -> None:
+    with pytest.raises(PayloadError, match="'2026-13-01T08:48:00' is not a time"):
+        dsmr_instant_of("261301084800W", PARIS)

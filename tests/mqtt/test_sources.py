@@ -481,6 +481,8 @@ def test_source_counter_continues_after_null() -> None:
     ("form", "ts"),
     [
         ("auto", "2023-01-01T00:05:00Z"), ("auto", 1_672_531_500), ("auto", 1_672_531_500_000),
+        ("auto", "1672531500"), ("auto", "1672531500.250"), ("auto", "1672531500000"), ("auto", "230101010500W"),
+        ("auto", "2023-01-01T01:05:00+0100"), ("local", "230101010500W"),
         ("rfc3339", "2023-01-01T01:05:00+01:00"), ("epoch_s", 1_672_531_500.2), ("epoch_s", "1672531500"),
         ("epoch_ms", 1_672_531_500_000), ("local", "2023-01-01T01:05:00"),
     ],
@@ -494,7 +496,8 @@ def test_source_reads_time_in_its_form(form: str, ts: object) -> None:
 @pytest.mark.parametrize(
     ("form", "ts", "reason"),
     [
-        ("auto", None, "bad_time"),
+        ("auto", None, "bad_time"), ("auto", "20230101000500", "bad_time"), ("auto", "000000000000W", "bad_time"),
+        ("rfc3339", "1672531500", "bad_time"), ("rfc3339", "230101000500W", "bad_time"),
         ("rfc3339", 1_672_531_500, "bad_time"), ("rfc3339", "2023-01-01T00:05:00", "bad_time"),
         ("epoch_s", 1_672_531_500_000, "bad_time"), ("epoch_ms", 1e300, "bad_time"), ("epoch_s", "x", "not_a_number"),
         ("epoch_s", "nan", "bad_time"), ("epoch_s", 1.33, "clock_not_set"),
@@ -512,6 +515,12 @@ def test_source_rejects_invalid_time(form: str, ts: object, reason: str) -> None
     [
         ("auto", None, 'the message has no t, the path of its time: correct time, or set time_form = "arrival"'),
         ("auto", "2023-01-01 00:05:00", 'has no offset: if it is local time, set time_form = "local"'),
+        ("auto", "2023-01-01 00:05:00", 'set time_form = "local"; or set time_form = "arrival"'),
+        ("auto", "00:05", "is not RFC 3339: give the offset or Z, as in 2010-11-01T00:29:00Z; or set time_form ="),
+        ("auto", "5", '; or set time_form = "arrival"'),
+        ("auto", "2100-01-01T00:00:00Z", 'is after 2099; or set time_form = "arrival"'),
+        ("epoch_s", "x", '; or set time_form = "arrival"'),
+        ("epoch_s", 1_672_531_500_000, 'set time_form = "epoch_ms"; or set time_form = "arrival"'),
         ("local", 1_672_531_500, 'if it has an offset or is a number, set time_form = "auto"'),
         ("local", "1970-06-11T05:35:26", 'the meter\'s clock was never set: set it, or time_form = "arrival"'),
     ],

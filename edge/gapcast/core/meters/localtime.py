@@ -1,4 +1,4 @@
-"""Local times without an offset, as sent by some meters."""
+"""Local times without an offset, as sent by some meters, and those of DSMR telegrams."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.time_grid import epoch_ms_of
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
+#: The time of a DSMR telegram: YYMMDDhhmmss, and S in summer or W in winter.
+_DSMR = re.compile(r"\d{12}[SW]", re.ASCII)
 #: A meter whose clock is within this of the gateway's is live: an ambiguous time is the instant closer to arrival.
 _LIVE_MS = 6 * 3_600_000
 
@@ -22,6 +24,23 @@ def is_local_time(value: object) -> bool:
     (True, False)
     """
     return type(value) is str and _LOCAL.fullmatch(value) is not None
+
+
+def dsmr_instant_of(value: object, zone: tzinfo) -> int | None:
+    """Return the instant (epoch ms) of the time of a DSMR telegram, local in ``zone``; None for any other value.
+
+    Its last letter is S while daylight saving time applies, and W otherwise. Raises :class:`PayloadError` for a date
+    that does not exist.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> [dsmr_instant_of(text, ZoneInfo("Europe/Paris")) for text in ("231029023000S", "231029023000W", "yesterday")]
+    [1698539400000, 1698543000000, None]
+    """
+    if type(value) is not str or _DSMR.fullmatch(value) is None:
+        return None
+    year, month, day, hour, minute, second = (value[i : i + 2] for i in range(0, 12, 2))
+    first_ms, second_ms = _candidates(f"20{year}-{month}-{day}T{hour}:{minute}:{second}", zone)
+    return first_ms if value.endswith("S") else second_ms
 
 
 def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -10,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from gapcast.core.documents.message_format import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.localtime import is_local_time, local_instant_of
+from gapcast.core.meters.localtime import dsmr_instant_of, is_local_time, local_instant_of
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.values import Sum, look_up, number_of
 from gapcast.core.readings.reading import Limits, in_range, instant_of, is_likely_watts, measured_of
@@ -26,6 +27,8 @@ PER_UNIT: Mapping[Unit, float] = {"auto": 1.0, "kW": 1.0, "W": 0.001, "kWh": 1.0
 COUNTERS: frozenset[Unit] = frozenset({"Wh", "kWh"})
 _MS_PER_S = 1_000
 _ABSENT = object()
+#: An epoch number in text, in seconds or milliseconds.
+_EPOCH = re.compile(r"\d{9,13}(\.\d{1,9})?", re.ASCII)
 
 
 class FeaturePath(NamedTuple):
@@ -87,12 +90,13 @@ class Source:
         try:
             return self._instant_of(ts, arrived_ms, before_ms)
         except PayloadError as error:
-            if error.reason != "clock_not_set":
-                raise
-            raise PayloadError(error.reason, f'{error.detail}: set it, or time_form = "arrival"') from error
+            fix = ": set it, or" if error.reason == "clock_not_set" else "; or set"
+            raise PayloadError(error.reason, f'{error.detail}{fix} time_form = "arrival"') from error
 
     def _instant_of(self, ts: object, arrived_ms: int, before_ms: int | None) -> int:
         """Return the instant of ``ts``, the time in a message, in the format ``time_form``."""
+        if self.time_form in {"auto", "local"} and (dsmr_ms := dsmr_instant_of(ts, self.zone)) is not None:
+            return in_range(dsmr_ms, ts)
         if self.time_form == "local":
             return in_range(local_instant_of(ts, self.zone, arrived_ms, before_ms), ts)
         if self.time_form in {"epoch_s", "epoch_ms"}:
@@ -109,6 +113,8 @@ class Source:
         if is_local_time(ts):
             fix = 'if it is local time, set time_form = "local"'
             raise PayloadError("bad_time", f"the time {ts!r} has no offset: {fix}")
+        if self.time_form == "auto" and type(ts) is str and _EPOCH.fullmatch(ts):
+            return instant_of(float(ts))
         if self.time_form == "rfc3339" and type(ts) is not str:
             raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:SHOWN_CHARS]}")
         return instant_of(ts)

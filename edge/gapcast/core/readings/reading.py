@@ -17,7 +17,8 @@ from gapcast.core.windows.features import GAP, UNITS
 
 #: Numbers from this value on are epoch milliseconds, smaller numbers epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+#: RFC 3339, also with an offset without a colon.
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 _W_PER_KW = 1_000
 #: A power outside the limits is assumed to be in watts only above this value, kW: a house may draw less than that.
 _MAX_HOUSE_KW = 50.0
