@@ -100,7 +100,10 @@ def test_number_may_be_text_or_unknown(value: object, number: float | None) -> N
     [
         (True, "not_a_number", "not true"),
         ("on", "not_a_number", "power must be a number, not 'on'"),
-        ("1,5", "not_a_number", "not '1,5'"),
+        ("1,5", "not_a_number", "not '1,5': send the number alone, with a decimal point, as in 1.5"),
+        ("1234.5 W", "not_a_number", "not '1234.5 W': send the number alone"),
+        (" 8.160kWh", "not_a_number", "send the number alone"),
+        ("12.5 apples", "not_a_number", "not '12.5 apples'$"),
         ("1_000", "not_a_number", "not '1_000'"),
         ("0x10", "not_a_number", "0x10"),
         ("١", "not_a_number", "١"),

@@ -19,6 +19,8 @@ _OPERATOR = re.compile(r"\s([+-])\s")
 #: A sum whose terms are not separated. A key may begin with a sign, as in OBIS names (``+A``).
 _WITHOUT_SPACES = re.compile(r"\w\+\w")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+#: A number with a unit, or with a decimal comma.
+_NUMBER_AND_MORE = re.compile(r"[+-]?\d+([.,]\d+)?\s*[A-Za-z%°]{0,3}")
 #: Texts that meters and home automation systems publish for an unknown value.
 _UNKNOWN = frozenset({"", "nan", "none", "null", "unknown", "unavailable", "undefined"})
 
@@ -139,4 +141,6 @@ def _fix(value: object, what: str) -> str:
         return f": it is a list; name one item ({what}.0), or for a power a sum of items ({what}.0 + {what}.1)"
     if isinstance(value, Mapping):
         return ": it is an object; name one of its keys"
+    if type(value) is str and len(value) <= SHOWN_CHARS and _NUMBER_AND_MORE.fullmatch(value.strip()):
+        return ": send the number alone, with a decimal point, as in 1.5"
     return ""
