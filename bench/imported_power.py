@@ -4,7 +4,7 @@
 
 ``HOUSE.csv`` is the output of ``gapcast-trainer synthesize --family photovoltaic --days 45 --seed 3``. Three back-tests
 with the default configuration: demands of net power, of net power with ``demand.imports_only``, and of a meter that
-reads only imported power. The first week is not counted.
+reads only imported power. The first week is not counted, and there is no nightly refit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def back_test(house: Path, demands: Path, *changes: str) -> dict[tuple[str, int]
     """Return the headroom, kW, of each window by its start and the elapsed minutes."""
     columns = ("--time-column", "time", "--value-column", _POWER)
     command = [sys.executable, "-m", "gapcast", "backtest", str(house), *columns]
-    for change in (f"demand.limit_kw={LIMIT_KW}", *changes):
+    for change in ("learning.refit=false", f"demand.limit_kw={LIMIT_KW}", *changes):
         command += ["--set", change]
     subprocess.run([*command, "--demand-out", str(demands)], check=True, stdout=sys.stderr)
     with demands.open(newline="", encoding="utf-8") as stream:
