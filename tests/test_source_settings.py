@@ -151,7 +151,7 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         ),
         (JSON | {"topic": "{device}/{part}"}, r'a topic with \{part\} needs format = "number"'),
         (JSON | {"part_value": "p"}, "part_value is for topics with {part}"),
-        (PARTS | {"in_one_message": True}, "the parts of a topic never arrive in one message: remove in_one_message"),
+        (PARTS | {"in_one_message": True}, "parts of a topic never arrive in one message: remove in_one_message"),
         (JSON | {"null_is_zero": True}, "null_is_zero is for powers in one JSON message"),
         (PARTS | {"null_is_zero": True}, "null_is_zero is for powers in one JSON message"),
         ({"preset": "p1-esp", "null_is_zero": True}, "null_is_zero is for powers in one JSON message"),

@@ -160,9 +160,7 @@ class SourceSettings(SettingsSection):
             "their times differ; write one topic, or read powers (W, kW)": (
                 self.unit in COUNTERS and has_parts and any(len(terms) > 1 for terms in self.sums)
             ),
-            "the parts of a topic never arrive in one message: remove in_one_message": (
-                self.in_one_message and has_parts
-            ),
+            "parts of a topic never arrive in one message: remove in_one_message": self.in_one_message and has_parts,
             'null_is_zero is for powers in one JSON message, such as value = "power - powerProduction": remove it': (
                 self.null_is_zero and (self.unit in COUNTERS or not has_json_sum)
             ),
