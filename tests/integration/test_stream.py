@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from gapcast.core.engine import Engine
+from gapcast.core.forecasts.forecast_fields import FIELDS
 from gapcast.core.readings.reading import Reading
 from gapcast.core.time_grid import minute_label
 from gapcast.predictors.models_folder.store import load_model
@@ -27,10 +28,7 @@ from tests.support.waiting import GUARD_S
 
 #: 2010-11-01T00:00Z
 FIRST = 21_476_160
-KEYS = [
-    "v", "device", "observed_at", "target_at", "issued_at", "horizon_min", "gap_kw", "median_kw", "lower_kw",
-    "upper_kw", "level", "model", "model_version", "n_observed", "context",
-]  # fmt: skip
+KEYS = [field.name for field in FIELDS if not field.is_optional]
 Document = dict[str, Any]
 #: A broker counts down the expiry of a message that it holds: by at most this here, s.
 BROKER_S = 30

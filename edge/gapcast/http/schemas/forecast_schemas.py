@@ -12,26 +12,28 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.config import JsonDict
 
 from gapcast.core.documents.document_field import DocumentField, FieldType
+from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
 from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS
 
-_EXAMPLE: JsonDict = {
-    "v": 1,
-    "device": "home",
-    "observed_at": "2010-11-01T00:29:00Z",
-    "target_at": "2010-11-01T00:34:00Z",
-    "issued_at": "2026-01-01T12:00:00.123Z",
-    "horizon_min": 5,
-    "gap_kw": 1.31,
-    "median_kw": None,
-    "lower_kw": None,
-    "upper_kw": None,
-    "level": None,
-    "model": "lstm-5-3",
-    "model_version": "2",
-    "n_observed": 30,
-    "context": 30,
-}
+#: The forecast that documents show.
+EXAMPLE = Forecast(
+    device="home",
+    observed_minute=21_476_189,
+    horizon_min=5,
+    gap_kw=1.31,
+    median_kw=1.28,
+    lower_kw=0.62,
+    upper_kw=2.71,
+    model="blend",
+    model_version="3",
+    n_observed=180,
+    context=180,
+    issued_at_ms=1_767_268_800_123,
+    path_kw=(1.19, 1.22, 1.26, 1.29, 1.31),
+    experts={"lstm": 0.41, "learned": 0.57, "persistence": 0.02},
+    median_experts={"lstm": 0.61, "learned": 0.38, "persistence": 0.01},
+)
 
 _TYPES: dict[FieldType, Any] = {
     FieldType.INTEGER: int,
@@ -59,7 +61,7 @@ def definition_of(field: DocumentField[Any]) -> tuple[Any, Any]:
 _DEFINITIONS: dict[str, Any] = {field.name: definition_of(field) for field in FIELDS}
 ForecastDocument: Any = create_model(
     "ForecastDocument",
-    __config__=ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, protected_namespaces=()),
+    __config__=ConfigDict(json_schema_extra={"examples": [EXAMPLE.document()]}, protected_namespaces=()),
     __doc__="A forecast; the same object as on the forecast topic.",
     **_DEFINITIONS,
 )
