@@ -21,6 +21,8 @@ from gapcast.http.options import HttpOptions
 from gapcast.http.routes import event_readers, events
 from gapcast.http.routes.event_history import Ring, encoded
 from gapcast.mqtt.connection import backoff
+from gapcast.service.ports.minute_recorder import RefitStatus
+from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.reports.event_feed import MAX_WAITING
 from gapcast.service.service import Service
 from tests.http.conftest import MAX_BODY_BYTES, MAX_EVENT_READERS, MAX_TENSOR_BYTES, Rest, serving
@@ -201,6 +203,26 @@ def test_events_of_a_lost_and_restored_broker(rest: Rest) -> None:
         assert reader.next("status").data == rest.client.get("/readyz").json()
 
 
+def test_events_of_the_nightly_refit(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "refit" not in with_refit(rest, monkeypatch, None)
+    assert with_refit(rest, monkeypatch, RefitStatus()) == {"refit": {"n_devices": 0}}
+    ran = RefitStatus(1_767_261_665.25, 31.44, n_used=2, n_forests=2, mse_skill=0.40404, mae_skill=0.24646)
+    assert with_refit(rest, monkeypatch, ran)["refit"] == {
+        "last_ran_at": "2026-01-01T10:01:05.250Z", "took_s": 31.4, "n_devices": 2, "mse_skill": 0.404,
+        "mae_skill": 0.2465,
+    }  # fmt: skip
+
+
+def with_refit(rest: Rest, monkeypatch: pytest.MonkeyPatch, refit: RefitStatus | None) -> dict[str, Any]:
+    """Return what the event ``status`` adds to the health, which needs no token, if the refits are ``refit``."""
+    monkeypatch.setattr(ServiceQueries, "refit_status", refit)
+    with reading(rest) as reader:
+        health = rest.client.get("/readyz").json()
+        status = reader.greeting.data
+        assert {name: status[name] for name in health} == health
+        return {name: value for name, value in status.items() if name not in health}
+
+
 def test_broker_that_returns_is_shown_within_five_seconds() -> None:
     """docs/web-page.md promises this: the longest wait until the next attempt to connect, and the next status."""
     assert backoff._LONGEST_S + event_readers._CHECK_S <= 5
@@ -224,7 +246,7 @@ def test_events_report_the_status_after_an_error_of_the_check(rest: Rest, monkey
     monkeypatch.setattr(event_readers, "_CHECK_S", 0.01)
     with reading(rest) as reader:
         with monkeypatch.context() as patch:
-            patch.setattr(event_readers, "health_of", fail)
+            patch.setattr(event_readers, "gateway_status_of", fail)
             wait_until(lambda: errors.get("http", 0) > n_before, "the error of a check")
         for connected, status in ((False, "fail"), (True, "pass")):
             rest.link.connected = connected
@@ -238,7 +260,7 @@ def test_events_reader_whose_events_cannot_be_made_is_counted(rest: Rest, monkey
     def fail(_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(event_readers, "health_of", fail)
+    monkeypatch.setattr(event_readers, "gateway_status_of", fail)
     with structlog.testing.capture_logs() as logs:
         with rest.client.stream("GET", "/events") as answer, pytest.raises(httpx.RemoteProtocolError):
             answer.read()

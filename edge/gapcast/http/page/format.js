@@ -81,7 +81,7 @@ export function moments(times) {
 export const clockOffset = ({ clock_offset_min: offset, forecast }) => (forecast && isReplay(forecast) ? 0 : (offset ?? 0));
 
 /** A duration in minutes as text: "61 min", "5.5 h". */
-const duration = (minutes) => (minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 6) / 10} h`);
+export const duration = (minutes) => (minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 6) / 10} h`);
 
 /** Whether the forecast of a device is none of the future any more: no reading has arrived since. */
 function isExpired(device) {

@@ -2,7 +2,7 @@
 
 import { getJson } from "./api.js";
 import { byId, make, write } from "./dom.js";
-import { count, moment, second, skill } from "./format.js";
+import { count, duration, moment, second, skill } from "./format.js";
 
 // Health checks of /readyz: label, and the text when the check passes.
 const CHECKS = {
@@ -16,8 +16,10 @@ let shown = null;
 
 export function showGateway(store) {
   const { health } = store;
-  const known = JSON.stringify([health, store.nDevices]);
-  if (!health || known === shown) return;
+  if (!health) return;
+  const refit = refitFacts(health.refit);
+  const known = JSON.stringify([health, store.nDevices, refit]);
+  if (known === shown) return;
   shown = known;
   const facts = [make("dt", "", "Version"), make("dd", "", health.version)];
   for (const [name, checks] of Object.entries(health.checks)) {
@@ -29,13 +31,26 @@ export function showGateway(store) {
       facts.push(make("dt", "", label), value);
     }
   }
+  for (const [label, text] of refit) facts.push(make("dt", "", label), make("dd", "", ...unbroken(text)));
   facts.push(make("dt", "", "Devices"), make("dd", "", count(store.nDevices)));
   byId("gateway").replaceChildren(...facts);
 }
 
-// Names with hyphens, which are not broken at the end of a line.
-function unbroken(names) {
-  return names.split(", ").flatMap((name, i) => [i ? ", " : "", make("span", "unbroken", name)]);
+/** The nightly refit as pairs of label and text: when it last ran, for how long, and what its trees are worth. */
+function refitFacts(refit) {
+  if (!refit) return [];
+  const { last_ran_at: at, took_s: took, n_devices: n, mse_skill: mse, mae_skill: mae } = refit;
+  const facts = [["Nightly refit", at ? `Last ran ${moment(at)}, took ${tookText(took)}` : "Not run since the start"]];
+  if (n) facts.push(["Trees in use", `${count(n)} device${n === 1 ? "" : "s"}`]);
+  if (mse !== undefined) facts.push(["vs. persistence", `${skill(mse)[0]} (MSE), ${skill(mae)[0]} (MAE)`]);
+  return facts;
+}
+
+const tookText = (seconds) => (seconds < 120 ? `${Math.max(1, Math.round(seconds))}\u00a0s` : duration(Math.round(seconds / 60)));
+
+// Parts of a list, which are not broken at the end of a line: names with hyphens, and dates.
+function unbroken(list) {
+  return list.split(", ").flatMap((part, i) => [i ? ", " : "", make("span", "unbroken", part)]);
 }
 
 function pill(id, rating, text) {

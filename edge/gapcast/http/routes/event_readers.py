@@ -12,13 +12,13 @@ from contextlib import suppress
 from functools import partial
 
 from gapcast.http.routes.event_history import Ring
-from gapcast.http.routes.health import health_of
+from gapcast.http.routes.health import gateway_status_of
 from gapcast.service.containment import record_internal_error
 from gapcast.service.service import Service
 
 #: Minimum time between two deliveries, so that a hundred readers cost the same for ten readings as for one.
 _PACE_S = 0.1
-#: How often the health of the service is checked.
+#: How often the status of the gateway is checked.
 _CHECK_S = 1.0
 #: How long the ring is filled without a reader, so that a reader can reconnect.
 _LINGER_S = 60.0
@@ -71,8 +71,8 @@ class EventReaders:
             self._stop_timer = asyncio.get_running_loop().call_later(_LINGER_S, self._stop)
 
     def status(self) -> bytes:
-        """Return the health document, as ``/readyz`` does."""
-        return health_of(self._service.queries).model_dump_json(exclude_none=True).encode()
+        """Return the status of the gateway as JSON."""
+        return gateway_status_of(self._service.queries).model_dump_json(exclude_none=True).encode()
 
     def record_error(self, error: Exception, where: str) -> None:
         """Log and count an unexpected error."""

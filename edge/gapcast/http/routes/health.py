@@ -1,13 +1,14 @@
-"""The health document of the service."""
+"""The health document of the service, and its status, which adds what not everybody may read."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
+from gapcast.core.time_grid import instant_label
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.text.distribution_version import version_of
 
@@ -31,6 +32,27 @@ class Health(BaseModel):
     status: Literal["pass", "warn", "fail"]
     version: str
     checks: dict[str, list[HealthCheck]]
+
+
+class RefitDocument(BaseModel):
+    """The nightly refit; the time, the duration and the skills are absent while they are not known."""
+
+    last_ran_at: str | None = Field(description="When the last refit since the start ended, RFC 3339")
+    took_s: float | None = Field(description="Total duration of that night's refits, s")
+    n_devices: int = Field(description="Devices with trees from a refit in use")
+    mse_skill: float | None = Field(
+        description="1 - MSE / MSE of persistence of the mean on the newest days before the refit, mean over devices"
+    )
+    mae_skill: float | None = Field(description="The same for the median, by MAE")
+
+
+class GatewayStatus(Health):
+    """Data of the event ``status``: the health, and the nightly refit if this gateway refits.
+
+    Health is served without a token; how well the trees forecast a household is not part of it.
+    """
+
+    refit: RefitDocument | None
 
 
 def health_of(queries: ServiceQueries) -> Health:
@@ -60,3 +82,19 @@ def readiness_of(queries: ServiceQueries) -> HealthResponse:
     health = health_of(queries)
     status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
     return HealthResponse(health.model_dump(exclude_none=True), status)
+
+
+def gateway_status_of(queries: ServiceQueries) -> GatewayStatus:
+    """Return the health of the service, and its nightly refits."""
+    refit = queries.refit_status
+    return GatewayStatus(
+        **dict(health_of(queries)),
+        refit=refit
+        and RefitDocument(
+            last_ran_at=None if refit.last_ran_s is None else instant_label(round(refit.last_ran_s * 1_000)),
+            took_s=None if refit.last_ran_s is None else round(refit.took_s, 1),
+            n_devices=refit.n_forests,
+            mse_skill=None if refit.mse_skill is None else round(refit.mse_skill, 4),
+            mae_skill=None if refit.mae_skill is None else round(refit.mae_skill, 4),
+        ),
+    )
