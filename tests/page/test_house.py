@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from gapcast.core.learning.scores.summary import MIN_OUTCOMES
-from tests.page.conftest import House, Look
+from gapcast.recordings.recording import Minute
+from tests.page.conftest import House, Look, payload
 from tests.page.pixels import N_PIXELS
+from tests.support.brokers import MosquittoBroker
 from tests.support.browser import PHONE, BrowserWindow
+from tests.support.gateways import Gateway
+from tests.support.peers import peer_of
 from tests.support.waiting import wait_until
 
 AT = "#device={}"
@@ -232,3 +237,22 @@ def test_house_chart_note_two_readings_counts_two_minutes(house: House, look: Lo
     window = look(house.url + AT.format("shed"))
     window.see("#chart-note", "Last 3 hours (2 minutes so far), until")
     wait_until(lambda: house.gateway.service.forget("shed"), "the device to be forgotten")
+
+
+def test_page_has_no_horizon_until_there_is_a_forecast(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto, forecast={"horizon_min": 15})
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.publish("gap/home/reading", payload(Minute(21_476_160, 1.25)))
+        gateway.wait_taken(1)
+        window = look(f"{gateway.url}/")
+        window.see("#state", "Waiting for second reading")
+        assert window.text("#ahead-label") == "Forecast"
+        assert (window.text("#key-forecast"), window.text("#key-path")) == ("earlier forecast", "next minutes")
+        assert not re.search(r"\b(5|five) min", window.text("#dashboard"))
+        peer.publish("gap/home/reading", payload(Minute(21_476_161, 1.25)))
+        window.see("#ahead-label", "In 15 minutes")
+        window.see("#path-label", "Next 15 minutes, kW")
+        assert window.text("#key-forecast") == "forecast 15 min earlier"
+        window.see("#key-path", "next 60 minutes")  # of the outlook

@@ -26,7 +26,7 @@ function showScores(scores, isScored) {
     byId("scores-note"),
     summaries.length
       ? "vs. persistence: difference in mean squared error (mean forecast). MAE: mean absolute error (median forecast). Outcomes: forecasts compared with a measurement."
-      : isScored ? "No scores yet. The first appears five minutes after the first forecast." : `${NOT_SCORED}.`,
+      : isScored ? "No scores yet. The first appears when the minute of the first forecast has been measured." : `${NOT_SCORED}.`,
   );
   byId("periods").replaceChildren(make("tr", "", make("td", ""), ...periods.map((name) => head("col", PERIODS[name]))));
   const line = (name, toCell) => make("tr", "", head("row", name), ...summaries.map(toCell));

@@ -48,14 +48,20 @@ function coverage(scores) {
   return `${percent(scores.coverage)} of the measured values were inside the 90 % interval.`;
 }
 
+/** Without a forecast the horizon is not known. */
 function showHorizon(forecast, outlook, silent) {
-  const horizon = forecast ? forecast.horizon_min : 5;
-  const target = forecast ? ` (${time(forecast.target_at)})` : "";
-  const isPast = silent && forecast;
-  write(byId("ahead-label"), isPast ? `Forecast for ${moment(forecast.target_at)}` : `In ${minutesText(horizon)}${target}`);
-  write(byId("path-label"), `Next ${minutesText(horizon)}, kW`);
-  write(byId("key-forecast"), `forecast ${horizon} min earlier`);
-  write(byId("key-path"), `next ${minutesText(outlook ? outlook.document.lead_min.at(-1) : horizon)}`);
+  const horizon = forecast?.horizon_min;
+  const last = outlook ? outlook.document.lead_min.at(-1) : horizon;
+  let label = "Forecast";
+  if (forecast) {
+    label = silent
+      ? `Forecast for ${moment(forecast.target_at)}`
+      : `In ${minutesText(horizon)} (${time(forecast.target_at)})`;
+  }
+  write(byId("ahead-label"), label);
+  write(byId("path-label"), forecast ? `Next ${minutesText(horizon)}, kW` : "");
+  write(byId("key-forecast"), forecast ? `forecast ${horizon} min earlier` : "earlier forecast");
+  write(byId("key-path"), last ? `next ${minutesText(last)}` : "next minutes");
 }
 
 function showInterval(forecast) {
