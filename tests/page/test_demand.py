@@ -111,6 +111,13 @@ def test_panel_shows_the_window_and_its_headroom(house: House, look: Look) -> No
     assert window.text("#peaks-head") == "Highest windows of this month"
 
 
+def test_power_that_must_go_off_is_explained_by_the_risk(house: House, look: Look) -> None:
+    window = look_at(look, house, changed(p_exceed=0.09, headroom_kw=-0.45))
+    assert window.text("#headroom-text") == "must be switched off until 12:45"
+    assert window.text("#chance") == f"Very unlikely to exceed 2.50{KW}"
+    assert window.text("#chance-number") == "(9\xa0%, more than the accepted 5\xa0%)"
+
+
 def test_month_peaks_have_times_of_the_gateways_zone(house: House, look: Look) -> None:
     window = look("about:blank", timezone_id="America/St_Johns")
     window.open(house.url)
@@ -292,13 +299,20 @@ def test_demand_words_and_numbers(house: House, look: Look) -> None:
     unlimited = changed(limit_kw=None, p_exceed=0.0)
     assert of("demand.chanceText", changed(unlimited, fuse_kw=None)) == ["No limit applies to this window", ""]
     assert of("demand.chanceText", changed(so_far_kw=3.6)) == [f"Above 2.50{KW} already", ""]
+    numbers = [of("demand.chanceText", changed(p_exceed=p))[1] for p in (0.05, 0.051, 0.09)]
+    assert numbers == [
+        "5\xa0%", "slightly more than the accepted 5\xa0%", "9\xa0%, more than the accepted 5\xa0%",
+    ]  # fmt: skip
+    assert of("[0.000001, 0.004, 0.05, 0.125].map(demands.riskNumber)") == [
+        "0.0001\xa0%", "0.4\xa0%", "5\xa0%", "13\xa0%",
+    ]  # fmt: skip
     ratings = [of("demand.rating", changed(p_exceed=p)) for p in (0.05, 0.051, 0.5)]
     assert ratings == ["good", "wait", "bad"]
     for demand in (unlimited, LIVE):  # the fuse alone, and with a limit that will probably be kept
         ratings = [of("demand.rating", changed(demand, p_fuse=p)) for p in (0.05, 0.114, 0.5)]
         assert ratings == ["good", "wait", "bad"]
         fuse_text = of("demand.chanceText", changed(demand, p_fuse=0.114))
-        assert fuse_text == [f"Unlikely that a minute is above 9.20{KW}", "11\xa0%"]
+        assert fuse_text == [f"Unlikely that a minute is above 9.20{KW}", "11\xa0%, more than the accepted 5\xa0%"]
     assert of("demand.chanceText", changed(p_fuse=0.05))[0] == f"Very unlikely to exceed 2.50{KW}"
     following = replace(LIVE, next=replace(LIVE.next, limit_kw=2.5, p_exceed=0.5))
     assert of("demand.nextText", following).endswith(

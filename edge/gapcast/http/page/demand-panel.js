@@ -1,9 +1,9 @@
 // Shows the demand of the selected device: the running billing window, its headroom, and the month's highest windows.
 
 import { gatewayNow } from "./clock.js";
-import { Demand, KW, PowerScale, chance, chanceNumber, headroom, span } from "./demand.js";
+import { Demand, KW, PowerScale, chance, chanceNumber, headroom, riskNumber, span } from "./demand.js";
 import { byId, figure, make, write } from "./dom.js";
-import { NOTHING, clockOffset, kw, moment, percent, time } from "./format.js";
+import { NOTHING, clockOffset, kw, moment, time } from "./format.js";
 
 // While the computer sleeps a timer stands still, and what it was to hide has expired when the lid opens.
 const MAX_DELAY_MS = 5_000;
@@ -68,7 +68,7 @@ function showHeadroom(demand, isCurrent) {
   if (!isCurrent) text = "The window is over; the next reading begins a new one";
   write(byId("headroom-text"), text);
   const bound = demand.hasLimit ? (fuse === null ? "the limit" : "the limit or the fuse") : "the fuse";
-  write(byId("headroom-risk"), isShown ? `to keep the risk of exceeding ${bound} at ${percent(risk)}` : "");
+  write(byId("headroom-risk"), isShown ? `to keep the risk of exceeding ${bound} at ${riskNumber(risk)}` : "");
 }
 
 function showChance(demand) {

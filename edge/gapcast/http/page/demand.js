@@ -1,7 +1,7 @@
 // The demand of one device: its running billing window against the limit, in the words and numbers of the panel.
 
 import { MINUTE_MS, isReplay, minuteOf } from "./minute.js";
-import { kw, percent, time } from "./format.js";
+import { PERCENT, kw, percent, time } from "./format.js";
 
 export const KW = "\u00a0kW"; // not broken from its number at the end of a line
 // Headroom is shown in steps of 0.1 kW, rounded down: never more than may be added, never less than must go off.
@@ -21,6 +21,16 @@ export function chance(p) {
 export function chanceNumber(p) {
   if (p < 0.01) return `under ${percent(0.01)}`;
   return p > 0.99 ? `over ${percent(0.99)}` : percent(p);
+}
+
+/** The accepted risk as a number: "5 %", "0.4 %". */
+export const riskNumber = (risk) => `${Number((100 * risk).toPrecision(2))}${PERCENT}`;
+
+/** A probability as a number, and that it is above the risk, if it is: "9 %, more than the accepted 5 %". */
+function comparedNumber(p, risk) {
+  const [number, accepted] = [chanceNumber(p), riskNumber(risk)];
+  if (p <= risk) return number;
+  return number === accepted ? `slightly more than the accepted ${accepted}` : `${number}, more than the accepted ${accepted}`;
 }
 
 const sentence = (text) => text[0].toUpperCase() + text.slice(1);
@@ -97,14 +107,14 @@ export class Demand {
 
   /**
    * The probability of exceeding the limit or, if that is what to watch, the fuse, as a sentence and its number:
-   * ["Unlikely to exceed 2.50 kW", "12 %"].
+   * ["Unlikely to exceed 2.50 kW", "12 %, more than the accepted 5 %"].
    */
   get chanceText() {
-    const { limit_kw: limit, p_exceed: p, fuse_kw: fuse, p_fuse: pFuse } = this.document;
+    const { limit_kw: limit, p_exceed: p, fuse_kw: fuse, p_fuse: pFuse, risk } = this.document;
     if (this.isExceeded) return [`Above ${kw(limit)}${KW} already`, ""];
-    if (this.isFuseCritical) return [sentence(`${chance(pFuse)} that a minute is above ${kw(fuse)}${KW}`), chanceNumber(pFuse)];
+    if (this.isFuseCritical) return [sentence(`${chance(pFuse)} that a minute is above ${kw(fuse)}${KW}`), comparedNumber(pFuse, risk)];
     if (!this.hasLimit) return ["No limit applies to this window", ""];
-    return [sentence(`${chance(p)} to exceed ${kw(limit)}${KW}`), chanceNumber(p)];
+    return [sentence(`${chance(p)} to exceed ${kw(limit)}${KW}`), comparedNumber(p, risk)];
   }
 
   /** How the chance is to be seen: good, wait or bad. */

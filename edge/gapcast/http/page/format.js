@@ -5,7 +5,7 @@ import { MINUTE_MS, isReplay } from "./minute.js";
 
 export const NOTHING = "–";
 export const PERIODS = { last_day: "Last day", last_week: "Last week", ever: "All time" };
-const PERCENT = "\u00a0%"; // not broken from its number at the end of a line
+export const PERCENT = "\u00a0%"; // not broken from its number at the end of a line
 // Outcomes needed before scores are shown. The gateway decides this by `enough`; this is for the progress bar.
 export const MIN_OUTCOMES = 720;
 // The state of a device whose model's input window is not filled with readings yet.
