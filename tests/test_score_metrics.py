@@ -58,7 +58,7 @@ def test_scores_are_metrics_from_sufficient_outcomes_on() -> None:
     assert bounds == [latest.lower_kw, latest.upper_kw]
 
 
-def test_member_that_joined_has_metrics_from_its_own_sufficient_outcomes_on() -> None:
+def test_member_that_joined_has_metrics_after_sufficient_outcomes() -> None:
     scores = Scores(MEMBERS, 1)
     queries = cast(
         "ServiceQueries",

@@ -137,7 +137,7 @@ def test_state_of_a_version_without_jumps_is_restored() -> None:
     assert home.running.n_known == 1  # the window before the jump is unknown: it begins again
 
 
-def test_state_of_a_version_without_the_regression_of_later_windows_is_restored() -> None:
+def test_state_without_the_regression_of_later_windows_is_restored() -> None:
     before, after = run(150), demand_engine(SITE)
     snapshot = capture_snapshot(before)
     for name in (*LEARNED, *WAITING):

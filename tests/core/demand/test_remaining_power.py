@@ -166,7 +166,7 @@ def test_windows_that_have_not_begun_have_a_regression_of_their_own() -> None:
     assert (power.distributions(later).kw != new_power().distributions(later).kw).any()
 
 
-def test_next_window_is_learned_as_forecast_in_the_middle_of_the_running_one() -> None:
+def test_next_window_is_learned_as_forecast_amid_the_running_one() -> None:
     power, due = new_power(), []
     for minute in range(MONDAY + 14, MONDAY + 45):
         power.learn(with_next_windows(random_inputs(ONE, minute)))
