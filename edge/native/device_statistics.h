@@ -19,7 +19,7 @@
 #define SMALLEST_STEP 0.01
 #define FIRST_STEP 2.0
 #define SOFT 20.0
-#define LOWEST_LOG_WIDTH (-4.0)
+#define LOWEST_LOG_WIDTH (-5.0)
 #define HIGHEST_LOG_WIDTH 5.0
 #define HALF_LIFE_MIN 20160.0
 #define SMALL_ERROR 0.3

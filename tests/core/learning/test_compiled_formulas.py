@@ -32,7 +32,7 @@ def drawn_state(shapes: dict[str, tuple[int, ...]], draw: np.random.Generator) -
     seen = np.empty((N, 4))
     seen[:, SCALE] = draw.choice([0.005, 0.0051, 0.2, 1.0, 20.0], N)
     seen[:, N_OUTCOMES] = draw.choice([0, 50, 950, 1_500, 30_000, 99_350, 99_450, 3e5], N)
-    seen[:, LOG_WIDTH] = draw.choice([-4.0, -3.9995, 0.0, 4.9995, 5.0, np.nan], N)
+    seen[:, LOG_WIDTH] = draw.choice([-5.0, -4.9995, 0.0, 4.9995, 5.0, np.nan], N)
     seen[:, LOWEST] = draw.choice([-1.0, -0.055, -0.05, -0.045, -0.01, 0.0], N)
     memory = draw.normal(0, 10.0 ** draw.integers(-8, 4, shapes["memory"]), shapes["memory"])
     memory[:, 1:] = np.abs(memory[:, 1:]) * 10.0 ** draw.integers(-12, 1, memory[:, 1:].shape)

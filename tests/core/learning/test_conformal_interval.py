@@ -54,6 +54,19 @@ def test_interval_long_run_coverage_is_90_percent(make: Callable[[np.random.Gene
     assert weeks == pytest.approx(np.full(len(weeks), 0.9), abs=0.05), "in every week"
 
 
+def test_interval_of_nearly_constant_power_covers_90_percent() -> None:
+    """A miner of 1.35 kW +- 4 W: the spread of the model is many times what the meter shows."""
+    errors_kw = np.random.default_rng(2).normal(0, 0.004, 8_000)
+    log_width, floor_kw = np.array([-3.5]), np.zeros(1)
+    roots, median_kw = conformal_interval.roots(np.full((1, 2), 0.2)), np.array([1.35])
+    inside = np.empty(len(errors_kw))
+    for i, error_kw in enumerate(errors_kw):
+        lower_kw, upper_kw = conformal_interval.bounds(log_width, median_kw, roots, floor_kw)
+        inside[i] = lower_kw[0] <= 1.35 + error_kw <= upper_kw[0]
+        log_width = conformal_interval.updated_log_width(log_width, np.array([2_000.0]), 1 - inside[i : i + 1])
+    assert inside[3_000:].mean() == pytest.approx(0.9, abs=0.01)
+
+
 def test_interval_of_a_new_device_has_the_models_width() -> None:
     roots = conformal_interval.roots(np.array([[0.2, 0.6], [0.05, 0.05]]))
     lower_kw, upper_kw = conformal_interval.bounds(
@@ -76,7 +89,7 @@ def test_interval_bounds_surround_the_median(
     assert lower_kw >= min(floor_kw, median_kw)
 
 
-@given(st.lists(st.booleans(), max_size=400), st.floats(-4, 5))
+@given(st.lists(st.booleans(), max_size=400), st.floats(*conformal_interval.LOG_WIDTH_RANGE))
 def test_interval_width_stays_in_its_range(missed: list[bool], first: float) -> None:
     log_width = np.array([first])
     for n, miss in enumerate(missed):

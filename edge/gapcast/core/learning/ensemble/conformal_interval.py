@@ -25,7 +25,7 @@ _MISSES = 1 - LEVEL
 #: Smallest step of log(width); the first steps are of the order of 2 / (1 + _SOFT).
 _STEP, _FIRST_STEP, _SOFT = 0.01, 2.0, 20.0
 #: Range of log(width): a house with constant power has narrow intervals, not empty ones.
-LOG_WIDTH_RANGE = (-4.0, 5.0)
+LOG_WIDTH_RANGE = (-5.0, 5.0)
 #: Minimum spread, kW.
 MIN_SPREAD_KW = 0.001
 
