@@ -94,24 +94,25 @@ static void write_bounds(double *kw, const double *model_kw, double *log_width, 
 }
 
 static void correct(const struct outlook_step *step, int64_t entry, const double *model_kw, double scale_kw,
-                    double floor_kw)
+                    double last_kw, double floor_kw)
 {
     int64_t row = step->rows[entry], n = step->n_leads * N_KINDS;
     double *kw = step->kw + entry * n * N_OF_OUTLOOK, *change = step->change + entry * n * N_STATISTICS;
     double *log_width = step->log_width_of + entry * n, *base_kw = step->base_kw + entry * n * N_STATISTICS;
-    double away_kw[N_STATISTICS] = {0.0}, shares[MAX_LEADS * N_KINDS * N_STATISTICS] = {0.0};
+    double away_kw[N_STATISTICS] = {0.0};
+    int8_t choices[MAX_LEADS * N_KINDS * N_STATISTICS] = {0};
     base_of(step, entry, model_kw, away_kw);
     write_outlook_columns(step, entry, model_kw, away_kw, scale_kw);
     predict_changes(step->coefficients + row * n * N_STATISTICS * N_INPUTS, step->columns + entry * N_INPUTS,
                     n * N_STATISTICS, change);
-    best_shares(step, row, shares);
+    best_choices(step, row, choices);
     memcpy(log_width, step->log_width + row * n, bytes_of(n, sizeof(double)));
     for (int64_t i = 0; i < n; i++) {
         double *one = kw + i * N_OF_OUTLOOK, centres_kw[N_STATISTICS];
         for (int64_t j = 0; j < N_STATISTICS; j++) {
             int64_t at = i * N_STATISTICS + j;
             change[at] = within(change[at], COLUMN_LIMIT);
-            centres_kw[j] = base_kw[at] + shares[at] * change[at] * scale_kw;
+            centres_kw[j] = centre_of(choices[at], base_kw[at], change[at] * scale_kw, last_kw);
         }
         one[OF_MEAN] = centres_kw[0];
         one[OF_MEDIAN] = max_of(centres_kw[1], floor_kw);
@@ -131,7 +132,7 @@ static void reset_row(const struct outlook_step *step, int64_t row)
     RESET(coefficients, n * N_STATISTICS * N_INPUTS);
     RESET(covariance, N_INPUTS * N_INPUTS);
     RESET(inside, n);
-    RESET(share_gains, 2 * n * N_STATISTICS * N_SHARES);
+    RESET(share_gains, 2 * n * N_STATISTICS * N_CHOICES);
     RESET(usual, 2 * N_USUAL_BINS);
     RESET(sums, 2 * n * N_SUMS);
     RESET(newest_kw, n * N_OF_OUTLOOK);
@@ -168,7 +169,7 @@ static void make_outlook(const struct outlook_step *step, int64_t entry)
     double floor_kw = lowest_kw < FEEDS_IN_KW ? step->min_kw : min_of(lowest_kw, 0.0);
     step->floor_kw[entry] = floor_kw;
     read_model(step, entry, last_kw, model_kw);
-    correct(step, entry, model_kw, seen[SEEN_SCALE], floor_kw);
+    correct(step, entry, model_kw, seen[SEEN_SCALE], last_kw, floor_kw);
     align(step, entry, floor_kw);
     if (!is_possible_outlook(step, kw))
         replace_impossible(step, entry, last_kw);

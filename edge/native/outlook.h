@@ -20,7 +20,9 @@
    scale. */
 #define N_INPUTS 31
 #define COLUMN_LIMIT 50.0
-#define N_SHARES 5
+/* Choices of mean and median: shares of the correction, then the last reading. */
+#define LAST_READING 5
+#define N_CHOICES (LAST_READING + 1)
 #define N_SUMS 11
 #define N_USUAL_BINS 48
 #define USUAL_BIN_MIN 30
@@ -46,7 +48,7 @@ struct outlook_step {
     const int64_t *leads, *levels, *places, *recent_leads, *fixed, *free;
     const double *shift, *free_of, *means_of, *on_circle;
     /* state: seen [R, 4], log_width [R, K, 2], n_outcomes [R, K], recent [R, 2], coefficients [R, K, 2, 2, D],
-       covariance [R, D, D], inside [R, K, 2], share_gains [R, 2, K, 2, 2, shares], usual [R, 2, 48],
+       covariance [R, D, D], inside [R, K, 2], share_gains [R, 2, K, 2, 2, choices], usual [R, 2, 48],
        sums [R, 2, K, 2, sums], newest_kw [R, K, 2, 4], newest_when [R, 2], per slot issued_minute and inputs [2 D + 1],
        per place values [2, 8] */
     double *seen, *log_width, *n_outcomes, *recent;
@@ -85,8 +87,10 @@ void write_outlook_columns(const struct outlook_step *step, int64_t entry, const
 /* outlook_correction.c */
 void predict_changes(const float *coefficients, const float *columns, int64_t n, double *changes);
 void add_inputs(double *covariance, const float *columns, float *gains, float *spread);
-void best_shares(const struct outlook_step *step, int64_t row, double *shares);
-void update_shares(float *gains, const double *errors, const double *change, int64_t lead, int64_t n);
+void best_choices(const struct outlook_step *step, int64_t row, int8_t *choices);
+double centre_of(int8_t choice, double base_kw, double change_kw, double last_kw);
+void update_choices(float *gains, const double *errors, const double *change, const double *moved, int64_t minutes,
+                    int64_t lead, int64_t n);
 void update_coefficients(float *coefficients, float *inside, const float *inputs, const double *errors,
                          double n_outcomes);
 

@@ -8,12 +8,13 @@
 #define PRIOR 0.00005
 #define TOLERANCE 1.01
 #define FORGETTING 0.99999
-#define DEVIATIONS 1.0
-/* Numbers for a lead time: corrections of both kinds, mean and median, and the gains of their shares. */
+#define LAST_READING_MIN 3
+/* Numbers for a lead time: corrections of both kinds, mean and median, and the gains of their choices. */
 #define N_OF_LEAD (N_KINDS * N_STATISTICS)
-#define N_GAINS (N_OF_LEAD * N_SHARES)
+#define N_GAINS (N_OF_LEAD * N_CHOICES)
 
-static const double SHARES[N_SHARES] = {0.0, 0.25, 0.5, 0.75, 1.0};
+static const double SHARES[LAST_READING] = {0.0, 0.25, 0.5, 0.75, 1.0};
+static const double DEVIATIONS[N_CHOICES] = {1.0, 1.0, 1.0, 1.0, 1.0, 2.0};
 
 /* The sum of the products of two rows of columns, added as sum.c adds 8 to 128 values. */
 #define SUM_OF_PRODUCTS(type)                                                                                 \
@@ -87,51 +88,62 @@ WIDE void add_inputs(double *covariance, const float *columns, float *gains, flo
 }
 
 /* The index of the largest gain, as found by numpy: the first one, or the first NaN. */
-static inline int64_t best_of(const double *sure)
+static inline int8_t best_of(const double *sure)
 {
     double highest = sure[0];
-    int64_t best = 0;
-    for (int64_t share = 1; share < N_SHARES; share++)
-        if (!(sure[share] <= highest) && !isnan(highest)) {
-            highest = sure[share];
-            best = share;
+    int8_t best = 0;
+    for (int8_t choice = 1; choice < N_CHOICES; choice++)
+        if (!(sure[choice] <= highest) && !isnan(highest)) {
+            highest = sure[choice];
+            best = choice;
         }
     return best;
 }
 
-/* The shares with the best lower gains, [K, 2, 2]. */
-WIDE void best_shares(const struct outlook_step *step, int64_t row, double *shares)
+/* The choices with the best lower gains, [K, 2, 2]. */
+WIDE void best_choices(const struct outlook_step *step, int64_t row, int8_t *choices)
 {
     int64_t n = step->n_leads * N_OF_LEAD;
-    const float *sums = step->share_gains + row * 2 * n * N_SHARES, *squares = sums + n * N_SHARES;
+    const float *sums = step->share_gains + row * 2 * n * N_CHOICES, *squares = sums + n * N_CHOICES;
     for (int64_t lead = 0; lead < step->n_leads; lead++, sums += N_GAINS, squares += N_GAINS) {
         double minutes = (double)step->leads[lead], sure[N_GAINS];
         for (int64_t i = 0; i < N_GAINS; i++)
-            sure[i] = (double)sums[i] - DEVIATIONS * sqrt((double)not_below_f(squares[i], 0.0f) * minutes);
+            sure[i] = (double)sums[i] - DEVIATIONS[i % N_CHOICES] * sqrt((double)not_below_f(squares[i], 0.0f) * minutes);
         for (int64_t i = 0; i < N_OF_LEAD; i++)
-            *shares++ = SHARES[best_of(sure + i * N_SHARES)];
+            *choices++ = best_of(sure + i * N_CHOICES);
     }
 }
 
-/* Updates the gains [2, n, 2, 2, shares] of one of n lead times with its outcomes: `errors` and `change` [2, 2] are by
-   kind, for mean and median. */
-WIDE void update_shares(float *gains, const double *errors, const double *change, int64_t lead, int64_t n)
+/* The mean or the median by a choice, kW. */
+double centre_of(int8_t choice, double base_kw, double change_kw, double last_kw)
+{
+    return choice == LAST_READING ? last_kw : base_kw + SHARES[choice] * change_kw;
+}
+
+/* Updates the gains [2, n, 2, 2, choices] of one of n lead times, of `minutes`, with its outcomes: `errors` and `change`
+   [2, 2] are by kind, for mean and median, and `moved` [2] is by kind. */
+WIDE void update_choices(float *gains, const double *errors, const double *change, const double *moved, int64_t minutes,
+                         int64_t lead, int64_t n)
 {
     const float decay = outcome_decay();
+    const int is_choice = minutes <= LAST_READING_MIN;
     float *restrict sums = gains + lead * N_GAINS, *restrict squares = sums + n * N_GAINS;
-    double losses[N_OF_LEAD][N_SHARES];
-    float added[N_OF_LEAD][N_SHARES];
-    for (int64_t i = 0; i < N_OF_LEAD; i++)
-        for (int64_t share = 0; share < N_SHARES; share++)
+    double losses[N_OF_LEAD][N_CHOICES];
+    float added[N_OF_LEAD][N_CHOICES];
+    for (int64_t i = 0; i < N_OF_LEAD; i++) {
+        for (int64_t share = 0; share < LAST_READING; share++)
             losses[i][share] = errors[i] - change[i] * SHARES[share];
+        /* where it is no choice, its gain is zero */
+        losses[i][LAST_READING] = i % N_STATISTICS && is_choice ? moved[i / N_STATISTICS] : errors[i];
+    }
     for (int64_t i = 0; i < N_OF_LEAD; i += N_STATISTICS)
-        for (int64_t share = 0; share < N_SHARES; share++) {
-            losses[i][share] *= losses[i][share];
-            losses[i + 1][share] = fabs(losses[i + 1][share]);
+        for (int64_t choice = 0; choice < N_CHOICES; choice++) {
+            losses[i][choice] *= losses[i][choice];
+            losses[i + 1][choice] = fabs(losses[i + 1][choice]);
         }
     for (int64_t i = 0; i < N_OF_LEAD; i++)
-        for (int64_t share = 0; share < N_SHARES; share++)
-            added[i][share] = (float)(losses[i][0] - losses[i][share]);
+        for (int64_t choice = 0; choice < N_CHOICES; choice++)
+            added[i][choice] = (float)(losses[i][0] - losses[i][choice]);
     const float *gain = added[0];
     for (int64_t i = 0; i < N_GAINS; i++) {
         sums[i] = sums[i] * decay + gain[i];

@@ -97,7 +97,7 @@ static void learn_outcomes(struct outlook_step *step, int64_t entry, const float
         int64_t slot = slots[lead];
         const float *inputs = step->inputs + slot * (2 * N_INPUTS + 1);
         double before_kw = (double)last[-step->leads[lead]];
-        double errors[N_KINDS][N_STATISTICS], change[N_KINDS][N_STATISTICS];
+        double errors[N_KINDS][N_STATISTICS], change[N_KINDS][N_STATISTICS], moved[N_KINDS];
         for (int64_t kind = 0; kind < N_KINDS; kind++) {
             int64_t at = lead * N_KINDS + kind;
             double actual_kw = outcome.actual_kw[lead][kind];
@@ -105,11 +105,13 @@ static void learn_outcomes(struct outlook_step *step, int64_t entry, const float
             add_scores(step->sums + row * 2 * n * N_SUMS, at, n, values + 2 * N_STATISTICS, actual_kw, before_kw,
                        outcome.window_kw[lead]);
             learn_width(step, row, at, values, actual_kw, scale_kw, errors[kind], change[kind]);
+            moved[kind] = (actual_kw - before_kw) / scale_kw;
         }
         int64_t first = row * n + lead * N_KINDS;
         update_coefficients(step->coefficients + first * N_STATISTICS * N_INPUTS, step->inside + first, inputs, errors[0],
                             step->n_outcomes[row * k + lead]);
-        update_shares(step->share_gains + row * 2 * n * N_STATISTICS * N_SHARES, errors[0], change[0], lead, k);
+        update_choices(step->share_gains + row * 2 * n * N_STATISTICS * N_CHOICES, errors[0], change[0], moved,
+                       step->leads[lead], lead, k);
         newest[lead] = errors[1][0];
         step->n_outcomes[row * k + lead] += 1.0;
     }

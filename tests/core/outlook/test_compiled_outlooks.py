@@ -18,7 +18,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.outlook.outlook import MEAN, Outlooks
+from gapcast.core.outlook.outlook import MEAN, MEDIAN, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.step.outlook_struct import OutlookStruct
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
@@ -168,6 +168,21 @@ def test_compiled_outlooks_of_a_plug_equals_numpy() -> None:
     engines = pair()
     run_both(engines, stream(plug_kw(3_600)), 400)
     assert_same_state(engines)
+
+
+def test_median_where_loads_only_switch_is_the_last_reading() -> None:
+    """The model expects a part of each switch in the next minute, which costs absolute error in every minute."""
+    engines = pair()
+    draw = np.random.default_rng(6)
+    kw = np.where(np.add.accumulate(draw.random(600) < 0.03) % 2, 2.0, 0.1)
+    run_both(engines, stream(kw), 5)
+    assert_same_state(engines)
+    for engine in engines:
+        outlook = engine.outlook_of("home")
+        assert outlook is not None
+        assert (outlook.point_kw[:3, MEDIAN] == kw[-1]).all()
+        assert (outlook.mean_kw[:3, MEDIAN] == kw[-1]).all()
+        assert abs(outlook.point_kw[0, MEAN] - kw[-1]) > 1e-6, "the mean is the published one"
 
 
 @examples(15)

@@ -76,41 +76,73 @@ def test_correction_is_clipped_to_the_limit() -> None:
     assert (correction_model.predict(coefficients, np.ones((1, N_COLUMNS), dtype=np.float32)) == 50.0).all()
 
 
-def shares_of(gains: np.ndarray, lead: int = 1) -> np.ndarray:
-    return correction_shares.best_shares(gains, np.full(gains.shape[2], lead))
+#: Indices of choices.
+SHARE_OF_HALF, SHARE_OF_ONE, LAST_READING = 2, 4, 5
 
 
-def shares_after(n: int, error: float, change: float, gains: np.ndarray | None = None) -> np.ndarray:
+def choices_of(gains: np.ndarray, lead: int = 1) -> np.ndarray:
+    return correction_shares.best_choices(gains, np.full(gains.shape[2], lead))
+
+
+def gains_after(
+    n: int, error: float, change: float, moved: float = 9.0, lead: int = 1, gains: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the gains of one lead time after ``n`` outcomes; by default the last reading is far from them."""
     gains = correction_shares.initial_gains(1)[np.newaxis] if gains is None else gains
+    errors, changes = np.full((1, 1, 2, 2), error), np.full((1, 1, 2, 2), change)
+    of_last = correction_shares.errors_of_last_reading(errors, np.full((1, 1, 2), moved), np.array([lead]))
     for _ in range(n):
-        correction_shares.update(
-            gains, np.full((1, 1, 2, 2), error), np.full((1, 1, 2, 2), change), np.ones((1, 1), dtype=bool)
-        )
+        correction_shares.update(gains, errors, changes, of_last, np.ones((1, 1), dtype=bool))
     return gains
 
 
 def test_new_device_applies_nothing_of_the_correction() -> None:
-    assert (shares_of(correction_shares.initial_gains(3)[np.newaxis]) == 0.0).all()
+    assert (choices_of(correction_shares.initial_gains(3)[np.newaxis]) == 0).all()
 
 
 def test_share_that_helps_is_applied() -> None:
-    assert (shares_of(shares_after(300, 1.0, 1.0)) == 1.0).all()
-    assert (shares_of(shares_after(3_000, 0.5, 1.0)) == 0.5).all()
+    assert (choices_of(gains_after(300, 1.0, 1.0)) == SHARE_OF_ONE).all()
+    assert (choices_of(gains_after(3_000, 0.5, 1.0)) == SHARE_OF_HALF).all()
 
 
 def test_correction_that_starts_to_hurt_is_given_up() -> None:
-    gains = shares_after(1_000, 0.3, 0.3)
-    assert (shares_of(shares_after(2_000, -0.3, 0.3, gains)) == 0.0).all()
+    gains = gains_after(1_000, 0.3, 0.3)
+    assert (choices_of(gains_after(2_000, -0.3, 0.3, gains=gains)) == 0).all()
 
 
 def test_share_of_a_long_lead_time_must_prove_itself_longer() -> None:
-    gains = shares_after(40, 1.0, 1.0)
-    assert (shares_of(gains, lead=1) == 1.0).all()
-    assert (shares_of(gains, lead=60) == 0.0).all()
+    gains = gains_after(40, 1.0, 1.0)
+    assert (choices_of(gains, lead=1) == SHARE_OF_ONE).all()
+    assert (choices_of(gains, lead=60) == 0).all()
+
+
+def test_last_reading_that_is_nearer_replaces_the_median_only() -> None:
+    choices = choices_of(gains_after(300, 0.3, 0.0, moved=0.1))
+    assert (choices[..., 1] == LAST_READING).all()
+    assert (choices[..., 0] == 0).all()
+
+
+def test_last_reading_is_a_choice_in_the_first_minutes() -> None:
+    for lead in (1, 3, 4, 60):
+        choices = choices_of(gains_after(3_000, 0.3, 0.0, moved=0.1, lead=lead), lead)
+        assert (choices[..., 1] == (LAST_READING if lead <= 3 else 0)).all()
+
+
+def test_last_reading_must_prove_itself_longer_than_a_share() -> None:
+    """Of n equal gains, the lower end is above zero from n > deviations squared on."""
+    assert (choices_of(gains_after(3, 0.3, 0.3))[..., 1] == SHARE_OF_ONE).all()
+    assert (choices_of(gains_after(3, 0.3, 0.0, moved=0.0))[..., 1] == 0).all()
+    assert (choices_of(gains_after(8, 0.3, 0.0, moved=0.0))[..., 1] == LAST_READING).all()
+
+
+def test_choices_apply_a_share_or_the_last_reading() -> None:
+    choices = np.array([[[[0, SHARE_OF_HALF], [SHARE_OF_ONE, LAST_READING]]]])
+    found = correction_shares.apply(choices, np.full((1, 1, 2, 2), 1.0), np.full((1, 1, 2, 2), 0.4), np.array([0.7]))
+    assert found.tolist() == [[[[1.0, 1.2], [1.4, 0.7]]]]
 
 
 def test_entries_without_an_outcome_keep_their_gains() -> None:
     gains = correction_shares.initial_gains(1)[np.newaxis]
-    before = gains.copy()
-    correction_shares.update(gains, np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), np.zeros((1, 1), dtype=bool))
+    before, ones = gains.copy(), np.ones((1, 1, 2, 2))
+    correction_shares.update(gains, ones, ones, ones, np.zeros((1, 1), dtype=bool))
     assert np.array_equal(gains, before)

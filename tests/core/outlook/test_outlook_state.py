@@ -89,6 +89,17 @@ def test_values_stored_by_slot_are_put_in_their_places(n: int, tmp_path: Path) -
     assert same(alone, after)
 
 
+def test_state_without_the_gain_of_the_last_reading_is_restored(tmp_path: Path) -> None:
+    snapshot, after = capture_snapshot(run(160)), outlook_engine()
+    gains = snapshot.outlook["share_gains"]
+    snapshot.outlook["share_gains"] = gains[..., :-1].copy()
+    assert restore_snapshot(after, through_file(snapshot, tmp_path)) == ("", [])
+    assert after.outlooks is not None
+    restored = after.outlooks.columns([0, 1])["share_gains"]
+    assert np.array_equal(restored[..., :-1], gains[..., :-1])
+    assert not restored[..., -1].any()
+
+
 def test_snapshot_without_outlooks_is_restored(tmp_path: Path) -> None:
     before = replace(capture_snapshot(run(40)), outlook={})
     after = outlook_engine()

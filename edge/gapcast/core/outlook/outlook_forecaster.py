@@ -15,7 +15,7 @@ from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.learning.scores.summary import Period
 from gapcast.core.models.predictor import TrunkOutputs
-from gapcast.core.outlook.correction import correction_model
+from gapcast.core.outlook.correction import correction_model, correction_shares
 from gapcast.core.outlook.correction.forecast_alignment import ForecastAlignment, PublishedValues
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.options import OutlookConfig
@@ -227,7 +227,7 @@ class OutlookForecaster:
         """
         if SIGNATURE not in columns or columns[SIGNATURE].tolist() != [self.signature]:
             return
-        columns = self.online.pending.in_places(columns)
+        columns = correction_shares.with_all_choices(self.online.pending.in_places(columns))
         tracked = check_columns(columns, self.online.state)
         which = tracked < min(n_devices, self.options.max_devices)
         at = ALL if which.all() else which  # without a copy, if possible: the arrays have megabytes

@@ -91,8 +91,9 @@ class OnlineOutlook:
             n, k = base_kw.shape[:2]
             coefficients = arrays["coefficients"][at].reshape(n, 4 * k, -1)
             change = correction_model.predict(coefficients, columns).reshape(n, k, 2, 2)
-            share = correction_shares.best_shares(arrays["share_gains"][at], self.leads)
-            base_kw = base_kw + share * change * scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
+            choices = correction_shares.best_choices(arrays["share_gains"][at], self.leads)
+            change_kw = change * scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
+            base_kw = correction_shares.apply(choices, base_kw, change_kw, last_kw)
         else:
             columns, change = np.zeros((len(rows), self.features.width), dtype=np.float32), np.zeros_like(base_kw)
         kw[..., CENTRES] = base_kw
@@ -182,15 +183,16 @@ class OnlineOutlook:
         due = self.pending.due(state, rows, inputs.minutes)
         if is_any(due.is_due):
             n_outcomes = arrays["n_outcomes"][at]
-            actual_kw = self._score(at, windows, due)
+            actual_kw, before_kw = self._score(at, windows, due)
             log_width = arrays["log_width"][at]
             missed = ((actual_kw < due.kw[..., LOWER]) | (actual_kw > due.kw[..., UPPER])).astype(np.float64)
-            moved = conformal_interval.updated_log_width(log_width, n_outcomes[:, :, np.newaxis], missed)
-            np.copyto(log_width, moved, where=due.is_due[:, :, np.newaxis])
+            updated = conformal_interval.updated_log_width(log_width, n_outcomes[:, :, np.newaxis], missed)
+            np.copyto(log_width, updated, where=due.is_due[:, :, np.newaxis])
             state.write_back("log_width", at, log_width)
             if self.options.learns:
                 errors = (actual_kw[..., np.newaxis] - due.base) / scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
-                self._learn_correction(at, due, errors, n_outcomes)
+                moved = (actual_kw - before_kw[..., np.newaxis]) / scale_kw[:, np.newaxis, np.newaxis]
+                self._learn_correction(at, due, errors, moved, n_outcomes)
             n_outcomes += due.is_due
             state.write_back("n_outcomes", at, n_outcomes)
         change_kw = last_kw - windows[:, -1 - _SCALE_MIN]
@@ -201,8 +203,11 @@ class OnlineOutlook:
         if self.options.learns:
             daily_profile.update(arrays["usual"], rows, local // BIN_MIN, last_kw)
 
-    def _score(self, at: RowIndex, windows: F32, due: DueOutlooks) -> F64:
-        """Add the outcomes of ``due`` to the scores, and return the outcomes, ``[N, K, 2]``, kW."""
+    def _score(self, at: RowIndex, windows: F32, due: DueOutlooks) -> tuple[F64, F64]:
+        """Add the outcomes of ``due`` to the scores.
+
+        Return the outcomes ``[N, K, 2]`` and the last readings when the outlooks were made ``[N, K]``, kW.
+        """
         leads, k = self.leads, len(self.leads)
         back = windows[:, : -2 * leads[-1] - 1 : -1].cumsum(axis=1, dtype=np.float64).take(self._ends, axis=1)
         actual_kw = np.empty((len(windows), k, 2))
@@ -213,14 +218,15 @@ class OnlineOutlook:
         sums = self.state.arrays["sums"][at]
         scores.add(sums, due.kw.astype(np.float64), actual_kw, before, due.is_due)
         self.state.write_back("sums", at, sums)
-        return actual_kw
+        return actual_kw, last_kw
 
-    def _learn_correction(self, at: RowIndex, due: DueOutlooks, errors: F64, n_outcomes: F64) -> None:
+    def _learn_correction(self, at: RowIndex, due: DueOutlooks, errors: F64, moved: F64, n_outcomes: F64) -> None:
         state, arrays = self.state, self.state.arrays
         gains, coefficients, inside, recent = (
             arrays[name][at] for name in ("share_gains", "coefficients", "inside", "recent")
         )
-        correction_shares.update(gains, errors, due.change.astype(np.float64), due.is_due)
+        of_last = correction_shares.errors_of_last_reading(errors, moved, self.leads)
+        correction_shares.update(gains, errors, due.change.astype(np.float64), of_last, due.is_due)
         correction_model.update(coefficients, inside, due, errors, n_outcomes)
         newest = errors[:, :, 1, 0].take(self.recent, axis=1)
         newest = np.minimum(np.maximum(newest, -_MOST_RECENT), _MOST_RECENT)
