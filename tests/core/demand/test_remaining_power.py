@@ -127,20 +127,24 @@ def test_learning_raises_the_risk_of_a_house_that_exceeds() -> None:
 
 @pytest.mark.long
 def test_a_single_large_load_is_as_likely_as_it_was() -> None:
-    """A shower of 10.5 kW for four minutes in one window of 25, in a house at rest whose model expects at most 0.4 kW."""
+    """A shower of 10.5 kW for four minutes in one window of 25, in a house at rest; the model expects up to 0.4 kW."""
     n_windows, rest_kw, limit_kw = 800, 0.09, 2.0
     readings_kw = np.full(15 * n_windows, rest_kw, dtype=np.float32)
     for window in np.random.default_rng(0).choice(n_windows, n_windows // 25, replace=False):
         readings_kw[15 * window + 10 : 15 * window + 14] = 10.5
     power, context = new_power(), random_inputs(ONE, MONDAY).windows.shape[1]
     history_kw = np.concatenate((np.full(context - 1, rest_kw, dtype=np.float32), readings_kw))
-    for i in range(len(readings_kw)):
+
+    def inputs_of(i: int) -> RemainingInputs:
         inputs = random_inputs(ONE, MONDAY + i, limit_kw=limit_kw)
         quantiles_kw = np.full_like(inputs.quantiles_kw, rest_kw) + 0.01 * np.arange(-2, 3)
         quantiles_kw[..., -1] = 0.4
-        inputs = inputs._replace(windows=history_kw[np.newaxis, i : i + context], quantiles_kw=quantiles_kw)
-        power.learn(inputs)
-    of_day = [inputs._replace(minutes=inputs.minutes + 60 * hour) for hour in range(24)]
+        return inputs._replace(windows=history_kw[np.newaxis, i : i + context], quantiles_kw=quantiles_kw)
+
+    for i in range(len(readings_kw)):
+        power.learn(inputs_of(i))
+    newest = inputs_of(len(readings_kw) - 1)
+    of_day = [newest._replace(minutes=newest.minutes + 60 * hour) for hour in range(24)]
     p_exceed = [power.distributions(one).exceedance(np.array([limit_kw]))[0] for one in of_day]
     assert np.mean(p_exceed) == pytest.approx(1 / 25, abs=0.015)
 
