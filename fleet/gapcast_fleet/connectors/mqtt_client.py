@@ -36,7 +36,7 @@ _IN_FLIGHT_LIMIT = (
 MAX_PACKET_BYTES = 1_048_576
 
 
-#: Host and port of brokers that were found to support MQTT 3.1.1 only, so that a worker finds out once.
+#: Host and port of brokers that refused MQTT 5 or did not answer it, and accepted 3.1.1: used until the process ends.
 _brokers_without_mqtt5: set[tuple[str, int]] = set()
 
 
@@ -53,8 +53,8 @@ def in_flight_remarks(mqtt: MqttSettings) -> Iterator[str]:
 class SparkMqttClient:
     """A paho client with its own thread; reconnects automatically.
 
-    If ``mqtt.protocol`` is ``auto`` and the broker does not support MQTT 5, it uses 3.1.1: :meth:`open` then replaces
-    :attr:`client`, with the same callbacks.
+    If ``mqtt.protocol`` is ``auto`` and the broker refuses MQTT 5 or does not answer it, it uses 3.1.1: :meth:`open`
+    then replaces :attr:`client`, with the same callbacks.
 
     It does not reconnect if another client has taken over its session, or after several consecutive refusals by the
     broker: :meth:`raise_failure` then raises the reason.
@@ -95,6 +95,7 @@ class SparkMqttClient:
         self._connect()
         detects = self._mqtt.protocol == "auto" and self.mqtt5
         is_answered = self._answered.wait(_MQTT5_S if detects else _CONNECT_S)
+        found = "supports MQTT 3.1.1 only" if is_answered else f"does not answer MQTT 5 in {_MQTT5_S:g} s"
         if detects and (not is_answered or self._is_unsupported):
             self._fall_back()
             is_answered = self._answered.wait(_CONNECT_S)
@@ -108,7 +109,7 @@ class SparkMqttClient:
             _brokers_without_mqtt5.add(address)
             limit = f"{_IN_FLIGHT_LIMIT}; " if self._manual_ack else ""
             fix = 'with mqtt.protocol = "3.1.1" no worker tries MQTT 5 first'
-            self._show(f"{self._where} supports MQTT 3.1.1 only: {limit}{fix}")
+            self._show(f"{self._where} {found}, so this process uses 3.1.1 from now on: {limit}{fix}")
 
     def _new_client(self) -> TransportClient:
         mqtt = self._mqtt
