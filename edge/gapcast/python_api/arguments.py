@@ -51,18 +51,18 @@ def checked_minute(at: Any) -> int:
     return minute
 
 
-def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
-    """Return the power as a number within the limits.
+def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float, *, name: str = "power_kw") -> float:
+    """Return the power, an argument or field ``name``, as a number within the limits.
 
     Raises :class:`ValueError` otherwise.
     """
     try:
         number = float(_checked_number(power_kw))
     except (TypeError, ValueError, OverflowError) as error:
-        msg = f"power_kw={shown_argument(power_kw)}: must be a number, kW"
+        msg = f"{name}={shown_argument(power_kw)}: must be a number, kW"
         raise ValueError(msg) from error
     if not low_kw <= number <= high_kw:
-        fix = "leave out minutes without a value" if math.isnan(number) else "convert watts to kW"
+        fix = "convert watts to kW" if math.isfinite(number) else "leave out minutes without a value"
         msg = f"{number:g} kW is outside {low_kw:g} to {high_kw:g} kW; {fix}"
         raise ValueError(msg)
     return number
@@ -70,7 +70,7 @@ def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
 
 def check_reading(reading: Reading, limits: Limits) -> None:
     """Raise :class:`ValueError` if ``reading`` has a value that no reading can have, or a power outside ``limits``."""
-    checked_power_kw(reading.gap_kw, limits.min_kw, limits.max_kw)
+    checked_power_kw(reading.gap_kw, limits.min_kw, limits.max_kw, name="gap_kw")
     try:
         is_possible = FIRST_MINUTE <= operator.index(_checked_number(reading.minute)) < LAST_MINUTE
     except TypeError:
