@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import math
 import re
 import shutil
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 import gapcast
@@ -22,11 +24,13 @@ from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine as CoreEngine
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.readings.reading import Limits
 from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.streams.minute_runs import MinuteRun
 from gapcast.predictors.baselines import Trend
 from gapcast.predictors.models_folder.library import Library
 from gapcast.python_api import model_cache
@@ -111,6 +115,20 @@ def test_engine_checks_readings_by_its_limits() -> None:
     street.accept([Reading("street", 30_000_000, 230.0)])
     with pytest.raises(ValueError, match="501 kW is outside -500 to 500 kW"):
         street.accept([Reading("street", 30_000_001, 501.0)])
+
+
+def test_engine_checks_runs_like_readings() -> None:
+    minutes = np.arange(30_000_000, 30_000_003)
+    engine = Engine(Trend())
+    with pytest.raises(ValueError, match=re.escape("readings[2] of 'oven': 230 kW is outside -100 to 100 kW")):
+        engine.accept_runs([MinuteRun("oven", minutes, np.array([0.3, 0.4, 230.0]), np.zeros(3, dtype=np.bool_))])
+    assert "oven" not in engine.buffers
+    accepted = engine.accept_runs([MinuteRun("oven", minutes, np.array([0.3, 0.4, 0.5]), np.zeros(3, dtype=np.bool_))])
+    assert accepted.devices == ["oven"] * 2
+
+
+def test_engine_has_typed_keywords() -> None:
+    assert inspect.signature(Engine) == inspect.signature(CoreEngine)
 
 
 def test_forecasters_share_models_until_their_files_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

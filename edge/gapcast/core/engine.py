@@ -37,6 +37,9 @@ from gapcast.core.streams.minute_runs import MinuteRun, accept_runs, accepts_run
 class Engine:
     """Buffers of many devices and the models that forecast them. Pure: no clock, no I/O; for one caller."""
 
+    #: Limits of readings without ``limits`` and ``ensemble``.
+    default_limits = WIDEST
+
     def __init__(  # noqa: PLR0913 - each has a default
         self,
         model: Predictor,
@@ -57,7 +60,7 @@ class Engine:
         ``includes_path``: whether forecasts hold the mean of each lead time, if the model has several. ``ensemble``,
         whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
         ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are the limits of readings, and
-        determine the range of forecasts (None: the limits of the ``ensemble``, or the widest). ``outlook`` holds the
+        determine the range of forecasts (None: those of the ``ensemble``, or the default limits). ``outlook`` holds the
         model and the options of the outlooks (None: no outlooks). ``demand`` has the limits of billing windows, and
         needs outlooks (None: no demands). ``horizons`` has the horizons of single devices with their models (None: all
         devices have the horizon of ``model``).
@@ -68,7 +71,7 @@ class Engine:
             raise ValueError(f"limits: {limits}, but the ensemble has {ensemble.limits}: set them in its options only")
         self.zone = zone
         #: Limits of readings, from which the range of forecasts is derived.
-        self.limits = limits = ensemble.limits if ensemble is not None else limits or WIDEST
+        self.limits = limits = ensemble.limits if ensemble is not None else limits or self.default_limits
         self.includes_path = includes_path
         forecaster = partial(HorizonForecaster, zone=zone, limits=limits, outlook=outlook, includes_path=includes_path)
         #: The forecasters of all horizons.
@@ -155,10 +158,7 @@ class Engine:
         return accepted.windows.reshape(len(accepted.devices), self.buffers.spec.context, len(self.buffers.channels))
 
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
-        """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning.
-
-        The models are the models of the first device.
-        """
+        """Predict ``accepted``, not empty, with each model of its first device, without storing or learning."""
         forecaster = self.forecaster_of(accepted.devices[0])
         return forecaster.predict(accepted, self._measured_in(accepted), self.buffers).predictions
 

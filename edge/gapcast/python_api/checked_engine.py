@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, tzinfo
-from typing import Any
 
 from gapcast.core.engine import Engine
-from gapcast.core.learning.ensemble.ensemble import Ensemble
-from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.minute_runs import MinuteRun
 from gapcast.python_api.arguments import check_reading
 
 
@@ -25,19 +22,7 @@ class CheckedEngine(Engine):
     ValueError: readings[0] of 'north': 310 kW is outside -100 to 100 kW; convert watts to kW
     """
 
-    def __init__(
-        self,
-        model: Predictor,
-        max_devices: int = 100_000,
-        zone: tzinfo = UTC,
-        *,
-        ensemble: Ensemble | None = None,
-        limits: Limits | None = None,
-        **more: Any,
-    ) -> None:
-        """Forecast with ``model``; the other arguments are those of :class:`~gapcast.core.engine.Engine`."""
-        limits = limits or (Limits() if ensemble is None else None)
-        super().__init__(model, max_devices, zone, ensemble=ensemble, limits=limits, **more)
+    default_limits = Limits()
 
     def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
         """Accept ``readings`` as :meth:`Engine.accept <gapcast.core.engine.Engine.accept>` does.
@@ -52,3 +37,7 @@ class CheckedEngine(Engine):
                 msg = f"readings[{at}] of {reading.device!r}: {error}"
                 raise ValueError(msg) from error
         return super().accept(readings)
+
+    def accept_runs(self, runs: Sequence[MinuteRun]) -> AcceptedBatch:
+        """Accept many minutes of each device, checked as by :meth:`accept`."""
+        return self.accept([reading for run in runs for reading in run.readings()])
