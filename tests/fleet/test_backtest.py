@@ -117,7 +117,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     assert json.loads((results / "scores.json").read_text())["scored"] == document(again)["scored"]
     assert any("skill by house" in line for line in lines(again))
     other = replace(question, form=replace(FORM, zone=UTC))
-    what = "learning options or limits, --timezone or site.timezone"
+    what = "forecast or learning options or limits, --timezone or site.timezone"
     with pytest.raises(SettingsError, match=f"was created with other {what}: use another folder$"):
         run_backtest(spark, settings(forecast={"learn": False}), other, results)
     for changed, what in (
