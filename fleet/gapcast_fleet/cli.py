@@ -9,6 +9,7 @@ import click
 
 from gapcast.core.errors import EXIT_BAD_INPUT, GapcastError
 from gapcast.observability.logs import configure_logs
+from gapcast.text.terminal_text import printable
 from gapcast_fleet.commands.backtest import backtest
 from gapcast_fleet.commands.prepare import prepare
 from gapcast_fleet.commands.score import score
@@ -23,7 +24,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except GapcastError as error:
-            click.echo(f"gapcast-fleet: {error}", err=True)
+            click.echo(f"gapcast-fleet: {printable(str(error))}", err=True)
             sys.exit(error.exit_code)
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in _NEEDED:

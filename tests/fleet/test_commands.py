@@ -124,14 +124,14 @@ def test_fleet_backtest_timezone_is_that_of_the_time_of_day(tmp_path: Path) -> N
     rows = sorted(((minute * 60, kw) for minute, kw in fleet(1, 120)["house-0"]), key=itemgetter(0))
     seconds, values = zip(*rows, strict=True)
     (tmp_path / "in").mkdir()
-    columns = {"device": ["a"] * len(rows), "ts": seconds, "gap_kw": values}
+    columns = {"device": ["a\x1b[2J"] * len(rows), "ts": seconds, "gap_kw": values}
     pq.write_table(pa.table(columns), tmp_path / "in" / "a.parquet")
     file = tmp_path / "a.csv"
     file.write_text("\n".join(["ts,gap_kw", *(f"{second},{kw}" for second, kw in rows), ""]), encoding="utf-8")
     zone = ("--timezone", "Asia/Tokyo")
     result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", *zone)
     assert result.exit_code == 0, result.output
-    assert "\na: " in result.output
+    assert "\na\\x1b[2J: " in result.output, "no control characters for the terminal"
     assert "houses" not in result.stdout, "of one house there is no distribution"
     found = json.loads((tmp_path / "results" / "scores.json").read_text())
     for its_zone, is_same in ((zone, True), ((), False)):
@@ -160,6 +160,7 @@ def test_fleet_backtest_explains_wrong_horizons(tmp_path: Path) -> None:
         (("--from", "kafka", "--kafka", "subscribe=readings"), "Spark's Kafka connector is not on the class path"),
         (("--from", "kafka", "--kafka", "subscribe"), "'subscribe' must be KEY=VALUE"),
         (("--from", "x", "--set", "forecast.modle=y"), "forecast.modle: there is no such key"),
+        (("--from", "x", "--set", "forecast.\x1b[2J=y"), "forecast.\\x1b[2J"),
     ],
 )
 def test_fleet_errors_are_one_sentence(arguments: tuple[str, ...], error: str, tmp_path: Path) -> None:

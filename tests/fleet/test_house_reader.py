@@ -192,14 +192,14 @@ def test_house_reader_finds_the_last_days_for_validation(share: float, day: int)
 def test_survey_of_a_fleet_is_summarised() -> None:
     house = HouseSurvey("a", 10, 0, "", 0, 9, 10, 1, 0, 9, 0.1, 1.0, 2.0, "one row a minute", "an epoch number")
     others = [replace(house, name=f"b{i}", sampling=f"every {i} s", n_readings=0, mean_kw=2.0) for i in range(6)]
-    text = "\n".join(lines("history", [house, *others, HouseSurvey("c", 3, 3, "no time")], BERLIN))
+    text = "\n".join(lines("history", [house, *others, HouseSurvey("c\x1b[2J", 3, 3, "no time")], BERLIN))
     for part in (
         "history: 73 rows, 7 houses",
         "1 house: one row a minute",
         "2 houses: samples at 2 other intervals",
         "70 minutes from 1970-01-01 01:00 to 1970-01-01 01:09 (Europe/Berlin), 7 of them missing",
         "mean 1.8571 kW",
-        "3 rows of 1 house refused; the first, of c: no time",
+        "3 rows of 1 house refused; the first, of c\\x1b[2J: no time",
         "6 houses have no reading in the requested period",
     ):
         assert part in text, text

@@ -409,6 +409,6 @@ def test_prepare_house_without_windows_is_named() -> None:
 
 
 def test_prepare_reports_the_house_with_fewest_windows() -> None:
-    output = "\n".join(lines(manifest_of({"a": 30, "b": 20}, left_out={"c": 7})))
-    assert "train: 50 windows of 2 houses, 20 (b) to 30 each" in output
+    output = "\n".join(lines(manifest_of({"a": 30, "b\x07": 20}, left_out={"c": 7})))
+    assert "train: 50 windows of 2 houses, 20 (b\\x07) to 30 each" in output
     assert "test: 7 windows of 1 house, 7 each" in output

@@ -31,6 +31,7 @@ from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.readings.reading import Limits
 from gapcast.core.time_grid import minute_label
+from gapcast.text.terminal_text import printable
 from gapcast_fleet.backtest.groups import (
     OUTPUT,
     GroupOutlook,
@@ -216,7 +217,7 @@ def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any
 def lines(found: Backtest) -> Iterator[str]:
     """Yield the lines for a terminal: all houses together, and the distribution of their skill if there are several."""
     is_one = len(found.houses) == 1
-    title = found.houses[0].name if is_one else f"all {len(found.houses):,} houses"
+    title = printable(found.houses[0].name) if is_one else f"all {len(found.houses):,} houses"
     yield from table(title, found.published_model, found.scored)
     skills = [house.scored.skill for house in found.houses if house.scored.skill is not None]
     if skills and not is_one:

@@ -9,6 +9,7 @@ from datetime import tzinfo
 
 from gapcast.core.documents.message_format import counted
 from gapcast.core.time_grid import local_label
+from gapcast.text.terminal_text import printable
 
 _SHOWN = 5
 
@@ -69,7 +70,7 @@ def lines(source: str, surveys: Sequence[HouseSurvey], zone: tzinfo) -> Iterator
         yield f"  {counted(n_duplicates, 'row')} {have} the time of another row of the house: ignored"
     if refused := [its for its in surveys if its.n_refused]:
         of = f"{counted(sum(its.n_refused for its in refused), 'row')} of {counted(len(refused), 'house')}"
-        yield f"  {of} refused; the first, of {refused[0].name or 'no house'}: {refused[0].problem}"
+        yield printable(f"  {of} refused; the first, of {refused[0].name or 'no house'}: {refused[0].problem}")
     if n_without := sum(not its.n_readings for its in read):
         have = "has" if n_without == 1 else "have"
         yield f"  {counted(n_without, 'house')} {have} no reading in the requested period"

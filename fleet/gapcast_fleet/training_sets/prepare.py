@@ -34,6 +34,7 @@ from gapcast.core.windows.training_set import (
     source_sha256,
 )  # fmt: skip
 from gapcast.recordings.recording import minute_at
+from gapcast.text.terminal_text import printable
 from gapcast_fleet.files import write_atomically
 from gapcast_fleet.histories.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.histories.history import FleetHistory, ParquetFormat, read_history
@@ -141,7 +142,7 @@ def lines(manifest: Manifest) -> Iterator[str]:
             fewest, most = (choose(houses, key=lambda house: house.n_taken[part]) for choose in (min, max))
             each = f"{most.n_taken[part]:,} each"
             if fewest.n_taken[part] < most.n_taken[part]:
-                each = f"{fewest.n_taken[part]:,} ({fewest.name}) to {most.n_taken[part]:,} each"
+                each = f"{fewest.n_taken[part]:,} ({printable(fewest.name)}) to {most.n_taken[part]:,} each"
             yield f"{part}: {manifest.n_rows(part):,} windows of {message_format.counted(len(houses), 'house')}, {each}"
     if not manifest.names(left_out=True):
         yield "no house is left out: `gapcast-trainer export` will have no house to score the model on (--leave-out)"
