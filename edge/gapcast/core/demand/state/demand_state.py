@@ -78,11 +78,11 @@ def is_sound_newest(rows: NDArray[Any] | None, n_rows: int) -> NDArray[np.bool_]
 
 
 def has_options_of(row: F64, windows: DeviceWindows) -> bool:
-    """Return whether the sound demand ``row`` may be of the configured options of ``windows``.
+    """Return whether the sound demand ``row`` agrees with those options of ``windows`` that it contains.
 
     Window, fuse, risk, and the source of the limit must be the same, and a fixed limit too. A limit that was set at run
     time replaces any configured one, and a month's peak may have been corrected since, but not below ``floor_kw``.
-    The row does not have ``imports_only``, which is stored with the windows.
+    ``imports_only`` is not among them: see :func:`~gapcast.core.demand.state.stored_windows.has_other_imports`.
     """
     start_minute, end_minute, source, limit_kw = row[_RUNNING_COLUMNS].tolist()
     options, window = windows.options, windows.calendar.window_at(int(min(start_minute, LAST_MINUTE)))
