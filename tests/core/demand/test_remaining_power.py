@@ -18,6 +18,8 @@ from tests.support.remaining_inputs import LEADS_MIN, LEVELS_OF_MODEL, MONDAY, r
 
 ONE = [1]
 HIGHEST_KW = 100.0
+#: A third of a window: forecasts of its first minute are learned from, the other minutes change nothing.
+THIRD_MIN = 5
 
 
 def new_power() -> RemainingPower:
@@ -141,7 +143,7 @@ def test_a_single_large_load_is_as_likely_as_it_was() -> None:
         quantiles_kw[..., -1] = 0.4
         return inputs._replace(windows=history_kw[np.newaxis, i : i + context], quantiles_kw=quantiles_kw)
 
-    for i in range(len(readings_kw)):
+    for i in range(THIRD_MIN - 1, len(readings_kw), THIRD_MIN):
         power.learn(inputs_of(i))
     newest = inputs_of(len(readings_kw) - 1)
     of_day = [newest._replace(minutes=newest.minutes + 60 * hour) for hour in range(24)]
@@ -268,7 +270,7 @@ def test_bounds_of_a_wrong_outlook_are_calibrated() -> None:
     rng = np.random.default_rng(1)
     kw: NDArray[np.float64] = rng.normal(1.0, 0.3, (1_500, 1)).repeat(15, axis=1).ravel()
     power, n_outside = new_power(), np.zeros((2, 2))
-    for i in range(179, len(kw) - 30):
+    for i in range(179, len(kw) - 30, THIRD_MIN):
         inputs = with_next_windows(same_level(random_inputs(ONE, MONDAY + i), 1.0, width_kw=0.5))
         inputs = inputs._replace(windows=kw[np.newaxis, i - 179 : i + 1].astype(np.float32))
         if (i + 1) % 15 == 0 and i >= 15 * 900:
