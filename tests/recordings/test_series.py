@@ -99,7 +99,7 @@ def test_series_few_impossible_powers_are_ignored(tmp_path: Path) -> None:
     powers_kw[7] = powers_kw[200] = 1_000.0
     series, report = checked(tmp_path, rows(powers_kw))
     assert np.flatnonzero(np.isnan(series.gap_kw)).tolist() == [7, 200]
-    assert (report.n_rows, report.n_missing, report.max_kw) == (300, 2, 1.0)
+    assert (report.n_rows, report.n_missing, report.n_missing_rows, report.max_kw) == (300, 2, 0, 1.0)
     expected = "2 rows ignored: in line 9, 1000 kW is outside -100 to 100 kW: is it in W? (--unit)"
     assert report.lines()[-1] == expected
 
@@ -114,6 +114,15 @@ def test_series_impossible_power_does_not_count_as_first_of_its_time(tmp_path: P
 def test_check_one_in_a_hundred_powers_outside_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"line 101: 1000 kW is outside"):
         checked(tmp_path, rows([1.0] * 99 + [1_000.0]))
+
+
+@pytest.mark.parametrize("idle", [0.0, NAN], ids=["zero", "missing"])
+def test_check_powers_in_watts_of_a_load_that_is_seldom_on_are_rejected(tmp_path: Path, idle: float) -> None:
+    """A kettle's 2000 W are less than 1 % of the rows, but all that shows the unit."""
+    with pytest.raises(
+        SourceError, match=r"line 997: 2000 kW is outside .* is it in W\? \(--unit\) \(4 more such rows\)"
+    ):
+        checked(tmp_path, rows([idle] * 995 + [2_000.0] * 5))
 
 
 def test_check_only_missing_values_are_rejected(tmp_path: Path) -> None:

@@ -67,6 +67,17 @@ def test_csv_submeter_out_of_range_is_an_error_with_its_line(tmp_path: Path, wat
         read_recording(path, with_submeters(CSV, ["car"], of_uci=False))
 
 
+def test_csv_submeter_out_of_range_in_an_ignored_row_is_no_error(tmp_path: Path) -> None:
+    lines = [f"2020-01-01T{i // 60:02}:{i % 60:02},2000,1500,1" for i in range(300)]
+    lines[7] = "2020-01-01T00:07,2000000,1500000,1"
+    recording = read_recording(written(tmp_path, *lines), with_submeters(CSV, ["car"], of_uci=False))
+    assert recording.report.n_missing == 1
+    assert recording.submeters_kw(recording.series.first_minute + 7) == {}
+    lines[8] = "2020-01-01T00:08,2000,1500000,1"
+    with pytest.raises(SourceError, match=r"line 10: .*submeter car is outside -100 to 100 kW"):
+        read_recording(written(tmp_path, *lines), with_submeters(CSV, ["car"], of_uci=False))
+
+
 @pytest.mark.parametrize(
     ("form", "columns", "of_uci", "problem"),
     [

@@ -12,8 +12,8 @@ from gapcast.core.documents.message_format import counted
 class Report:
     """The contents and gaps of a file. Times are RFC 3339 in UTC, power in kW, lengths in minutes.
 
-    ``n_duplicates`` rows, with the time of another row, were ignored, and the rows that ``outside`` describes, with a
-    power outside the limits.
+    ``n_duplicates`` rows, with the time of another row, were ignored, and the rows that ``outside_problem`` describes,
+    with a power outside the limits.
     """
 
     source: str
@@ -36,7 +36,12 @@ class Report:
     usual_s: float
     features: tuple[str, ...] = ()
     n_duplicates: int = 0
-    outside: str = ""
+    outside_problem: str = ""
+
+    @property
+    def is_mostly_missing(self) -> bool:
+        """Whether most minutes are missing."""
+        return self.n_missing > self.n_minutes / 2
 
     def lines(self, zone: tzinfo = UTC) -> list[str]:
         """Return the report as sentences for a terminal; first and last minute in ``zone`` as well."""
@@ -60,7 +65,7 @@ class Report:
 
     def ignored_lines(self) -> list[str]:
         """Return sentences on ignored rows, if there are any."""
-        found = [self.outside] if self.outside else []
+        found = [self.outside_problem] if self.outside_problem else []
         if self.n_duplicates:
             have = "has" if self.n_duplicates == 1 else "have"
             found.append(f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored")

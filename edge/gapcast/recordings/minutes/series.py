@@ -62,13 +62,14 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
 
     Rows at other intervals than a minute are samples, averaged by :mod:`gapcast.recordings.minutes.minute_means`, which
     also defines ``hold_min``; if it or the format sets a holding time, values are valid for that long, and no minute is
-    filled. Of several rows with the same time the first one counts, as on the gateway; a few rows with a power outside
-    ``limits`` are ignored. Raises :class:`SourceError`, with the line, if a time is off the grid (of a set with one row
-    per minute), out of order or impossible, or if too many powers are outside ``limits``.
+    filled. Of several rows with the same time the first is used, as on the gateway for messages with a time of their
+    own; a few rows with a power outside ``limits`` are ignored. Raises :class:`SourceError`, with the line, if a time
+    is off the grid (of a set with one row per minute), out of order or impossible, or if too many powers are outside
+    ``limits``.
     """
     check_times(table)
-    n_rows = table.gap_kw.size
-    table, outside = without_impossible_powers(table, limits)
+    row_ms = table.instant_ms
+    table, outside_problem = without_impossible_powers(table, limits)
     is_first = np.diff(table.instant_ms, prepend=table.instant_ms[0] - 1) > 0
     n_duplicates = int(is_first.size - is_first.sum())
     if n_duplicates:
@@ -87,8 +88,8 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
     submeters = MappingProxyType({name: columns.pop(name) for name in list(columns) if is_submeter(name)})
     gap_kw = columns.pop(GAP)
     series = Series(first_minute, gap_kw, MappingProxyType(columns), filled, submeters=submeters)
-    report = _report(table, series, sampling)
-    return series, replace(report, n_rows=n_rows, n_duplicates=n_duplicates, outside=outside)
+    report = _report(table, row_ms, series, sampling)
+    return series, replace(report, n_duplicates=n_duplicates, outside_problem=outside_problem)
 
 
 def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
@@ -104,13 +105,14 @@ def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
     return SamplingInterval(sampling.usual_s, table.hold_min if hold_min is None else hold_min)
 
 
-def _report(table: Table, series: Series, sampling: SamplingInterval) -> Report:
+def _report(table: Table, row_ms: I64, series: Series, sampling: SamplingInterval) -> Report:
+    """Return the report on a file with rows at ``row_ms`` ``[N]``, of which ``table`` has those that are used."""
     missing = np.isnan(series.gap_kw)
     starts, lengths = gaps(missing)
     longest = int(np.argmax(lengths)) if lengths.size else None
     readings = series.gap_kw[~missing]
     has_row = np.zeros(missing.size, bool)
-    at = table.instant_ms // MINUTE_MS - series.first_minute
+    at = row_ms // MINUTE_MS - series.first_minute
     has_row[at[(at >= 0) & (at < missing.size)]] = True
     return Report(
         source=table.source,
@@ -128,7 +130,7 @@ def _report(table: Table, series: Series, sampling: SamplingInterval) -> Report:
         min_kw=float(readings.min()),
         mean_kw=float(readings.mean()),
         max_kw=float(readings.max()),
-        n_rows=table.gap_kw.size,
+        n_rows=row_ms.size,
         sampling=str(sampling),
         usual_s=sampling.usual_s,
         features=tuple(series.extra),

@@ -21,7 +21,7 @@ from gapcast.recordings.text.timestamps import LOCAL
 #: The longest recording: each of its minutes takes memory.
 _MAX_YEARS = 20
 MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
-#: From this share of impossible powers on, the unit is wrong; fewer are faults of the meter.
+#: From this share of impossible powers among those that are not 0 on, the unit is wrong; fewer are faults of the meter.
 _WRONG_UNIT_SHARE = 0.01
 
 
@@ -90,26 +90,33 @@ def without_impossible_powers(table: Table, limits: Limits) -> tuple[Table, str]
     """Return the rows whose power is within ``limits`` or missing, and a sentence on the others, "" if there are none.
 
     As on the gateway, which rejects such readings, they do not end the validity of a sample. Raises
-    :class:`SourceError`, with the line, if they are 1 % of the rows or more, or if a submeter's power is outside
-    ``limits``, or if there are no powers.
+    :class:`SourceError`, with the line, if they are 1 % of the powers other than 0 or more, or if a submeter's power is
+    outside ``limits`` in another row, or if there are no powers.
     """
-    for name in filter(is_submeter, table.extra):
-        values_kw = table.extra[name]
-        outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
-        problem = f"{name} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
-        _reject_rows(table, outside, f"{{time}}: {problem}")
     present = ~np.isnan(table.gap_kw)
     if not present.any():
         raise SourceError(table.path, "holds no reading: every value is missing")
     outside = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
     if not (n_outside := int(outside.sum())):
+        _check_submeters(table, limits)
         return table, ""
     problem = f"{{gap_kw:g}} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
-    if n_outside >= _WRONG_UNIT_SHARE * outside.size:
+    n_meaningful = int(np.count_nonzero(table.gap_kw[present]))  # zeros and missing values do not show the unit
+    if n_outside >= _WRONG_UNIT_SHARE * n_meaningful:
         _reject_rows(table, outside, problem)
     row = int(np.argmax(outside))
     ignored = f"{counted(n_outside, 'row')} ignored: in line {table.line[row]}, "
-    return table.select(~outside), ignored + problem.format(gap_kw=table.gap_kw[row])
+    within = table.select(~outside)
+    _check_submeters(within, limits)
+    return within, ignored + problem.format(gap_kw=table.gap_kw[row])
+
+
+def _check_submeters(table: Table, limits: Limits) -> None:
+    for name in filter(is_submeter, table.extra):
+        values_kw = table.extra[name]
+        outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
+        problem = f"{name} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
+        _reject_rows(table, outside, f"{{time}}: {problem}")
 
 
 def _shown(instant_ms: int) -> str:
