@@ -102,6 +102,23 @@ def test_recording_of_changes_states_the_option_for_them(tmp_path: Path) -> None
     assert "constant in between" not in text
 
 
+def test_recording_of_changes_at_longer_intervals_states_the_option(tmp_path: Path) -> None:
+    """The most frequent interval is a minute, and the usual one, the median, is not."""
+    ends_s = np.cumsum([0, *[60, 60, 60, 300, 600, 900, 1_200] * 10])
+    lines = [f"{AUTUMN_S + end_s},{i % 2}" for i, end_s in enumerate(ends_s)]
+    path = tmp_path / "plug.csv"
+    path.write_text("\n".join(["time,power_kw", *lines, ""]), encoding="utf-8")
+    text = "\n".join(read_recording(path, FileFormat(Layout("time", "power_kw"))).lines(UTC))
+    assert "most minutes are missing: state with --hold" in text
+    assert "constant in between" not in text
+
+
+def test_recording_without_option_hold_does_not_state_it(tmp_path: Path) -> None:
+    recording = read_recording(write_text(tmp_path / "raw.txt", rows([1.0, *[float("nan")] * 9])))
+    assert recording.report.is_mostly_missing
+    assert "--hold" not in "\n".join(recording.lines(UTC))
+
+
 def test_recording_of_changes_is_held_as_stated(tmp_path: Path) -> None:
     path = on_change(tmp_path / "plug.csv")
     recording = read_recording(path, FileFormat(Layout("time", "power_kw"), hold_min=60))

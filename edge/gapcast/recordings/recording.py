@@ -19,7 +19,6 @@ from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import name_of
 from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, local_label, minute_of
 from gapcast.recordings.formats import clean_file, exports, meter_csv, uci
-from gapcast.recordings.minutes.minute_means import ONE_ROW_A_MINUTE
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import LIMITS, Series, minute_series
 from gapcast.recordings.text.layout import NO_OPTIONS, FileFormat
@@ -143,16 +142,11 @@ class Recording:
         ]
 
     def _remarks(self) -> tuple[str, ...]:
-        """Return the remarks of the format, else a remark if the power of most minutes was not measured."""
-        report = self.report
-        if self.remarks or self.holds_changes:
+        """Return the remarks on the file, else a remark if the power of most minutes was not measured."""
+        usual_s = self.report.usual_s
+        if self.remarks or self.holds_changes or self.report.is_mostly_missing or usual_s < _COARSE_S:
             return self.remarks
-        if report.sampling == ONE_ROW_A_MINUTE:
-            fix = "state with --hold for how many minutes a value holds, if the meter writes only changes"
-            return (f"most minutes are missing: {fix}",) if report.n_missing > report.n_minutes / 2 else ()
-        if report.usual_s < _COARSE_S:
-            return ()
-        every = f"a value every {report.usual_s / 60:g} min, constant in between"
+        every = f"a value every {usual_s / 60:g} min, constant in between"
         return (f"{every}: scores are not representative for a one-minute meter",)
 
     def _zone_remarks(self, zone: tzinfo) -> list[str]:
@@ -193,7 +187,11 @@ def read_recording(
         table = uci.read(path, submeters=form.submeters, progress=progress)
     series, report = minute_series(table, form.hold_min, limits)
     holds_changes = table.hold_min is not None or form.hold_min is not None
-    return Recording(path, series, report, table.time_kind, table.remarks, holds_changes, table.exported)
+    remarks = table.remarks
+    if form.layout is not None and report.is_mostly_missing and not holds_changes:
+        fix = "state with --hold for how many minutes a value holds, if the meter writes only changes"
+        remarks = (*remarks, f"most minutes are missing: {fix}")
+    return Recording(path, series, report, table.time_kind, remarks, holds_changes, table.exported)
 
 
 def minute_at(option: str, timestamp: str, zone: tzinfo = UTC) -> int:

@@ -12,8 +12,6 @@ from gapcast.core.meters.minute_sums import MIN_COVERED, MOST_FILLED
 from gapcast.core.time_grid import MINUTE_MS
 
 _SAMPLES_AT_ONCE = 50_000
-#: The description of rows of which each is the value of its minute.
-ONE_ROW_A_MINUTE = "one row a minute: values are taken as they are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class SamplingInterval:
     def __str__(self) -> str:
         """Return a description for the report."""
         if self.hold_min is None:
-            return ONE_ROW_A_MINUTE
+            return "one row a minute: values are taken as they are"
         return (
             f"a sample every {self.usual_s:g} s, averaged over each minute; "
             f"a sample holds until the next one, and a silence of more than {self.hold_min:g} min is a gap"
