@@ -399,6 +399,16 @@ def test_source_sum_with_a_null_term_is_unknown(keys: dict[str, str]) -> None:
     assert feed.statistics.n_not_readings == 6
 
 
+@pytest.mark.parametrize("t", [None, "never", 0])
+def test_source_null_term_without_a_usable_time_ends_the_value(t: object) -> None:
+    feed = SourceFeed(TIBBER | {"time": "t", "every_s": 60})
+    for second, power, production in ((0, 500, 0), (20, 9000, None), (60, 700, 0), (120, 0, 0)):
+        at_ms = LONG_AGO_MS + second * SECOND
+        feed.send("tibber/home", tibber(power, production, t=t if production is None else at_ms), at_ms)
+    assert feed.readings == [Reading("home", FIRST + 1, approx(0.7))]
+    assert (feed.reasons, feed.statistics.n_not_readings) == ([], 1)
+
+
 @pytest.mark.parametrize("reset", ["null", "[]", '"unavailable"', '"nan"'])
 def test_source_null_term_in_a_message_of_its_own_is_unknown(reset: str) -> None:
     """As that of a Shelly whose meter of a phase has failed: the other phases must not be added to its old power."""
@@ -467,6 +477,25 @@ def test_source_null_term_names_the_fix() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("keys", "payload"),
+    [
+        ({}, tibber(500, "unavailable")),
+        ({}, tibber(500, [])),
+        ({}, tibber(None, None)),
+        ({}, '{"powerProduction": null}'),
+        ({"null_is_zero": True}, tibber(500, "unavailable")),
+    ],
+)
+def test_source_null_term_names_no_fix_that_does_not_help(keys: dict[str, bool], payload: str) -> None:
+    feed = SourceFeed(TIBBER | keys)
+    with capture_logs() as logs:
+        for _ in range(50):
+            feed.send("tibber/home", payload)
+    assert len(logs) == 1
+    assert "null_is_zero" not in logs[0]["fix"]
+
+
 def test_source_counter_continues_after_null() -> None:
     feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "Wh", "every_s": 60})
     for second, payload in ((0, "1000"), (30, "unavailable"), (60, "1020")):
@@ -497,6 +526,7 @@ def test_source_reads_time_in_its_form(form: str, ts: object) -> None:
     ("form", "ts", "reason"),
     [
         ("auto", None, "bad_time"), ("auto", "20230101000500", "bad_time"), ("auto", "000000000000W", "bad_time"),
+        ("auto", "230101000500", "bad_time"),
         ("rfc3339", "1672531500", "bad_time"), ("rfc3339", "230101000500W", "bad_time"),
         ("rfc3339", 1_672_531_500, "bad_time"), ("rfc3339", "2023-01-01T00:05:00", "bad_time"),
         ("epoch_s", 1_672_531_500_000, "bad_time"), ("epoch_ms", 1e300, "bad_time"), ("epoch_s", "x", "not_a_number"),

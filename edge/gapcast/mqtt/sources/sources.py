@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.source import Source
+from gapcast.core.meters.values import look_up, parse_path
 from gapcast.core.monitoring.clocks import ClockMonitor
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
@@ -151,7 +153,8 @@ class SourceReader:
         if message.nulls and not publication.retained and (message.is_empty or not publication.redelivered):
             at_ms = received.received_ms - meter.behind_ms
             if not message.is_empty:
-                at_ms = self._time_of(meter, message.document, received)
+                with suppress(PayloadError):  # without a usable time, it counts when it arrives
+                    at_ms = self._time_of(meter, message.document, received)
             return self._aggregator.clear_value(meter, Sample(publication.topic, at_ms, message.terms, {}))
         self._aggregator.record(Sample(publication.topic, None, message.terms, {}))
         return []
@@ -218,8 +221,9 @@ def separate_terms(meter: Meter, message: MeterMessage) -> str:
 
 
 def null_terms(meter: Meter, message: MeterMessage) -> str:
-    """Return which terms of a sum of powers are null in a JSON message, and the likely fix, or ""."""
+    """Return which terms are null in a JSON message with a number for another term, and the likely fix, or ""."""
     source = meter.source
-    if not message.nulls or message.is_empty or source.part_value or source.is_counter:
+    if source.null_is_zero or source.part_value or source.is_counter or len(message.nulls) == len(message.terms):
         return ""
-    return f"null for {' and '.join(message.nulls)}: if that means no power, set null_is_zero = true"
+    nulls = [path for path in message.nulls if look_up(message.document, parse_path(path)) is None]
+    return f"null for {' and '.join(nulls)}: if that means no power, set null_is_zero = true" if nulls else ""
