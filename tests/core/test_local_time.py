@@ -91,19 +91,36 @@ def test_local_time_rejects_invalid_text(text: object) -> None:
     [
         ("261201084800W", "2026-12-01T07:48:00Z"),
         ("210701120000S", "2021-07-01T10:00:00Z"),
+        ("210701120000W", "2021-07-01T11:00:00Z"),
+        ("211201120000S", "2021-12-01T10:00:00Z"),
         ("231029023000S", "2023-10-29T00:30:00Z"),
         ("231029023000W", "2023-10-29T01:30:00Z"),
     ],
 )
-def test_dsmr_time_names_the_instant_of_a_repeated_hour(text: str, instant: str) -> None:
+def test_dsmr_time_has_the_offset_of_its_letter(text: str, instant: str) -> None:
     assert dsmr_instant_of(text, PARIS) == epoch_ms(instant)
 
 
+@pytest.mark.parametrize(
+    ("name", "winter", "summer"),
+    [
+        ("Europe/Dublin", "2021-12-01T12:00:00Z", "2021-07-01T11:00:00Z"),
+        ("Australia/Lord_Howe", "2021-12-01T01:30:00Z", "2021-07-01T01:00:00Z"),
+        ("UTC", "2021-12-01T12:00:00Z", "2021-07-01T12:00:00Z"),
+    ],
+)
+def test_dsmr_time_is_right_in_any_zone(name: str, winter: str, summer: str) -> None:
+    zone = ZoneInfo(name)
+    assert [dsmr_instant_of(text, zone) for text in ("211201120000W", "210701120000S")] == [
+        epoch_ms(winter), epoch_ms(summer),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("value", ["261201084800", "261201084800X", "261201084800w", "2023-10-29T02:30:00", 5, None])
-def test_dsmr_time_that_is_none_is_left(value: object) -> None:
+def test_dsmr_time_returns_none_for_other_values(value: object) -> None:
     assert dsmr_instant_of(value, PARIS) is None
 
 
 def test_dsmr_time_of_a_date_that_does_not_exist_is_rejected() -> None:
-    with pytest.raises(PayloadError, match="'2026-13-01T08:48:00' is not a time"):
+    with pytest.raises(PayloadError, match="'261301084800W' is not a time: month must be"):
         dsmr_instant_of("261301084800W", PARIS)

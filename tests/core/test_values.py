@@ -43,6 +43,12 @@ def test_path_finds_keys_with_dots(path: str, found: object) -> None:
     assert look_up(document, parse_path(path)) == found
 
 
+@pytest.mark.parametrize(("path", "found"), [("a.b", 5), ("a.b.c", 7), ("a.b.c.d", 7), ("a.b.c.e", "absent")])
+def test_path_finds_the_longer_of_keys_with_dots(path: str, found: object) -> None:
+    document = {"a.b": 5, "a.b.c": {"d": 7} if path.count(".") > 2 else 7}
+    assert look_up(document, parse_path(path), "absent") == found
+
+
 @pytest.mark.parametrize("path", ["b", "a.x", "c.1", "b.x.y", "a.0"])
 def test_path_without_a_value_is_absent_not_null(path: str) -> None:
     document = {"a": None, "c": [None]}

@@ -101,6 +101,8 @@ def test_choice_among_the_items_of_a_list_asks_for_value() -> None:
 def test_long_lists_are_no_numbers_of_a_meter() -> None:
     assert number_fields("a/b", [json.dumps({"power": [*range(17)]}).encode()]) == []
     assert len(number_fields("a/b", [json.dumps({"power": [*range(16)]}).encode()])) == 16
+    assert number_fields("a/power", [json.dumps([*range(17)]).encode()]) == []
+    assert len(number_fields("a/power", [json.dumps([*range(16)]).encode()])) == 16
 
 
 @pytest.mark.parametrize("meter", [MeterAnswer(), MeterAnswer(GLOW[0]), MeterAnswer(GLOW[0], value=POWER_OF_GLOW)])

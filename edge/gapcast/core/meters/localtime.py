@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from gapcast.core.documents.message_format import SHOWN_CHARS
@@ -29,8 +29,8 @@ def is_local_time(value: object) -> bool:
 def dsmr_instant_of(value: object, zone: tzinfo) -> int | None:
     """Return the instant (epoch ms) of the time of a DSMR telegram, local in ``zone``; None for any other value.
 
-    Its last letter is S while daylight saving time applies, and W otherwise. Raises :class:`PayloadError` for a date
-    that does not exist.
+    Its last letter is S while daylight saving time applies, and W otherwise. The letter counts, not the date: some
+    meters send W all year. Raises :class:`PayloadError` for a date that does not exist.
 
     >>> from zoneinfo import ZoneInfo
     >>> [dsmr_instant_of(text, ZoneInfo("Europe/Paris")) for text in ("231029023000S", "231029023000W", "yesterday")]
@@ -38,9 +38,12 @@ def dsmr_instant_of(value: object, zone: tzinfo) -> int | None:
     """
     if type(value) is not str or _DSMR.fullmatch(value) is None:
         return None
-    year, month, day, hour, minute, second = (value[i : i + 2] for i in range(0, 12, 2))
-    first_ms, second_ms = _candidates(f"20{year}-{month}-{day}T{hour}:{minute}:{second}", zone)
-    return first_ms if value.endswith("S") else second_ms
+    try:
+        local = datetime.fromisoformat(f"20{value[:6]}T{value[6:-1]}").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise PayloadError("bad_time", f"{value!r} is not a time: {error}") from error
+    offsets = [datetime(local.year, month, 1, tzinfo=zone).utcoffset() or timedelta() for month in (1, 7)]
+    return epoch_ms_of(local - (max(offsets) if value.endswith("S") else min(offsets)))
 
 
 def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int | None) -> int:

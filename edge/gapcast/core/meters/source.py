@@ -28,7 +28,7 @@ COUNTERS: frozenset[Unit] = frozenset({"Wh", "kWh"})
 _MS_PER_S = 1_000
 _ABSENT = object()
 #: An epoch number in text, in seconds or milliseconds.
-_EPOCH = re.compile(r"\d{9,13}(\.\d{1,9})?", re.ASCII)
+_EPOCH = re.compile(r"(\d{9,10}|\d{13})(\.\d{1,9})?", re.ASCII)
 
 
 class FeaturePath(NamedTuple):

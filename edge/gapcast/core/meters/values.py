@@ -97,11 +97,14 @@ def look_up(document: object, keys: tuple[str, ...], absent: object = None) -> o
 
 
 def _look_up_with_dots(found: dict[str, object], keys: tuple[str, ...], absent: object) -> object:
-    """Return the value at ``keys`` of an object that does not have the first of them, but maybe several as one key."""
+    """Return the value at ``keys`` of an object that does not have the first of them, but maybe several as one key.
+
+    If several of its keys begin the path, it is the value of the shortest one that has the rest of the path.
+    """
     for n_keys in range(2, len(keys) + 1):
         joined = ".".join(keys[:n_keys])
-        if joined in found:
-            return look_up(found[joined], keys[n_keys:], absent)
+        if joined in found and (value := look_up(found[joined], keys[n_keys:], absent)) is not absent:
+            return value
     return absent
 
 

@@ -34,12 +34,13 @@ class JsonLeaf(NamedTuple):
 
 
 def document_of(payload: bytes) -> Document:
-    """Return the JSON object or list of a message; empty if it is something else."""
+    """Return the JSON object or short list of a message; empty if it is something else."""
     try:
         document = decode_json(payload) if payload else None
     except JsonError:
         return {}
-    return document if isinstance(document, dict | list) else {}
+    is_long_list = isinstance(document, list) and len(document) > _MAX_ITEMS
+    return document if isinstance(document, dict | list) and not is_long_list else {}
 
 
 def leaves(document: Document) -> Iterator[tuple[str, Any]]:
