@@ -63,7 +63,7 @@ def test_histogram_counts_under_the_first_matching_bound(values: list[float]) ->
     histogram = Histogram((1.0, 5.0, 10.0))
     for value in values:
         histogram.observe(value)
-    assert histogram.n == len(values)
+    assert sum(histogram.counts) == len(values)
     assert histogram.total == pytest.approx(sum(values))
     for i, bound in enumerate(histogram.bounds):
         assert sum(histogram.counts[: i + 1]) == sum(value <= bound for value in values)

@@ -54,9 +54,7 @@ def test_score_matches_a_hand_calculation(windows: Examples) -> None:
     error = windows.inputs()[:, -1, 0].astype(float) - windows.target_kw[:, 0]
     assert got.n == len(windows)
     assert got.mse_kw2 == pytest.approx(np.mean(error**2))
-    assert got.rmse_kw == pytest.approx(np.sqrt(np.mean(error**2)))
     assert got.mae_kw == pytest.approx(np.mean(np.abs(error)))
-    assert got.bias_kw == pytest.approx(np.mean(error), abs=1e-9)
     assert got.skill(got) == 0
     assert score(Trend(), windows).skill(got) == pytest.approx(1 - score(Trend(), windows).mse_kw2 / got.mse_kw2)
 

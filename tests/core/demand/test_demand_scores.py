@@ -19,9 +19,9 @@ def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.
     for elapsed_min, p in enumerate(p_exceed):
         so_far_kw = float(np.mean(readings_kw[1 : elapsed_min + 1])) if elapsed_min else math.nan
         power_kw = np.array([[so_far_kw, readings_kw[elapsed_min]]])
-        score_sums.record(
-            demands, np.array([elapsed_min]), np.array([n]), np.array([p]), np.array([limit_kw]), power_kw
-        )  # fmt: skip
+        demands[:, elapsed_min] = score_sums.waiting(
+            np.array([elapsed_min]), np.array([n]), np.array([p]), np.array([limit_kw]), power_kw
+        )
     of_window: F64 = demands[0]
     return of_window
 

@@ -32,10 +32,3 @@ def test_table_that_falls_is_made_to_rise() -> None:
     assert len(powers) == 1
     assert (np.diff(powers.kw) > 0).all()
     assert powers.kw[0] == pytest.approx(1.0, abs=1e-4)
-
-
-def test_scaled_table_has_the_probabilities_of_the_power_behind_it() -> None:
-    factor, added_kw = np.array([0.5, 0.25]), np.array([1.0, 2.0])
-    limits_kw = np.array([2.25, 2.5])
-    scaled = POWERS.scaled(factor, added_kw)
-    assert scaled.exceedance(limits_kw) == pytest.approx(POWERS.exceedance((limits_kw - added_kw) / factor))

@@ -313,10 +313,10 @@ def test_scores_restore_rejects_bad_columns() -> None:
         scores.restore_columns(columns)
 
 
-def test_scores_copy_does_not_change(compiled: bool) -> None:
+def test_scores_columns_are_a_copy(compiled: bool) -> None:
     scores = Scores(MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([0], START, 1.5))
-    copied, columns = scores.copy(), scores.columns(range(1))
+    columns = scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))
-    assert (copied.for_row(0)[ALL_TIME].n, scores.for_row(0)[ALL_TIME].n) == (1, 2)
+    assert scores.for_row(0)[ALL_TIME].n == 2
     assert columns[f"{PUBLISHED} ever"][0, 0] == 1

@@ -54,13 +54,12 @@ class Changes:
 class DataMeasures:
     """All statistics of one series; times are in the time zone ``zone``, power in kW.
 
-    ``local_minute`` ``[T]`` counts minutes of that zone's clock since 1970. ``gap_from_minute`` and ``gap_min`` ``[G]``
-    are the starts and lengths of gaps, in order of time. ``day_kw`` ``[3, D]`` holds the 5 %, 50 % and 95 % quantiles
-    of each quarter of an hour, ``week_kw`` ``[7, 24]`` the mean of each hour, Monday first; both are NaN where nothing
-    was read. ``n_at_top`` counts readings equal to the highest; ``still_min`` is the longest run of one value.
+    ``gap_from_minute`` and ``gap_min`` ``[G]`` are the starts and lengths of gaps, in order of time. ``day_kw``
+    ``[3, D]`` holds the 5 %, 50 % and 95 % quantiles of each quarter of an hour, ``week_kw`` ``[7, 24]`` the mean of
+    each hour, Monday first; both are NaN where nothing was read. ``n_at_top`` counts readings equal to the highest;
+    ``still_min`` is the longest run of one value.
     """
 
-    local_minute: I64
     coverage: Coverage
     gap_from_minute: I64
     gap_min: I64
@@ -89,7 +88,6 @@ def measure(series: Series, horizon_min: int, zone: tzinfo = UTC) -> DataMeasure
     date = at // DAY_MIN
     n_days = int(date[-1] - date[0]) + 1
     return DataMeasures(
-        local_minute=local,
         coverage=_coverage(local, missing),
         gap_from_minute=series.first_minute + starts,
         gap_min=lengths,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,7 @@ _ROWS_AT_ONCE = 16_384
 
 @dataclass(frozen=True, slots=True)
 class EvaluationScore:
-    """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others; bias is forecast minus truth.
+    """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others.
 
     ``mae_median_kw`` and ``coverage`` (of the 90 % interval) are None if the model has no quantiles.
     """
@@ -30,14 +29,8 @@ class EvaluationScore:
     n: int
     mse_kw2: float
     mae_kw: float
-    bias_kw: float
     mae_median_kw: float | None = None
     coverage: float | None = None
-
-    @property
-    def rmse_kw(self) -> float:
-        """Root of the mean squared error, kW."""
-        return math.sqrt(self.mse_kw2)
 
     def skill(self, persistence: EvaluationScore) -> float:
         """Return 1 - MSE / MSE of persistence on the same forecasts; raise the errors of :func:`card_skill`."""
@@ -81,4 +74,4 @@ def score(
     places = range(0, len(found), _ROWS_AT_ONCE)
     last_kw = np.concatenate([found.measured_at(np.s_[at : at + _ROWS_AT_ONCE])[:, -1, 0] for at in places])
     got = record(measure(mean, quantiles, outputs.levels, found.target_kw[:, -1], last_kw))
-    return EvaluationScore(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)
+    return EvaluationScore(got.n, got.mse_kw2, got.mae_kw, got.median_mae_kw, got.coverage)

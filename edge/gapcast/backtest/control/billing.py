@@ -19,12 +19,10 @@ _MONTHS = 12
 class BilledWindows:
     """The K complete windows of a recording, in order. A window is complete if at least half of its minutes are known.
 
-    ``starts`` ``[K]`` are the indices of their first minutes, ``kw`` ``[K]`` their means, ``days`` and ``months``
-    ``[K]`` the local days and months since the epoch at their start, and ``is_active`` ``[K]`` whether the tariff
-    counts them.
+    ``kw`` ``[K]`` are their means, ``days`` and ``months`` ``[K]`` the local days and months since the epoch at their
+    start, and ``is_active`` ``[K]`` whether the tariff counts them.
     """
 
-    starts: I64
     kw: F64
     days: I64
     months: I64
@@ -40,11 +38,10 @@ def billed_windows(kw: F64, local: I64, options: DemandOptions) -> BilledWindows
     n_known = np.add.reduceat(known.astype(np.int64), starts)
     sums = np.add.reduceat(np.where(known, kw, 0.0), starts)
     complete = 2 * n_known >= options.window_min
-    starts = starts[complete]
-    first_local = local[starts] // options.window_min * options.window_min
+    first_local = local[starts[complete]] // options.window_min * options.window_min
     days = first_local // DAY_MIN
     return BilledWindows(
-        starts, sums[complete] / n_known[complete], days, months_of(days), active_at(first_local, options.active)
+        sums[complete] / n_known[complete], days, months_of(days), active_at(first_local, options.active)
     )
 
 
@@ -74,8 +71,7 @@ def month_peaks(windows: BilledWindows, n_peak_days: int) -> dict[int, float]:
     """Return the highest mean of each month, or the mean of its highest days; months without a window are left out.
 
     >>> import numpy as np
-    >>> one = BilledWindows(np.arange(3), np.array([2.0, 3.0, 5.0]), np.array([0, 0, 1]), np.zeros(3, int),
-    ...     np.ones(3, bool))
+    >>> one = BilledWindows(np.array([2.0, 3.0, 5.0]), np.array([0, 0, 1]), np.zeros(3, int), np.ones(3, bool))
     >>> month_peaks(one, 1), month_peaks(one, 3)
     ({0: 5.0}, {0: 4.0})
     """

@@ -39,11 +39,6 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
-    @property
-    def n(self) -> int:
-        """Number of observations."""
-        return sum(self.counts)
-
 
 @dataclass(slots=True)
 class Statistics:

@@ -24,7 +24,7 @@ _FINE_MIN, _N_FINE = 5, 6
 
 @dataclass(frozen=True, slots=True)
 class WindowFeatures:
-    """``distances_kw`` ``[N, D]`` from the last reading, ``deviation_kw`` and ``mean_kw`` ``[N, 1]`` of the window.
+    """``distances_kw`` ``[N, D]`` from the last reading, ``deviation_kw`` ``[N, 1]`` of the window.
 
     ``steps_kw`` ``[N, S]`` are the newest powers to show on a fine scale.
     """
@@ -32,7 +32,6 @@ class WindowFeatures:
     distances_kw: keras.KerasTensor
     steps_kw: keras.KerasTensor
     deviation_kw: keras.KerasTensor
-    mean_kw: keras.KerasTensor
 
 
 def window_features(kw: keras.KerasTensor, body: dict[str, keras.KerasTensor]) -> WindowFeatures:
@@ -48,5 +47,4 @@ def window_features(kw: keras.KerasTensor, body: dict[str, keras.KerasTensor]) -
         distances_kw=concatenate_parts([distances, quantiles - last_kw, body[MEAN] - last_kw], "window_distances"),
         steps_kw=by_window([last, fine]),
         deviation_kw=ops.mean(ops.absolute(ops.transpose(kw) - mean_kw), axis=1, keepdims=True),
-        mean_kw=mean_kw,
     )

@@ -71,10 +71,6 @@ class PowerDistributions:
         """Return the number of distributions."""
         return len(self.kw)
 
-    def scaled(self, factor: F64, added_kw: F64) -> PowerDistributions:
-        """Return the distributions of ``factor`` times the power plus ``added_kw``, both ``[N]``, factors above 0."""
-        return PowerDistributions(self.kw * factor[:, np.newaxis] + added_kw[:, np.newaxis])
-
     def exceedance(self, limit_kw: F64) -> F64:
         """Return the probability ``[N]`` that each power is above its ``limit_kw`` ``[N]``."""
         kw = self.kw

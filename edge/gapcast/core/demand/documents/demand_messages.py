@@ -83,7 +83,7 @@ class DemandMessages:
             topic_ends=_ends_of(topics),
             out=byte_array(b""),
         )
-        self._n_constant = self._capacity = 0
+        self._capacity = 0
         self._has_ids = False
         self._allocate(1)
 

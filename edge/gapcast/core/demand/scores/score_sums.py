@@ -40,19 +40,13 @@ class ClosedWindows(NamedTuple):
 
     ``local_days`` ``[N]`` are the days of the local clock at the start, since 1970-01-01, ``window_min`` ``[N]`` the
     lengths, and ``actual_kw`` ``[N]`` the means (NaN: unknown). ``demands`` ``[N, 60, 4]`` are the published demands by
-    minutes elapsed, as stored by :func:`record`.
+    minutes elapsed, the values of :func:`waiting`.
     """
 
     local_days: I64
     window_min: I64
     actual_kw: F64
     demands: F64
-
-
-def record(demands: F64, elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> None:
-    """Store N demands of running windows in ``demands`` ``[N, 60, 4]``, in place; arguments as :func:`waiting`."""
-    rows = waiting(elapsed_min, window_min, p_exceed, limit_kw, power_kw)
-    demands[np.arange(len(demands)), elapsed_min] = rows
 
 
 def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> F64:

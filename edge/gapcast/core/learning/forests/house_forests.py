@@ -41,10 +41,6 @@ class HouseForests:
         """Return whether ``device`` has a forest."""
         return device in self._by_device
 
-    def get(self, device: str) -> Forest | None:
-        """Return the forest of ``device``; None without one."""
-        return self._by_device.get(device)
-
     def features_of(self, device: str) -> ForestFeatures:
         """Return the feature definition for the windows of ``device``."""
         return self._submetered.get(device, self.features)

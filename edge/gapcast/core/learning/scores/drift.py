@@ -62,7 +62,7 @@ class Drift:
 
         ``compiled``: add outcomes with the compiled library if there is one for this machine.
         """
-        self._max_devices, self._min_outcomes, self._compiled = max_devices, min_outcomes, compiled
+        self._max_devices = max_devices
         self._state = new_drift_state(max_devices, min_outcomes, compiled=compiled)
 
     def add(self, outcomes: Outcomes) -> list[ErrorChange]:
@@ -135,9 +135,3 @@ class Drift:
         state.grow(n_rows)
         for name, array in (("state", state.cusum), ("day", state.day), ("today", state.today)):
             array[:n_rows] = columns[name][:n_rows]
-
-    def copy(self) -> Drift:
-        """Return a copy that later outcomes do not change."""
-        copied = Drift(self._max_devices, self._min_outcomes, compiled=self._compiled)
-        copied._state.assign(self._state)
-        return copied

@@ -119,11 +119,6 @@ class DriftState:
         cusum[unknown], day[unknown], today[unknown] = initial_cusum(1), _NO_DAY, 0
         return cusum, day, today
 
-    def assign(self, other: DriftState) -> None:
-        """Copy the state of ``other``, which has at least as many rows."""
-        self.grow(len(other))
-        self.cusum[:], self.day[:], self.today[:] = other.cusum, other.day, other.today
-
     def grow(self, n_rows: int) -> None:
         """Allocate at least ``n_rows``: all arrays, or none if memory is too short."""
         if n_rows > len(self):

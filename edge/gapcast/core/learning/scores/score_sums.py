@@ -47,7 +47,6 @@ class ScoreSums:
 
     def __init__(self, members: tuple[str, ...], max_devices: int) -> None:
         """Sum up ``members`` in the order of the outcomes; persistence, if it is a member, is the last."""
-        self.members = members
         self.max_devices = max_devices
         # Persistence is scored by the last reading, whether it is a member or not.
         self.sources = (PUBLISHED, PERSISTENCE, *(name for name in members if name != PERSISTENCE))
@@ -135,12 +134,6 @@ class ScoreSums:
             self.ids[row * N_BUCKETS : (row + 1) * N_BUCKETS] = NEVER
             self.all_time[row] = 0
             self.newest_minute[row] = 0
-
-    def assign(self, other: ScoreSums) -> None:
-        """Copy the sums of ``other``, which has the same members and at least as many rows."""
-        self.grow(len(other))
-        self.buckets[:], self.ids[:] = other.buckets, other.ids
-        self.all_time[:], self.newest_minute[:] = other.all_time, other.newest_minute
 
     def grow(self, n_rows: int) -> None:
         """Allocate at least ``n_rows``: all arrays, or none if memory is too short."""

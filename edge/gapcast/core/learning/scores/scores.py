@@ -53,7 +53,7 @@ class Scores:
         ``compiled``: add outcomes with the compiled library if there is one for this machine.
         """
         self.members = tuple(members)
-        self._max_devices, self._compiled = max_devices, compiled
+        self._max_devices = max_devices
         self._sums = new_score_sums(self.members, max_devices, compiled=compiled)
 
     def add(self, outcomes: Outcomes) -> None:
@@ -162,12 +162,6 @@ class Scores:
         references = tuple(f"{_REFERENCE_PREFIX} {name}" for name in sources[2:])
         of_references = _interleaved(first + len(SOURCE_SUMS) * len(sources), references, len(REFERENCE_SUMS))
         return {"interval": list(range(first)), **each, **of_references}
-
-    def copy(self) -> Scores:
-        """Return a copy that later outcomes do not change."""
-        copied = Scores(self.members, self._max_devices, compiled=self._compiled)
-        copied._sums.assign(self._sums)
-        return copied
 
 
 def _interleaved(first: int, names: tuple[str, ...], n_sums: int) -> dict[str, list[int]]:
