@@ -171,10 +171,7 @@ class Settings(SettingsSection):
             return values
         return values | {"topics": {"reading": f"gap/{SHARD}/{{device}}/reading", **topics}}
 
-    @field_validator("shards", mode="before")
-    @classmethod
-    def _split_list(cls, shards: object) -> object:
-        return split_list(shards)
+    _split_list = field_validator("shards", mode="before")(split_list)
 
     @model_validator(mode="after")
     def _check_sharing(self) -> Settings:

@@ -39,10 +39,7 @@ class ForecastSettings(SettingsSection):
     #: Whether the 90 % interval is calibrated by each household's outcomes.
     calibrate: bool = True
 
-    @field_validator("experts", mode="before")
-    @classmethod
-    def _split_list(cls, experts: object) -> object:
-        return split_list(experts)
+    _split_list = field_validator("experts", mode="before")(split_list)
 
     @field_validator("devices")
     @classmethod

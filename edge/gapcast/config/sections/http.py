@@ -62,7 +62,6 @@ class HttpSettings(SettingsSection):
     #: Accepted ``Host`` names, besides addresses, ``localhost`` and the machine's own names; ``*``: any.
     allowed_hosts: tuple[HostName, ...] = ()
 
-    @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
-    @classmethod
-    def _split_list(cls, value: object) -> object:
-        return split_list(value)
+    _split_list = field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")(
+        split_list
+    )

@@ -28,10 +28,7 @@ class TlsSettings(SettingsSection):
     #: Protocols to offer (ALPN), for a broker that shares a port with HTTPS.
     alpn: tuple[Annotated[str, matching(r"[!-~]{1,255}", "must be 1 to 255 ASCII characters without spaces")], ...] = ()
 
-    @field_validator("alpn", mode="before")
-    @classmethod
-    def _split_list(cls, alpn: object) -> object:
-        return split_list(alpn)
+    _split_list = field_validator("alpn", mode="before")(split_list)
 
     @model_validator(mode="after")
     def _check_consistency(self) -> TlsSettings:
