@@ -1,5 +1,5 @@
 /* What forecasts and outlooks learn of a device by the same formulas: daily_profile.py, error_scale.py,
-   conformal_interval.py, and the median's step and the decay of rls_model.py and boa_weights.py. */
+   conformal_interval.py, power_floor.py, and the median's step and the decay of rls_model.py and boa_weights.py. */
 
 #ifndef DEVICE_STATISTICS_H
 #define DEVICE_STATISTICS_H
@@ -9,6 +9,9 @@
 #include "gapcast.h"
 
 #define N_USUAL 600.0f
+#define FLOOR_BLOCK 40320.0f
+#define FLOOR_FIRST_DAY 1440.0f
+#define UNKNOWN_KW 1e6f
 #define SCALE_FIRST_N 600.0
 #define SCALE_N 100000.0
 #define SCALE_LIMIT 12.0
@@ -28,6 +31,32 @@
 #define MIN_SHARE 0.02
 #define MEDIAN_GAIN 8.0
 #define MEDIAN_GAIN_N 2000.0
+
+/* The lowest power of the newest block of readings and of the one before, and the number of readings of the newest. */
+enum { NEWEST_BLOCK, BLOCK_BEFORE, BLOCK_READINGS, N_LOWEST };
+
+/* Returns the lowest power of forecasts; `lowest_kw` is the lowest power ever, at most 0. */
+static inline double power_floor_kw(const float *powers, double lowest_kw, double last_kw, double min_kw)
+{
+    int is_known = powers[BLOCK_READINGS] >= FLOOR_FIRST_DAY || powers[BLOCK_BEFORE] < UNKNOWN_KW;
+    double recent_kw = min_of((double)min_of_f(powers[NEWEST_BLOCK], powers[BLOCK_BEFORE]), last_kw);
+    lowest_kw = min_of(lowest_kw, last_kw);
+    if (lowest_kw < FEEDS_IN_KW)
+        return min_kw;
+    return is_known && recent_kw > 0.0 ? recent_kw : min_of(lowest_kw, 0.0);
+}
+
+static inline void update_lowest_powers(float *powers, double last_kw)
+{
+    float kw = (float)last_kw;
+    if (powers[BLOCK_READINGS] >= FLOOR_BLOCK) {
+        powers[BLOCK_BEFORE] = powers[NEWEST_BLOCK];
+        powers[NEWEST_BLOCK] = kw;
+        powers[BLOCK_READINGS] = 0.0f;
+    }
+    powers[NEWEST_BLOCK] = min_of_f(powers[NEWEST_BLOCK], kw);
+    powers[BLOCK_READINGS] += 1.0f;
+}
 
 /* Updates the usual power of a time of day: `usual` is its mean; its number of readings is `n_bins` elements later. */
 static inline void update_profile(float *usual, int64_t n_bins, double last_kw)

@@ -49,12 +49,12 @@ struct step {
     const int64_t *means_at, *medians_at, *outer_at, *medians, *edges, *places;
     const float *weights, *offsets, *means, *spreads, *on_circle;
     const double *recent, *log_prior;
-    /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], mean_correction [R, 2, M, L, L],
+    /* state: seen [R, 4], lowest_powers [R, 3], memory [R, 3, 2, S, E], specialists [R, 2, S, E], mean_correction [R, 2, M, L, L],
        median_calibration [R, 2, K], median_threshold [R, 2], coefficients [R, 2, D], covariance [R, P], inside [R],
        usual [R, 2, 48], phase_shares and phase_outcomes [R, cells], and per slot due_minute, due_columns
        [first_hidden], due [2 E + 7], due_levels [3] */
     double *seen;
-    float *memory, *specialists, *mean_correction, *median_calibration, *median_threshold, *coefficients, *covariance;
+    float *lowest_powers, *memory, *specialists, *mean_correction, *median_calibration, *median_threshold, *coefficients, *covariance;
     float *inside, *usual;
     int16_t *phase_shares;
     uint8_t *phase_outcomes;

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "device_statistics.h"
 #include "ensemble.h"
 
 #define LARGEST_SHARE (1.0 + 1e-9)
@@ -56,8 +57,7 @@ static int forecast_entry(const struct step *step, int64_t entry)
     double *members_kw = step->members_kw + entry * 2 * n_members, *shares = step->shares + entry * 2 * n_members;
     double *kw = step->kw + entry * N_PUBLISHED, *levels = step->levels + entry * N_QUANTITIES;
     double last_kw = (double)window[step->context - 1], scale_kw = seen[SCALE];
-    double lowest_kw = min_of(seen[LOWEST], last_kw);
-    double floor_kw = lowest_kw < FEEDS_IN_KW ? step->min_kw : min_of(lowest_kw, 0.0);
+    double floor_kw = power_floor_kw(step->lowest_powers + row * N_LOWEST, seen[LOWEST], last_kw, step->min_kw);
     int64_t bin = step->bins[2 * entry + 1];
     step->scale_kw[entry] = scale_kw;
     step->log_width[entry] = seen[LOG_WIDTH];

@@ -28,7 +28,7 @@
 /* Number of floats in 64 bytes, which processors load together. */
 #define FLOATS_OF_LINE 16
 /* Power below which a house feeds in, and smallest distance of a bound from the median, kW. */
-#define FEEDS_IN_KW (-0.05)
+#define FEEDS_IN_KW (-0.050001)
 #define MIN_SPREAD_KW 0.001
 
 /* Returns the sum of `values` in the order in which numpy adds a contiguous axis. */

@@ -101,6 +101,7 @@ void learn_from_entry(struct step *step, int64_t entry)
     if (step->is_measured[entry]) {
         int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry], step->n_slots);
         seen[LOWEST] = min_of(seen[LOWEST], last_kw);
+        update_lowest_powers(step->lowest_powers + row * N_LOWEST, last_kw);
         update_profile(step->usual + row * 2 * N_BINS + step->bins[2 * entry], N_BINS, last_kw);
         if (step->due_minute[slot] == step->minutes[entry]) {
             step->due_minute[slot] = -1;

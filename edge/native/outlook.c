@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "device_statistics.h"
 #include "outlook.h"
 
 /* Writes `values` in rising order to `sorted`, NaN last, as numpy sorts. */
@@ -126,6 +127,7 @@ static void reset_row(const struct outlook_step *step, int64_t row)
 #define RESET(array, size)                                                                                    \
     memcpy(step->array + row * (size), step->array, bytes_of((size), sizeof *step->array))
     RESET(seen, N_OF_SEEN);
+    RESET(lowest_powers, N_LOWEST);
     RESET(log_width, n);
     RESET(n_outcomes, k);
     RESET(recent, N_RECENT);
@@ -165,8 +167,8 @@ static void make_outlook(const struct outlook_step *step, int64_t entry)
     int64_t row = step->rows[entry], n = step->n_leads * N_KINDS;
     const double *seen = step->seen + row * N_OF_SEEN;
     double last_kw = (double)step->windows[(entry + 1) * step->context - 1], model_kw[MAX_LEADS * N_KINDS * N_OF_OUTLOOK];
-    double lowest_kw = min_of(seen[SEEN_LOWEST], last_kw), *kw = step->kw + entry * n * N_OF_OUTLOOK;
-    double floor_kw = lowest_kw < FEEDS_IN_KW ? step->min_kw : min_of(lowest_kw, 0.0);
+    double *kw = step->kw + entry * n * N_OF_OUTLOOK;
+    double floor_kw = power_floor_kw(step->lowest_powers + row * N_LOWEST, seen[SEEN_LOWEST], last_kw, step->min_kw);
     step->floor_kw[entry] = floor_kw;
     read_model(step, entry, last_kw, model_kw);
     correct(step, entry, model_kw, seen[SEEN_SCALE], last_kw, floor_kw);

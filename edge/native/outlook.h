@@ -47,11 +47,13 @@ struct outlook_step {
        lead time from minutes [K, K]; sine and cosine of each minute of the day and of half a day [1440, 4] */
     const int64_t *leads, *levels, *places, *recent_leads, *fixed, *free;
     const double *shift, *free_of, *means_of, *on_circle;
-    /* state: seen [R, 4], log_width [R, K, 2], n_outcomes [R, K], recent [R, 2], coefficients [R, K, 2, 2, D],
+    /* state: seen [R, 4], lowest_powers [R, 3], log_width [R, K, 2], n_outcomes [R, K], recent [R, 2], coefficients [R, K, 2, 2, D],
        covariance [R, D, D], inside [R, K, 2], share_gains [R, 2, K, 2, 2, choices], usual [R, 2, 48],
        sums [R, 2, K, 2, sums], newest_kw [R, K, 2, 4], newest_when [R, 2], per slot issued_minute and inputs [2 D + 1],
        per place values [2, 8] */
-    double *seen, *log_width, *n_outcomes, *recent;
+    double *seen;
+    float *lowest_powers;
+    double *log_width, *n_outcomes, *recent;
     float *coefficients;
     double *covariance;
     float *inside, *share_gains, *usual;

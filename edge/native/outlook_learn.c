@@ -130,6 +130,7 @@ static void learn_reading(struct outlook_step *step, int64_t entry, const float 
     seen[SEEN_SCALE] = updated_scale_kw(seen[SEEN_SCALE], last_kw - (double)last[-SCALE_MIN], seen[SEEN_READINGS]);
     seen[SEEN_READINGS] += 1.0;
     seen[SEEN_LOWEST] = min_of(seen[SEEN_LOWEST], last_kw);
+    update_lowest_powers(step->lowest_powers + row * N_LOWEST, last_kw);
     update_profile(step->usual + row * 2 * N_USUAL_BINS + bin, N_USUAL_BINS, last_kw);
 }
 

@@ -12,7 +12,7 @@ import gapcast
 from gapcast.compiled.library import load_library
 from gapcast.core.demand.documents.demand_messages import DemandMessagesStruct
 from gapcast.core.demand.step.demand_struct import DemandStruct
-from gapcast.core.forecasts import forecast, forecast_range, json_rows, published_powers
+from gapcast.core.forecasts import forecast, forecast_range, json_rows, power_floor, published_powers
 from gapcast.core.forecasts.outcomes import PERSISTENCE
 from gapcast.core.learning.ensemble import (
     boa_weights,
@@ -140,6 +140,9 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("gapcast.h", "FEEDS_IN_KW"): forecast_range.FEEDS_IN_KW,
     ("gapcast.h", "MIN_SPREAD_KW"): conformal_interval.MIN_SPREAD_KW,
     ("forecast.c", "LARGEST_SHARE"): forecast_range._LARGEST_SHARE,
+    ("device_statistics.h", "FLOOR_BLOCK"): power_floor.BLOCK,
+    ("device_statistics.h", "FLOOR_FIRST_DAY"): power_floor.FIRST_DAY,
+    ("device_statistics.h", "UNKNOWN_KW"): power_floor.UNKNOWN_KW,
     ("device_statistics.h", "N_USUAL"): daily_profile._N,
     ("device_statistics.h", "SCALE_FIRST_N"): error_scale._FIRST_N,
     ("device_statistics.h", "SCALE_N"): error_scale._N,
@@ -273,6 +276,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
             "PUBLISHED, PERSISTENCE, FIRST_MEMBER",
             "N, SQUARED, ABSOLUTE, N_SOURCE_SUMS",
+            "NEWEST_BLOCK, BLOCK_BEFORE, BLOCK_READINGS, N_LOWEST",
             "OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK",
             "SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN",
             *of_demands.ENUMS,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gapcast.compiled.library import load_library
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
+from gapcast.core.forecasts import power_floor
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import MEAN, MEDIAN, Outlooks
@@ -238,6 +239,18 @@ def test_compiled_outlooks_of_damaged_state_equals_numpy(name: str, value: float
         engine.outlooks.online.state.arrays[name][which + 1] = value
     run_both(engines, readings[90:], size)
     assert_same_state(engines, 1e-6)
+
+
+def test_outlook_is_never_below_the_lowest_power_of_the_weeks() -> None:
+    for engine in pair():
+        readings = stream(house_kw(100) + 0.25)
+        process(engine, readings[:60])
+        assert engine.outlooks is not None
+        assert engine.ensemble is not None
+        for rows in (engine.outlooks.online.state, engine.ensemble.state):
+            rows.arrays[power_floor.STATE][1] = 0.4, power_floor.UNKNOWN_KW, power_floor.FIRST_DAY
+        lowest_kw = [outlooks.point_kw.min() for _, outlooks in process(engine, readings[60:]) if outlooks is not None]
+        assert min(lowest_kw) == pytest.approx(0.4)
 
 
 def test_compiled_outlooks_without_published_bounds_equals_numpy() -> None:

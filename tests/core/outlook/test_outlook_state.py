@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
+from gapcast.core.forecasts import power_floor
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, implausible_outlooks
@@ -98,6 +99,16 @@ def test_state_without_the_gain_of_the_last_reading_is_restored(tmp_path: Path) 
     restored = after.outlooks.columns([0, 1])["share_gains"]
     assert np.array_equal(restored[..., :-1], gains[..., :-1])
     assert not restored[..., -1].any()
+
+
+def test_state_without_lowest_powers_is_restored(tmp_path: Path) -> None:
+    snapshot, after = capture_snapshot(run(160)), outlook_engine()
+    del snapshot.outlook[power_floor.STATE], snapshot.learning_state[power_floor.STATE]
+    assert restore_snapshot(after, through_file(snapshot, tmp_path)) == ("", [])
+    assert after.outlooks is not None
+    restored = after.outlooks.columns([0, 1])
+    assert np.array_equal(restored[power_floor.STATE], [power_floor.initial_state()] * 2)
+    assert np.array_equal(restored["coefficients"], snapshot.outlook["coefficients"])
 
 
 def test_snapshot_without_outlooks_is_restored(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.arrays.device_rows import ALL, RowIndex, row_index
+from gapcast.core.forecasts import power_floor
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.learning.scores.summary import Period
@@ -227,6 +228,7 @@ class OutlookForecaster:
         """
         if SIGNATURE not in columns or columns[SIGNATURE].tolist() != [self.signature]:
             return
+        columns = power_floor.with_lowest_powers(columns, np.size(columns.get(TRACKED, ())))
         columns = correction_shares.with_all_choices(self.online.pending.in_places(columns))
         tracked = check_columns(columns, self.online.state)
         which = tracked < min(n_devices, self.options.max_devices)

@@ -19,6 +19,7 @@ from gapcast.core.time_grid import LATEST_MS
 SIGNATURE, TRACKED = "signature", "tracked"
 #: Minimum and maximum of the arrays, and whether NaN is allowed for "unknown".
 _LIMITS: Mapping[str, tuple[float, float, bool]] = {
+    "lowest_powers": (-MOST, MOST, False),
     "log_width": (-20.0, 20.0, True),
     "n_outcomes": (0.0, 1e12, False),
     "recent": (-100.0, 100.0, False),

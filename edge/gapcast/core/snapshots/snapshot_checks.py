@@ -27,6 +27,7 @@ _N_QUANTILES = 3
 _MAX_FORECAST_KW = 1e9
 #: Minimum and maximum of learned columns, and whether NaN is allowed for "unknown".
 _LEARNT: Mapping[str, tuple[float, float, bool]] = {
+    "lowest_powers": (-MOST, MOST, False),
     "memory": (-1e60, 1e60, False),
     "coefficients": (-1e6, 1e6, False),
     "covariance": (-1e6, 1e6, False),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.device_rows import ALL, DeviceRows
 from gapcast.core.errors import StateError
+from gapcast.core.forecasts import power_floor
 from gapcast.core.learning.ensemble import (
     boa_weights,
     error_scale,
@@ -47,6 +48,7 @@ class EnsembleState:
         memory = boa_weights.initial_state(n_members)
         initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
+            power_floor.STATE: power_floor.initial_state(),
             "memory": memory,
             SPECIALISTS: self.boa_weights.specialists_of(memory[np.newaxis])[0],
             median_calibration.STATE: median_calibration.initial_state(),

@@ -6,6 +6,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import DAMAGED, RowIndex
+from gapcast.core.forecasts import power_floor
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.ensemble import (
     conformal_interval,
@@ -62,6 +63,8 @@ class EnsembleUpdate:
         rows, arrays = one.rows + 1, state.rows.arrays
         lowest = arrays["seen"][rows, LOWEST]
         arrays["seen"][rows, LOWEST] = np.minimum(lowest, one.last_kw)
+        power_floor.update(powers := arrays[power_floor.STATE][rows], one.last_kw)
+        arrays[power_floor.STATE][rows] = powers
         if self._options.learns:
             daily_profile.update(arrays["usual"], rows, one.bins[0], one.last_kw)
         if submetered is not None and one.loads is not None:

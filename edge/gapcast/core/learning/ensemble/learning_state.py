@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.errors import StateError
+from gapcast.core.forecasts import power_floor
 from gapcast.core.learning.ensemble import boa_weights, mean_correction, median_calibration, median_threshold
 from gapcast.core.learning.ensemble.pending_forecasts import PENDING, in_layout_of
 from gapcast.core.learning.online_model import packed_covariance, phase_table, rls_model
@@ -35,7 +36,7 @@ _HORIZON_BEFORE_MIN = 5
 #: Arrays learned for mean and median together.
 _OFFSETS = (mean_correction.STATE, median_calibration.STATE, median_threshold.STATE)
 #: Arrays in which every value must be finite.
-_FINITE = ("memory", *_OFFSETS, *rls_model.STATE, "usual")
+_FINITE = (power_floor.STATE, "memory", *_OFFSETS, *rls_model.STATE, "usual")
 #: Number of dimensions of the weights' memory in earlier versions, without situations.
 _NDIM_BEFORE_SITUATIONS = 4
 #: Dimensions of the covariance in earlier versions: upper triangles, one for mean and median each; blocks.

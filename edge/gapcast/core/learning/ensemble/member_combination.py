@@ -9,7 +9,8 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import UNTRACKED, RowIndex
-from gapcast.core.forecasts.forecast_range import FEEDS_IN_KW, ForecastRange
+from gapcast.core.forecasts import power_floor
+from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.forecasts.outcomes import SUBMETERED
 from gapcast.core.learning.ensemble import (
     boa_weights,
@@ -90,8 +91,8 @@ class MemberCombination:
         seen, members_kw = arrays["seen"][at], one.members_kw
         scale_kw = seen[:, SCALE].copy()  # used after the state has learned from the newest reading
         log_width = seen[:, LOG_WIDTH]
-        lowest_kw = np.minimum(seen[:, LOWEST], one.last_kw)
-        floor_kw = np.where(lowest_kw < FEEDS_IN_KW, self._options.min_kw, np.minimum(lowest_kw, 0.0))
+        powers = arrays[power_floor.STATE][at]
+        floor_kw = power_floor.floors_kw(powers, seen[:, LOWEST], one.last_kw, self._options.min_kw)
         columns, floor = one.columns, floor_kw[:, np.newaxis]
         if self._options.learns:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)

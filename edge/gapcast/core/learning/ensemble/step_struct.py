@@ -22,8 +22,9 @@ TABLES = {
     "on_circle": "f4", "recent": "f8", "log_prior": "f8",
 }  # fmt: skip
 STATE = {
-    "seen": "f8", "memory": "f4", "specialists": "f4", "mean_correction": "f4", "median_calibration": "f4",
-    "median_threshold": "f4", "coefficients": "f4", "covariance": "f4", "inside": "f4", "usual": "f4",
+    "seen": "f8", "lowest_powers": "f4", "memory": "f4", "specialists": "f4", "mean_correction": "f4",
+    "median_calibration": "f4", "median_threshold": "f4", "coefficients": "f4", "covariance": "f4", "inside": "f4",
+    "usual": "f4",
     "phase_shares": "i2", "phase_outcomes": "u1", "due_minute": "i8", "due_columns": "f4", "due": "f8",
     "due_levels": "f4",
 }  # fmt: skip

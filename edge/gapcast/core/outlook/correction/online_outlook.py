@@ -13,7 +13,7 @@ import numpy as np
 from gapcast.core.arrays.array_predicates import is_any, is_every
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import DeviceRows, RowIndex, row_index
-from gapcast.core.forecasts.forecast_range import FEEDS_IN_KW
+from gapcast.core.forecasts import power_floor
 from gapcast.core.learning.ensemble import conformal_interval, error_scale
 from gapcast.core.learning.online_model import daily_profile
 from gapcast.core.learning.online_model.rls_features import BIN_MIN
@@ -59,6 +59,7 @@ class OnlineOutlook:
         self.state = DeviceRows(
             {
                 "seen": np.array([error_scale.FIRST_KW, 0.0, 0.0, -1.0]),
+                power_floor.STATE: power_floor.initial_state(),
                 "log_width": np.full((k, 2), np.nan),
                 "n_outcomes": np.zeros(k),
                 "recent": np.zeros(len(RECENT_MIN)),
@@ -81,8 +82,7 @@ class OnlineOutlook:
         at, arrays = row_index(rows), self.state.arrays
         seen = arrays["seen"][at]
         scale_kw, last_kw = seen[:, _SCALE], windows[:, -1].astype(np.float64)
-        lowest_kw = np.minimum(seen[:, _LOWEST], last_kw)
-        floor_kw = np.where(lowest_kw < FEEDS_IN_KW, self.min_kw, np.minimum(lowest_kw, 0.0))
+        floor_kw = power_floor.floors_kw(arrays[power_floor.STATE][at], seen[:, _LOWEST], last_kw, self.min_kw)
         kw, base_kw = inputs.model_kw.copy(), inputs.base_kw
         local = self.local_minutes(inputs.minutes)
         if self.options.learns:
@@ -200,6 +200,8 @@ class OnlineOutlook:
         seen[:, _N_READINGS] += 1
         seen[:, _LOWEST] = np.minimum(seen[:, _LOWEST], last_kw)
         state.write_back("seen", at, seen)
+        power_floor.update(powers := arrays[power_floor.STATE][at], last_kw)
+        state.write_back(power_floor.STATE, at, powers)
         if self.options.learns:
             daily_profile.update(arrays["usual"], rows, local // BIN_MIN, last_kw)
 

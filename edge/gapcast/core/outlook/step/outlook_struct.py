@@ -19,9 +19,9 @@ TABLES = {
     "shift": "f8", "free_of": "f8", "means_of": "f8", "on_circle": "f8",
 }  # fmt: skip
 STATE = {
-    "seen": "f8", "log_width": "f8", "n_outcomes": "f8", "recent": "f8", "coefficients": "f4", "covariance": "f8",
-    "inside": "f4", "share_gains": "f4", "usual": "f4", "sums": "f8", "newest_kw": "f8", "newest_when": "i8",
-    "issued_minute": "i8", "inputs": "f4", "values": "f4",
+    "seen": "f8", "lowest_powers": "f4", "log_width": "f8", "n_outcomes": "f8", "recent": "f8", "coefficients": "f4",
+    "covariance": "f8", "inside": "f4", "share_gains": "f4", "usual": "f4", "sums": "f8", "newest_kw": "f8",
+    "newest_when": "i8", "issued_minute": "i8", "inputs": "f4", "values": "f4",
 }  # fmt: skip
 #: The batch's arrays: the type of their values, and the shape of an entry as numbers or names of sizes.
 BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
