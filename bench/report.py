@@ -82,25 +82,28 @@ def latency_table(latencies: list[Latency], baseline: str) -> str:
 def summary_table(
     names: Sequence[str], comparisons: list[ThroughputComparison], latencies: list[Latency], baseline: str
 ) -> str:
-    """Return the README's figures of ``names``, for the smallest window and QoS 1, relative to ``baseline``."""
-    window = min(one.window for one in comparisons)
-    paces = {(one.name, one.qos): one for one in comparisons if one.window == window}
+    """Return the README's figures of ``names``: throughput by window, and single readings at QoS 1.
+
+    In brackets: relative to ``baseline``.
+    """
+    paces = {(one.name, one.window, one.qos): one for one in comparisons}
     times = {one.name: one for one in latencies if one.qos == 1 and one.nodelay == latencies[-1].nodelay}
+    windows = sorted({one.window for one in comparisons})
     head = (
-        *(f"{window} in flight", "readings/s, QoS 0 / 1", "ratio to the echo"),
-        *("latency p50 / p99", "CPU per reading", "memory"),
+        "readings/s, QoS 0 / 1",
+        *(f"{window:,} in flight" for window in windows),
+        *("single readings, p50 / p99", "CPU per reading", "memory"),
     )
     rows = []
     for name in names:
-        pace_0, pace_1, time = paces[name, 0], paces[name, 1], times[name]
+        time, of_name = times[name], [[paces[name, window, qos] for qos in (0, 1)] for window in windows]
         rows.append(
             (
                 name,
-                f"{pace_0.per_s:,.0f} / {pace_1.per_s:,.0f}",
-                f"{pace_0.ratio:.2f} / {pace_1.ratio:.2f}",
+                *(" / ".join(f"{one.per_s:,.0f} ({one.ratio:.2f})" for one in pair) for pair in of_name),
                 f"{time.p50_ms:.1f} / {time.p99_ms:.1f} ms",
                 f"{time.cpu_us:.0f} µs ({time.cpu_us / times[baseline].cpu_us:.1f})",
-                f"{max(pace_0.peak_mb, pace_1.peak_mb):.0f} MB",
+                f"{max(one.peak_mb for one in of_name[0]):.0f} MB",
             )
         )
     return markdown_table(head, rows)
