@@ -28,7 +28,7 @@ from gapcast.core.errors import ModelError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.scores.summary import ALL_TIME
-from gapcast.core.outlook.interpolation import interpolate_outlook
+from gapcast.core.outlook.interpolation import interpolate
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
@@ -89,7 +89,7 @@ def test_backtest_outlooks_equal_the_engines(tmp_path: Path) -> None:
     assert len(found) == len(outlooks) * len(KINDS) * len(LEADS)
     for one in outlooks:
         for kind, kw in zip(KINDS, (one.point_kw, one.mean_kw), strict=True):
-            expected = interpolate_outlook(one.lead_times_min, kw[np.newaxis], LEADS)[0]
+            expected = interpolate(one.lead_times_min, kw[np.newaxis], LEADS)[0]
             own = [found[str(one.device), minute_label(one.observed_minute), kind, lead] for lead in LEADS]
             np.testing.assert_allclose(own, expected, atol=2e-6)
 

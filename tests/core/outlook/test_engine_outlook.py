@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
+from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.scores.summary import ALL_TIME
@@ -58,6 +59,18 @@ def test_outlook_agrees_with_the_forecast_and_with_itself(house: list[float], at
         if min(house) >= 0:
             assert min(outlook.mean_kw[1:, LOWER].min(), outlook.point_kw[5:, LOWER].min()) >= 0
             assert min(*forecast.path_kw, outlook.mean_kw[:, MEAN].min(), outlook.point_kw[:, MEAN].min()) >= 0
+
+
+@pytest.mark.parametrize("horizon_min", [10, 15, 30, 60])
+def test_mean_of_the_path_is_the_outlooks_mean_at_any_horizon(horizon_min: int) -> None:
+    model = OutlookModel(history_steps=0)
+    engine = Engine(at_horizon(model, horizon_min), outlook=OutlookConfig(model))
+    for forecast, outlook in with_forecasts(process(engine, stream(house_kw(80)), 7)):
+        path_kw = np.array(forecast.path_kw)
+        leads_min = [lead for lead in outlook.lead_times_min if lead <= horizon_min]
+        means_kw = [path_kw[:lead].mean() for lead in leads_min]
+        assert len(path_kw) == horizon_min
+        assert outlook.mean_kw[: len(leads_min), MEAN] == pytest.approx(means_kw, abs=1e-6)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from gapcast.backtest.outlooks.lead_scores import LeadScores
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.outlook.interpolation import interpolate_outlook
+from gapcast.core.outlook.interpolation import interpolate
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.core.readings.reading import Reading
@@ -122,7 +122,7 @@ class OutlookTally:
     def _written(self, outlooks: Outlooks) -> Iterator[tuple[str, int, F64]]:
         """Write ``outlooks`` at the lead times to the file; yield device, minute and values ``[H, 2, 4]`` of each."""
         leads, both = outlooks.lead_times_min, (outlooks.point_kw, outlooks.mean_kw)
-        values = np.stack([interpolate_outlook(leads, kw, self.lead_times_min) for kw in both], axis=2)
+        values = np.stack([interpolate(leads, kw, self.lead_times_min) for kw in both], axis=2)
         if self._file is not None:
             self._file.add(outlooks.devices, outlooks.observed_minutes, values)
         return iter(zip(outlooks.devices, outlooks.observed_minutes, values, strict=True))

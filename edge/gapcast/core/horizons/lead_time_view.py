@@ -17,10 +17,10 @@ from gapcast.core.windows.window import WindowSpec
 class LeadTimeView:
     """Implements :class:`gapcast.core.models.predictor.Predictor`: ``model`` with its lead times up to ``horizon_min``.
 
-    If the first lead time is one minute, the view forecasts every minute up to the horizon, by interpolation between
-    the model's lead times, so that the path of a forecast has no gaps. Name, version and inputs are the model's; the
-    view forecasts single minutes only. Raises :class:`ModelError` with the possible horizons if the model does not have
-    this lead time.
+    If the first lead time is one minute, the view forecasts every minute up to the horizon, on straight lines between
+    the model's lead times: the path of a forecast has no gaps and agrees with the means of its outlook. Name, version
+    and inputs are the model's; the view forecasts single minutes only. Raises :class:`ModelError` with the possible
+    horizons if the model does not have this lead time.
     """
 
     model: Predictor
