@@ -90,13 +90,29 @@ static void reconcile(const struct outlook_step *step, const double *path_kw, do
     }
 }
 
+/* Writes the published lower bound, median and upper bound to `kw` [3]; quantiles that the forecast lacks (NaN) are
+   moved to keep their order. */
+static void restore_quantiles(const double *published_kw, double *kw)
+{
+    for (int64_t i = 0; i < 3; i++)
+        if (!isnan(published_kw[i]))
+            kw[i] = published_kw[i];
+    if (isnan(published_kw[1]))
+        kw[1] = min_of(max_of(kw[1], kw[0]), kw[2]);
+    if (isnan(published_kw[0]))
+        kw[0] = min_of(kw[0], kw[1]);
+    if (isnan(published_kw[2]))
+        kw[2] = max_of(kw[2], kw[1]);
+}
+
+/* Writes the published values to the outlook `kw` [K, 2, 4] of the entry. */
 static void restore_published(const struct outlook_step *step, int64_t entry, double *kw)
 {
     const double *path_kw = step->path_kw + entry * step->n_fixed, *horizon_kw = step->horizon_kw + entry * 3;
     for (int64_t i = 0; i < step->n_fixed; i++)
         kw[step->fixed[i] * N_KINDS * N_OF_OUTLOOK + OF_MEAN] = path_kw[i];
-    if (step->horizon >= 0 && !isnan(horizon_kw[0]) && !isnan(horizon_kw[1]) && !isnan(horizon_kw[2]))
-        memcpy(kw + step->horizon * N_KINDS * N_OF_OUTLOOK + OF_LOWER, horizon_kw, 3 * sizeof(double));
+    if (step->horizon >= 0)
+        restore_quantiles(horizon_kw, kw + step->horizon * N_KINDS * N_OF_OUTLOOK + OF_LOWER);
     if (step->has_one)
         memcpy(kw + N_OF_OUTLOOK, kw, N_OF_OUTLOOK * sizeof(double));
 }

@@ -17,16 +17,18 @@ from gapcast.compiled.library import load_library
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts import power_floor
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.outlook.outlook import MEAN, MEDIAN, Outlooks
+from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.step.outlook_struct import OutlookStruct
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.window import WindowSpec
-from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process
+from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_forecasts
 from tests.support.examples import examples
 from tests.support.houses import FIRST, Smooth, house_kw, plug_kw, stream
 from tests.support.outlook_model import OutlookModel
@@ -257,6 +259,30 @@ def test_compiled_outlooks_without_published_bounds_equals_numpy() -> None:
     model, zone = Smooth(lead_times_min=LEADS_MIN, quantile_levels=None), ZoneInfo("Europe/Brussels")
     engines = as_pair(*(Engine(model, zone=zone, outlook=OutlookConfig(OutlookModel())) for _ in range(2)))
     assert run_both(engines, stream(house_kw(150, 8)), 2) > 140
+    assert_same_state(engines)
+
+
+@pytest.mark.parametrize(
+    ("levels", "calibrates", "is_published"),
+    [(None, True, [True, False, True]), ((0.5,), False, [False, True, False])],
+)
+def test_compiled_outlooks_have_the_published_quantiles_at_the_horizon(
+    levels: tuple[float, ...] | None, calibrates: bool, is_published: list[bool]
+) -> None:
+    model = Smooth(lead_times_min=LEADS_MIN, quantile_levels=levels)
+    options, config = EnsembleOptions(combines=False, calibrates=calibrates), OutlookConfig(OutlookModel())
+    engines = as_pair(*(Engine(model, ensemble=Ensemble((model,), options), outlook=config) for _ in range(2)))
+    readings = stream(house_kw(150, 8))
+    run_both(engines, readings[:100], 2)
+    for engine in engines:
+        for forecast, outlook in with_forecasts(process(engine, readings[100:], 2)):
+            published_kw = [forecast.lower_kw, forecast.median_kw, forecast.upper_kw]
+            assert [kw is not None for kw in published_kw] == is_published
+            own_kw = outlook.point_kw[4, LOWER:].tolist()
+            assert own_kw == sorted(own_kw)
+            assert [kw for kw, is_one in zip(own_kw, is_published, strict=True) if is_one] == [
+                kw for kw in published_kw if kw is not None
+            ]
     assert_same_state(engines)
 
 

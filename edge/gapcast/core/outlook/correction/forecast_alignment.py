@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_predicates import is_any, is_every
 from gapcast.core.arrays.array_types import F64, I64
@@ -106,15 +107,16 @@ class ForecastAlignment:
         return PublishedValues(published.path_kw - added_kw[:, self._fixed, 0], horizon_kw)
 
     def restore_published(self, kw: F64, published: PublishedValues) -> None:
-        """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: planned power rounds other values."""
+        """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: planned power rounds other values.
+
+        Quantiles at the horizon that the forecast lacks are moved to keep the order of the three.
+        """
         kw[:, self._fixed, 0, MEAN] = published.path_kw
         if self.horizon is not None:
-            bounds_kw, unknown = kw[:, self.horizon, 0, LOWER:], np.isnan(published.horizon_kw)
+            quantiles_kw, unknown = kw[:, self.horizon, 0, LOWER:], np.isnan(published.horizon_kw)
+            np.copyto(quantiles_kw, published.horizon_kw, where=~unknown)
             if is_any(unknown):
-                known = ~unknown.any(axis=1)
-                bounds_kw[known] = published.horizon_kw[known]
-            else:
-                bounds_kw[...] = published.horizon_kw
+                _enclose_median(quantiles_kw, unknown)
         if self.has_one:
             kw[:, 0, 1] = kw[:, 0, 0]
 
@@ -146,3 +148,12 @@ class ForecastAlignment:
         """Return persistence ``[N, K, 2, 4]`` for the last readings ``last_kw`` ``[N]``, without alignment."""
         kw = self.range.persistence(last_kw)[:, _OF_PERSISTENCE]
         return np.broadcast_to(kw[:, np.newaxis, np.newaxis], (len(kw), n_leads, 2, 4)).copy()
+
+
+def _enclose_median(quantiles_kw: F64, unknown: NDArray[np.bool_]) -> None:
+    """Move the ``unknown`` quantiles of ``[N, 3]`` (lower bound, median, upper bound) in place to order the three."""
+    lower_kw, median_kw, upper_kw = quantiles_kw.T
+    is_lower_unknown, is_median_unknown, is_upper_unknown = unknown.T
+    np.copyto(median_kw, np.minimum(np.maximum(median_kw, lower_kw), upper_kw), where=is_median_unknown)
+    np.copyto(lower_kw, np.minimum(lower_kw, median_kw), where=is_lower_unknown)
+    np.copyto(upper_kw, np.maximum(upper_kw, median_kw), where=is_upper_unknown)
