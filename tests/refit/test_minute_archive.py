@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import measured_name
 from gapcast.refit import minute_archive
 from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
@@ -92,11 +93,13 @@ def test_half_written_block_is_cut_off(tmp_path: Path, n_lost: int) -> None:
     assert minutes_of(opened(tmp_path)) == [*range(FIRST, FIRST + 20), FIRST + 50]
 
 
-def test_block_that_the_disk_has_changed_ends_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("submeter", ["", "car"])
+def test_block_that_the_disk_has_changed_is_removed_alone(tmp_path: Path, submeter: str) -> None:
     """Its CRC-32 does not match: otherwise a wrong power, or a wrong minute, would be learned."""
     archive = opened(tmp_path)
+    measured = {measured_name(submeter): 0.5} if submeter else None
     for first in (FIRST, FIRST + 20, FIRST + 40):
-        archive.record(readings(list(range(first, first + 20))))
+        archive.record([one._replace(measured=measured) for one in readings(list(range(first, first + 20)))])
         archive.flush()
     path = tmp_path / "home.minutes"
     content = bytearray(path.read_bytes())
@@ -104,14 +107,38 @@ def test_block_that_the_disk_has_changed_ends_the_file(tmp_path: Path) -> None:
     path.write_bytes(content)
     with capture_logs() as logs:
         archive = opened(tmp_path)
-    assert [(log["event"], log["kept"]) for log in logs] == [("refit.archive_damaged", 20)]
-    assert minutes_of(archive) == [*range(FIRST, FIRST + 20)]
+    n_lost = len(content) // 3
+    assert [(log["event"], log["kept"]) for log in logs] == [("refit.archive_damaged", 40)]
+    assert logs[0]["lost_bytes"] == pytest.approx(n_lost, abs=20)
+    assert path.stat().st_size == pytest.approx(len(content) - n_lost, abs=20)
+    expected = [*range(FIRST, FIRST + 20), *range(FIRST + 40, FIRST + 60)]
+    assert minutes_of(archive) == expected
+    assert [*archive.load("home").submeters_kw] == [submeter] * bool(submeter)
+    archive.record(readings([FIRST + 70]))
+    archive.flush()
+    with capture_logs() as logs:
+        assert minutes_of(opened(tmp_path)) == [*expected, FIRST + 70]
+    assert not logs
+
+
+def test_replaced_file_loses_a_day_by_a_damaged_block(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    n = MAX_MINUTES + MAX_MINUTES // 4 + 10
+    archive.record(readings(list(range(FIRST, FIRST + n))))
+    archive.flush()
+    path = tmp_path / "home.minutes"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with capture_logs() as logs:
+        assert len(opened(tmp_path).load("home")) == MAX_MINUTES - 24 * 60
+    assert [log["event"] for log in logs] == ["refit.archive_damaged"]
 
 
 @pytest.mark.parametrize(
     ("content", "events"),
     [
-        (b"", []),
+        (b"", ["refit.archive_damaged"]),
         (b"something else", ["state.damaged"]),
         (b"gapcast minutes 3\n" + bytes(range(200)), ["state.damaged"]),
         (b"gapcast minutes 1\n" + bytes(range(200)), ["refit.archive_damaged"]),

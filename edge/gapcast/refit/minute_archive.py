@@ -1,9 +1,8 @@
 """The last weeks of minutes of some devices, the input of the nightly refit, in one append-only file per device.
 
 Readings are collected in memory and appended once an hour, so that a memory card is written rarely; a killed process
-loses at most one hour. Each append is a block with a CRC-32 (:mod:`.minutes_file`). A partly written block, as after a
-power failure, ends the file; the blocks before it are used. A file that is a quarter too long is replaced by its newest
-weeks, atomically.
+loses at most one hour. Each append is a block with a CRC-32 (:mod:`.minutes_file`). Damaged blocks, such as one that a
+power failure cut short, are removed. A file that is a quarter too long is replaced by its newest weeks, atomically.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from gapcast.refit.minutes_file import (
     ArchivedReading,
     MinutesFile,
     block,
-    header,
+    encode_file,
     joined,
     minutes_of,
     none_recorded,
@@ -47,10 +46,7 @@ _MINUTES, _FOREST = ".minutes", ".forest"
 
 
 class MinuteArchive:
-    """Collects readings in one thread, and writes them to files in another.
-
-    On a disk error only :meth:`store_forest` raises.
-    """
+    """Collects readings in one thread, and writes files in another; only :meth:`store_forest` raises disk errors."""
 
     def __init__(self, folder: Path, max_devices: int) -> None:
         """Archive the first ``max_devices`` devices in ``folder``."""
@@ -73,7 +69,7 @@ class MinuteArchive:
             return list(self._pending)
 
     def open(self) -> None:
-        """Find the files of an earlier run, and repair their ends. No other process may use the folder."""
+        """Find the files of an earlier run, and remove damaged blocks. No other process may use the folder."""
         self.is_enabled = True
         if not self._folder.is_dir():
             return
@@ -198,14 +194,14 @@ class MinuteArchive:
         if n_stored + len(minutes) > _MAX_RECORDS or version < version_for(minutes):
             newest = joined([self._read(device).minutes, minutes]).newest().without_unknown()
             version = version_for(newest)
-            self._replace(path, header(version) + block(newest, version))
+            self._replace(path, encode_file(newest, version))
             self._n_stored[device], self._versions[device] = len(newest), version
             return
         make_private_folder(self._folder)
         file = open_private(path, os.O_WRONLY | os.O_APPEND)
         try:
             n_before = os.fstat(file).st_size
-            content = (b"" if n_before else header(version)) + block(minutes, version)
+            content = block(minutes, version) if n_before else encode_file(minutes, version)
             if os.write(file, content) < len(content):
                 os.ftruncate(file, n_before)
                 msg = "no space left on device"
@@ -216,7 +212,7 @@ class MinuteArchive:
         self._n_stored[device], self._versions[device] = n_stored + len(minutes), version
 
     def _read(self, device: str) -> MinutesFile:
-        """Return the stored minutes of ``device``; truncate a damaged end of the file, so that appending continues it.
+        """Return the stored minutes of ``device``; remove damaged blocks, so that appending continues the file.
 
         A file that cannot be read at all, such as one of a newer version, is renamed.
         """
@@ -227,15 +223,18 @@ class MinuteArchive:
             found = read_file(content)
             if content and not found.n_sound:
                 quarantine_file(path, "its first line is that of no archive of this version")
-            elif found.n_sound < len(content):
+            elif not content or found.n_sound < len(content):
                 n_lost = len(content) - found.n_sound
                 log.error("refit.archive_damaged", path=str(path), kept=len(found.minutes), lost_bytes=n_lost)
-                os.truncate(path, found.n_sound)
+                if found.n_first == found.n_sound:
+                    os.truncate(path, found.n_sound)
+                else:
+                    self._replace(path, encode_file(found.minutes, found.version))
         except FileNotFoundError:
-            return MinutesFile(1, none_recorded(), 0)
+            return MinutesFile(1, none_recorded(), 0, 0)
         except OSError as error:
             log.error("refit.archive_damaged", path=str(path), problem=str(error), fix=disk_error_fix(error))
-            return MinutesFile(1, none_recorded(), 0)
+            return MinutesFile(1, none_recorded(), 0, 0)
         if found.n_sound:
             self._versions[device] = found.version
         return found

@@ -42,13 +42,12 @@ class RecordedMinutes:
         last = self.minutes[-1]
         recent = np.flatnonzero((self.minutes > last - MAX_MINUTES) & (self.minutes <= last))[::-1]
         _, first = np.unique(self.minutes[recent], return_index=True)  # the last one of each minute
-        chosen = recent[first]
-        return RecordedMinutes(
-            self.minutes[chosen],
-            self.gap_kw[chosen],
-            self.is_filled[chosen],
-            {name: kw[chosen] for name, kw in self.submeters_kw.items()},
-        )
+        return self.select(recent[first])
+
+    def select(self, which: I64 | slice) -> RecordedMinutes:
+        """Return the readings ``which``."""
+        submeters_kw = {name: kw[which] for name, kw in self.submeters_kw.items()}
+        return RecordedMinutes(self.minutes[which], self.gap_kw[which], self.is_filled[which], submeters_kw)
 
     def with_submeters(self, names: Sequence[str]) -> RecordedMinutes:
         """Return the readings with exactly the submeters ``names``, in this order; NaN for one never recorded."""

@@ -24,6 +24,8 @@ _HEADERS = (b"gapcast minutes 1\n", b"gapcast minutes 2\n")
 _BLOCK = struct.Struct("<II")
 #: Precedes the names of submeters in a block of version 2: their length in bytes.
 _NAMES = struct.Struct("<H")
+#: Readings of a block in a file that is written at once: a damaged block loses a day.
+_BLOCK_READINGS = 24 * 60
 _BETWEEN_NAMES = "\n"  # occurs in no name
 #: The minute since the epoch, doubled, plus 1 if it was filled; and the power, kW.
 _RECORD = np.dtype([("minute", "<u4"), ("gap_kw", "<f4")])
@@ -38,11 +40,15 @@ class ArchivedReading(NamedTuple):
 
 
 class MinutesFile(NamedTuple):
-    """The contents of a file: its ``version``, ``minutes``, and the number of its undamaged bytes."""
+    """The contents of a file: its ``version``, and the ``minutes`` of its undamaged blocks.
+
+    ``n_sound`` is the number of undamaged bytes, ``n_first`` that of the undamaged bytes before any damage.
+    """
 
     version: int
     minutes: RecordedMinutes
     n_sound: int
+    n_first: int
 
 
 def none_recorded() -> RecordedMinutes:
@@ -97,25 +103,38 @@ def block(minutes: RecordedMinutes, version: int) -> bytes:
     return _BLOCK.pack(len(content), zlib.crc32(content)) + content
 
 
+def encode_file(minutes: RecordedMinutes, version: int) -> bytes:
+    """Return a whole file of ``version`` with ``minutes``."""
+    begins = range(0, len(minutes), _BLOCK_READINGS)
+    parts = [minutes.select(slice(begin, begin + _BLOCK_READINGS)) for begin in begins]
+    return b"".join([header(version), *(block(part, version) for part in parts)])
+
+
 def read_file(content: bytes) -> MinutesFile:
-    """Return the minutes of all undamaged blocks from the beginning of ``content``."""
+    """Return the minutes of all undamaged blocks of ``content``.
+
+    If the length of a damaged block is damaged too, the blocks after it are not found.
+    """
     version = next((version for version, begins in enumerate(_HEADERS, 1) if content.startswith(begins)), 0)
     found = [none_recorded()]
     if not version:
-        return MinutesFile(1, found[0], 0)
-    at = len(header(version))
+        return MinutesFile(1, found[0], 0, 0)
+    at = n_sound = n_first = len(header(version))
     while at + _BLOCK.size <= len(content):
         n, crc = _BLOCK.unpack_from(content, at)
         begin = at + _BLOCK.size
         end = begin + n * (_RECORD.itemsize if version == 1 else 1)
-        if end > len(content) or zlib.crc32(content[begin:end]) != crc:
+        if end > len(content):
             break
-        minutes = _read_block(content[begin:end], version)
-        if minutes is None:
-            break
-        found.append(minutes)
+        is_sound = zlib.crc32(content[begin:end]) == crc
+        minutes = _read_block(content[begin:end], version) if is_sound else None
+        if minutes is not None:
+            found.append(minutes)
+            n_sound += end - at
+            if n_first == at:
+                n_first = end
         at = end
-    return MinutesFile(version, joined(found), at)
+    return MinutesFile(version, joined(found), n_sound, n_first)
 
 
 def _read_block(content: bytes, version: int) -> RecordedMinutes | None:
