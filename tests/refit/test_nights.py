@@ -331,6 +331,7 @@ def test_nights_restore_uses_the_other_forests_beside_a_damaged_one(tmp_path: Pa
     with structlog.testing.capture_logs() as lines:
         after.restore(engine)
     assert [(line["event"], line["device"]) for line in lines] == [("refit.forest_unusable", "flat")]
+    assert "two minutes after the start" in lines[0]["fix"]
     forests = engine.horizons.main.forests
     assert ("flat" in forests, "home" in forests) == (False, True)
 

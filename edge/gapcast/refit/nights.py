@@ -104,7 +104,8 @@ class NightlyRefits:
                     continue
                 forests.use(device, result.forest)
             except StateError as error:
-                log.warning("refit.forest_unusable", device=device, problem=str(error), fix="the next night refits it")
+                fix = "none needed: it is refitted two minutes after the start if two days of minutes are archived"
+                log.warning("refit.forest_unusable", device=device, problem=str(error), fix=fix)
                 continue
             self._results[device] = result
             self._last[device] = LastRefit(self._night(result.ran_at_min * 60), result.n_readings)
