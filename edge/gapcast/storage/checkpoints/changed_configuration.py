@@ -1,4 +1,4 @@
-"""Logs which state of a restored checkpoint is not used because the configuration has changed."""
+"""Logs which state of a restored checkpoint is not used, or of other hours, because the configuration has changed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,20 @@ def log_changed_configuration(
 ) -> None:
     """Log which state of ``snapshot``, the checkpoint at ``path`` that ``engine`` was restored from, is not used.
 
+    A changed time zone is logged too: what was learned by the local time of day is of other hours.
     ``horizons``: the old and the new horizon of each device whose horizon has changed.
     """
     if horizons:
         changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in horizons.items()]
         log.warning("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
+    if snapshot.devices and snapshot.time_zone not in {"", str(engine.zone)}:
+        log.warning(
+            "state.timezone_changed",
+            path=str(path),
+            previous=snapshot.time_zone,
+            current=str(engine.zone),
+            fix="none needed if the current zone is right: usual power and trees are learned again by its hours",
+        )
     if not_used := discarded_learning(engine, snapshot):
         log.warning(
             "state.learning_discarded",
