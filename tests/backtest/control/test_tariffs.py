@@ -48,6 +48,11 @@ def test_peak_above_the_last_step_has_no_price(tmp_path: Path) -> None:
         tariff.month_price(JANUARY, 12.0)
 
 
+def test_peak_above_a_step_by_rounding_has_its_price(tmp_path: Path) -> None:
+    tariff = read_tariff(written(tmp_path, "steps = [[2, 100], [5, 200]]"))
+    assert [tariff.month_price(JANUARY, kw) for kw in (2.0000000000000004, 2.001, 5.000000000000001)] == [100, 200, 200]
+
+
 def test_exported_power_does_not_lower_the_billed_peak() -> None:
     flanders = bundled_tariffs()[0]
     assert flanders.peaks_kw(np.tile([8.0, -8.0, 2.0], 5), np.arange(15)) == {0: pytest.approx(10 / 3)}

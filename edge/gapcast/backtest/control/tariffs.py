@@ -19,6 +19,8 @@ from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
 
 _MONTHS = 12
+#: A peak that exceeds a step by less is on the step: it differs by the rounding of a mean, kW.
+_ROUNDING_KW = 1e-9
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -80,7 +82,7 @@ class Tariff(SettingsSection):
         """
         if self.steps:
             for kw, price in self.steps:
-                if peak_kw <= kw:
+                if peak_kw <= kw + _ROUNDING_KW:
                     return price
             msg = f"--tariff: the steps of {self.name} end at {kw:g} kW, and a month has {peak_kw:.1f} kW: add a step"
             raise SettingsError(msg)
