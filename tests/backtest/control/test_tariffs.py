@@ -88,6 +88,8 @@ def test_tariffs_of_one_name_are_rejected(tmp_path: Path) -> None:
         ("per_kw_month = [1.0, 2.0]", "per_kw_month: give one price, or twelve"),
         ("steps = [[5, 1], [2, 3]]", "steps must rise"),
         ("per_kw_month = 1.0\n[demand]\nwindow_min = 7", "demand.window_min: windows must divide"),
+        ("per_kw_month = 1.0\n[demand]\nlimit_kw = 4", "demand: limit_kw has no effect in a tariff: remove it"),
+        ('per_kw_month = 1.0\n[demand]\nrunning_topic = "r"', r"running_topic has no effect .* keys: window_min, peak"),
         ("per_kw_month = -1.0", "per_kw_month.0: must be at least 0"),
         ("steps = [[2, 1], [5, -3]]", "steps.1.1: must be at least 0"),
         ("per_kw_month = inf", "per_kw_month.0: must be a finite number"),

@@ -21,15 +21,17 @@ from gapcast.core.errors import SettingsError
 _MONTHS = 12
 #: A peak that exceeds a step by less is on the step: it differs by the rounding of a mean, kW.
 _ROUNDING_KW = 1e-9
+#: The keys of ``[demand]`` that a tariff can have.
+_WINDOW_KEYS = ("window_min", "peak_days", "floor_kw", "hours", "weekdays", "months")
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Tariff(SettingsSection):
     """The price of a month's peak power.
 
-    ``demand`` defines the windows that count, with the keys of ``[demand]``: their length, ``peak_days``, ``floor_kw``
-    (default 0), hours, weekdays and months. Either ``per_kw_month`` is the price of each kW, one or twelve from January
-    on, or ``steps`` are pairs of a power, kW, and the price of a month up to it, rising.
+    ``demand`` defines the windows that count, with these keys of ``[demand]``: their length, ``peak_days``,
+    ``floor_kw`` (default 0), hours, weekdays and months. Either ``per_kw_month`` is the price of each kW, one or twelve
+    from January on, or ``steps`` are pairs of a power, kW, and the price of a month up to it, rising.
     """
 
     name: str
@@ -40,6 +42,15 @@ class Tariff(SettingsSection):
     demand: DemandKeys = DemandKeys(floor_kw=0.0)
     per_kw_month: tuple[_NotNegative, ...] = ()
     steps: tuple[tuple[_NotNegative, _NotNegative], ...] = ()
+
+    @field_validator("demand")
+    @classmethod
+    def _check_keys(cls, demand: DemandKeys) -> DemandKeys:
+        unused = [name for name in type(demand).model_fields if name in demand.model_fields_set - {*_WINDOW_KEYS}]
+        if unused:
+            msg = f"{unused[0]} has no effect in a tariff: remove it (possible keys: {', '.join(_WINDOW_KEYS)})"
+            raise ValueError(msg)
+        return demand
 
     @field_validator("demand")
     @classmethod
