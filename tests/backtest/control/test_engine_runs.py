@@ -14,7 +14,7 @@ from gapcast.backtest.control.controlled_house import ControlledHouse
 from gapcast.backtest.control.engine_runs import run_engine
 from gapcast.backtest.control.house_run import reactive, run_rule
 from gapcast.backtest.control.report import control_lines
-from gapcast.backtest.control.run import billed_months, run_control
+from gapcast.backtest.control.run import HouseControl, LoadControl, StrategyResult, billed_months, run_control
 from gapcast.backtest.control.tariffs import Tariff, bundled_tariffs
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.config.sections.demand import DemandKeys, DemandSettings
@@ -97,8 +97,25 @@ def test_house_without_demands_is_driven_by_the_last_reading() -> None:
 def test_months_with_few_nights_are_not_billed() -> None:
     readings = [Minute(FIRST + i, 0.4) for i in range(40 * DAY)]
     house = ControlledHouse.from_readings("a", readings, UTC, FIRST)
-    assert len(billed_months(house)) == 1  # November, not nine days of December
-    assert len(billed_months(night())) == 1
+    found = [(len(months), is_short) for months, is_short in map(billed_months, (house, night()))]
+    assert found == [(1, False), (1, True)]  # November, not nine days of December
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_report_names_houses_without_a_month_of_enough_nights(is_short: bool) -> None:
+    house = HouseControl("a", 2, 20, {}, is_short)
+    note = "  no month has 14 of these nights: every month with any is billed"
+    assert (note in control_lines(LoadControl([house], []))) is is_short
+
+
+def test_report_names_tariffs_of_one_currency_in_their_columns() -> None:
+    others = ({"name": "old"}, {"name": "north", "currency": "NOK"})
+    tariffs = [SUMMER, *(SUMMER.model_copy(update=one) for one in others)]
+    prices: dict[str, float | None] = {"summer": 1_234.4, "old": None, "north": 5.0}
+    house = HouseControl("a", 2, 20, {"house alone": StrategyResult(3.0, prices, None)})
+    _, head, line, *_ = control_lines(LoadControl([house], tariffs))
+    assert head.startswith(f"{'month peak':>32}  summer, EUR a year  old, EUR a year   NOK a year  ")
+    assert line == f"  house alone{'3.00 kW':>19}{'1,234':>20}{'-':>17}{'5':>13}"
 
 
 def csv_of(path: Path, minutes: range) -> Path:
@@ -124,7 +141,8 @@ def test_control_reports_every_strategy(tmp_path: Path) -> None:
     assert prices["summer"] is None
     text = list(control_lines(found))
     assert text[0] == "a: 1 night with a car and a dishwasher, 1 month billed"
-    assert text[2].split()[:6] == ["house", "alone", "3.00", "kW", "-", "155"]
+    assert text[1].startswith("  no month has 14 of these nights")
+    assert text[3].split()[:6] == ["house", "alone", "3.00", "kW", "-", "155"]
     assert text[-1].startswith("Norway 2026 (Elvia): https://")
     json.dumps(found.document(), allow_nan=False)
 

@@ -30,8 +30,8 @@ from gapcast.recordings.text.layout import FileFormat
 #: Strategies in the order of the report. The house alone has no loads.
 ALONE, UNLIMITED, REACTIVE, LATE = "house alone", "no control", "last reading", "last reading, late"
 GAPCAST, ORACLE = "gapcast", "hindsight"
-#: Evenings with loads that a month needs to be billed.
-_LEAST_EVENINGS = 14
+#: Evenings with loads that a month needs to be billed, if any month has as many.
+LEAST_EVENINGS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,16 @@ class StrategyResult:
 
 @dataclass(frozen=True, slots=True)
 class HouseControl:
-    """The results of one house by strategy, over ``n_months`` billed months with ``n_evenings`` evenings with loads."""
+    """The results of one house by strategy, over ``n_months`` billed months with ``n_evenings`` evenings with loads.
+
+    ``is_short``: no month has :data:`LEAST_EVENINGS` of them, so all months with any are billed.
+    """
 
     name: str
     n_months: int
     n_evenings: int
     strategies: dict[str, StrategyResult]
+    is_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class LoadControl:
                 house.name: {
                     "n_months": house.n_months,
                     "n_evenings": house.n_evenings,
+                    "is_short": house.is_short,
                     "strategies": {name: asdict(one) for name, one in house.strategies.items()},
                 }
                 for house in self.houses
@@ -131,7 +136,7 @@ class _Bills:
     def __init__(self, house: ControlledHouse, options: DemandOptions, tariffs: Sequence[Tariff]) -> None:
         self.house, self.options = house, options
         self._tariffs = tariffs
-        self._months = billed_months(house)
+        self._months, self._is_short = billed_months(house)
         self._strategies: dict[str, StrategyResult] = {}
 
     def add(self, name: str, kw: F64, loads: LoadResult | None) -> None:
@@ -147,16 +152,18 @@ class _Bills:
 
     def result(self) -> HouseControl:
         """Return the results by strategy."""
-        return HouseControl(self.house.name, len(self._months), self.house.n_evenings, self._strategies)
+        n_months, n_evenings = len(self._months), self.house.n_evenings
+        return HouseControl(self.house.name, n_months, n_evenings, self._strategies, self._is_short)
 
 
-def billed_months(house: ControlledHouse) -> list[int]:
-    """Return the months with at least 14 evenings with loads, else all months with any."""
+def billed_months(house: ControlledHouse) -> tuple[list[int], bool]:
+    """Return the months with at least 14 evenings with loads, else all months with any, and whether none has 14."""
     with_loads = house.evenings[house.evenings != NONE]
     numbers, counts = np.unique(months_of(np.unique(with_loads)), return_counts=True)
-    enough = counts >= _LEAST_EVENINGS
-    months: list[int] = (numbers[enough] if enough.any() else numbers).tolist()
-    return months
+    enough = counts >= LEAST_EVENINGS
+    is_short = not enough.any()
+    months: list[int] = (numbers if is_short else numbers[enough]).tolist()
+    return months, is_short
 
 
 def _mean(values: list[float]) -> float | None:
