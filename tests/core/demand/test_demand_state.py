@@ -280,11 +280,15 @@ def test_peaks_outside_of_new_active_times_are_left_out(tmp_path: Path) -> None:
     assert later.demands.month_peaks("home", 5) == []
 
 
-def test_corrected_peak_outside_of_the_same_active_times_stays() -> None:
+def test_peak_outside_of_the_same_active_times_stays() -> None:
+    """An earlier version accepted corrections of windows without a limit."""
     site = SiteDemandOptions(replace(SITE.default, active=ActiveTimes(hours=((15, 30),))))
     before, after, changed = demand_engine(site), demand_engine(site), demand_engine(SITE)
     process(before, stream_of([1.0] * 50))
-    before.demands.correct_month_peak("home", 4.0, MONDAY + 40)
+    assert before.demands.forecaster is not None
+    windows = before.demands.forecaster.windows.for_row(0)
+    assert windows is not None
+    windows.peaks.correct(windows.calendar.window_at(MONDAY + 40), 4.0)
     for engine in (after, changed):
         restore_snapshot(engine, capture_snapshot(before))
         assert engine.demands.month_peaks("home", 5) == [DayPeak(4.0, MONDAY + 30)]

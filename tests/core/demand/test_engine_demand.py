@@ -329,6 +329,41 @@ def test_month_peak_that_is_impossible_is_refused(kw: float, minute: int | None,
         engine.demands.correct_month_peak("home", kw, minute)
 
 
+#: A limit from 00:15 to 00:30 on Mondays.
+LIMITED_QUARTER = SiteDemandOptions(
+    DemandOptions(by_month_peak=True, active=ActiveTimes(((15, 30),), frozenset({0})))
+)  # fmt: skip
+
+
+def test_month_peak_of_a_window_without_a_limit_is_refused() -> None:
+    """It would become the limit of later windows."""
+    engine = demand_engine(LIMITED_QUARTER)
+    process(engine, stream_of([1.0] * 50))
+    times = r"\(the limit applies in hours 00:15-00:30, weekdays mon\)"
+    problem = rf"bad_time: the window from 2026-11-02T00:30:00Z has no limit: use a minute of a window .* {times}"
+    with pytest.raises(PayloadError, match=problem):
+        engine.demands.correct_month_peak("home", 9.0, MONDAY + 31)
+    assert engine.demands.month_peaks("home", 1) == [DayPeak(1.0, MONDAY + 15)]
+
+
+def test_month_peak_without_a_time_is_of_a_window_with_a_limit() -> None:
+    engine = demand_engine(LIMITED_QUARTER)
+    process(engine, stream_of([1.0] * 50))
+    engine.demands.correct_month_peak("home", 9.0, None)
+    assert engine.demands.month_peaks("home", 2) == [DayPeak(9.0, MONDAY + 15)]
+
+
+@pytest.mark.parametrize("months", [frozenset({11}), frozenset({6})])
+def test_month_peak_before_a_window_with_a_limit_is_refused(months: frozenset[int]) -> None:
+    """2 November is a Monday: no Tuesday of the month is over."""
+    times = ActiveTimes(weekdays=frozenset({1}), months=months)
+    engine = demand_engine(SiteDemandOptions(DemandOptions(by_month_peak=True, active=times)))
+    process(engine, stream_of([1.0] * 50))
+    problem = f"the window from 2026-11-02T00:30:00Z has no limit: .*weekdays tue, months {min(months)}"
+    with pytest.raises(PayloadError, match=problem):
+        engine.demands.correct_month_peak("home", 9.0, None)
+
+
 def test_month_peak_of_an_unknown_device_is_refused() -> None:
     with pytest.raises(PayloadError, match="unknown_device: home has no window yet: wait for its first reading"):
         demand_engine().demands.correct_month_peak("home", 1.0, None)

@@ -72,6 +72,15 @@ class BillingCalendar:
         )
         return BillingWindow(start, end, local.year * _MONTHS + local.month - 1, local.day, is_active)
 
+    def last_active(self, window: BillingWindow) -> BillingWindow | None:
+        """Return ``window``, or the last one before it in its month, to which the limit applies; None without one."""
+        month = window.month
+        if month % _MONTHS + 1 not in self._active.months:
+            return None
+        while not window.is_active and window.month == month:
+            window = self._window_at(window.start_minute - 1)
+        return window if window.month == month else None
+
     def _local(self, minute: int) -> datetime:
         return datetime.fromtimestamp(minute * 60, self._zone)
 

@@ -44,11 +44,12 @@ def set_limit(windows: RunningWindows, highest_kw: float, row: int | None, devic
 def correct_month_peak(
     windows: RunningWindows, highest_kw: float, row: int | None, device: str, peak_kw: float, minute: int | None
 ) -> None:
-    """Correct the highest window of the running month of ``device``: the window of ``minute``, or the last if None.
+    """Correct the highest window of the running month of ``device``: the window of ``minute``.
 
-    If the newest reading may have begun another month by a wrong time, ``minute`` is needed, and can be in the month
-    before. Raises :class:`PayloadError` if the device has no demand, if the peak is below 0 or above ``highest_kw``, or
-    if the window is not over or belongs to another month.
+    None stands for the last window that is over and to which the limit applies. If the newest reading may have begun
+    another month by a wrong time, ``minute`` is needed, and can be in the month before. Raises :class:`PayloadError` if
+    the device has no demand, if the peak is below 0 or above ``highest_kw``, or if the window is not over, belongs to
+    another month, or has no limit at its time.
     """
     _require_demand(windows, row, device)
     one = None if row is None else windows.for_row(row)
@@ -73,6 +74,11 @@ def correct_month_peak(
         raise PayloadError(
             "bad_time", f"{at} is outside the current month (that of {newest}): only this one can be corrected"
         )
+    if minute is None:
+        window = one.calendar.last_active(window) or window
+    if not window.is_active:
+        times = f"the limit applies in {one.options.active.text}"
+        raise PayloadError("bad_time", f"{at} has no limit: use a minute of a window that has one ({times})")
     one.peaks.correct(window, peak_kw)
     one.refresh()
 

@@ -167,8 +167,9 @@ class DeviceDemands:
     def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
         """Correct the highest window of the running month of ``device``, kW: it is the window that contains ``minute``.
 
-        None stands for the last window that is over. Raises :class:`~gapcast.core.errors.PayloadError` if the device
-        has no demand, if the power is impossible, or if the window is not over or of another month.
+        None stands for the last window that is over and has a limit. Raises
+        :class:`~gapcast.core.errors.PayloadError` if the device has no demand, if the power is impossible, or if the
+        window is not over, of another month, or without a limit at its time.
         """
         forecaster = self._required(device)
         correct_month_peak(forecaster.windows, forecaster.highest_kw, self._row_of(device), device, peak_kw, minute)
