@@ -149,7 +149,8 @@ def require_new(document: Mapping[str, Any], name: str, max_age_min: int, now: d
 def billed_peak_kw(demand: Mapping[str, Any]) -> float | None:
     """Return the power that the month costs anyway, kW: its peak, at least ``demand.floor_kw``; None if unknown.
 
-    A limit by the month's peak is the higher one of the two.
+    A limit by the month's peak is the higher one of the two. The floor is unknown outside the times of the limit, and
+    while another limit is set.
     """
     of_limit = demand["limit_kw"] if demand["limit_source"] == "month_peak" else None
     known_kw = [kw for kw in (demand["month_peak_kw"], of_limit) if kw is not None]
