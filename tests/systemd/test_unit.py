@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError
-from gapcast.systemd.unit import require_visible, unit
+from gapcast.systemd.unit import own_command, require_visible, unit
 
 #: By ``systemd-analyze security``, 0 (nothing is reachable) to 10: what is left is the network, and being no image.
 MOST_EXPOSURE = 1.1
@@ -105,3 +105,16 @@ def test_unit_without_a_command_on_the_path_asks_for_it(monkeypatch: pytest.Monk
     shown = CliRunner().invoke(main, ["systemd-unit"])
     assert shown.exit_code == 2
     assert "pass --command /usr/local/bin/gapcast" in shown.stderr
+
+
+@pytest.mark.parametrize(("started", "found"), [("venv/bin/gapcast", "venv/bin"), ("./gapcast", "."), ("gapcast", "")])
+def test_own_command_by_a_relative_path_is_absolute(
+    started: str, found: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    on_path = tmp_path / "path" / "gapcast"
+    on_path.parent.mkdir()
+    on_path.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(on_path.parent))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [started, "systemd-unit"])
+    assert own_command() == (tmp_path / found / "gapcast" if found else on_path)

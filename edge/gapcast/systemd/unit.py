@@ -49,7 +49,7 @@ def own_command() -> Path:
     Raises :class:`SettingsError` if the command is not found.
     """
     started = Path(sys.argv[0])
-    found = started if started.name == "gapcast" and started.is_absolute() else None
+    found = started if started.name == "gapcast" and "/" in sys.argv[0] else None
     named = found or (Path(path) if (path := shutil.which("gapcast")) else None)
     if named is None:
         msg = "there is no command gapcast on the PATH: install it, or pass --command /usr/local/bin/gapcast"
