@@ -75,8 +75,8 @@ def prepare(
 ) -> None:
     """Check the readings in RAW and write a clean file, with a data report.
 
-    RAW is UCI's household set (its zip or txt), or the CSV of any meter (plain, .gz or .zip) whose columns
-    are named. Rows at other times than once a minute are averaged over each minute.
+    RAW (plain, .gz or .zip) is UCI's household set, an export of Home Assistant or InfluxDB, or the CSV of any
+    meter whose columns are named. Rows at other times than once a minute are averaged over each minute.
     """
     from gapcast_trainer.data_report.page import data_report
 
