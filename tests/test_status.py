@@ -217,7 +217,10 @@ def demand(**changes: Any) -> dict[str, Any]:
 
 def pages(*demands: dict[str, Any], n: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a page with one outlook, of ``n`` devices in all, and a page of ``demands``."""
-    outlook = {"device": "home", "lead_min": [1, 15, 30, 60], "mean_to_kw": [1.3, 1.2, 1.149, 0.9]}
+    outlook = {
+        "device": "home", "issued_at": "2026-01-01T12:00:00.250Z",
+        "lead_min": [1, 15, 30, 60], "mean_to_kw": [1.3, 1.2, 1.149, 0.9],
+    }  # fmt: skip
     return {"outlooks": [outlook], "n_devices": n}, {"demands": [*demands], "n_devices": len(demands)}
 
 
@@ -254,6 +257,13 @@ def test_status_shows_outlook_and_demand(changes: dict[str, Any], expected: str)
     lines = draw(seen, None, NOW, PLAIN)
     at = lines.index("outlook    home: mean of the next 15 min 1.20 kW, 30 min 1.15 kW, 60 min 0.90 kW")
     assert lines[at + 1 : at + 3] == [f"demand     {expected}", ""]
+
+
+@pytest.mark.parametrize(("minutes", "time"), [(4, ""), (5, ", from 12:00"), (1_440, ", from 2026-01-01 12:00")])
+def test_status_shows_the_time_of_an_old_outlook(minutes: int, time: str) -> None:
+    seen = with_windows(picture(device("home")), *pages())
+    lines = draw(seen, None, datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC) + timedelta(minutes=minutes), PLAIN)
+    assert [line for line in lines if line.startswith("outlook") and line.endswith(f"60 min 0.90 kW{time}")]
 
 
 def test_status_shows_the_warning_of_a_limit_below_its_demand() -> None:

@@ -81,9 +81,10 @@ def _percent(p: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OutlookLine:
-    """The means of the next minutes of ``device``: pairs of minutes and kW."""
+    """The means of the next minutes of ``device`` at ``issued_at``: pairs of minutes and kW."""
 
     device: str
+    issued_at: datetime
     means_kw: tuple[tuple[int, float], ...]
 
     @classmethod
@@ -91,13 +92,13 @@ class OutlookLine:
         """Return the line of an outlook document; raise KeyError, TypeError or ValueError if it is invalid."""
         means_kw = dict(zip(document["lead_min"], document["mean_to_kw"], strict=True))
         shown = tuple((minutes, float(means_kw[minutes])) for minutes in _MEANS_MIN if minutes in means_kw)
-        return cls(printable(str(document["device"])), shown)
+        return cls(printable(str(document["device"])), instant_of(document["issued_at"]), shown)
 
     @property
     def text(self) -> str:
-        """The line, without its label.
+        """The line, without its label and its time.
 
-        >>> OutlookLine("home", ((15, 1.2), (60, 0.9))).text
+        >>> OutlookLine("home", datetime(2026, 1, 1), ((15, 1.2), (60, 0.9))).text
         'home: mean of the next 15 min 1.20 kW, 60 min 0.90 kW'
         """
         means = ", ".join(f"{minutes} min {kw:.2f} kW" for minutes, kw in self.means_kw)

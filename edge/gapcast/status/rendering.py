@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from gapcast.core.documents.message_format import counted
 from gapcast.status.status_snapshot import DeviceLine, ScoreLine, StatusSnapshot
@@ -13,6 +13,8 @@ _STATES = {"pass": ("ready", "good"), "warn": ("ready, with warnings", "warn"), 
 _HEAD = ("DEVICE", "READING", "AT", "RECEIVED", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")
 _EMPTY = "–"
 _STALE_S = 600
+#: An older outlook is shown with its time.
+_OUTLOOK_AGE = timedelta(minutes=5)
 #: A forecast follows the second reading of a device.
 _N_READINGS = 2
 #: Minimum number of lines left for the table of devices.
@@ -50,7 +52,7 @@ def draw(
         *(_score(score, styled) for score in snapshot.scores),
         *_refit(snapshot, now),
     ]
-    windows = [*_outlooks(snapshot, styled), *_demands(snapshot, now, styled)]
+    windows = [*_outlooks(snapshot, now, styled), *_demands(snapshot, now, styled)]
     lines += [*(windows if room is None else windows[: max(0, room - len(lines) - _TABLE_ROOM)]), ""]
     return [*lines, *_table(snapshot, now, styled, None if room is None else max(1, room - len(lines) - 2))]
 
@@ -117,8 +119,12 @@ def _refit(snapshot: StatusSnapshot, now: datetime) -> list[str]:
     return [f"refit      {counted(refit.n_devices, 'device')}, {ran}{skill_text}"]
 
 
-def _outlooks(snapshot: StatusSnapshot, styled: TerminalStyle) -> list[str]:
-    lines = [f"outlook    {line.text}" for line in snapshot.outlooks]
+def _outlooks(snapshot: StatusSnapshot, now: datetime, styled: TerminalStyle) -> list[str]:
+    lines = []
+    for line in snapshot.outlooks:
+        is_old = now - line.issued_at >= _OUTLOOK_AGE
+        made = styled(f", from {_moment(line.issued_at, now)}", "warn") if is_old else ""
+        lines.append(f"outlook    {line.text}{made}")
     return lines + _more(len(lines), snapshot.n_outlooks_unlisted, styled)
 
 
