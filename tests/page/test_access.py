@@ -131,7 +131,9 @@ def test_page_is_usable_by_keyboard(house: House, look: Look) -> None:
     assert "attic" in window.text(f"#{active}")
     keyboard.press("Enter")
     window.see("#device", "attic")
-    assert window.page.evaluate("document.activeElement.id") == "now"  # which announces what was chosen
+    window.see("#announcement", "attic is shown.")
+    assert window.page.evaluate("document.activeElement.id") == "list"  # the forecast is in sight
+    keyboard.press("Shift+Tab")
     go_to("#filter")
     for _ in "at":
         keyboard.press("Backspace")
@@ -140,6 +142,17 @@ def test_page_is_usable_by_keyboard(house: House, look: Look) -> None:
     keyboard.press("End")
     keyboard.press("Space")
     window.see("#device", "home")
+
+
+def test_device_chosen_out_of_sight_of_its_forecast_scrolls_to_it(house: House, look: Look) -> None:
+    window = look(house.url + "#device=home", viewport=PHONE)
+    window.see("#count", "2")
+    window.page.locator("#list").focus()
+    window.page.keyboard.press("Home")
+    window.page.keyboard.press("Enter")
+    window.see("#device", "attic")
+    assert window.page.evaluate("document.activeElement.id") == "now"  # which announces what was chosen
+    window.wait("() => document.querySelector('#now').getBoundingClientRect().top < innerHeight")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

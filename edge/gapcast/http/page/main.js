@@ -78,9 +78,14 @@ function showDeviceInUrl() {
   const name = deviceInUrl() ?? store.first();
   if (name === store.selected) return;
   store.select(name).catch(reloadAfterError);
-  byId("now").focus({ preventScroll: true });
   const { top, bottom } = byId("now").getBoundingClientRect();
-  if (bottom <= 0 || top >= innerHeight) byId("now").scrollIntoView(); // on a phone the list is far below
+  const isInSight = bottom > 0 && top < innerHeight;
+  if (isInSight && document.activeElement === byId("list")) {
+    write(byId("announcement"), `${name} is shown.`); // the arrow keys go on to other devices
+    return;
+  }
+  byId("now").focus({ preventScroll: true }); // which announces the device
+  if (!isInSight) byId("now").scrollIntoView(); // on a phone the list is far below
 }
 
 /** The device `name` was deleted, and another one is shown: write that into the address, so that it does not name the deleted one. */
