@@ -255,4 +255,5 @@ def test_page_has_no_horizon_until_there_is_a_forecast(
         window.see("#ahead-label", "In 15 minutes")
         window.see("#path-label", "Next 15 minutes, kW")
         window.see("#key-forecast", "forecast 15 min earlier")
+        assert window.page.locator("#earlier-head").text_content() == "Forecast 15 min earlier, kW"
         window.see("#key-path", "next 60 minutes")  # of the outlook

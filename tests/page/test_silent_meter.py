@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -36,7 +37,8 @@ def test_forecast_of_a_silent_meter_is_not_shown_as_the_future(
     gateway = start(mosquitto, devices={"stale_after_min": 0.001 if is_offline else 0})
     with peer_of(mosquitto.host, mosquitto.port) as peer:
         for minute in range(2):
-            peer.publish("gap/home/reading", payload(Minute(first + minute, 1.25)))
+            document = json.loads(payload(Minute(first + minute, 1.25))) | {"filled": is_offline and minute == 1}
+            peer.publish("gap/home/reading", json.dumps(document))
         gateway.wait_taken(2)
         window = look("about:blank", timezone_id="UTC")
         window.page.add_init_script(RECORD_TEXTS)
@@ -44,7 +46,7 @@ def test_forecast_of_a_silent_meter_is_not_shown_as_the_future(
         window.see("#state", state)
         window.see("#list", state)
         window.see("#ahead-label", f"Forecast for {minute_label(first + 6)[11:16]}")
-        window.see("#now-label", "Last measured")
+        window.see("#now-label", "Last value (held)" if is_offline else "Last measured")
         assert "in 5 min" not in window.text(".device")
         assert window.page.locator("#path-part").is_hidden()
         window.page.evaluate("texts.length = 0")  # it may have been drawn before the meter was offline

@@ -25,7 +25,7 @@ function showScores(scores, isScored) {
   write(
     byId("scores-note"),
     summaries.length
-      ? "vs. persistence: difference in mean squared error (mean forecast). MAE: mean absolute error (median forecast). Outcomes: forecasts compared with a measurement."
+      ? "vs. persistence: difference in mean squared error (mean forecast). MAE: mean absolute error (median forecast). Outcomes: forecasts compared with a measurement. Last day: 24 to 27 hours; last week: 7 to 8 days."
       : isScored ? "No scores yet. The first appears when the minute of the first forecast has been measured." : `${NOT_SCORED}.`,
   );
   byId("periods").replaceChildren(make("tr", "", make("td", ""), ...periods.map((name) => head("col", PERIODS[name]))));

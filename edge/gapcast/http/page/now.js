@@ -18,7 +18,8 @@ export function showNow(store) {
   const filled = device.last_reading_filled ? " (filled: the meter sends nothing, its last value is held)" : "";
   const byClock = clockOffset(device) ? " by the meter’s clock" : "";
   write(byId("when"), reading ? `Last reading ${moment(reading.ts)}${byClock}${filled}` : "");
-  write(byId("now-label"), silent ? "Last measured" : "Now");
+  const lastLabel = device.last_reading_filled ? "Last value (held)" : "Last measured";
+  write(byId("now-label"), silent ? lastLabel : "Now");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
   showHorizon(forecast, store.series.outlook, silent);
@@ -61,6 +62,7 @@ function showHorizon(forecast, outlook, silent) {
   write(byId("ahead-label"), label);
   write(byId("path-label"), forecast ? `Next ${minutesText(horizon)}, kW` : "");
   write(byId("key-forecast"), forecast ? `forecast ${horizon} min earlier` : "earlier forecast");
+  write(byId("earlier-head"), forecast ? `Forecast ${horizon} min earlier, kW` : "Earlier forecast, kW");
   write(byId("key-path"), last ? `next ${minutesText(last)}` : "next minutes");
 }
 
