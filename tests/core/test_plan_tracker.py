@@ -44,6 +44,21 @@ def test_load_that_never_starts_counts_for_a_few_minutes() -> None:
     assert made.uncontrolled_kw() == {0.5}
 
 
+@pytest.mark.parametrize(("starts_now", "last_min"), [(False, 7), (True, 5)])
+def test_load_that_never_starts_counts_until_minutes_without_it(starts_now: bool, last_min: int) -> None:
+    """The first two minutes after an announced start do not count, because the load may start late."""
+    end_ms = (NOON + END) * MINUTE_MS
+    start_ms = ON_ALREADY_MS if starts_now else (NOON + START) * MINUTE_MS
+    made = run(flat(), {START: LoadPlan((PlannedLoad(CHARGER_KW, start_ms, end_ms),))})
+    counted = [minute for minute, one in made.forecasts.items() if one.planned_kw]
+    assert max(counted) - HORIZON_MIN == START + last_min - 2, "the newest reading of the last forecast with the load"
+
+
+def test_share_below_one_percent_is_no_load() -> None:
+    house = [kw + (0.05 if START <= minute < END else 0.0) for minute, kw in enumerate(flat())]
+    assert run(house, {10: charger()}).planned_kw(START + 20) == [0.0]
+
+
 def test_load_that_starts_very_late_counts_from_then_on() -> None:
     made = run(flat(START + 20, END), {10: charger()})
     assert made.gap_kw(START + 20 + HORIZON_MIN, END - 1, END) == [7.9, 7.9, 0.5]
@@ -203,6 +218,12 @@ def test_load_that_is_not_on_as_announced_is_not_subtracted() -> None:
     assert run(flat(), {40: until}).uncontrolled_kw() == {0.5}
 
 
+def test_generation_on_in_the_whole_window_is_added_to_it() -> None:
+    until = LoadPlan((PlannedLoad(-3.0, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
+    made = run(flat(0, END, kw=-3.0), {END - 3: until})
+    assert made.forecasts[END + 2].gap_kw == pytest.approx(0.5, abs=0.51)
+
+
 def test_planned_generation_is_added_to_the_readings() -> None:
     made = run(flat(START, END, kw=-3.0), {10: charger(-3.0)})
     assert made.gap_kw(START - 1, START, END - 1, END) == [0.5, -2.5, -2.5, 0.5]
@@ -268,6 +289,16 @@ def test_tracker_of_a_new_plan_continues_the_history_of_its_device() -> None:
     assert tracker.replace_plan(LoadPlan.from_loads([load("car", 7.0, -2, 30)]), NOON, window(7.5, 7.5, 7.5))
     assert tracker.observe(NOON + 1, window(7.5, 7.5, 7.5, 0.5)) == 0.0
     assert tracker.attributed_kw == {NOON - 2: 7.0, NOON - 1: 7.0, NOON: 7.0}
+
+
+@pytest.mark.parametrize(("house_kw", "is_on"), [(0.9, False), (1.3, False), (1.7, False), (1.9, True), (2.4, True)])
+def test_tracker_base_load_below_the_announced_power_is_uncontrolled(house_kw: float, is_on: bool) -> None:
+    """A load without a start may be on in the whole window, but only if the house draws about its power."""
+    tracker, until = PlanTracker(), PlannedLoad(2.0, ON_ALREADY_MS, (NOON + 30) * MINUTE_MS)
+    assert tracker.replace_plan(LoadPlan((until,)), NOON, np.full(10, house_kw, np.float32)) == is_on
+    starts_now = np.append(np.full(9, house_kw, np.float32), np.float32(house_kw + 2.0))
+    assert tracker.observe(NOON + 1, starts_now) == 2.0
+    assert (NOON in tracker.attributed_kw) == is_on
 
 
 def test_tracker_load_announced_beside_another_one_is_not_seen_yet() -> None:

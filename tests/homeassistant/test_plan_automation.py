@@ -86,6 +86,7 @@ def test_plan_of_the_charger_is_in_kw_until_its_end(
     assert (load["kw"], load["name"]) == (7.4, "car")
     left_time = datetime.fromisoformat(load["until"]) - datetime.now(UTC)
     assert timedelta(minutes=25) < left_time <= timedelta(minutes=30)
+    assert load["from"] == (home.state(CHARGING) or {})["last_changed"]
 
 
 @pytest.mark.parametrize("power", ["unavailable", "unknown", "0"])

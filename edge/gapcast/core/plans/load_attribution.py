@@ -25,8 +25,10 @@ from gapcast.core.time_grid import MINUTE_MS
 
 #: Minutes before and after a planned start or end in which a load may start or end.
 EDGE_MIN = 2
-#: Minutes for which a load that readings do not show counts with its announced power.
+#: Minutes, without those near its start and end, for which an invisible load counts with its announced power.
 GRACE_MIN = 5
+#: Smaller shares of a load's power are changes of the house.
+_LEAST_SHARE = 0.01
 #: Number of minutes of the uncontrolled part that a reading is compared with.
 _RECENT_MIN = 30
 #: Part of a load's power by which "on" is preferred: with it the forecast continues the reading.
@@ -115,7 +117,10 @@ class SeenLoads:
     def counted_share(self, load: PlannedLoad) -> float:
         """Return the share of the power of ``load`` that counts in forecasts."""
         seen = self._seen.get((load.name, load.kw))
-        return 1.0 if seen is None or len(seen.inner) < GRACE_MIN else max(seen.inner)
+        if seen is None or len(seen.inner) < GRACE_MIN:
+            return 1.0
+        share = max(seen.inner)
+        return share if share >= _LEAST_SHARE else 0.0
 
     def attribute(self, active: Sequence[ActiveLoad], minute: int, total_kw: float, past_kw: F64) -> float:
         """Return the part of the reading ``total_kw`` of ``minute`` that belongs to the ``active`` loads, kW.

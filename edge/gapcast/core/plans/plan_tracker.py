@@ -2,8 +2,8 @@
 
 :mod:`gapcast.core.plans.load_attribution` determines the part of each reading that belongs to the announced loads. A
 load that was on before it was announced is subtracted from the window as far back as it is visible. A load that draws
-less than announced, or nothing, for :data:`~gapcast.core.plans.load_attribution.GRACE_MIN` minutes counts with the
-observed power from then on.
+less than announced, or nothing, for :data:`~gapcast.core.plans.load_attribution.GRACE_MIN` minutes away from its start
+and end counts with the observed power from then on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: A load is seen in a past minute if at least this part of its power is visible.
 _VISIBLE = 0.5
+#: A load that is on in the whole window is seen in a minute if at least this part of its power is.
+_WHOLE = 0.9
 #: Largest number of stopped loads that may still be on for :data:`EDGE_MIN` minutes.
 _MAX_STOPPED = 16
 
@@ -171,12 +173,12 @@ class PlanTracker:
             return False
         sign = np.sign(now_kw)
         shown_kw = totals_kw.astype(np.float64) * sign
-        floor_kw, wanted_kw = shown_kw.min(), _VISIBLE * abs(now_kw)
-        if shown_kw[-1] - floor_kw < wanted_kw:  # on in the whole window, or off
-            floor_kw = 0.0
+        floor_kw, part = shown_kw.min(), _VISIBLE
+        if shown_kw[-1] - floor_kw < part * abs(now_kw):  # on in the whole window, or off
+            floor_kw, part = 0.0, _VISIBLE if now_kw < 0 else _WHOLE  # a house draws power also without the load
         for back, above_kw in enumerate((shown_kw - floor_kw)[::-1].tolist()):
             planned_kw = sign * plan.planned_kw(minute - back)
-            if planned_kw <= 0 or above_kw < _VISIBLE * planned_kw or minute - back in self.attributed_kw:
+            if planned_kw <= 0 or above_kw < part * planned_kw or minute - back in self.attributed_kw:
                 break
             self.attributed_kw[minute - back] = float(sign * min(planned_kw, above_kw))
         if minute not in self.attributed_kw:
