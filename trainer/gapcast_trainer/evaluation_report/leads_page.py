@@ -27,7 +27,7 @@ _Cells = list[tuple[str, list[str]]]
 #: Figures of the tables, by title.
 _FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
     "MSE of the mean, kW²": lambda record: record.mse_kw2,
-    "MAE, kW: of the median if there is one, otherwise of the mean": lambda record: record.best_mae_kw,
+    "MAE, kW (median forecast; mean if the model has no median)": lambda record: record.best_mae_kw,
 }
 #: Figures of the 90 % interval, by column head.
 _INTERVAL_FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {

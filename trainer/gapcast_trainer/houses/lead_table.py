@@ -44,7 +44,7 @@ def _tables(found: HousesLeadEvaluation, kind: str) -> Iterator[HousesTable]:
         yield HousesTable(title, _record_rows(found, name, kind, lambda record: shown(record.coverage, 3)))
     figures: tuple[tuple[str, str, Callable[[ScoreRecord], float]], ...] = (
         ("MSE, kW²", "", lambda record: record.mse_kw2),
-        ("MAE, kW", ", of the median if there is one", lambda record: record.best_mae_kw),
+        ("MAE, kW", " (median forecast; mean if the model has no median)", lambda record: record.best_mae_kw),
     )
     for title, of_model, figure in figures:
         for name in (*SKILL_REFERENCES, *found.model_names):
