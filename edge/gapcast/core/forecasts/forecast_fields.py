@@ -158,8 +158,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `gap_kw`, before its learned offset; they sum to 1, except for rounding. Absent if a "
-        "single model is published",
+        "ensemble weights of `gap_kw`, without the bias correction that the gateway learns; they sum to 1, except for "
+        "rounding. Absent if a single model is published",
         lambda one: None if one.experts is None else dict(one.experts),
         lambda batch: _weights(batch, of_median=False),
         is_optional=True,
@@ -167,7 +167,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "median_experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `median_kw`, before its learned offset and before small changes are set to zero",
+        "ensemble weights of `median_kw`, without the bias correction that the gateway learns, and before small "
+        "changes are set to zero",
         lambda one: None if one.median_experts is None else dict(one.median_experts),
         lambda batch: _weights(batch, of_median=True),
         is_optional=True,

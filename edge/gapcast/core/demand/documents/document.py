@@ -101,7 +101,10 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
         lambda one: _rounded(one.lower_kw),
     ),
     WindowField(
-        "median_kw", FieldType.NUMBER, "median of the mean of the whole window, kW", lambda one: _rounded(one.median_kw)
+        "median_kw",
+        FieldType.NUMBER,
+        "median of the predicted distribution of the mean power of the whole window, kW",
+        lambda one: _rounded(one.median_kw),
     ),
     WindowField(
         "upper_kw",

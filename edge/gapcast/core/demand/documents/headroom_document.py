@@ -132,7 +132,7 @@ HEADROOM_WINDOW_FIELDS: tuple[DocumentField[HeadroomWindow], ...] = (
     DocumentField(
         "median_kw",
         FieldType.NUMBER,
-        "median of the mean of the whole window with the load, kW",
+        "median of the predicted distribution of the mean power of the whole window with the load, kW",
         lambda one: round_or_none(one.median_kw),
     ),
     DocumentField(

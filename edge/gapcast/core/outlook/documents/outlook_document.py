@@ -117,7 +117,7 @@ OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
     DocumentField(
         "mean_to_median_kw",
         FieldType.NUMBERS,
-        "median of the mean of these minutes, kW",
+        "median of the predicted distribution of the mean power of these minutes, kW",
         lambda one: _rounded(one.mean_kw[:, MEDIAN]),
     ),
     DocumentField(
