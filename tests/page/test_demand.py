@@ -154,7 +154,7 @@ def test_bar_is_to_scale(house: House, look: Look) -> None:
     for name, at_kw in {"end": 1.3, "limit": 2.5}.items():
         assert sum(parts[name]) / 2 == pytest.approx(at_kw / high_kw, abs=0.002)
     assert window.page.locator("#bar").get_attribute("aria-label") == (
-        "Mean of the window: 0.88 kW drawn so far, 1.30 kW expected, 90 % interval 1.10 to 1.90 kW, limit 2.50 kW"
+        "Mean of the window: 0.88 kW from energy used so far, 1.30 kW expected, 90 % interval 1.10 to 1.90 kW, limit 2.50 kW"
     )
     for label in ("#bar-limit-label", "#bar-end-label"):
         box, around = (window.page.locator(one).bounding_box() for one in (label, "#bar"))
@@ -294,7 +294,7 @@ def test_demand_words_and_numbers(house: House, look: Look) -> None:
     assert of("demand.limitText", by_peak) == f"2.50{KW}, the month\u2019s peak"
     for peak_kw in (None, 2.2):
         floor = changed(by_peak, month_peak_kw=peak_kw)
-        assert of("demand.limitText", floor) == f"2.50{KW}, the least that is billed"
+        assert of("demand.limitText", floor) == f"2.50{KW}, minimum billed demand"
     assert of("demand.limitText", changed(limit_source=LimitSource.SET)) == f"2.50{KW}, set while running"
     unlimited = changed(limit_kw=None, p_exceed=0.0)
     assert of("demand.chanceText", changed(unlimited, fuse_kw=None)) == ["No limit applies to this window", ""]

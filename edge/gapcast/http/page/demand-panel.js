@@ -98,7 +98,7 @@ function showBar(demand) {
   const against = limit === null ? "no limit" : `limit ${kw(limit)} kW`;
   byId("bar").setAttribute(
     "aria-label",
-    `Mean of the window: ${kw(drawnKw)} kW drawn so far, ${kw(expected)} kW expected, 90 % interval ${kw(lower)} to ${kw(upper)} kW, ${against}`,
+    `Mean of the window: ${kw(drawnKw)} kW from energy used so far, ${kw(expected)} kW expected, 90 % interval ${kw(lower)} to ${kw(upper)} kW, ${against}`,
   );
   byId("elapsed").max = demand.minutes;
   byId("elapsed").value = elapsed;

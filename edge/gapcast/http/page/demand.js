@@ -59,7 +59,7 @@ export class Demand {
     return this.hasLimit || this.document.fuse_kw !== null;
   }
 
-  /** The window's mean if nothing more were drawn, kW. */
+  /** The energy used so far, divided by the length of the window: its mean if the power were 0 from now on, kW. */
   get drawnKw() {
     const { so_far_kw: soFar, elapsed_min: elapsed } = this.document;
     return soFar === null ? 0 : (soFar * elapsed) / this.minutes;
@@ -93,7 +93,7 @@ export class Demand {
     const { limit_kw: limit, limit_source: source, month_peak_kw: peak } = this.document;
     if (!this.hasLimit) return "none for this window";
     const isFloor = source === "month_peak" && (peak === null || peak < limit);
-    return `${kw(limit)}${KW}, ${isFloor ? "the least that is billed" : (SOURCES[source] ?? source)}`;
+    return `${kw(limit)}${KW}, ${isFloor ? "minimum billed demand" : (SOURCES[source] ?? source)}`;
   }
 
   /**
