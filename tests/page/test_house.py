@@ -119,7 +119,7 @@ def test_house_warming_up_has_no_scores(house: House, look: Look) -> None:
     window.see("#state", "Warm-up: 10 of 180 minutes")
     window.see("#warm", "10 of 180 minutes")
     assert n < MIN_OUTCOMES / 2
-    window.see("#skill", "First comparison with persistence (assuming no change) in about 12\xa0h.")
+    window.see("#skill", "Forecast accuracy will be shown in about 12\xa0h.")
     window.see("#warm", "First assessment")
     window.see("#warm", "in about 12\xa0h")
     window.see("#figures", f"Outcomes\t{n}")
@@ -142,9 +142,7 @@ def test_score_texts(house: House, look: Look) -> None:
     assert text(enough=True, skill=-0.004)[0] == f"As good as {reference}"
     assert text(enough=True, skill=None)[1] == "even"
     for n, duration in ((3, "12\xa0h"), (360, "6\xa0h"), (640, "80\xa0min"), (MIN_OUTCOMES - 1, "1\xa0min")):
-        assert text(enough=False, skill=0.9, n=n)[0].endswith(
-            f"First comparison with persistence (assuming no change) in about {duration}"
-        )
+        assert text(enough=False, skill=0.9, n=n)[0].endswith(f"Forecast accuracy will be shown in about {duration}")
     assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
 
 

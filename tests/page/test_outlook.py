@@ -42,7 +42,7 @@ def see_outlook(window: BrowserWindow, outlook: dict[str, Any]) -> None:
     window.see("#chart-note", f"Mean of the next hour: {means[-1]:.2f} kW")
     point_at_the_end(window)
     window.see("#readout", f"forecast {outlook['mean_kw'][-1]:.3f} kW · median {outlook['median_kw'][-1]:.3f} kW")
-    window.see("#readout", f"mean until then {means[-1]:.3f} kW")
+    window.see("#readout", f"mean from now until then {means[-1]:.3f} kW")
     rows = window.page.locator("#outlook-rows tr").evaluate_all(ROWS)
     assert rows == [
         [f"{mean:.3f}", f"{lower:.3f} to {upper:.3f}", f"{mean_to:.3f}", f"{lower_to:.3f} to {upper_to:.3f}"]

@@ -46,4 +46,4 @@ def test_page_names_ensemble_members_that_a_device_lacks(
     window = look(f"{gateway.url}/#device=young-house")
     window.see("#members", "trees (none yet)")
     window.see("#members", "submeters (none)")
-    window.see("#members-note", "Members marked “none” forecast like the online model.")
+    window.see("#members-note", "Members marked “none” repeat the online model until there are trees or submeters.")

@@ -65,7 +65,7 @@ function showEnsemble(device) {
   const forecast = device?.forecast ?? null;
   const weights = Object.entries(forecast?.experts ?? {}).sort((a, b) => b[1] - a[1]);
   const isSingle = forecast && !weights.length;
-  const lacks = weights.some(([name]) => isMissing(name, device)) ? " Members marked “none” forecast like the online model." : "";
+  const lacks = weights.some(([name]) => isMissing(name, device)) ? " Members marked “none” repeat the online model until there are trees or submeters." : "";
   write(
     byId("members-note"),
     isSingle

@@ -152,7 +152,7 @@ export class Chart {
     if (median !== null) parts.push(`median ${kw3(median)} kW`);
     if (lower !== null) parts.push(`90 % interval ${kw3(lower)} to ${kw3(upper)} kW`);
     const until = measured === null ? this.series.outlook?.at(seconds / 60) : null;
-    if (until) parts.push(`mean until then ${kw3(until.meanTo)} kW (${kw3(until.lowerTo)} to ${kw3(until.upperTo)})`);
+    if (until) parts.push(`mean from now until then ${kw3(until.meanTo)} kW (${kw3(until.lowerTo)} to ${kw3(until.upperTo)})`);
     write(readout, parts.join(" · "));
   }
 

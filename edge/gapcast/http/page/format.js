@@ -46,7 +46,7 @@ export const NOT_SCORED = "Not scored: this device exceeds the maximum of tracke
 
 /** The skill of one period as a sentence, and its rating. */
 export function skillSentence(scores, period) {
-  if (!scores || !scores.enough) return [`First comparison with ${PERSISTENCE} in ${assessmentIn(scores?.n ?? 0)}`, "wait"];
+  if (!scores || !scores.enough) return [`Forecast accuracy will be shown in ${assessmentIn(scores?.n ?? 0)}`, "wait"];
   if (scores.skill === null) return [`The power was constant: no comparison with ${PERSISTENCE}`, "even"];
   const [phrase, rating] = skill(scores.skill);
   const comparison = rating === "even" ? "As good as" : `${phrase} than`;
