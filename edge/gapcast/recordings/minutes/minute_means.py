@@ -32,7 +32,7 @@ class SamplingInterval:
             return "one row a minute: values are taken as they are"
         return (
             f"a sample every {self.usual_s:g} s, averaged over each minute; "
-            f"a sample holds until the next one, and a silence of more than {self.hold_min:g} min is a gap"
+            f"each sample is valid until the next one; more than {self.hold_min:g} min without a sample is a gap"
         )
 
 
