@@ -194,7 +194,7 @@ def test_file_that_reaches_into_the_future_is_refused(tmp_path: Path) -> None:
 def test_readings_too_far_apart_are_refused(tmp_path: Path) -> None:
     """A quarter of an hour hides what happens in five minutes, unless the meter sends only changes."""
     path = written(tmp_path / "a.csv", FIRST, 8, every_min=15)
-    with pytest.raises(SourceError, match=r"has a value every 15 min, too few to learn .* state with --hold"):
+    with pytest.raises(SourceError, match=r"has a value every 15 min, too few to learn .* set --hold MINUTES"):
         read(path)
     assert len(read(path, form=FileFormat(Layout("time", "kw"), hold_min=60))) == 7 * 15 + 15
     assert len(read(written(tmp_path / "b.csv", FIRST, 8, every_min=5))) == 40

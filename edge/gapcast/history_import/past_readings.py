@@ -170,7 +170,7 @@ def _check(recording: Recording, now_minute: int) -> None:
     usual_s, last_minute = recording.report.usual_s, recording.series.last_minute
     if usual_s > _LONGEST_INTERVAL_S and not recording.holds_changes:
         problem = f"has a value every {usual_s / 60:g} min, too few to learn the next five minutes"
-        fix = "if its meter sends only changes, state with --hold for how many minutes a value holds"
+        fix = "if its meter sends only changes, set --hold MINUTES, the longest time a value stays valid"
         raise SourceError(recording.path, f"{problem}; {fix}")
     if last_minute > now_minute + _AHEAD_MIN:
         problem = f"reaches {minute_label(last_minute)}, after now ({minute_label(now_minute)})"

@@ -189,7 +189,7 @@ def read_recording(
     holds_changes = table.hold_min is not None or form.hold_min is not None
     remarks = table.remarks
     if form.layout is not None and report.is_mostly_missing and not holds_changes:
-        fix = "state with --hold for how many minutes a value holds, if the meter writes only changes"
+        fix = "if the meter writes only changes, set --hold MINUTES, the longest time a value stays valid"
         remarks = (*remarks, f"most minutes are missing: {fix}")
     return Recording(path, series, report, table.time_kind, remarks, holds_changes, table.exported)
 
