@@ -198,7 +198,7 @@ def test_csv_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
 
 def test_csv_energy_is_not_taken_for_power(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1"], "time,Total (kWh)")
-    with pytest.raises(SourceError, match=r"line 1: column 'Total \(kWh\)' is an energy \(kWh\), not a power: name a"):
+    with pytest.raises(SourceError, match=r"line 1: column 'Total \(kWh\)' is an energy \(kWh\), not a power: choose"):
         meter_csv.read(path, Layout("time", "Total (kWh)", default_unit="kW"))
     assert meter_csv.read(path, Layout("time", "Total (kWh)", unit="kW")).gap_kw.tolist() == [1.0]
 

@@ -51,7 +51,7 @@ def energy_problem(value_column: str, unit: Unit | None) -> str | None:
     energy = None if unit is not None else energy_unit_in(value_column)
     if energy is None:
         return None
-    fix = "name a column of power, or state its unit by --unit if it is one"
+    fix = "choose a column with power (W or kW); if it is a power in spite of its name, add --unit W or --unit kW"
     return f"column {value_column!r} is an energy ({energy}), not a power: {fix}"
 
 
