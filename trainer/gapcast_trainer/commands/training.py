@@ -139,7 +139,8 @@ def export(
         measured, naive = done.card.scores.model, done.card.scores.persistence
         click.echo(
             f"{done.card.name}: {done.card.parameters:,} parameters, {done.card.bytes:,} bytes; "
-            f"Keras differs by {done.parity_kw:.1e} kW at most, batches by {done.agreement_kw:.1e} kW\n"
+            f"largest difference between TFLite and Keras {done.parity_kw:.1e} kW, "
+            f"between batch sizes {done.agreement_kw:.1e} kW\n"
             f"{done.card.name}: MSE {measured.mse_kw2:.4f} kW², MAE {measured.mae_kw:.4f} kW, "
             f"skill {done.card.scores.skill:.3f} (persistence {naive.mse_kw2:.4f}, {naive.mae_kw:.4f})\n"
             f"wrote {done.folder}: gapcast models install {done.folder}"

@@ -31,7 +31,7 @@ _FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
 }
 #: Figures of the 90 % interval, by column head.
 _INTERVAL_FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
-    "in 90 %": lambda record: record.coverage,
+    "coverage of the 90 % interval": lambda record: record.coverage,
     "width kW": lambda record: record.width_kw,
     "pinball kW": lambda record: record.mean_pinball_kw,
 }

@@ -28,7 +28,8 @@ def lead_lines(found: LeadEvaluation) -> Iterator[str]:
     yield from introduction(found)
     for kind in KINDS:
         yield ""
-        yield f"{KIND_TITLES[kind]}: MSE kW² / MAE kW (of the median where there is one) by minutes ahead"
+        errors = "MSE kW² / MAE kW (median forecast; mean if the model has no median)"
+        yield f"{KIND_TITLES[kind]}: {errors} by minutes ahead"
         yield from _table(found, figure_cells(found, kind, both_errors))
         for reference in REFERENCES:
             if cells := skill_cells(found, kind, reference):

@@ -26,7 +26,7 @@ FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
     "skill": lambda r: r.skill,
     "pinball": lambda r: r.mean_pinball_kw,
     "CRPS kW": lambda r: r.crps_kw,
-    "in 90 %": lambda r: r.coverage,
+    "coverage": lambda r: r.coverage,
     "width kW": lambda r: r.width_kw,
 }
 
@@ -99,7 +99,7 @@ def _by_lead(rows: Sequence[ForecasterScores]) -> list[str]:
         return [NONE if r is None else f"{r.mse_kw2:.4f} / {r.best_mae_kw:.4f}" for r in there]
 
     by_lead = table("min", [str(lead) for lead in leads], [(row.name, cells(row)) for row in rows], 18)
-    return ["", "MSE kW² / MAE kW (of the median where there is one) by minutes ahead", *by_lead]
+    return ["", "MSE kW² / MAE kW (median forecast; mean if the model has no median) by minutes ahead", *by_lead]
 
 
 def _by_readings(rows: Sequence[ForecasterScores]) -> list[str]:
@@ -120,7 +120,7 @@ def _by_hour(rows: Sequence[ForecasterScores]) -> list[str]:
         body.append((row.name, [percent(by_hour[h].skill) if h in by_hour else NONE for h in HOURS]))
         if any(record.coverage is not None for record in by_hour.values()):
             share = [percent(by_hour[h].coverage) if h in by_hour else NONE for h in HOURS]
-            body.append(("  in its 90 %", share))
+            body.append(("  90 % coverage", share))
     return ["", "Skill in % by the hour of the target", *table("hour", [str(h) for h in HOURS], body, 5)]
 
 
