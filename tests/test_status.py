@@ -96,7 +96,7 @@ def test_status_as_text() -> None:
     text = "\n".join(draw(picture(device("home")), None, NOW, PLAIN))
     assert "gapcast 1.2.3  ready  2026-01-01 12:01:05 UTC  up 2 h, 91 MB" in text
     assert "12,345 accepted  2 rejected" in text
-    assert "latency p50 0.6 ms, p99 1.9 ms  batch 2.5  queue 7" in text
+    assert "latency p50 0.6 ms, p99 1.9 ms  mean batch size 2.5, messages waiting 7" in text
     assert "2, 1 with a clock offset" in text
     errors = "14% better than persistence (MSE), MAE 0.200 kW (persistence 0.250)"
     assert f"last day   {errors}, 90.1% interval coverage" in text
@@ -181,7 +181,7 @@ def test_status_in_colour_has_the_same_text() -> None:
 
 def test_status_of_an_idle_service() -> None:
     lines = draw(picture(metrics="gapcast_devices 0\n"), None, NOW + timedelta(1), PLAIN)
-    assert any("latency –  batch –" in line for line in lines)
+    assert any("latency –  mean batch size –" in line for line in lines)
 
 
 REFIT = """\

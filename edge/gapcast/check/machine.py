@@ -63,7 +63,7 @@ def check_memory(inputs: CheckInput) -> Iterator[Finding]:
     if lowered:
         yield warn("memory", f"{'; '.join(lowered)} into {limit}", FIX)
     else:
-        yield ok("memory", f"{configured} devices fit into {limit}")
+        yield ok("memory", f"room for devices.max = {configured:,}: {limit}")
 
 
 def check_clock(inputs: CheckInput) -> Iterator[Finding]:
