@@ -154,7 +154,8 @@ def test_bar_is_to_scale(house: House, look: Look) -> None:
     for name, at_kw in {"end": 1.3, "limit": 2.5}.items():
         assert sum(parts[name]) / 2 == pytest.approx(at_kw / high_kw, abs=0.002)
     assert window.page.locator("#bar").get_attribute("aria-label") == (
-        "Mean of the window: 0.88 kW from energy used so far, 1.30 kW expected, 90 % interval 1.10 to 1.90 kW, limit 2.50 kW"
+        "Mean of the window: 0.88 kW from energy used so far, 1.30 kW expected, 90 % interval 1.10 to 1.90 kW, "
+        "limit 2.50 kW"
     )
     for label in ("#bar-limit-label", "#bar-end-label"):
         box, around = (window.page.locator(one).bounding_box() for one in (label, "#bar"))

@@ -78,7 +78,8 @@ def _stream(snapshot: StatusSnapshot, before: StatusSnapshot | None) -> list[str
     return [
         f"models     {', '.join(snapshot.models)} on {snapshot.runtime}; published: {snapshot.published_models}",
         f"readings   {counts}{_rate(snapshot, before)}",
-        f"forecasts  {n_forecasts:,.0f}  latency {latency}  mean batch size {batch}, messages waiting {snapshot.n_queued:,}",
+        f"forecasts  {n_forecasts:,.0f}  latency {latency}  mean batch size {batch}, "
+        f"messages waiting {snapshot.n_queued:,}",
         f"devices    {snapshot.n_devices:,}{off}",
     ]
 

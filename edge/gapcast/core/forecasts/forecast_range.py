@@ -29,8 +29,8 @@ _ROUNDING = 1e-6
 #: Half the width of the interval around persistence, kW: the half-width of a new device without a model interval.
 INTERVAL_KW = 0.4
 #: A device without a reading below this power does not export, kW, and its lower bound is not below 0: a meter's zero
-#: fluctuates a little. A reading of -0.05 kW, which is slightly lower as a float32, is no export either. For persistence
-#: the last reading decides.
+#: fluctuates a little. A reading of -0.05 kW, which is slightly lower as a float32, is no export either. For
+#: persistence the last reading decides.
 FEEDS_IN_KW = -0.050001
 #: The widest limits that can be configured, kW.
 WIDEST = Limits(-1e6, 1e6)
