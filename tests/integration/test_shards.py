@@ -16,7 +16,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gapcast.app.application import Application
-from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
+from gapcast.app.broker.broker import session_options
+from gapcast.app.broker.sharing import wait_for_topic_affinity
 from gapcast.check.broker import check_broker
 from gapcast.check.finding import CheckInput, Severity
 from gapcast.config.shards import settings_by_shard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gapcast.mqtt.connection.broker_limits import BrokerLimits
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.connection import Connection
 from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
@@ -34,7 +35,7 @@ class RecordingConnection(Connection):
 
     def open(self, max_in_flight: int = 20, max_packet_bytes: int = LONGEST_PACKET) -> None:
         """Let the broker accept a new connection with these limits."""
-        self._session.opened(max_in_flight, max_packet_bytes)
+        self._session.opened(BrokerLimits(max_in_flight, max_packet_bytes))
 
     def receive(self, *publications: Publication) -> None:
         """Let these arrive."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.support.ports import LOOPBACK
@@ -131,6 +132,11 @@ class Wire:
 
     def _send(self, kind: int, body: bytes, flags: int = 0) -> None:
         self.send_encoded(_packet(kind, body, flags))
+
+    def shut(self) -> None:
+        """End the connection, while another thread may read from it."""
+        with suppress(OSError):  # it has ended
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._sock.close()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
+from gapcast.app.broker.broker import session_options
 from gapcast.app.broker.link import connect_service, link_of
+from gapcast.app.broker.sharing import wait_for_topic_affinity
 from gapcast.app.engines.device_limit import limit_devices_here
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.engines.model_watcher import ModelWatcher, SwapCallbacks

@@ -6,13 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gapcast.app.broker.broker import (
-    filters_of,
-    measure_distribution,
-    register_sources_of,
-    session_options,
-    sources_of,
-)
+from gapcast.app.broker.broker import filters_of, register_sources_of, session_options, sources_of
+from gapcast.app.broker.sharing import SHARDS_FIX, SHARDS_IF_NONE, measure_distribution
 from gapcast.app.broker.topics import check_topics
 from gapcast.check.finding import CheckInput, Finding, fail, ok, warn
 from gapcast.config.settings import Settings
@@ -41,7 +36,7 @@ _FIXES = {
     "subscription": "grant this account read access to the topic (docs/security.md lists the permissions)",
     **dict.fromkeys(LOGIN_REASONS, _CREDENTIALS),
 }
-_PERMISSIONS_FIX = "grant this account read and write access to topics.dealing (docs/security.md)"
+_PERMISSIONS_FIX = f"grant this account read and write access to topics.dealing (docs/security.md). {SHARDS_IF_NONE}"
 _DISTRIBUTION_FIX = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
 #: Problems that retrying does not solve.
 _FINAL = ("unreachable", *LOGIN_REFUSED, "the subscription to")
@@ -128,7 +123,9 @@ def _check_distribution(inputs: CheckInput, options: SessionOptions) -> Iterator
     if found is None:
         return
     group = inputs.settings.mqtt.share_group
-    if found.problem:
+    if not found.can_share:
+        yield fail("sharing", f"group {group}: {found.problem}", SHARDS_FIX, EXIT_BAD_INPUT)
+    elif found.problem:
         yield fail("sharing", f"group {group}: {found.problem}", _PERMISSIONS_FIX, EXIT_ERROR)
     elif found.splits_topic:
         one, other = found.n_each

@@ -16,15 +16,22 @@ from gapcast.mqtt.session.session import Session
 
 #: With random distribution, all messages go to one of two members once in 2,048 times.
 N_MESSAGES = 12
+#: The problem of a broker without shared subscriptions, and how paho names the reason code that says so.
+NO_SHARING = "this broker has no shared subscriptions"
+_NOT_SUPPORTED = "Shared subscription not supported"
 _ANSWER_S = 5.0
 _POLL_S = 0.05
 
 
 class GroupDistribution(NamedTuple):
-    """How many messages of one topic each of two members received; ``problem`` if the measurement failed."""
+    """How many messages of one topic each of two members received; ``problem`` if the measurement failed.
+
+    ``can_share`` is false if it failed because the broker has no shared subscriptions.
+    """
 
     n_each: tuple[int, int]
     problem: str = ""
+    can_share: bool = True
 
     @property
     def splits_topic(self) -> bool:
@@ -65,6 +72,8 @@ def _distribution(members: list[Session], topic: bytes) -> GroupDistribution:
     while not all(member.connected for member in members):
         for member in members:
             member.receive_messages(0, _POLL_S)
+            if not member.has_shared_subscriptions or _NOT_SUPPORTED in member.problem:
+                return GroupDistribution((0, 0), NO_SHARING, can_share=False)
         if time.monotonic() > deadline_s:
             return GroupDistribution((0, 0), next(member.problem for member in members if not member.connected))
     for _ in range(N_MESSAGES):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from threading import Event
-
-import structlog
+from collections.abc import Mapping, Sequence
 
 from gapcast.config.checks.topic_use import read_twice
 from gapcast.config.files.state_dir import gateway_id, state_path
@@ -25,14 +22,9 @@ from gapcast.mqtt.discovery.discovery_message import birth_topics
 from gapcast.mqtt.requests.demand_registers import RegisterSource
 from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.mqtt.sources.submeters import SubmeterSource
-from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
+from gapcast.mqtt.topic_affinity import subscription
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic, without_covered
 from gapcast.service.ports.intake import Subscriptions
-
-log = structlog.get_logger(__name__)
-
-#: Pause before a failed measurement of topic affinity is repeated.
-_RETRY_S = 1.0
 
 
 def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
@@ -158,47 +150,6 @@ def mosquitto_command(mqtt: MqttSettings, program: str, *words: str) -> str:
     if tls.alpn:
         access += ["--tls-alpn", tls.alpn[0]]  # these clients offer one protocol
     return shlex.join([program, *access, *words])
-
-
-def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDistribution | None:
-    """Measure how the broker distributes topics among the workers of ``mqtt.share_group``; None without a group."""
-    group = settings.mqtt.share_group
-    if group is None:
-        return None
-    return measure_group(options, group, gateway_topic("topics.dealing", settings.topics.dealing, options.gateway))
-
-
-def wait_for_topic_affinity(
-    settings: Settings, options: SessionOptions, stopping: Event, on_iteration: Callable[[], None] = lambda: None
-) -> None:
-    """Wait until the broker is known to deliver each topic to one worker, or until stopped.
-
-    ``on_iteration`` is called after each inconclusive measurement. Raises :class:`SettingsError` if the broker splits
-    the readings of a meter.
-    """
-    group = settings.mqtt.share_group
-    while not stopping.is_set():
-        found = measure_distribution(settings, options)
-        if found is None:
-            return
-        if found.splits_topic:
-            one, other = found.n_each
-            msg = (
-                f"mqtt.share_group: this broker distributes group {group} message by message, which would split the "
-                f"readings of a meter: of {one + other} messages on one topic, {one} went to one member and {other} to "
-                "the other. Configure the broker to distribute by topic (EMQX: hash_topic), or use shards"
-            )
-            raise SettingsError(msg)
-        if not found.problem:
-            log.info("mqtt.topic_affinity_confirmed", group=group)
-            return
-        log.warning(
-            "mqtt.topic_affinity_unknown",
-            problem=found.problem,
-            fix="check the broker and the permissions on topics.dealing; the measurement is repeated",
-        )
-        on_iteration()
-        stopping.wait(_RETRY_S)
 
 
 def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:

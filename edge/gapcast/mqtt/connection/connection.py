@@ -14,11 +14,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.core.errors import ShardError
 from gapcast.mqtt.connection.backoff import Backoff
+from gapcast.mqtt.connection.broker_limits import BrokerLimits
 from gapcast.mqtt.connection.broker_problem import UNSUPPORTED_PROTOCOL
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
 from gapcast.mqtt.connection.connection_log import ConnectionLog
-from gapcast.mqtt.connection.delivery import LAST_ID
 from gapcast.mqtt.connection.subscriptions import BrokerSubscriptions
 from gapcast.mqtt.connection.takeover import TakeoverDetector, raise_if_taken_over
 from gapcast.mqtt.connection.transport import (
@@ -28,7 +28,6 @@ from gapcast.mqtt.connection.transport import (
     is_client_certificate_error,
 )
 from gapcast.mqtt.packets.fast_path import FastPathSocket
-from gapcast.mqtt.packets.frames import LONGEST_PACKET
 from gapcast.service.containment import EXIT_EXCEPTIONS
 
 #: How often paho's own work, such as keep-alive, is done if it has no packets to read.
@@ -202,8 +201,7 @@ class Connection:
         self.n_connects += 1
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
-        receive_maximum = min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID)
-        self._callbacks.opened(receive_maximum, getattr(properties, "MaximumPacketSize", LONGEST_PACKET))
+        self._callbacks.opened(BrokerLimits.of(properties))
         self._subscriptions.request(self._client, mqtt5=self.mqtt5, session_present=flags.session_present)
         self._callbacks.subscribing()
         self._log.accepted(mqtt5=self.mqtt5, session_present=flags.session_present)

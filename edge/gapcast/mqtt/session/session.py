@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from gapcast.mqtt.connection.broker_limits import BrokerLimits
 from gapcast.mqtt.connection.broker_problem import broker_problem
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.connection import Connection
@@ -42,6 +43,8 @@ class Session:
         self._received = ReceivedMessages()
         self._warnings = SessionWarnings()
         self._encoder = PacketEncoder(self._connection, self._warnings)
+        #: Whether the broker has not denied that it has shared subscriptions.
+        self.has_shared_subscriptions = True
         self._delivery = Delivery(self._connection.write, self._encoder.encode)
         # Attributes, not methods that call these: they are called for each reading that arrives alone.
         #: Returns whether the broker has confirmed all messages with these ids.
@@ -212,10 +215,11 @@ class Session:
         connection.close(graceful=complete)
         return complete
 
-    def _opened(self, receive_maximum: int, max_packet_bytes: int) -> None:
+    def _opened(self, limits: BrokerLimits) -> None:
         self._warnings.reset()
-        self._encoder.max_packet_bytes = max_packet_bytes
-        self._delivery.connected(receive_maximum)
+        self.has_shared_subscriptions = limits.has_shared_subscriptions
+        self._encoder.max_packet_bytes = limits.max_packet_bytes
+        self._delivery.connected(limits.receive_maximum)
 
     def _lost(self) -> None:
         self._delivery.disconnected()
