@@ -27,6 +27,7 @@ SPREAD = {
     "service.stopped": {"accepted", "duplicate", "late", "rejected"},
     "internal.error": {"exception"},
     "model.failed": {"exception"},
+    "mqtt.connected": {"mqtt5_problem"},
     **{event: {"windows", "took_s", "peak_mb", "mse_skill", "mae_skill"} for event in ("refit.used", "refit.not_used")},
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +31,18 @@ def checked(tmp_path: Path, broker: RefusingBroker, **mqtt: Any) -> list[Finding
         inputs.session.close(1.0)
     broker.close()
     return [one for one in findings if one.severity is not Severity.OK]
+
+
+def test_check_of_a_connection_that_ends_without_a_refusal_blames_no_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time passes only once the connection has ended, a second with each read of the clock."""
+    broker, seconds = RefusingBroker({READINGS}, answers=False), count()
+    clock = SimpleNamespace(monotonic=lambda: next(seconds) if broker.has_ended.is_set() else 0)
+    monkeypatch.setattr("gapcast.check.broker.time", clock)
+    (finding,) = checked(tmp_path, broker, protocol="5")
+    assert "disconnected: no reason given" in finding.text
+    assert "then closed the connection: see its log" in finding.fix
 
 
 def test_check_of_a_broker_without_shared_subscriptions_names_shards(tmp_path: Path) -> None:

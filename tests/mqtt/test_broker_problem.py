@@ -13,7 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
 
 from gapcast.check.broker import fix_of
-from gapcast.mqtt.connection.broker_problem import broker_reason, network_reason
+from gapcast.mqtt.connection.broker_problem import broker_reason, disconnection_reason, network_reason
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.connection_log import ConnectionLog
 from gapcast.mqtt.connection.transport import Transport, connection_error
@@ -67,10 +67,9 @@ def test_log_of_a_lost_broker_has_plain_reasons() -> None:
     options = SessionOptions("home", "status", ())
     connection = ConnectionLog(options)
     with capture_logs() as logged:
-        connection.disconnected(
-            UNSPECIFIED, ConnectionResetError(104, "Connection reset by peer"), was_connected=True, was_answered=True
-        )
-        connection.disconnected(UNSPECIFIED, None, was_connected=True, was_answered=True)
+        for failure in (ConnectionResetError(104, "Connection reset by peer"), None):
+            why = disconnection_reason(UNSPECIFIED, failure, options.host)
+            connection.disconnected(why, was_connected=True, was_answered=True)
         lost = connection.problem
         error = system_error(errno.ECONNREFUSED)
         connection.unreachable(connection_error(error, options.host, options.transport))

@@ -17,7 +17,14 @@ import structlog
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.tls import Tls, TlsFiles, tls_context
-from gapcast.mqtt.connection.transport import CLIENT_REJECTED, NO_RESPONSE, Transport, connection_error
+from gapcast.mqtt.connection.transport import (
+    CLIENT_REJECTED,
+    NO_RESPONSE,
+    Transport,
+    connection_error,
+    unanswered_problem,
+)
+from gapcast.mqtt.packets.splitter import ProtocolError
 from tests.support.certificates import Authority, CertificateFiles
 from tests.support.optional_tools import ROOT
 
@@ -197,3 +204,11 @@ def test_tls_on_a_reset_connection_leaves_no_socket_open() -> None:
     with pytest.raises(ConnectionResetError):
         tls_context(TlsFiles()).wrap_socket(ours, server_hostname="broker", do_handshake_on_connect=False)
     gc.collect()  # a socket that is lost open is reported here
+
+
+def test_tls_is_no_problem_of_a_broker_whose_answer_cannot_be_read() -> None:
+    tls = Transport(tls=Tls(TlsFiles()))
+    assert unanswered_problem(None, tls) == NO_RESPONSE
+    assert unanswered_problem(ConnectionResetError(), tls) == CLIENT_REJECTED
+    assert not unanswered_problem(ProtocolError("malformed packet"), tls)
+    assert not unanswered_problem(ConnectionResetError(), Transport())

@@ -23,6 +23,11 @@ _BROKER_S = 8.0
 #: The preset of Home Assistant's entities.
 _OF_ENTITIES = "home-assistant"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
+_TLS_FIX = "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true"
+_CLOSED_FIX = (
+    "the broker accepted this account, and then closed the connection: see its log; the account may lack read access "
+    "to a topic (docs/security.md lists the permissions)"
+)
 #: Text in a connection problem -> fix.
 _FIXES = {
     "connection refused": "nothing listens at this address: start the broker, or correct mqtt.host and mqtt.port",
@@ -32,7 +37,8 @@ _FIXES = {
     "no route to host": "no route to this address: check mqtt.host and the network",
     "network is unreachable": "the network is unreachable: check the network connection of this machine",
     NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
-    "disconnected": "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true",
+    "malformed packet": 'gapcast cannot read this answer: check mqtt.port, or set mqtt.protocol = "3.1.1"',
+    "disconnected": _TLS_FIX,
     "subscription": "grant this account read access to the topic (docs/security.md lists the permissions)",
     **dict.fromkeys(LOGIN_REASONS, _CREDENTIALS),
 }
@@ -71,7 +77,10 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     problem = connect(session)
     if not session.connected:
         session.close(1.0)
-        yield fail("broker", f"{address}: {problem or 'no answer'}", fix_of(problem), EXIT_ERROR)
+        fix = fix_of(problem)
+        if session.n_connects and fix == _TLS_FIX:
+            fix = _CLOSED_FIX
+        yield fail("broker", f"{address}: {problem or 'no answer'}", fix, EXIT_ERROR)
         return
     inputs.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading

@@ -9,6 +9,8 @@ import socket
 
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gapcast.mqtt.packets.splitter import ProtocolError
+
 _NOT_GIVEN = "no reason given"
 #: "Unspecified error" of MQTT: the other side gives no reason, or the connection was cut without a message.
 _UNSPECIFIED = 0x80
@@ -56,14 +58,14 @@ def broker_reason(code: ReasonCode) -> str:
 
 
 def disconnection_reason(code: ReasonCode, failure: OSError | None, host: str) -> str:
-    """Return why the connection to ``host`` ended: the broker's reason, else the network's ``failure``, if any.
+    """Return why the connection to ``host`` ended: a packet that cannot be read, the broker's reason, or ``failure``.
 
     >>> from paho.mqtt.packettypes import PacketTypes
     >>> unspecified = ReasonCode(PacketTypes.DISCONNECT, "Unspecified error")
     >>> disconnection_reason(unspecified, ConnectionResetError(104, "Connection reset by peer"), "broker")
     'connection reset by peer'
     """
-    if failure is not None and code.value == _UNSPECIFIED:
+    if failure is not None and (code.value == _UNSPECIFIED or isinstance(failure, ProtocolError)):
         return network_reason(failure, host)
     return broker_reason(code)
 

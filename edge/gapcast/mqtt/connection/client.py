@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from gapcast.mqtt.connection.transport import Transport, TransportClient
+from gapcast.mqtt.packets.fast_path import FastPathSocket
+from gapcast.mqtt.packets.splitter import ProtocolError
 
 #: Short enough to find a broker that is back within five seconds, with the longest wait between two attempts: TCP sends
 #: a SYN at 0, 1 and 3 s.
@@ -50,13 +53,22 @@ class SessionOptions:
 class Client(TransportClient):
     """paho's client over a wrapped socket."""
 
-    wrap_socket: Callable[[Any], Any]
+    wrap_socket: Callable[[Any], FastPathSocket]
 
     def _create_socket(self) -> Any:
         return self.wrap_socket(super()._create_socket())
 
+    def _packet_handle(self) -> MQTTErrorCode:
+        """Record why a packet cannot be read; paho then ends the connection without the reason."""
+        try:
+            return super()._packet_handle()
+        except MalformedPacket as error:
+            sock: Any = self.socket()
+            sock.fail(ProtocolError(f"malformed packet: {error}"))
+            raise
 
-def build_client(options: SessionOptions, wrap_socket: Callable[[Any], Any], *, mqtt5: bool) -> Client:
+
+def build_client(options: SessionOptions, wrap_socket: Callable[[Any], FastPathSocket], *, mqtt5: bool) -> Client:
     """Return a client that connects by ``options``, over the socket that ``wrap_socket`` makes from paho's socket."""
     persistent: dict[str, Any] = {} if mqtt5 else {"clean_session": not options.session_expiry_s}
     client = Client(

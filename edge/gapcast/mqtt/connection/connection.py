@@ -15,18 +15,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gapcast.core.errors import ShardError
 from gapcast.mqtt.connection.backoff import Backoff
 from gapcast.mqtt.connection.broker_limits import BrokerLimits
-from gapcast.mqtt.connection.broker_problem import UNSUPPORTED_PROTOCOL
+from gapcast.mqtt.connection.broker_problem import NO_ANSWER, UNSUPPORTED_PROTOCOL, broker_reason, disconnection_reason
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
 from gapcast.mqtt.connection.connection_log import ConnectionLog
 from gapcast.mqtt.connection.subscriptions import BrokerSubscriptions
 from gapcast.mqtt.connection.takeover import TakeoverDetector, raise_if_taken_over
-from gapcast.mqtt.connection.transport import (
-    NO_RESPONSE,
-    client_rejected,
-    connection_error,
-    is_client_certificate_error,
-)
+from gapcast.mqtt.connection.transport import connection_error, is_client_certificate_error, unanswered_problem
 from gapcast.mqtt.packets.fast_path import FastPathSocket
 from gapcast.service.containment import EXIT_EXCEPTIONS
 
@@ -142,7 +137,7 @@ class Connection:
             if not self._answered and time.monotonic() > self._deadline_s:
                 self._log.unanswered()
                 self._lost()
-                self._fall_back()  # a 3.1.1 broker may wait forever for the rest of a packet it misread
+                self._fall_back(NO_ANSWER)  # a 3.1.1 broker may wait forever for the rest of a packet it misread
 
     def wrap_socket(self, sock: Any) -> FastPathSocket:
         """Wrap the socket that paho has just connected."""
@@ -194,7 +189,7 @@ class Connection:
         if reason.is_failure:
             self._log.refused(reason)
             if reason.value == UNSUPPORTED_PROTOCOL:
-                self._fall_back()
+                self._fall_back(broker_reason(reason))
             return
         self.is_open = True
         self._takeover.opened()
@@ -206,10 +201,12 @@ class Connection:
         self._callbacks.subscribing()
         self._log.accepted(mqtt5=self.mqtt5, session_present=flags.session_present)
 
-    def _fall_back(self) -> bool:
+    def _fall_back(self, why: str) -> bool:
         """Use the other protocol version next if ``protocol`` is auto and no version has worked yet; return whether."""
         if self._options.protocol != "auto" or self.n_connects:
             return False
+        if self.mqtt5:
+            self._log.mqtt5_problem = why
         self.mqtt5 = not self.mqtt5
         self._client = self._new_client()
         return True
@@ -222,11 +219,11 @@ class Connection:
             return
         was_connected, was_answered = self.connected, self._answered
         failure = self._socket.failure if self._socket is not None else None
-        if not was_answered and self._options.transport.tls is not None:
-            # TLS 1.3 alerts after the handshake
-            self._unreachable(NO_RESPONSE if failure is None else client_rejected(self._options.transport))
+        why = disconnection_reason(reason, failure, self._options.host)
+        if not was_answered and (problem := unanswered_problem(failure, self._options.transport)):
+            self._unreachable(problem)
             if not is_client_certificate_error(failure):
-                self._fall_back()
+                self._fall_back(why)
             return
         is_taken_over = self._takeover.is_taken_over(reason, was_open=self.is_open, mqtt5=self.mqtt5)
         self._lost()
@@ -234,8 +231,8 @@ class Connection:
             raise_if_taken_over(self._options)
             self._backoff.contended()
             self._log.taken_over(self._takeover.n_cut_short)
-        elif was_answered or not self._fall_back() or self.mqtt5:  # a 3.1.1 broker may close a connection of MQTT 5
-            self._log.disconnected(reason, failure, was_connected=was_connected, was_answered=was_answered)
+        elif was_answered or not self._fall_back(why) or self.mqtt5:  # a 3.1.1 broker may close a connection of MQTT 5
+            self._log.disconnected(why, was_connected=was_connected, was_answered=was_answered)
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object

@@ -15,7 +15,6 @@ from gapcast.mqtt.connection.broker_problem import (
     NOT_AUTHORIZED,
     NOT_CONNECTED_YET,
     broker_reason,
-    disconnection_reason,
 )
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
 
@@ -38,6 +37,8 @@ class ConnectionLog:
         self._options = options
         #: Why there is no connection, in a sentence; empty while there is one.
         self.problem = NOT_CONNECTED_YET
+        #: Why MQTT 5 is not used although it may be, if it has been tried.
+        self.mqtt5_problem = ""
 
     def accepted(self, *, mqtt5: bool, session_present: bool) -> None:
         """Record that the broker accepted the connection."""
@@ -47,6 +48,7 @@ class ConnectionLog:
             port=self._options.port,
             protocol="5" if mqtt5 else "3.1.1",
             session_present=session_present,
+            **({} if mqtt5 or not self.mqtt5_problem else {"mqtt5_problem": self.mqtt5_problem}),
         )
 
     def subscribed(self) -> None:
@@ -82,13 +84,10 @@ class ConnectionLog:
         host, port = self._options.host, self._options.port
         log.error("mqtt.connection_failed", host=host, port=port, problem=self.problem, exc_info=error)
 
-    def disconnected(
-        self, reason: ReasonCode, failure: OSError | None, *, was_connected: bool, was_answered: bool
-    ) -> None:
-        """Record that a connection ended with ``reason``, or ``failure``; a refusal remains the problem."""
+    def disconnected(self, why: str, *, was_connected: bool, was_answered: bool) -> None:
+        """Record ``why`` a connection ended; a refusal remains the problem."""
         if was_answered and not was_connected and self.problem.startswith(_REFUSED):
             return
-        why = disconnection_reason(reason, failure, self._options.host)
         is_new = self._replace(f"disconnected: {why}")
         log_it = log.warning if is_new or was_connected else log.debug
         log_it("mqtt.disconnected", host=self._options.host, reason=why)

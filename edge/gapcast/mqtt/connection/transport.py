@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gapcast.mqtt.connection.broker_problem import network_reason
 from gapcast.mqtt.connection.tls import Tls
 from gapcast.mqtt.connection.websocket import Websocket
+from gapcast.mqtt.packets.splitter import ProtocolError
 
 #: passes before the next attempt, and MQTT's keep-alive takes as long. So a connection is closed when sent data stays
 #: unacknowledged for this long or, if nothing was sent, when several probes do; a new one is then tried every few
@@ -177,6 +178,16 @@ def client_rejected(transport: Transport) -> str:
         f"{_ENDED}: it may have rejected the certificate in mqtt.tls.certificate_path: check that it has not expired "
         f"(openssl x509 -noout -enddate -in {path}), and that the broker trusts its issuer"
     )
+
+
+def unanswered_problem(failure: OSError | None, transport: Transport) -> str:
+    """Return a sentence on a broker that ended TLS before it answered; empty without TLS, or if its answer is invalid.
+
+    TLS 1.3 has the alerts of a server that requires a client certificate after the handshake.
+    """
+    if transport.tls is None or isinstance(failure, ProtocolError):
+        return ""
+    return NO_RESPONSE if failure is None else client_rejected(transport)
 
 
 def _tls_failure(error: ssl.SSLError, transport: Transport) -> str:

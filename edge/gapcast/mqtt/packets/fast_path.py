@@ -74,7 +74,7 @@ class FastPathSocket:
                     return
                 continue  # for example a WebSocket ping, while TLS holds decrypted data that no poll reports
             except OSError as error:
-                self._lost, self._ended = error, True
+                self.fail(error)
                 return
             if not received:
                 self._ended = True
@@ -98,7 +98,7 @@ class FastPathSocket:
                 else:
                     self._for_paho += packet.raw
         except ProtocolError as error:
-            self._lost, self._ended = OSError(str(error)), True
+            self.fail(error)
         finally:
             try:
                 if acknowledgements:
@@ -119,7 +119,7 @@ class FastPathSocket:
             except _WOULD_BLOCK:
                 return
             except OSError as error:
-                self._lost, self._ended = error, True
+                self.fail(error)
                 return
             del self._out[:n_sent]
 
@@ -168,6 +168,10 @@ class FastPathSocket:
     def setblocking(self, flag: bool) -> None:
         """Set the connection's blocking mode."""
         self._sock.setblocking(flag)
+
+    def fail(self, error: OSError) -> None:
+        """End the connection because of ``error``."""
+        self._lost, self._ended = error, True
 
     def cut(self) -> None:
         """End the connection without sending the buffered bytes."""

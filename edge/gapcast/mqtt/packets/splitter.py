@@ -31,8 +31,8 @@ _MAX_REST = 4_096
 _new_tuple = tuple.__new__
 
 
-class ProtocolError(Exception):
-    """The peer sent bytes that are not MQTT; the connection is unusable."""
+class ProtocolError(OSError):
+    """The peer sent a packet that is not valid; the connection is unusable."""
 
 
 class Splitter:
