@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -31,6 +32,33 @@ def checked(tmp_path: Path, broker: RefusingBroker, **mqtt: Any) -> list[Finding
         inputs.session.close(1.0)
     broker.close()
     return [one for one in findings if one.severity is not Severity.OK]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("refused", [{PLANS}, {PLANS, PREDICT}])
+def test_check_warns_of_refused_request_topics(tmp_path: Path, refused: Collection[str], ends: bool) -> None:
+    """RabbitMQ reports also the topics after a refused one as refused; these are not named."""
+    (finding,) = checked(tmp_path, RefusingBroker(refused, ends=ends), protocol="5")
+    assert (finding.severity, finding.what) == (Severity.WARN, "permissions")
+    assert [topic in finding.text for topic in (PLANS, PREDICT)] == [topic in refused for topic in (PLANS, PREDICT)]
+    assert "docs/security.md" in finding.fix
+
+
+def test_check_of_granted_request_topics_finds_nothing(tmp_path: Path) -> None:
+    broker = RefusingBroker()
+    assert checked(tmp_path, broker, protocol="5") == []
+    assert broker.requests == [[READINGS], [PLANS, PREDICT]]
+
+
+def test_check_of_mqtt_3_1_1_requests_no_predict_topic(tmp_path: Path) -> None:
+    assert checked(tmp_path, broker := RefusingBroker({PREDICT}), protocol="3.1.1") == []
+    assert broker.requests == [[READINGS], [PLANS]]
+
+
+def test_check_of_refused_readings_names_them_though_the_connection_ends(tmp_path: Path) -> None:
+    (finding,) = checked(tmp_path, RefusingBroker({READINGS}), protocol="3.1.1")
+    assert f"the subscription to {READINGS} is refused" in finding.text
+    assert "grant this account read access" in finding.fix
 
 
 def test_check_of_a_connection_that_ends_without_a_refusal_blames_no_tls(

@@ -50,6 +50,69 @@ def serving(
     broker.close()
 
 
+def events(logs: list[Any], *levels: str) -> list[tuple[str, str]]:
+    """Return events and their topics, if any; of all levels but debug, or of ``levels``."""
+    return [
+        (line["event"].removeprefix("mqtt."), "".join(line.get("topics", line.get("topic", ""))))
+        for line in logs
+        if (line["log_level"] in levels if levels else line["log_level"] != "debug")
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_topic_that_ends_the_connection_is_left_out(clock: ManualClock, protocol: str) -> None:
+    with capture_logs() as logs, serving({"b"}, protocol=protocol) as (broker, session, wait):
+        wait(lambda: session.n_connects == 2 and session.connected, "the second connection")
+    assert broker.requests == [["a", "b", "c"], ["a", "c"]]
+    refused = [("subscription_refused", "b"), ("subscription_refused", "c")]
+    ended = [("disconnected", ""), ("subscription_left_out", "b")]
+    assert events(logs) == [("connected", ""), *refused, *ended, ("connected", "")]
+
+
+def test_topics_that_end_the_connection_are_left_out_one_by_one(clock: ManualClock) -> None:
+    """Also with MQTT 3.1.1, where several short connections in a row count as another client with the same id."""
+    topics = tuple("bcdef")
+    with (
+        capture_logs() as logs,
+        serving(topics, protocol="3.1.1", request_topics=(*topics, "g")) as (
+            broker,
+            session,
+            wait,
+        ),
+    ):
+        wait(lambda: session.n_connects == 6 and session.connected, "the sixth connection")
+    assert broker.requests[-1] == ["a", "g"]
+    assert [topic for event, topic in events(logs) if event == "subscription_left_out"] == list(topics)
+    assert [topic for event, topic in events(logs) if event == "subscription_refused"] == [*topics, "g"], "once each"
+    assert "taken_over" not in dict(events(logs))
+
+
+def test_refused_topic_is_requested_again_after_a_connection_that_lasted(clock: ManualClock) -> None:
+    with capture_logs() as logs, serving({"b"}, ends=False) as (broker, session, wait):
+        for _ in range(2):
+            wait(lambda: session.connected, "a connection")
+            clock.now_s += 3
+            broker.end_connections()
+            wait(lambda: not session.connected, "its end")
+    assert broker.requests == [["a", "b", "c"]] * 2
+    assert events(logs, "warning") == [
+        ("subscription_refused", "b"),
+        ("subscription_refused", "c"),
+        ("disconnected", ""),
+        ("disconnected", ""),
+    ]
+
+
+def test_refused_readings_that_end_each_connection_are_logged_once(clock: ManualClock) -> None:
+    with capture_logs() as logs, serving({"a"}, protocol="3.1.1") as (broker, session, wait):
+        wait(lambda: session.n_connects == 5 and not session.is_open, "five connections")
+        assert session.problem == "the subscription to a is refused: no reason given"
+        broker.refused = ()
+        wait(lambda: session.connected, "the subscription")
+    assert set(map(tuple, broker.requests)) == {("a", "b", "c")}
+    assert events(logs) == [("connected", ""), ("subscription_refused", "a"), ("subscription_granted", "a")]
+
+
 def test_unreadable_answer_is_the_reason(clock: ManualClock) -> None:
     with capture_logs() as logs, serving((), properties=PACKETS_OF_256_MIB, protocol="5") as (_, session, wait):
         wait(lambda: "disconnected" in session.problem, "the end of the connection")

@@ -12,7 +12,13 @@ from gapcast.app.broker.topics import check_topics
 from gapcast.check.finding import CheckInput, Finding, fail, ok, warn
 from gapcast.config.settings import Settings
 from gapcast.core.errors import EXIT_BAD_INPUT, EXIT_ERROR, SettingsError
-from gapcast.mqtt.connection.broker_problem import LOGIN_REASONS, LOGIN_REFUSED, NO_ANSWER, NOT_CONNECTED_YET
+from gapcast.mqtt.connection.broker_problem import (
+    LOGIN_REASONS,
+    LOGIN_REFUSED,
+    NO_ANSWER,
+    NOT_CONNECTED_YET,
+    SUBSCRIPTION_REFUSED,
+)
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.transport import INVALID
 from gapcast.mqtt.session.session import Session
@@ -23,6 +29,7 @@ _BROKER_S = 8.0
 #: The preset of Home Assistant's entities.
 _OF_ENTITIES = "home-assistant"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
+_READ_FIX = "grant this account read access to the topic (docs/security.md lists the permissions)"
 _TLS_FIX = "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true"
 _CLOSED_FIX = (
     "the broker accepted this account, and then closed the connection: see its log; the account may lack read access "
@@ -39,13 +46,13 @@ _FIXES = {
     NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
     "malformed packet": 'gapcast cannot read this answer: check mqtt.port, or set mqtt.protocol = "3.1.1"',
     "disconnected": _TLS_FIX,
-    "subscription": "grant this account read access to the topic (docs/security.md lists the permissions)",
+    "subscription": _READ_FIX,
     **dict.fromkeys(LOGIN_REASONS, _CREDENTIALS),
 }
 _PERMISSIONS_FIX = f"grant this account read and write access to topics.dealing (docs/security.md). {SHARDS_IF_NONE}"
 _DISTRIBUTION_FIX = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
 #: Problems that retrying does not solve.
-_FINAL = ("unreachable", *LOGIN_REFUSED, "the subscription to")
+_FINAL = ("unreachable", *LOGIN_REFUSED, SUBSCRIPTION_REFUSED)
 
 
 def check_broker(inputs: CheckInput) -> Iterator[Finding]:
@@ -60,7 +67,7 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
         yield fail(what, f"{key}: {rest}", f"correct {key.split(',')[0]}", EXIT_BAD_INPUT)
         return
     # With the service's own id the check would take over its session; as a member of its group it would take readings
-    # from it. Requests are not subscribed to, so that none is answered.
+    # from it. It receives no requests.
     registers = (source.filter for source in register_sources_of(settings))
     alone = replace(
         options,
@@ -85,10 +92,24 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     inputs.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     yield ok("broker", f"{address}, MQTT {session.protocol}, subscribed to {topics}")
+    requests = options.request_topics + (options.request_topics_mqtt5 if session.has_properties else ())
+    if refused := _refused(replace(alone, gateway=f"{alone.gateway}-requests"), requests):
+        text = f"{', '.join(refused)}: the broker refuses the subscription, so that no message there arrives"
+        yield warn("permissions", text, _READ_FIX)
     yield from _check_devices(settings)
     yield from _check_entities(settings)
     yield from _check_order(settings)
     yield from _check_distribution(inputs, options)
+
+
+def _refused(options: SessionOptions, topics: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ``topics`` that the broker refuses; RabbitMQ also refuses those that follow one in a request."""
+    session = Session(replace(options, subscriptions=topics))
+    problem = connect(session)
+    session.close(1.0)
+    if not problem.startswith(SUBSCRIPTION_REFUSED):
+        return ()
+    return topics if len(topics) == 1 else tuple(topic for one in topics for topic in _refused(options, (one,)))
 
 
 def _check_devices(settings: Settings) -> Iterator[Finding]:

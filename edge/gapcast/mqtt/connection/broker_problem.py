@@ -20,6 +20,8 @@ NOT_AUTHORIZED = frozenset({0x86, 0x87})
 UNSUPPORTED_PROTOCOL = 0x84
 #: Problems of a connection.
 NOT_CONNECTED_YET, NO_ANSWER = "not connected yet", "the broker does not answer"
+#: Beginning of the problem if the broker refuses a required subscription.
+SUBSCRIPTION_REFUSED = "the subscription to "
 #: The broker's reasons to refuse a login, and the beginning of the problem in each case.
 LOGIN_REASONS = ("Not authorized", "Bad user name")
 LOGIN_REFUSED = tuple(f"refused: {reason}" for reason in LOGIN_REASONS)

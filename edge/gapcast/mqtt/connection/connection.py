@@ -225,7 +225,9 @@ class Connection:
             if not is_client_certificate_error(failure):
                 self._fall_back(why)
             return
-        is_taken_over = self._takeover.is_taken_over(reason, was_open=self.is_open, mqtt5=self.mqtt5)
+        ended_by_refusal = self._subscriptions.ended_by_refusal
+        was_open = self.is_open and not ended_by_refusal
+        is_taken_over = self._takeover.is_taken_over(reason, was_open=was_open, mqtt5=self.mqtt5)
         self._lost()
         if is_taken_over:
             raise_if_taken_over(self._options)
@@ -233,6 +235,8 @@ class Connection:
             self._log.taken_over(self._takeover.n_cut_short)
         elif was_answered or not self._fall_back(why) or self.mqtt5:  # a 3.1.1 broker may close a connection of MQTT 5
             self._log.disconnected(why, was_connected=was_connected, was_answered=was_answered)
+            if ended_by_refusal and (topic := self._subscriptions.leave_out_refused()):
+                self._log.left_out(topic)
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object

@@ -14,6 +14,7 @@ from gapcast.mqtt.connection.broker_problem import (
     NO_ANSWER,
     NOT_AUTHORIZED,
     NOT_CONNECTED_YET,
+    SUBSCRIPTION_REFUSED,
     broker_reason,
 )
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
@@ -25,6 +26,8 @@ _REFUSED = "refused"
 _SHOWN_ERROR_CHARS = 120
 #: The user name and the password, also of a file, are read only at the start of the service.
 _LOGIN_FIX = ": check mqtt.username and mqtt.password, and restart gapcast after a change"
+_LEFT_OUT_FIX = "grant this account read access to the topic (docs/security.md), and restart gapcast"
+_LEFT_OUT_MEANWHILE = "messages on this topic do not arrive: the broker ends the connection when it refuses the topic"
 
 
 class ConnectionLog:
@@ -39,10 +42,13 @@ class ConnectionLog:
         self.problem = NOT_CONNECTED_YET
         #: Why MQTT 5 is not used although it may be, if it has been tried.
         self.mqtt5_problem = ""
+        #: Topics that are not required and that the broker refused at the last request.
+        self._refused_requests: frozenset[str] = frozenset()
 
     def accepted(self, *, mqtt5: bool, session_present: bool) -> None:
         """Record that the broker accepted the connection."""
-        log.info(
+        log_it = log.debug if self._lacks_subscription else log.info
+        log_it(
             "mqtt.connected",
             host=self._options.host,
             port=self._options.port,
@@ -53,6 +59,8 @@ class ConnectionLog:
 
     def subscribed(self) -> None:
         """Record that the broker granted the required subscriptions: there is no problem."""
+        if self._lacks_subscription:
+            log.info("mqtt.subscription_granted", topics=self._options.subscriptions)
         self.problem = ""
 
     def unreachable(self, problem: str) -> None:
@@ -85,8 +93,8 @@ class ConnectionLog:
         log.error("mqtt.connection_failed", host=host, port=port, problem=self.problem, exc_info=error)
 
     def disconnected(self, why: str, *, was_connected: bool, was_answered: bool) -> None:
-        """Record ``why`` a connection ended; a refusal remains the problem."""
-        if was_answered and not was_connected and self.problem.startswith(_REFUSED):
+        """Record ``why`` a connection ended; a refusal, also of a subscription, remains the problem."""
+        if was_answered and not was_connected and self.problem.startswith((_REFUSED, SUBSCRIPTION_REFUSED)):
             return
         is_new = self._replace(f"disconnected: {why}")
         log_it = log.warning if is_new or was_connected else log.debug
@@ -105,12 +113,22 @@ class ConnectionLog:
         needed = [topic for topic in reasons if topic in self._options.subscriptions]
         if needed:
             reason = reasons[needed[0]]
-            if self._replace(f"the subscription to {', '.join(needed)} is refused: {reason}"):
+            if self._replace(f"{SUBSCRIPTION_REFUSED}{', '.join(needed)} is refused: {reason}"):
                 log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
             return True
         for topic, reason in reasons.items():
-            log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
+            if topic not in self._refused_requests:
+                log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
+        self._refused_requests = frozenset(reasons)
         return False
+
+    def left_out(self, topic: str) -> None:
+        """Log that ``topic`` is not subscribed to any more: the broker ends the connection when it refuses it."""
+        log.warning("mqtt.subscription_left_out", topic=topic, fix=_LEFT_OUT_FIX, meanwhile=_LEFT_OUT_MEANWHILE)
+
+    @property
+    def _lacks_subscription(self) -> bool:
+        return self.problem.startswith(SUBSCRIPTION_REFUSED)
 
     def _replace(self, problem: str) -> bool:
         """Replace the problem; return whether it has changed."""

@@ -15,6 +15,8 @@ from gapcast.mqtt.connection.client import Client, SessionOptions
 
 #: How long after a refusal the topics are requested again: the account may have got the permission in the meantime.
 _RETRY_S = 30.0
+#: A connection that ends this soon after the broker refused a topic has ended because of the refusal.
+_CUT_SHORT_S = 2.0
 
 
 class BrokerSubscriptions:
@@ -23,6 +25,10 @@ class BrokerSubscriptions:
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
         self._due_s = math.inf
+        #: Topics that the broker refused since the last request, in the order of the request, and when.
+        self._refused: tuple[str, ...] = ()
+        self._refused_s = -math.inf
+        self._left_out: set[str] = set()
 
     @property
     def is_due(self) -> bool:
@@ -31,7 +37,7 @@ class BrokerSubscriptions:
 
     def request(self, client: Client, *, mqtt5: bool, session_present: bool) -> None:
         """Send the SUBSCRIBE; before it, an UNSUBSCRIBE of stale topics if the broker resumed the session."""
-        options, self._due_s = self._options, math.inf
+        options, self._due_s, self._refused = self._options, math.inf, ()
         if options.stale_subscriptions and session_present:
             client.unsubscribe(list(options.stale_subscriptions))
         subscribe_options: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if mqtt5 else options.qos
@@ -41,11 +47,30 @@ class BrokerSubscriptions:
         """Return why topics are refused, by topic, from the ``reasons`` of the SUBACK."""
         answers = zip(self._topics(mqtt5=mqtt5), reasons, strict=False)
         refused = {topic: broker_reason(reason) for topic, reason in answers if reason.is_failure}
+        self._refused, self._refused_s = tuple(refused), time.monotonic()
         if not refused.keys().isdisjoint(self._options.subscriptions):
-            self._due_s = time.monotonic() + _RETRY_S
+            self._due_s = self._refused_s + _RETRY_S
         return refused
 
-    def _topics(self, *, mqtt5: bool) -> tuple[str, ...]:
+    @property
+    def ended_by_refusal(self) -> bool:
+        """Whether a connection that ends now ends because the broker refused a topic, as RabbitMQ does."""
+        return bool(self._refused) and time.monotonic() - self._refused_s < _CUT_SHORT_S
+
+    def leave_out_refused(self) -> str:
+        """After a connection :attr:`ended_by_refusal`: leave out the refused topic from now on, and return it.
+
+        Empty if the topic is required. The topic is the first refused one: RabbitMQ does not check those after it, and
+        reports all of them as refused.
+        """
+        topic = self._refused[0]
+        if topic in self._options.subscriptions:
+            return ""
+        self._left_out.add(topic)
+        return topic
+
+    def _topics(self, *, mqtt5: bool) -> list[str]:
         """Return the subscribed topics, readings first."""
         options = self._options
-        return options.subscriptions + options.request_topics + (options.request_topics_mqtt5 if mqtt5 else ())
+        topics = options.subscriptions + options.request_topics + (options.request_topics_mqtt5 if mqtt5 else ())
+        return [topic for topic in topics if topic not in self._left_out]

@@ -12,7 +12,7 @@ from gapcast.app.broker.broker import session_options
 from gapcast.check.broker import connect, fix_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError, SettingsError
-from gapcast.mqtt.connection.broker_problem import LOGIN_REFUSED
+from gapcast.mqtt.connection.broker_problem import LOGIN_REFUSED, SUBSCRIPTION_REFUSED
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import without_covered
 from gapcast.setup.broker.broker_access import BrokerAccess, protocol_fix
@@ -135,6 +135,6 @@ def _explain(problem: str, access: BrokerAccess) -> AccessProblem:
         else:
             fix = "the broker requires authentication: set the user name and password (--username, --password-file)"
         return AccessProblem(Step.LOG_IN, reason, fix)
-    if "the subscription to" in problem:
+    if problem.startswith(SUBSCRIPTION_REFUSED):
         return AccessProblem(Step.SUBSCRIBE, problem, fix_of(problem))
     return AccessProblem(Step.TALK, problem, protocol_fix(problem))
