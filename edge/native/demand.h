@@ -42,6 +42,8 @@
 #define N_WINDOW 13
 #define N_ENTRY 17
 #define N_CLOSED 5
+/* Number of values of the planned power in windows: in the distributions of both windows, and in their expected means. */
+#define N_PLANNED 4
 
 enum { ROW, MINUTE, LAST_KW, FUSE_Z, SUM, N_KNOWN, START, END, NEXT_END, LIMIT, SOURCE, NEXT_LIMIT, NEXT_SOURCE, PEAK, FUSE, RISK, LEAST };
 enum { POINT_MEAN, POINT_LOWER, POINT_MEDIAN, POINT_UPPER, N_POINT };
@@ -50,8 +52,8 @@ enum { OBSERVED, ISSUED, FIRST_WINDOW };
 enum { STARTS, ENDS, ELAPSED, KNOWN, SO_FAR, EXPECTED, LOWER_KW, MEDIAN_KW, UPPER_KW, LIMITS, SOURCES, P_EXCEED, HEADROOM };
 
 struct demand_step {
-    /* sizes, places and the number of sums of a device's scores */
-    int64_t context, n_leads, n_levels, median, n_spans, n_sums, n_minutes_ahead;
+    /* sizes, places, the number of sums of a device's scores, and whether the batch has planned loads */
+    int64_t context, n_leads, n_levels, median, n_spans, n_sums, n_minutes_ahead, has_planned;
     /* options, and derived constants: tails of the model's curve, the largest power, the highest power of a reading and
        1 kW on the scale of powers, and the upper bound of a normal distribution */
     double highest_kw, first_tail, last_tail, most_z, highest_z, one_kw_z, z_bound;
@@ -64,23 +66,24 @@ struct demand_step {
     const double *prior, *minute_weights;
     const int64_t *spans;
     /* state: coefficients [R, 4, 24], information [R, 4, 300], newest_minute [R], due_minute [R, 4], n_minutes [R, 4],
-       due_kw [R, 4, 5], due_features [R, 4, 5, 24], newest means [R, K, Q], [R, K] and [R, 1], the newest demand
+       due_kw [R, 4, 5], due_features [R, 4, 5, 24], newest means [R, K, Q] and [R, 1], the newest demand
        [R, 32], and of the live scores: waiting demands [R, 60, 4], the window's start [R], and the sums [R, n_sums] */
     double *coefficients;
     float *information;
     int64_t *newest_minute, *due_minute, *n_minutes;
     double *due_kw;
-    float *due_features, *stored_quantiles_kw, *stored_added_kw, *stored_floor_kw;
+    float *due_features, *stored_quantiles_kw, *stored_floor_kw;
     double *newest, *waiting;
     int64_t *start;
     double *sums;
     /* newest_entry [R]: the entry of the batch whose outcomes a device has not learned yet, or -1 */
     int32_t *newest_entry;
-    /* batch: entries [N, 17], windows of readings [N, context], the model's quantiles [N, K, Q], means of planned loads
-       [N, K], the lowest power [N], the outlook's means [N, K] and single minutes [N, K, 4] */
+    /* batch: entries [N, 17], windows of readings [N, context], the model's quantiles [N, K, Q], the lowest power [N], the
+       outlook's means [N, K] and single minutes [N, K, 4]; if it has planned loads, their power in windows [N, 4] and in
+       the minutes ahead [N, n_minutes_ahead], which the others do not include */
     double *entries;
     float *windows;
-    double *quantiles_kw, *added_kw, *floor_kw, *mean_kw, *point_kw;
+    double *quantiles_kw, *floor_kw, *mean_kw, *point_kw, *planned_kw, *planned_minutes_kw;
     /* closed windows of the batch's devices [n_closed, 5] */
     double *closed;
     int64_t n_closed;
@@ -114,6 +117,7 @@ double scaled_of(double kw);
 double unscaled_of(const struct demand_step *step, double z);
 void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from, int64_t ahead_to, struct rest *rest);
 double planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest);
+double expected_planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest);
 double model_log_odds_of(const struct demand_step *step, const double *points, double z);
 void calibrated_quantiles(const struct demand_step *step, const double *points, const struct situation *situation,
                           const double *coefficients, const double *log_odds, int64_t n, double *z);

@@ -33,6 +33,12 @@ static double p_of_minute(const struct demand_step *step, double fuse_kw, double
     return z > step->z_bound ? BEYOND * exp(-DECAY * max_of(z - step->z_bound, 0.0)) : upper_tail(z);
 }
 
+/* The planned power in a minute ahead, from 0 on. */
+static double planned_kw_in(const struct demand_step *step, int64_t entry, int64_t minute)
+{
+    return step->has_planned ? step->planned_minutes_kw[entry * step->n_minutes_ahead + minute] : 0.0;
+}
+
 /* Writes the exceedance probability of an entry with a fuse, and limits the running window's headroom by the fuse. */
 void limit_by_fuse(const struct demand_step *step, int64_t entry)
 {
@@ -49,11 +55,12 @@ void limit_by_fuse(const struct demand_step *step, int64_t entry)
             for (int64_t column = 0; column < N_POINT; column++)
                 kw[column] += weights[k] * point_kw[k * N_POINT + column];
         const double median_kw = kw[POINT_MEDIAN], upper_kw = kw[POINT_UPPER];
-        const double p = p_of_minute(step, state[FUSE], median_kw, kw[POINT_LOWER], upper_kw);
+        const double planned_kw = planned_kw_in(step, entry, minute);
+        const double p = p_of_minute(step, state[FUSE] - planned_kw, median_kw, kw[POINT_LOWER], upper_kw);
         none_above *= 1.0 - p;
         highest_p = max_of(highest_p, p);
-        highest_kw =
-            max_of(highest_kw, median_kw + max_of(upper_kw - median_kw, MIN_WIDTH_KW) * (state[FUSE_Z] / step->z_bound));
+        const double up_kw = max_of(upper_kw - median_kw, MIN_WIDTH_KW) * (state[FUSE_Z] / step->z_bound);
+        highest_kw = max_of(highest_kw, median_kw + up_kw + planned_kw);
     }
     double *headroom_kw = demand + FIRST_WINDOW + HEADROOM;
     demand[N_DEMAND - 1] = max_of(1.0 - pow(none_above, EXTREMAL_INDEX), highest_p);

@@ -56,12 +56,16 @@ void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from
     find_points(step, entry, rest);
 }
 
+/* The planned power in the distribution of a rest, which belongs to the running window or to the next one. */
 double planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest)
 {
-    double kw = 0.0;
-    for (int64_t k = 0; k < step->n_leads; k++)
-        kw += rest->shares[k] * step->added_kw[entry * step->n_leads + k];
-    return kw;
+    return step->has_planned ? step->planned_kw[entry * N_PLANNED + (rest->ahead_from > 0)] : 0.0;
+}
+
+/* The planned power in the expected mean of a rest. */
+double expected_planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest)
+{
+    return step->has_planned ? step->planned_kw[entry * N_PLANNED + N_PLANNED / 2 + (rest->ahead_from > 0)] : 0.0;
 }
 
 /* Like numpy.interp: the log-odds of the model's curve at z; beyond its ends the values at the ends. */

@@ -122,7 +122,7 @@ static int table_of(const struct demand_step *step, int64_t entry, const struct 
 
 static void reset(const struct demand_step *step, int64_t row)
 {
-    const size_t n_means = (size_t)(step->n_leads * step->n_levels), n_leads = (size_t)step->n_leads;
+    const size_t n_means = (size_t)(step->n_leads * step->n_levels);
     memcpy(step->coefficients + row * N_REGRESSIONS * N_FEATURES, step->coefficients, sizeof(double) * N_REGRESSIONS * N_FEATURES);
     memcpy(step->information + row * N_REGRESSIONS * N_INFORMATION, step->information, sizeof(float) * N_REGRESSIONS * N_INFORMATION);
     step->newest_minute[row] = step->newest_minute[0];
@@ -132,7 +132,6 @@ static void reset(const struct demand_step *step, int64_t row)
     memcpy(step->due_features + row * N_REGRESSIONS * N_DUE * N_FEATURES, step->due_features,
            sizeof(float) * N_REGRESSIONS * N_DUE * N_FEATURES);
     memcpy(step->stored_quantiles_kw + row * (int64_t)n_means, step->stored_quantiles_kw, sizeof(float) * n_means);
-    memcpy(step->stored_added_kw + row * (int64_t)n_leads, step->stored_added_kw, sizeof(float) * n_leads);
     step->stored_floor_kw[row] = step->stored_floor_kw[0];
 }
 
@@ -168,7 +167,8 @@ static void write_forecast(const struct demand_step *step, int64_t entry, const 
     const double most_kw = is_limited ? window->allowed_kw : step->highest_kw;
     for (int64_t k = 0; k < step->n_leads; k++)
         means_kw[k] = rest->shares[k] * step->mean_kw[entry * step->n_leads + k];
-    values[EXPECTED] = added_kw + share * pairwise_sum(means_kw, step->n_leads);
+    const double expected_kw = pairwise_sum(means_kw, step->n_leads) + expected_planned_kw_of(step, entry, rest);
+    values[EXPECTED] = added_kw + share * expected_kw;
     values[LOWER_KW] = added_kw + share * kw[LOWER_LEVEL];
     values[MEDIAN_KW] = added_kw + share * kw[MEDIAN_LEVEL];
     values[UPPER_KW] = added_kw + share * kw[UPPER_LEVEL];
@@ -178,11 +178,9 @@ static void write_forecast(const struct demand_step *step, int64_t entry, const 
 
 static void store_means(const struct demand_step *step, int64_t entry)
 {
-    const int64_t row = row_of(step, entry), n_leads = step->n_leads, n_means = n_leads * step->n_levels;
+    const int64_t row = row_of(step, entry), n_means = step->n_leads * step->n_levels;
     for (int64_t i = 0; i < n_means; i++)
         step->stored_quantiles_kw[row * n_means + i] = (float)step->quantiles_kw[entry * n_means + i];
-    for (int64_t i = 0; i < n_leads; i++)
-        step->stored_added_kw[row * n_leads + i] = (float)step->added_kw[entry * n_leads + i];
     step->stored_floor_kw[row] = (float)step->floor_kw[entry];
 }
 

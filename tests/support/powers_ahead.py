@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.arrays.array_types import I64
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.options import LimitSource
 from gapcast.core.billing.window_demands import WindowDemand
 from gapcast.core.demand.demand import Demand
@@ -22,9 +22,10 @@ _AWAY = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
 def powers(mean_kw: float = 1.0, spread_kw: float = 0.2, *, later_kw: float = 0.0, from_min: int = 60) -> Any:
     """Normal powers of the same ``mean_kw`` at any time, and ``later_kw`` more after ``from_min`` minutes."""
 
-    def of(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
+    def of(ahead_from: I64, ahead_to: I64, planned_kw: F64) -> PowerDistributions:
         late = np.maximum(ahead_to - np.maximum(ahead_from, from_min), 0) / (ahead_to - ahead_from)
-        return PowerDistributions.from_quantiles(mean_kw + later_kw * late[:, np.newaxis] + spread_kw * _AWAY)
+        means_kw = mean_kw + later_kw * late + planned_kw
+        return PowerDistributions.from_quantiles(means_kw[:, np.newaxis] + spread_kw * _AWAY)
 
     return of
 

@@ -34,7 +34,6 @@ def random_inputs(rows: Sequence[int], minute: int, seed: int = 0, *, limit_kw: 
         minutes=np.full(n, minute),
         windows=rng.gamma(1.0, 1.5, (n, 180)).astype(np.float32),
         quantiles_kw=quantiles_kw,
-        added_kw=np.zeros((n, len(LEADS_MIN))),
         floor_kw=np.zeros(n),
         ahead_from=np.zeros(n, dtype=np.int64),
         ahead_to=np.full(n, 15 - elapsed),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 #: Changes whenever the functions or the layout of their arguments do; ``edge/native/version.c`` has the same number.
-INTERFACE_VERSION = 11
+INTERFACE_VERSION = 12
 #: This variable of the environment switches the library off, to compare or to find an error.
 NUMPY_ALONE = "GAPCAST_NUMPY_ALONE"
 _FOLDER = Path(__file__).parent
@@ -45,7 +45,7 @@ def library_path(folder: Path, machine: str) -> Path:
     The name does not end with ``.so``, because Python would treat such a file as a module.
 
     >>> library_path(Path("compiled"), "aarch64").as_posix()
-    'compiled/libgapcast-aarch64.so.11'
+    'compiled/libgapcast-aarch64.so.12'
     """
     return folder / f"libgapcast-{machine}.so.{INTERFACE_VERSION}"
 

@@ -51,6 +51,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand.h", "N_WINDOW"): len(window_demands.WINDOW_COLUMNS),
     ("demand.h", "N_ENTRY"): demand_struct.N_ENTRY,
     ("demand.h", "N_CLOSED"): demand_struct.N_CLOSED,
+    ("demand.h", "N_PLANNED"): demand_struct.N_PLANNED,
     ("demand_features.c", "MIDDLE"): exceedance_features._MIDDLE,
     ("demand_features.c", "REACH"): exceedance_features._REACH,
     ("demand_features.c", "FARTHEST_BELOW"): exceedance_features._FARTHEST_BELOW,

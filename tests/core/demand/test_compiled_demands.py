@@ -126,7 +126,7 @@ def test_compiled_demands_of_hours_equals_numpy(at_a_time: int) -> None:
         assert scores.alarms == expected_scores.alarms
 
 
-@pytest.mark.parametrize(("device", "kw"), [("home", 1.5), ("loft", -3.0)])
+@pytest.mark.parametrize(("device", "kw"), [("home", 1.5), ("loft", -3.0), ("shed", 3.5)])
 def test_compiled_demands_with_announced_loads_equals_numpy(device: str, kw: float) -> None:
     compiled, numpy = pair()
     made = []

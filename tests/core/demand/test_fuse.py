@@ -22,7 +22,7 @@ def outlook(median_kw: float, width_kw: float) -> F64:
 
 def p_above(median_kw: float, width_kw: float, left_min: int, fuse_kw: float) -> float:
     risk = FuseRisk(LEADS_MIN)
-    return float(risk.p_above(outlook(median_kw, width_kw), np.array([left_min]), np.array([fuse_kw]))[0])
+    return float(risk.p_above(outlook(median_kw, width_kw), np.array([left_min]), np.array([[fuse_kw]]))[0])
 
 
 def test_fuse_of_one_minute_has_its_tail() -> None:
@@ -37,14 +37,14 @@ def test_fuse_of_several_minutes_is_a_run_of_them() -> None:
 def test_fuse_between_lead_times_lies_on_a_line() -> None:
     kw = outlook(1.0, 0.5)
     kw[:, 1] += 4.0  # the fifth minute is at 5 kW, the third at 3 kW
-    found = FuseRisk(LEADS_MIN).p_above(kw, np.array([3]), np.array([3.0]))
+    found = FuseRisk(LEADS_MIN).p_above(kw, np.array([3]), np.array([[3.0]]))
     assert found[0] == pytest.approx(0.5, abs=1e-3)
 
 
 def test_fuse_of_the_last_minute_of_the_outlook_counts() -> None:
     kw = outlook(1.0, 0.5)
     kw[:, -1] += 10.0
-    found = [FuseRisk(LEADS_MIN).p_above(kw, np.array([left]), np.array([11.0]))[0] for left in (59, 60)]
+    found = [FuseRisk(LEADS_MIN).p_above(kw, np.array([left]), np.array([[11.0]]))[0] for left in (59, 60)]
     assert found[0] < 0.3
     assert found[1] == pytest.approx(0.5, abs=1e-6)
 
@@ -64,12 +64,17 @@ def test_fuse_far_from_the_outlook_is_certain() -> None:
     median_kw=st.floats(-5, 20), width_kw=st.floats(0.01, 5), left_min=st.integers(1, 90), risk=st.floats(0.001, 0.5)
 )
 def test_fuse_headroom_keeps_the_risk(median_kw: float, width_kw: float, left_min: int, risk: float) -> None:
-    fuse, kw, left, fuse_kw = FuseRisk(LEADS_MIN), outlook(median_kw, width_kw), np.array([left_min]), np.array([9.0])
-    headroom_kw = fuse.headroom_kw(kw, left, fuse_kw, np.array([risk]))
-    assert fuse.p_above(kw + headroom_kw, left, fuse_kw)[0] <= risk + 1e-5
+    fuse, kw, left, limits_kw = (
+        FuseRisk(LEADS_MIN),
+        outlook(median_kw, width_kw),
+        np.array([left_min]),
+        np.array([[9.0]]),
+    )
+    headroom_kw = fuse.headroom_kw(kw, left, limits_kw, np.array([risk]))
+    assert fuse.p_above(kw + headroom_kw, left, limits_kw)[0] <= risk + 1e-5
 
 
 def test_fuse_headroom_of_one_minute_is_its_quantile() -> None:
-    headroom_kw = FuseRisk(LEADS_MIN).headroom_kw(outlook(2.0, 1.0), np.array([1]), np.array([9.0]), np.array([0.05]))
+    headroom_kw = FuseRisk(LEADS_MIN).headroom_kw(outlook(2.0, 1.0), np.array([1]), np.array([[9.0]]), np.array([0.05]))
     level = min(0.05, 1 - 0.95 ** (1 / EXTREMAL_INDEX))
     assert headroom_kw[0] == pytest.approx(7.0 - NormalDist().inv_cdf(1 - level) / NormalDist().inv_cdf(0.95))

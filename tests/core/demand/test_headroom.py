@@ -154,9 +154,9 @@ def test_window_that_ends_after_the_outlook_is_the_last_full_one() -> None:
     asked: list[tuple[int, int]] = []
     made = powers()
 
-    def of(ahead_from: Any, ahead_to: Any) -> Any:
+    def of(ahead_from: Any, ahead_to: Any, planned_kw: Any) -> Any:
         asked.extend(zip(ahead_from.tolist(), ahead_to.tolist(), strict=True))
-        return made(ahead_from, ahead_to)
+        return made(ahead_from, ahead_to, planned_kw)
 
     ask(demand(20, 60), 1.0, 120, of)
     assert asked == [(0, 40), (0, 60), (40, 100)]

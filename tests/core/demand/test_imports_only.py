@@ -11,6 +11,7 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.distributions.distribution import _STEPS_KW
+from gapcast.core.demand.distributions.planned_power import planned_power
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.demand.step.demand_batch import DemandBatch, count_imports
 from gapcast.core.engine import Engine
@@ -99,12 +100,13 @@ def test_only_devices_of_which_imports_count_are_changed() -> None:
     assert found["roof"] == after(EXPORTING, IMPORTS)[1].running
 
 
-def counted(mean_kw: F64, quantiles_kw: F64, leads_min: tuple[int, ...], added_kw: F64) -> DemandBatch:
-    """A batch of one reading: ``mean_kw`` ``[K, 4]`` with planned loads, ``quantiles_kw`` ``[K, 3]`` without."""
-    means = ModelMeans(quantiles_kw[np.newaxis], added_kw[np.newaxis], np.array([-50.0]))
+def counted(own_kw: F64, leads_min: tuple[int, ...], minutes_kw: F64 | None = None) -> DemandBatch:
+    """A batch of one reading with the outlook's means ``own_kw`` ``[K, 4]`` and the plan ``minutes_kw`` ``[M]``."""
+    means = ModelMeans(own_kw[np.newaxis, :, 1:], np.array([-50.0]))
     windows = np.array([[-1.0, 2.0]], dtype=np.float32)
-    rows_kw, n_leads = mean_kw[np.newaxis], len(leads_min)
-    batch = DemandBatch([0], [0], [-2.0], [], windows, means, rows_kw[..., 0], np.zeros((1, n_leads, 4)), 0)
+    rows_kw, planned = own_kw[np.newaxis], planned_power([minutes_kw])
+    points_kw = np.zeros((1, len(leads_min), 4))
+    batch = DemandBatch([0], [0], [-2.0], [], windows, means, rows_kw[..., 0], points_kw, 0, planned)
     found = count_imports(batch, rows_kw, [0], leads_min)
     assert batch.windows.tolist() == [[-1.0, 2.0]], "the batch itself stays"
     assert (found.windows.tolist(), found.means.floor_kw.tolist(), found.last_kw) == ([[0.0, 2.0]], [0.0], [0.0])
@@ -121,7 +123,7 @@ def test_exported_minutes_make_no_room_in_later_ones(between_kw: list[float], do
     leads, lengths = np.array([5.0, 15.0, 30.0]), np.array([5.0, 10.0, 15.0])
     columns = np.array(between_kw)[:, np.newaxis] + np.array([0.0, -down_kw, 0.0, up_kw])
     mean_kw = np.cumsum(columns * lengths[:, np.newaxis], axis=0) / leads[:, np.newaxis]
-    found = counted(mean_kw, mean_kw[:, 1:], (5, 15, 30), np.zeros(3))
+    found = counted(mean_kw, (5, 15, 30))
     imported_kw = np.diff(found.mean_kw[0] * leads, prepend=0.0) / lengths
     assert (imported_kw >= np.maximum(between_kw, 0) - 1e-6).all()
     if min(between_kw) >= down_kw:
@@ -129,20 +131,24 @@ def test_exported_minutes_make_no_room_in_later_ones(between_kw: list[float], do
 
 
 def test_planned_load_counts_in_full_beside_a_surplus() -> None:
-    added_kw = np.array([3.0])
-    own_kw = np.array([[-5.0, -5.0, -5.0, -5.0]])
-    found = counted(own_kw + added_kw, own_kw[:, 1:], (5,), added_kw)
-    assert found.mean_kw.tolist() == [[3.0]]
-    assert found.means.added_kw.tolist() == [[3.0]]
+    minutes_kw = np.full(5, 3.0)
+    found = counted(np.array([[-5.0, -5.0, -5.0, -5.0]]), (5,), minutes_kw)
+    assert found.planned is not None
+    assert found.mean_kw.tolist() == [[0.0]]
+    for kw in found.planned:
+        assert kw.tolist() == [minutes_kw.tolist()]
 
 
 def test_planned_generation_makes_no_room_in_other_minutes() -> None:
     """Minutes 1 to 5 import 4 kW, and 6 to 15 have a battery of 3 kW, of which the house takes 1 kW, at most 1.5 kW."""
     own_kw = np.array([[4.0, 4.0, 4.0, 4.0], [2.0, 5 / 3, 2.0, 7 / 3]])
-    added_kw = np.array([0.0, -2.0])
-    found = counted(own_kw + added_kw[:, np.newaxis], own_kw[:, 1:], (5, 15), added_kw)
-    assert found.mean_kw == pytest.approx(np.array([[4.0, 4 / 3]]))
-    assert found.means.added_kw == pytest.approx(np.array([[0.0, -1.0]]))
+    minutes_kw = np.repeat([0.0, -3.0], [5, 10])
+    found = counted(own_kw, (5, 15), minutes_kw)
+    assert found.planned is not None
+    assert found.mean_kw == pytest.approx(np.array([[4.0, 2.0]]))
+    assert found.planned.minutes_kw.tolist() == [minutes_kw.tolist()]
+    assert found.planned.expected_kw == pytest.approx(np.repeat([[0.0, -1.0]], [5, 10], axis=1))
+    assert found.planned.remaining_kw == pytest.approx(np.repeat([[0.0, -1.5]], [5, 10], axis=1))
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])

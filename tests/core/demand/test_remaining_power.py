@@ -184,7 +184,7 @@ def test_next_window_is_learned_as_forecast_amid_the_running_one() -> None:
 
 def test_planned_loads_move_the_distribution() -> None:
     inputs = random_inputs(ONE, MONDAY)
-    planned = inputs._replace(added_kw=np.full((1, len(LEADS_MIN)), 2.0))
+    planned = inputs._replace(planned_kw=np.array([2.0]))
     without, made = new_power().distributions(inputs), new_power().distributions(planned)
     np.testing.assert_allclose(made.kw, without.kw + 2.0)
 
@@ -193,7 +193,7 @@ def test_planned_loads_move_the_limits_that_are_learned() -> None:
     inputs = random_inputs(ONE, MONDAY + 14)
     power, planned = new_power(), new_power()
     power.learn(inputs)
-    planned.learn(inputs._replace(added_kw=np.full((1, len(LEADS_MIN)), 0.5), allowed_kw=inputs.allowed_kw + 0.5))
+    planned.learn(inputs._replace(planned_kw=np.array([0.5]), allowed_kw=inputs.allowed_kw + 0.5))
     for name in ("due_kw", "due_features"):
         np.testing.assert_allclose(planned.state.arrays[name][1], power.state.arrays[name][1], rtol=1e-6)
 
@@ -282,10 +282,10 @@ def test_bounds_of_a_wrong_outlook_are_calibrated() -> None:
 
 def test_newest_means_of_a_device_are_stored() -> None:
     inputs, power = random_inputs([1, 2], MONDAY), new_power()
-    power.store_newest(inputs.rows, ModelMeans(inputs.quantiles_kw, inputs.added_kw + 1.0, inputs.floor_kw - 2.0))
+    power.store_newest(inputs.rows, ModelMeans(inputs.quantiles_kw, inputs.floor_kw - 2.0))
     found = power.newest(2)
     np.testing.assert_allclose(found.quantiles_kw, inputs.quantiles_kw[1:], rtol=1e-6)
-    assert (found.added_kw.shape, found.added_kw.min(), found.floor_kw.tolist()) == ((1, len(LEADS_MIN)), 1.0, [-2.0])
+    assert found.floor_kw.tolist() == [-2.0]
 
 
 def test_state_of_a_device_takes_a_few_kilobytes() -> None:

@@ -101,7 +101,6 @@ def assert_same_outlooks(compiled: Outlooks | None, numpy: Outlooks | None) -> N
         (compiled.point_kw, numpy.point_kw),
         (compiled.mean_kw, numpy.mean_kw),
         (compiled.model_means.quantiles_kw, numpy.model_means.quantiles_kw),
-        (compiled.model_means.added_kw, numpy.model_means.added_kw),
         (compiled.model_means.floor_kw, numpy.model_means.floor_kw),
     ):
         np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=ROUNDING)

@@ -16,6 +16,7 @@ from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.distributions.exceedance_features import WIDTH
+from gapcast.core.demand.distributions.planned_power import planned_power, without_plan
 from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.headroom.fuse import FuseRisk
 from gapcast.core.demand.headroom.headroom import LoadRisks
@@ -88,12 +89,15 @@ class DemandForecaster:
             devices = [devices[i] for i in limited]
         if self._registers:
             states = list(map(self._by_register, rows, minutes, states))
-        last_kw = windows[:, -1].tolist()
+        last_kw, planned = windows[:, -1].tolist(), None
         if accepted.planned:
-            parts = map(accepted.planned.get, limited)
+            parts = [accepted.planned.get(i) for i in limited]
             last_kw = [kw if part is None else kw + part.subtracted_kw for kw, part in zip(last_kw, parts, strict=True)]
+            planned = planned_power([None if part is None else part.minutes_kw for part in parts])
+        if planned is not None:
+            mean_kw, point_kw = without_plan(mean_kw, point_kw, planned.minutes_kw, self._leads_min)
         batch = DemandBatch(
-            rows, minutes, last_kw, states, windows, means, mean_kw[..., MEAN], point_kw, outlooks.issued_at_ms
+            rows, minutes, last_kw, states, windows, means, mean_kw[..., MEAN], point_kw, outlooks.issued_at_ms, planned
         )
         if self._any_imports_only:
             batch = self._with_imports(batch, mean_kw)
@@ -103,7 +107,7 @@ class DemandForecaster:
     def _with_imports(self, batch: DemandBatch, mean_kw: F64) -> DemandBatch:
         """Return ``batch`` with imported power for the devices whose windows count only imports.
 
-        ``mean_kw`` ``[N, K, 4]`` are the outlooks' means.
+        ``mean_kw`` ``[N, K, 4]`` are the outlooks' means without planned loads.
         """
         windows_of = [self.windows.for_row(row) for row in batch.rows]
         which = [i for i, one in enumerate(windows_of) if one is not None and one.options.imports_only]
@@ -125,7 +129,13 @@ class DemandForecaster:
             self._registers[row] = register
 
     def load_risks(
-        self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
+        self,
+        row: int,
+        demand: Demand,
+        outlook: Outlook,
+        window: F32,
+        request: HeadroomRequest,
+        planned_kw: F64 | None,
     ) -> LoadRisks | None:
         """Return the risks of a load at the device of ``row``; None if the device no longer has a limit.
 
@@ -135,7 +145,15 @@ class DemandForecaster:
         if one is None:
             return None
         return load_risks(
-            self.power, self.fuse, one, row + 1, demand=demand, outlook=outlook, window=window, request=request
+            self.power,
+            self.fuse,
+            one,
+            row + 1,
+            demand=demand,
+            outlook=outlook,
+            window=window,
+            request=request,
+            planned_kw=planned_kw,
         )
 
     def learn(self) -> None:

@@ -18,7 +18,7 @@ from gapcast.core.billing.register_check import LowRegister
 from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.demand_forecaster import DemandForecaster
-from gapcast.core.demand.headroom.headroom import LoadRisks
+from gapcast.core.demand.headroom.headroom import LoadRisks, farthest_min
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.demand.scores.scores import DemandScores
 from gapcast.core.outlook.outlook import Outlook, Outlooks
@@ -122,11 +122,13 @@ class DeviceDemands:
         row, observed = self._buffers.row(device), self._buffers.stream(device).last_minute
         if {demand.observed_minute, outlook.observed_minute} != {observed}:
             return None
-        window_kw = power_of_window(self._buffers.window(device))
+        window_kw, planned_kw = power_of_window(self._buffers.window(device)), None
         if device in self._plans.trackers:
-            self._plans.trackers[device].subtract(observed, window_kw)
+            tracker = self._plans.trackers[device]
+            tracker.subtract(observed, window_kw)
+            planned_kw = tracker.forecast_minutes(observed, max(farthest_min(request), outlook.lead_times_min[-1]))
         with np.errstate(**DAMAGED):
-            return self.forecaster.load_risks(row, demand, outlook, window_kw, request)
+            return self.forecaster.load_risks(row, demand, outlook, window_kw, request, planned_kw)
 
     def month_peaks(self, device: str, n_days: int) -> list[DayPeak]:
         """Return the highest windows of the running month of ``device``, at most ``n_days`` days, highest first."""

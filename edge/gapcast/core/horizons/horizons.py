@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.demand.distributions.mean_shares import FARTHEST_MIN
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
@@ -107,7 +108,7 @@ class Horizons:
             self.main.published_model.lead_times_min,
             has_outcomes=has_outcomes,
             own_leads_min=own,
-            outlook_min=0 if outlooks is None else outlooks.model.lead_times_min[-1],
+            outlook_min=0 if outlooks is None else max(outlooks.model.lead_times_min[-1], FARTHEST_MIN),
         )
 
     def forecast(

@@ -39,17 +39,16 @@ class Outlook:
 class ModelMeans:
     """The model's own forecasts of N means from the next minute to each of K lead times, kW.
 
-    ``quantiles_kw`` ``[N, K, Q]`` are at the levels of the model, without planned loads; ``added_kw`` ``[N, K]`` are
-    the means of the planned loads. No power is below ``floor_kw`` ``[N]``.
+    ``quantiles_kw`` ``[N, K, Q]`` are at the levels of the model, without planned loads. No power is below
+    ``floor_kw`` ``[N]``.
     """
 
     quantiles_kw: F64
-    added_kw: F64
     floor_kw: F64
 
     def select(self, which: RowIndex) -> ModelMeans:
         """Return the means of the selected windows."""
-        return ModelMeans(self.quantiles_kw[which], self.added_kw[which], self.floor_kw[which])
+        return ModelMeans(self.quantiles_kw[which], self.floor_kw[which])
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,6 @@ class OutlookForecaster:
             kw = np.minimum(np.maximum(kw + added_kw[..., np.newaxis], self._range.low_kw), self._range.high_kw)
             self._alignment.restore_published(kw, published)
             self.online.store_newest(batch.rows, batch.minutes, batch.issued_at_ms, kw)
-        mean_added_kw = np.zeros(kw.shape[:2]) if added_kw is None else added_kw[:, :, 1]
         return Outlooks(
             self.model,
             forecasts.issued_at_ms,
@@ -113,7 +112,7 @@ class OutlookForecaster:
             accepted.minutes if at is ALL else batch.minutes.tolist(),
             kw[:, :, 0],
             kw[:, :, 1],
-            ModelMeans(made.quantiles_kw, mean_added_kw, made.floor_kw),
+            ModelMeans(made.quantiles_kw, made.floor_kw),
         )
 
     def _added(self, tracked: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.arrays.array_types import F32
+from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.plans.load_attribution import EDGE_MIN, SeenLoad, SeenLoads, active_loads
 from gapcast.core.plans.plan import MAX_LOADS, LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import is_device_id
@@ -56,6 +56,8 @@ class PlanTracker:
         self.attributed_kw: dict[int, float] = {}
         #: By minute of a reading: the power subtracted from the reading, and the power added to its forecast.
         self.issued: dict[int, tuple[float, float]] = {}
+        #: The plan in the newest forecast.
+        self.forecast_plan = self.plan
         self._last_minute: int | None = None
         self._stopped: tuple[PlannedLoad, ...] = ()
         self._seen = SeenLoads()
@@ -106,6 +108,7 @@ class PlanTracker:
             self._subtract_past(minute, totals_kw)
         self._last_minute = minute
         self._discard_past(minute, len(totals_kw))
+        self.forecast_plan = self.plan
         return self.attributed_kw.get(minute, 0.0)
 
     def subtract(self, minute: int, window_kw: NDArray[np.floating]) -> None:
@@ -119,12 +122,27 @@ class PlanTracker:
 
     def expected_kw(self, minute: int, loads: Iterable[PlannedLoad]) -> float:
         """Return the power of planned ``loads`` in a future ``minute``, kW, reduced for loads that show less."""
-        total_kw, last = 0.0, self._last_minute
+        total_kw = 0.0
         for load in loads:
             if share := load.share_of(minute):
-                counted = 1.0 if last is None or not load.share_of(last) else self._seen.counted_share(load)
-                total_kw += load.kw * share * counted
+                total_kw += load.kw * share * self._counted_share(load)
         return total_kw
+
+    def _counted_share(self, load: PlannedLoad) -> float:
+        """Return the share of the power of ``load`` that counts in forecasts."""
+        last = self._last_minute
+        return 1.0 if last is None or not load.share_of(last) else self._seen.counted_share(load)
+
+    def forecast_minutes(self, minute: int, n_minutes: int) -> F64 | None:
+        """Return the planned power ``[n_minutes]`` after ``minute``, kW, in the newest forecast; None without loads."""
+        loads = self.forecast_plan.loads_between(minute, minute + n_minutes) if n_minutes else ()
+        if not loads:
+            return None
+        minutes_kw, starts_ms = np.zeros(n_minutes), (minute + np.arange(1, n_minutes + 1)) * MINUTE_MS
+        for load in loads:
+            covered_ms = np.minimum(load.end_ms, starts_ms + MINUTE_MS) - np.maximum(load.start_ms, starts_ms)
+            minutes_kw += load.kw * (np.maximum(covered_ms, 0) / MINUTE_MS) * self._counted_share(load)
+        return minutes_kw
 
     def state(self, device: str) -> TrackerState:
         """Return the state, for :meth:`from_state`."""
@@ -143,6 +161,7 @@ class PlanTracker:
         """Return a tracker with the ``state`` of an earlier tracker."""
         tracker = cls()
         tracker.plan, tracker._stopped = LoadPlan(tuple(state.loads)), tuple(state.stopped)
+        tracker.forecast_plan = tracker.plan
         tracker._last_minute = state.last_minute
         tracker.attributed_kw = dict(state.attributed)
         tracker._seen = SeenLoads(state.seen)

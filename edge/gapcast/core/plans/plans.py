@@ -33,7 +33,7 @@ class PlannedPart(NamedTuple):
 
     ``subtracted_kw`` is the power in the newest reading, ``added_kw`` the power in the minute of each lead time.
     ``is_on``: by the plan a load is on between the two; if unset, a load stopped late. ``minutes_kw`` is the planned
-    power of each minute of the outlook, None without an outlook, or if no load is on until its end.
+    power of each minute of outlooks and demands, None without an outlook, or if no load is on until their end.
     """
 
     subtracted_kw: float
@@ -62,7 +62,7 @@ class Plans:
         """Hold at most ``max_loads`` loads; forecasts have the lead times ``leads_min``, the last is the horizon.
 
         ``has_outcomes``: whether the outcomes of forecasts will be known. ``own_leads_min`` are the lead times of
-        devices with a horizon of their own, ``outlook_min`` the last minute ahead of outlooks (0: no outlooks).
+        devices with a horizon of their own, ``outlook_min`` the last minute ahead of outlooks and demands (0: none).
         """
         self._leads_min = tuple(leads_min)
         self._own_leads_min = {device: tuple(leads) for device, leads in (own_leads_min or {}).items()}
@@ -115,7 +115,7 @@ class Plans:
         leads_min = self._leads_of(device)
         # The current plan: later readings of the batch may end it before forecasts and outlooks are made.
         loads = tracker.plan.loads_between(minute, minute + leads_min[-1])
-        minutes_kw = self._outlook_minutes(tracker, minute)
+        minutes_kw = tracker.forecast_minutes(minute, self._outlook_min)
         if not subtracted_kw and not loads and minutes_kw is None:
             return None
         added_kw = tuple(tracker.expected_kw(minute + lead, loads) for lead in leads_min)
@@ -123,14 +123,6 @@ class Plans:
         if self._has_outcomes and part.is_in_forecast:
             tracker.issued[minute] = subtracted_kw, added_kw[-1]
         return part
-
-    def _outlook_minutes(self, tracker: PlanTracker, minute: int) -> F64 | None:
-        """Return the planned power of each minute of the outlook after ``minute``, kW; None if no load is on."""
-        n_minutes = self._outlook_min
-        loads = tracker.plan.loads_between(minute, minute + n_minutes) if n_minutes else ()
-        if not loads:
-            return None
-        return np.array([tracker.expected_kw(minute + ahead, loads) for ahead in range(1, n_minutes + 1)])
 
     def _leads_of(self, device: str) -> tuple[int, ...]:
         """Return the lead times of the forecasts of ``device``, minutes."""

@@ -79,7 +79,6 @@ class RemainingPower:
                 "due_kw": np.zeros((n, m)),
                 "due_features": np.zeros((n, m, WIDTH), dtype=np.float32),
                 "quantiles_kw": np.zeros((len(leads_min), len(levels)), dtype=np.float32),
-                "added_kw": np.zeros(len(leads_min), dtype=np.float32),
                 "floor_kw": np.zeros(1, dtype=np.float32),
             }
         )
@@ -99,7 +98,8 @@ class RemainingPower:
         kw = unscaled(self._calibrated(rows, regressions, readings, points, LOG_ODDS))
         kw = kw.reshape(*inputs.ahead_from.shape, -1)
         np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
-        kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]
+        if inputs.planned_kw is not None:
+            kw += inputs.planned_kw[..., np.newaxis]
         np.maximum(kw, inputs.least_kw[:, np.newaxis], out=kw)
         return PowerDistributions.from_quantiles(kw.reshape(len(regressions), -1))
 
@@ -118,18 +118,15 @@ class RemainingPower:
         """Store ``means`` as the newest means of ``rows``, which are distinct."""
         self.state.index(rows)
         arrays = self.state.arrays
-        arrays["quantiles_kw"][rows], arrays["added_kw"][rows] = means.quantiles_kw, means.added_kw
-        arrays["floor_kw"][rows, 0] = means.floor_kw
+        arrays["quantiles_kw"][rows], arrays["floor_kw"][rows, 0] = means.quantiles_kw, means.floor_kw
 
     def newest(self, row: int) -> ModelMeans:
         """Return the newest means of ``row``."""
         rows = np.array([row])
         self.state.index(rows)
         arrays = self.state.arrays
-        quantiles_kw, added_kw, floor_kw = (
-            arrays[name][rows].astype(np.float64) for name in ("quantiles_kw", "added_kw", "floor_kw")
-        )
-        return ModelMeans(quantiles_kw, added_kw, floor_kw[:, 0])
+        quantiles_kw, floor_kw = (arrays[name][rows].astype(np.float64) for name in ("quantiles_kw", "floor_kw"))
+        return ModelMeans(quantiles_kw, floor_kw[:, 0])
 
     def copy_of(self, row: int) -> RemainingPower:
         """Return an object with a copy of the learned state of ``row`` as its row 0: any thread may use it."""
@@ -190,7 +187,8 @@ class RemainingPower:
         n_minutes = inputs.ahead_to - inputs.ahead_from
         step_kw = inputs.limit_kw * np.where(regressions == _LATER, 1.0, inputs.window_min / n_minutes)
         limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis]
-        limits_kw -= (shares * inputs.added_kw).sum(axis=1, keepdims=True)
+        if inputs.planned_kw is not None:
+            limits_kw -= inputs.planned_kw[:, np.newaxis]
         bounds = self._calibrated(rows, regressions, readings, points, LOG_ODDS[AT_BOUNDS])
         z = np.concatenate((scaled(limits_kw), bounds), axis=1)
         features = features_of(readings, lines_of(self.model.log_odds(points, z)), z)

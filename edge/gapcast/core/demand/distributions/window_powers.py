@@ -8,6 +8,7 @@ from gapcast.core.arrays.array_predicates import is_every
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import ALL, rounds_of
 from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.distributions.planned_power import PlannedPower, means_between
 from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
 from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.distributions.window_forecasts import WindowColumns, minutes_ahead
@@ -17,23 +18,28 @@ from gapcast.core.outlook.outlook import ModelMeans
 _MOST_KW = 1e9
 
 
-def remaining_of(rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns) -> RemainingInputs:
+def remaining_of(
+    rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns, planned: PlannedPower | None
+) -> RemainingInputs:
     """Return the inputs for the rests of the windows ``of``: first the running windows, then the next ones.
 
-    ``rows`` index the state, ``observed`` are the newest minutes of ``windows`` ``[N, context]``.
+    ``rows`` index the state, ``observed`` are the newest minutes of ``windows`` ``[N, context]``; ``planned`` is the
+    planned power after them.
     """
+    ahead_from, ahead_to = minutes_ahead(of, observed)
     return RemainingInputs(
         rows,
         observed,
         windows,
         means.quantiles_kw,
-        means.added_kw,
         means.floor_kw,
-        *minutes_ahead(of, observed),
+        ahead_from,
+        ahead_to,
         of.integers[0, 1] - of.integers[0, 0],
         of.allowed_kw,
         of.limit_kw,
         of.least_kw,
+        None if planned is None else means_between(planned.remaining_kw, ahead_from, ahead_to),
     )
 
 

@@ -42,40 +42,44 @@ class FuseRisk:
         #: The weights ``[M, K]`` of the lead times in each of the next M minutes.
         self.weights: F64 = np.stack(lines, axis=1)
 
-    def p_above(self, point_kw: F64, left_min: I64, fuse_kw: F64) -> F64:
-        """Return the probability that any of the next ``left_min`` minutes is above ``fuse_kw``, all ``[N]``.
+    def p_above(self, point_kw: F64, left_min: I64, limits_kw: F64) -> F64:
+        """Return the probability ``[N]`` that any of the next ``left_min`` ``[N]`` minutes is above its limit.
 
-        ``point_kw`` ``[N, K, 4]`` are the forecasts of single minutes at the lead times.
+        ``point_kw`` and ``limits_kw`` are those of :meth:`minutes_above`.
         """
-        above = self.minutes_above(point_kw, fuse_kw)
+        above = self.minutes_above(point_kw, limits_kw)
         return any_minute(np.where(self._minutes <= left_min[:, np.newaxis], above, 0.0))
 
-    def minutes_above(self, point_kw: F64, fuse_kw: F64) -> F64:
+    def minutes_above(self, point_kw: F64, limits_kw: F64) -> F64:
         """Return the probability ``[N, M]`` that each of the next minutes, up to the last lead time, is above a limit.
 
-        ``point_kw`` ``[N, K, 4]`` are the forecasts of single minutes at the lead times, ``fuse_kw`` ``[N]`` the
-        limits.
+        ``point_kw`` ``[N, K, 4]`` are the forecasts of single minutes at the lead times, without planned loads, and
+        ``limits_kw`` what planned loads leave of the limit: ``[N, M]``, or ``[N, 1]`` for the same in all minutes. More
+        limits than minutes are those of minutes after the last lead time, which have its forecast.
         """
         kw = self.weights @ point_kw
+        if limits_kw.shape[1] > len(self.weights):
+            kw = kw.take(np.minimum(np.arange(limits_kw.shape[1]), len(self.weights) - 1), axis=1)
         median_kw = kw[:, :, MEDIAN]
-        away_kw = fuse_kw[:, np.newaxis] - median_kw
+        away_kw = limits_kw - median_kw
         width_kw = np.where(away_kw > 0, kw[:, :, UPPER] - median_kw, median_kw - kw[:, :, LOWER])
         z = away_kw * Z_BOUND / np.maximum(width_kw, _MIN_WIDTH_KW)
         beyond = _BEYOND * np.exp(-_DECAY * np.maximum(z - Z_BOUND, 0.0))
         found: F64 = np.where(z > Z_BOUND, beyond, _upper_tail(z))
         return found
 
-    def headroom_kw(self, point_kw: F64, left_min: I64, fuse_kw: F64, risk: F64) -> F64:
+    def headroom_kw(self, point_kw: F64, left_min: I64, limits_kw: F64, risk: F64) -> F64:
         """Return the power ``[N]`` that can be added to each of the next ``left_min`` minutes at ``risk`` ``[N]``.
 
         With this power, :meth:`p_above` is at most ``risk``, because each minute has an equal part of the risk.
+        ``point_kw`` and ``limits_kw`` are those of :meth:`minutes_above`.
         """
         n_minutes = np.minimum(left_min, self._minutes[-1])
         z = list(map(z_of, risk.tolist(), n_minutes.tolist()))
         kw = self.weights @ point_kw[:, :, [MEDIAN, UPPER]]
         up_kw = np.maximum(kw[:, :, 1] - kw[:, :, 0], _MIN_WIDTH_KW)
         high_kw = kw[:, :, 0] + up_kw * (np.array(z) / Z_BOUND)[:, np.newaxis]
-        found: F64 = fuse_kw - np.where(self._minutes <= left_min[:, np.newaxis], high_kw, -np.inf).max(axis=1)
+        found: F64 = np.where(self._minutes <= left_min[:, np.newaxis], limits_kw - high_kw, np.inf).min(axis=1)
         return found
 
 

@@ -7,7 +7,8 @@ A bisection on the same function, in whole watts, finds the largest power, so th
 same answer.
 
 The outlook ends an hour after the newest reading. Windows after the demand's two windows that end beyond the hour have
-the distribution of the hour's last window, as if the end of the hour lasted: they are marked as approximate.
+the distribution of the hour's last window, as if the end of the hour lasted: they are marked as approximate. Announced
+loads are known by minute, and count in their own windows.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.distributions.distribution import PowerDistributions
 from gapcast.core.demand.distributions.exceedances import any_minute, any_window
+from gapcast.core.demand.distributions.planned_power import means_between
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 
 #: Minutes ahead that the outlook covers, and within which the earliest start is searched.
 HORIZON_MIN = 60
 _W_PER_KW = 1_000
-#: Returns the distributions of the means of the minutes ``ahead_from + 1`` to ``ahead_to`` ahead, both ``[N]``.
-MeanPowers = Callable[[I64, I64], PowerDistributions]
-#: Returns the probability ``[M]`` that each of the next M minutes of the outlook is above a power, kW.
+#: Returns the distributions of the means of the minutes ``ahead_from + 1`` to ``ahead_to`` ahead, both ``[N]``, with
+#: planned loads of a mean ``[N]``, kW.
+MeanPowers = Callable[[I64, I64, F64], PowerDistributions]
+#: Returns the probability ``[M]`` that each of the next M minutes is above a power, kW: those of the outlook, at least.
 MinutesAbove = Callable[[float], F64]
 #: Returns the end of the window that starts at a minute, and its limit, kW; None without a limit.
 WindowFrom = Callable[[int], tuple[int, float | None]]
@@ -88,11 +92,13 @@ class LoadRisks:
         powers: MeanPowers,
         minutes_above: MinutesAbove,
         window_from: WindowFrom,
+        planned_kw: F64 | None = None,
     ) -> None:
         """Prepare the windows that the load may touch.
 
         ``powers`` and ``minutes_above`` belong to the outlook of ``demand``; ``window_from`` returns the windows after
-        the two of the demand.
+        the two of the demand. ``planned_kw`` ``[M]`` is the power of planned loads in each of the next M minutes, for
+        which :func:`farthest_min` is enough; None without planned loads.
         """
         self._demand, self._request, self._minutes = demand, request, request.minutes
         self._minutes_above = minutes_above
@@ -113,7 +119,10 @@ class LoadRisks:
         ahead_from, ahead_to = np.maximum(self._starts - first, 0), self._ends - first
         self._left_min = ahead_to - ahead_from
         self._is_approximate = ahead_to > HORIZON_MIN
-        self._powers_kw = _quantiles(ahead_from, ahead_to, powers)
+        of_plan = np.zeros(len(starts))
+        if planned_kw is not None:
+            of_plan = means_between(planned_kw[np.newaxis], ahead_from[:, np.newaxis], ahead_to[:, np.newaxis])[:, 0]
+        self._powers_kw = _quantiles(ahead_from, ahead_to, of_plan, powers)
 
     def answer(self, highest_kw: float) -> Headroom:
         """Return the answer to the request; its largest power is at most ``highest_kw``."""
@@ -198,14 +207,21 @@ class LoadRisks:
         )
 
 
-def _quantiles(ahead_from: I64, ahead_to: I64, powers: MeanPowers) -> F64:
-    """Return the quantiles ``[N, J]`` of the mean of each window's minutes.
+def farthest_min(request: HeadroomRequest) -> int:
+    """Return the number of minutes ahead until which windows end that a load of ``request`` may touch, at most."""
+    return HORIZON_MIN + request.minutes + WINDOW_MINUTES[-1]
 
-    Windows after the second one, the demand's next window, use the last minutes of the hour if they end beyond it.
+
+def _quantiles(ahead_from: I64, ahead_to: I64, planned_kw: F64, powers: MeanPowers) -> F64:
+    """Return the quantiles ``[N, J]`` of the mean of each window's minutes, with planned loads ``planned_kw`` ``[N]``.
+
+    Windows after the second one, the demand's next window, use the last minutes of the hour if they end beyond it, but
+    have their own planned loads.
     """
     until = ahead_to.copy()
     until[2:] = np.minimum(until[2:], HORIZON_MIN)
-    ranges = np.stack([np.maximum(until - (ahead_to - ahead_from), 0), until], axis=1)
-    distinct, which = np.unique(ranges, axis=0, return_inverse=True)
-    kw: F64 = powers(distinct[:, 0], distinct[:, 1]).kw[which.reshape(-1)]
+    means = np.stack([np.maximum(until - (ahead_to - ahead_from), 0), until, planned_kw], axis=1)
+    distinct, which = np.unique(means, axis=0, return_inverse=True)
+    ranges = distinct[:, :2].astype(np.int64)
+    kw: F64 = powers(ranges[:, 0], ranges[:, 1], distinct[:, 2]).kw[which.reshape(-1)]
     return kw

@@ -24,6 +24,7 @@ from gapcast.core.demand.distributions.distribution import LOG_ODDS, MOST
 from gapcast.core.demand.distributions.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.model_quantiles import NODES
+from gapcast.core.demand.distributions.planned_power import PlannedPower, means_between
 from gapcast.core.demand.distributions.remaining_power import FALLS
 from gapcast.core.demand.headroom.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.scores import scores
@@ -85,7 +86,7 @@ class CompiledDemands:
     def make(self, batch: DemandBatch) -> F64:
         """Return the demands of ``batch`` ``[N, 32]``."""
         self.learn()
-        rows, minutes, last_kw, states, of, means, mean_kw, point_kw, issued_at_ms = batch
+        rows, minutes, last_kw, states, of, means, mean_kw, point_kw, issued_at_ms, planned = batch
         n, step, live = len(rows), self._step, self._state.live
         if n != self._n or of.shape[1] != self._context:
             self._resize(n, of.shape[1])
@@ -99,10 +100,12 @@ class CompiledDemands:
         self._write_numbers(self._entries, 0, *numbers)
         self._windows[...] = of
         self._quantiles_kw[...] = means.quantiles_kw
-        self._added_kw[...] = means.added_kw
         self._floor_kw[...] = means.floor_kw
         self._mean_kw[...] = mean_kw
         self._point_kw[...] = point_kw
+        step.has_planned = planned is not None
+        if planned is not None:
+            self._write_planned(planned, minutes, states)
         closed = live.closed_of(rows)
         if closed or step.n_closed:
             self._write_closed(closed)
@@ -142,11 +145,12 @@ class CompiledDemands:
             self._capacity = n
         self._n = n
         self._write_numbers = struct.Struct(f"={N_ENTRY * n}d").pack_into
-        windows, quantiles_kw, added_kw, floor_kw, mean_kw, point_kw, demands = (
+        windows, quantiles_kw, floor_kw, mean_kw, point_kw, planned_kw, planned_minutes_kw, demands = (
             self._arrays[name][:n] for name in BATCH if name != "entries"
         )
-        self._windows, self._quantiles_kw, self._added_kw = windows, quantiles_kw, added_kw
-        self._floor_kw, self._mean_kw, self._point_kw, self._demands = floor_kw, mean_kw, point_kw, demands
+        self._windows, self._quantiles_kw, self._floor_kw, self._mean_kw = windows, quantiles_kw, floor_kw, mean_kw
+        self._point_kw, self._demands = point_kw, demands
+        self._planned_kw, self._planned_minutes_kw = planned_kw, planned_minutes_kw
 
     def _tables_of(self, context: int) -> _Arrays:
         power, spans = self._state.power, spans_of(context)
@@ -177,6 +181,15 @@ class CompiledDemands:
             if row >= len(part):
                 part.index(np.array([row]))
         self._state_pointers.update(*parts)
+
+    def _write_planned(self, planned: PlannedPower, minutes: Sequence[int], states: Sequence[WindowState]) -> None:
+        """Pass the planned power in the windows of ``states`` after ``minutes`` to the library."""
+        starts = np.array(minutes) + 1
+        ends = np.array([(one.end_minute, one.next_end_minute) for one in states]).T - starts
+        ahead = np.concatenate((np.zeros_like(ends[:1]), ends))
+        for at, minutes_kw in enumerate((planned.remaining_kw, planned.expected_kw)):
+            self._planned_kw[:, 2 * at : 2 * at + 2] = means_between(minutes_kw, ahead[:-1], ahead[1:]).T
+        self._planned_minutes_kw[...] = planned.minutes_kw[:, : self._step.n_minutes_ahead]
 
     def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:
         """Pass the closed windows to the library."""

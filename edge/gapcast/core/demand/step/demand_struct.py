@@ -15,7 +15,10 @@ MAX_LEADS, MAX_QUANTILES = 64, 32
 #: Number of values of an entry: row, minute, last reading (kW), :func:`~gapcast.core.demand.headroom.fuse.z_of` and
 #: :class:`WindowState`; and of a closed window: row, start, end, mean (kW) and local day.
 N_ENTRY, N_CLOSED = 4 + len(WindowState._fields), 5
-SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "n_sums", "n_minutes_ahead")
+#: Number of values of the planned power in windows: in the distributions of the running and the next window, and in
+#: their expected means.
+N_PLANNED = 4
+SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "n_sums", "n_minutes_ahead", "has_planned")
 OPTIONS = ("highest_kw", "first_tail", "last_tail", "most_z", "highest_z", "one_kw_z", "z_bound")
 #: Tables and arrays of the state, with the types of their values; arrays by their name in the state's rows.
 TABLES = {
@@ -26,7 +29,7 @@ POWER = {
     "coefficients": ("coefficients", "f8"), "information": ("information", "f4"),
     "newest_minute": ("newest_minute", "i8"), "due_minute": ("due_minute", "i8"), "n_minutes": ("n_minutes", "i8"),
     "due_kw": ("due_kw", "f8"), "due_features": ("due_features", "f4"), "stored_quantiles_kw": ("quantiles_kw", "f4"),
-    "stored_added_kw": ("added_kw", "f4"), "stored_floor_kw": ("floor_kw", "f4"),
+    "stored_floor_kw": ("floor_kw", "f4"),
 }  # fmt: skip
 NEWEST = {"newest": ("newest", "f8")}
 LIVE = {"waiting": ("waiting", "f8"), "start": ("start", "i8"), "sums": ("sums", "f8")}
@@ -35,10 +38,11 @@ BATCH: Final[dict[str, tuple[str, tuple[int | str, ...]]]] = {
     "entries": ("f8", (N_ENTRY,)),
     "windows": ("f4", ("context",)),
     "quantiles_kw": ("f8", ("n_leads", "n_levels")),
-    "added_kw": ("f8", ("n_leads",)),
     "floor_kw": ("f8", ()),
     "mean_kw": ("f8", ("n_leads",)),
     "point_kw": ("f8", ("n_leads", POINT_COLUMNS)),
+    "planned_kw": ("f8", (N_PLANNED,)),
+    "planned_minutes_kw": ("f8", ("n_minutes_ahead",)),
     "demands": ("f8", (N_COLUMNS,)),
 }
 

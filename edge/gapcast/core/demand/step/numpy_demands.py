@@ -19,6 +19,7 @@ from gapcast.core.demand.demand import (
     RUNNING_END,
 )
 from gapcast.core.demand.demand import ISSUED as ISSUED_COLUMN
+from gapcast.core.demand.distributions.planned_power import means_between
 from gapcast.core.demand.distributions.window_forecasts import FUSE, PEAK, columns_of, forecast_windows
 from gapcast.core.demand.distributions.window_powers import WindowPowers, remaining_of
 from gapcast.core.demand.headroom.fuse import FuseRisk
@@ -42,11 +43,14 @@ class NumpyDemands:
         states = np.array(batch.states, dtype=np.float64).reshape(n, -1)
         of_windows = columns_of(states, observed)
         state.newest.index(rows)
-        inputs = remaining_of(rows, observed, batch.windows, batch.means, of_windows)
+        inputs = remaining_of(rows, observed, batch.windows, batch.means, of_windows, batch.planned)
         shares = power.means.shares(inputs.ahead_from, inputs.ahead_to)
         remaining = self._powers.distributions(inputs, shares)
         power.store_newest(rows, batch.means)
-        forecast_windows(of_windows, remaining, np.add.reduce(shares * batch.mean_kw, axis=-1), self._highest_kw)
+        expected_kw = np.add.reduce(shares * batch.mean_kw, axis=-1)
+        if batch.planned is not None:
+            expected_kw += means_between(batch.planned.expected_kw, inputs.ahead_from, inputs.ahead_to)
+        forecast_windows(of_windows, remaining, expected_kw, self._highest_kw)
         columns = np.empty((n, N_COLUMNS))
         columns[:, OBSERVED], columns[:, ISSUED_COLUMN] = observed, batch.issued_at_ms
         columns[:, RUNNING], columns[:, NEXT] = of_windows.values[0].T, of_windows.values[1].T
@@ -56,18 +60,21 @@ class NumpyDemands:
             states[:, FUSE],
         )
         columns[:, P_FUSE] = np.nan
-        self._add_fuse(columns, batch.point_kw)
+        self._add_fuse(columns, batch)
         state.newest.arrays[NEWEST][rows] = columns
         state.live.record(rows, columns, np.asarray(batch.last_kw))
         return columns
 
-    def _add_fuse(self, columns: F64, point_kw: F64) -> None:
+    def _add_fuse(self, columns: F64, batch: DemandBatch) -> None:
         """Write the exceedance probabilities of fuses and limit the running windows' headroom by the fuse, in place."""
         fused = np.flatnonzero(~np.isnan(columns[:, FUSE_COLUMN]))
         if fused.size:
             made = columns[fused]
             left_min = (made[:, RUNNING_END] - made[:, OBSERVED]).astype(np.int64) - 1
-            of_fuse = point_kw[fused], left_min, made[:, FUSE_COLUMN]
+            limits_kw = made[:, FUSE_COLUMN, np.newaxis]
+            if batch.planned is not None:
+                limits_kw = limits_kw - batch.planned.minutes_kw[fused, : len(self._fuse.weights)]
+            of_fuse = batch.point_kw[fused], left_min, limits_kw
             columns[fused, P_FUSE] = self._fuse.p_above(*of_fuse)
             columns[fused, HEADROOM] = np.minimum(made[:, HEADROOM], self._fuse.headroom_kw(*of_fuse, made[:, RISK]))
 
