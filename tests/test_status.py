@@ -211,7 +211,7 @@ def demand(**changes: Any) -> dict[str, Any]:
     return {
         "device": "home", "window_start": "2026-01-01T12:00:00Z", "window_end": "2026-01-01T12:15:00Z",
         "expected_kw": 1.9, "limit_kw": 2.5, "limit_source": "fixed", "p_exceed": 0.12, "headroom_w": 600,
-        "fuse_kw": None, "valid_until": "2026-01-01T12:05:00Z", **changes,
+        "elapsed_min": 5, "unmeasured_min": 0, "fuse_kw": None, "valid_until": "2026-01-01T12:05:00Z", **changes,
     }  # fmt: skip
 
 
@@ -244,6 +244,11 @@ def pages(*demands: dict[str, Any], n: int = 1) -> tuple[dict[str, Any], dict[st
         (
             {"fuse_kw": 4.0, "p_fuse": 0.44, "headroom_w": -900},
             "home: 1.90 of 2.50 kW expected 12:00-12:15 UTC (12%), fuse 4.00 kW (44%), headroom -900 W, "
+            "valid until 12:05",
+        ),
+        (
+            {"elapsed_min": 14, "unmeasured_min": 10},
+            "home: 1.90 of 2.50 kW expected 12:00-12:15 UTC (12%), headroom 600 W, 10 of 14 min not measured, "
             "valid until 12:05",
         ),
         (

@@ -100,7 +100,8 @@ static inline const double *entry_of(const struct demand_step *step, int64_t ent
 static inline int64_t row_of(const struct demand_step *step, int64_t entry) { return (int64_t)entry_of(step, entry)[ROW]; }
 static inline int64_t minute_of(const struct demand_step *step, int64_t entry) { return (int64_t)entry_of(step, entry)[MINUTE]; }
 
-/* The remaining minutes of a window: how far ahead they begin and end, and the weights of the outlook's means. */
+/* The open minutes of a window, left or unmeasured: how far ahead they begin and end, and the weights of the outlook's
+   means. */
 struct rest {
     int64_t ahead_from, ahead_to;
     double shares[MAX_LEADS];
@@ -134,6 +135,7 @@ void update_regression(const struct demand_step *step, double *coefficients, flo
 int64_t regression_of(int64_t window_min, const struct rest *rest);
 int64_t window_min_of(const struct demand_step *step, int64_t entry);
 int64_t left_min_of(const struct demand_step *step, int64_t entry);
+int64_t open_min_of(const struct demand_step *step, int64_t entry);
 double allowed_kw_of(const struct demand_step *step, int64_t entry);
 double next_allowed_kw_of(const struct demand_step *step, int64_t entry);
 void limit_by_fuse(const struct demand_step *step, int64_t entry);

@@ -94,7 +94,7 @@ void learn_demand(const struct demand_step *step, int64_t entry)
             due[regression] = -1;
     }
     const int64_t left_min = left_min_of(step, entry), next_end = (int64_t)state[NEXT_END] - (minute + 1);
-    begin_waiting(step, entry, due, 0, left_min, allowed_kw_of(step, entry), state[LIMIT]);
+    begin_waiting(step, entry, due, 0, open_min_of(step, entry), allowed_kw_of(step, entry), state[LIMIT]);
     begin_waiting(step, entry, due, left_min, next_end, next_allowed_kw_of(step, entry), state[NEXT_LIMIT]);
 }
 

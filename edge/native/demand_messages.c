@@ -21,8 +21,8 @@
 
 /* Kinds of slots of the document: the device name, a whole number, a number, a number that may be missing, a number
    that is not rounded, a power in whole W, a minute, the time of issue, the source of a limit, the minute of the
-   validity's end. */
-enum { NAME_SLOT, INTEGER_SLOT, NUMBER_SLOT, NULLABLE_SLOT, EXACT_SLOT, WATTS_SLOT, MINUTE_SLOT, ISSUED_SLOT, SOURCE_SLOT, UNTIL_SLOT };
+   validity's end, the unmeasured minutes of the running window. */
+enum { NAME_SLOT, INTEGER_SLOT, NUMBER_SLOT, NULLABLE_SLOT, EXACT_SLOT, WATTS_SLOT, MINUTE_SLOT, ISSUED_SLOT, SOURCE_SLOT, UNTIL_SLOT, UNMEASURED_SLOT };
 
 struct demand_messages {
     /* sizes: slots of the document, bytes of the names and of the result */
@@ -97,6 +97,8 @@ static int put_slot(struct writer *writer, const struct message *message, int64_
         return put_instant(writer, all->issued_at_ms);
     case SOURCE_SLOT:
         return value >= 0.0 && value < N_LIMIT_SOURCES && put_part(writer, all->sources, all->source_ends, (int64_t)value);
+    case UNMEASURED_SLOT:
+        return put_integer(writer, message->demand[FIRST_WINDOW + ELAPSED] - message->demand[FIRST_WINDOW + KNOWN]);
     default:
         return put_minute(writer, message->until_minute);
     }
@@ -114,9 +116,9 @@ static int put_document(struct writer *writer, const struct message *message)
 /* The power that may be drawn in the rest of a window; without a known minute, as if none had elapsed. */
 static double drawable_kw_of(const double *window)
 {
-    const double n_minutes = window[ENDS] - window[STARTS], known_min = isnan(window[SO_FAR]) ? 0.0 : window[ELAPSED];
-    const double elapsed_kw = known_min != 0.0 ? window[SO_FAR] * known_min : 0.0;
-    return (n_minutes * window[EXPECTED] - elapsed_kw) / (n_minutes - known_min) + window[HEADROOM];
+    const double n_minutes = window[ENDS] - window[STARTS], known_min = isnan(window[SO_FAR]) ? 0.0 : window[KNOWN];
+    const double known_kw = known_min != 0.0 ? window[SO_FAR] * known_min : 0.0;
+    return (n_minutes * window[EXPECTED] - known_kw) / (n_minutes - known_min) + window[HEADROOM];
 }
 
 static double max_power_w_of(const double *demand)

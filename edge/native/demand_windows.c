@@ -9,10 +9,11 @@
 #define LARGEST_KW 1e9
 #define LARGEST_LOG_ODDS 30.0
 
-/* The known values of a window: minutes, the sum of the elapsed minutes, and what the remaining minutes may draw. */
+/* The known values of a window: minutes, those that are left or unmeasured, the sum of the known minutes, and what the
+   open minutes may draw. */
 struct window {
     double *values;
-    double length_min, drawn_kw, allowed_kw;
+    double length_min, open_min, drawn_kw, allowed_kw;
 };
 
 int64_t window_min_of(const struct demand_step *step, int64_t entry)
@@ -26,18 +27,22 @@ int64_t left_min_of(const struct demand_step *step, int64_t entry)
     return (int64_t)entry_of(step, entry)[END] - (minute_of(step, entry) + 1);
 }
 
+/* The minutes of the running window that are left or unmeasured. */
+int64_t open_min_of(const struct demand_step *step, int64_t entry)
+{
+    return window_min_of(step, entry) - (int64_t)entry_of(step, entry)[N_KNOWN];
+}
+
 static double drawn_kw_of(const struct demand_step *step, int64_t entry)
 {
     const double *state = entry_of(step, entry);
-    const double elapsed = (double)(minute_of(step, entry) + 1) - state[START];
-    return state[N_KNOWN] > 0.0 ? elapsed * (state[SUM] / state[N_KNOWN]) : 0.0;
+    return state[N_KNOWN] > 0.0 ? state[N_KNOWN] * (state[SUM] / state[N_KNOWN]) : 0.0;
 }
 
 double allowed_kw_of(const struct demand_step *step, int64_t entry)
 {
     const double *state = entry_of(step, entry), length = state[END] - state[START];
-    const double elapsed = (double)(minute_of(step, entry) + 1) - state[START];
-    return (length * state[LIMIT] - drawn_kw_of(step, entry)) / (length - elapsed);
+    return (length * state[LIMIT] - drawn_kw_of(step, entry)) / (length - state[N_KNOWN]);
 }
 
 /* The mean that the minutes of the next window may have; rounded as in columns_of of window_forecasts.py. */
@@ -59,6 +64,7 @@ static void write_running(const struct demand_step *step, int64_t entry, struct 
     values[LIMITS] = state[LIMIT];
     values[SOURCES] = state[SOURCE];
     window->length_min = state[END] - state[START];
+    window->open_min = window->length_min - state[N_KNOWN];
     window->drawn_kw = drawn_kw_of(step, entry);
     window->allowed_kw = allowed_kw_of(step, entry);
 }
@@ -73,7 +79,7 @@ static void write_next(const struct demand_step *step, int64_t entry, struct win
     values[SO_FAR] = NAN;
     values[LIMITS] = state[NEXT_LIMIT];
     values[SOURCES] = state[NEXT_SOURCE];
-    window->length_min = state[NEXT_END] - state[END];
+    window->length_min = window->open_min = state[NEXT_END] - state[END];
     window->drawn_kw = 0.0;
     window->allowed_kw = next_allowed_kw_of(step, entry);
 }
@@ -162,7 +168,7 @@ static void write_forecast(const struct demand_step *step, int64_t entry, const 
 {
     double *values = window->values, means_kw[MAX_LEADS];
     const double length = window->length_min, added_kw = window->drawn_kw / length;
-    const double share = (length - values[ELAPSED]) / length, risk = entry_of(step, entry)[RISK];
+    const double share = window->open_min / length, risk = entry_of(step, entry)[RISK];
     const int is_limited = !isnan(values[LIMITS]);
     const double most_kw = is_limited ? window->allowed_kw : step->highest_kw;
     for (int64_t k = 0; k < step->n_leads; k++)
@@ -174,6 +180,8 @@ static void write_forecast(const struct demand_step *step, int64_t entry, const 
     values[UPPER_KW] = added_kw + share * kw[UPPER_LEVEL];
     values[P_EXCEED] = is_limited ? exceedance_of(step, kw, most_kw) : 0.0;
     values[HEADROOM] = most_kw - (is_limited ? quantile_of(step, kw, 1.0 - risk) : kw[UPPER_LEVEL]);
+    if (is_limited)
+        values[HEADROOM] *= window->open_min / (length - values[ELAPSED]);
 }
 
 static void store_means(const struct demand_step *step, int64_t entry)
@@ -195,7 +203,7 @@ static void make_demand(const struct demand_step *step, int64_t entry)
     demand[ISSUED] = step->issued_at_ms;
     write_running(step, entry, windows);
     write_next(step, entry, windows + 1);
-    find_rest(step, entry, 0, left_min, rests);
+    find_rest(step, entry, 0, open_min_of(step, entry), rests);
     find_rest(step, entry, left_min, next_end, rests + 1);
     find_tables(step, entry, rests, kw);
     for (int64_t i = 0; i < 2; i++)

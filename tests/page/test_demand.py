@@ -319,6 +319,10 @@ def test_demand_words_and_numbers(house: House, look: Look) -> None:
     assert of("demand.nextText", following).endswith(
         f"about even chance to exceed 2.50{KW} (50\xa0%); headroom -0.2{KW}"
     )
+    assert of("demand.soFarText", changed(elapsed_min=14, n_known=4)) == (
+        f"1.20{KW}; 10 of 14 minutes were not measured"
+    )
+    assert of("demand.drawnKw", changed(elapsed_min=14, n_known=4)) == pytest.approx(1.2 * 4 / 15)
     assert of("[new demands.PowerScale([-1, null, 1]).at(-1), new demands.PowerScale([2]).at(0)]") == [0, 0]
 
 

@@ -15,9 +15,10 @@ WINDOW_MIN = 15
 
 
 class MadeWindow(NamedTuple):
-    """A quarter of an hour after its first ``elapsed_min`` minutes.
+    """A quarter of an hour after its first ``elapsed_min`` minutes, ``unmeasured_min`` of them unmeasured.
 
-    ``rest_kw`` is the expected mean of its other minutes, and ``reserve_kw`` the distance of their upper quantile.
+    ``rest_kw`` is the expected mean of its unknown minutes, and ``reserve_kw`` the distance of their upper quantile.
+    Without ``so_far_kw`` all elapsed minutes are unmeasured.
     """
 
     elapsed_min: int
@@ -25,16 +26,19 @@ class MadeWindow(NamedTuple):
     rest_kw: float
     reserve_kw: float
     limit_kw: float = 2.5
+    unmeasured_min: int = 0
 
     def columns(self, start_minute: int) -> WindowDemands:
-        left_min, elapsed_kw = WINDOW_MIN - self.elapsed_min, self.elapsed_min * (self.so_far_kw or 0.0)
-        expected_kw = (elapsed_kw + left_min * self.rest_kw) / WINDOW_MIN
-        spread_kw = left_min * self.reserve_kw / WINDOW_MIN
-        headroom_kw = (WINDOW_MIN * self.limit_kw - elapsed_kw) / left_min - self.rest_kw - self.reserve_kw
+        n_known = 0 if self.so_far_kw is None else self.elapsed_min - self.unmeasured_min
+        open_min, known_kw = WINDOW_MIN - n_known, n_known * (self.so_far_kw or 0.0)
+        expected_kw = (known_kw + open_min * self.rest_kw) / WINDOW_MIN
+        spread_kw = open_min * self.reserve_kw / WINDOW_MIN
+        added_kw = WINDOW_MIN * self.limit_kw - known_kw - open_min * (self.rest_kw + self.reserve_kw)
+        headroom_kw = added_kw / (WINDOW_MIN - self.elapsed_min)
         so_far_kw = np.nan if self.so_far_kw is None else self.so_far_kw
         return WindowDemands(
             start_minutes=np.array([start_minute]), end_minutes=np.array([start_minute + WINDOW_MIN]),
-            elapsed_min=np.array([self.elapsed_min]), n_known=np.array([self.elapsed_min]),
+            elapsed_min=np.array([self.elapsed_min]), n_known=np.array([n_known]),
             so_far_kw=np.array([so_far_kw]), expected_kw=np.array([expected_kw]),
             lower_kw=np.array([expected_kw - spread_kw]), median_kw=np.array([expected_kw]),
             upper_kw=np.array([expected_kw + spread_kw]), limit_kw=np.array([self.limit_kw]),

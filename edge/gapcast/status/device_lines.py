@@ -33,12 +33,15 @@ class DemandLine:
     warning: str = ""
     #: Whether the limit was set while running, in place of the configured one.
     is_set: bool = False
+    #: How many minutes of the window are unmeasured, and how many have elapsed; None if all were measured.
+    unmeasured_min: tuple[int, int] | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], warning: str = "") -> DemandLine:
         """Return the line of a demand document; raise KeyError, TypeError or ValueError if it is invalid."""
         limit_kw, fuse_kw = document["limit_kw"], document["fuse_kw"]
         is_bounded = limit_kw is not None or fuse_kw is not None
+        unmeasured_min = int(document["unmeasured_min"])
         return cls(
             device=printable(str(document["device"])),
             start=instant_of(document["window_start"]),
@@ -51,6 +54,7 @@ class DemandLine:
             valid_until=instant_of(document["valid_until"]),
             warning=printable(warning),
             is_set=document.get("limit_source") == LimitSource.SET,
+            unmeasured_min=(unmeasured_min, int(document["elapsed_min"])) if unmeasured_min else None,
         )
 
     @property
@@ -60,6 +64,8 @@ class DemandLine:
         rest = "" if self.fuse is None else f", fuse {self.fuse[0]:.2f} kW ({_percent(self.fuse[1])})"
         if self.headroom_w is not None:
             rest += f", headroom {self.headroom_w:,} W"
+        if self.unmeasured_min is not None:
+            rest += ", {} of {} min not measured".format(*self.unmeasured_min)
         if self.limit_kw is None:
             return f"{self.device}: {self.expected_kw:.2f} kW expected {window}, no limit{rest}"
         limit = f"{self.limit_kw:.2f} kW (set)" if self.is_set else f"{self.limit_kw:.2f} kW"

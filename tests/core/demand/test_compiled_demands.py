@@ -126,14 +126,19 @@ def test_compiled_demands_of_hours_equals_numpy(at_a_time: int) -> None:
         assert scores.alarms == expected_scores.alarms
 
 
-@pytest.mark.parametrize(("device", "kw"), [("home", 1.5), ("loft", -3.0), ("shed", 3.5)])
-def test_compiled_demands_with_announced_loads_equals_numpy(device: str, kw: float) -> None:
+@pytest.mark.parametrize(("device", "kw"), [("home", 1.5), ("barn", 1.5), ("loft", -3.0), ("shed", 3.5)])
+@pytest.mark.parametrize("n_missing", [0, 7, 10])
+def test_compiled_demands_with_announced_loads_equals_numpy(device: str, kw: float, n_missing: int) -> None:
     compiled, numpy = pair()
+    readings = [
+        *stream_of(house_kw(3, 60), device=device),
+        *stream_of(house_kw(4, 90), MONDAY + 60 + n_missing, device),
+    ]
     made = []
     for engine in (compiled, numpy):
         plan = LoadPlan.from_loads([PlannedLoad(kw, (MONDAY + 40) * MINUTE_MS, (MONDAY + 90) * MINUTE_MS)])
         engine.replace_plan(device, plan)
-        made.append(process(engine, stream_of(house_kw(3, 150), device=device), 7))
+        made.append(process(engine, readings, 7))
     assert_equal(made[0], made[1])
     assert_same_state(compiled, numpy)
 

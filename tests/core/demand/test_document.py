@@ -23,15 +23,21 @@ def test_document_has_each_value_in_kw_and_headroom_in_w() -> None:
         "v": 1, "device": "home", "observed_at": "2023-03-28T10:40:00Z", "issued_at": "2023-11-14T22:13:20.123Z",
         "model": "outlook", "model_version": "3",
         "window_start": "2023-03-28T10:30:00Z", "window_end": "2023-03-28T10:45:00Z", "elapsed_min": 11,
-        "so_far_kw": 1.2, "expected_kw": 1.3, "lower_kw": 1.1, "median_kw": 1.25, "upper_kw": 1.9, "limit_kw": 2.5,
-        "limit_source": "fixed", "p_exceed": 0.012346, "headroom_w": 1234, "risk": 0.05, "month_peak_kw": 3.4,
-        "fuse_kw": 9.2, "p_fuse": 0.001, "valid_until": "2023-03-28T10:45:00Z",
+        "unmeasured_min": 0, "so_far_kw": 1.2, "expected_kw": 1.3, "lower_kw": 1.1, "median_kw": 1.25,
+        "upper_kw": 1.9, "limit_kw": 2.5, "limit_source": "fixed", "p_exceed": 0.012346, "headroom_w": 1234,
+        "risk": 0.05, "month_peak_kw": 3.4, "fuse_kw": 9.2, "p_fuse": 0.001, "valid_until": "2023-03-28T10:45:00Z",
         "next": {
             "window_start": "2023-03-28T10:45:00Z", "window_end": "2023-03-28T11:00:00Z", "expected_kw": 2.6,
             "lower_kw": 0.8, "median_kw": 2.4, "upper_kw": 4.0, "limit_kw": None, "limit_source": "none",
             "p_exceed": 0.0, "headroom_w": -101,
         },
     }  # fmt: skip
+
+
+def test_document_has_the_minutes_that_nobody_measured() -> None:
+    document = demand_document(replace(DEMAND, running=replace(DEMAND.running, n_known=4)))
+    assert (document["elapsed_min"], document["unmeasured_min"]) == (11, 7)
+    assert "unmeasured_min" not in document["next"]
 
 
 def test_document_has_null_where_there_is_no_value() -> None:

@@ -49,6 +49,22 @@ def test_load_in_the_running_window_shares_its_rest() -> None:
     assert found.is_allowed
 
 
+def test_unmeasured_minutes_are_as_uncertain_as_the_rest() -> None:
+    """Four of the five elapsed minutes are unknown: the load shares what fourteen minutes may draw."""
+    running = replace(demand().running, n_known=1)
+    asked: list[tuple[int, int, float]] = []
+
+    def of(*ranges: Any) -> Any:
+        asked.extend(zip(*(one.tolist() for one in ranges), strict=True))
+        return powers()(*ranges)
+
+    (touched,) = ask(demand(running=running), 1.9, 10, of).windows
+    assert asked[:2] == [(0, 14, 0.0), (10, 25, 0.0)]
+    assert touched.median_kw == pytest.approx((1 * 1.0 + 14 * 1.0 + 10 * 1.9) / 15, abs=1e-4)
+    left_kw = (15 * 2.5 - 1 * 1.0 - 10 * 1.9) / 14
+    assert touched.p_exceed == pytest.approx(1 - NormalDist(1.0, 0.2).cdf(left_kw), abs=3e-3)
+
+
 def test_load_of_some_minutes_counts_only_those() -> None:
     longer, shorter = ask(demand(), 2.0, 10), ask(demand(), 2.0, 5)
     assert shorter.p_exceed < longer.p_exceed

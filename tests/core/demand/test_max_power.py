@@ -30,6 +30,14 @@ def test_max_power_is_what_the_limit_leaves_less_the_reserve() -> None:
     assert max_power_w(MadeWindow(5, 1.0, rest_kw=0.75, reserve_kw=0.5)) == 2_750
 
 
+def test_max_power_after_unmeasured_minutes_leaves_their_reserve_too() -> None:
+    """Twelve minutes of 0.75 kW and a reserve of 0.5 kW: the other two may draw what remains of 37.5 kW minutes."""
+    after_gap = MadeWindow(13, 1.0, rest_kw=0.75, reserve_kw=0.5, unmeasured_min=10)
+    following = MadeWindow(0, None, rest_kw=0.75, reserve_kw=0.5, limit_kw=99.0)
+    headroom_kw = (37.5 - 3 * 1.0 - 12 * 1.25) / 2
+    assert max_power_w(after_gap, following) == 1_000 * (0.75 + headroom_kw)
+
+
 def test_max_power_does_not_depend_on_the_expected_power() -> None:
     assert len({max_power_w(MadeWindow(5, 1.0, one, reserve_kw=0.0625)) for one in (0.25, 1.0, 4.0)}) == 1
 

@@ -41,6 +41,11 @@ class WindowDemand:
     p_exceed: float
     headroom_kw: float
 
+    @property
+    def unmeasured_min(self) -> int:
+        """The elapsed minutes whose power is unknown: as uncertain as the minutes to come."""
+        return self.elapsed_min - self.n_known
+
 
 @dataclass(frozen=True, slots=True)
 class WindowDemands:

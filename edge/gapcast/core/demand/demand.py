@@ -22,8 +22,10 @@ RUNNING, NEXT = slice(FIRST, FIRST + _N), slice(FIRST + _N, FIRST + 2 * _N)
 #: The columns after the columns of the windows.
 OTHERS: Final = ("risk", "month_peak_kw", "fuse_kw", "p_fuse")
 RISK, MONTH_PEAK, FUSE, P_FUSE = range(FIRST + 2 * _N, FIRST + 2 * _N + len(OTHERS))
-#: The columns with the end and the headroom of the running window.
-RUNNING_END, HEADROOM = (FIRST + WINDOW_COLUMNS.index(name) for name in ("end_minutes", "headroom_kw"))
+#: The columns with the end, the elapsed minutes and the headroom of the running window.
+RUNNING_END, ELAPSED, HEADROOM = (
+    FIRST + WINDOW_COLUMNS.index(name) for name in ("end_minutes", "elapsed_min", "headroom_kw")
+)
 #: The number of columns, and the column names.
 N_COLUMNS: Final = P_FUSE + 1
 NAMES: Final = ("observed", "issued", *WINDOW_COLUMNS, *WINDOW_COLUMNS, *OTHERS)

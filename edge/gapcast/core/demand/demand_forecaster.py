@@ -114,14 +114,15 @@ class DemandForecaster:
         return count_imports(batch, mean_kw, which, self._leads_min)
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
-        """Return ``state`` with the sum of the known minutes from the meter's register if that is plausible."""
+        """Return ``state`` with the sum of all elapsed minutes from the meter's register if that is plausible."""
         register = self._registers.get(row)
         if register is None:
             return state
         so_far_kw = register.so_far_kw(state.start_minute, state.end_minute, minute)
         if so_far_kw is None or not self.register_check.accepts_running(row, minute, state, so_far_kw):
             return state
-        return state._replace(sum_kw=so_far_kw * state.n_known)
+        elapsed_min = minute + 1 - state.start_minute
+        return state._replace(sum_kw=so_far_kw * elapsed_min, n_known=elapsed_min)
 
     def record_running_register(self, row: int, register: RunningRegister) -> None:
         """Use the meter's demand register in the next demand of ``row``, if it is usable at that time."""

@@ -113,9 +113,9 @@ function stretch(id, scale, from, to) {
 
 function showFacts(demand) {
   const { document } = demand;
-  const { so_far_kw: soFar, lower_kw: lower, median_kw: median, upper_kw: upper, next, fuse_kw: fuse, p_fuse: pFuse } = document;
+  const { lower_kw: lower, median_kw: median, upper_kw: upper, next, fuse_kw: fuse, p_fuse: pFuse } = document;
   const facts = [
-    ["Mean so far", soFar === null ? "begins with the next reading" : `${kw(soFar)}${KW}`],
+    ["Mean so far", demand.soFarText],
     ["Expected mean", `${kw(document.expected_kw)}${KW} (median ${kw(median)}; 90 % interval ${kw(lower)} to ${kw(upper)})`],
     ["Limit", demand.limitText],
   ];

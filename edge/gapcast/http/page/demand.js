@@ -59,10 +59,17 @@ export class Demand {
     return this.hasLimit || this.document.fuse_kw !== null;
   }
 
-  /** The energy used so far, divided by the length of the window: its mean if the power were 0 from now on, kW. */
+  /** The measured energy so far, divided by the length of the window: its mean if the power were 0 otherwise, kW. */
   get drawnKw() {
-    const { so_far_kw: soFar, elapsed_min: elapsed } = this.document;
-    return soFar === null ? 0 : (soFar * elapsed) / this.minutes;
+    const { so_far_kw: soFar, elapsed_min: elapsed, unmeasured_min: unmeasured } = this.document;
+    return soFar === null ? 0 : (soFar * (elapsed - unmeasured)) / this.minutes;
+  }
+
+  /** The mean of the minutes whose power is known, and how many minutes were not measured, if there are any. */
+  get soFarText() {
+    const { so_far_kw: soFar, elapsed_min: elapsed, unmeasured_min: unmeasured } = this.document;
+    if (soFar === null) return "begins with the next reading";
+    return `${kw(soFar)}${KW}${unmeasured ? `; ${unmeasured} of ${elapsed} minutes were not measured` : ""}`;
   }
 
   /** Whether the window is above its limit even if nothing more is drawn. */

@@ -40,6 +40,7 @@ _DEMAND: dict[str, JsonValue] = {
     "window_start": "2026-11-03T17:00:00Z",
     "window_end": "2026-11-03T17:15:00Z",
     "elapsed_min": 6,
+    "unmeasured_min": 0,
     "so_far_kw": 2.31,
     "expected_kw": 2.02,
     "lower_kw": 1.52,

@@ -36,12 +36,14 @@ def planned_power(parts: Sequence[F64 | None]) -> PlannedPower | None:
     return PlannedPower(minutes_kw, minutes_kw, minutes_kw)
 
 
-def means_between(minutes_kw: F64, ahead_from: I64, ahead_to: I64) -> F64:
-    """Return the means ``[S, N]`` of the minutes ``ahead_from`` + 1 to ``ahead_to``, both ``[S, N]``.
+def means_between(minutes_kw: F64, ahead_from: I64, ahead_to: I64, unmeasured_min: I64) -> F64:
+    """Return the means ``[S, N]`` of the minutes ``ahead_from`` + 1 to ``ahead_to`` and of ``unmeasured_min`` minutes.
 
-    ``minutes_kw`` is ``[N, M]``; later minutes are left out.
+    All are ``[S, N]``; in unmeasured minutes no planned load runs. ``minutes_kw`` is ``[N, M]``; later minutes are left
+    out.
 
-    >>> means_between(np.array([[1.0, 2.0, 6.0]]), np.array([[0], [1]]), np.array([[2], [3]])).tolist()
+    >>> ahead, none = (np.array([[0], [1]]), np.array([[2], [3]])), np.zeros((2, 1), dtype=np.int64)
+    >>> means_between(np.array([[1.0, 2.0, 6.0]]), *ahead, none).tolist()
     [[1.5], [4.0]]
     """
     n, n_minutes = minutes_kw.shape
@@ -49,7 +51,7 @@ def means_between(minutes_kw: F64, ahead_from: I64, ahead_to: I64) -> F64:
     np.cumsum(minutes_kw, axis=1, out=sums_kw[:, 1:])
     first, last = np.minimum(ahead_from, n_minutes - 1), np.minimum(ahead_to, n_minutes)
     at = np.arange(n)
-    found: F64 = (sums_kw[at, last] - sums_kw[at, first]) / (last - first)
+    found: F64 = (sums_kw[at, last] - sums_kw[at, first]) / (last - first + unmeasured_min)
     return found
 
 

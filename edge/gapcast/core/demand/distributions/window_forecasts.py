@@ -30,15 +30,16 @@ class WindowColumns(NamedTuple):
 
     ``values`` ``[2, 13, N]`` are the columns of :class:`WindowDemands`; the columns of forecasts are not written yet.
     At least one minute of each window is left. ``integers`` ``[2, 5, N]`` are the columns of minutes and sources.
-    ``length_min`` ``[2, N]`` are the lengths of the windows. ``drawn_kw`` ``[2, N]`` is the sum of the minutes that are
-    over, in kW minutes: unknown minutes count with the mean of the known ones. The limit is exceeded if the minutes
-    that are left have a mean above ``allowed_kw`` ``[2, N]``; NaN without a limit. ``risk`` ``[N]`` is accepted by the
-    headroom. Power below ``least_kw`` ``[N]`` counts as ``least_kw``.
+    ``length_min`` ``[2, N]`` are the lengths of the windows. ``open_min`` ``[2, N]`` is the number of minutes that are
+    left or unmeasured: both are uncertain alike. ``drawn_kw`` ``[2, N]`` is the sum of the known minutes, in kW
+    minutes. The limit is exceeded if the open minutes have a mean above ``allowed_kw`` ``[2, N]``; NaN without a limit.
+    ``risk`` ``[N]`` is accepted by the headroom. Power below ``least_kw`` ``[N]`` counts as ``least_kw``.
     """
 
     values: F64
     integers: I64
     length_min: F64
+    open_min: F64
     drawn_kw: F64
     allowed_kw: F64
     risk: F64
@@ -49,6 +50,12 @@ class WindowColumns(NamedTuple):
         """The limits of the windows ``[2, N]``, NaN without a limit."""
         limit_kw: F64 = self.values[:, _LIMITS]
         return limit_kw
+
+    @property
+    def left_min(self) -> F64:
+        """The minutes of the windows that are left, ``[2, N]``."""
+        left_min: F64 = self.length_min - self.values[:, _ELAPSED]
+        return left_min
 
 
 def columns_of(states: F64, observed: I64) -> WindowColumns:
@@ -64,18 +71,23 @@ def columns_of(states: F64, observed: I64) -> WindowColumns:
     values[:, _SOURCES] = columns[_SOURCE : _NEXT_SOURCE + 1 : 2]
     values[:, _SO_FAR] = np.nan
     np.divide(columns[SUM], columns[N_KNOWN], out=values[0, _SO_FAR], where=columns[N_KNOWN] > 0)
-    length, elapsed = values[:, _ENDS] - values[:, _STARTS], values[:, _ELAPSED]
+    length = values[:, _ENDS] - values[:, _STARTS]
+    open_min = length - values[:, _KNOWN]
     drawn_kw = np.zeros((2, n))
-    np.multiply(elapsed[0], values[0, _SO_FAR], out=drawn_kw[0], where=columns[N_KNOWN] > 0)
-    allowed_kw = (length * values[:, _LIMITS] - drawn_kw) / (length - elapsed)
+    np.multiply(columns[N_KNOWN], values[0, _SO_FAR], out=drawn_kw[0], where=columns[N_KNOWN] > 0)
+    allowed_kw = (length * values[:, _LIMITS] - drawn_kw) / open_min
     integers = values.take(_INTEGERS, axis=1).astype(np.int64)
-    return WindowColumns(values, integers, length, drawn_kw, allowed_kw, columns[_RISK], columns[_LEAST])
+    return WindowColumns(values, integers, length, open_min, drawn_kw, allowed_kw, columns[_RISK], columns[_LEAST])
 
 
 def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
-    """Return the minutes from ``observed`` ``[N]`` to the begin and the end of the rests of ``windows``, ``[2, N]``."""
-    starts, ends = windows.integers[:, 0], windows.integers[:, 1]
-    return np.maximum(starts - (observed + 1), 0), ends - (observed + 1)
+    """Return the minutes from ``observed`` ``[N]`` to the begin and the end of the open minutes, ``[2, N]``.
+
+    As many coming minutes stand for those that are unmeasured: the end of a running window with unmeasured minutes is
+    that much later.
+    """
+    ahead_from = np.maximum(windows.integers[:, 0] - (observed + 1), 0)
+    return ahead_from, ahead_from + windows.open_min.astype(np.int64)
 
 
 def forecast_windows(
@@ -83,12 +95,13 @@ def forecast_windows(
 ) -> None:
     """Compute the demands of ``windows`` and write them to their values.
 
-    ``remaining`` (2 N means) and ``remaining_mean_kw`` ``[2, N]`` describe the remaining minutes of windows. Without a
-    limit the headroom is relative to ``highest_kw``, the highest power of a reading.
+    ``remaining`` (2 N means) and ``remaining_mean_kw`` ``[2, N]`` describe the open minutes of windows. What these may
+    draw more is the headroom of the minutes that are left. Without a limit the headroom is relative to ``highest_kw``,
+    the highest power of a reading.
     """
     values, length, quantiles_kw = windows.values, windows.length_min, remaining.kw
     shape, added_kw = length.shape, windows.drawn_kw / length
-    share = (length - values[:, _ELAPSED]) / length
+    share = windows.open_min / length
     unlimited = np.isnan(values[:, _LIMITS])
     most_kw, any_unlimited = windows.allowed_kw, is_any(unlimited)
     if any_unlimited:
@@ -102,7 +115,8 @@ def forecast_windows(
     bounds_kw = quantiles_kw.take(_BOUNDS, axis=1).reshape(*shape, -1).transpose(0, 2, 1)
     np.add(added_kw[:, np.newaxis], share[:, np.newaxis] * bounds_kw, out=values[:, _EXPECTED + 1 : _LIMITS])
     values[:, _P_EXCEED] = p_exceed
-    np.subtract(most_kw, used_kw, out=values[:, _HEADROOM])
+    concentrated = np.where(unlimited, 1.0, windows.open_min / windows.left_min)
+    np.multiply(most_kw - used_kw, concentrated, out=values[:, _HEADROOM])
 
 
 def _quantiles(powers: PowerDistributions, levels: F64) -> F64:

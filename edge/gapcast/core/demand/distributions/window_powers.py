@@ -18,28 +18,33 @@ from gapcast.core.outlook.outlook import ModelMeans
 _MOST_KW = 1e9
 
 
+def planned_in(minutes_kw: F64, windows: WindowColumns, observed: I64) -> F64:
+    """Return the mean ``[2, N]`` of planned loads of ``minutes_kw`` ``[N, M]`` in the open minutes of ``windows``."""
+    ahead_from, ahead_to = minutes_ahead(windows, observed)
+    unmeasured_min = (windows.open_min - windows.left_min).astype(np.int64)
+    return means_between(minutes_kw, ahead_from, ahead_to - unmeasured_min, unmeasured_min)
+
+
 def remaining_of(
     rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns, planned: PlannedPower | None
 ) -> RemainingInputs:
-    """Return the inputs for the rests of the windows ``of``: first the running windows, then the next ones.
+    """Return the inputs for the open minutes of the windows ``of``: first the running windows, then the next ones.
 
     ``rows`` index the state, ``observed`` are the newest minutes of ``windows`` ``[N, context]``; ``planned`` is the
     planned power after them.
     """
-    ahead_from, ahead_to = minutes_ahead(of, observed)
     return RemainingInputs(
         rows,
         observed,
         windows,
         means.quantiles_kw,
         means.floor_kw,
-        ahead_from,
-        ahead_to,
+        *minutes_ahead(of, observed),
         of.integers[0, 1] - of.integers[0, 0],
         of.allowed_kw,
         of.limit_kw,
         of.least_kw,
-        None if planned is None else means_between(planned.remaining_kw, ahead_from, ahead_to),
+        None if planned is None else planned_in(planned.remaining_kw, of, observed),
     )
 
 

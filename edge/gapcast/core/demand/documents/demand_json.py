@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.window_demands import none_for_nan
-from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.demand import ELAPSED, Demands
 from gapcast.core.demand.documents.demand_messages import DemandMessages
 from gapcast.core.demand.documents.demand_template import SOURCE_NAMES, DemandSlot, demand_template
 from gapcast.core.demand.documents.document import W_PER_KW
@@ -20,6 +20,7 @@ from gapcast.core.time_grid import instant_label, minute_label
 #: The Python conversion of each kind of value; the other kinds are texts.
 _CONVERSIONS: Final = {
     DemandSlot.INTEGER: "%d", DemandSlot.NUMBER: "%r", DemandSlot.EXACT: "%r", DemandSlot.WATTS: "%d",
+    DemandSlot.UNMEASURED: "%d",
 }  # fmt: skip
 
 
@@ -57,6 +58,8 @@ def _values_of(demands: Demands, kind: DemandSlot, column: int) -> list[Any]:
         return [instant_label(demands.issued_at_ms)] * len(demands)
     if kind is DemandSlot.UNTIL:
         return _labels_of(demands.valid_until_minutes)
+    if kind is DemandSlot.UNMEASURED:
+        return list((demands.columns[:, ELAPSED] - demands.columns[:, column]).tolist())
     return _OF_COLUMN[kind](demands.columns[:, column])
 
 

@@ -23,7 +23,7 @@ class DemandSlot(IntEnum):
 
     In order: the device name; an integer; a rounded number; a rounded number that may be null; a number that is not
     rounded; a power in whole W, from a column in kW; a minute; the time of issue; the source of a limit; the minute
-    until which a demand is valid.
+    until which a demand is valid; the unmeasured minutes of the running window.
     """
 
     NAME = 0
@@ -36,6 +36,7 @@ class DemandSlot(IntEnum):
     ISSUED = 7
     SOURCE = 8
     UNTIL = 9
+    UNMEASURED = 10
 
 
 class DemandTemplate(NamedTuple):
@@ -50,10 +51,11 @@ class DemandTemplate(NamedTuple):
 _SLOTS: Final = {
     "device": DemandSlot.NAME, "issued_at": DemandSlot.ISSUED, "valid_until": DemandSlot.UNTIL,
     "limit_source": DemandSlot.SOURCE, "risk": DemandSlot.EXACT, "headroom_w": DemandSlot.WATTS,
+    "unmeasured_min": DemandSlot.UNMEASURED,
 }  # fmt: skip
 _COLUMNS: Final = {
     "window_start": "start_minutes", "window_end": "end_minutes", "limit_source": "sources",
-    "headroom_w": "headroom_kw",
+    "headroom_w": "headroom_kw", "unmeasured_min": "n_known",
 }  # fmt: skip
 #: Kinds of values that are quoted strings.
 _IN_QUOTES: Final = (DemandSlot.NAME, DemandSlot.MINUTE, DemandSlot.ISSUED, DemandSlot.SOURCE, DemandSlot.UNTIL)

@@ -83,6 +83,14 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
         "elapsed_min", FieldType.INTEGER, "elapsed minutes of the window", lambda one: one.elapsed_min, is_of_next=False
     ),
     WindowField(
+        "unmeasured_min",
+        FieldType.INTEGER,
+        "elapsed minutes of the window whose power is unknown; they are as uncertain as the minutes to come, "
+        "in the expected mean, the interval, `p_exceed` and `headroom_w`",
+        lambda one: one.unmeasured_min,
+        is_of_next=False,
+    ),
+    WindowField(
         "so_far_kw",
         FieldType.NUMBER,
         "mean of the elapsed minutes whose power is known, kW; null if there are none; "

@@ -20,7 +20,15 @@ from gapcast.core.demand.documents.document import W_PER_KW, headroom_w
 HOLD_MIN = 2
 #: In evcc, 0 means no limit, and in places a negative number does, too.
 LOWEST_W = 1
-_OF_WINDOW: Final = ("start_minutes", "end_minutes", "elapsed_min", "so_far_kw", "expected_kw", "headroom_kw")
+_OF_WINDOW: Final = (
+    "start_minutes",
+    "end_minutes",
+    "n_known",
+    "so_far_kw",
+    "expected_kw",
+    "headroom_kw",
+    "elapsed_min",
+)
 _COLUMNS: Final = np.array(
     [window.start + WINDOW_COLUMNS.index(name) for window in (RUNNING, NEXT) for name in _OF_WINDOW]
 )
@@ -35,7 +43,8 @@ def max_powers_w(demands: Demands) -> list[int]:
     """Return the mean power that each house may draw until its running window ends, whole W, at least 1.
 
     It is the expected mean of the window's remaining minutes plus the headroom: the power that the limit leaves for
-    these minutes, less the distance of their upper quantile, at the accepted risk, from their mean. With
+    these minutes, less the distance of their upper quantile, at the accepted risk, from their mean. Unmeasured minutes
+    are as uncertain as the remaining ones. With
     :data:`HOLD_MIN` minutes or fewer left, it is at most the value of the next window, in which controllers may still
     apply it.
     """
@@ -44,19 +53,19 @@ def max_powers_w(demands: Demands) -> list[int]:
         _COLUMNS, axis=1
     ).tolist():  # floats: of one demand, arrays would take several times as long
         running, following = row[: len(_OF_WINDOW)], row[len(_OF_WINDOW) :]
-        start_minute, end_minute, elapsed_min = running[:3]
-        allowed_kw = _allowed_kw(*running)
+        start_minute, end_minute, *_, elapsed_min = running
+        allowed_kw = _allowed_kw(*running[:-1])
         if end_minute - start_minute - elapsed_min <= HOLD_MIN:
-            allowed_kw = min(allowed_kw, _allowed_kw(*following))
+            allowed_kw = min(allowed_kw, _allowed_kw(*following[:-1]))
         powers_w.append(max(math.floor(allowed_kw * W_PER_KW), LOWEST_W))
     return powers_w
 
 
 def _allowed_kw(
-    start_minute: float, end_minute: float, elapsed_min: float, so_far_kw: float, expected_kw: float, headroom_kw: float
+    start_minute: float, end_minute: float, n_known: float, so_far_kw: float, expected_kw: float, headroom_kw: float
 ) -> float:
     """Return the power that may be drawn in the rest of a window; without a known minute, as if none had elapsed."""
     n_minutes = end_minute - start_minute
-    known_min = 0.0 if math.isnan(so_far_kw) else elapsed_min
-    elapsed_kw = so_far_kw * known_min if known_min else 0.0
-    return (n_minutes * expected_kw - elapsed_kw) / (n_minutes - known_min) + headroom_kw
+    known_min = 0.0 if math.isnan(so_far_kw) else n_known
+    known_kw = so_far_kw * known_min if known_min else 0.0
+    return (n_minutes * expected_kw - known_kw) / (n_minutes - known_min) + headroom_kw

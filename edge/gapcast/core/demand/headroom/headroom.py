@@ -115,14 +115,18 @@ class LoadRisks:
         self._lengths_min = self._ends - self._starts
         self._limits_kw = np.array([np.inf if limit_kw is None else limit_kw for limit_kw in limits])
         self._drawn = np.zeros(len(starts))  # kW times minutes
-        self._drawn[0] = running.elapsed_min * (running.so_far_kw or 0.0)
+        self._drawn[0] = running.n_known * (running.so_far_kw or 0.0)
+        unmeasured_min = np.zeros(len(starts), dtype=np.int64)
+        unmeasured_min[0] = running.unmeasured_min
         ahead_from, ahead_to = np.maximum(self._starts - first, 0), self._ends - first
-        self._left_min = ahead_to - ahead_from
         self._is_approximate = ahead_to > HORIZON_MIN
+        #: The minutes of each window that are left or unmeasured.
+        self._open_min = ahead_to - ahead_from + unmeasured_min
         of_plan = np.zeros(len(starts))
         if planned_kw is not None:
-            of_plan = means_between(planned_kw[np.newaxis], ahead_from[:, np.newaxis], ahead_to[:, np.newaxis])[:, 0]
-        self._powers_kw = _quantiles(ahead_from, ahead_to, of_plan, powers)
+            minutes = (one[:, np.newaxis] for one in (ahead_from, ahead_to, unmeasured_min))
+            of_plan = means_between(planned_kw[np.newaxis], *minutes)[:, 0]
+        self._powers_kw = _quantiles(ahead_from, ahead_from + self._open_min, of_plan, powers)
 
     def answer(self, highest_kw: float) -> Headroom:
         """Return the answer to the request; its largest power is at most ``highest_kw``."""
@@ -169,7 +173,7 @@ class LoadRisks:
         start, window = np.nonzero((overlaps > 0) & np.isfinite(self._limits_kw))
         left = self._lengths_min[window] * self._limits_kw[window] - self._drawn[window] - kw * overlaps[start, window]
         power = PowerDistributions(self._powers_kw[window])
-        p_exceed[start, window] = power.exceedance(left / self._left_min[window])
+        p_exceed[start, window] = power.exceedance(left / self._open_min[window])
         return p_exceed
 
     def fuse(self, kw: float, starts: I64) -> F64 | None:
@@ -192,7 +196,7 @@ class LoadRisks:
         """Return the windows that the load touches if it starts now."""
         now = np.zeros(1, dtype=np.int64)
         overlaps, p_exceed = self._overlaps(now)[0], self.windows(kw, now)[0]
-        drawn = self._drawn + self._left_min * PowerDistributions(self._powers_kw).quantile(0.5) + kw * overlaps
+        drawn = self._drawn + self._open_min * PowerDistributions(self._powers_kw).quantile(0.5) + kw * overlaps
         return tuple(
             HeadroomWindow(
                 start_minute=int(self._starts[i]),

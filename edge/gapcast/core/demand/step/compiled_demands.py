@@ -186,9 +186,12 @@ class CompiledDemands:
         """Pass the planned power in the windows of ``states`` after ``minutes`` to the library."""
         starts = np.array(minutes) + 1
         ends = np.array([(one.end_minute, one.next_end_minute) for one in states]).T - starts
-        ahead = np.concatenate((np.zeros_like(ends[:1]), ends))
+        ahead, unmeasured_min = np.concatenate((np.zeros_like(ends[:1]), ends)), np.zeros_like(ends)
+        unmeasured_min[0] = [start - one.start_minute - one.n_known for start, one in zip(starts, states, strict=True)]
         for at, minutes_kw in enumerate((planned.remaining_kw, planned.expected_kw)):
-            self._planned_kw[:, 2 * at : 2 * at + 2] = means_between(minutes_kw, ahead[:-1], ahead[1:]).T
+            self._planned_kw[:, 2 * at : 2 * at + 2] = means_between(
+                minutes_kw, ahead[:-1], ahead[1:], unmeasured_min
+            ).T
         self._planned_minutes_kw[...] = planned.minutes_kw[:, : self._step.n_minutes_ahead]
 
     def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:

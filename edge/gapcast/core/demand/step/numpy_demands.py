@@ -19,9 +19,8 @@ from gapcast.core.demand.demand import (
     RUNNING_END,
 )
 from gapcast.core.demand.demand import ISSUED as ISSUED_COLUMN
-from gapcast.core.demand.distributions.planned_power import means_between
 from gapcast.core.demand.distributions.window_forecasts import FUSE, PEAK, columns_of, forecast_windows
-from gapcast.core.demand.distributions.window_powers import WindowPowers, remaining_of
+from gapcast.core.demand.distributions.window_powers import WindowPowers, planned_in, remaining_of
 from gapcast.core.demand.headroom.fuse import FuseRisk
 from gapcast.core.demand.state.demand_state import NEWEST, DemandState
 from gapcast.core.demand.step.demand_batch import DemandBatch
@@ -49,7 +48,7 @@ class NumpyDemands:
         power.store_newest(rows, batch.means)
         expected_kw = np.add.reduce(shares * batch.mean_kw, axis=-1)
         if batch.planned is not None:
-            expected_kw += means_between(batch.planned.expected_kw, inputs.ahead_from, inputs.ahead_to)
+            expected_kw += planned_in(batch.planned.expected_kw, of_windows, observed)
         forecast_windows(of_windows, remaining, expected_kw, self._highest_kw)
         columns = np.empty((n, N_COLUMNS))
         columns[:, OBSERVED], columns[:, ISSUED_COLUMN] = observed, batch.issued_at_ms
