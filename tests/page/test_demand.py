@@ -317,7 +317,7 @@ def test_demand_words_and_numbers(house: House, look: Look) -> None:
     assert of("demand.chanceText", changed(p_fuse=0.05))[0] == f"Very unlikely to exceed 2.50{KW}"
     following = replace(LIVE, next=replace(LIVE.next, limit_kw=2.5, p_exceed=0.5))
     assert of("demand.nextText", following).endswith(
-        f"about even chance to exceed 2.50{KW} (50\xa0%); headroom -0.2{KW}"
+        f"about even chance to exceed 2.50{KW} (50\xa0%, more than the accepted 5\xa0%); headroom -0.2{KW}"
     )
     assert of("demand.soFarText", changed(elapsed_min=14, n_known=4)) == (
         f"1.20{KW}; 10 of 14 minutes were not measured"

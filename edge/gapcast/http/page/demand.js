@@ -139,7 +139,7 @@ export class Demand {
     const expected = `${kw(next.expected_kw)}${KW} expected (${kw(next.lower_kw)} to ${kw(next.upper_kw)})`;
     if (next.limit_kw === null) return `${expected}; no limit`;
     const [size, isOver] = headroom(next.headroom_w);
-    const risk = `${chance(next.p_exceed)} to exceed ${kw(next.limit_kw)}${KW} (${chanceNumber(next.p_exceed)})`;
+    const risk = `${chance(next.p_exceed)} to exceed ${kw(next.limit_kw)}${KW} (${comparedNumber(next.p_exceed, this.document.risk)})`;
     return `${expected}; ${risk}; headroom ${isOver ? "-" : ""}${size}${KW}`;
   }
 }
