@@ -323,6 +323,11 @@ def test_demand_words_and_numbers(house: House, look: Look) -> None:
         f"1.20{KW}; 10 of 14 minutes were not measured"
     )
     assert of("demand.drawnKw", changed(elapsed_min=14, n_known=4)) == pytest.approx(1.2 * 4 / 15)
+    ends = [minute_label(LIVE.running.end_minute), minute_label(LIVE.next.end_minute)]
+    for elapsed, next_kw, addable in ((12, 0.4, [1_234, ends[0]]), (13, 0.4, [400, ends[1]]), (14, -0.2, [0, ends[1]])):
+        late = replace(changed(elapsed_min=elapsed, n_known=elapsed), next=replace(LIVE.next, headroom_kw=next_kw))
+        assert of("demand.addable", late) == addable
+    assert of("demand.addable", changed(elapsed_min=14, n_known=14, headroom_kw=-0.45)) == [-450, ends[0]]
     assert of("[new demands.PowerScale([-1, null, 1]).at(-1), new demands.PowerScale([2]).at(0)]") == [0, 0]
 
 

@@ -54,7 +54,8 @@ export class DemandPanel {
 }
 
 function showHeadroom(demand, isCurrent) {
-  const { headroom_w: watts, window_end: end, risk, fuse_kw: fuse } = demand.document;
+  const { window_end: windowEnd, risk, fuse_kw: fuse } = demand.document;
+  const [watts, end] = demand.addable;
   const [size, isOver] = headroom(watts);
   const isShown = isCurrent && demand.isBounded && !demand.isExceeded;
   byId("headroom-figure").hidden = !isShown;
@@ -63,8 +64,8 @@ function showHeadroom(demand, isCurrent) {
   let text = `may be added until ${time(end)}`;
   if (size === "0") text = `Nothing ${text}`;
   if (isOver) text = `must be switched off until ${time(end)}`;
-  if (demand.isExceeded) text = `The limit is exceeded: with nothing more drawn until ${time(end)}, the mean is ${kw(demand.drawnKw)}${KW}`;
-  if (!demand.isBounded) text = `No limit until ${time(end)}`;
+  if (demand.isExceeded) text = `The limit is exceeded: with nothing more drawn until ${time(windowEnd)}, the mean is ${kw(demand.drawnKw)}${KW}`;
+  if (!demand.isBounded) text = `No limit until ${time(windowEnd)}`;
   if (!isCurrent) text = "The window is over; the next reading begins a new one";
   write(byId("headroom-text"), text);
   const bound = demand.hasLimit ? (fuse === null ? "the limit" : "the limit or the fuse") : "the fuse";

@@ -6,6 +6,8 @@ import { PERCENT, kw, percent, time } from "./format.js";
 export const KW = "\u00a0kW"; // not broken from its number at the end of a line
 // Headroom is shown in steps of 0.1 kW, rounded down: never more than may be added, never less than must go off.
 const STEP_W = 100;
+// The last minutes of a window, in which what may be added is more than a load may draw that lasts longer.
+const LAST_MIN = 2;
 // Words for a probability, each up to and without this one: the scale of the IPCC, with simpler words for its middle.
 const EVEN = "about even";
 const CHANCES = [[0.1, "very unlikely"], [0.33, "unlikely"], [0.66, EVEN], [0.9, "likely"], [Infinity, "very likely"]];
@@ -70,6 +72,16 @@ export class Demand {
     const { so_far_kw: soFar, elapsed_min: elapsed, unmeasured_min: unmeasured } = this.document;
     if (soFar === null) return "begins with the next reading";
     return `${kw(soFar)}${KW}${unmeasured ? `; ${unmeasured} of ${elapsed} minutes were not measured` : ""}`;
+  }
+
+  /**
+   * The power that may be added or must go off, watts, and until when. A load lasts longer than a window's last minutes:
+   * in these, no more may be added than in the next window.
+   */
+  get addable() {
+    const { headroom_w: watts, elapsed_min: elapsed, window_end: end, next } = this.document;
+    const inBoth = Math.min(watts, Math.max(next.headroom_w, 0));
+    return inBoth < watts && this.minutes - elapsed <= LAST_MIN ? [inBoth, next.window_end] : [watts, end];
   }
 
   /** Whether the window is above its limit even if nothing more is drawn. */
