@@ -156,6 +156,26 @@ def test_forecasters_share_models_until_their_files_change(tmp_path: Path, monke
     assert n_loaded == 2
 
 
+def test_forked_process_does_not_use_a_model_that_its_parent_runs(tmp_path: Path) -> None:
+    program = """
+import os, sys
+from gapcast.bundled import models_path
+from gapcast.predictors.models_folder.library import Library
+from gapcast.python_api.model_cache import cached_models
+
+library = Library((models_path(),))
+model = cached_models(library, library.stamp(), has_ensemble=False).primary
+with model._lock:
+    child = os.fork()
+    if child == 0:
+        copied = cached_models(library, library.stamp(), has_ensemble=False).primary
+        os._exit(copied is model or copied._lock.locked())
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_forecaster_without_readings_has_no_scores() -> None:
     assert Forecaster().scores == {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 from gapcast.app.models.loaded_models import Models
@@ -24,3 +25,7 @@ def cached_models(library: Library, _stamp: Stamp, *, has_ensemble: bool) -> Mod
         models=ModelSettings(path=library.own),
     )
     return load_models(settings, library)
+
+
+# The copy of a model in a forked process is unusable if a thread of its parent runs the model: its lock stays locked.
+os.register_at_fork(after_in_child=cached_models.cache_clear)
