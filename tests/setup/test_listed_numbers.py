@@ -117,6 +117,13 @@ def test_unit_beside_a_value_is_used(meter: MeterAnswer) -> None:
     [
         ('{"consumption": {"value": 5012.3, "unit": "kWh"}}', NumberKind.ENERGY, "kWh"),
         ('{"load": {"value": 30, "unit": "%"}}', NumberKind.OTHER, None),
+        ('{"power": {"value": 403, "unit": "Watt"}}', NumberKind.POWER, "W"),
+        ('{"load": {"value": 403, "unit": "watts"}}', NumberKind.POWER, "W"),
+        ('{"power": {"value": 0.4, "unit": "Kilowatt"}}', NumberKind.POWER, "kW"),
+        ('{"power": {"value": 403, "unit": "вт"}}', NumberKind.WEAK_POWER, None),
+        ('{"load": {"value": 403, "unit": "вт"}}', NumberKind.OTHER, None),
+        ('{"power": {"value": 403, "unit": "VA"}}', NumberKind.OTHER, None),
+        ('{"total_power_import": {"value": 403, "unit": "MJ"}}', NumberKind.OTHER, None),
         ('{"power": {"value": 30, "unit": ""}}', NumberKind.POWER, None),
         ('{"power": {"value": 30, "unit": null}}', NumberKind.POWER, None),
         ('{"power": {"Value": 30, "units": " w"}}', NumberKind.POWER, "W"),

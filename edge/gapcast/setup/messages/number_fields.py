@@ -37,7 +37,11 @@ _PLAIN_WORDS = frozenset({
     "now", "instant", "net",
 })  # fmt: skip
 #: Units in lower case.
-_UNITS = {"w": "W", "kw": "kW", "wh": "Wh", "kwh": "kWh"}
+_UNITS = {
+    "w": "W", "watt": "W", "watts": "W", "kw": "kW", "kilowatt": "kW", "kilowatts": "kW", "wh": "Wh", "kwh": "kWh",
+}  # fmt: skip
+#: Units of other quantities that names call power too, and those that gapcast does not convert, in lower case.
+_OTHER_UNITS = frozenset({"%", "va", "kva", "var", "kvar", "v", "a", "hz", "dbm", "mw", "gw", "w/m2", "w/m²"})
 #: The OBIS code of a power, which may be a key with dots: of import minus export (16.7.0), or of one of them.
 _CODE = re.compile(r"(?:\d-\d:)?(?:16|1|2)[._]7[._]0(?:\*255)?")
 _N_OF_CODE = 3
@@ -105,14 +109,19 @@ def number_fields(topic: str, payloads: Iterable[bytes]) -> list[NumberField]:
 def _field_in(topic: str, leaf: JsonLeaf) -> NumberField:
     """Return the field of a leaf; the unit beside it precedes the name: a consumption in kWh is an energy.
 
-    Several numbers that only a topic names can be anything.
+    With an unknown unit, it is a power at most if its name says so. Several numbers that only a topic names can be
+    anything.
     """
     field = _field_of(topic, leaf.name) if leaf.name else NumberField("", *_kind_of_topic(topic))
-    kind, unit = field.kind, _UNITS.get(leaf.unit.lower())
+    kind, stated = field.kind, leaf.unit.lower()
+    unit = _UNITS.get(stated)
     if leaf.is_one_of_several and not leaf.name:
         kind = NumberKind.OTHER
-    if leaf.unit and kind is not NumberKind.OTHER:
-        kind = NumberKind.OTHER if unit is None else NumberKind.ENERGY if unit in COUNTERS else kind
+    if unit in COUNTERS and kind is not NumberKind.OTHER:
+        kind = NumberKind.ENERGY
+    elif stated and unit is None:
+        is_power = kind < NumberKind.ENERGY and is_explicit_power(field.name) and stated not in _OTHER_UNITS
+        kind = NumberKind.WEAK_POWER if is_power else NumberKind.OTHER
     return NumberField(leaf.path, kind, field.name, unit)
 
 
