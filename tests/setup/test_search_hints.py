@@ -13,6 +13,7 @@ from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
 from tests.setup.conftest import TEMPERATURE, Script, Setup, sending
 from tests.setup.test_preset_recognition import recording_of
+from tests.support.approximate import approx
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK
 
@@ -107,7 +108,34 @@ def test_advice_is_not_the_command_that_failed(message: tuple[str, str], meter: 
     recording = recording_of(message)
     assert candidates(recording, "Europe/Paris", meter) == []
     assert advice(recording, meter) == "its numbers are out of the range of a power in W"
-    assert "--unit W" in advice(recording, replace(meter, unit="kW"))
+    assert advice(recording, replace(meter, unit="kW")).endswith("of a power in kW: if they are in W, pass --unit W")
+    assert meter.value is None or advice(recording, replace(meter, unit=None)).endswith("of a power in W or kW")
+
+
+@pytest.mark.parametrize(
+    ("message", "meter"),
+    [
+        (("a/b", '{"power": {"value": 403, "unit": "kW"}}'), MeterAnswer("a/b", value="power.value")),
+        (("a/b", '{"power_kw": 403}'), MeterAnswer("a/b")),
+        (("a/b", '{"in_kw": 403, "out_kw": 0}'), MeterAnswer("a/b", value="in_kw - out_kw")),
+    ],
+)
+def test_watts_that_are_named_kw_are_offered_without_a_unit(message: tuple[str, str], meter: MeterAnswer) -> None:
+    recording = recording_of(message)
+    chosen = candidates(recording, "Europe/Paris", meter)[0]
+    assert (chosen.unit_known, "unit" in chosen.source, [*chosen.devices.values()]) == (False, False, [approx(403.0)])
+    in_kw = replace(meter, value=chosen.number, unit="kW")
+    assert candidates(recording, "Europe/Paris", in_kw) == []
+    assert advice(recording, in_kw).endswith("if they are in W, pass --unit W")
+    in_watts = candidates(recording, "Europe/Paris", replace(in_kw, unit="W"))[0]
+    assert (in_watts.source["unit"], [*in_watts.devices.values()]) == ("W", [approx(0.403)])
+
+
+def test_given_unit_in_which_a_number_is_out_of_range_is_no_candidate() -> None:
+    recording = recording_of(("a/power", "403"))
+    assert candidates(recording, "Europe/Paris", MeterAnswer("a/power", unit="kW")) == []
+    counter = MeterAnswer("a/b", value="n", unit="Wh")
+    assert advice(recording_of(("a/b", '{"n": 1e30}')), counter).endswith("of the range of an energy counter in Wh")
 
 
 @pytest.mark.parametrize(

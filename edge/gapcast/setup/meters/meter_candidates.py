@@ -14,7 +14,13 @@ from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, number_fields
 from gapcast.setup.messages.power_role import PowerRole
 from gapcast.setup.meters.channels import with_channels
-from gapcast.setup.meters.power_guess import guess_power_sources, likely_fields, sender_of, without_values_of_others
+from gapcast.setup.meters.power_guess import (
+    guess_power_sources,
+    likely_fields,
+    read_source_as_stated,
+    sender_of,
+    without_values_of_others,
+)
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import (
     PER_TOPIC,
@@ -59,7 +65,8 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
         return known or _with_pattern(of_preset, topic, recorded, timezone)
     if meter.value is not None:
         sources = _sources_with_value(meter, recorded)
-        return [found for one, kind in sources if (found := read_source(one, recorded, timezone, kind))]
+        read = read_source_as_stated if meter.unit is None else read_source
+        return [found for one, kind in sources if (found := read(one, recorded, timezone, kind))]
     is_counter = meter.unit in COUNTERS
     known = [] if is_counter else with_channels(_recognized(topic, recorded, timezone), recorded, timezone)
     recognized = {one for candidate in known for one in (*candidate.topics, *_part_topics(candidate, recorded))}
@@ -67,7 +74,8 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
     guessed = without_values_of_others(guessed, known) if is_any else guessed
     if meter.unit is not None:
         is_power = [one for one in guessed if is_counter or not one.is_counter]
-        guessed = [_with_unit(one, meter.unit, recorded, timezone) for one in is_power or guessed]
+        of_unit = (_with_unit(one, meter.unit, recorded, timezone) for one in is_power or guessed)
+        guessed = [one for one in of_unit if one is not None]
     return known + _with_pattern(guessed, topic, recorded, timezone)
 
 
@@ -174,12 +182,12 @@ def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Itera
         yield of_each | {"part_value": field.path} | ({"unit": unit} if unit else {}), field.kind
 
 
-def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, timezone: str) -> Candidate:
-    """Return the candidate with the given unit; a counter in watts is in fact a power."""
+def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, timezone: str) -> Candidate | None:
+    """Return the candidate with the given unit, None if it reads nothing; a counter in watts is in fact a power."""
     if candidate.unit_known and candidate.is_counter == (unit in COUNTERS):
         return candidate
     kind = NumberKind.OTHER if candidate.is_counter and unit not in COUNTERS else candidate.kind
-    return read_source(candidate.source | {"unit": unit}, recording, timezone, kind) or candidate
+    return read_source(candidate.source | {"unit": unit}, recording, timezone, kind)
 
 
 def _with_pattern(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:

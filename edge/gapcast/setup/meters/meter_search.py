@@ -15,7 +15,7 @@ from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers
 from gapcast.setup.meters.preset_recognition import PER_TOPIC, Candidate, single_meters
-from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
+from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint, value_hint
 from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import EVERYTHING, filter_of, has_device, has_wildcard, is_within, topic_problem
@@ -121,7 +121,7 @@ class MeterSearch:
             for line in shown_messages(recording):
                 self._show(line)
         if self._prompts.is_interactive:
-            for hint in (tasmota_hint(recording, meter), field_hint(recording)):
+            for hint in (tasmota_hint(recording, meter), value_hint(recording, meter) or field_hint(recording)):
                 if hint is not None:
                     self._show(hint[0].upper() + hint[1:])
             return

@@ -34,12 +34,25 @@ def guess_power_sources(
         unit = recording.stated_unit(topic)
         sources = _sources(topic, payloads, any_name=any_name, counters=counters)
         for source, kind in sources if unit is None else _sources_in(unit, topic, any_name=any_name, counters=counters):
-            candidate = read_source(source, of_topic, timezone, kind)
+            candidate = read_source_as_stated(source, of_topic, timezone, kind)
             if candidate is not None:
                 found.append(candidate)
     found.sort(key=lambda candidate: candidate.kind)
     has_power = bool(known) or (bool(found) and found[0].kind < NumberKind.ENERGY)
     return [one for one in found if one.kind < NumberKind.ENERGY] if has_power and not any_name else found
+
+
+def read_source_as_stated(
+    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
+) -> Candidate | None:
+    """Return the candidate of a source in the unit that its messages or names state; without a unit if it reads none.
+
+    Some meters name watts kW.
+    """
+    found = read_source(source, recording, timezone, kind)
+    if found is not None or "preset" in source or source.get("unit") not in POWER_UNITS:
+        return found
+    return read_source({key: source[key] for key in source if key != "unit"}, recording, timezone, kind)
 
 
 def likely_fields(

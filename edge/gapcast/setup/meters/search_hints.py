@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator
 
 from gapcast.core.documents.message_format import listed
+from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.presets import presets
 from gapcast.setup.messages.json_leaves import document_of, leaves
@@ -97,13 +98,30 @@ def field_hint(recording: MessageRecording) -> str | None:
     return f"select the number that is the power: {_options(others[0][0] if of_one else 'TOPIC', path)}{in_json}"
 
 
+def value_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
+    """Return why the number that the answers name is no power; None if they name none, or the messages lack it.
+
+    >>> value_hint(MessageRecording(), MeterAnswer("lab/meter", value="power", unit="kW")) is None
+    True
+    """
+    if meter.preset is not None or (meter.value is None and meter.unit is None):
+        return None
+    topic = meter.topic or ""
+    found = {field.path for field in number_fields(topic, _payloads(topic, recording))}
+    if found.issuperset([term.path for term in parse_sum(meter.value)] if meter.value else [""]):
+        quantity = "an energy counter" if meter.unit in COUNTERS else "a power"
+        fix = ": if they are in W, pass --unit W" if meter.unit == "kW" else ""
+        return f"its numbers are out of the range of {quantity} in {meter.unit or 'W or kW'}{fix}"
+    return None
+
+
 def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
     """Return advice if no meter was detected."""
     if hint := tasmota_hint(recording, meter):
         return hint
+    if hint := value_hint(recording, meter):
+        return hint
     hint = field_hint(recording) if meter.preset is None else preset_hint(recording, meter.preset, meter)
-    if meter.preset is None and meter.unit == "W" and _has_number(recording, meter):
-        return f"its numbers are out of the range of a power in {meter.unit}"
     if hint or (hint := _unit_hint(recording)):
         return f"{hint}; or listen longer (--wait)"
     return f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes"
@@ -119,13 +137,6 @@ def _unit_hint(recording: MessageRecording) -> str | None:
                     what = f"{path} on {topic}" if path else topic
                     return f"{what} is the text {value.strip()!r}: let the meter send the number without its unit"
     return None
-
-
-def _has_number(recording: MessageRecording, meter: MeterAnswer) -> bool:
-    """Return whether the messages of the meter's topic have the number that the answers name."""
-    topic = meter.topic or ""
-    fields = number_fields(topic, _payloads(topic, recording))
-    return any(field.path == (meter.value or "") for field in fields)
 
 
 def _options(topic: str, path: str, unit: str = "W") -> str:
