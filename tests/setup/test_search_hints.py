@@ -9,8 +9,11 @@ import pytest
 
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.meter_candidates import candidates
+from gapcast.setup.meters.meter_search import ChosenMeter
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint
+from gapcast.setup.meters.source_questions import SourceQuestions
+from gapcast.setup.prompts import UnattendedPrompts
 from tests.setup.conftest import TEMPERATURE, Script, Setup, sending
 from tests.setup.test_preset_recognition import recording_of
 from tests.support.approximate import approx
@@ -68,6 +71,36 @@ def test_hint_names_no_number_if_none_has_the_name_of_a_power() -> None:
 def test_hint_for_bare_numbers_names_a_topic_without_a_value() -> None:
     recording = recording_of(("a/b", "on"), ("emon/emonTx 4/x", "412"))
     assert field_hint(recording) == "select the number that is the power: --topic 'emon/emonTx 4/x' --unit W"
+
+
+IMPORTS = ("tibber/house", '{"power": 500, "powerProduction": null}')
+NET = MeterAnswer(IMPORTS[0], value="power - powerProduction", unit="W")
+
+
+@pytest.mark.parametrize("meter", [NET, replace(NET, unit=None)])
+def test_null_of_the_other_direction_counts_as_zero(meter: MeterAnswer) -> None:
+    (chosen,) = candidates(recording_of(IMPORTS, IMPORTS), "Europe/Paris", meter)
+    assert (chosen.source["value"], chosen.source["null_is_zero"]) == (meter.value, True)
+    shown: list[str] = []
+    (source,) = SourceQuestions(UnattendedPrompts(), shown.append, ()).sources(
+        [ChosenMeter(NET, chosen)], MessageRecording(), "Europe/Paris"
+    )
+    assert source == {"topic": IMPORTS[0], "device": "house", "value": NET.value, "unit": "W", "null_is_zero": True}
+    assert shown[0] == "  power - powerProduction: null counts as 0, as no power in this direction (null_is_zero)"
+
+
+def test_numbers_for_both_directions_need_no_null_is_zero() -> None:
+    recording = recording_of(IMPORTS, (IMPORTS[0], '{"power": 500, "powerProduction": 0}'))
+    (chosen,) = candidates(recording, "Europe/Paris", NET)
+    assert "null_is_zero" not in chosen.source
+
+
+def test_advice_on_null_for_a_term_of_a_sum_names_null_is_zero() -> None:
+    recording = recording_of(("a/b", '{"l1": 500}'), ("a/b", '{"l1": 500, "l2": null}'))
+    meter = MeterAnswer("a/b", value="l1 + l2", unit="W")
+    assert candidates(recording, "Europe/Paris", meter) == []
+    assert advice(recording, meter).startswith("l2 is null: if that means no power, set null_is_zero = true")
+    assert "null" not in advice(recording_of(("a/b", '{"l1": null, "l2": null}')), meter)
 
 
 AMS_RAW = [("ams/meter/import/active", "1007"), ("ams/meter/export/active", "0"), ("ams/meter/l1/voltage", "240.7")]

@@ -65,8 +65,9 @@ def _matching(recording: MessageRecording, timezone: str, meter: MeterAnswer) ->
         return known or _with_pattern(of_preset, topic, recorded, timezone)
     if meter.value is not None:
         sources = _sources_with_value(meter, recorded)
-        read = read_source_as_stated if meter.unit is None else read_source
-        return [found for one, kind in sources if (found := read(one, recorded, timezone, kind))]
+        is_given = meter.unit is not None
+        found = (_read_value(one, recorded, timezone, kind, is_unit_given=is_given) for one, kind in sources)
+        return [one for one in found if one is not None]
     is_counter = meter.unit in COUNTERS
     known = [] if is_counter else with_channels(_recognized(topic, recorded, timezone), recorded, timezone)
     recognized = {one for candidate in known for one in (*candidate.topics, *_part_topics(candidate, recorded))}
@@ -144,6 +145,17 @@ def _sources_with_value(meter: MeterAnswer, recording: MessageRecording) -> Iter
                 yield from _sums_of_parts(source, recording)
             else:
                 yield source, NumberKind.POWER
+
+
+def _read_value(
+    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind, *, is_unit_given: bool
+) -> Candidate | None:
+    """Return the candidate of a given value; with ``null_is_zero`` if a null for one direction leaves no power."""
+    read = read_source if is_unit_given else read_source_as_stated
+    found = read(source, recording, timezone, kind)
+    if found is None and len({term.sign for term in parse_sum(source["value"])}) > 1:
+        found = read(source | {"null_is_zero": True}, recording, timezone, kind)
+    return found
 
 
 def _unit_beside(topic: str, value: str, recording: MessageRecording) -> str | None:

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from gapcast.core.documents.message_format import listed
 from gapcast.core.meters.source import COUNTERS
-from gapcast.core.meters.values import parse_sum
+from gapcast.core.meters.values import look_up, parse_sum
 from gapcast.presets import presets
-from gapcast.setup.messages.json_leaves import document_of, leaves
+from gapcast.setup.messages.json_leaves import Document, document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind, number_fields
 from gapcast.setup.meters.preset_answers import MeterAnswer
@@ -112,7 +112,21 @@ def value_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
         quantity = "an energy counter" if meter.unit in COUNTERS else "a power"
         fix = ": if they are in W, pass --unit W" if meter.unit == "kW" else ""
         return f"its numbers are out of the range of {quantity} in {meter.unit or 'W or kW'}{fix}"
+    if nulls := _nulls_in(meter.value or "", map(document_of, _payloads(topic, recording))):
+        fix = "if that means no power, set null_is_zero = true in the configuration (docs/meters.md)"
+        return f"{' and '.join(nulls)} is null: {fix}"
     return None
+
+
+def _nulls_in(value: str, documents: Iterable[Document]) -> list[str]:
+    """Return the terms of a sum that are null in a message with another term; empty if there is no such message."""
+    terms = parse_sum(value) if value else ()
+    for document in documents:
+        found = {term.path: look_up(document, term.keys, "") for term in terms}
+        nulls = [path for path, number in found.items() if number is None]
+        if nulls and any(number not in {None, ""} for number in found.values() if not isinstance(number, dict | list)):
+            return nulls
+    return []
 
 
 def advice(recording: MessageRecording, meter: MeterAnswer) -> str:

@@ -58,6 +58,8 @@ class SourceQuestions:
                 self._with_unit(one.candidate, one.answer.unit, recording), one.candidate, recording, timezone, given
             )
             source, sentence = with_interval(source, one.candidate)
+            if source.get("null_is_zero"):
+                self._show(f"  {source['value']}: null counts as 0, as no power in this direction (null_is_zero)")
             if sentence:
                 self._show(f"  {sentence}")
             sources.append(source)
