@@ -49,11 +49,18 @@ def test_path_finds_the_longer_of_keys_with_dots(path: str, found: object) -> No
     assert look_up(document, parse_path(path), "absent") == found
 
 
-@pytest.mark.parametrize("path", ["b", "a.x", "c.1", "b.x.y", "a.0"])
+@pytest.mark.parametrize("path", ["b", "c.1", "b.x.y", "d.x", "c.x"])
 def test_path_without_a_value_is_absent_not_null(path: str) -> None:
-    document = {"a": None, "c": [None]}
-    assert look_up(document, parse_path(path), absent="absent") == "absent"
-    assert look_up(document, ("a",), "absent") is look_up(document, ("c", "0"), "absent") is None
+    assert look_up({"a": None, "c": [None], "d": 1}, parse_path(path), absent="absent") == "absent"
+
+
+@pytest.mark.parametrize("path", ["a", "a.x", "a.0", "c.0", "c.0.x.y", "1.7.0", "1.7.0.value"])
+def test_path_below_null_is_null(path: str) -> None:
+    assert look_up({"a": None, "c": [None], "1.7.0": None}, parse_path(path), absent="absent") is None
+
+
+def test_path_below_null_prefers_a_longer_key_with_dots() -> None:
+    assert look_up({"a.b": None, "a.b.c": 7}, parse_path("a.b.c"), absent="absent") == 7
 
 
 @pytest.mark.parametrize("text", ["", " x", "x ", "a\nb", "{device}.power"])

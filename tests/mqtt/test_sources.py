@@ -399,6 +399,16 @@ def test_source_sum_with_a_null_term_is_unknown(keys: dict[str, str]) -> None:
     assert feed.statistics.n_not_readings == 6
 
 
+@pytest.mark.parametrize("second", [None, {"p": None}])
+def test_source_null_for_the_object_of_a_term_is_unknown(second: dict[str, None] | None) -> None:
+    feed = SourceFeed(TIBBER | {"value": "l1.p + l2.p", "every_s": 60})
+    for at_s, of_second in ((0, {"p": 5000}), (60, second), (120, {"p": 0}), (180, {"p": 0})):
+        feed.send("tibber/home", json.dumps({"l1": {"p": 100}, "l2": of_second}), LONG_AGO_MS + at_s * SECOND)
+    assert [(reading.minute - FIRST, reading.gap_kw) for reading in feed.readings] == [
+        (0, approx(5.1)), (2, approx(0.1)),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("t", [None, "never", 0])
 def test_source_null_term_without_a_usable_time_ends_the_value(t: object) -> None:
     feed = SourceFeed(TIBBER | {"time": "t", "every_s": 60})

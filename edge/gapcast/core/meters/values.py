@@ -76,7 +76,7 @@ def parse_sum(text: str) -> Sum:
 def look_up(document: object, keys: tuple[str, ...], absent: object = None) -> object:
     """Return the value at ``keys`` of a decoded JSON document; ``absent`` if there is no such value.
 
-    A key of the document may have dots itself, as OBIS codes have.
+    It is null (None) if an object that holds it is null. A key may have dots itself, as OBIS codes have.
 
     >>> look_up({"ENERGY": {"Power": [52, 5]}}, ("ENERGY", "Power", "1")), look_up({"16.7.0": "403"}, ("16", "7", "0"))
     (5, '403')
@@ -92,7 +92,7 @@ def look_up(document: object, keys: tuple[str, ...], absent: object = None) -> o
                 return absent
             found = found[int(key)]
         else:
-            return absent
+            return None if found is None else absent
     return found
 
 
@@ -101,11 +101,16 @@ def _look_up_with_dots(found: dict[str, object], keys: tuple[str, ...], absent: 
 
     If several of its keys begin the path, it is the value of the shortest one that has the rest of the path.
     """
+    otherwise = absent
     for n_keys in range(2, len(keys) + 1):
         joined = ".".join(keys[:n_keys])
-        if joined in found and (value := look_up(found[joined], keys[n_keys:], absent)) is not absent:
+        if joined not in found:
+            continue
+        if found[joined] is None:
+            otherwise = None
+        elif (value := look_up(found[joined], keys[n_keys:], absent)) is not absent:
             return value
-    return absent
+    return otherwise
 
 
 def number_of(value: object, what: str) -> float | None:
