@@ -216,6 +216,28 @@ def test_open_minute_replay_restores_the_meters_clock() -> None:
     assert in_batches(after) == [], "they are in the journal already"
 
 
+def test_open_minute_replayed_null_restores_the_meters_clock() -> None:
+    """A meter whose clock was set back sends null first: its minutes end by the clock that it has then."""
+    feed = SourceFeed(TIMED)
+    feed.send("meter/home", json.dumps({"a": 5, "b": 1, "t": LONG_AGO_MS}), LONG_AGO_MS)
+    feed.send("meter/home", json.dumps({"a": 5, "b": None, "t": LONG_AGO_MS + MINUTE}), LONG_AGO_MS + 3 * MINUTE)
+    after = SourceFeed(TIMED)
+    after.reader.meters.replay_samples(in_batches(feed), [], feed.now_ms)
+    (meter,), (before,) = after.reader.meters.capture_state(), feed.reader.meters.capture_state()
+    assert meter.behind_ms == before.behind_ms == 2 * MINUTE
+
+
+@pytest.mark.parametrize("value", [["a + b", "kw"], ["new", "kw"]])
+def test_open_minute_meter_without_a_known_term_keeps_its_sum(value: list[str]) -> None:
+    feed = SourceFeed(TIMED)
+    for second, number in ((0, 1.0), (10, None)):
+        at_ms = LONG_AGO_MS + second * SECOND
+        feed.send("meter/home", json.dumps({"a": number, "b": number, "t": at_ms}), at_ms)
+    after = resumed(feed, TIMED | {"value": value})
+    after.send("meter/home", json.dumps({"kw": 9, "t": feed.now_ms + SECOND}))
+    assert after.statistics.samples["taken"] == (value == ["new", "kw"])
+
+
 def test_open_minute_replay_waits_for_the_backlog_before_the_clock() -> None:
     source = TIMED | {"every_s": 10, "hold_s": 60}
     feed = half_a_minute(source)

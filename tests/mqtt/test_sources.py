@@ -461,6 +461,25 @@ def test_source_null_term_of_a_delayed_message_ends_no_value(waited: dict[str, b
     assert feed.readings == [Reading("home", FIRST, approx(0.5))]
 
 
+@pytest.mark.parametrize(
+    ("redelivered", "power_kw"),
+    [([{"powerProduction": 0}], 0.5), ([{"power": 9000}], -2.5), ([{"powerProduction": 0}] * 2, 0.5),
+     ([{"powerProduction": 0}, {"powerProduction": 9000}], 0.5), ([{"power": 0, "powerProduction": 0}], -2.5)],
+)  # fmt: skip
+def test_source_redelivered_term_completes_the_sample_of_its_time(
+    redelivered: list[dict[str, int]], power_kw: float
+) -> None:
+    """The connection ended between the two messages of an instant: the broker sends the second one again."""
+    feed = SourceFeed(TIBBER | {"time": "t", "every_s": 60})
+    at_ms = LONG_AGO_MS + MINUTE
+    feed.send("tibber/home", tibber(0, 3000, t=LONG_AGO_MS), LONG_AGO_MS)
+    feed.send("tibber/home", json.dumps({"power": 500, "t": at_ms}), at_ms)
+    for terms in redelivered:
+        feed.send("tibber/home", json.dumps(terms | {"t": at_ms}), at_ms + 2 * SECOND, again=True)
+    feed.wait(62)
+    assert [reading.gap_kw for reading in feed.readings] == [approx(-3), approx(power_kw)]
+
+
 def test_source_null_is_zero_for_the_other_direction() -> None:
     feed = SourceFeed(TIBBER | {"null_is_zero": True})
     for second, power, production in ((0, 0, 3000), (30, 500, None), (60, None, 2000), (120, None, None)):

@@ -223,7 +223,7 @@ def snapshot_of(n_devices: int = 3, context: int = 30) -> Snapshot:
     current = SampleValues(now_ms, (0.1, None))
     open_minute = OpenMinute(NOON, now_ms, (0.1 + 0.2, 0.0), (7, 0), current, (current,), (), now_ms + 1)
     plug = MeterState("tele/plug", {"a.b": -0.0}, 1, now_ms + 1, -5, open_minute, (now_ms - 1, (1e-9, 3.5)))
-    fresh = MeterState("meter/é", {}, 0, None, 0, OpenMinute(0, 0, (0.0,), (0,), None, (), (), None), None)
+    fresh = MeterState("meter/é", {"a": None}, 0, None, 0, OpenMinute(0, 0, (0.0,), (0,), None, (), (), None), None)
     return capture_snapshot(engine, [plug, fresh][: n_devices - 1])
 
 

@@ -42,10 +42,13 @@ class Sample(NamedTuple):
 
 
 class MeterState(NamedTuple):
-    """The state of a meter: the newest terms of its value, its clock, its open minute, its last counts (kWh)."""
+    """The state of a meter: the newest terms of its value, its clock, its open minute, its last counts (kWh).
+
+    A term is None if it is unknown; only if all are, so that the paths tell which sum is used.
+    """
 
     topic: str
-    known: dict[str, float]
+    known: dict[str, float | None]
     best: int
     last_ms: int | None
     behind_ms: int

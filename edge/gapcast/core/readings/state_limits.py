@@ -59,20 +59,23 @@ def is_plausible_run(run: list[Reading]) -> bool:
 
 def is_plausible_sample(sample: Sample) -> bool:
     """Return whether a stored sample could have been accepted."""
-    known = {path: value for path, value in sample.terms.items() if value is not None}
     return (
         type(sample.topic) is str
         and (sample.at_ms is None or is_plausible_instant(sample.at_ms))
-        and _are_within(known, _MAX_TERM)
+        and _are_plausible_terms(sample.terms)
         and _are_within(sample.measured, MOST)
     )
+
+
+def _are_plausible_terms(terms: Mapping[str, float | None]) -> bool:
+    return _are_within({path: value for path, value in terms.items() if value is not None}, _MAX_TERM)
 
 
 def is_plausible_meter(meter: MeterState) -> bool:
     """Return whether the stored state of a meter is plausible."""
     counted, minute = meter.counted, meter.open_minute
     return (
-        _are_within(meter.known, _MAX_TERM)
+        _are_plausible_terms(meter.known)
         and meter.best >= 0
         and (meter.last_ms is None or is_plausible_instant(meter.last_ms))
         and abs(meter.behind_ms) <= LATEST_MS

@@ -9,7 +9,7 @@ from math import inf
 from gapcast.core.meters.energy_counter import EnergyCounter
 from gapcast.core.meters.minutes import MinuteMeans
 from gapcast.core.meters.source import Source, sum_terms
-from gapcast.core.readings.samples import MeterState, SampleCount
+from gapcast.core.readings.samples import MeterState, Sample, SampleCount
 
 
 @dataclass(slots=True)
@@ -26,6 +26,8 @@ class Meter:
     #: Index of the first of the source's sums that the meter has sent; later sums are then ignored.
     best: int = 0
     last_ms: int | None = None
+    #: The time of the newest sample with some terms of a sum only, and its terms from all messages of this time.
+    newest_terms: tuple[int | None, frozenset[str]] = (None, frozenset())
     #: The topics in the cache of routes that lead to it.
     routed_topics: list[str] = field(default_factory=list)
     #: The topic of its first value, empty if there is none, or its terms are on several topics.
@@ -76,6 +78,21 @@ class Meter:
                 break
         return sum_terms(sums[self.best], self.known)
 
+    def is_partial(self, sample: Sample) -> bool:
+        """Return whether a sample has only some terms of its sum."""
+        return bool(self.source.value) and len(sample.terms) < len(self.source.value[self.best])
+
+    def record_terms(self, sample: Sample) -> None:
+        """Record the terms of a sample that other messages of its time complete."""
+        if self.is_partial(sample):
+            at_ms, terms = self.newest_terms
+            self.newest_terms = sample.at_ms, frozenset(sample.terms).union(terms if at_ms == sample.at_ms else ())
+
+    def has_new_terms(self, sample: Sample) -> bool:
+        """Return whether no message of the sample's time had its terms, and another had others."""
+        at_ms, terms = self.newest_terms
+        return at_ms == sample.at_ms and self.is_partial(sample) and terms.isdisjoint(sample.terms)
+
     @property
     def missing_terms(self) -> str:
         """The terms of the value that have arrived, and those that have not; empty unless there are both."""
@@ -95,8 +112,11 @@ class Meter:
         return SampleCount(self.name, self.n_samples, None if due_ms == inf else round(due_ms))
 
     def capture_state(self) -> MeterState:
-        """Return the meter's state between two messages."""
+        """Return the meter's state between two messages; without a known term, those of the used sum are None."""
         counted = self.counter.capture_state() if self.counter is not None else None
+        known: dict[str, float | None] = {**self.known}
+        if not known and self.source.value:
+            known = dict.fromkeys(term.path for term in self.source.value[self.best])
         return MeterState(
-            self.topic, dict(self.known), self.best, self.last_ms, self.behind_ms, self.means.capture_state(), counted
+            self.topic, known, self.best, self.last_ms, self.behind_ms, self.means.capture_state(), counted
         )

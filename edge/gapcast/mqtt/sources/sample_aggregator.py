@@ -47,7 +47,7 @@ class SampleAggregator:
         """Reset a meter, whose state may be damaged, to its initial state."""
         blank = self.meter(meter.name, meter.topic, meter.source)
         meter.means, meter.counter, meter.known, meter.best = blank.means, blank.counter, blank.known, blank.best
-        meter.last_ms, meter.behind_ms, meter.awaited_ms = None, 0, inf
+        meter.last_ms, meter.newest_terms, meter.behind_ms, meter.awaited_ms = None, blank.newest_terms, 0, inf
 
     def take_samples(self) -> list[Sample]:
         """Return the samples since the last call that had an effect."""
@@ -86,9 +86,10 @@ class SampleAggregator:
 
     def restore_state(self, meter: Meter, state: MeterState, now_ms: int) -> None:
         """Restore ``state`` to a meter in its initial state."""
-        meter.known, meter.last_ms, meter.behind_ms = dict(state.known), state.last_ms, state.behind_ms
+        meter.known = {path: value for path, value in state.known.items() if value is not None}
+        meter.last_ms, meter.behind_ms = state.last_ms, state.behind_ms
         best = min(state.best, meter.best)
-        if any(term.path in meter.known for terms in meter.source.value[best : best + 1] for term in terms):
+        if any(term.path in state.known for terms in meter.source.value[best : best + 1] for term in terms):
             meter.best = best  # else the state belongs to a configuration with other sums
         meter.means.restore_state(state.open_minute)
         if meter.counter is not None and state.counted is not None:
@@ -116,14 +117,14 @@ class SampleAggregator:
 
     def _replay(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         value = meter.update_terms(sample.terms)
+        if sample.at_ms is not None and sample.terms and meter.source.time is not None:
+            meter.behind_ms = received_ms - sample.at_ms
         if sample.at_ms is not None and not sample.terms:
             meter.means.close(sample.at_ms)
         elif sample.at_ms is not None and None in sample.terms.values():
             self._end_validity(meter, sample)
         elif sample.at_ms is not None and value is not None:
             meter.last_ms = sample.at_ms
-            if meter.source.time is not None:
-                meter.behind_ms = received_ms - sample.at_ms
             self._enter(meter, sample.at_ms, value, sample, redelivered=False)
         self._discard_minutes(meter, now_ms)
 
@@ -185,8 +186,9 @@ class SampleAggregator:
             return self._count(meter, meter.counter, at_ms, extras)
         power_kw = meter.source.power_kw(value, self._limits)
         taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
-        if taken is SampleResult.DUPLICATE and not redelivered and _may_update(meter, sample):
+        if taken is SampleResult.DUPLICATE and _may_update(meter, sample, redelivered=redelivered):
             taken = meter.means.replace_newest(at_ms, (power_kw, *extras))
+        meter.record_terms(sample)
         is_echo = redelivered and taken is SampleResult.DUPLICATE
         # An echo is recorded only for its terms: replayed with its time, it might restart the meter's stream.
         self._new_samples.append(sample._replace(at_ms=None) if is_echo else sample)
@@ -195,6 +197,7 @@ class SampleAggregator:
     def _end_validity(self, meter: Meter, sample: Sample) -> None:
         if meter.counter is None and meter.means.newest_ms is not None and sample.at_ms is not None:
             unknown = (None,) * (1 + len(self._extras))
+            meter.record_terms(sample)
             if meter.means.add(sample.at_ms, unknown) is SampleResult.DUPLICATE:
                 meter.means.replace_newest(sample.at_ms, unknown)
 
@@ -233,7 +236,6 @@ class SampleAggregator:
             heappush(self._awaited, (due_ms, self._n_awaited, meter))
 
 
-def _may_update(meter: Meter, sample: Sample) -> bool:
+def _may_update(meter: Meter, sample: Sample, *, redelivered: bool) -> bool:
     """Return whether a sample with the time of another may be news: it has other terms, or its time is its arrival."""
-    source = meter.source
-    return source.time is None or len(sample.terms) < len(source.value[meter.best])
+    return meter.has_new_terms(sample) if redelivered else meter.source.time is None or meter.is_partial(sample)
