@@ -43,6 +43,16 @@ def test_sample_listener_submeter_has_the_zone_of_its_own_source() -> None:
     assert (str(samples.local_zone), samples.ahead_min) == ("Asia/Tokyo", [-9 * 60])
 
 
+@pytest.mark.parametrize("every_s", [10, 60])
+@pytest.mark.parametrize(("time", "zone"), [("261201094800W", "Asia/Tokyo"), ("2026-12-01T08:48:00+00:00", "None")])
+def test_sample_listener_zone_is_that_of_dsmr_times(time: str, zone: str, every_s: int) -> None:
+    source = {"topic": "p1/{device}", "value": "p", "time": "t", "timezone": "Asia/Tokyo", "every_s": every_s}
+    listener = listener_of(sources=[source])
+    for text in (time, time.replace("48:", "49:").replace("48", "49")):  # the second message completes a minute
+        receive(listener, "p1/home", f'{{"p": 0.5, "t": "{text}"}}')
+    assert str(listener.devices["home"].local_zone) == zone
+
+
 @pytest.mark.parametrize(("time", "ahead_min"), [("11:00:00", -60), ("11:59:59", 0), ("13:00:00", 60)])
 def test_sample_listener_clock_offset_is_rounded(time: str, ahead_min: int) -> None:
     """The message takes 300 ms, which is no minute more of a clock that is one hour behind, nor one less ahead."""

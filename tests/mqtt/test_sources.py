@@ -613,6 +613,18 @@ def test_source_reports_a_clock_offset_and_uses_the_time() -> None:
     assert feed.statistics.n_clocks_off == 0
 
 
+@pytest.mark.parametrize("form", [{}, {"time_form": "local"}])
+def test_source_clock_of_dsmr_times_names_the_zone_in_which_they_are_read(form: dict[str, str]) -> None:
+    feed = SourceFeed(WATTS | {"time": "t"} | form, site="UTC")
+    with capture_logs() as logs:
+        for minute in range(4):
+            payload = document_of(1000, t=f"26120109{minute:02d}00W")
+            feed.send("meter/home", payload, instant_of(f"2026-12-01T08:{minute:02d}:00Z"))
+    (line,) = logs
+    assert (line["event"], line["ahead_min"]) == ("clock.wrong", 60)
+    assert line["fix"].startswith("the meter's local times are read as UTC: set site.timezone to its zone")
+
+
 def test_source_clock_that_ignores_daylight_saving_names_its_rules() -> None:
     feed = SourceFeed({"preset": "tasmota", "every_s": 60}, site="Europe/Berlin")
     with capture_logs() as logs:

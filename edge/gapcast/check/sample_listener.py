@@ -64,13 +64,14 @@ class _ReadMessage(NamedTuple):
     """The content of a message: device or submeter, power, kW, if any, and the time to compare its time with.
 
     ``has_value``: the message has the source's value, or a term of it. ``minute`` is that of a reading; None for a
-    sample.
+    sample. ``local_zone`` is the zone in which its time is read, None if that has an offset.
     """
 
     device: str
     power_kw: float | None
     ahead_min: int
     active_source: ActiveSource | None = None
+    local_zone: tzinfo | None = None
     missing: str = ""
     has_value: bool = True
     minute: int | None = None
@@ -140,6 +141,7 @@ class SampleListener:
         samples = self.devices.setdefault(device, _samples_of(read.active_source))
         samples.n_messages += 1
         samples.missing = read.missing
+        samples.local_zone = read.local_zone
         if read.power_kw is not None:
             samples.powers_kw.append(read.power_kw)
         if not (publication.retained or publication.redelivered):
@@ -171,18 +173,21 @@ class SampleListener:
         meter, source = route.meter, route.meter.source
         readings = [message.reading for message in messages if message.reading is not None]
         ahead_min = round(-meter.behind_ms / MINUTE_MS)  # a message takes a part of a second
+        zone = None
+        if source.time is not None:
+            zone = source.zone_of_time(parse_message(meter, route.part, received.publication).document)
         if readings:
             if source.format == "gapcast":  # its own time is the minute
                 ahead_min = readings[-1].minute - received.received_ms // MINUTE_MS
             minute = None if meter.sends_samples else readings[-1].minute
-            return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source, minute=minute)
+            return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source, zone, minute=minute)
         parsed = parse_message(meter, route.part, received.publication)
         separate = separate_terms(meter, parsed)
         value = None if source.is_counter or separate else meter.update_terms({})
         power_kw = None if value is None else source.power_kw(value, self._limits)
         has_value = any(term is not None for term in parsed.terms.values())
         missing = null_terms(meter, parsed) or meter.missing_terms or (separate if has_value else "")
-        return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source, missing, has_value)
+        return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source, zone, missing, has_value)
 
 
 def _samples_of(active_source: ActiveSource | None) -> ReceivedSamples:
@@ -191,4 +196,4 @@ def _samples_of(active_source: ActiveSource | None) -> ReceivedSamples:
         return ReceivedSamples()
     source = active_source.source
     needs_several = source.is_counter or any(len(terms) > 1 for terms in source.value)
-    return ReceivedSamples(active_source.topic.pattern, needs_several, local_zone=source.local_zone)
+    return ReceivedSamples(active_source.topic.pattern, needs_several)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import TypeGuard
 
 from gapcast.core.documents.message_format import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
@@ -26,6 +27,15 @@ def is_local_time(value: object) -> bool:
     return type(value) is str and _LOCAL.fullmatch(value) is not None
 
 
+def is_dsmr_time(value: object) -> TypeGuard[str]:
+    """Return whether ``value`` has the form of the time of a DSMR telegram.
+
+    >>> is_dsmr_time("231029023000S"), is_dsmr_time("231029023000"), is_dsmr_time(231029023000)
+    (True, False, False)
+    """
+    return type(value) is str and _DSMR.fullmatch(value) is not None
+
+
 def dsmr_instant_of(value: object, zone: tzinfo) -> int | None:
     """Return the instant (epoch ms) of the time of a DSMR telegram, local in ``zone``; None for any other value.
 
@@ -36,7 +46,7 @@ def dsmr_instant_of(value: object, zone: tzinfo) -> int | None:
     >>> [dsmr_instant_of(text, ZoneInfo("Europe/Paris")) for text in ("231029023000S", "231029023000W", "yesterday")]
     [1698539400000, 1698543000000, None]
     """
-    if type(value) is not str or _DSMR.fullmatch(value) is None:
+    if not is_dsmr_time(value):
         return None
     try:
         local = datetime.fromisoformat(f"20{value[:6]}T{value[6:-1]}").replace(tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from gapcast.core.documents.message_format import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.localtime import dsmr_instant_of, is_local_time, local_instant_of
+from gapcast.core.meters.localtime import dsmr_instant_of, is_dsmr_time, is_local_time, local_instant_of
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.values import Sum, look_up, number_of
 from gapcast.core.readings.reading import Limits, in_range, instant_of, is_likely_watts, measured_of
@@ -71,10 +71,12 @@ class Source:
         """Whether the value is an energy counter, whose differences give the power."""
         return self.unit in COUNTERS
 
-    @property
-    def local_zone(self) -> tzinfo | None:
-        """The zone in which the meter's times are read; None if they have an offset, or are times of arrival."""
-        return self.zone if self.time is not None and self.time_form == "local" else None
+    def zone_of_time(self, document: object) -> tzinfo | None:
+        """Return the zone in which the time in a message is read; None if it has an offset, or is that of arrival."""
+        if self.time is None or self.time_form not in {"auto", "local"}:
+            return None
+        is_local = self.time_form == "local" or is_dsmr_time(look_up(document, self.time))
+        return self.zone if is_local else None
 
     def instant_ms(self, document: object, arrived_ms: int, before_ms: int | None) -> int:
         """Return the time of a message, epoch ms; ``before_ms`` is the time of the device's previous message.

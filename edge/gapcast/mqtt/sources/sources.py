@@ -163,7 +163,7 @@ class SourceReader:
         publication, _, received_ms = received
         arrival_ms = None if publication.retained or publication.redelivered else received_ms
         reading = decode(meter.name, publication.payload, publication.n_bytes, arrival_ms, self._limits, self._extras)
-        self._check_clock(meter, reading.minute * MINUTE_MS, received)
+        self._check_clock(meter, reading.minute * MINUTE_MS, received, None)
         return reading._replace(redelivered=publication.redelivered)
 
     def _time_of(self, meter: Meter, document: object, received: ReceivedMessage) -> int:
@@ -176,15 +176,15 @@ class SourceReader:
             return at_ms
         has_waited = publication.retained or publication.redelivered
         if not has_waited:
-            self._check_clock(meter, at_ms, received)
+            self._check_clock(meter, at_ms, received, document)
         if not has_waited or meter.last_ms is None:  # a delayed message would make the meter's clock look late
             meter.behind_ms = received_ms - at_ms
         return at_ms
 
-    def _check_clock(self, meter: Meter, at_ms: int, received: ReceivedMessage) -> None:
+    def _check_clock(self, meter: Meter, at_ms: int, received: ReceivedMessage, document: object) -> None:
         ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
         if ahead_min or self._clocks:
-            check_clock(self._clocks, meter.name, ahead_min, received, meter.source.local_zone)
+            check_clock(self._clocks, meter.name, ahead_min, received, meter.source.zone_of_time(document))
 
     def _count_ignored(self, route: MeterRoute, message: MeterMessage) -> None:
         active_source, missing, document = route.active_source, route.meter.missing_terms, message.document
