@@ -16,7 +16,7 @@ from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.submeters import measured_name
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
-from gapcast.recordings.text.layout import FileFormat, Layout
+from gapcast.recordings.text.layout import FileFormat, Layout, Unit
 
 #: 2026-04-01T12:00Z
 FIRST = 29_584_080
@@ -44,6 +44,15 @@ def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
     assert "  ignored 3 readings that an earlier file contains" in shown
     assert [len(batch) for batch in past.batches("home", 10)] == [10, 5]
     assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
+
+
+@pytest.mark.parametrize("unit", [None, "kW"])
+def test_files_of_an_energy_counter_are_not_imported(tmp_path: Path, unit: Unit | None) -> None:
+    path = tmp_path / "counter.csv"
+    lines = [f"{60 * (FIRST + k)},{45 + k / 1_000:.3f}" for k in range(300)]
+    path.write_text("\n".join(["time,kw", *lines, ""]), encoding="utf-8")
+    with pytest.raises(SourceError, match="column 'kw' only rises, like an energy counter"):
+        read(path, form=FileFormat(Layout("time", "kw", unit)))
 
 
 def exported(path: Path, first: int, entity: str) -> Path:

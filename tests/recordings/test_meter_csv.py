@@ -18,7 +18,7 @@ from gapcast.core.errors import SourceError
 from gapcast.recordings.formats import meter_csv
 from gapcast.recordings.minutes.series import minute_series
 from gapcast.recordings.text import text_file
-from gapcast.recordings.text.layout import Layout
+from gapcast.recordings.text.layout import Layout, Unit
 from gapcast.recordings.text.table import Table
 from gapcast.recordings.text.timestamps import TimestampParser
 
@@ -196,11 +196,34 @@ def test_csv_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     assert error in str(caught.value)
 
 
-def test_csv_energy_is_not_taken_for_power(tmp_path: Path) -> None:
-    path = written(tmp_path, ["1577836800,1"], "time,Total (kWh)")
-    with pytest.raises(SourceError, match=r"line 1: column 'Total \(kWh\)' is an energy \(kWh\), not a power: choose"):
-        meter_csv.read(path, Layout("time", "Total (kWh)", default_unit="kW"))
-    assert meter_csv.read(path, Layout("time", "Total (kWh)", unit="kW")).gap_kw.tolist() == [1.0]
+@pytest.mark.parametrize("unit", [None, "W", "kW"])
+def test_csv_energy_is_not_taken_for_power(tmp_path: Path, unit: Unit | None) -> None:
+    path = written(tmp_path, ["1577836800,1,1"], "time,Total (kWh),power_kw")
+    problem = r"line 1: column 'Total \(kWh\)' is an energy \(kWh\), not a power: choose a column of power"
+    with pytest.raises(SourceError, match=problem):
+        meter_csv.read(path, Layout("time", "Total (kWh)", unit, default_unit="kW"))
+    with pytest.raises(SourceError, match=problem):
+        meter_csv.read(path, Layout("time", "power_kw", unit, submeters=("Total (kWh)",)))
+
+
+def counts(tmp_path: Path, header: str = "time,power,heat_pump") -> Path:
+    return written(tmp_path, [f"{1577836800 + 60 * k},{k % 2},{45 + k / 1_000:.3f}" for k in range(110)], header)
+
+
+@pytest.mark.parametrize(
+    ("column", "submeters"), [("heat_pump", ()), ("power", ("heat_pump",))], ids=["power", "submeter"]
+)
+def test_csv_counter_is_a_power_only_by_a_stated_unit(tmp_path: Path, column: str, submeters: tuple[str, ...]) -> None:
+    layout, path = Layout("time", column, default_unit="kW", submeters=submeters), counts(tmp_path)
+    problem = "column 'heat_pump' only rises, like an energy counter: choose a column of power"
+    with pytest.raises(SourceError, match=rf"{problem}.*; if it is a power, state its unit by --unit$"):
+        meter_csv.read(path, layout)
+    in_kw = replace(layout, unit="kW")
+    assert meter_csv.read(path, in_kw).gap_kw.size == 110
+    with pytest.raises(
+        SourceError, match=rf"{problem} \(W or kW\), or convert the energy \(docs/data\.md#energy-to-power\)$"
+    ):
+        meter_csv.read(path, replace(in_kw, may_only_rise=False))
 
 
 def test_csv_mixed_local_and_offset_times_are_rejected(tmp_path: Path) -> None:
@@ -303,7 +326,7 @@ def test_csv_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_csv_line_numbers_in_a_long_file(tmp_path: Path) -> None:
-    lines = [f"{START + timedelta(minutes=k):%Y-%m-%dT%H:%M:%SZ},{k % 900}" for k in range(20_000)]
+    lines = [f"{START + timedelta(minutes=k):%Y-%m-%dT%H:%M:%SZ},{k % 2}" for k in range(20_000)]
     table = meter_csv.read(written(tmp_path, lines), LAYOUT)
     assert table.gap_kw.size == 20_000
     assert table.line[-1] == 20_001

@@ -23,7 +23,7 @@ from tests.support.disks import open_folder, unprivileged
 from tests.support.uci_files import HEADER, rows, write_text
 
 BERLIN = ZoneInfo("Europe/Berlin")
-LOCAL = FileFormat(Layout("time", "power_w", zone=BERLIN))
+LOCAL = FileFormat(Layout("time", "power_w", "W", zone=BERLIN))
 #: 2025-10-26T00:00Z: an hour before the clock goes back in Berlin, from 03:00 to 02:00.
 AUTUMN_S = 1_761_436_800
 #: 2026-03-29T00:00Z: an hour before the clock goes forward in Berlin, from 02:00 to 03:00.
@@ -145,7 +145,7 @@ def test_recording_held_for_a_stated_time_has_no_filled_minute(tmp_path: Path, h
 def test_local_times_read_by_another_clock_name_its_option(tmp_path: Path) -> None:
     path = local_samples(tmp_path / "plug.csv", AUTUMN_S, n=3 * 360)
     with pytest.raises(SourceError) as caught:
-        read_recording(path, FileFormat(Layout("time", "power_w", zone=UTC)))
+        read_recording(path, FileFormat(Layout("time", "power_w", "W", zone=UTC)))
     assert str(caught.value).endswith(
         "plug.csv, line 362: 2025-10-26T02:00:00Z is earlier than the row before it: rows must be in order of time, "
         "the oldest first; each timestamp is a time without an offset, in UTC: is that the meter's clock? (--timezone)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from pathlib import Path
 from types import MappingProxyType
@@ -98,7 +98,10 @@ def read_past(
     ``now_ms`` are left out. Raises :class:`SourceError` for a file that cannot be read, whose readings are too far
     apart, that extends into the future, or that is an export of another series than an earlier one.
     """
-    recordings = [read_recording(path, files.form, limits, progress=progress) for path in files.paths]
+    form = files.form
+    if form.layout is not None:  # learned from a counter, forecasts would be wrong for weeks
+        form = replace(form, layout=replace(form.layout, may_only_rise=False))
+    recordings = [read_recording(path, form, limits, progress=progress) for path in files.paths]
     if files.form.entity is None:
         _require_one_series(recordings)
     recordings.sort(key=lambda recording: recording.series.first_minute)

@@ -100,7 +100,7 @@ def read_history(  # noqa: PLR0913 - the last ones by keyword
     used = [name for name in (form.device, form.time, form.value) if name is not None]
     check_present(files, used)
     check_types(files, used)
-    if problem := energy_problem(form.value, form.unit):
+    if problem := energy_problem(form.value):
         raise SettingsError(problem)
     unit, unit_label = power_unit(form.value, form.unit, "kW") or ("kW", "kW")
     form = replace(form, unit=unit)

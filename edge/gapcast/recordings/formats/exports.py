@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.message_format import listed
 from gapcast.core.errors import SourceError
 from gapcast.recordings.formats import home_assistant, influxdb
 from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, SeriesName
-from gapcast.recordings.text.fields import PER_KW, number_in, separator_of, unit_in
+from gapcast.recordings.text.fields import PER_KW, is_counter, number_in, separator_of, unit_in
 from gapcast.recordings.text.layout import FileFormat, Unit
 from gapcast.recordings.text.table import ExportedSeries, Table
 from gapcast.recordings.text.text_file import decoded, lines, open_text, quoted
@@ -29,8 +28,6 @@ KINDS = (home_assistant.HISTORY, home_assistant.STATISTICS, influxdb.ANNOTATED, 
 #: Time format of statistics, as written by integrations for Home Assistant.
 _DAY_FIRST = re.compile(r"\d\d\.\d\d\.\d{4} \d\d:\d\d")
 _DAY_FIRST_FORM = "%d.%m.%Y %H:%M"
-#: A counter rises at least so often in all, and for each reset, which is to at most this part of its value.
-_MIN_RISES, _MIN_RISES_PER_RESET, _RESET_TO = 100, 20, 0.1
 #: Maximum number of series that an error lists.
 _MAX_LISTED = 20
 
@@ -75,7 +72,7 @@ def read(path: Path, detected: Detected, form: FileFormat, *, progress: bool = F
         except (ValueError, OverflowError, csv.Error) as error:
             raise SourceError(path, str(error), rows.line_num) from error
     name, values = selection.result()
-    if unit_in(name.unit) is None and _is_counter(np.array(values.value)):
+    if unit_in(name.unit) is None and is_counter(np.array(values.value)):
         raise SourceError(path, f"{name.label} only rises, like an energy counter: choose a sensor of power")
     unit = _unit_of(path, name, form)
     instant_ms = np.array(values.instant_ms)
@@ -164,20 +161,6 @@ class _Selection:
         if found[1].error is not None:
             raise SourceError(self._path, *found[1].error)
         return found
-
-
-def _is_counter(values: F64) -> bool:
-    """Return whether ``values`` ``[R]`` only rise, except for rare falls to about zero: a counter with resets.
-
-    >>> _is_counter(np.arange(200.0) % 150), _is_counter(np.arange(200.0) % 2)
-    (True, False)
-    """
-    known = values[~np.isnan(values)]
-    steps = np.diff(known)
-    n_rises, falls = int(np.count_nonzero(steps > 0)), np.flatnonzero(steps < 0)
-    if n_rises < max(_MIN_RISES, _MIN_RISES_PER_RESET * len(falls)):
-        return False
-    return bool((known[falls + 1] <= _RESET_TO * known[falls]).all())
 
 
 def _unit_of(path: Path, name: SeriesName, form: FileFormat) -> Unit:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.readings.submeters import measured_name
 from gapcast.recordings.text.field_block import FieldBlock
 from gapcast.recordings.text.field_times import instants_ms
-from gapcast.recordings.text.fields import PER_KW, energy_problem, number_in, power_unit, separator_of
+from gapcast.recordings.text.fields import PER_KW, counter_problem, energy_problem, number_in, power_unit, separator_of
 from gapcast.recordings.text.layout import Layout
 from gapcast.recordings.text.table import Table
 from gapcast.recordings.text.text_file import blocks, decoded, lines_of, open_text, quoted
@@ -56,6 +56,8 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
     if not rows.instant_ms:
         raise SourceError(path, "holds a header and no readings")
     power, *others = (np.array(column) for column in rows.values)
+    powers = dict(zip((layout.value_column, *layout.submeters), (power, *others[len(layout.features) :]), strict=True))
+    _check_counters(path, layout, powers)
     powers_kw = [values / PER_KW[columns.unit] for values in others[len(layout.features) :]]
     submeters = dict(zip(map(measured_name, layout.submeters), powers_kw, strict=True))
     return Table(
@@ -69,6 +71,16 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
         each_minute=False,
         time_kind=rows.clock.kind + (f", in {layout.zone}" if rows.clock.kind == LOCAL else ""),
     )
+
+
+def _check_counters(path: Path, layout: Layout, powers: Mapping[str, F64]) -> None:
+    """Raise :class:`SourceError` if a column ``[R]`` of ``powers`` has the values of an energy counter."""
+    if layout.unit is not None and layout.may_only_rise:
+        return
+    for name, values in powers.items():
+        if problem := counter_problem(name, values):
+            fix = "; if it is a power, state its unit by --unit" if layout.may_only_rise else ""
+            raise SourceError(path, f"{problem}{fix}")
 
 
 class _Rows:
@@ -133,7 +145,7 @@ class _Columns:
             raise SourceError(path, problem if "\r" in header else str(error), 1) from error
         value_columns = (layout.value_column, *layout.features.values(), *layout.submeters)
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
-        if energy := energy_problem(layout.value_column, layout.unit):
+        if energy := next(filter(None, map(energy_problem, (layout.value_column, *layout.submeters))), None):
             raise SourceError(path, energy, 1)
         found = power_unit(layout.value_column, layout.unit, layout.default_unit)
         if found is None:

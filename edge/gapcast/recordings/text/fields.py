@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.recordings.text.layout import Unit
 from gapcast.recordings.text.text_file import quoted
 
@@ -18,6 +19,9 @@ _ENERGY_AT_END = re.compile(r"(?:^|[^a-z])([kM]?Wh)[^a-z]*$", re.IGNORECASE)
 _UNIT_AT_END = re.compile(r"(?:^|[^a-z])(k?w)[^a-z]*$", re.IGNORECASE)  # power_w, gap_kw, Power (kW)
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `float` alone would let 1_000 pass
 _COMMA_IS_POINT = str.maketrans(",.", ".,")
+#: A counter rises at least so often in all, and for each reset, which is to at most this part of its value.
+_MIN_RISES, _MIN_RISES_PER_RESET, _RESET_TO = 100, 20, 0.1
+_ENERGY_FIX = "choose a column of power (W or kW), or convert the energy (docs/data.md#energy-to-power)"
 #: Texts of a missing value.
 MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null", "unknown", "unavailable"})
 
@@ -42,17 +46,33 @@ def energy_unit_in(name: str) -> str | None:
     return None if found is None else found[1]
 
 
-def energy_problem(value_column: str, unit: Unit | None) -> str | None:
-    """Return the problem if a column's name ends with a unit of energy and no ``unit`` is given; else None.
+def energy_problem(value_column: str) -> str | None:
+    """Return the problem if a column's name ends with a unit of energy, whatever unit is given; else None.
 
-    >>> energy_problem("energy_kwh", "kW"), energy_problem("power", None)
-    (None, None)
+    >>> energy_problem("power") is None
+    True
     """
-    energy = None if unit is not None else energy_unit_in(value_column)
-    if energy is None:
-        return None
-    fix = "choose a column with power (W or kW); if it is a power in spite of its name, add --unit W or --unit kW"
-    return f"column {value_column!r} is an energy ({energy}), not a power: {fix}"
+    energy = energy_unit_in(value_column)
+    return None if energy is None else f"column {value_column!r} is an energy ({energy}), not a power: {_ENERGY_FIX}"
+
+
+def counter_problem(value_column: str, values: F64) -> str | None:
+    """Return the problem if the values ``[R]`` of a column are those of an energy counter; else None."""
+    return f"column {value_column!r} only rises, like an energy counter: {_ENERGY_FIX}" if is_counter(values) else None
+
+
+def is_counter(values: F64) -> bool:
+    """Return whether ``values`` ``[R]`` only rise, except for rare falls to about zero: a counter with resets.
+
+    >>> is_counter(np.arange(200.0) % 150), is_counter(np.arange(200.0) % 2)
+    (True, False)
+    """
+    known = values[~np.isnan(values)]
+    steps = np.diff(known)
+    n_rises, falls = int(np.count_nonzero(steps > 0)), np.flatnonzero(steps < 0)
+    if n_rises < max(_MIN_RISES, _MIN_RISES_PER_RESET * len(falls)):
+        return False
+    return bool((known[falls + 1] <= _RESET_TO * known[falls]).all())
 
 
 def power_unit(value_column: str, unit: Unit | None, default_unit: Unit | None) -> tuple[Unit, str] | None:

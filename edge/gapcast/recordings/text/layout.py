@@ -24,7 +24,8 @@ class Layout:
     most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are defined by
     :class:`~gapcast.recordings.text.timestamps.TimestampParser`. ``features`` are columns by the names of
     :data:`gapcast.core.windows.features.MEASURED`, in the units in these names. ``submeters`` are the columns of
-    submeters, in the unit of the power.
+    submeters, in the unit of the power. ``may_only_rise``: values that only rise, as those of an energy counter, are
+    accepted if ``unit`` is stated.
     """
 
     time_column: str
@@ -37,6 +38,7 @@ class Layout:
     features: Mapping[str, str] = field(default_factory=dict)
     default_unit: Unit | None = None
     submeters: tuple[str, ...] = ()
+    may_only_rise: bool = True
 
 
 @dataclass(frozen=True, slots=True)
