@@ -102,6 +102,13 @@ def test_recording_of_changes_states_the_option_for_them(tmp_path: Path) -> None
     assert "constant in between" not in text
 
 
+def test_recording_of_rows_without_a_value_does_not_state_hold(tmp_path: Path) -> None:
+    lines = [f"{AUTUMN_S + 60 * i},{'' if i % 3 else 0.5}" for i in range(2_000)]
+    (tmp_path / "plug.csv").write_text("\n".join(["time,power_kw", *lines, ""]), encoding="utf-8")
+    recording = read_recording(tmp_path / "plug.csv", FileFormat(Layout("time", "power_kw")))
+    assert recording.remarks == ("most minutes are missing: 1,333 rows have no value",)
+
+
 def test_recording_of_changes_at_longer_intervals_states_the_option(tmp_path: Path) -> None:
     """The most frequent interval is a minute, and the usual one, the median, is not."""
     ends_s = np.cumsum([0, *[60, 60, 60, 300, 600, 900, 1_200] * 10])
