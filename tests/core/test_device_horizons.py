@@ -145,11 +145,15 @@ def test_devices_with_two_horizons_count_minutes_in_one_window() -> None:
 
 def test_plan_of_a_device_is_added_up_to_its_own_horizon() -> None:
     plan = LoadPlan.from_loads([PlannedLoad(3.0, (FIRST + 30) * MINUTE_MS, (FIRST + 60) * MINUTE_MS, "load")])
+    readings = [
+        one._replace(gap_kw=one.gap_kw + 3.0) if one.device == "pump" and one.minute >= FIRST + 30 else one
+        for one in readings_of(60)
+    ]
     both, alone = HorizonRun(engine_of(5, HORIZONS)), HorizonRun(engine_of(15))
     for run in (both, alone):
-        run.process(readings_of(20))
+        run.process([one for one in readings if one.minute < FIRST + 20])
         run.engine.replace_plan("pump", plan)
-        run.process(readings_of(40, 20))
+        run.process([one for one in readings if one.minute >= FIRST + 20])
     assert both.of("pump") == alone.of("pump")
     planned = [one.observed_minute - FIRST for one in both.of("pump") if one.planned_kw]
     assert planned == [*range(20, 45)], "from its announcement on, to fifteen minutes before its end"
