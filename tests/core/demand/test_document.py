@@ -34,7 +34,7 @@ def test_document_has_each_value_in_kw_and_headroom_in_w() -> None:
     }  # fmt: skip
 
 
-def test_document_has_the_minutes_that_nobody_measured() -> None:
+def test_demand_document_has_unmeasured_minutes() -> None:
     document = demand_document(replace(DEMAND, running=replace(DEMAND.running, n_known=4)))
     assert (document["elapsed_min"], document["unmeasured_min"]) == (11, 7)
     assert "unmeasured_min" not in document["next"]

@@ -23,7 +23,7 @@ from tests.support.examples import examples
 CAR_KW = 7.4
 #: Forecasts, with which outlooks agree, are rounded.
 ROUNDING = 1e-4
-both_steps = pytest.mark.parametrize("is_compiled", [True, False])
+both_steps = pytest.mark.parametrize("is_compiled", [pytest.param(True, marks=pytest.mark.compiled), False])
 #: Power, start and end of loads, in seconds after the newest minute.
 LOADS = st.lists(
     st.tuples(st.floats(-5, 11), st.integers(0, 7_000), st.integers(1, 7_000)).map(
@@ -159,7 +159,7 @@ def test_headroom_request_counts_minutes_above_the_fuse_between_lead_times() -> 
 
 
 def test_headroom_request_has_the_plan_of_its_demand() -> None:
-    """A plan that arrives after the newest reading counts from the next reading on, also after a restart."""
+    """A plan that arrives after the newest reading counts from the next reading on; a restart before it is no change."""
     options = DemandOptions(limit_kw=9.0)
     engine = engine_of(options)
     demand_after(engine, 98, (CAR_KW, 7, 40))
@@ -169,6 +169,14 @@ def test_headroom_request_has_the_plan_of_its_demand() -> None:
     assert ask(restarted, 0.5, 30) == before
     start_ms = (MONDAY + 98) * MINUTE_MS
     engine.replace_plan("home", LoadPlan.from_loads([PlannedLoad(3.0, start_ms, start_ms + 10 * MINUTE_MS)]))
+    assert ask(engine, 0.5, 30) == before
+
+
+def test_headroom_request_after_a_cleared_plan_agrees_with_its_demand() -> None:
+    engine = engine_of(DemandOptions(limit_kw=9.0, fuse_kw=11.0))
+    demand_after(engine, 98, (CAR_KW, 7, 40))
+    before = ask(engine, 0.5, 30)
+    engine.replace_plan("home", LoadPlan())
     assert ask(engine, 0.5, 30) == before
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from gapcast.core.billing.options import WEEKDAYS
 from gapcast.core.documents.message_format import shown_value
 from gapcast.core.time_grid import DAY_MIN
 
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
 
 
@@ -43,7 +43,7 @@ def parse_weekdays(text: str) -> frozenset[int]:
     >>> sorted(parse_weekdays("sat-mon")), len(parse_weekdays(""))
     ([0, 5, 6], 7)
     """
-    return _numbers_of(text, {name: i for i, name in enumerate(_WEEKDAYS)}, "a day: write it as in mon-fri or sat,sun")
+    return _numbers_of(text, {name: i for i, name in enumerate(WEEKDAYS)}, "a day: write it as in mon-fri or sat,sun")
 
 
 def parse_months(text: str) -> frozenset[int]:

@@ -10,7 +10,8 @@ from enum import StrEnum
 #: Lengths of billing windows, minutes: the divisors of 60 from 5 on.
 WINDOW_MINUTES = (5, 6, 10, 12, 15, 20, 30, 60)
 
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: Names of the weekdays, from Monday on, as in the configuration.
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class LimitSource(StrEnum):
@@ -45,14 +46,15 @@ class ActiveTimes:
         >>> ActiveTimes(((960, 1_440),), frozenset({0, 4}), frozenset({1, 12})).text
         'hours 16:00-24:00, weekdays mon,fri, months 1,12'
         """
-        every = ActiveTimes()
-        clocks = [f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}" for start, end in self.hours]
-        texts = (
-            f"hours {','.join(clocks)}" * (self.hours != every.hours),
-            f"weekdays {','.join(_WEEKDAYS[i] for i in sorted(self.weekdays))}" * (self.weekdays != every.weekdays),
-            f"months {','.join(map(str, sorted(self.months)))}" * (self.months != every.months),
-        )
-        return ", ".join(filter(None, texts))
+        every, texts = ActiveTimes(), []
+        if self.hours != every.hours:
+            clocks = (f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}" for start, end in self.hours)
+            texts.append(f"hours {','.join(clocks)}")
+        if self.weekdays != every.weekdays:
+            texts.append(f"weekdays {','.join(WEEKDAYS[i] for i in sorted(self.weekdays))}")
+        if self.months != every.months:
+            texts.append(f"months {','.join(map(str, sorted(self.months)))}")
+        return ", ".join(texts)
 
 
 @dataclass(frozen=True, slots=True)

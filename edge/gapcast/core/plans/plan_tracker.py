@@ -64,8 +64,9 @@ class PlanTracker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is no plan, and no trace of one in the window or in pending forecasts."""
-        return not (self.plan.loads or self._stopped or self.attributed_kw or self.issued)
+        """Whether there is no plan, and no trace of one in the window, in the newest or in pending forecasts."""
+        has_loads = self.plan.loads or self.forecast_plan.loads or self._stopped
+        return not (has_loads or self.attributed_kw or self.issued)
 
     def replace_plan(self, plan: LoadPlan, minute: int | None, totals_kw: F32 | None) -> bool:
         """Replace the plan; ``totals_kw`` ``[context]`` is the window that ends at ``minute`` (None: no reading yet).

@@ -9,7 +9,7 @@ const CHECKS = {
   "mqtt:connection": ["MQTT broker", "Connected"],
   "models:loaded": ["Models", "Loaded"],
   "state:kept": ["State storage", "Working"],
-  "state:restored": ["Saved state at start", "Intact, or none yet"],
+  "state:restored": ["Saved state at start", "Undamaged"],
 };
 
 let shown = null;

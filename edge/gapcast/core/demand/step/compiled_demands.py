@@ -24,8 +24,10 @@ from gapcast.core.demand.distributions.distribution import LOG_ODDS, MOST
 from gapcast.core.demand.distributions.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.model_quantiles import NODES
-from gapcast.core.demand.distributions.planned_power import PlannedPower, means_between
+from gapcast.core.demand.distributions.planned_power import PlannedPower
 from gapcast.core.demand.distributions.remaining_power import FALLS
+from gapcast.core.demand.distributions.window_forecasts import columns_of
+from gapcast.core.demand.distributions.window_powers import planned_in
 from gapcast.core.demand.headroom.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.scores import scores
 from gapcast.core.demand.state.demand_state import DemandState
@@ -184,14 +186,10 @@ class CompiledDemands:
 
     def _write_planned(self, planned: PlannedPower, minutes: Sequence[int], states: Sequence[WindowState]) -> None:
         """Pass the planned power in the windows of ``states`` after ``minutes`` to the library."""
-        starts = np.array(minutes) + 1
-        ends = np.array([(one.end_minute, one.next_end_minute) for one in states]).T - starts
-        ahead, unmeasured_min = np.concatenate((np.zeros_like(ends[:1]), ends)), np.zeros_like(ends)
-        unmeasured_min[0] = [start - one.start_minute - one.n_known for start, one in zip(starts, states, strict=True)]
-        for at, minutes_kw in enumerate((planned.remaining_kw, planned.expected_kw)):
-            self._planned_kw[:, 2 * at : 2 * at + 2] = means_between(
-                minutes_kw, ahead[:-1], ahead[1:], unmeasured_min
-            ).T
+        observed = np.array(minutes)
+        windows = columns_of(np.array(states, dtype=np.float64), observed)
+        self._planned_kw[:, :2] = planned_in(planned.remaining_kw, windows, observed).T
+        self._planned_kw[:, 2:] = planned_in(planned.expected_kw, windows, observed).T
         self._planned_minutes_kw[...] = planned.minutes_kw[:, : self._step.n_minutes_ahead]
 
     def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -94,9 +95,16 @@ def minutes_of(mean_kw: F64, lead_times_min: Sequence[int], n_minutes: int) -> F
 
     ``mean_kw`` ``[N, K, 4]`` are means up to ``lead_times_min``; minutes after the last one have its mean.
     """
-    weights = np.diff(MeanShares(lead_times_min).energy, axis=0)
+    weights = _weights_of_minutes(tuple(lead_times_min))
     found: F64 = weights[np.minimum(np.arange(n_minutes), FARTHEST_MIN - 1)] @ mean_kw
     return found
+
+
+@lru_cache(maxsize=8)
+def _weights_of_minutes(lead_times_min: tuple[int, ...]) -> F64:
+    """Return the weights ``[FARTHEST_MIN, K]`` of the means up to ``lead_times_min`` in each of the next minutes."""
+    weights: F64 = np.diff(MeanShares(lead_times_min).energy, axis=0)
+    return weights
 
 
 def _imported_kw(net_kw: F64) -> F64:
