@@ -121,6 +121,28 @@ def test_block_that_the_disk_has_changed_is_removed_alone(tmp_path: Path, submet
     assert not logs
 
 
+def test_failed_repair_keeps_the_sound_minutes(tmp_path: Path) -> None:
+    """On a full disk the file stays as it is; the next append writes all of it again."""
+    archive = opened(tmp_path)
+    for first in (FIRST, FIRST + 20, FIRST + 40):
+        archive.record(readings(list(range(first, first + 20))))
+        archive.flush()
+    path = tmp_path / "home.minutes"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with no_room_beyond(100), capture_logs() as logs:
+        archive = opened(tmp_path)
+        assert len(minutes_of(archive)) == 40
+    assert [log["event"] for log in logs][:2] == ["refit.archive_damaged"] * 2
+    assert path.read_bytes() == content
+    archive.record(readings([FIRST + 70]))
+    archive.flush()
+    with capture_logs() as logs:
+        assert len(minutes_of(opened(tmp_path))) == 41
+    assert not logs
+
+
 def test_replaced_file_loses_a_day_by_a_damaged_block(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     n = MAX_MINUTES + MAX_MINUTES // 4 + 10

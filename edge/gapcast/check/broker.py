@@ -30,7 +30,6 @@ _BROKER_S = 8.0
 _OF_ENTITIES = "home-assistant"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
 _READ_FIX = "grant this account read access to the topic (docs/security.md lists the permissions)"
-_TLS_FIX = "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true"
 _CLOSED_FIX = (
     "the broker accepted this account, and then closed the connection: see its log; the account may lack read access "
     "to a topic (docs/security.md lists the permissions)"
@@ -45,7 +44,7 @@ _FIXES = {
     "network is unreachable": "the network is unreachable: check the network connection of this machine",
     NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
     "malformed packet": 'gapcast cannot read this answer: check mqtt.port, or set mqtt.protocol = "3.1.1"',
-    "disconnected": _TLS_FIX,
+    "disconnected": "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true",
     "subscription": _READ_FIX,
     **dict.fromkeys(LOGIN_REASONS, _CREDENTIALS),
 }
@@ -67,7 +66,7 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
         yield fail(what, f"{key}: {rest}", f"correct {key.split(',')[0]}", EXIT_BAD_INPUT)
         return
     # With the service's own id the check would take over its session; as a member of its group it would take readings
-    # from it. It receives no requests.
+    # from it. A second session (_refused) subscribes to requests, to find refused topics; it answers none.
     registers = (source.filter for source in register_sources_of(settings))
     alone = replace(
         options,
@@ -85,7 +84,7 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     if not session.connected:
         session.close(1.0)
         fix = fix_of(problem)
-        if session.n_connects and fix == _TLS_FIX:
+        if session.n_connects and problem.startswith("disconnected") and "malformed" not in problem:
             fix = _CLOSED_FIX
         yield fail("broker", f"{address}: {problem or 'no answer'}", fix, EXIT_ERROR)
         return

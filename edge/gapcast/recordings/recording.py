@@ -191,7 +191,8 @@ def read_recording(
     if form.layout is not None and report.is_mostly_missing and not holds_changes:
         fix = "if the meter writes only changes, set --hold MINUTES, the longest time a value stays valid"
         n_empty = int(np.isnan(table.gap_kw).sum())
-        cause = fix if report.n_missing_rows >= n_empty else f"{counted(n_empty, 'row')} have no value"
+        is_without_rows = 2 * report.n_missing_rows >= report.n_missing
+        cause = fix if is_without_rows or not n_empty else f"{counted(n_empty, 'row')} have no value"
         remarks = (*remarks, f"most minutes are missing: {cause}")
     return Recording(path, series, report, table.time_kind, remarks, holds_changes, table.exported)
 

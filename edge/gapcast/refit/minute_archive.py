@@ -20,7 +20,6 @@ from gapcast.private_files import (
     disk_error_fix,
     make_private_folder,
     newest_first,
-    open_private,
     replacement_of,
     write_private,
 )
@@ -28,7 +27,7 @@ from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import (
     ArchivedReading,
     MinutesFile,
-    block,
+    append_block,
     encode_file,
     joined,
     minutes_of,
@@ -198,17 +197,7 @@ class MinuteArchive:
             self._n_stored[device], self._versions[device] = len(newest), version
             return
         make_private_folder(self._folder)
-        file = open_private(path, os.O_WRONLY | os.O_APPEND)
-        try:
-            n_before = os.fstat(file).st_size
-            content = block(minutes, version) if n_before else encode_file(minutes, version)
-            if os.write(file, content) < len(content):
-                os.ftruncate(file, n_before)
-                msg = "no space left on device"
-                raise OSError(msg)
-            os.fdatasync(file)
-        finally:
-            os.close(file)
+        append_block(path, minutes, version)
         self._n_stored[device], self._versions[device] = n_stored + len(minutes), version
 
     def _read(self, device: str) -> MinutesFile:
@@ -223,13 +212,6 @@ class MinuteArchive:
             found = read_file(content)
             if content and not found.n_sound:
                 quarantine_file(path, "its first line is that of no archive of this version")
-            elif not content or found.n_sound < len(content):
-                n_lost = len(content) - found.n_sound
-                log.error("refit.archive_damaged", path=str(path), kept=len(found.minutes), lost_bytes=n_lost)
-                if found.n_first == found.n_sound:
-                    os.truncate(path, found.n_sound)
-                else:
-                    self._replace(path, encode_file(found.minutes, found.version))
         except FileNotFoundError:
             return MinutesFile(1, none_recorded(), 0, 0)
         except OSError as error:
@@ -237,7 +219,22 @@ class MinuteArchive:
             return MinutesFile(1, none_recorded(), 0, 0)
         if found.n_sound:
             self._versions[device] = found.version
+        if not content or 0 < found.n_sound < len(content):
+            self._repair(device, path, content, found)
         return found
+
+    def _repair(self, device: str, path: Path, content: bytes, found: MinutesFile) -> None:
+        """Remove the damaged blocks of a file; if that fails, the next append writes the whole file."""
+        n_lost = len(content) - found.n_sound
+        log.error("refit.archive_damaged", path=str(path), kept=len(found.minutes), lost_bytes=n_lost)
+        try:
+            if found.n_first == found.n_sound:
+                os.truncate(path, found.n_sound)
+            else:
+                self._replace(path, encode_file(found.minutes, found.version))
+        except OSError as error:
+            log.error("refit.archive_damaged", path=str(path), problem=str(error), fix=disk_error_fix(error))
+            self._versions[device] = 0  # lower than each version: the next append writes the whole file
 
     def _replace(self, path: Path, content: bytes) -> None:
         make_private_folder(self._folder)

@@ -7,9 +7,11 @@ version 2 when the first submeter is recorded.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.readings.submeters import is_submeter, name_of
+from gapcast.private_files import open_private
 from gapcast.refit.minutes import RecordedMinutes
 
 _HEADERS = (b"gapcast minutes 1\n", b"gapcast minutes 2\n")
@@ -108,6 +111,24 @@ def encode_file(minutes: RecordedMinutes, version: int) -> bytes:
     begins = range(0, len(minutes), _BLOCK_READINGS)
     parts = [minutes.select(slice(begin, begin + _BLOCK_READINGS)) for begin in begins]
     return b"".join([header(version), *(block(part, version) for part in parts)])
+
+
+def append_block(path: Path, minutes: RecordedMinutes, version: int) -> None:
+    """Append ``minutes`` to the file of ``version``, or create it.
+
+    Raises :class:`OSError`, with the file as it was before, if the disk is full.
+    """
+    file = open_private(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        n_before = os.fstat(file).st_size
+        content = block(minutes, version) if n_before else encode_file(minutes, version)
+        if os.write(file, content) < len(content):
+            os.ftruncate(file, n_before)
+            msg = "no space left on device"
+            raise OSError(msg)
+        os.fdatasync(file)
+    finally:
+        os.close(file)
 
 
 def read_file(content: bytes) -> MinutesFile:

@@ -28,6 +28,10 @@ from gapcast.service.service import Service
 REFIT_FOLDER = "refit"
 log = structlog.get_logger(__name__)
 
+_UNUSABLE_FIX = (
+    "none needed: new trees are fitted two minutes after the start, or once two days of minutes are archived"
+)
+
 #: How often the thread checks the clock, and how often it writes the archive.
 _CHECK_S, _FLUSH_S = 1.0, 3_600.0
 #: Time from the start of the service to the first check for refits that an earlier night missed.
@@ -104,8 +108,7 @@ class NightlyRefits:
                     continue
                 forests.use(device, result.forest)
             except StateError as error:
-                fix = "none needed: it is refitted two minutes after the start if two days of minutes are archived"
-                log.warning("refit.forest_unusable", device=device, problem=str(error), fix=fix)
+                log.warning("refit.forest_unusable", device=device, problem=str(error), fix=_UNUSABLE_FIX)
                 continue
             self._results[device] = result
             self._last[device] = LastRefit(self._night(result.ran_at_min * 60), result.n_readings)

@@ -99,6 +99,8 @@ def test_months_with_few_nights_are_not_billed() -> None:
     house = ControlledHouse.from_readings("a", readings, UTC, FIRST)
     found = [(len(months), is_short) for months, is_short in map(billed_months, (house, night()))]
     assert found == [(1, False), (1, True)]  # November, not nine days of December
+    without = ControlledHouse.from_readings("c", readings[:60], UTC, FIRST)
+    assert billed_months(without) == ([], False)
 
 
 @pytest.mark.parametrize("is_short", [True, False])

@@ -159,7 +159,7 @@ def test_headroom_request_counts_minutes_above_the_fuse_between_lead_times() -> 
 
 
 def test_headroom_request_has_the_plan_of_its_demand() -> None:
-    """A plan that arrives after the newest reading counts from the next reading on; a restart before it is no change."""
+    """A plan that arrives after the newest reading counts from the next reading on. A restart changes nothing."""
     options = DemandOptions(limit_kw=9.0)
     engine = engine_of(options)
     demand_after(engine, 98, (CAR_KW, 7, 40))

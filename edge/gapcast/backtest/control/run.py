@@ -161,7 +161,7 @@ def billed_months(house: ControlledHouse) -> tuple[list[int], bool]:
     with_loads = house.evenings[house.evenings != NONE]
     numbers, counts = np.unique(months_of(np.unique(with_loads)), return_counts=True)
     enough = counts >= LEAST_EVENINGS
-    is_short = not enough.any()
+    is_short = bool(counts.size) and not enough.any()
     months: list[int] = (numbers if is_short else numbers[enough]).tolist()
     return months, is_short
 

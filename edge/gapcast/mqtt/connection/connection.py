@@ -225,7 +225,7 @@ class Connection:
             if not is_client_certificate_error(failure):
                 self._fall_back(why)
             return
-        ended_by_refusal = self._subscriptions.ended_by_refusal
+        ended_by_refusal = self.is_open and self._subscriptions.ended_by_refusal
         was_open = self.is_open and not ended_by_refusal
         is_taken_over = self._takeover.is_taken_over(reason, was_open=was_open, mqtt5=self.mqtt5)
         self._lost()

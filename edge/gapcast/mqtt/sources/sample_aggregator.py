@@ -237,5 +237,8 @@ class SampleAggregator:
 
 
 def _may_update(meter: Meter, sample: Sample, *, redelivered: bool) -> bool:
-    """Return whether a sample with the time of another may be news: it has other terms, or its time is its arrival."""
+    """Return whether a sample with the time of another may be news: it has other terms, or its time is its arrival.
+
+    A redelivered sample is news only if no message of its time had its terms.
+    """
     return meter.has_new_terms(sample) if redelivered else meter.source.time is None or meter.is_partial(sample)

@@ -114,7 +114,7 @@ def value_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
         return f"its numbers are out of the range of {quantity} in {meter.unit or 'W or kW'}{fix}"
     if nulls := _nulls_in(meter.value or "", map(document_of, _payloads(topic, recording))):
         fix = "if that means no power, set null_is_zero = true in the configuration (docs/meters.md)"
-        return f"{' and '.join(nulls)} is null: {fix}"
+        return f"{' and '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null: {fix}"
     return None
 
 
@@ -123,8 +123,8 @@ def _nulls_in(value: str, documents: Iterable[Document]) -> list[str]:
     terms = parse_sum(value) if value else ()
     for document in documents:
         found = {term.path: look_up(document, term.keys, "") for term in terms}
-        nulls = [path for path, number in found.items() if number is None]
-        if nulls and any(number not in {None, ""} for number in found.values() if not isinstance(number, dict | list)):
+        nulls = [path for path, value in found.items() if value is None]
+        if nulls and any(type(value) in {int, float, str} and value != "" for value in found.values()):
             return nulls
     return []
 

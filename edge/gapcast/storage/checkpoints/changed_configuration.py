@@ -1,4 +1,4 @@
-"""Logs which state of a restored checkpoint is not used, or of other hours, because the configuration has changed."""
+"""Logs which state of a restored checkpoint does not fit the changed configuration."""
 
 from __future__ import annotations
 
