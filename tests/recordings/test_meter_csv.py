@@ -226,6 +226,11 @@ def test_csv_counter_is_a_power_only_by_a_stated_unit(tmp_path: Path, column: st
         meter_csv.read(path, replace(in_kw, may_only_rise=False))
 
 
+def test_csv_power_with_a_unit_in_its_name_may_only_rise(tmp_path: Path) -> None:
+    path = counts(tmp_path, "time,power,heat_pump_kw")
+    assert meter_csv.read(path, Layout("time", "heat_pump_kw")).gap_kw.size == 110
+
+
 def test_csv_mixed_local_and_offset_times_are_rejected(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-01-01T00:00:00,1", "2020-01-01T00:01:00Z,1"])
     with pytest.raises(

@@ -111,6 +111,19 @@ def test_window_is_active_if_it_starts_in_the_hours(hours: tuple[tuple[int, int]
     assert found == active
 
 
+@pytest.mark.parametrize(
+    ("active", "text"),
+    [
+        (ActiveTimes(), ""),
+        (ActiveTimes(hours=((960, 1_200),)), "hours 16:00-20:00"),
+        (ActiveTimes(weekdays=frozenset({0, 4})), "weekdays mon,fri"),
+        (ActiveTimes(months=frozenset({12, 1})), "months 1,12"),
+    ],
+)
+def test_text_of_active_times_has_what_is_not_the_default(active: ActiveTimes, text: str) -> None:
+    assert active.text == text
+
+
 def test_window_is_active_on_its_weekdays_and_in_its_months() -> None:
     active = ActiveTimes(weekdays=frozenset({0}), months=frozenset({11}))
     calendar = BillingCalendar(UTC, 15, active)

@@ -19,7 +19,15 @@ from gapcast.core.errors import SourceError
 from gapcast.core.readings.submeters import measured_name
 from gapcast.recordings.text.field_block import FieldBlock
 from gapcast.recordings.text.field_times import instants_ms
-from gapcast.recordings.text.fields import PER_KW, counter_problem, energy_problem, number_in, power_unit, separator_of
+from gapcast.recordings.text.fields import (
+    PER_KW,
+    counter_problem,
+    energy_problem,
+    number_in,
+    power_unit,
+    separator_of,
+    unit_in,
+)
 from gapcast.recordings.text.layout import Layout
 from gapcast.recordings.text.table import Table
 from gapcast.recordings.text.text_file import blocks, decoded, lines_of, open_text, quoted
@@ -75,9 +83,9 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
 
 def _check_counters(path: Path, layout: Layout, powers: Mapping[str, F64]) -> None:
     """Raise :class:`SourceError` if a column ``[R]`` of ``powers`` has the values of an energy counter."""
-    if layout.unit is not None and layout.may_only_rise:
-        return
     for name, values in powers.items():
+        if layout.may_only_rise and (layout.unit or unit_in(name)):
+            continue
         if problem := counter_problem(name, values):
             fix = "; if it is a power, state its unit by --unit" if layout.may_only_rise else ""
             raise SourceError(path, f"{problem}{fix}")

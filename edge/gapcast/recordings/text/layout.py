@@ -25,7 +25,7 @@ class Layout:
     :class:`~gapcast.recordings.text.timestamps.TimestampParser`. ``features`` are columns by the names of
     :data:`gapcast.core.windows.features.MEASURED`, in the units in these names. ``submeters`` are the columns of
     submeters, in the unit of the power. ``may_only_rise``: values that only rise, as those of an energy counter, are
-    accepted if ``unit`` is stated.
+    accepted if ``unit`` or the name of the column states a unit of power.
     """
 
     time_column: str
