@@ -52,6 +52,17 @@ def test_lead_sums_equal_the_plain_recomputation() -> None:
             assert one.mae_skill == pytest.approx(1 - np.mean([abs(o[1] - a) for o, a, _ in there]) / mae)
 
 
+@pytest.mark.parametrize(("beyond_kw", "is_inside"), [(0.0, True), (4e-7, True), (2e-6, False)])
+@pytest.mark.parametrize("bound", [1, 3])
+def test_outcome_at_a_rounded_bound_is_inside(bound: int, beyond_kw: float, is_inside: bool) -> None:
+    """As the lowest power of a house, which is the lower bound at the floor."""
+    outlook = np.array([[0.4, 0.3, 0.4, 0.5]] * 2)[np.newaxis]
+    actual_kw = outlook[:, :, bound] + math.copysign(beyond_kw, bound - 2)
+    sums = LeadSums((5,))
+    sums.add(0, outlook, actual_kw, np.full((1, 2, len(REFERENCES)), 0.4))
+    assert [score.coverage for score in sums.scores()] == [float(is_inside)] * 2
+
+
 def sums_of(minutes: Sequence[int], filled: frozenset[int] = frozenset()) -> list[LeadComparison]:
     """Score outlooks made at each of ``minutes`` after FIRST, one by one."""
     house = HouseOutlooks(LEADS)

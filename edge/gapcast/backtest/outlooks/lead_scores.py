@@ -18,6 +18,8 @@ _N, _SQUARED, _ABSOLUTE, _BOUNDS_N, _HITS, _WIDTH = range(6)
 _N_OWN = 6
 #: Columns of the sums of one reference: its number and errors, and the errors of the outlooks on the same minutes.
 _N_EACH = 5
+#: An outcome this far outside is inside, kW: bounds are rounded to six decimals, and outcomes not.
+_ROUNDING_KW = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class LeadSums:
         squared = (mean_kw - actual_kw) ** 2
         absolute = np.abs(np.where(np.isnan(median_kw), mean_kw, median_kw) - actual_kw)
         width_kw = np.where(np.isnan(actual_kw), np.nan, upper_kw - lower_kw)
-        hits = np.where(np.isnan(width_kw), np.nan, (lower_kw <= actual_kw) & (actual_kw <= upper_kw))
+        hits = np.where(
+            np.isnan(width_kw), np.nan, (lower_kw - _ROUNDING_KW <= actual_kw) & (actual_kw <= upper_kw + _ROUNDING_KW)
+        )
         columns = [~np.isnan(squared), squared, absolute, ~np.isnan(width_kw), hits, width_kw]
         for i in range(len(REFERENCES)):
             errors = references_kw[:, :, i] - actual_kw

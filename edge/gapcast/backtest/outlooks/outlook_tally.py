@@ -122,7 +122,8 @@ class OutlookTally:
     def _written(self, outlooks: Outlooks) -> Iterator[tuple[str, int, F64]]:
         """Write ``outlooks`` at the lead times to the file; yield device, minute and values ``[H, 2, 4]`` of each."""
         leads, both = outlooks.lead_times_min, (outlooks.point_kw, outlooks.mean_kw)
-        values = np.stack([interpolate(leads, kw, self.lead_times_min) for kw in both], axis=2)
+        exact = np.stack([interpolate(leads, kw, self.lead_times_min) for kw in both], axis=2)
+        values: F64 = exact.round(DECIMALS)  # as published
         if self._file is not None:
             self._file.add(outlooks.devices, outlooks.observed_minutes, values)
         return iter(zip(outlooks.devices, outlooks.observed_minutes, values, strict=True))

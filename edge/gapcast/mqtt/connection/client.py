@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-defined]  # of 2.1, imported in 2.2
 
 from gapcast.mqtt.connection.transport import Transport, TransportClient
 from gapcast.mqtt.packets.fast_path import FastPathSocket
@@ -59,13 +58,13 @@ class Client(TransportClient):
         return self.wrap_socket(super()._create_socket())
 
     def _packet_handle(self) -> MQTTErrorCode:
-        """Record why a packet cannot be read; paho then ends the connection without the reason."""
+        """Record why a packet cannot be read, and end the connection; paho does so without the reason, or raises."""
         try:
             return super()._packet_handle()
-        except MalformedPacket as error:
+        except MQTTException as error:  # of versions up to 2.1; later ones raise MalformedPacket, a subclass
             sock: Any = self.socket()
             sock.fail(ProtocolError(f"malformed packet: {error}"))
-            raise
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 def build_client(options: SessionOptions, wrap_socket: Callable[[Any], FastPathSocket], *, mqtt5: bool) -> Client:
