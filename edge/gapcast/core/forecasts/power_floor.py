@@ -3,8 +3,8 @@
 What is always on (standby, ventilation, a router) sets a minimum. Without a floor, 7 to 64 % of the lower bounds of
 real houses, depending on house and lead time, were below everything that the house had drawn until then. The
 floor is the lowest measured power of the newest block of readings and of the block before, four to eight weeks
-together, from the first day on. A lower reading lowers it at once, and a meter's single zero is forgotten after two
-blocks. A house that feeds in has no minimum: its floor is the configured one.
+together, from the second day on. A lower reading lowers it at once; a meter's single zero is forgotten with its block.
+A house that feeds in has no minimum: its floor is the configured one.
 """
 
 from __future__ import annotations
