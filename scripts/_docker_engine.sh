@@ -1,7 +1,7 @@
 # Sourced by scripts/verify-docker: runs a separate Docker Engine from Debian's packages, and removes all traces of it.
 # shellcheck shell=bash
 
-engine_packages=(docker.io docker-cli docker-buildx docker-compose docker-registry runc iptables mmdebstrap arch-test python3-pip-whl qemu-user-static)
+engine_packages=(docker.io docker-cli docker-buildx docker-compose docker-registry runc iptables mmdebstrap arch-test mosquitto-clients python3-pip-whl qemu-user-static)
 engine_pid=""
 registered=() # emulators registered in the kernel by this script
 mounted_formats=""
