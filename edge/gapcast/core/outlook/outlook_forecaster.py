@@ -20,12 +20,13 @@ from gapcast.core.outlook.correction import correction_model, correction_shares
 from gapcast.core.outlook.correction.forecast_alignment import ForecastAlignment, PublishedValues
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.options import OutlookConfig
-from gapcast.core.outlook.outlook import ModelMeans, Outlook, Outlooks
+from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.scores import scores
 from gapcast.core.outlook.step.compiled_outlooks import CompiledOutlooks
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.step.numpy_outlooks import NumpyOutlooks
 from gapcast.core.outlook.step.outlook_batch import OutlookBatch, OutlookStep
+from gapcast.core.outlook.step.submetered_means import means_of
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.readings.reading import Limits
 from gapcast.core.streams.accepted_batch import AcceptedBatch
@@ -57,10 +58,10 @@ class OutlookForecaster:
         self.model, self.options = model, options = config
         self._predictions = ModelOutlooks(model, zone, channels)
         self._range = ForecastRange.from_limits(limits)
-        self._leads_min = leads_min = model.lead_times_min
+        self._leads_min, self._n_channels = model.lead_times_min, len(channels)
         self._published_min = tuple(published_min)
-        self._alignment = ForecastAlignment(leads_min, published_min, self._range)
-        self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
+        self._alignment = ForecastAlignment(self._leads_min, published_min, self._range)
+        self.online = OnlineOutlook(self._leads_min, options, zone, limits.min_kw)
         parts = self._predictions, self._alignment, self.online
         #: The compiled step; None if numpy is used.
         self.compiled_step = CompiledOutlooks.create_if_available(*parts, self.context) if compiled else None
@@ -82,8 +83,8 @@ class OutlookForecaster:
     ) -> Outlooks | None:
         """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None without any.
 
-        ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices, and
-        ``trunk`` the trunk outputs of the forecasts' model for these windows; None: the outlook model computes them.
+        ``windows`` is ``[N, context, C]``: the channels, kW and so on, then submeters. ``week`` has the quarter-hours
+        of the devices, ``trunk`` the trunk outputs of the forecasts' model; None: the outlook model computes them.
         """
         n_tracked = self.options.max_devices
         tracked: Sequence[int] = range(len(accepted.rows))
@@ -100,7 +101,7 @@ class OutlookForecaster:
             trunk = trunk.select(at)
         batch = self._batch_of(accepted, windows[at], at, uncontrolled, week, forecasts.issued_at_ms, trunk)
         made = self._step.make(batch)
-        kw = made.kw
+        kw, loads_kw = made.kw, windows[at, -1, self._n_channels :]
         if added_kw is not None:
             kw = np.minimum(np.maximum(kw + added_kw[..., np.newaxis], self._range.low_kw), self._range.high_kw)
             self._alignment.restore_published(kw, published)
@@ -112,7 +113,7 @@ class OutlookForecaster:
             accepted.minutes if at is ALL else batch.minutes.tolist(),
             kw[:, :, 0],
             kw[:, :, 1],
-            ModelMeans(made.quantiles_kw, made.floor_kw),
+            means_of(made, batch, loads_kw, self._predictions, self._alignment),
         )
 
     def _added(self, tracked: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:
