@@ -183,13 +183,24 @@ def test_next_window_has_no_room_from_minutes_before_it() -> None:
     assert following.headroom_kw <= 2.0
 
 
-def test_restart_with_imports_only_counts_the_running_window_again() -> None:
-    """The stored sum is of net power: without the key it stays, with it the known minutes are summed again."""
-    before = demand_engine(NET)
-    process(before, stream_of([2.0, -4.0, 1.0]))
-    found = []
-    for site in (NET, IMPORTS):
-        restarted = demand_engine(site)
-        assert restore_snapshot(restarted, capture_snapshot(before)) == ("", [])
-        found.append(process(restarted, [Reading("home", MONDAY + 3, 1.0)])[-1][0].running.so_far_kw)
-    assert found == [0.0, 1.0]
+@pytest.mark.parametrize(
+    ("before", "after", "so_far_kw"),
+    [(NET, NET, 0.0), (NET, IMPORTS, 1.0), (IMPORTS, NET, 0.0), (IMPORTS, IMPORTS, 1.0)],
+)
+def test_restart_with_another_imports_only_sums_the_window_again(
+    before: SiteDemandOptions, after: SiteDemandOptions, so_far_kw: float
+) -> None:
+    """The stored sum is of net power, or of imports."""
+    engine, restarted = demand_engine(before), demand_engine(after)
+    process(engine, stream_of([2.0, -4.0, 1.0]))
+    assert restore_snapshot(restarted, capture_snapshot(engine)) == ("", [])
+    assert process(restarted, [Reading("home", MONDAY + 3, 1.0)])[-1][0].running.so_far_kw == so_far_kw
+
+
+def test_restart_with_imports_only_changes_no_digit() -> None:
+    """Powers in the window of readings are rounded to float32, the stored sum is not."""
+    engine, restarted = demand_engine(IMPORTS), demand_engine(IMPORTS)
+    process(engine, stream_of([0.1, 0.3, 0.7]))
+    assert restore_snapshot(restarted, capture_snapshot(engine)) == ("", [])
+    next_reading = [Reading("home", MONDAY + 3, 0.1)]
+    assert process(restarted, next_reading)[-1][0] == process(engine, next_reading)[-1][0]

@@ -126,10 +126,9 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
     start = one.window.start_minute
     n_known = int(columns["n_known"][i])
     if columns["start"][i] == start and n_known <= last_minute + 1 - start:
-        sum_kw = float(columns["sum_kw"][i])
-        if one.options.imports_only and n_known == one.n_known:  # the stored sum may be of net power
-            sum_kw = max(sum_kw, one.sum_kw)
-        one.sum_kw, one.n_known = sum_kw, n_known
+        has_imports = columns["imports_only"][i] == 1
+        if has_imports == one.options.imports_only or n_known != one.n_known:  # else count the known minutes again
+            one.sum_kw, one.n_known = float(columns["sum_kw"][i]), n_known
     if columns["month"][i] == one.window.month:
         kw, starts = columns["peak_kw"][i].tolist(), columns["peak_start"][i].tolist()
         days = enumerate(zip(kw, starts, strict=True), start=1)
