@@ -25,6 +25,7 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[bytes], ours: int) -> None:
         self.process = process
         self._ours = ours
+        self._bytes = b""
         #: All that was shown.
         self.shown = ""
         self._read_until = 0
@@ -78,11 +79,12 @@ class Terminal:
         if timeout_s <= 0 or not select.select([self._ours], [], [], timeout_s)[0]:
             return False
         try:
-            text = os.read(self._ours, 65_536)
+            more = os.read(self._ours, 65_536)
         except OSError:  # the program has ended
             return False
-        self.shown += _COLOURS.sub("", text.decode("utf-8", "replace")).replace("\r\n", "\n")
-        return bool(text)
+        self._bytes += more  # which may end within a character, a colour or a line's end
+        self.shown = _COLOURS.sub("", self._bytes.decode("utf-8", "replace")).replace("\r\n", "\n")
+        return bool(more)
 
 
 @contextmanager
