@@ -21,8 +21,11 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.systemd, pytest.mark.mosquitto, pytest.mark.e2e]
 CONFIG, PASSWORD = Path("/etc/gapcast/gapcast.toml"), "a word of the house"
-#: Makes the stream hang, and nothing else of the process, once a file is there.
+#: Makes the stream hang, and nothing else of the process, once a file is there. Only then is the watchdog short: a busy
+#: machine cannot trigger it before.
 HANG = """
+import os
+import socket
 from pathlib import Path
 from threading import Event
 from gapcast.service.service import Service
@@ -30,6 +33,8 @@ run_once = Service.run_once
 def run_once_or_hang(self, timeout_s):
     if Path("/var/lib/gapcast/hang").exists():
         Path("/var/lib/gapcast/hang").unlink()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(b"WATCHDOG_USEC=1000000", os.environ["NOTIFY_SOCKET"])
         Event().wait()
     return run_once(self, timeout_s)
 Service.run_once = run_once_or_hang
@@ -104,7 +109,7 @@ def test_unit_serves_and_is_confined(guarded: MosquittoBroker, tmp_path: Path) -
 
 def test_unit_hanging_stream_is_restarted_with_a_traceback(tmp_path: Path) -> None:
     folder, port = tmp_path / "machine", free_port()
-    drop_in = "WatchdogSec=4s\nRestartSec=100ms\n"  # not so short that a busy machine lets it pass
+    drop_in = "WatchdogSec=600s\nRestartSec=100ms\n"
     text = configuration(free_port(), port)
     with booted(folder, unit(Path(COMMAND), CONFIG), drop_in, text, before=HANG) as machine:
         machine.wait_shown("ActiveState", "active")
