@@ -83,31 +83,34 @@ def test_metrics_scraped_match_the_gateway(watched: Watched) -> None:
     prometheus = watched.prometheus
     prometheus.wait_for('gapcast_readings_total{result="accepted"}', N_MINUTES * len(DEVICES) + 3)
     prometheus.wait_for("gapcast_devices", len(DEVICES))
-    assert prometheus.value("gapcast_broker_connected") == 1
-    (target,) = prometheus.ask("targets")["activeTargets"]
-    assert (target["health"], target["lastError"]) == ("up", "")
+    prometheus.wait_for("gapcast_broker_connected", 1)
+
+    def is_healthy() -> bool:
+        (target,) = prometheus.ask("targets")["activeTargets"]
+        return (target["health"], target["lastError"]) == ("up", "")
+
+    wait_until(is_healthy, "a healthy target")
     kinds = {
         name: latest[0]["type"] for name, latest in prometheus.ask("metadata").items() if name.startswith("gapcast")
     }
     assert kinds["gapcast_forecast_latency_seconds"] == "histogram"
     assert "unknown" not in kinds.values()
-    skills = prometheus.query('gapcast_skill_ratio{period="last_day"}')
+    skills = prometheus.wait_query('gapcast_skill_ratio{period="last_day"}')
     assert {one["metric"]["model"] for one in skills} >= {"blend", "lstm", "persistence"}
 
 
 def test_metrics_by_device_are_limited(watched: Watched) -> None:
     found = {one["metric"]["device"]: float(one["value"][1])
-             for one in watched.prometheus.query("gapcast_device_reading_kw")}  # fmt: skip
+             for one in watched.prometheus.wait_query("gapcast_device_reading_kw")}  # fmt: skip
     assert list(found) == list(DEVICES[:SHOWN])
     last = N_MINUTES - 1
     assert found["cellar"] == pytest.approx(power(last + 1), abs=1e-6)
     latest = watched.gateway.service.queries.latest_of("cellar")
     assert latest is not None
-    of_cellar = watched.prometheus.value('gapcast_device_forecast_kw{device="cellar"}')
-    assert of_cellar == pytest.approx(latest.gap_kw, abs=1e-6)
-    at_s = watched.prometheus.value('gapcast_device_forecast_timestamp_seconds{device="cellar"}')
-    assert at_s == latest.target_minute * 60
-    assert watched.prometheus.value("gapcast_devices_without_series") == len(DEVICES) - SHOWN
+    (of_cellar,) = watched.prometheus.wait_query('gapcast_device_forecast_kw{device="cellar"}')
+    assert float(of_cellar["value"][1]) == pytest.approx(latest.gap_kw, abs=1e-6)
+    watched.prometheus.wait_for('gapcast_device_forecast_timestamp_seconds{device="cellar"}', latest.target_minute * 60)
+    watched.prometheus.wait_for("gapcast_devices_without_series", len(DEVICES) - SHOWN)
 
 
 def test_alerts_are_silent_for_a_healthy_gateway(watched: Watched) -> None:
@@ -198,9 +201,8 @@ def test_dashboard_variables_have_values(watched: Watched) -> None:
             values_of = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"])
             assert values_of is not None
             metric, label = values_of.groups()
-            found = {one["metric"].get(label) for one in watched.prometheus.query(metric)}
-            assert found, variable["name"]
+            found = {one["metric"].get(label) for one in watched.prometheus.wait_query(metric)}
             assert None not in found, variable["name"]
         if variable["name"] == "period":
-            of_scores = watched.prometheus.query("gapcast_scored_forecasts")
+            of_scores = watched.prometheus.wait_query("gapcast_scored_forecasts")
             assert {one["value"] for one in variable["options"]} == {one["metric"]["period"] for one in of_scores}

@@ -68,6 +68,17 @@ class Prometheus:
         found: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return found
 
+    def wait_query(self, expression: str) -> list[dict[str, Any]]:
+        """Return its series once it has any: after a scrape that took too long, it has none until the next scrape."""
+        found: list[dict[str, Any]] = []
+
+        def has_series() -> bool:
+            found[:] = self.query(expression)
+            return bool(found)
+
+        wait_until(has_series, f"series of {expression}")
+        return found
+
     def value(self, expression: str) -> float | None:
         """Return the only value that an expression gives now; None if it gives none yet."""
         found = self.query(expression)
