@@ -6,7 +6,7 @@ registry_pid=""
 registry_address=""
 
 start_registry() { # start_registry FOLDER: before the engine, which is configured with it
-    registry_address="127.0.0.1:$(free_port)"
+    registry_address="127.0.0.1:$(free_ports 1)"
     mkdir "$1/registry"
     cat >"$1/registry.yml" <<YAML
 version: 0.1

@@ -83,7 +83,7 @@ memory_mb() { # memory_mb: the memory of the edge's container without page cache
 }
 
 choose_ports() { # a gateway's usual ports may be in use on this machine
-    HTTP_PORT="$(free_port)" MQTT_PORT="$(free_port)" MQTT_TLS_PORT="$(free_port)" PROMETHEUS_PORT="$(free_port)"
+    read -r HTTP_PORT MQTT_PORT MQTT_TLS_PORT PROMETHEUS_PORT < <(free_ports 4)
     export HTTP_PORT MQTT_PORT MQTT_TLS_PORT PROMETHEUS_PORT COMPOSE_PROJECT_NAME=gapcast-verified
 }
 
