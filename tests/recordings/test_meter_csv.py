@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -196,6 +197,20 @@ def test_csv_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     assert error in str(caught.value)
 
 
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_csv_separators_of_thousands_are_not_decimals(tmp_path: Path, decimal: Literal[".", ","]) -> None:
+    powers = [f"{power_w:,}".replace(",", decimal) for power_w in range(150, 3_150, 7)]
+    path = written(tmp_path, [f"{1577836800 + 60 * k};{power}" for k, power in enumerate(powers)], "time;power_w")
+    with pytest.raises(SourceError, match=rf"'power_w' is in W, and has '\{decimal}' only from 1000 on: remove"):
+        meter_csv.read(path, Layout("time", "power_w", decimal=decimal))
+
+
+@pytest.mark.parametrize("power", ["{0:.3f}", "{0:.5g}", "{0:.1f}", "{0:.0f}"])
+def test_csv_powers_in_watts_with_decimals(tmp_path: Path, power: str) -> None:
+    rows = [f"{1577836800 + 60 * k},{power.format(1.234 * k)}" for k in (*range(400), 0)]
+    assert meter_csv.read(written(tmp_path, rows), Layout("time", "power_w")).gap_kw.size == 401
+
+
 @pytest.mark.parametrize("unit", [None, "W", "kW"])
 def test_csv_energy_is_not_taken_for_power(tmp_path: Path, unit: Unit | None) -> None:
     path = written(tmp_path, ["1577836800,1,1"], "time,Total (kWh),power_kw")
@@ -322,6 +337,15 @@ def test_csv_zip_of_several_files_is_rejected(tmp_path: Path) -> None:
         archive.writestr("a.csv", "x")
         archive.writestr("b.csv", "x")
     with pytest.raises(SourceError, match=r"without exactly one file in it \(it holds a\.csv, b\.csv\)"):
+        meter_csv.read(path, LAYOUT)
+
+
+def test_csv_workbook_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "meter.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[Content_Types].xml", "x")
+        archive.writestr("xl/worksheets/sheet1.xml", "x")
+    with pytest.raises(SourceError, match="is a workbook of a spreadsheet program: save the sheet"):
         meter_csv.read(path, LAYOUT)
 
 

@@ -23,6 +23,7 @@ from gapcast.recordings.text.fields import (
     PER_KW,
     counter_problem,
     energy_problem,
+    has_thousands_as_decimals,
     number_in,
     power_unit,
     separator_of,
@@ -66,6 +67,11 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
     power, *others = (np.array(column) for column in rows.values)
     powers = dict(zip((layout.value_column, *layout.submeters), (power, *others[len(layout.features) :]), strict=True))
     _check_counters(path, layout, powers)
+    if columns.unit == "W" and (name := next((one for one in powers if has_thousands_as_decimals(powers[one])), "")):
+        problem = (
+            f"column {name!r} is in W, and has {layout.decimal!r} only from 1000 on: remove the separators of thousands"
+        )
+        raise SourceError(path, problem)
     powers_kw = [values / PER_KW[columns.unit] for values in others[len(layout.features) :]]
     submeters = dict(zip(map(measured_name, layout.submeters), powers_kw, strict=True))
     return Table(

@@ -21,6 +21,8 @@ _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `f
 _COMMA_IS_POINT = str.maketrans(",.", ".,")
 #: A counter rises at least so often in all, and for each reset, which is to at most this part of its value.
 _MIN_RISES, _MIN_RISES_PER_RESET, _RESET_TO = 100, 20, 0.1
+#: A decimal sign that separates thousands is in at least so many powers; and the error of a product of two decimals.
+_MIN_THOUSANDS, _ROUNDING = 20, 1e-6
 _ENERGY_FIX = "choose a column of power (W or kW), or convert the energy (docs/data.md#energy-to-power)"
 #: Texts of a missing value.
 MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null", "unknown", "unavailable"})
@@ -75,6 +77,20 @@ def is_counter(values: F64) -> bool:
     return bool((known[falls + 1] <= _RESET_TO * known[falls]).all())
 
 
+def has_thousands_as_decimals(values_w: F64) -> bool:
+    """Return whether ``values_w`` ``[R]``, in watts, are whole below 1,000, with "1,234" read as 1.234 from there on.
+
+    >>> power_w = np.arange(100.0, 3_000.0, 7.0)
+    >>> has_thousands_as_decimals(np.where(power_w < 1_000, power_w, power_w / 1_000))
+    True
+    """
+    known = np.abs(values_w[~np.isnan(values_w)])
+    decimals = known[known % 1 != 0]
+    n_with_three = np.count_nonzero(np.abs(decimals * 100 - np.round(decimals * 100)) > _ROUNDING)
+    is_grouped = len(decimals) >= _MIN_THOUSANDS and decimals.min() > 1 and 2 * n_with_three > len(decimals)
+    return bool(is_grouped and decimals.max() < 100 < known.max() < 1_000)  # noqa: PLR2004 - one to three digits
+
+
 def power_unit(value_column: str, unit: Unit | None, default_unit: Unit | None) -> tuple[Unit, str] | None:
     """Return the unit of a column and its description: ``unit``, else the unit in its name, else ``default_unit``.
 
@@ -106,7 +122,8 @@ def number_in(field: str, name: str, decimal: Literal[".", ","] = ".") -> float:
     plain = text if decimal == "." else text.translate(_COMMA_IS_POINT)
     if not _NUMBER.fullmatch(plain):
         other = "," if decimal == "." else "."
-        fix = f" with the decimal sign {decimal!r} (--decimal names another)" if other in text else ""
+        fix = f" with the decimal sign {decimal!r} (--decimal names another; remove separators of thousands)"
+        fix = fix if other in text else ""
         if "." in text and "," in text:
             fix = ": remove the separators of thousands"
         msg = f"{name} is {quoted(text)}, not a number{fix}"

@@ -21,6 +21,8 @@ _DAMAGED = (
 _ZIP_BEGINS, _GZIP_BEGINS = b"PK", b"\x1f\x8b"
 #: Byte order marks of UTF-16, in which Windows PowerShell writes the output of a command.
 _UTF16_BEGINS = (b"\xff\xfe", b"\xfe\xff")
+#: Files in workbooks of Excel and of LibreOffice, which are zips.
+_WORKBOOK = {"[Content_Types].xml", "META-INF/manifest.xml"}
 _SHOWN = 60
 
 
@@ -128,6 +130,8 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.Z
     # ZipInfo.is_dir() fails on an empty name.
     files = [member for member in archive.infolist() if not _is_beside(member.filename)]
     found = [member for member in files if len(files) == 1 or Path(member.filename).name == name]
+    if _WORKBOOK & {member.filename for member in files}:
+        raise SourceError(path, "is a workbook of a spreadsheet program: save the sheet with the readings as CSV")
     if len(found) != 1:
         names = ", ".join(member.filename for member in files[:3]) or "nothing"
         wanted = "exactly one file" if name is None else f"one {name}"
