@@ -144,7 +144,7 @@ def test_setup_without_a_known_meter_lists_topics(setup: Setup, folder: Path, mo
         person.wait_for("None of these looks like a power reading:")
         person.wait_for("lab/7/x  0.412")
         person.answer("Listen again?")
-        person.answer("Topic of the meter", "lab/#/x")
+        person.answer("Topic of the meter, to select among all its numbers", "lab/#/x")
         person.wait_for("'lab/#/x' is not a topic: # is the last level only")
         person.answer("Topic of the meter", "lab/{device}/x")
         stop_when_received(person, 2)

@@ -73,7 +73,7 @@ class MeterSearch:
             if is_complete or not self._prompts.confirm("Listen again?", default=True):
                 return recording, chosen
             if len(meters) == 1:
-                question = "Topic of the meter (# subscribes to all topics)"
+                question = "Topic of the meter, to select among all its numbers (# subscribes to all topics)"
                 topic = ask_valid(self._prompts, self._show, question, topics[0], "--topic", topic_problem)
                 meters = (replace(meters[0], topic=None if topic == EVERYTHING else topic),)
                 topics = (topic,)
