@@ -196,7 +196,7 @@ def test_metrics_text_format_by_default(rest: Rest, accept: str) -> None:
     "path", ["/nowhere", "/predict/home", "/v9", "/livez/x", "/livez/", "/docs/", "/%ff", "/metrics/../nowhere"]
 )
 def test_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
-    assert_problem(rest.client.get(path), 404)
+    assert_problem(rest.client.get(path), 404, "there is no such route: /docs lists them")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
 )
 def test_other_method_is_a_405_problem_with_allow(rest: Rest, method: str, path: str, allowed: set[str]) -> None:
     answer = rest.client.request(method, path)
-    assert_problem(answer, 405)
+    assert_problem(answer, 405, f"this route has no {method}: use {answer.headers['allow']}")
     assert set(answer.headers["allow"].split(", ")) == allowed
 
 

@@ -34,10 +34,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        answer = response_of(Problem.from_status(HTTPStatus(error.status_code), str(error.detail)), request.url.path)
-        answer.headers.update(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            answer.headers["allow"] = ", ".join(sorted(_methods(request)))
+        status, detail, headers = HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["allow"] = ", ".join(sorted(_methods(request)))
+            detail = f"this route has no {request.method}: use {headers['allow']}"
+        elif detail == HTTPStatus.NOT_FOUND.phrase:
+            detail = "there is no such route: /docs lists them"
+        answer = response_of(Problem.from_status(status, detail), request.url.path)
+        answer.headers.update(headers)
         return answer
 
 
