@@ -23,6 +23,7 @@ def test_system_time_zone_is_found(tmp_path: Path) -> None:
     assert system_time_zone({}, tmp_path) == "UTC"
     (tmp_path / "etc/timezone").write_text("Europe/Lisbon\n", encoding="utf-8")
     assert system_time_zone({"TZ": "nonsense"}, tmp_path) == "Europe/Lisbon"
+    assert system_time_zone({"TZ": "Etc/UTC"}, tmp_path) == "UTC"
     (tmp_path / "etc/localtime").symlink_to("/usr/share/zoneinfo/Europe/Vienna")
     assert system_time_zone({}, tmp_path) == "Europe/Vienna"
 

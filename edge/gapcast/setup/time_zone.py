@@ -8,6 +8,8 @@ from pathlib import Path
 from gapcast.text.time_zone_names import time_zone_problem
 
 _FOLDER = "zoneinfo/"
+#: The name in Debian; site.timezone is "UTC" by default, and another name counts as a change of the zone.
+_DEBIAN_UTC = "Etc/UTC"
 
 
 def system_time_zone(environment: Mapping[str, str], root: Path = Path("/")) -> str:
@@ -22,5 +24,5 @@ def system_time_zone(environment: Mapping[str, str], root: Path = Path("/")) -> 
     configured = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
     for name in (environment.get("TZ", "").removeprefix(":"), linked.partition(_FOLDER)[2], configured):
         if name and time_zone_problem(name) is None:
-            return name
+            return "UTC" if name == _DEBIAN_UTC else name
     return "UTC"
