@@ -185,6 +185,7 @@ def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
             "01.01.2020 00:02,1",
             "is neither a time like 2020-01-31T12:00:00Z nor an epoch number: specify its format",
         ),
+        ("00:02:00,1", "'00:02:00' has no date: if the date is in another column, join the two into one"),
         ("2020-02-30T00:02:00Z,1", "'2020-02-30T00:02:00Z' is neither a time"),
         (",1", "'' is neither a time"),
         ("1577836920,1", "is an epoch number, but the row before has a time with an offset"),

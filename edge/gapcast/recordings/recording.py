@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import name_of
 from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, local_label, minute_of
@@ -130,6 +131,7 @@ class Recording:
         """Return a description of the file for a terminal; times are in ``zone``."""
         report, series = self.report, self.series
         first, last = (local_label(minute, zone) for minute in (series.first_minute, series.last_minute))
+        remarks = (*report.ignored_lines(), *self._unit_remarks(), *self._remarks(), *self._zone_remarks(zone))
         return [
             f"{self.path.name}: {report.n_rows:,} rows, {report.sampling}",
             f"  source: {report.source}; each timestamp is {self.time_kind}",
@@ -138,8 +140,15 @@ class Recording:
             + (f", the longest {report.longest_gap_min:,} min" if report.n_gaps else ""),
             f"  {report.min_kw:.4g} to {report.max_kw:.4g} kW, mean {report.mean_kw:.4f} kW",
             *([f"  submeters: {', '.join(self.submeters)}"] if self.submeters else []),
-            *(f"  {line}" for line in (*report.ignored_lines(), *self._remarks(), *self._zone_remarks(zone))),
+            *(f"  {line}" for line in remarks),
         ]
+
+    def _unit_remarks(self) -> list[str]:
+        """Return a sentence if the unit of the powers is probably wrong."""
+        median_kw = float(np.nanmedian(np.abs(self.series.gap_kw)))
+        if not plausibility_warning([median_kw]):
+            return []
+        return [f"a median of {median_kw:.3g} kW is unusual for a house: is the unit right? (--unit)"]
 
     def _remarks(self) -> tuple[str, ...]:
         """Return the remarks on the file, else a remark if the power of most minutes was not measured."""

@@ -12,6 +12,7 @@ from gapcast.core.time_grid import epoch_ms_of
 from gapcast.recordings.text.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2})?( ?[AP]M)?", re.ASCII | re.IGNORECASE)
 #: Lower bounds of epoch numbers in nanoseconds, microseconds and milliseconds, with the length of the unit, ms; smaller
 #: numbers are seconds.
 EPOCH_UNITS_FROM = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0))
@@ -119,6 +120,8 @@ class TimestampParser:
         except ValueError as error:
             if self.form is not None:
                 msg = f"{quoted(text)} does not match --time-format {self.form!r}"
+            elif _TIME_OF_DAY.fullmatch(text):
+                msg = f"{quoted(text)} has no date: if the date is in another column, join the two into one"
             else:
                 msg = (
                     f"{quoted(text)} is neither a time like 2020-01-31T12:00:00Z nor an epoch number: "
