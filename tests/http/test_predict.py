@@ -171,7 +171,7 @@ BAD_REQUESTS: dict[str, tuple[str, str]] = {
     "minus infinity": ('{"readings": [1.0, -Infinity]}', "JSON"),
     "beyond any float": ('{"readings": [1.0, 1e999]}', "readings[1]: power must be finite"),
     "true": ('{"readings": [1.0, true]}', "readings[1]: power must be a number in kW, not true"),
-    "null among them": ('{"readings": [1.0, null]}', "readings[1]: power must be a number in kW, not null"),
+    "null among them": ('{"readings": [1.0, null]}', "readings[1]: power must be a number in kW, not null; leave"),
     "text among them": ('{"readings": [1.0, "1.1"]}', "readings[1]: power must be a number in kW, not '1.1'"),
     "a list among them": ('{"readings": [1.0, [1.1]]}', "readings[1]: power must be a number in kW, not [1.1]"),
     "watts": ('{"readings": [1200, 1300]}', "readings[0]: 1200 kW is outside -100 to 100 kW: if these are watts"),

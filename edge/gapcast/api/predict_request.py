@@ -141,7 +141,8 @@ def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:
             else:
                 series.append(Reading("", first_minute + i, power_of(reading, limits)))
         except PayloadError as error:
-            raise PayloadError(error.reason, f"readings[{i}]: {error.detail}") from error
+            fix = "; leave missing minutes out, and give a ts with the others" if reading is None else ""
+            raise PayloadError(error.reason, f"readings[{i}]: {error.detail}{fix}") from error
     return series
 
 
