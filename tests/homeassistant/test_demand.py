@@ -66,7 +66,7 @@ def switch(home: HomeAssistant, entity: str, to: str) -> None:
 
 
 def test_demand_values_have_entities(home: HomeAssistant, peer: Peer) -> None:
-    house = DemandHouse(home, peer, "values")
+    house = DemandHouse(home, peer, "Heat-pump.1")
     document = house.show(p_exceed=0.1234, headroom_w=-250)
     shown = {kind: house.value(kind) for kind in ("expected_demand", "headroom", "month_peak", "limit")}
     assert shown == {"expected_demand": 1.4, "headroom": -250, "month_peak": 2.1, "limit": 2.5}

@@ -100,7 +100,9 @@ class DemandHouse:
         self.peer.publish(f"gap/{self.name}/availability", "online" if available else "offline", retain=True)
 
     def entity(self, kind: str, domain: str = "sensor") -> str:
-        return f"{domain}.gapcast_{self.name}_{kind}"
+        """Return the id that docs/mqtt-and-http.md describes."""
+        name = self.name.lower().replace("-", "_").replace(".", "_d")
+        return f"{domain}.gapcast_{name}_{kind}"
 
     def value(self, kind: str, domain: str = "sensor") -> float | str | None:
         return self.home.value(self.entity(kind, domain))
