@@ -27,6 +27,8 @@ ALERTS, DASHBOARD = MONITORING / "alerts.yml", MONITORING / "grafana" / "gapcast
 N_MINUTES = MIN_OUTCOMES + 10
 DEVICES = ("attic", "cellar", "home")
 SHOWN = 2
+#: Enough windows for a score.
+DEMAND = {"limit_kw": 2.0, "window_min": 5}
 
 
 class Watched(NamedTuple):
@@ -44,7 +46,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         broker.start()
         stack.callback(broker.stop)
         gateway = stack.enter_context(
-            running(gateway_settings(broker.port, folder / "state", metrics={"per_device": SHOWN}))
+            running(gateway_settings(broker.port, folder / "state", metrics={"per_device": SHOWN}, demand=DEMAND))
         )
         meter = stack.enter_context(peer_of(broker.host, broker.port))
         for i in range(N_MINUTES):
