@@ -136,7 +136,7 @@ def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
         "devices": n_devices,
         "readings": generator.n_sent,
         "readings a second": round(n_hours * _HOUR_MIN * n_devices / took_s),
-        "forecasts lost": 0,
+        "forecasts lost": generator.n_sent - generator.n_answered - n_devices,
         f"memory after {WARM_HOURS} hours, MB": round(first_mb, 1),
         "memory at the end, MB": round(last_mb, 1),
         "memory most, MB": round(max(mb for mb, _, _ in held), 1),
