@@ -14,6 +14,7 @@ from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.processes import run_files
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
+from gapcast.recordings.formats import clean_file
 from gapcast.recordings.recording import read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_trainer.cli import main
@@ -44,6 +45,13 @@ def test_clean_file_has_the_minutes_of_its_csv(prepared: tuple[Path, Path]) -> N
     assert from_parquet.report.n_missing == 7
     with pytest.raises(SourceError, match=r"plug\.parquet: is Parquet of .*needs no --time-column"):
         read_recording(clean, form)
+
+
+def test_prepare_of_a_clean_file_keeps_its_time_zone(prepared: tuple[Path, Path], tmp_path: Path) -> None:
+    again = tmp_path / "again.parquet"
+    found = CliRunner().invoke(main, ["prepare", str(prepared[1]), "--out", str(again)])
+    assert found.exit_code == 0, found.output
+    assert clean_file.read(again).sha256 == clean_file.read(prepared[1]).sha256
 
 
 def test_clean_file_for_another_clock_names_the_setting(prepared: tuple[Path, Path]) -> None:

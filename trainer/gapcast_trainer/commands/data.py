@@ -82,11 +82,11 @@ def prepare(
 
     page = page or out.with_suffix(".html")
     if len({path.resolve() for path in (raw, out, page)}) < 3:  # noqa: PLR2004 - all of them differ
-        msg = f"{raw}, {out} and {page} must be three files: say others by --out and --report"
+        msg = f"{raw}, {out} and {page} must be three files: name others by --out and --report"
         raise click.UsageError(msg)
     form = file_format(cast("FileOptions", of_file), _features(features))
     recording = read_recording(raw, form, progress=shows_progress())
-    zone = of_file["zone"] or UTC
+    zone = of_file["zone"] or recording.series.zone
     series, report = replace(recording.series, zone=zone), recording.report
     content, findings = data_report(series, report, horizon_min, zone, out.name)
     n_without_value = report.n_missing - report.n_missing_rows
