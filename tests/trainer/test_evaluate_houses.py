@@ -138,6 +138,13 @@ def test_houses_too_short_or_alone_for_peers_are_an_error(houses: dict[str, Clea
                         HousesOptions(peers=True, fit_days=1))  # fmt: skip
 
 
+def test_houses_of_the_same_readings_are_an_error(files: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(files[0].read_bytes())
+    with pytest.raises(RunError, match=r"copy\.csv: has the same readings as house central_air: leave one of them out"):
+        read_houses([*files, copy])
+
+
 def test_houses_of_one_name_are_an_error(files: list[Path]) -> None:
     with pytest.raises(RunError, match="another house is called central_air too"):
         read_houses([files[0], files[0]])

@@ -22,7 +22,8 @@ def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[s
 
     Files are Parquet of ``prepare``, CSV of ``synthesize``, or in the format ``form``: any CSV with its columns, or,
     without a layout, UCI's set and exports of Home Assistant and InfluxDB. Raises :class:`RunError` if two files have
-    the same name, and :class:`~gapcast.core.errors.SourceError` for a file that cannot be used.
+    the same name, or the same readings (a house would be scored twice, and fitted to its own scored minutes as
+    "another" house), and :class:`~gapcast.core.errors.SourceError` for a file that cannot be used.
     """
     houses: dict[str, CleanFile] = {}
     for path in paths:
@@ -30,7 +31,11 @@ def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[s
         if name in houses:
             msg = f"{path}: another house is called {name} too; rename one of the files"
             raise RunError(msg)
-        houses[name] = _read(path, form)
+        found = _read(path, form)
+        if same := next((other for other, its in houses.items() if its.sha256 == found.sha256), None):
+            msg = f"{path}: has the same readings as house {same}: leave one of them out"
+            raise RunError(msg)
+        houses[name] = found
     return houses
 
 
