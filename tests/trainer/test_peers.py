@@ -134,7 +134,7 @@ def test_slow_peers_are_scored_on_a_sample(found: tuple[Evaluation, list[str]]) 
         assert row.sheets[5].headline.persistence_mse_kw2 == pytest.approx(naive.mse_kw2)
         assert row.sheets[5].headline.coverage is not None
     text = lines(evaluation)
-    place = text.index("On a sample of 12 of these windows, for peers that are slow to ask")
+    place = text.index("On a sample of 12 of these windows, for peers that are slow to compute")
     assert [line.split()[0] for line in text[place + 2 : place + 10]] == [
         "persistence", "trend", "spread", "lightgbm-30", "lightgbm-60", "lightgbm-180", "auto-ets", "auto-arima",
     ]  # fmt: skip

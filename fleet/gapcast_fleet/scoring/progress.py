@@ -46,7 +46,7 @@ def line(number: int, n_messages: int, counts: dict[str, Any], took_s: float) ->
     >>> line(3, 10, {"forecasts": 7, "accepted": 8, "duplicate": 1, "late": 0, "rejected": 1}, 2.0)
     'batch 3: 10 messages, 7 forecasts (8 accepted, 1 duplicate, 0 late, 1 rejected) in 2.0 s, 5 a second'
     """
-    verdicts = ", ".join(f"{counts[name]:,} {name}" for name in COUNTS)
+    outcomes = ", ".join(f"{counts[name]:,} {name}" for name in COUNTS)
     rate = n_messages / took_s if took_s else 0.0
-    said = f"batch {number}: {n_messages:,} messages, {counts['forecasts']:,} forecasts ({verdicts})"
-    return f"{said} in {took_s:.1f} s, {rate:,.0f} a second"
+    processed = f"batch {number}: {n_messages:,} messages, {counts['forecasts']:,} forecasts ({outcomes})"
+    return f"{processed} in {took_s:.1f} s, {rate:,.0f} a second"

@@ -96,7 +96,6 @@ def is_of(card: ModelCard, clean: CleanFile) -> bool:
 
     A file is of the same meter if it has a training window of the card. An edition that begins after the model's test
     part has only minutes that the model has not seen.
-    part has only minutes that the model has not seen.
     """
     report = clean.report
     if card.trained_on.sha256 == report.sha256:

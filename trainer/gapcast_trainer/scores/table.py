@@ -66,7 +66,7 @@ def lines(found: Evaluation, *, brief: bool = False) -> list[str]:
     text += table("", FIGURES, [(row.name, figure_cells(row.at_horizon.stream)) for row in rows], 11)
     if found.sampled:
         n = found.sampled[0].at_horizon.headline.n
-        text += ["", f"On a sample of {n:,} of these windows, for peers that are slow to ask"]
+        text += ["", f"On a sample of {n:,} of these windows, for peers that are slow to compute"]
         text += table("model", FIGURES, [*sample_rows(found)], 11)
     if brief:
         return text
