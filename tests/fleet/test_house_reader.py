@@ -144,6 +144,8 @@ def test_house_reader_power_out_of_range_is_counted() -> None:
     assert (survey.n_refused, minute.size) == (3, 3)  # one sample, which holds until it becomes unknown
     in_range = epoch_rows(seconds[:2], [1, 2e9])
     assert "2e+06 kW is outside " in read_house("house", in_range, EPOCH)[0].problem
+    no_number = epoch_rows(seconds[:2], [1, np.inf])  # as a text such as 1,5 is read
+    assert "a text that is not a number: write a number such as 1.5" in read_house("house", no_number, EPOCH)[0].problem
 
 
 def test_house_reader_row_of_a_wrong_clock_is_refused() -> None:

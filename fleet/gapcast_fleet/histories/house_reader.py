@@ -159,7 +159,10 @@ def _usable(times: RowTimes, kw: F64, rules: HouseRules) -> tuple[I64, str]:
         problem = times.problem or "a time is missing, before 2000 or after 2099"
     elif not is_in_range.all():
         low, high = rules.limits.min_kw, rules.limits.max_kw
-        problem = f"{kw[~is_in_range][0]:g} kW is outside {low:g} to {high:g} kW: is it in W? (--unit)"
+        first_kw = kw[~is_in_range][0]
+        problem = f"{first_kw:g} kW is outside {low:g} to {high:g} kW: is it in W? (--unit)"
+        if np.isinf(first_kw):
+            problem = "a power is infinite, or a text that is not a number: write a number such as 1.5, not 1,5"
     return usable, problem
 
 
