@@ -38,6 +38,11 @@ _FIX = (
     "or less work at a time (--files-at-once, --cached-devices, --houses-at-once, "
     "more --buckets), and restart: no data is lost"
 )
+_DISK_FULL = "No space left on device"
+_DISK_FIX = (
+    "a disk is full: free space in the output folder, the checkpoint and Spark's scratch folder (spark.local.dir), and "
+    "restart: no data is lost"
+)
 _JAVA_MEMORY = "java.lang.OutOfMemoryError"
 _JAVA_FIX = (
     "Java ran out of memory: give it more (--conf spark.driver.memory=4g, on a cluster also spark.executor.memory), or "
@@ -92,6 +97,8 @@ def raised_in(trace: str, unreadable_fix: str = WRITE_AGAIN) -> errors.GapcastEr
         return errors.SettingsError(_KAFKA_FIX)
     if found is None and (unreadable := _UNREADABLE.search(trace)):
         return errors.SourceError(path_of(unreadable[1]), f"{_UNREADABLE_PROBLEM}: {unreadable_fix}")
+    if found is None and _DISK_FULL in trace:
+        return errors.GapcastError(_DISK_FIX)
     if found is None and _JAVA_MEMORY in trace:
         return errors.GapcastError(_JAVA_FIX)
     if found is None:

@@ -304,6 +304,8 @@ def test_worker_error_is_found_in_sparks_trace() -> None:
     died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
     assert "probably out of memory" in str(died)
     assert "spark.driver.memory" in str(raised_in("java.lang.OutOfMemoryError: Java heap space"))
+    for full in ("OSError: [Errno 28] No space left on device", "java.io.IOException: No space left on device"):
+        assert str(raised_in(full)).startswith("a disk is full: free space in the output folder")
     assert raised_in("java.lang.ArithmeticException") is None
     unread = (
         "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///data/my%20house.parquet.  SQLSTATE"

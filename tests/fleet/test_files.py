@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gapcast.core.errors import StateError
+from gapcast_fleet.backtest.groups import read_result
 from gapcast_fleet.connectors.mqtt_spool import Message, Spool, read_segment
 from gapcast_fleet.files import write_atomically
 from gapcast_fleet.histories.distribution import begin_or_resume
@@ -22,7 +23,7 @@ def test_write_atomically_failure_leaves_nothing_new(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StateError, match=r"result: cannot be written \(No space left on device\): free space"):
         write_atomically(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("result", b"old")]
 
@@ -66,6 +67,16 @@ def test_spool_segment_missing_or_damaged_is_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(StateError, match="stored readings cannot be read"):
         list(read_segment(str(path)))
+
+
+def test_damaged_files_of_a_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "prepare.json").write_text('{"format', encoding="utf-8")
+    with pytest.raises(StateError, match=r"prepare\.json: cannot be read .*: use another folder$"):
+        begin_or_resume(tmp_path / "prepare.json", {}, "--to")
+    for content in (b"", b"PK\x03\x04", b"half of it"):
+        (tmp_path / "group-00000.npz").write_bytes(content)
+        with pytest.raises(StateError, match=r"group-00000\.npz: cannot be read .*: remove it, and start again$"):
+            read_result(tmp_path / "group-00000.npz")
 
 
 def test_resume_removes_what_a_killed_run_left(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from gapcast.backtest.run import BATCH_READINGS
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast_fleet.engine.worker import WorkerTask, new_engine
-from gapcast_fleet.files import write_atomically
+from gapcast_fleet.files import REMOVE_IT, damage_reported, write_atomically
 
 #: Output columns of a worker: the finished group and its number of readings.
 OUTPUT = "group int, n long"
@@ -146,8 +146,8 @@ def write_result(
 
 
 def read_result(path: Path) -> GroupResult:
-    """Return the result written by :func:`write_result`."""
-    with np.load(path, allow_pickle=False) as archive:
+    """Return the result written by :func:`write_result`; raise :class:`~gapcast.core.errors.StateError` if damaged."""
+    with damage_reported(path, REMOVE_IT), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         about = json.loads(archive["about"].tobytes())
         parts = {
             prefix: {name.removeprefix(prefix): archive[name] for name in archive.files if name.startswith(prefix)}

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from gapcast.core.errors import SettingsError
 from gapcast.private_files import make_private_folder
 from gapcast_fleet.failures import worker_error
-from gapcast_fleet.files import remove_leftovers, write_atomically
+from gapcast_fleet.files import read_json, remove_leftovers, write_atomically
 
 _POLL_S = 0.5
 #: Parts of a folder's record, for error messages.
@@ -113,7 +113,7 @@ def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
         make_private_folder(path.parent)
         write_atomically(path, json.dumps(about).encode())
         return
-    stored, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(about))
+    stored, now = read_json(path, "use another folder"), json.loads(json.dumps(about))
     if unlike := _differences(stored, now):
         msg = f"{option} {path.parent}: was created with other {', '.join(unlike)}: use another folder"
         raise SettingsError(msg)

@@ -35,7 +35,7 @@ from gapcast.core.windows.training_set import (
 )  # fmt: skip
 from gapcast.recordings.recording import minute_at
 from gapcast.text.terminal_text import printable
-from gapcast_fleet.files import write_atomically
+from gapcast_fleet.files import REMOVE_IT, read_json, write_atomically
 from gapcast_fleet.histories.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.histories.history import FleetHistory, ParquetFormat, read_history
 from gapcast_fleet.histories.survey import HouseSurvey
@@ -188,7 +188,7 @@ class _Fleet:
             write_atomically(path, json.dumps(its).encode())
             for group in range(len(groups)):
                 progress_path(self.folder, group).unlink(missing_ok=True)
-        return {name: WindowCounts(*its) for name, its in json.loads(path.read_text(encoding="utf-8")).items()}
+        return {name: WindowCounts(*its) for name, its in read_json(path, REMOVE_IT).items()}
 
     def draw(self, job: DrawJob) -> list[Chunk]:
         """Draw the windows of the remaining groups, and return all chunks."""
@@ -200,7 +200,7 @@ class _Fleet:
             self.show(f"drawing {sum(map(sum, job.n_taken.values())):,} windows of {len(self.houses):,} houses")
             self._watched(groups, to_do, window_drawer(job, [house.name for house in self.houses]), DRAWN)
         paths = [chunk_list_path(self.folder, group) for group in range(len(groups))]
-        lists = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        lists = [read_json(path, REMOVE_IT) for path in paths]
         return [Chunk(**chunk) for chunks in lists for chunk in chunks]
 
     def _watched(
