@@ -40,8 +40,9 @@ from gapcast.recordings.recording import read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_fleet.cli import main
 from gapcast_fleet.histories.history import ParquetFormat, read_history
+from gapcast_fleet.histories.survey import HouseSurvey
 from gapcast_fleet.training_sets.balance import balance
-from gapcast_fleet.training_sets.prepare import PrepareOptions, _n_readings_done, lines, prepare
+from gapcast_fleet.training_sets.prepare import PrepareOptions, _n_readings_done, _validation_begins, lines, prepare
 from gapcast_fleet.training_sets.window_draw import chunk_list_path, places, progress_path
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
@@ -406,6 +407,16 @@ def test_prepare_house_without_windows_is_named() -> None:
     }
     with pytest.raises(SettingsError, match="no house has a window to validate on: see --validate-share"):
         balance({"b": [9, 0, 0]}, {"b": 1}, Draw(windows_a_house=5))
+
+
+def test_prepare_copy_of_a_house_left_out_is_rejected() -> None:
+    """A model would be tested on readings that it was trained on."""
+    houses = [HouseSurvey(name, 9, 0, digest=digest) for name, digest in (("a", "1"), ("b", "2"), ("copy", "1"))]
+    options = PrepareOptions(Path("history"), ParquetFormat(), CONTRACT, Draw(), ("a",))
+    with pytest.raises(SettingsError, match="house copy has the same readings as a, which is left out"):
+        _validation_begins(houses, options)
+    begins = _validation_begins(houses, replace(options, leave_out=("a", "copy")))
+    assert begins == {"a": None, "b": 0, "copy": None}
 
 
 def test_prepare_reports_the_house_with_fewest_windows() -> None:

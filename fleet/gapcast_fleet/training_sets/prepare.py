@@ -87,7 +87,7 @@ def prepare(
     """Draw the windows of ``options`` that are missing in ``out``, and return the manifest of all windows.
 
     ``show`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation
-    or other readings, or if houses cannot be left out or balanced.
+    or other readings, or if houses cannot be left out (also because another one has the same readings) or balanced.
     """
     share = options.draw.validate_share
     with read_history(spark, options.folder, options.form, limits, validate_share=share, show=show) as history:
@@ -159,6 +159,12 @@ def _validation_begins(houses: Sequence[HouseSurvey], options: PrepareOptions) -
     if names <= set(options.leave_out):
         msg = f"--leave-out: all {len(names)} houses are left out, none remains to train on"
         raise SettingsError(msg)
+    left_out = {house.digest: house.name for house in houses if house.name in options.leave_out}
+    for house in houses:
+        if house.name not in options.leave_out and house.digest in left_out:
+            copy = f"house {house.name} has the same readings as {left_out[house.digest]}, which is left out"
+            msg = f"{copy}: the test would not be out of sample: remove one of them from the folder, or leave out both"
+            raise SettingsError(msg)
     from_on = options.draw.validate_from
     given = None if from_on is None else minute_at("--validate-from", from_on, options.form.zone)
     return {
