@@ -35,6 +35,8 @@ Task = Callable[[IO[bytes]], bytes]
 
 #: First byte of an answer.
 _DONE, _REFUSED, _NO_MEMORY = b"+", b"-", b"m"
+#: C++'s error for too little memory, which libraries such as LightGBM raise as errors of their own.
+_BAD_ALLOC = "std::bad_alloc"
 _MAX_REFUSAL_BYTES = 4_096
 _MAX_OPEN_FILES = 16
 _POLL_S = 0.25
@@ -177,6 +179,8 @@ def answer_of(task: Task, given: IO[bytes] | io.FileIO, limits: ChildLimits) -> 
     except MemoryError:
         return _NO_MEMORY
     except Exception as error:  # the parent reports it: this process has no log
+        if _BAD_ALLOC in str(error):
+            return _NO_MEMORY
         return _REFUSED + f"{type(error).__name__}: {error}".encode(errors="replace")[:_MAX_REFUSAL_BYTES]
     return _DONE + content
 
