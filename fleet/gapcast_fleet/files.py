@@ -27,7 +27,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         _write_and_replace(path, content)
     except OSError as error:
-        fix = "free space or repair the disk, and start again: what is complete is kept"
+        fix = "free space or repair the disk, and start again: finished groups are kept"
         msg = f"{path}: cannot be written ({error.strerror or error}): {fix}"
         raise StateError(msg) from error
 
