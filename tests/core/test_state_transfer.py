@@ -16,6 +16,7 @@ from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, SEEN, 
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots import snapshot_checks
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_transfer import reserve_rows, transfer_state
@@ -232,6 +233,13 @@ def test_ensemble_that_releases_removes_restored_columns() -> None:
     assert set(columns) == OF_ALL_DEVICES | {TRACKED, SEEN}
     for name, array in after.columns([0, 1]).items():
         np.testing.assert_array_equal(array, again[name])
+
+
+def test_implausible_rows_are_found_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_checks, "_BLOCK_VALUES", 6)
+    columns = {"a": np.zeros((7, 3)), "b": np.zeros(7), "none": np.zeros((7, 0))}
+    columns["a"][5, 2] = columns["b"][6] = np.inf
+    assert snapshot_checks.implausible_sums(columns).tolist() == [False] * 5 + [True] * 2
 
 
 def test_snapshot_without_a_horizon_is_of_five_minutes() -> None:

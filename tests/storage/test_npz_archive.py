@@ -36,6 +36,24 @@ def test_archive_array_of_any_layout_is_restored(array: np.ndarray[Any, Any]) ->
     assert np.array_equal(read_arrays(file)["array"], array)
 
 
+def test_archive_arrays_own_their_memory() -> None:
+    """So that their rows are released while they are restored."""
+    file = BytesIO()
+    write_arrays(file, ARRAYS)
+    assert all(array.flags.owndata for array in read_arrays(file).values())
+
+
+def test_archive_member_shorter_than_its_size_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = BytesIO()
+    write_arrays(file, {"bytes": np.arange(200, dtype=np.uint8)})
+    read = zipfile.ZipExtFile.read
+    monkeypatch.setattr(
+        zipfile.ZipExtFile, "read", lambda member, n: read(member, n)[:1] if n == 200 else read(member, n)
+    )
+    with pytest.raises(ValueError, match="memoryview"):
+        read_arrays(file)
+
+
 def test_archive_header_beyond_the_parser_is_no_lack_of_memory() -> None:
     """Python's parser raises MemoryError at deep nesting; a checkpoint without memory to read it is left alone."""
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%b1,)}\n" % (b"-" * 9_000)

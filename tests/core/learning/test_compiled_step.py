@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.core.arrays import device_rows
-from gapcast.core.arrays.device_rows import extended
+from gapcast.core.arrays.resized_arrays import extended
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.ensemble import compiled_step
 from gapcast.core.learning.ensemble.ensemble import Ensemble

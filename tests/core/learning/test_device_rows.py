@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
 
-from gapcast.core.arrays.device_rows import DeviceRows, extended
+from gapcast.core.arrays.device_rows import DeviceRows
+from gapcast.core.arrays.resized_arrays import extended, move_rows
 
 MORE = np.array([200])
 
@@ -102,6 +104,32 @@ def test_restored_columns_are_released_one_by_one() -> None:
         tracemalloc.stop()
     assert peak < before + 2 * np.ones((2, 10_000)).nbytes
     assert all((array[1:] == 1).all() for array in rows.arrays.values())
+
+
+class Target:
+    """The target of moved rows; stores the rows, and the number of rows that the source still has at each write."""
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.columns = columns
+        self.written: dict[int, float] = {}
+        self.n_left: list[int] = []
+
+    def __setitem__(self, rows: Any, values: Any) -> None:
+        assert len(rows) == len(values)
+        self.written.update(zip(rows.tolist(), values[:, 0].tolist(), strict=True))
+        self.n_left.append(len(self.columns.get("kw", ())))
+
+
+@pytest.mark.parametrize(("is_held", "n_left"), [(False, [200, 136, 72, 0]), (True, [0])])
+def test_moved_rows_are_released_by_blocks_unless_held(is_held: bool, n_left: list[int]) -> None:
+    columns = {"kw": np.arange(400.0).reshape(200, 2).copy()}
+    held = columns["kw"] if is_held else None
+    rows, target = np.arange(200)[::-1] + 1, Target(columns)
+    move_rows(target, rows, columns, "kw")  # type: ignore[arg-type]  # records the writes
+    assert target.written == {200 - i: 2.0 * i for i in range(200)}
+    assert target.n_left == n_left
+    assert columns == {}
+    assert held is None or len(held) == 200
 
 
 def test_restored_columns_of_no_device_change_nothing() -> None:

@@ -69,6 +69,14 @@ def test_restored_engine_continues_exactly(tmp_path: Path) -> None:
     assert np.array_equal(found.point_kw, wanted.point_kw)
 
 
+def test_restored_snapshot_that_releases_has_no_outlook_columns() -> None:
+    before, after = run(160), outlook_engine()
+    snapshot = capture_snapshot(before)
+    assert restore_snapshot(after, snapshot, releases=True).learning == ""
+    assert snapshot.outlook == {}
+    assert same(before, after)
+
+
 def by_slot(columns: dict[str, Any]) -> None:
     """Store the values of pending outlooks like early checkpoints of 0.2.0: all lead times in each slot."""
     issued, values, n_slots = columns["issued_minute"], columns["values"], LEADS_MIN[-1] + 1

@@ -5,15 +5,15 @@ State is saved as :data:`Columns`, which are checked before any column is restor
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypedDict, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_predicates import are_distinct, is_any
 from gapcast.core.arrays.array_types import I64
+from gapcast.core.arrays.resized_arrays import extended, grown_size, move_rows
 
 #: Saved state: arrays by name, with one row per device.
 Columns = Mapping[str, NDArray[np.generic]]
@@ -21,13 +21,6 @@ Columns = Mapping[str, NDArray[np.generic]]
 UNTRACKED = 0
 #: Initial number of rows: the initial state, and the few meters of a household.
 _FIRST_ROWS = 4
-#: Each further allocation adds this share of the rows, so that at most this share of the memory is unused. The rows of
-#: a growing fleet are copied seventeen times in all. Arrays that are extended in place grow more often: a row may have
-#: tens of kilobytes.
-_GROWTH, _GROWTH_IN_PLACE = 1 / 16, 1 / 64
-
-#: Reference count of an array that only a dictionary holds, including the argument of the function that counts.
-_IN_DICTIONARY = 2
 
 #: The index of all entries; it gives views.
 ALL = slice(None)
@@ -36,8 +29,6 @@ ALL = slice(None)
 RowIndex = slice | I64
 #: One truth value per row.
 Mask = NDArray[np.bool_]
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 class ErrstateOptions(TypedDict):
@@ -68,32 +59,6 @@ def check_columns(columns: Columns, own: Columns, needed: tuple[str, ...]) -> in
             msg = f"column {name!r} is of shape {columns[name].shape}, not {wanted}"
             raise ValueError(msg)
     return n_rows
-
-
-def grown_size(n_rows: int, n_wanted: int, *, in_place: bool = False) -> int:
-    """Return the number of rows to allocate if there are ``n_rows`` and at least ``n_wanted`` are needed.
-
-    >>> grown_size(4, 5), grown_size(1_600, 1_601), grown_size(1_600, 1_601, in_place=True)
-    (5, 1700, 1625)
-    """
-    return max(n_wanted, int(n_rows * (1 + (_GROWTH_IN_PLACE if in_place else _GROWTH))))
-
-
-def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray[Any]:
-    """Remove the array ``name`` from ``arrays`` and return it with ``n_rows``, usually more; new rows are undefined.
-
-    The C library extends it, and moves a large block to other addresses without a copy (``mremap``). An array with
-    views is copied, so that the views remain valid. If memory is too short, ``arrays`` stay unchanged.
-    """
-    shape = (n_rows, *arrays[name].shape[1:])
-    # numpy would check the references too, but it counts the reference of a tracer, such as a coverage tool.
-    if sys.getrefcount(arrays[name]) <= _IN_DICTIONARY and arrays[name].flags.owndata:
-        arrays[name].resize(shape, refcheck=False)
-        return arrays.pop(name)
-    array = np.empty(shape, arrays[name].dtype)
-    before = arrays.pop(name)
-    array[: len(before)] = before[:n_rows]  # fewer rows after an attempt for which memory was too short
-    return array
 
 
 def rounds_of(rows: I64) -> Iterator[slice | I64]:
@@ -176,26 +141,37 @@ class DeviceRows:
     def restore_columns(self, rows: I64, columns: dict[str, NDArray[Any]], which: RowIndex | Mask = ALL) -> None:
         """Restore ``which`` of the result of :meth:`columns` into ``rows``, and remove the arrays from ``columns``.
 
-        Each array is allocated, restored and removed before the next one, so that the others are in memory once.
+        Each array is allocated, restored and removed before the next one, and block by block if ``columns`` alone holds
+        it, so that all are in memory once.
         """
-
-        def restore(name: str, array: NDArray[Any]) -> None:
-            array[rows] = columns.pop(name)[which]
-
         if not rows.size:
             return
-        n_wanted = int(rows.max()) + 1
-        if n_wanted > self._n_rows:
-            self._grow(n_wanted, restore)
-        else:
-            for name, array in self.arrays.items():
-                restore(name, array)
+        n_rows = n_before = len(self)
+        if (n_wanted := int(rows.max()) + 1) > n_before:
+            n_rows = grown_size(n_before, n_wanted, in_place=True)
+        is_initial = np.arange(n_rows) >= n_before
+        is_initial[rows] = False
+        before, restored = self.arrays, dict[str, NDArray[Any]]()
+        try:
+            for name in [*before]:
+                array = before[name]
+                if n_rows > n_before:
+                    array = np.empty((n_rows, *array.shape[1:]), array.dtype)  # takes memory as rows are written
+                    array[:n_before], array[is_initial] = before[name], self._initial[name]
+                if which is ALL:
+                    move_rows(array, rows, columns, name)
+                else:
+                    array[rows] = columns.pop(name)[which]
+                del before[name]
+                restored[name] = array
+        finally:
+            self.arrays = restored | before
+        self._n_rows = n_rows
 
-    def _grow(self, n_rows: int, fill: Callable[[str, NDArray[Any]], None] | None = None) -> None:
+    def _grow(self, n_rows: int) -> None:
         """Allocate at least ``n_rows``; if memory is too short, the existing rows remain.
 
         ``arrays`` is a new dictionary afterwards, also after a failure, because arrays may be at other addresses.
-        ``fill`` is called with each array as soon as it has the rows.
         """
         n_rows, n_before, before = grown_size(len(self), n_rows, in_place=True), len(self), self.arrays
         grown: dict[str, NDArray[Any]] = {}
@@ -203,24 +179,9 @@ class DeviceRows:
             for name in [*before]:
                 grown[name] = extended(before, name, n_rows)
                 grown[name][n_before:] = self._initial[name]
-                if fill is not None:
-                    fill(name, grown[name])
         finally:
             self.arrays = grown | before
         self._n_rows = n_rows
-
-
-def doubled(rows: NDArray[Number]) -> NDArray[Number]:
-    """Return a copy of ``rows`` ``[N, *]`` followed by N rows of zeros, which take no memory until written to.
-
-    An array that doubles as devices arrive copies each row about once.
-
-    >>> doubled(np.array([1, 2])).tolist()
-    [1, 2, 0, 0]
-    """
-    twice = np.zeros((2 * len(rows), *rows.shape[1:]), dtype=rows.dtype)
-    twice[: len(rows)] = rows
-    return twice
 
 
 def row_index(rows: I64) -> RowIndex:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import doubled
+from gapcast.core.arrays.resized_arrays import doubled
 from gapcast.core.forecasts.forecast import DECIMALS, EnsembleWeights, Forecast, Forecasts
 from gapcast.core.forecasts.forecast_range import WIDEST, ForecastRange
 from gapcast.core.models.predictor import ModelIdentity

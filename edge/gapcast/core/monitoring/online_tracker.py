@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from gapcast.core.arrays.device_rows import doubled
+from gapcast.core.arrays.resized_arrays import doubled
 
 _FIRST_ROWS = 16
 

@@ -221,19 +221,20 @@ class OutlookForecaster:
             **self.online.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, copies=copies),
         }
 
-    def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
+    def restore_columns(self, n_devices: int, columns: dict[str, NDArray[Any]]) -> None:
+        """Restore the result of :meth:`columns` for the devices of the rows below ``n_devices``, and empty ``columns``.
 
         State of another model or other lead times is discarded. Raises :class:`StateError` if the columns do not fit.
         """
         if SIGNATURE not in columns or columns[SIGNATURE].tolist() != [self.signature]:
             return
-        columns = power_floor.with_lowest_powers(columns, np.size(columns.get(TRACKED, ())))
-        columns = correction_shares.with_all_choices(self.online.pending.in_places(columns))
-        tracked = check_columns(columns, self.online.state)
-        which = tracked < min(n_devices, self.options.max_devices)
-        at = ALL if which.all() else which  # without a copy, if possible: the arrays have megabytes
-        found = {name: columns[name] for name in self.online.state.arrays}
+        stored = power_floor.with_lowest_powers(columns, np.size(columns.get(TRACKED, ())))
+        stored = correction_shares.with_all_choices(self.online.pending.in_places(stored))
+        tracked = check_columns(stored, self.online.state)
+        at = ALL if (which := tracked < min(n_devices, self.options.max_devices)).all() else which
+        found = {name: stored[name] for name in self.online.state.arrays}
+        del stored
+        columns.clear()  # each array is released as soon as it is restored: they have megabytes
         found["covariance"] = correction_model.symmetric(found["covariance"])
         self.online.state.restore_columns(tracked[at] + 1, found, at)
 

@@ -56,8 +56,13 @@ def restore_learning(
     return f"{n_bad} rows of learned values or scores are out of range" if n_bad else ""
 
 
-def restore_outlooks(forecaster: HorizonForecaster, n_devices: int, columns: Columns) -> str:
-    """Restore the learned state of outlooks; return a description of the discarded state, empty without any."""
+def restore_outlooks(
+    forecaster: HorizonForecaster, n_devices: int, columns: dict[str, NDArray[Any]], *, releases: bool = False
+) -> str:
+    """Restore the learned state of outlooks; return a description of the discarded state, empty without any.
+
+    ``releases``: remove ``columns`` as soon as they are restored.
+    """
     if forecaster.outlooks is None or not columns:
         return ""
     n_bad = 0
@@ -66,7 +71,7 @@ def restore_outlooks(forecaster: HorizonForecaster, n_devices: int, columns: Col
         n_bad = int(bad.sum())
         if n_bad:
             columns = {name: column if name == SIGNATURE else column[~bad] for name, column in columns.items()}
-        forecaster.outlooks.restore_columns(n_devices, columns)
+        forecaster.outlooks.restore_columns(n_devices, columns if releases else dict(columns))
     except (StateError, ValueError, IndexError, TypeError) as error:
         return str(error)
     return f"{n_bad} rows of learned outlooks are out of range" if n_bad else ""

@@ -7,6 +7,7 @@ them from readings within the limits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,8 @@ _MAX_RATE = 1e13
 _MAX_SCALED = 1e13
 #: Maximum magnitude of a sum of scores, and of the drift detector's state.
 _MAX_SUM, _MAX_DRIFT = 1e30, 1e12
+#: Number of values that are compared at once: the comparison takes two to four bytes of memory for each.
+_BLOCK_VALUES = 1 << 16
 
 
 def implausible_devices(snapshot: Snapshot) -> Mask:
@@ -111,9 +114,13 @@ def _are_within(values: NDArray[Any], low: float, high: float, *, allows_nan: bo
     """Return for each row of ``values`` ``[N, *]`` whether all of it is within the range; text never is."""
     if values.dtype.kind not in "fiu":
         return np.zeros(len(values), dtype=np.bool_)
-    # As float64, because a float32 cannot hold every limit.
-    inside: Any = (values >= np.float64(low)) & (values <= np.float64(high))
-    if allows_nan:
-        inside = np.asarray(inside | np.isnan(values))
-    result: Mask = inside.reshape(len(values), -1).all(axis=1) if values.size else np.ones(len(values), dtype=np.bool_)
+    result = np.ones(len(values), dtype=np.bool_)
+    n_rows = max(1, _BLOCK_VALUES // max(1, math.prod(values.shape[1:])))
+    for first in range(0, len(values), n_rows):
+        block = values[first : first + n_rows]
+        # As float64, because a float32 cannot hold every limit.
+        inside: Any = (block >= np.float64(low)) & (block <= np.float64(high))
+        if allows_nan:
+            inside = np.asarray(inside | np.isnan(block))
+        result[first : first + n_rows] = inside.all(axis=tuple(range(1, values.ndim)))
     return result

@@ -71,7 +71,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
             del snapshot.learning_state[name]
     problems = (
         of_main,
-        restore_outlooks(main, n_devices, snapshot.outlook),
+        restore_outlooks(main, n_devices, snapshot.outlook, releases=releases),
         _restore_horizons(engine, snapshot),
         _restore_demands(engine, snapshot),
     )

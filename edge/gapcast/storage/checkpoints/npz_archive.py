@@ -4,8 +4,8 @@
 writes the array's own memory, so that the stream does not wait.
 
 ``numpy.load`` trusts the shape in an array's header: it allocates that much memory, and if the shape is too small, it
-never reaches the end of the member, so that zipfile does not check the CRC-32. This module reads each member as a
-whole, checks its CRC-32, and requires its array to have exactly the member's size.
+never reaches the end of the member, so that zipfile does not check the CRC-32. This module requires each array to have
+exactly the member's size, and reads it to its end, where zipfile checks the CRC-32.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Mapping
-from io import SEEK_END, BytesIO
-from typing import Any, BinaryIO
+from io import SEEK_END
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,11 +23,14 @@ from numpy.typing import NDArray
 #: Kinds of arrays in the state: floats, integers, text.
 _KINDS = "fiuU"
 _SUFFIX = ".npy"
+#: Maximum number of bytes of a member that are in memory besides its array.
+_BLOCK_BYTES = 1 << 18
 
 
 def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write ``arrays`` by name to ``file``, byte for byte like ``numpy.savez``.
 
+    >>> from io import BytesIO
     >>> file = BytesIO()
     >>> write_arrays(file, {"a": np.arange(3)})
     >>> read_arrays(file)["a"]
@@ -43,7 +46,7 @@ def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the archive ``file`` by name, each a view of its member's bytes.
+    """Return the arrays of the archive ``file`` by name, each with its own memory.
 
     Raises the errors of zipfile and numpy if it is damaged, and ValueError if a member is compressed, larger than the
     file, or of another size than its header declares.
@@ -54,12 +57,21 @@ def read_arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
         if sum(member.file_size for member in members) > n_bytes or any(m.compress_type for m in members):
             msg = "its members are compressed, or larger than the file"
             raise ValueError(msg)
-        return {member.filename.removesuffix(_SUFFIX): _array_of(archive.read(member)) for member in members}
+        return {member.filename.removesuffix(_SUFFIX): _read_array(archive, member) for member in members}
 
 
-def _array_of(content: bytes) -> NDArray[Any]:
-    """Return the array of an ``.npy`` file, whose header must match its size."""
-    file = BytesIO(content)
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(member) as file:
+        array = _allocate(file, member.file_size)
+        content = array.reshape(-1, order="A").view(np.uint8) if array.size else np.empty(0, np.uint8)
+        for first in range(0, len(content), _BLOCK_BYTES):
+            block = content.data[first : first + _BLOCK_BYTES]
+            block[:] = file.read(len(block))  # ValueError if the member is shorter
+    return array
+
+
+def _allocate(file: IO[bytes], n_bytes: int) -> NDArray[Any]:
+    """Return the array of an ``.npy`` file of ``n_bytes``, which its header must match, without its values."""
     if npy.read_magic(file) != (1, 0):
         msg = "a member is of an unknown version of .npy"
         raise ValueError(msg)
@@ -69,8 +81,8 @@ def _array_of(content: bytes) -> NDArray[Any]:
         msg = "the header of a member cannot be parsed"
         raise ValueError(msg) from error
     at = file.tell()
-    if kind.kind not in _KINDS or min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize != len(content) - at:
-        msg = f"a member of {len(content) - at} bytes cannot be an array of {kind} and shape {shape}"
+    is_known = kind.kind in _KINDS and kind.itemsize > 0 and min(shape, default=0) >= 0
+    if not is_known or math.prod(shape) * kind.itemsize != n_bytes - at:
+        msg = f"a member of {n_bytes - at} bytes cannot be an array of {kind} and shape {shape}"
         raise ValueError(msg)
-    flat = np.frombuffer(content, dtype=kind, offset=at) if math.prod(shape) else np.empty(0, dtype=kind)
-    return flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)
+    return np.empty(shape, kind, order="F" if is_fortran else "C")

@@ -127,7 +127,7 @@ def _check_array(name: str, array: NDArray[Any], n_devices: int) -> None:
     if array.shape[:1] != (n_devices,):
         msg = f"{name} has the shape {array.shape}, for {n_devices} devices"
         raise StateError(msg)
-    if name in _FINITE and not np.isfinite(array).all():
+    if name in _FINITE and not all(np.isfinite(array[some]).all() for some in _chunks(n_devices)):
         msg = f"{name} has values that are not finite"
         raise StateError(msg)
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.device_rows import DAMAGED, grown_size
+from gapcast.core.arrays.device_rows import DAMAGED
+from gapcast.core.arrays.resized_arrays import grown_size
 from gapcast.core.forecasts.outcomes import Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.time_grid import DAY_MIN
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import DAMAGED, grown_size
+from gapcast.core.arrays.device_rows import DAMAGED
+from gapcast.core.arrays.resized_arrays import grown_size
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
 
 #: The published forecast as a source; the name is part of the names of stored columns, and cannot change.
