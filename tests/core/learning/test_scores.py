@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import astuple
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -301,6 +302,36 @@ def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
     fewer = Scores(MEMBERS, 2, compiled=compiled)
     fewer.restore_columns(before.columns(range(40)))
     assert fewer.overall()[ALL_TIME].n == 2
+
+
+def test_scores_columns_are_views_only_without_copies(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores.add(outcomes(range(3), START, 1.5))
+    views, copies = scores.columns(range(3), copies=False), scores.columns(range(3))
+    scores.add(outcomes(range(3), START + 1, 1.5))
+    again = scores.columns(range(3))
+    for name, column in views.items():
+        np.testing.assert_array_equal(column, again[name])
+    assert (again["interval ever"] != copies["interval ever"]).any()
+
+
+def test_score_sums_that_grow_without_memory_keep_their_rows(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, complete = (Scores(MEMBERS, 100, compiled=compiled) for _ in range(2))
+    scores.add(outcomes(range(3), START, 1.5))
+    view = scores.columns(range(3), copies=False)  # so that the arrays are copied to grow
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            np, "empty", Mock(side_effect=[np.empty((99 * 17, scores._sums.n_sums), np.float32), MemoryError])
+        )
+        with pytest.raises(MemoryError):
+            scores._sums.grow(99)
+    complete.add(outcomes(range(3), START, 1.5))
+    for rows in (range(3), range(60)):
+        for one in (scores, complete):
+            one.add(outcomes(rows, START + len(rows), 1.5))
+    assert len(view["newest_minute"]) == 3
+    for name, column in complete.columns(range(60)).items():
+        np.testing.assert_array_equal(scores.columns(range(60))[name], column)
 
 
 def test_scores_restore_rejects_bad_columns() -> None:

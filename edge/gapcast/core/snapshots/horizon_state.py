@@ -56,7 +56,7 @@ class ForecasterColumns(NamedTuple):
         return cls(
             dict(zip(_LATEST, one.newest.columns(rows), strict=True)),
             {} if one.ensemble is None else one.ensemble.columns(rows, copies=copies),
-            one.scores.columns(rows),
+            one.scores.columns(rows, copies=copies),
             one.drift.columns(rows),
             {} if one.outlooks is None else one.outlooks.columns(rows, copies=copies),
         )

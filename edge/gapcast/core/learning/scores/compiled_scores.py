@@ -83,8 +83,10 @@ class CompiledScoreSums(ScoreSums):
 
     def grow(self, n_rows: int) -> None:
         """Allocate at least ``n_rows``."""
-        super().grow(n_rows)
-        self._set_pointers()
+        try:
+            super().grow(n_rows)
+        finally:
+            self._set_pointers()
 
     def _set_pointers(self) -> None:
         self._struct.n_rows = len(self)

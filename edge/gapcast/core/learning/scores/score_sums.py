@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import DAMAGED
-from gapcast.core.arrays.resized_arrays import grown_size
+from gapcast.core.arrays.resized_arrays import extended, grown_size
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
 
 #: The published forecast as a source; the name is part of the names of stored columns, and cannot change.
@@ -137,15 +137,19 @@ class ScoreSums:
             self.newest_minute[row] = 0
 
     def grow(self, n_rows: int) -> None:
-        """Allocate at least ``n_rows``: all arrays, or none if memory is too short."""
+        """Allocate at least ``n_rows``; if memory is too short, the existing rows remain.
+
+        Arrays may be at other addresses afterwards, also after a failure.
+        """
         n_now = len(self)
         if n_rows > n_now:
-            n_new = grown_size(n_now, n_rows) - n_now
-            buckets = np.concatenate([self.buckets, np.zeros((n_new * N_BUCKETS, self.n_sums), np.float32)])
-            ids = np.concatenate([self.ids, np.full(n_new * N_BUCKETS, NEVER, dtype=np.int32)])
-            all_time = np.concatenate([self.all_time, np.zeros((n_new, self.n_sums))])
-            newest_minute = np.concatenate([self.newest_minute, np.zeros(n_new, dtype=np.int64)])
-            self.buckets, self.ids, self.all_time, self.newest_minute = buckets, ids, all_time, newest_minute
+            n_grown = grown_size(n_now, n_rows, in_place=True)
+            for name, n_each, initial in (
+                ("buckets", N_BUCKETS, 0), ("ids", N_BUCKETS, NEVER), ("all_time", 1, 0), ("newest_minute", 1, 0)
+            ):  # fmt: skip
+                array = extended(vars(self), name, n_grown * n_each)
+                array[n_now * n_each :] = initial
+                setattr(self, name, array)
 
 
 def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: NDArray[np.intp], sums: F64) -> None:

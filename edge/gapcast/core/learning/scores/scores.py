@@ -72,7 +72,7 @@ class Scores:
 
     def _summaries(self, rows: slice) -> dict[Period, Summary]:
         ids, buckets, all_time, newest = self._arrays(rows)
-        if not (np.abs(buckets).max(initial=0) <= _LARGEST_SUM and np.abs(all_time).max(initial=0) <= _LARGEST_SUM):
+        if not (_largest(buckets) <= _LARGEST_SUM and _largest(all_time) <= _LARGEST_SUM):
             self._forget_damaged()
             ids, buckets, all_time, newest = self._arrays(rows)
         by_row = {ALL_TIME: all_time}
@@ -115,10 +115,11 @@ class Scores:
         for row in np.flatnonzero(~sound).tolist():
             self.forget(row)
 
-    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
+    def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[np.generic]]:
         """Return a copy of ``rows`` as columns with stable names, which include the names of the ensemble members.
 
-        An untracked row equals a row that was never scored.
+        An untracked row equals a row that was never scored. Unless ``copies``, columns may be views of the sums, and
+        change with them.
         """
         at = np.asarray(rows, dtype=np.int64)
         unknown = at >= min(len(self._sums), self._max_devices)
@@ -126,11 +127,11 @@ class Scores:
             ids, buckets, all_time, newest = self._arrays(np.where(unknown, 0, at))
             ids[unknown], buckets[unknown], all_time[unknown], newest[unknown] = NEVER, 0, 0, 0
         else:
-            ids, buckets, all_time, newest = self._arrays(row_index(at))  # views, if possible: the parts are copies
-        columns: dict[str, NDArray[np.generic]] = {"newest_minute": newest.copy(), "bucket_ids": ids.copy()}
+            ids, buckets, all_time, newest = self._arrays(row_index(at))  # views, if possible
+        columns: dict[str, NDArray[np.generic]] = {"newest_minute": newest, "bucket_ids": ids}
         for name, places in self._sum_places().items():
             columns[f"{name} buckets"], columns[f"{name} ever"] = buckets[:, :, places], all_time[:, places]
-        return columns
+        return {name: column.copy() for name, column in columns.items()} if copies else columns
 
     def restore_columns(self, columns: Columns) -> None:
         """Restore the result of :meth:`columns` into the first rows; new ensemble members start without scores.
@@ -154,31 +155,38 @@ class Scores:
                 _add_references(buckets, places, name)
                 _add_references(all_time, places, name)
 
-    def _sum_places(self) -> dict[str, list[int]]:
+    def _sum_places(self) -> dict[str, slice]:
         """Return the indices of the sums of the interval, of each source and of each reference, by column name."""
         first, sources = len(PUBLISHED_SUMS), self._sums.sources
         names = (PUBLISHED, *(f"{_MEMBER_PREFIX} {name}" for name in sources[1:]))
         each = _interleaved(first, names, len(SOURCE_SUMS))
         references = tuple(f"{_REFERENCE_PREFIX} {name}" for name in sources[2:])
         of_references = _interleaved(first + len(SOURCE_SUMS) * len(sources), references, len(REFERENCE_SUMS))
-        return {"interval": list(range(first)), **each, **of_references}
+        return {"interval": slice(first), **each, **of_references}
 
 
-def _interleaved(first: int, names: tuple[str, ...], n_sums: int) -> dict[str, list[int]]:
+def _largest(sums: F32 | F64) -> np.floating:
+    """Return the largest magnitude of ``sums``, NaN if one is NaN, without a copy of them; 0 without any."""
+    largest: np.floating = np.maximum(sums.max(initial=0), -sums.min(initial=0))
+    return largest
+
+
+def _interleaved(first: int, names: tuple[str, ...], n_sums: int) -> dict[str, slice]:
     """Return the indices of the sums of each name: the first sum of all names is followed by the second of all."""
-    return {name: [first + i + j * len(names) for j in range(n_sums)] for i, name in enumerate(names)}
+    end = first + n_sums * len(names)
+    return {name: slice(first + i, end, len(names)) for i, name in enumerate(names)}
 
 
 @np.errstate(**DAMAGED)
-def _add_references(sums: F32 | F64, places: dict[str, list[int]], member: str) -> None:
+def _add_references(sums: F32 | F64, places: dict[str, slice], member: str) -> None:
     """Estimate the references of ``member`` in ``sums`` ``[*, sums]`` of an earlier version, which stored none.
 
     They are the share of persistence's sums that corresponds to the member's minutes. If it predicted fewer than nine
     in ten, that would compare different minutes: its sums start again.
     """
-    n_of_persistence, *of_persistence = places[f"{_MEMBER_PREFIX} {PERSISTENCE}"]
-    of_member = places[f"{_MEMBER_PREFIX} {member}"]
-    share = sums[..., of_member[0], None] / np.maximum(sums[..., n_of_persistence, None], 1)
+    of_persistence = sums[..., places[f"{_MEMBER_PREFIX} {PERSISTENCE}"]]
+    of_member = sums[..., places[f"{_MEMBER_PREFIX} {member}"]]
+    share = of_member[..., :1] / np.maximum(of_persistence[..., :1], 1)
     is_partial = share < _MIN_SHARE
-    sums[..., places[f"{_REFERENCE_PREFIX} {member}"]] = np.where(is_partial, 0, share * sums[..., of_persistence])
-    sums[..., of_member] = np.where(is_partial, 0, sums[..., of_member])
+    sums[..., places[f"{_REFERENCE_PREFIX} {member}"]] = np.where(is_partial, 0, share * of_persistence[..., 1:])
+    of_member[...] = np.where(is_partial, 0, of_member)
