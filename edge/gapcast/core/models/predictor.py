@@ -27,7 +27,8 @@ class Prediction(NamedTuple):
 
     def select(self, which: NDArray[np.int64]) -> Prediction:
         """Return the forecasts of the selected windows."""
-        return Prediction(*(None if values is None else values[which] for values in self))
+        others = (None if values is None else values[which] for values in self[1:])
+        return Prediction(self.mean[which], *others)
 
 
 class TrunkOutputs(NamedTuple):

@@ -214,12 +214,10 @@ class OutlookForecaster:
         Unless ``copies``, columns may be views of the state, and change with it.
         """
         self.learn()
-        tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
-        return {
-            SIGNATURE: np.array([self.signature]),
-            TRACKED: tracked,
-            **self.online.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, copies=copies),
-        }
+        of_rows = np.asarray(rows, dtype=np.int64)
+        tracked = np.flatnonzero(of_rows < self.options.max_devices)
+        columns = self.online.state.columns(of_rows[tracked] + 1, copies=copies)
+        return {SIGNATURE: np.array([self.signature]), TRACKED: tracked, **columns}
 
     def restore_columns(self, n_devices: int, columns: dict[str, NDArray[Any]]) -> None:
         """Restore the result of :meth:`columns` for the devices of the rows below ``n_devices``, and empty ``columns``.
