@@ -167,6 +167,15 @@ check_armv7_cheaply() { # the Dockerfile's result for 32-bit ARM, on Debian's Py
     note "ok   armv7: forecasts as on x86-64: $(cat "$work/armv7-figure"); $((SECONDS - started)) s"
 }
 
+start_armv7() { # beside the services, which mostly wait
+    (check_armv7_cheaply) >"$work/armv7.log" 2>&1 & armv7=$!
+}
+end_armv7() {
+    wait "$armv7" || { cat "$work/armv7.log"; fail "armv7"; }
+    cat "$work/armv7.log"
+    figures[cortex-a7]="$(cat "$work/armv7-figure")"
+}
+
 backtest_both() { # backtest_both ROOT: the first five hours of the bundled week, here and on the emulated machine
     on_armv7 "$1" /opt/gapcast/bin/gapcast backtest /week.csv.gz --limit 300 --out /out.csv >/dev/null &&
         docker run --rm --network none -v "$work:/out" --user 0 -v "$PWD/edge/gapcast/sample:/sample:ro" gapcast:amd64 \

@@ -97,6 +97,7 @@ check_system() {
     figures[healthy]="$(seconds_since "$started")"
     prove "healthy ${figures[healthy]} s after \`up\`, passwords created on the way; at most 15" test "${figures[healthy]%.*}" -lt 15
 
+    ((!quick)) || start_armv7
     up --no-recreate prometheus # it scrapes every half minute
     listen first
     prove "$n_replayed readings over the broker" replay 0 "$n_replayed"
