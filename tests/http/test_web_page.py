@@ -12,6 +12,7 @@ import pytest
 import gapcast.http
 from gapcast.http.guards.token_guard import is_open
 from tests.http.conftest import Rest
+from tests.http.test_predict import assert_problem
 
 FILES = Path(gapcast.http.__file__).parent / "page"
 LIBRARY = FILES / "uplot"
@@ -59,6 +60,7 @@ def test_page_unknown_file_and_method(rest: Rest) -> None:
         answer = rest.client.get(path)
         assert answer.status_code == 404, path
         assert answer.headers["content-type"] == "application/problem+json"
+    assert_problem(rest.client.get("/page/nothing.js"), 404, "no such file")
     refused = rest.client.post("/")
     assert refused.status_code == 405
     assert refused.headers["allow"] == "GET, HEAD"

@@ -38,7 +38,7 @@ def install(app: FastAPI) -> None:
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             headers["allow"] = ", ".join(sorted(_methods(request)))
             detail = f"this route has no {request.method}: use {headers['allow']}"
-        elif detail == HTTPStatus.NOT_FOUND.phrase:
+        elif status is HTTPStatus.NOT_FOUND and detail == status.phrase:
             detail = "there is no such route: /docs lists them"
         answer = response_of(Problem.from_status(status, detail), request.url.path)
         answer.headers.update(headers)

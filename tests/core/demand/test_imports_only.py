@@ -187,7 +187,7 @@ def test_next_window_has_no_room_from_minutes_before_it() -> None:
     ("before", "after", "so_far_kw"),
     [(NET, NET, 0.0), (NET, IMPORTS, 1.0), (IMPORTS, NET, 0.0), (IMPORTS, IMPORTS, 1.0)],
 )
-def test_restart_with_another_imports_only_sums_the_window_again(
+def test_restart_sums_the_window_by_its_imports_only(
     before: SiteDemandOptions, after: SiteDemandOptions, so_far_kw: float
 ) -> None:
     """The stored sum is of net power, or of imports."""

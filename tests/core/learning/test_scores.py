@@ -315,16 +315,21 @@ def test_scores_columns_are_views_only_without_copies(compiled: bool) -> None:
     assert (again["interval ever"] != copies["interval ever"]).any()
 
 
-def test_score_sums_that_grow_without_memory_keep_their_rows(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores, complete = (Scores(MEMBERS, 100, compiled=compiled) for _ in range(2))
-    scores.add(outcomes(range(3), START, 1.5))
-    view = scores.columns(range(3), copies=False)  # so that the arrays are copied to grow
+def fail_to_grow(scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let memory be too short for the second of the arrays, which have views."""
     with monkeypatch.context() as patch:
         patch.setattr(
             np, "empty", Mock(side_effect=[np.empty((99 * 17, scores._sums.n_sums), np.float32), MemoryError])
         )
         with pytest.raises(MemoryError):
             scores._sums.grow(99)
+
+
+def test_score_sums_that_grow_without_memory_keep_their_rows(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, complete = (Scores(MEMBERS, 100, compiled=compiled) for _ in range(2))
+    scores.add(outcomes(range(3), START, 1.5))
+    view = scores.columns(range(3), copies=False)  # so that the arrays are copied to grow
+    fail_to_grow(scores, monkeypatch)
     complete.add(outcomes(range(3), START, 1.5))
     for rows in (range(3), range(60)):
         for one in (scores, complete):
@@ -332,6 +337,18 @@ def test_score_sums_that_grow_without_memory_keep_their_rows(compiled: bool, mon
     assert len(view["newest_minute"]) == 3
     for name, column in complete.columns(range(60)).items():
         np.testing.assert_array_equal(scores.columns(range(60))[name], column)
+
+
+def test_damaged_score_sums_after_a_failed_growth_are_forgotten(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = Scores(MEMBERS, 100, compiled=compiled)
+    scores.add(outcomes(range(3), START, 1.5))
+    view = scores.columns(range(3), copies=False)
+    fail_to_grow(scores, monkeypatch)
+    scores._sums.all_time[1, 1] = np.nan
+    assert scores.overall()[ALL_TIME].n == 2
+    assert len(view["newest_minute"]) == 3
 
 
 def test_scores_restore_rejects_bad_columns() -> None:

@@ -25,11 +25,6 @@ class Prediction(NamedTuple):
     mean_to: F32 | None = None
     quantiles_to: F32 | None = None
 
-    def select(self, which: NDArray[np.int64]) -> Prediction:
-        """Return the forecasts of the selected windows."""
-        others = (None if values is None else values[which] for values in self[1:])
-        return Prediction(self.mean[which], *others)
-
 
 class TrunkOutputs(NamedTuple):
     """The outputs of the layers that two models share, their trunk, for N windows.

@@ -37,10 +37,10 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class ModelMeans:
-    """The model's own forecasts of N means from the next minute to each of K lead times, kW.
+    """Forecasts of N means from the next minute to each of K lead times, kW, from which demands are computed.
 
-    ``quantiles_kw`` ``[N, K, Q]`` are at the levels of the model, without planned loads. No power is below
-    ``floor_kw`` ``[N]``.
+    ``quantiles_kw`` ``[N, K, Q]`` are the model's own, at its levels and without planned loads; those of devices with
+    submeters are moved to the published median. Powers computed from them are at least ``floor_kw`` ``[N]``.
     """
 
     quantiles_kw: F64
@@ -56,7 +56,7 @@ class Outlooks:
     """The outlooks of N windows, of many devices: each row holds the fields of an :class:`Outlook`.
 
     ``point_kw`` and ``mean_kw`` are ``[N, K, 4]``; ``devices`` and ``observed_minutes`` have N entries. ``model_means``
-    are the model's means behind the outlooks, None if unknown.
+    are the means behind the outlooks, None if unknown.
     """
 
     model: ModelIdentity

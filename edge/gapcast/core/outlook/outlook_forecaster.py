@@ -113,7 +113,7 @@ class OutlookForecaster:
             accepted.minutes if at is ALL else batch.minutes.tolist(),
             kw[:, :, 0],
             kw[:, :, 1],
-            means_of(made, batch, loads_kw, self._predictions, self._alignment),
+            means_of(made, loads_kw, int(self._predictions.levels[1])),
         )
 
     def _added(self, tracked: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:

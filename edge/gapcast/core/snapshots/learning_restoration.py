@@ -70,7 +70,10 @@ def restore_outlooks(
         bad = implausible_outlooks(columns)
         n_bad = int(bad.sum())
         if n_bad:
-            columns = {name: column if name == SIGNATURE else column[~bad] for name, column in columns.items()}
+            sound = {name: column if name == SIGNATURE else column[~bad] for name, column in columns.items()}
+            if releases:
+                columns.clear()
+            columns = sound
         forecaster.outlooks.restore_columns(n_devices, columns if releases else dict(columns))
     except (StateError, ValueError, IndexError, TypeError) as error:
         return str(error)

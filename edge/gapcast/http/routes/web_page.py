@@ -68,7 +68,7 @@ def install(app: FastAPI) -> None:
     async def part(request: Request) -> Response:
         file = files.get(request.path_params["name"])
         if file is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND)
+            raise HTTPException(HTTPStatus.NOT_FOUND, "the page has no such file: reload it")
         return file.answer(request)
 
     app.add_route("/", page, methods=["GET"], include_in_schema=False)

@@ -66,7 +66,11 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[An
         content = array.reshape(-1, order="A").view(np.uint8) if array.size else np.empty(0, np.uint8)
         for first in range(0, len(content), _BLOCK_BYTES):
             block = content.data[first : first + _BLOCK_BYTES]
-            block[:] = file.read(len(block))  # ValueError if the member is shorter
+            values = file.read(len(block))
+            if len(values) < len(block):
+                msg = f"the member {member.filename} is shorter than its size of {member.file_size} bytes"
+                raise ValueError(msg)
+            block[:] = values
     return array
 
 

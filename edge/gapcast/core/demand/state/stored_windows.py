@@ -127,7 +127,7 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
     n_known = int(columns["n_known"][i])
     if columns["start"][i] == start and n_known <= last_minute + 1 - start:
         has_imports = columns["imports_only"][i] == 1
-        if has_imports == one.options.imports_only or n_known != one.n_known:  # else count the known minutes again
+        if has_imports == one.options.imports_only or n_known != one.n_known:  # a sum of the other kind is not used
             one.sum_kw, one.n_known = float(columns["sum_kw"][i]), n_known
     if columns["month"][i] == one.window.month:
         kw, starts = columns["peak_kw"][i].tolist(), columns["peak_start"][i].tolist()

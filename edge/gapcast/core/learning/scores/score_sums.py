@@ -144,6 +144,7 @@ class ScoreSums:
         n_now = len(self)
         if n_rows > n_now:
             n_grown = grown_size(n_now, n_rows, in_place=True)
+            # The newest minutes last: their number is the number of rows.
             for name, n_each, initial in (
                 ("buckets", N_BUCKETS, 0), ("ids", N_BUCKETS, NEVER), ("all_time", 1, 0), ("newest_minute", 1, 0)
             ):  # fmt: skip

@@ -109,10 +109,10 @@ class Scores:
 
     def _forget_damaged(self) -> None:
         """Remove the scores of rows with an impossible sum."""
-        sums = self._sums
-        largest = np.abs(sums.buckets).reshape(len(sums), -1).max(axis=1)
-        sound = (largest <= _LARGEST_SUM) & (np.abs(sums.all_time).max(axis=1) <= _LARGEST_SUM)
-        for row in np.flatnonzero(~sound).tolist():
+        _, buckets, all_time, _ = self._arrays(slice(0, len(self._sums)))  # after a failed growth, arrays are longer
+        largest = np.maximum(buckets.max(axis=(1, 2)), -buckets.min(axis=(1, 2)))
+        largest = np.maximum(largest, np.maximum(all_time.max(axis=1), -all_time.min(axis=1)))
+        for row in np.flatnonzero(~(largest <= _LARGEST_SUM)).tolist():
             self.forget(row)
 
     def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[np.generic]]:

@@ -10,26 +10,19 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32
-from gapcast.core.outlook.correction.forecast_alignment import ForecastAlignment
 from gapcast.core.outlook.outlook import MEDIAN, ModelMeans
-from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
-from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
+from gapcast.core.outlook.step.outlook_batch import MadeOutlooks
 
 
-def means_of(
-    made: MadeOutlooks, batch: OutlookBatch, loads_kw: F32, predictions: ModelOutlooks, alignment: ForecastAlignment
-) -> ModelMeans:
-    """Return the means behind the outlooks ``made`` of ``batch``, with shifted quantiles for devices with submeters.
+def means_of(made: MadeOutlooks, loads_kw: F32, median_at: int) -> ModelMeans:
+    """Return the means behind the outlooks ``made``, with shifted quantiles for devices with submeters.
 
-    ``loads_kw`` ``[N, M]`` are the newest values of submeters, NaN where there is none. Quantiles move by the
-    difference of the published median and the model's. They stay where no submeter has a value, and for faulty
-    predictions.
+    ``loads_kw`` ``[N, M]`` are the newest values of submeters, NaN where there is none; ``median_at`` is the index of
+    the median among the quantiles. Without a value of any submeter, the quantiles are the model's.
     """
-    quantiles_kw, which = made.quantiles_kw, np.flatnonzero(np.isfinite(loads_kw).any(axis=1))
-    if which.size:
-        model_kw, _ = predictions.columns_of(batch.prediction.select(which))
-        shift_kw = made.kw[which, :, 1, MEDIAN] - model_kw[:, :, 1, MEDIAN]
-        shift_kw[alignment.impossible(model_kw)] = 0.0
+    quantiles_kw, which = made.quantiles_kw, np.isfinite(loads_kw).any(axis=1)
+    if which.any():
+        shift_kw = made.kw[which, :, 1, MEDIAN] - quantiles_kw[which, :, median_at]
         quantiles_kw = quantiles_kw.copy()
         quantiles_kw[which] += shift_kw[:, :, np.newaxis]
     return ModelMeans(quantiles_kw, made.floor_kw)
