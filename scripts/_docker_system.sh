@@ -15,7 +15,7 @@ inside() { # inside SERVICE COMMAND...: prints its output; again if the engine c
     local attempt code
     for attempt in 1 2 3; do
         code=0
-        docker compose exec -T "$@" >"$work/inside" 2>&1 || code=$?
+        docker compose exec -T "$@" >"$work/inside" || code=$?
         grep -q '^OCI runtime exec failed' "$work/inside" || break
         note "the engine could not start a command (attempt $attempt): $(head -n 1 "$work/inside")" >&2
     done
@@ -165,12 +165,12 @@ check_tls() {
 }
 refuses_without_tls() {
     local said
-    said="$(inner_client reader mosquitto_pub -p 1883 -t x -n)" && return 1
+    said="$(inner_client reader mosquitto_pub -p 1883 -t x -n 2>&1)" && return 1
     grep 'Connection refused' <<<"$said"
 }
 distrusts_the_broker() {
     local said
-    said="$(inner_client reader mosquitto_pub -d -p 8883 --cafile /etc/ssl/certs/ca-certificates.crt -t x -n)" && return 1
+    said="$(inner_client reader mosquitto_pub -d -p 8883 --cafile /etc/ssl/certs/ca-certificates.crt -t x -n 2>&1)" && return 1
     grep -i 'certificate verify failed' <<<"$said"
 }
 over_tls() {

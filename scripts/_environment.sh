@@ -72,7 +72,7 @@ environment() {
     requirements="$root/requirements/$name.txt"
     stamp="$("$base" -c "$stamp_of" "$root" "$requirements" "$root/scripts/_link_checkout.py")"
     python="$folder/bin/python"
-    [[ "$(cat "$folder/gapcast-stamp" 2>/dev/null)" == "$stamp" && -x "$python" ]] && return
+    [[ -x "$python" && -e "$folder/gapcast-stamp" && "$(<"$folder/gapcast-stamp")" == "$stamp" ]] && return
 
     say "Setting up ${folder#"$root"/} from requirements/$name.txt with Python ${stamp%% *} (once; a minute or two) ..."
     mkdir -p "$environments"

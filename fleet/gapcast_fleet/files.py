@@ -27,7 +27,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         _write_and_replace(path, content)
     except OSError as error:
-        fix = "free space or repair the disk, and start again: finished groups are kept"
+        fix = "make the folder writable, or free space on its disk, and start again: finished groups are kept"
         msg = f"{path}: cannot be written ({error.strerror or error}): {fix}"
         raise StateError(msg) from error
 
@@ -51,6 +51,9 @@ def damage_reported(path: Path, fix: str) -> Iterator[None]:
     """Raise :class:`StateError`, with ``fix``, if the block cannot read the file at ``path``."""
     try:
         yield
+    except PermissionError as error:
+        msg = f"{path}: cannot be read ({error.strerror}): make it readable for this account"
+        raise StateError(msg) from error
     except (OSError, EOFError, ValueError, LookupError, TypeError, BadZipFile, zlib.error) as error:
         msg = f"{path}: cannot be read ({error}): {fix}"
         raise StateError(msg) from error

@@ -23,7 +23,10 @@ def test_write_atomically_failure_leaves_nothing_new(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StateError, match=r"result: cannot be written \(No space left on device\): free space"):
+    with pytest.raises(
+        StateError,
+        match=r"result: cannot be written \(No space left on device\): make the folder writable",
+    ):
         write_atomically(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("result", b"old")]
 

@@ -86,13 +86,13 @@ def test_recording_of_few_values_states_that_minutes_are_unknown(
     assert "ignored" not in text, "no row has the time of the one before"
 
 
-@pytest.mark.parametrize(("column", "kw", "said"), [("w", 0.4, "0.0004"), ("kw", 0.4, ""), ("kw", 60, "60")])
-def test_recording_in_a_wrong_unit_states_its_median(tmp_path: Path, column: str, kw: float, said: str) -> None:
+@pytest.mark.parametrize(("column", "kw", "median"), [("w", 0.4, "0.0004"), ("kw", 0.4, ""), ("kw", 60, "60")])
+def test_recording_in_a_wrong_unit_states_its_median(tmp_path: Path, column: str, kw: float, median: str) -> None:
     path = tmp_path / "house.csv"
     path.write_text(f"time,{column}\n" + "".join(f"{AUTUMN_S + 60 * k},{kw}\n" for k in range(20)), encoding="utf-8")
     text = "\n".join(read_recording(path, FileFormat(Layout("time", column))).lines(UTC))
-    assert ("is the unit right? (--unit)" in text) == bool(said)
-    assert not said or f"a median of {said} kW is unusual for a house" in text
+    assert ("is the unit right? (--unit)" in text) == bool(median)
+    assert not median or f"a median of {median} kW is unusual for a house" in text
 
 
 def on_change(path: Path) -> Path:

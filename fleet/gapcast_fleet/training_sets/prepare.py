@@ -162,8 +162,10 @@ def _validation_begins(houses: Sequence[HouseSurvey], options: PrepareOptions) -
     left_out = {house.digest: house.name for house in houses if house.name in options.leave_out}
     for house in houses:
         if house.name not in options.leave_out and house.digest in left_out:
-            copy = f"house {house.name} has the same readings as {left_out[house.digest]}, which is left out"
-            msg = f"{copy}: the test would not be out of sample: remove one of them from the folder, or leave out both"
+            problem = f"house {house.name} has the same readings as {left_out[house.digest]}, which is left out"
+            msg = (
+                f"{problem}: the test would not be out of sample: remove one of them from the folder, or leave out both"
+            )
             raise SettingsError(msg)
     from_on = options.draw.validate_from
     given = None if from_on is None else minute_at("--validate-from", from_on, options.form.zone)

@@ -64,7 +64,7 @@ def fetch(out: Path, url: str) -> None:
     metavar="NAME=COLUMN",
     help=f"Column of another measured value; NAME is one of {', '.join(FEATURES)}.",
 )
-@file_options("none: such timestamps are an error; UTC for the time of day")
+@file_options("none: such timestamps are an error; for the time of day that of a clean file, otherwise UTC")
 def prepare(
     raw: Path,
     out: Path,

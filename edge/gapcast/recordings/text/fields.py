@@ -121,11 +121,11 @@ def number_in(field: str, name: str, decimal: Literal[".", ","] = ".") -> float:
         return np.nan
     plain = text if decimal == "." else text.translate(_COMMA_IS_POINT)
     if not _NUMBER.fullmatch(plain):
-        other = "," if decimal == "." else "."
-        fix = f" with the decimal sign {decimal!r} (--decimal names another; remove separators of thousands)"
-        fix = fix if other in text else ""
+        fix = ""
         if "." in text and "," in text:
             fix = ": remove the separators of thousands"
+        elif ("," if decimal == "." else ".") in text:
+            fix = f" with the decimal sign {decimal!r} (--decimal names another; remove separators of thousands)"
         msg = f"{name} is {quoted(text)}, not a number{fix}"
         raise ValueError(msg)
     return float(plain)

@@ -129,9 +129,9 @@ def _is_beside(name: str) -> bool:
 def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
     # ZipInfo.is_dir() fails on an empty name.
     files = [member for member in archive.infolist() if not _is_beside(member.filename)]
-    found = [member for member in files if len(files) == 1 or Path(member.filename).name == name]
     if _WORKBOOK & {member.filename for member in files}:
         raise SourceError(path, "is a workbook of a spreadsheet program: save the sheet with the readings as CSV")
+    found = [member for member in files if len(files) == 1 or Path(member.filename).name == name]
     if len(found) != 1:
         names = ", ".join(member.filename for member in files[:3]) or "nothing"
         wanted = "exactly one file" if name is None else f"one {name}"

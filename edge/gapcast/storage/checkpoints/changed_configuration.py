@@ -29,7 +29,9 @@ def log_changed_configuration(
     if horizons:
         changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in horizons.items()]
         log.warning("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
-    if snapshot.devices and snapshot.time_zone not in {"", str(engine.zone)}:
+    # "Etc/UTC", Debian's name, is the default "UTC".
+    previous, current = (zone.removeprefix("Etc/") for zone in (snapshot.time_zone, str(engine.zone)))
+    if snapshot.devices and previous not in {"", current}:
         log.warning(
             "state.timezone_changed",
             path=str(path),
