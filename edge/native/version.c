@@ -8,7 +8,7 @@
 
 EXPORT int gapcast_interface_version(void)
 {
-    return 12;
+    return 13;
 }
 
 /* The SHA-256 of all files of this folder that the library depends on, from edge/native/build.py. */

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 #: Changes whenever the functions or the layout of their arguments do; ``edge/native/version.c`` has the same number.
-INTERFACE_VERSION = 12
+INTERFACE_VERSION = 13
 #: This variable of the environment switches the library off, to compare or to find an error.
 NUMPY_ALONE = "GAPCAST_NUMPY_ALONE"
 _FOLDER = Path(__file__).parent

@@ -110,7 +110,7 @@ def test_compiled_formulas_any_state_equals_numpy(context: int, seed: int) -> No
     for minute in (FIRST, FIRST + 1, FIRST + LEAD_MIN, FIRST + LEAD_MIN + 1, FIRST + 2 * LEAD_MIN):
         windows = windows_of(context, draw)
         predictions = list(predictions_of(compiled, windows, draw))
-        forests_kw = draw.normal(0, 1, (N, 4))
+        forests_kw = draw.normal(0, 1, (N, 2))
         forests_kw[::3] = np.nan
         filled = [5, 17] if minute == FIRST + LEAD_MIN else []
         with np.errstate(all="ignore"):

@@ -166,7 +166,7 @@ def test_compiled_step_forests_equals_numpy() -> None:
     for minute in range(40):
         windows = draw.gamma(1.0, 1.0, (3, 30)).astype(np.float32)
         predictions = [model.predict(windows[:, :, np.newaxis]) for model in compiled.models]
-        forests_kw = draw.gamma(1.0, 1.0, (3, 4))
+        forests_kw = draw.gamma(1.0, 1.0, (3, 2))
         forests_kw[minute % 3] = np.nan
         found, expected = (
             one.forecast(rows, np.full(3, FIRST + minute), windows, predictions, (), forests_kw)

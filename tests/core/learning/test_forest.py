@@ -76,6 +76,8 @@ def test_forest_is_restored_from_its_arrays() -> None:
         ("threshold", [1] * 9),
         ("left", [0, 0, 0, 0, 0, 0, 0, 0, 0]),  # a circle
         ("left", [8, 1, 2, 3, 4, 5, 6, 7, 8]),  # the right child would be behind the last node
+        ("threshold", [1.0, 1.0, 2.0, math.inf, 0.0, 3.0, math.inf, math.inf, math.inf]),  # of a leaf
+        ("nan_left", [0] * 9),
         ("first_trees", [1, 2]),
         ("first_trees", [0, 0]),
         ("roots", np.empty(0, dtype=np.int32)),

@@ -169,6 +169,32 @@ def test_forest_sees_the_submeters_of_its_device() -> None:
     assert without[:, 0].tolist() == [1.25], "as if they were missing"
 
 
+def test_devices_of_one_batch_have_the_predictions_that_they_have_alone() -> None:
+    """Devices without submeters share one computation of their inputs; their windows are in any order."""
+    forests = HouseForests(60, 5, UTC, {"home": ("car",)})
+    draw = np.random.default_rng(1)
+    for device in ("home", "flat", "shop"):
+        names, builder = forests.features_of(device).names, ForestBuilder(forests.features_of(device).names)
+        for _ in OUTPUTS:
+            builder.begin_output()
+            low, high = builder.split(builder.begin_tree(), int(draw.integers(30)), 0.1, nan_left=True)
+            builder.leaf(low, float(draw.normal()))
+            builder.leaf(high, float(draw.normal()))
+        assert len(names) > 30
+        forests.use(device, builder.build())
+    devices = ["flat", "barn", "shop", "home", "flat", "shop", "home"]
+    windows = draw.gamma(1.0, 1.0, (len(devices), 60)).astype(np.float32)
+    submeters_kw = draw.gamma(1.0, 1.0, (len(devices), 60, 1)).astype(np.float32)
+    minutes = FIRST + np.arange(len(devices))
+    together = forests.predict(devices, minutes, windows, submeters_kw)
+    assert together is not None
+    assert np.isnan(together[1]).all()
+    for i in (0, 2, 3, 4, 5, 6):
+        alone = forests.predict([devices[i]], minutes[i : i + 1], windows[i : i + 1], submeters_kw[i : i + 1])
+        assert alone is not None
+        assert together[i].tolist() == alone[0].tolist()
+
+
 def test_engine_passes_the_submeters_to_its_forests() -> None:
     smooth = Smooth()
     submeters = {"home": ("car",)}
@@ -220,7 +246,7 @@ def test_nothing_is_predicted_without_a_forest() -> None:
     predicted_kw = forests.predict(["flat", "home"], np.repeat(minutes, 2), np.repeat(windows, 2, axis=0))
     assert predicted_kw is not None
     assert np.isnan(predicted_kw[0]).all()
-    assert predicted_kw[1].tolist() == [1.5, 1.25, 0.5, 2.0]
+    assert predicted_kw[1].tolist() == [1.5, 1.25]
 
 
 def test_forest_sees_the_local_time_of_the_target() -> None:

@@ -69,6 +69,7 @@ OF_C_ALONE = {
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
     "N_OF_MINUTE", "COURSE_MIN", "FLOATS_OF_LINE", "MAX_ROWS", "N_OF_LEAD", "N_GAINS", "N_CORNERS", "N_MEAN_ENTRIES",
     "N_AT_ONCE",
+    "TREES_AT_ONCE",
 } | of_packets.OF_C_ALONE  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {

@@ -122,7 +122,7 @@ class CompiledStep:
         self._write_local_times(minutes)
         self._write_outputs(batch["outputs"], predictions)
         if self._inputs.refit is not None:
-            batch["members_kw"][:, :, self._inputs.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
+            batch["members_kw"][:, :, self._inputs.refit] = np.nan if forests_kw is None else forests_kw
         self._step.has_bounds = self._inputs.outer is not None and predictions[0].quantiles is not None
         replaced: list[tuple[int, float]] = []
         self._step.n_outcomes = self._step.first = 0

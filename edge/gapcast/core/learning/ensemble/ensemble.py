@@ -110,8 +110,8 @@ class Ensemble:
 
         ``rows`` ``[N]`` are the devices' rows in :class:`~gapcast.core.streams.buffer.Buffers`, ``minutes`` ``[N]`` the
         minutes of the newest readings, and ``predictions`` the predictions of each model for the windows. Nothing is
-        learned from the newest readings of the windows ``filled``. ``forests_kw`` ``[N, 4]`` are mean, median and
-        bounds of the devices' own forests, NaN for a device without one (None: no device has one). With
+        learned from the newest readings of the windows ``filled``. ``forests_kw`` ``[N, 2]`` are mean and median
+        of the devices' own forests, NaN for a device without one (None: no device has one). With
         ``options.n_submeters`` K the windows are ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
         """
         if self.compiled_step is not None:

@@ -141,7 +141,7 @@ class EnsembleInputs:
     ) -> MemberPredictions:
         """Collect ``predictions``, one per model, for ``windows`` ``[N, context]``, kW, that end at ``minutes``.
 
-        ``forests_kw`` ``[N, 4]`` are the forecasts of the devices' forests, NaN for a device without one (None: no
+        ``forests_kw`` ``[N, 2]`` are mean and median of the devices' forests, NaN for a device without one (None: no
         forests).
         """
         members_kw = np.empty((len(rows), 2, len(self.members)))
@@ -157,7 +157,7 @@ class EnsembleInputs:
                 medians_kw.append(median_kw)
         members_kw[:, 0, -1] = members_kw[:, 1, -1] = last_kw
         if self.refit is not None:
-            members_kw[:, :, self.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
+            members_kw[:, :, self.refit] = np.nan if forests_kw is None else forests_kw
         if self._learns:
             local = self.local_minutes(minutes)
             columns = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])

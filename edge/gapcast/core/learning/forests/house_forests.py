@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
+from typing import NamedTuple
 
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.errors import StateError
+from gapcast.core.learning.forests.compiled_forest import Evaluation, evaluation_of
 from gapcast.core.learning.forests.forest import OUTPUTS, Forest
 from gapcast.core.learning.forests.forest_features import ForestFeatures
 from gapcast.core.readings.submeters import Submeters
 from gapcast.core.windows.features import minute_of_day
+
+#: Number of outputs of a forest that are members of the ensemble, the first ones: mean and median.
+N_PREDICTED = 2
+
+
+class HouseForest(NamedTuple):
+    """The forest of a device, and the evaluation of its mean and median."""
+
+    forest: Forest
+    evaluate: Evaluation
 
 
 class HouseForests:
@@ -31,7 +43,7 @@ class HouseForests:
         }
         self.horizon_min = horizon_min
         self._zone = zone
-        self._by_device: dict[str, Forest] = {}
+        self._by_device: dict[str, HouseForest] = {}
 
     def __len__(self) -> int:
         """Return the number of devices with a forest."""
@@ -57,7 +69,7 @@ class HouseForests:
                 "to a shorter window"
             )
             raise StateError(msg)
-        self._by_device[device] = adapted
+        self._by_device[device] = HouseForest(adapted, evaluation_of(adapted, N_PREDICTED))
 
     def forget(self, device: str) -> None:
         """Remove the forest of ``device``, if it has one."""
@@ -65,9 +77,13 @@ class HouseForests:
 
     def adopt(self, other: HouseForests) -> None:
         """Use the forests of ``other`` that fit: with the same features and horizon."""
-        if other.horizon_min == self.horizon_min:
-            adapted = {device: self._adapted(device, forest) for device, forest in other._by_device.items()}
-            self._by_device = {device: forest for device, forest in adapted.items() if forest is not None}
+        if other.horizon_min != self.horizon_min:
+            return
+        self._by_device = {}
+        for device, its in other._by_device.items():
+            adapted = self._adapted(device, its.forest)
+            if adapted is not None:
+                self._by_device[device] = HouseForest(adapted, evaluation_of(adapted, N_PREDICTED))
 
     def _adapted(self, device: str, forest: Forest) -> Forest | None:
         """Return ``forest`` over the columns of ``device``; None if it needs other columns."""
@@ -77,25 +93,33 @@ class HouseForests:
     def predict(
         self, devices: Sequence[str], minutes: I64, windows: F32, submeters_kw: F32 | None = None
     ) -> F64 | None:
-        """Return mean, median, lower and upper bound ``[N, 4]``, kW, NaN for devices without a forest.
+        """Return mean and median ``[N, 2]``, kW, NaN for devices without a forest.
 
         ``windows`` ``[N, context]``, kW, belong to ``devices`` and end at ``minutes`` ``[N]``. ``submeters_kw``
         ``[N, context, K]`` are the channels of each device's submeters and then others, NaN where missing (None: no
         submeters). None if no device of the batch has a forest.
         """
-        which: dict[str, list[int]] = {}
+        which = self._places_by_features(devices)
+        if not which:
+            return None
+        predicted_kw = np.full((len(devices), N_PREDICTED), np.nan)
+        for features, by_device in which.items():
+            places = [place for its in by_device.values() for place in its]
+            local = minute_of_day(minutes[places] + self.horizon_min, self._zone)
+            of_devices = None if submeters_kw is None else submeters_kw[places, :, : len(features.submeters)]
+            columns = features.columns(windows[places], local, of_devices)
+            end = 0
+            for device, its in by_device.items():
+                begin, end = end, end + len(its)
+                change_kw = self._by_device[device].evaluate(columns[begin:end])
+                predicted_kw[its] = windows[its, -1:].astype(np.float64) + change_kw
+        return predicted_kw
+
+    def _places_by_features(self, devices: Sequence[str]) -> dict[ForestFeatures, dict[str, list[int]]]:
+        """Return the indices of the devices with a forest, by device, for each feature definition in use."""
+        which: dict[ForestFeatures, dict[str, list[int]]] = {}
         if self._by_device:
             for i, device in enumerate(devices):
                 if device in self._by_device:
-                    which.setdefault(device, []).append(i)
-        if not which:
-            return None
-        predicted_kw = np.full((len(devices), len(OUTPUTS)), np.nan)
-        for device, places in which.items():
-            target = minutes[places] + self.horizon_min
-            local = minute_of_day(target, self._zone)
-            features = self.features_of(device)
-            of_device = None if submeters_kw is None else submeters_kw[places, :, : len(features.submeters)]
-            change_kw = self._by_device[device].predict(features.columns(windows[places], local, of_device))
-            predicted_kw[places] = windows[places, -1:].astype(np.float64) + change_kw
-        return predicted_kw
+                    which.setdefault(self.features_of(device), {}).setdefault(device, []).append(i)
+        return which
