@@ -23,6 +23,7 @@ from gapcast.refit.forest_check import skills_of
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
+from tests.core.learning.test_house_forests import constant_forest
 from tests.refit.cycling import cycling_house, submetered_house
 from tests.support.houses import FIRST
 
@@ -44,9 +45,8 @@ def fit_of_submetered(*names: str) -> RefitResult:
 
 def test_skills_of_a_constant_house_are_zero() -> None:
     """Persistence errs by rounding alone: a ratio to it would be a skill of minus millions."""
-    forest: Any = SimpleNamespace(predict=lambda columns: columns)
-    checked: Any = SimpleNamespace(columns=np.full((2, 2), 1e-3), change_kw=np.array([3e-10, -3e-10]))
-    assert skills_of(forest, checked) == Skills(0.0, 0.0)
+    checked: Any = SimpleNamespace(columns=np.zeros((2, 1), dtype=np.float32), change_kw=np.array([3e-10, -3e-10]))
+    assert skills_of(constant_forest(("level",), (1e-3, 1e-3)), checked) == Skills(0.0, 0.0)
 
 
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.3]), objective=st.sampled_from(["l2", "quantile"]))

@@ -35,8 +35,8 @@ _LEAVES, _LEAVES_OF_SHORT = ((20_000, 31, 60), (5_000, 15, 20)), (8, 20)
 _CYCLE_BINS, _COARSE = 24, frozenset((*CYCLE_NAMES, *ANALOG_NAMES))
 _COMMON: Mapping[str, Any] = {
     "max_bin": 255,
+    "bin_construct_sample_cnt": 40_000,
     "max_depth": 8,
-    "feature_fraction": 0.4,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "num_threads": 1,
@@ -49,15 +49,16 @@ _COMMON: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Boosting:
-    """Number of trees and learning rate of an output."""
+    """Number of trees and learning rate of an output, and the share of the columns that each tree is fitted to."""
 
     objective: Mapping[str, Any]
     n_trees: int
     learning_rate: float
+    feature_fraction: float = 0.3
 
 
 _OUTPUTS = {
-    "mean": Boosting({"objective": "regression", "lambda_l2": 10.0}, 200, 0.05),
+    "mean": Boosting({"objective": "regression", "lambda_l2": 10.0}, 200, 0.05, feature_fraction=0.25),
     "median": Boosting({"objective": "quantile", "alpha": MEDIAN}, 300, 0.1),
     "lower": Boosting({"objective": "quantile", "alpha": LOWER}, 60, 0.1),
     "upper": Boosting({"objective": "quantile", "alpha": UPPER}, 60, 0.1),
@@ -97,9 +98,9 @@ def refit(
     n = len(examples.change_kw)
     n_checked = max(int(n * CHECK_SHARE), _LEAST_CHECKED)
     fitted = examples.part(slice(0, max(n - n_checked - options.horizon_min, 0)))
-    checked = examples.part(slice(max(n - n_checked, 0), n))
     forest, skills, theirs, problem = None, None, None, f"{n:,} windows are too few"
     if len(fitted.change_kw) >= _LEAST_CHECKED:
+        checked = examples_of(house, options, features, n_checked)
         candidate = _fit(fitted, features, _CHECKED, callbacks)
         skills = skills_of(candidate, checked)
         problem = problem_beside_persistence(skills)
@@ -129,11 +130,16 @@ def _fit(
 ) -> Forest:
     bins = [_CYCLE_BINS if name in _COARSE else _COMMON["max_bin"] for name in features.names]
     parameters = {**_COMMON, **_regularization(len(examples.change_kw)), "max_bin_by_feature": bins}
-    data = lightgbm.Dataset(examples.fitted_columns, examples.change_kw, params=parameters, free_raw_data=False)
+    data = lightgbm.Dataset(examples.columns, examples.change_kw, params=parameters, free_raw_data=False)
     builder = ForestBuilder(features.names)
     for output in outputs:
         its = _OUTPUTS[output]
-        of_output = {**parameters, **its.objective, "learning_rate": its.learning_rate}
+        of_output = {
+            **parameters,
+            **its.objective,
+            "learning_rate": its.learning_rate,
+            "feature_fraction": its.feature_fraction,
+        }
         booster = lightgbm.train(of_output, data, its.n_trees, callbacks=[*callbacks])
         builder.begin_output()
         n = len(examples.change_kw)

@@ -8,7 +8,9 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.figures import skill_or_none
+from gapcast.core.learning.forests.compiled_forest import evaluation_of
 from gapcast.core.learning.forests.forest import Forest
+from gapcast.core.learning.forests.house_forests import N_PREDICTED
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.refit.forest_examples import ForestExamples
 from gapcast.refit.forest_file import Skills
@@ -21,7 +23,7 @@ _LEAST_FOR_SQUARES = 2 * DAY_MIN
 
 def skills_of(forest: Forest, checked: ForestExamples) -> Skills:
     """Return by how much the errors of ``forest`` on the ``checked`` windows are smaller than persistence's."""
-    predicted = forest.predict(checked.columns)
+    predicted = evaluation_of(forest, N_PREDICTED)(checked.columns)
     actual = checked.change_kw
     return Skills(
         _skill(np.square(predicted[:, 0] - actual), np.square(actual)),

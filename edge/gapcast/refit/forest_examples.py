@@ -20,50 +20,50 @@ _ROWS_AT_ONCE = 1_024
 
 @dataclass(frozen=True, slots=True)
 class ForestExamples:
-    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``.
-
-    ``fitted_columns`` are the columns to fit trees to, with submeters missing in some windows.
-    """
+    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``."""
 
     columns: F32
-    fitted_columns: F32
     change_kw: F64
     minutes: I64
 
     def part(self, which: slice) -> ForestExamples:
         """Return the examples of a slice of the windows."""
-        return ForestExamples(
-            self.columns[which], self.fitted_columns[which], self.change_kw[which], self.minutes[which]
-        )
+        return ForestExamples(self.columns[which], self.change_kw[which], self.minutes[which])
 
     def since(self, minute: int) -> ForestExamples:
         """Return the examples whose newest reading is of ``minute`` or later."""
         return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
 
 
-def examples_of(house: RecordedMinutes, options: FitOptions, features: ForestFeatures) -> ForestExamples:
-    """Return the examples of ``house``: its windows for which the forecast minute has an outcome."""
+def examples_of(
+    house: RecordedMinutes, options: FitOptions, features: ForestFeatures, n_newest: int | None = None
+) -> ForestExamples:
+    """Return examples of ``house`` to fit trees to: its windows for which the forecast minute has an outcome.
+
+    Submeters are missing in some windows. With ``n_newest``: only so many windows, the newest, as they were measured,
+    to check trees.
+    """
     if not len(house):
         nothing = np.empty((0, len(features.names)), dtype=np.float32)
-        return ForestExamples(nothing, nothing, np.empty(0), np.empty(0, np.int64))
+        return ForestExamples(nothing, np.empty(0), np.empty(0, np.int64))
     gap_kw, is_outcome = house.series()
     windows = cut(house.channels(), options.spec, n_required=1)
     target = windows.origin + options.horizon_min
     rows = np.flatnonzero(target < len(gap_kw))
     rows = rows[is_outcome[target[rows]]]
+    if n_newest is not None:
+        rows = rows[max(len(rows) - n_newest, 0) :]
     columns = np.empty((len(rows), len(features.names)), dtype=np.float32)
-    fitted = np.empty_like(columns) if features.submeters else columns
     generator = np.random.default_rng(1)
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         places = slice(first, first + _ROWS_AT_ONCE)
         some = rows[places]
         local, powers = minute_of_day(house.minutes[0] + target[some], options.zone), windows[some]
-        columns[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
-        if features.submeters:
+        if features.submeters and n_newest is None:
             _hide_submeters(powers[:, :, 1:], generator)
-            fitted[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
+        columns[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
     change_kw = gap_kw[target[rows]].astype(np.float64) - gap_kw[windows.origin[rows]]
-    return ForestExamples(columns, fitted, change_kw, house.minutes[0] + windows.origin[rows])
+    return ForestExamples(columns, change_kw, house.minutes[0] + windows.origin[rows])
 
 
 def _hide_submeters(submeters_kw: F32, generator: np.random.Generator) -> None:
