@@ -18,7 +18,7 @@ from gapcast.core.arrays.array_types import F64
 
 #: Minimum number of forecasts for a week to count.
 MIN_WEEK = 5_000
-_NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "came_kw")
+_NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "actual_kw")
 
 
 def read(path: Path, first: str) -> tuple[dict[str, F64], NDArray[np.datetime64]]:
@@ -27,7 +27,7 @@ def read(path: Path, first: str) -> tuple[dict[str, F64], NDArray[np.datetime64]
         rows = [
             (row["target_at"], *(float(row[name]) for name in _NUMBERS))
             for row in csv.DictReader(file)
-            if row["came_kw"] and row["target_at"] >= first
+            if row["actual_kw"] and row["target_at"] >= first
         ]
     columns = list(zip(*rows, strict=True))
     numbers = {name: np.array(column) for name, column in zip(_NUMBERS, columns[1:], strict=True)}
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--from", dest="first", default="", metavar="ISO", help="first target time")
     chosen = parser.parse_args()
     numbers, targets = read(chosen.file, chosen.first)
-    actual_kw = numbers["came_kw"]
+    actual_kw = numbers["actual_kw"]
     inside = (numbers["lower_kw"] <= actual_kw) & (actual_kw <= numbers["upper_kw"])
     coverage, width_kw = float(inside.mean()), float((numbers["upper_kw"] - numbers["lower_kw"]).mean())
     weeks, at = np.unique(targets.astype("datetime64[W]"), return_inverse=True)

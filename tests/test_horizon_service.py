@@ -176,4 +176,4 @@ def test_backtest_scores_each_house_at_its_horizon(tmp_path: Path) -> None:
     times = [[datetime.fromisoformat(one[name]) for name in ("observed_at", "target_at")] for one in rows]
     ahead = {(one["device"], (target - at).seconds // 60) for one, (at, target) in zip(rows, times, strict=True)}
     assert ahead == {("home", 5), ("pump", 3)}
-    assert sum(bool(one["came_kw"]) for one in rows) == 84 + 86
+    assert sum(bool(one["actual_kw"]) for one in rows) == 84 + 86

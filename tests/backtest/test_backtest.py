@@ -133,15 +133,15 @@ def test_backtest_scores_equal_the_written_outcomes(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == HEADER
     assert len(rows) == 399 + 299
-    actual = [row for row in rows if row["came_kw"]]
+    actual = [row for row in rows if row["actual_kw"]]
     assert found.scored.n == len(actual) == 394 + 294
-    error = np.array([float(row["gap_kw"]) - float(row["came_kw"]) for row in actual])
-    base = np.array([float(row["last_kw"]) - float(row["came_kw"]) for row in actual])
-    median = np.array([float(row["median_kw"]) - float(row["came_kw"]) for row in actual])
+    error = np.array([float(row["gap_kw"]) - float(row["actual_kw"]) for row in actual])
+    base = np.array([float(row["last_kw"]) - float(row["actual_kw"]) for row in actual])
+    median = np.array([float(row["median_kw"]) - float(row["actual_kw"]) for row in actual])
     assert found.scored.mse_kw2 == pytest.approx((error**2).mean(), abs=1e-6)
     assert found.scored.mae_kw == pytest.approx(np.abs(median).mean(), abs=1e-6)
     assert found.scored.persistence_mse_kw2 == pytest.approx((base**2).mean(), abs=1e-6)
-    inside = [float(row["lower_kw"]) <= float(row["came_kw"]) <= float(row["upper_kw"]) for row in actual]
+    inside = [float(row["lower_kw"]) <= float(row["actual_kw"]) <= float(row["upper_kw"]) for row in actual]
     assert found.scored.coverage == pytest.approx(np.mean(inside), abs=0.005)
     assert [one.name for one in found.houses] == ["a", "b"]
     assert found.n_readings == 700
@@ -159,7 +159,7 @@ def test_backtest_missing_minute_has_no_outcome(tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     found = run([house(tmp_path / "a.csv", 40, left_out=frozenset({20, 21}))], out=out)
     with out.open(newline="", encoding="utf-8") as file:
-        rows = {row["target_at"]: row["came_kw"] for row in csv.DictReader(file)}
+        rows = {row["target_at"]: row["actual_kw"] for row in csv.DictReader(file)}
     assert rows[minute_label(FIRST + 20)] == ""
     assert rows[minute_label(FIRST + 19)] == str(kw_of(19))
     assert found.scored.n == sum(actual != "" for actual in rows.values())
@@ -176,7 +176,7 @@ def test_backtest_filled_minute_has_no_outcome(tmp_path: Path) -> None:
     assert not any(one.is_filled for one in read_recording(path, known_for_a_minute).minutes())
     found = run([path], out=out)
     with out.open(newline="", encoding="utf-8") as file:
-        outcomes = {row["target_at"]: row["came_kw"] for row in csv.DictReader(file)}
+        outcomes = {row["target_at"]: row["actual_kw"] for row in csv.DictReader(file)}
     assert outcomes[minute_label(FIRST + 15)] == ""
     assert found.scored.n == sum(actual != "" for actual in outcomes.values()) == 30 - 6 - 1
 

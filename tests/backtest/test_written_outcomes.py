@@ -46,16 +46,17 @@ def test_outcome_line_has_the_reading_of_its_minute(tmp_path: Path) -> None:
         assert line["target_at"] == minute_label(FIRST + i + 5)
         assert float(line["last_kw"]) == pytest.approx((7 * i) % 11 / 10)
         if i + 5 < 40:
-            assert float(line["came_kw"]) == pytest.approx((7 * (i + 5)) % 11 / 10)
+            assert float(line["actual_kw"]) == pytest.approx((7 * (i + 5)) % 11 / 10)
         else:
-            assert line["came_kw"] == "", "the file ends before"
-    assert found.scored.n == sum(line["came_kw"] != "" for line in lines) == 34
+            assert line["actual_kw"] == "", "the file ends before"
+        assert line["came_kw"] == line["actual_kw"], "its name in 0.1.0"
+    assert found.scored.n == sum(line["actual_kw"] != "" for line in lines) == 34
 
 
 def test_outcome_line_without_a_reading_is_blank(tmp_path: Path) -> None:
     minutes = [minute for minute in range(40) if minute not in {12, 13}] + [400, 401]
     _, lines = lines_of(tmp_path, minutes)
-    empty = {line["target_at"] for line in lines if not line["came_kw"]}
+    empty = {line["target_at"] for line in lines if not line["actual_kw"]}
     assert empty == {minute_label(FIRST + minute) for minute in (12, 13, 40, 41, 42, 43, 44, 406)}
     assert len(lines) == len({line["observed_at"] for line in lines}) == len(minutes) - 2
 
@@ -66,20 +67,20 @@ def test_outcome_lines_survive_time_going_back(tmp_path: Path, back_to: int) -> 
     found, lines = lines_of(tmp_path, minutes)
     n_first, n_again = 39, 80 - back_to - 3  # three readings prove that time went back; the third has a forecast
     assert len(lines) == n_first + n_again + 1
-    assert found.scored.n == sum(line["came_kw"] != "" for line in lines)
+    assert found.scored.n == sum(line["actual_kw"] != "" for line in lines)
     of_each = [(line["observed_at"], line["last_kw"]) for line in lines]
     assert len(set(of_each)) == len(of_each)
 
 
 def test_scores_equal_the_outcome_lines(tmp_path: Path) -> None:
     found, lines = lines_of(tmp_path, list(range(200)), blend=True, calibrate=True)
-    scored = [{key: float(line[key]) for key in HEADER[3:]} for line in lines if line["came_kw"]]
+    scored = [{key: float(line[key]) for key in HEADER[3:]} for line in lines if line["actual_kw"]]
     summary = found.houses[0].live[ALL_TIME]
     assert summary.n == len(scored) == 194
     assert summary.mse_kw2 == pytest.approx(
-        sum((one["gap_kw"] - one["came_kw"]) ** 2 for one in scored) / 194, abs=1e-5
+        sum((one["gap_kw"] - one["actual_kw"]) ** 2 for one in scored) / 194, abs=1e-5
     )
-    inside = [one["lower_kw"] <= one["came_kw"] <= one["upper_kw"] for one in scored]
+    inside = [one["lower_kw"] <= one["actual_kw"] <= one["upper_kw"] for one in scored]
     assert summary.coverage == pytest.approx(sum(inside) / 194, abs=0.011)
 
 

@@ -149,6 +149,7 @@ def test_history_documents_have_labels_and_outcomes() -> None:
         "median_kw": None,
         "lower_kw": None,
         "upper_kw": None,
+        "actual_kw": 0.6,
         "came_kw": 0.6,
     }
 

@@ -34,7 +34,7 @@ def test_backtest_scores_a_day_of_the_bundled_week(start: Start, tmp_path: Path)
     assert scored["mae_kw"] < scored["persistence"]["mae_kw"]
     assert scored["coverage"] == pytest.approx(0.9, abs=0.05)
     with out.open(newline="", encoding="utf-8") as file:
-        assert sum(row["came_kw"] != "" for row in csv.DictReader(file)) == scored["n"]
+        assert sum(row["actual_kw"] != "" for row in csv.DictReader(file)) == scored["n"]
 
 
 def test_backtest_several_files_scored_from_a_date(invoke: Invoke, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_device_history(with_devices: Rest) -> None:
     document = with_devices.client.get("/devices/home/history", params={"minutes": 4}).json()
     assert [one["ts"] for one in document["readings"]] == [minute_label(FIRST + m) for m in range(8, 12)]
     assert [one["target_at"] for one in document["forecasts"]] == [minute_label(FIRST + m) for m in range(8, 17)]
-    assert [one["came_kw"] for one in document["forecasts"]][:5] == [2.0, 2.25, 2.5, 2.75, None]
+    assert [one["actual_kw"] for one in document["forecasts"]][:5] == [2.0, 2.25, 2.5, 2.75, None]
     newest = with_devices.client.get("/predict", params={"device": "home"}).json()
     assert document["forecasts"][-1]["gap_kw"] == pytest.approx(newest["gap_kw"], abs=1e-6)
     assert with_devices.client.get("/devices/home/history").json()["minutes"] == 180

@@ -13,7 +13,7 @@ from jsonschema.exceptions import best_match
 ASYNCAPI = Path(__file__).parents[1] / "fixtures" / "asyncapi" / "3.0.0.json"
 #: Keywords without effect on validation, for people only.
 _REMARKS = {"$ref", "description"}
-_OPENAPI_REMARKS = _REMARKS | {"title", "default", "examples"}
+_OPENAPI_REMARKS = _REMARKS | {"deprecated", "title", "default", "examples"}
 
 
 def resolved(node: Any, document: Any) -> Any:

@@ -11,17 +11,19 @@ from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.time_grid import minute_label
 
 HEADER = (
-    "device", "observed_at", "target_at", "gap_kw", "median_kw", "lower_kw", "upper_kw", "last_kw", "came_kw",
+    "device", "observed_at", "target_at", "gap_kw", "median_kw", "lower_kw", "upper_kw", "last_kw",
+    "came_kw",  # the name of actual_kw in 0.1.0, for one more version
+    "actual_kw",
 )  # fmt: skip
 #: The key of a forecast: row of the device, target minute.
 _Key = tuple[int, int]
 #: The unfinished lines for a minute: several if a device repeats its minutes.
 _Pending = dict[_Key, list[list[object]]]
-_GAP_KW, _ACTUAL_KW = HEADER.index("gap_kw"), HEADER.index("came_kw")
+_GAP_KW, _FIRST_ACTUAL = HEADER.index("gap_kw"), HEADER.index("came_kw")
 
 
 class OutcomesFile(WholeFile):
-    """Writes a line when the outcome is known, or with an empty ``came_kw`` when the target minute has no reading."""
+    """Writes a line when the outcome is known, or with an empty ``actual_kw`` when the target minute has no reading."""
 
     def __init__(self, path: Path) -> None:
         """Raise :class:`SettingsError` if ``path`` cannot be written."""
@@ -68,7 +70,7 @@ class OutcomesFile(WholeFile):
         ):
             target = minute + horizon_min
             stamps = [device, minute_label(minute), minute_label(target)]
-            self._pending.setdefault((row, target), []).append([*stamps, *published, round(last, DECIMALS), ""])
+            self._pending.setdefault((row, target), []).append([*stamps, *published, round(last, DECIMALS), "", ""])
             newest[row] = minute
 
     def _write_outcome(self, key: _Key, actual_kw: float, published_kw: float) -> None:
@@ -77,7 +79,7 @@ class OutcomesFile(WholeFile):
         line = (
             min(lines, key=lambda line: abs(float(str(line[_GAP_KW])) - published_kw)) if len(lines) > 1 else lines[0]
         )
-        line[_ACTUAL_KW] = round(actual_kw, DECIMALS)
+        line[_FIRST_ACTUAL:] = [round(actual_kw, DECIMALS)] * 2
         self.write(line)
         lines.remove(line)
         if not lines:

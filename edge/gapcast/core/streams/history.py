@@ -53,7 +53,8 @@ class HistoryColumns:
             {
                 "observed_at": minute_label(minute - self.horizon_min),
                 "target_at": minute_label(minute),
-                **dict(zip((*_PUBLISHED, "came_kw"), values, strict=True)),
+                **dict(zip((*_PUBLISHED, "actual_kw"), values, strict=True)),
+                "came_kw": values[-1],  # the name of actual_kw in 0.1.0, for one more version
             }
             for minute, *values in zip(self.target_minutes.tolist(), *columns, strict=True)
         ]

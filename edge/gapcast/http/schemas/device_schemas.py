@@ -110,7 +110,10 @@ class ForecastOutcome(BaseModel):
     median_kw: float | None
     lower_kw: float | None
     upper_kw: float | None
-    came_kw: float | None = Field(description="Actual value at `target_at`; null if there is none yet")
+    actual_kw: float | None = Field(description="Actual value at `target_at`; null if there is none yet")
+    came_kw: float | None = Field(
+        description="The name of `actual_kw` in 0.1.0", json_schema_extra={"deprecated": True}
+    )
 
 
 class HistoryDocument(BaseModel):
