@@ -109,8 +109,8 @@ class Forest:
             and first_trees[0] == 0
             and bool((np.diff(first_trees) > 0).all())
         )
-        depth = _depth_of(node["left"]) if sound and _keep_to_leaves(node) else None
-        if depth is None:
+        depth = _depth_of(node["left"]) if sound else None
+        if depth is None or not _keep_to_leaves(node):
             msg = "the forest's nodes are damaged"
             raise StateError(msg)
         return cls(
