@@ -165,6 +165,7 @@ def test_refusal_among_confirmations_is_logged() -> None:
     with capture_logs() as logs:
         SessionWarnings().check_reasons([Acknowledgement(1, 0), Acknowledgement(2, 0x80), Acknowledgement(3, 0)])
     assert [(line["event"], line["reason"]) for line in logs] == [("mqtt.publish_refused", "no reason given")]
+    assert "docs/mosquitto/gapcast.acl" in logs[0]["fix"]
 
 
 @pytest.mark.parametrize("is_confirmed", [True, False])

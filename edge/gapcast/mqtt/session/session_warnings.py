@@ -36,7 +36,9 @@ class SessionWarnings:
         reason = max([acknowledgement.reason for acknowledgement in acknowledgements])
         if reason >= REFUSED_FROM:
             self._warn_once(
-                "mqtt.publish_refused", reason=_name_of(reason), fix="check the write permissions of this account"
+                "mqtt.publish_refused",
+                reason=_name_of(reason),
+                fix="check this account's write permissions; docs/mosquitto/gapcast.acl has all topics",
             )
 
     def message_too_long(self, topic: bytes, n_bytes: int, max_bytes: int) -> None:
