@@ -24,3 +24,12 @@ def test_encoded_result_without_a_forest_is_read_back() -> None:
 def test_decode_arrays_damaged_content_raises_state_error() -> None:
     with pytest.raises(StateError, match="it is damaged: "):
         decode_arrays(encode_arrays({"minutes": np.arange(3)})[:-1])
+
+
+def test_decode_arrays_damaged_header_raises_state_error() -> None:
+    """The header of a large array is parsed before its checksum is verified; the parser raises errors of its own."""
+    content = encode_arrays({"minutes": np.arange(10_000)})
+    for sound, damaged in ((b", }", b",  "), (b"'<i8'", b"'<,8'"), (b", 'shape'", b",B'shape'")):
+        assert content.count(sound) == 1
+        with pytest.raises(StateError, match="it is damaged: "):
+            decode_arrays(content.replace(sound, damaged))

@@ -80,6 +80,7 @@ def test_forest_is_restored_from_its_arrays() -> None:
         ("nan_left", [0] * 9),
         ("first_trees", [1, 2]),
         ("first_trees", [0, 0]),
+        ("first_trees", np.array([0, 2, 1], dtype=np.uint32)),
         ("roots", np.empty(0, dtype=np.int32)),
     ],
 )
@@ -91,6 +92,16 @@ def test_damaged_arrays_are_refused(name: str, damaged: Any) -> None:
         arrays[name] = np.asarray(damaged)
     with pytest.raises(StateError, match="the forest"):
         Forest.from_arrays(arrays)
+
+
+def test_last_node_as_a_left_child_is_refused_in_any_type() -> None:
+    n = np.iinfo(np.int8).max + 1
+    left = np.arange(n, dtype=np.int8)
+    left[0] = n - 1  # one more overflows
+    leaves = {"threshold": np.full(n, math.inf), "nan_left": np.ones(n, np.uint8), "value": np.zeros(n)}
+    tree = {"roots": np.zeros(1, np.int8), "first_trees": np.zeros(1, np.int8), "feature": np.zeros(n, np.int8)}
+    with pytest.raises(StateError, match="damaged"):
+        Forest.from_arrays({"features": np.array(["a"]), "left": left, **leaves, **tree})
 
 
 def test_tree_that_is_too_deep_is_refused() -> None:

@@ -24,6 +24,8 @@ MAX_NODES, MAX_DEPTH = 200_000, 64
 #: Number of pairs of row and tree evaluated at a time, so that intermediate arrays stay in the processor's cache.
 _PAIRS = 1 << 16
 _ARRAYS = ("feature", "threshold", "left", "nan_left", "value", "roots", "first_trees")
+#: Types of the checked arrays: sums and differences of smaller and of unsigned integers overflow.
+_WIDEST: Mapping[str, type[np.generic]] = {"i": np.int64, "u": np.int64, "f": np.float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Forest:
         if missing:
             msg = f"the forest has no list of its {missing[0]}"
             raise StateError(msg)
+        arrays = {name: array.astype(_WIDEST.get(array.dtype.kind, array.dtype)) for name, array in arrays.items()}
         features = tuple(arrays["features"].tolist())
         node = {name: arrays[name] for name in _ARRAYS[:5]}
         n_nodes = len(node["value"])
@@ -116,10 +119,10 @@ class Forest:
         return cls(
             features,
             node["feature"].astype(np.int32),
-            node["threshold"].astype(np.float64),
+            node["threshold"],
             node["left"].astype(np.int32),
             node["nan_left"].astype(bool),
-            node["value"].astype(np.float64),
+            node["value"],
             roots.astype(np.int32),
             first_trees.astype(np.int32),
             depth,
