@@ -44,7 +44,8 @@ def test_device_rows_with_a_view_are_copied() -> None:
     assert len(rows.arrays["kw"]) == 201
 
 
-def test_device_rows_short_of_memory_keep_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def rows_short_of_memory(monkeypatch: pytest.MonkeyPatch) -> DeviceRows:
+    """Return four rows after a growth failed; they are as before."""
     rows = rows_of(4)
     view = rows.arrays["n"][:]
     with monkeypatch.context() as patch:
@@ -55,9 +56,21 @@ def test_device_rows_short_of_memory_keep_their_rows(monkeypatch: pytest.MonkeyP
     assert rows.arrays["kw"][:4].tolist() == [[1, 2], [5, 5], [5, 5], [5, 5]]
     assert rows.arrays["n"].tolist() == view.tolist() == [7, 7, 7, 7]
     rows.arrays["kw"][4:] = 3.0  # the array before it was extended already
+    return rows
+
+
+def test_device_rows_grow_after_memory_was_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_short_of_memory(monkeypatch)
     rows.index(MORE)
     assert rows.arrays["kw"][[3, 4, 200]].tolist() == [[5, 5], [1, 2], [1, 2]]
     assert len(rows) == 201
+
+
+def test_columns_are_restored_after_memory_was_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_short_of_memory(monkeypatch)
+    rows.restore_columns(np.array([9]), {"kw": np.array([[6.0, 6.5]]), "n": np.array([8])})
+    assert rows.arrays["kw"].tolist() == [[1, 2], [5, 5], [5, 5], [5, 5], *[[1, 2]] * 5, [6, 6.5]]
+    assert rows.arrays["n"].tolist() == [7] * 9 + [8]
 
 
 def test_device_rows_grow_by_less_than_memory_was_too_short_for(monkeypatch: pytest.MonkeyPatch) -> None:

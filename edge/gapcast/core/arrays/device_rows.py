@@ -157,7 +157,7 @@ class DeviceRows:
                 array = before[name]
                 if n_rows > n_before:
                     array = np.empty((n_rows, *array.shape[1:]), array.dtype)  # takes memory as rows are written
-                    array[:n_before], array[is_initial] = before[name], self._initial[name]
+                    array[:n_before], array[is_initial] = before[name][:n_before], self._initial[name]
                 if which is ALL:
                     move_rows(array, rows, columns, name)
                 else:
