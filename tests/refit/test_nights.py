@@ -18,6 +18,8 @@ from gapcast.core.errors import ModelError
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.forests.forest_features import ForestFeatures
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.readings.reading import Reading
 from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
@@ -30,9 +32,11 @@ from gapcast.refit.worker import FitOptions, FormerForest
 from gapcast.service.ports.minute_recorder import RefitStatus
 from gapcast.service.service import Service
 from tests.core.learning.test_house_forests import constant_forest
+from tests.core.outlook.runs import LEADS_MIN
 from tests.support.clocks import ManualClock
 from tests.support.houses import FIRST, Smooth, ensemble_engine
 from tests.support.links import MemoryLink
+from tests.support.outlook_model import OutlookModel
 
 GATEWAY = "gateway-1"
 #: When a night begins.
@@ -303,6 +307,16 @@ def test_nights_refit_is_for_the_windows_and_the_horizon_of_the_device(
         archived(found, device)
     found.refit_due(service_of(engine))
     assert given == [FitOptions(9, spec, zone), FitOptions(5, spec, zone)]
+
+
+def test_nights_fit_options_are_for_the_forests_of_shorter_windows() -> None:
+    model = Smooth(WindowSpec(40), lead_times_min=LEADS_MIN)
+    ensemble = Ensemble((model,), EnsembleOptions(refits=True))
+    engine = Engine(model, ensemble=ensemble, outlook=OutlookConfig(OutlookModel(), OutlookOptions()))
+    assert engine.buffers.spec.context > model.spec.context
+    options = FitOptions.for_device(engine, "home", UTC)
+    fitted = ForestFeatures(options.spec.context, options.horizon_min, options.submeters)
+    engine.horizons.main.forests.use("home", constant_forest(fitted.names))
 
 
 def test_nights_restore_uses_no_forest_of_another_horizon(tmp_path: Path, engine: Engine) -> None:

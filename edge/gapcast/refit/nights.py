@@ -15,7 +15,6 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.readings.reading import Reading
-from gapcast.core.windows.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
 from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.schedule import LastRefit, NightWatch, is_due, night_minute, night_of
@@ -174,18 +173,12 @@ class NightlyRefits:
 
         Returns None, and logs nothing, if the service stops or the device is forgotten before there is a result.
         """
-        horizon_min, spec, submeters = service.queries.read(
-            lambda engine, _: (
-                engine.forecaster_of(device).horizon_min,
-                engine.buffers.spec,
-                engine.horizons.main.forests.features_of(device).submeters,
-            )
-        )
+        options = service.queries.read(lambda engine, _: FitOptions.for_device(engine, device, self._options.zone))
         former = self._results.get(device)
         try:
             result = refit_confined(
                 self.archive.load(device),
-                FitOptions(horizon_min, WindowSpec(spec.context, spec.padding), self._options.zone, submeters),
+                options,
                 FormerForest(former.forest, former.fitted_at_min) if former and former.forest else None,
                 self._stopping.is_set,
             )

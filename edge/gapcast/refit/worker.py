@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -25,6 +25,9 @@ from gapcast.core.windows.window import Padding, WindowSpec
 from gapcast.predictors.trials.confinement import ChildLimits, open_scratch, run_confined
 from gapcast.refit.forest_file import RefitResult, decode_arrays, decode_result, encode_arrays, encode_result
 from gapcast.refit.minutes import RecordedMinutes
+
+if TYPE_CHECKING:  # the worker does not load the engine
+    from gapcast.core.engine import Engine
 
 #: Limits of a refit: address space beyond the loaded libraries, processor time, total time and result size. A refit on
 #: eight weeks takes about 15 s and 100 MB; a Raspberry Pi needs several times as long, at the lowest priority.
@@ -49,6 +52,14 @@ class FitOptions:
     spec: WindowSpec
     zone: tzinfo
     submeters: tuple[str, ...] = ()
+
+    @classmethod
+    def for_device(cls, engine: Engine, device: str, zone: tzinfo) -> FitOptions:
+        """Return the options for ``device``; ``engine`` may have longer windows, for outlooks, than its forests."""
+        forests = engine.forecaster_of(device).forests
+        features = forests.features_of(device)
+        spec = WindowSpec(features.context, engine.buffers.spec.padding)
+        return cls(forests.horizon_min, spec, zone, features.submeters)
 
 
 @dataclass(frozen=True, slots=True)

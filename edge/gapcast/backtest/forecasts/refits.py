@@ -68,18 +68,13 @@ class SimulatedRefits:
         if due:
             self._refit([*due])
 
-    def _options_of(self, device: str) -> FitOptions:
-        engine, forests = self._engine, self._engine.forecaster_of(device).forests
-        submeters = forests.features_of(device).submeters
-        return FitOptions(forests.horizon_min, engine.buffers.spec, engine.zone, submeters)
-
     def _refit(self, due: Sequence[str]) -> None:
-        began_s = time.perf_counter()
+        began_s, engine = time.perf_counter(), self._engine
         with ThreadPoolExecutor(n_usable_processors()) as pool:
-            waiting = {
-                device: pool.submit(self._fit, house.copied(), self._options_of(device), house.former)
-                for device, house in ((device, self._houses[device]) for device in due)
-            }
+            waiting = {}
+            for device in due:
+                house, options = self._houses[device], FitOptions.for_device(engine, device, engine.zone)
+                waiting[device] = pool.submit(self._fit, house.copied(), options, house.former)
         for device, future in waiting.items():
             house = self._houses[device]
             try:
@@ -91,7 +86,7 @@ class SimulatedRefits:
             if result.forest is None:
                 self.n_refused += 1
             else:
-                self._engine.forecaster_of(device).forests.use(device, result.forest)
+                engine.forecaster_of(device).forests.use(device, result.forest)
                 house.former = FormerForest(result.forest, result.fitted_at_min)
                 self.n_refits += 1
         self.took_s += time.perf_counter() - began_s
