@@ -8,8 +8,10 @@ import json
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from gapcast import Forecaster
@@ -108,3 +110,36 @@ def test_page_lists_every_reason_of_a_rejection() -> None:
     table = section.partition("| reason | when |\n| --- | --- |\n")[2].partition("\n\n")[0]
     listed = {reason for row in table.splitlines() for reason in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
     assert listed == published | {NO_DEMAND, OWN_ECHO}
+
+
+def examples_on_the_page() -> dict[str, Any]:
+    """Return the forecast, outlook and demand of mqtt-and-http.md."""
+    blocks = re.findall(r"```json\n(.*?)```", text_of("docs/mqtt-and-http.md"), re.DOTALL)
+    found = [json.loads(block) for block in blocks if block.startswith('{"v": 1')]
+    keys = {"forecast": "path", "outlook": "mean_to_kw", "demand": "so_far_kw"}
+    return {name: next(each for each in found if key in each) for name, key in keys.items()}
+
+
+def examples_of_asyncapi() -> dict[str, Any]:
+    messages = yaml.safe_load(text_of("docs/asyncapi.yaml"))["components"]["messages"]
+    return {name: message["examples"][0]["payload"] for name, message in messages.items() if "examples" in message}
+
+
+@pytest.mark.parametrize("examples", [examples_on_the_page(), examples_of_asyncapi()], ids=["page", "asyncapi"])
+def test_examples_of_one_reading_agree(examples: dict[str, Any]) -> None:
+    """The rules of the page hold in its examples: whoever writes a client checks it with them."""
+    forecast, outlook, demand = examples["forecast"], examples["outlook"], examples["demand"]
+    at = outlook["lead_min"].index(forecast["horizon_min"])
+    for key in ("median_kw", "lower_kw", "upper_kw"):
+        assert outlook[key][at] == forecast[key]
+    assert outlook["mean_kw"][at] == forecast["gap_kw"]
+    assert outlook["mean_to_kw"][at] == pytest.approx(sum(forecast["path"]) / len(forecast["path"]), abs=0.005)
+    window_min, elapsed_min = 15, demand["elapsed_min"]
+    left_min = window_min - elapsed_min
+    for window, minutes in ((demand, left_min), (demand["next"], window_min)):
+        room_kw = (window["limit_kw"] - window["upper_kw"]) * window_min / minutes
+        assert window["headroom_w"] == int(round(room_kw * 1_000, 3))
+    if "maxPower" in examples:
+        rest_kw = (window_min * demand["expected_kw"] - elapsed_min * demand["so_far_kw"]) / left_min
+        assert examples["headroom"] == demand["headroom_w"]
+        assert examples["maxPower"] == pytest.approx(rest_kw * 1_000 + demand["headroom_w"], abs=1)

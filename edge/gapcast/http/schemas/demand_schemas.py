@@ -28,7 +28,7 @@ _WINDOW: dict[str, JsonValue] = {
     "limit_kw": 3.2,
     "limit_source": "month_peak",
     "p_exceed": 0.043,
-    "headroom_w": 96,
+    "headroom_w": 100,
 }
 _DEMAND: dict[str, JsonValue] = {
     "v": 1,

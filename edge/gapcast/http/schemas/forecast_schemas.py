@@ -89,9 +89,9 @@ _OUTLOOK_EXAMPLE: JsonDict = {
     "lower_kw": [0.62, 0.24],
     "median_kw": [1.28, 0.81],
     "upper_kw": [2.71, 3.4],
-    "mean_to_kw": [1.27, 1.19],
+    "mean_to_kw": [1.25, 1.19],
     "mean_to_lower_kw": [0.81, 0.52],
-    "mean_to_median_kw": [1.25, 1.11],
+    "mean_to_median_kw": [1.23, 1.11],
     "mean_to_upper_kw": [2.16, 2.2],
 }
 _OUTLOOK_DEFINITIONS: dict[str, Any] = {field.name: definition_of(field) for field in OUTLOOK_FIELDS}
