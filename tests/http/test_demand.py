@@ -251,17 +251,18 @@ def test_impossible_headroom_request_is_a_422(service: Service, link: MemoryLink
     assert answer.json()["detail"].startswith(words), answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("later_s", "minutes"), [(7 * 60, 7), (5 * 60 + 25, 5)])
 def test_headroom_of_an_old_reading_is_not_answered(
-    service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch
+    service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch, later_s: int, minutes: int
 ) -> None:
     run(service, link, "home")
     now_ns = time.time_ns()
-    monkeypatch.setattr(time, "time_ns", lambda: now_ns + 7 * 60 * 10**9)
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns + later_s * 10**9)
     answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
     assert answer.status_code == 503
     assert answer.json()["detail"] == (
-        "the newest reading of 'home' was received 7 minutes ago, but a demand is valid for 5 minutes: "
-        "use your own safe value until the next reading"
+        f"the newest reading of 'home' was received more than {minutes} minutes ago, but a demand is valid for 5 "
+        "minutes: use your own safe value until the next reading"
     )
     assert ask(service, "GET", "/demand?device=home").status_code == 200, "it has valid_until"
 

@@ -129,7 +129,8 @@ def _problem_with(demand: Demand) -> str:
         made = instant_label(demand.issued_at_ms)
         return f"was received at {made} by a clock that was ahead of the current time: {until}"
     if age_min > VALID_MIN:
-        return f"was received {age_min:.0f} minutes ago, but a demand is valid for {VALID_MIN} minutes: {until}"
+        age = f"more than {int(age_min)} minutes ago"
+        return f"was received {age}, but a demand is valid for {VALID_MIN} minutes: {until}"
     if left_min < age_min - _OVERDUE_MIN:
         return f"was measured at {of}; its demand was valid until {minute_label(demand.valid_until_minute)}: {until}"
     return ""
