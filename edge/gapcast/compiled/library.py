@@ -45,7 +45,7 @@ def library_path(folder: Path, machine: str) -> Path:
     The name does not end with ``.so``, because Python would treat such a file as a module.
 
     >>> library_path(Path("compiled"), "aarch64").as_posix()
-    'compiled/libgapcast-aarch64.so.12'
+    'compiled/libgapcast-aarch64.so.13'
     """
     return folder / f"libgapcast-{machine}.so.{INTERFACE_VERSION}"
 
