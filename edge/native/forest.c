@@ -27,7 +27,7 @@ struct forest {
 static inline int32_t next_node(const struct forest *forest, int32_t node, const double *columns)
 {
     const double found = columns[forest->feature[node]];
-    const int goes_left = (found <= forest->threshold[node]) | (isnan(found) & forest->nan_left[node]);
+    const int goes_left = (found <= forest->threshold[node]) | ((isnan(found) != 0) & forest->nan_left[node]);
     return forest->left[node] + !goes_left;
 }
 
