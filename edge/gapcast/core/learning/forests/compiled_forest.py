@@ -34,7 +34,7 @@ class _ForestStruct(ctypes.Structure):
 
 
 def evaluation_of(forest: Forest, n_outputs: int) -> Evaluation:
-    """Return the evaluation of the first ``n_outputs`` of ``forest``; it is compiled if there is a library for it."""
+    """Return the evaluation of the first ``n_outputs`` of ``forest``: compiled, if this machine has a library."""
     evaluate = load_function("gapcast_evaluate_forest")
     if evaluate is None:
         return partial(forest.predict, n_outputs=n_outputs)
