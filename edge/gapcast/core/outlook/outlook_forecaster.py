@@ -148,14 +148,14 @@ class OutlookForecaster:
     ) -> OutlookBatch:
         """Run the model for ``windows``, ``at`` this index of the batch; return the inputs of the outlooks."""
         minutes, rows = (np.array(column, dtype=np.int64)[at] for column in (accepted.minutes, accepted.rows))
-        is_measured = np.ones(len(accepted.devices), dtype=np.bool_)
+        is_filled = np.zeros(len(accepted.devices), dtype=np.bool_)
         if accepted.filled:
-            is_measured[accepted.filled] = False
+            is_filled[accepted.filled] = True
         powers_kw = windows[:, :, 0]
         of_rows, of_minutes = (accepted.rows, accepted.minutes) if at is ALL else (rows.tolist(), minutes.tolist())
         history = history_of(self.model, week, of_rows, of_minutes, powers_kw)
         prediction = self._predictions.predict(windows, minutes, history, trunk)
-        return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[at], history, prediction, published, issued_at_ms)
+        return OutlookBatch(rows + 1, minutes, powers_kw, ~is_filled[at], history, prediction, published, issued_at_ms)
 
     def learn(self) -> None:
         """Learn from the outcomes in the readings of the last outlooks."""

@@ -20,8 +20,8 @@ def means_of(made: MadeOutlooks, loads_kw: F32, median_at: int) -> ModelMeans:
     ``loads_kw`` ``[N, M]`` are the newest values of submeters, NaN where there is none; ``median_at`` is the index of
     the median among the quantiles. Without a value of any submeter, the quantiles are the model's.
     """
-    quantiles_kw, which = made.quantiles_kw, np.isfinite(loads_kw).any(axis=1)
-    if which.any():
+    quantiles_kw = made.quantiles_kw
+    if loads_kw.shape[1] and (which := np.isfinite(loads_kw).any(axis=1)).any():
         shift_kw = made.kw[which, :, 1, MEDIAN] - quantiles_kw[which, :, median_at]
         quantiles_kw = quantiles_kw.copy()
         quantiles_kw[which] += shift_kw[:, :, np.newaxis]
