@@ -102,11 +102,15 @@ def _ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def field_tables(text: str) -> str:
-    """Return docs/mqtt-and-http.md with the tables of the fields of all published documents, and the example."""
+def message_fields(text: str) -> str:
+    """Return docs/messages.md with the tables of the fields of forecasts and outlooks, and the example."""
     text = _replaced(text, "<!-- ", ["", "```json", *_example(), "```", ""], " -->", _EXAMPLE)
     text = _replaced(text, "<!-- ", _table(FIELDS), " -->", _FORECAST)
-    text = _replaced(text, "<!-- ", _table(OUTLOOK_FIELDS), " -->", _OUTLOOK)
+    return _replaced(text, "<!-- ", _table(OUTLOOK_FIELDS), " -->", _OUTLOOK)
+
+
+def demand_fields(text: str) -> str:
+    """Return docs/demand-messages.md with the tables of the fields of demands and of answers about a load."""
     following = _row(
         NEXT,
         "object",
@@ -167,7 +171,8 @@ def _lines(schema: Mapping[str, Any]) -> list[str]:
 DOCUMENTS: dict[str, Callable[[str], str]] = {
     "docs/openapi.json": openapi,
     "docs/asyncapi.yaml": asyncapi,
-    "docs/mqtt-and-http.md": field_tables,
+    "docs/messages.md": message_fields,
+    "docs/demand-messages.md": demand_fields,
 }
 
 

@@ -106,15 +106,16 @@ def test_page_lists_every_reason_of_a_rejection() -> None:
     folder = ROOT / "edge" / "gapcast"
     sources = [path for path in folder.rglob("*.py") if path.parent != folder / "check"]
     published = {reason for path in sources for reason in REASON.findall(path.read_text(encoding="utf-8"))}
-    section = text_of("docs/mqtt-and-http.md").partition("\n### Rejected messages\n")[2].partition("\n### ")[0]
+    section = text_of("docs/mqtt.md").partition("\n## Rejected messages\n")[2].partition("\n## ")[0]
     table = section.partition("| reason | when |\n| --- | --- |\n")[2].partition("\n\n")[0]
     listed = {reason for row in table.splitlines() for reason in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
     assert listed == published | {NO_DEMAND, OWN_ECHO}
 
 
-def examples_on_the_page() -> dict[str, Any]:
-    """Return the forecast, outlook and demand of mqtt-and-http.md."""
-    blocks = re.findall(r"```json\n(.*?)```", text_of("docs/mqtt-and-http.md"), re.DOTALL)
+def examples_on_the_pages() -> dict[str, Any]:
+    """Return the forecast and the outlook of messages.md, and the demand of demand-messages.md."""
+    text = text_of("docs/messages.md") + text_of("docs/demand-messages.md")
+    blocks = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     found = [json.loads(block) for block in blocks if block.startswith('{"v": 1')]
     keys = {"forecast": "path", "outlook": "mean_to_kw", "demand": "so_far_kw"}
     return {name: next(each for each in found if key in each) for name, key in keys.items()}
@@ -125,9 +126,9 @@ def examples_of_asyncapi() -> dict[str, Any]:
     return {name: message["examples"][0]["payload"] for name, message in messages.items() if "examples" in message}
 
 
-@pytest.mark.parametrize("examples", [examples_on_the_page(), examples_of_asyncapi()], ids=["page", "asyncapi"])
+@pytest.mark.parametrize("examples", [examples_on_the_pages(), examples_of_asyncapi()], ids=["pages", "asyncapi"])
 def test_examples_of_one_reading_agree(examples: dict[str, Any]) -> None:
-    """The rules of the page hold in its examples: whoever writes a client checks it with them."""
+    """The rules of the pages hold in its examples: whoever writes a client checks it with them."""
     forecast, outlook, demand = examples["forecast"], examples["outlook"], examples["demand"]
     at = outlook["lead_min"].index(forecast["horizon_min"])
     for key in ("median_kw", "lower_kw", "upper_kw"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts._generated_documents import DOCUMENTS, ROOT, field_tables
+from scripts._generated_documents import DOCUMENTS, ROOT, message_fields
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -15,4 +15,4 @@ def test_generated_document_matches_the_code(name: str) -> None:
 
 def test_document_without_a_place_for_the_generated_part_is_refused() -> None:
     with pytest.raises(ValueError, match="has no part between"):
-        field_tables("# A page\n")
+        message_fields("# A page\n")

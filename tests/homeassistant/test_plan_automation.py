@@ -27,8 +27,8 @@ LEFT, POWER = "sensor.evcc_garage_charge_remaining_duration", "sensor.evcc_garag
 
 
 def documented_automation() -> dict[str, Any]:
-    """Return the automation of docs/mqtt-and-http.md that publishes a plan."""
-    page = (ROOT / "docs" / "mqtt-and-http.md").read_text(encoding="utf-8")
+    """Return the automation of docs/announced-loads.md that publishes a plan."""
+    page = (ROOT / "docs" / "announced-loads.md").read_text(encoding="utf-8")
     (block,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if PLAN in block)
     (automation,) = yaml.safe_load(block)["automation"]
     return dict(automation)

@@ -40,7 +40,7 @@ def test_openapi_committed_document_is_current(rest: Rest) -> None:
 
 
 def test_openapi_routes_are_documented() -> None:
-    page = (COMMITTED.parent / "mqtt-and-http.md").read_text(encoding="utf-8")
+    page = (COMMITTED.parent / "http.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`(?:[A-Z]+ )?/.*?) \|", page, re.MULTILINE)
     documented = {path.partition("?")[0] for row in rows for path in re.findall(r"/[^`]*", row)}
     paths = json.loads(COMMITTED.read_text(encoding="utf-8"))["paths"]

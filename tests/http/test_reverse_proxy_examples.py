@@ -17,7 +17,7 @@ from tests.support.optional_tools import ROOT
 NAME, CLIENT = "gapcast.example", "192.168.1.77"
 SET_HEADER = re.compile(r"^ *proxy_set_header (\S+) (\S+);", re.MULTILINE)
 EXAMPLE = re.compile(r"```nginx\n(.*?)```", re.DOTALL)
-PAGES = ("docs/mqtt-and-http.md", "docs/web-page.md")
+PAGES = ("docs/http.md", "docs/web-page.md")
 
 
 @pytest.fixture(scope="module")

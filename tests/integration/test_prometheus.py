@@ -69,7 +69,7 @@ def test_metrics_pass_promtool(watched: Watched) -> None:
 
 
 def test_metrics_are_documented(watched: Watched) -> None:
-    page = (ROOT / "docs" / "mqtt-and-http.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     exposed = re.findall(r"^# TYPE (gapcast_\w+)", httpx.get(f"{watched.gateway.url}/metrics").text, re.MULTILINE)
     assert len(exposed) > 30
     assert [name for name in exposed if name not in page] == []

@@ -1,4 +1,4 @@
-"""The flow of docs/mqtt-and-http.md in a real Node-RED, beside a real broker and gateway.
+"""The flow of docs/mqtt.md in a real Node-RED, beside a real broker and gateway.
 
 Skipped without Node-RED, except tests that do not need it: scripts/try-node-red installs it and runs this file.
 """

@@ -25,7 +25,7 @@ module.exports = {
 Node = dict[str, Any]
 
 
-def documented_flow(page: str = "mqtt-and-http.md") -> list[Node]:
+def documented_flow(page: str = "mqtt.md") -> list[Node]:
     """Return the nodes that a reader of ``page`` imports."""
     blocks = re.findall(r"```json\n(.*?)```", (_DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     flows: list[list[Node]] = [json.loads(block) for block in blocks if "mqtt-broker" in block]

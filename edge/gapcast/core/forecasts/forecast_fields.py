@@ -3,7 +3,7 @@
 :data:`FIELDS` defines the JSON document (:meth:`gapcast.core.forecasts.forecast.Forecast.document`), the batch encoder
 of MQTT and Spark (:mod:`gapcast.core.forecasts.forecast_json`), the REST schema
 (:mod:`gapcast.http.schemas.forecast_schemas`), Spark's columns, and the generated parts of the AsyncAPI document and of
-docs/mqtt-and-http.md (``scripts/generate``).
+docs/messages.md (``scripts/generate``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 :data:`DEMAND_FIELDS` defines the document on the demand topic and in REST, the REST schema
 (:mod:`gapcast.http.schemas.demand_schemas`), and the generated parts of the AsyncAPI document and of
-docs/mqtt-and-http.md. The field ``next`` is an object with :data:`WINDOW_FIELDS`.
+docs/demand-messages.md. The field ``next`` is an object with :data:`WINDOW_FIELDS`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 :data:`HEADROOM_FIELDS`, and :data:`HEADROOM_WINDOW_FIELDS` for each item of the list ``windows``, define the answer in
 REST and MQTT, the REST schema (:mod:`gapcast.http.schemas.demand_schemas`), and the generated parts of the AsyncAPI
-document and of docs/mqtt-and-http.md.
+document and of docs/demand-messages.md.
 """
 
 from __future__ import annotations

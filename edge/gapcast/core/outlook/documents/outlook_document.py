@@ -4,7 +4,7 @@ The fields of a published outlook are the only declaration of its JSON document 
 
 :data:`OUTLOOK_FIELDS` defines the document on the outlook topic and in REST, the REST schema
 (:mod:`gapcast.http.schemas.forecast_schemas`), and the generated parts of the AsyncAPI document and of
-docs/mqtt-and-http.md.
+docs/messages.md.
 """
 
 from __future__ import annotations
