@@ -17,6 +17,7 @@ from gapcast.core.forecasts.json_rows import MAX_TEXTS, JsonDocuments, JsonRows,
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import encode_properties, encode_publish
+from tests.support.library_choice import build
 
 pytestmark = pytest.mark.compiled
 
@@ -69,7 +70,7 @@ def batches(draw: st.DrawFn) -> Forecasts:
 
 
 def by_python(forecasts: Forecasts) -> list[bytes]:
-    return list(ForecastEncoder(compiled=False).encode(forecasts))
+    return list(build(ForecastEncoder, compiled=False).encode(forecasts))
 
 
 @given(POWERS)
@@ -187,7 +188,7 @@ def test_form_is_filled_as_by_the_library(data: st.DataObject, kinds: list[SlotK
     template = JsonTemplate(tuple(constants), tuple(kinds))
     texts = data.draw(st.lists(st.text("a%ü", max_size=3), min_size=(m := kinds.count(SlotKind.TEXT) * n), max_size=m))
     columns = [data.draw(st.lists(strategies[kind], min_size=n, max_size=n)) for kind in kinds if kind in strategies]
-    documents = [JsonDocuments(template, compiled=compiled) for compiled in (False, True)]
+    documents = [JsonDocuments(template, function) for function in (None, load_function("gapcast_json_rows"))]
     made = []
     for one in documents:
         values = one.values(n)

@@ -11,6 +11,7 @@ from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.forecasts.published_powers import N_POWERS, PublishedPowers, rounded
+from tests.support.library_choice import build
 
 RANGE = ForecastRange(-120.0, 120.0)
 LOW_KW = np.array([RANGE.low_kw])
@@ -50,7 +51,7 @@ def test_library_computes_the_powers_of_numpy(data: st.DataObject, leads_min: tu
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_path_is_moved_by_the_correction_in_proportion(compiled: bool) -> None:
-    powers = PublishedPowers((1, 2, 4), RANGE, compiled=compiled)
+    powers = build(PublishedPowers, (1, 2, 4), RANGE, compiled=compiled)
     path_kw = np.array([[1.0, 2.0, 3.0], [1.0, 119.9, 0.0]], dtype=np.float32)
     found = powers.compute_numbers(
         np.array([[4.0, 3.5, 3.0, 5.0], [1.23456789, 0.0, 0.0, 0.0]]), path_kw, LOW_KW.repeat(2)
@@ -62,7 +63,7 @@ def test_path_is_moved_by_the_correction_in_proportion(compiled: bool) -> None:
 @pytest.mark.parametrize("compiled", [True, False])
 def test_path_is_not_below_the_floor_of_its_window(compiled: bool) -> None:
     """The correction lowers the path: to 0 in a house that never exported, as far as it goes in one that does."""
-    powers = PublishedPowers((1, 2, 4), RANGE, compiled=compiled)
+    powers = build(PublishedPowers, (1, 2, 4), RANGE, compiled=compiled)
     kw, path_kw = np.array([[0.25, 0.25, 0.0, 1.0]] * 4), np.array([[0.25, 0.25, 2.25]] * 4, dtype=np.float32)
     found = powers.compute_numbers(kw, path_kw, np.array([0.0, -0.03, -100.0, -150.0]))
     assert found[:, :N_POWERS].tolist() == kw.tolist()
@@ -73,7 +74,7 @@ def test_path_is_not_below_the_floor_of_its_window(compiled: bool) -> None:
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_powers_without_a_path_are_rounded(compiled: bool) -> None:
-    powers = PublishedPowers((), RANGE, compiled=compiled)
+    powers = build(PublishedPowers, (), RANGE, compiled=compiled)
     assert powers.compute_numbers(np.array([[1.23456789, -0.0, 1e-9, 100.0]]), None, LOW_KW).tolist() == [
         [1.234568, -0.0, 0.0, 100.0]
     ]

@@ -12,6 +12,7 @@ from gapcast.mqtt.packets.compiled_packets import MAX_PACKETS, CompiledPackets
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, OtherPacket, Publication, encode_publish
 from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 from gapcast.mqtt.payloads import decode
+from tests.support.library_choice import build
 from tests.support.mqtt_packets import CUTS, STREAMS, pieces
 
 pytestmark = pytest.mark.compiled
@@ -90,7 +91,7 @@ def test_splitter_finds_the_same_with_and_without_the_library(
     content = bytearray(b"".join(sent))
     for at, value in damages if content else ():
         content[at % len(content)] = value
-    by_python = Splitter(mqtt5=mqtt5, compiled=False)
+    by_python = build(Splitter, mqtt5=mqtt5, compiled=False)
     assert split(Splitter(mqtt5=mqtt5), bytes(content), cuts) == split(by_python, bytes(content), cuts)
 
 
@@ -165,7 +166,7 @@ def test_splitter_reads_a_bytearray_like_bytes() -> None:
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_packets_after_one_that_raised_are_returned_with_the_next(compiled: bool) -> None:
-    splitter = Splitter(mqtt5=False, compiled=compiled)
+    splitter = build(Splitter, mqtt5=False, compiled=compiled)
     splitter.feed(b"\x40\x02\0\1" + b"\x40\x02\0\2" + b"\x40\x02\0\3\x40")
     taken: list[object] = []
 

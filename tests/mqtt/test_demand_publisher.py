@@ -18,6 +18,7 @@ from gapcast.mqtt.publishers.demand_publisher import DemandPublisher
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
 from tests.mqtt.test_outlook_publisher import Sent
+from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 from tests.support.recorded_session import Protocol, RecordedSession
 
@@ -39,7 +40,7 @@ class Sender(RecordedSession):
 
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
         super().__init__(qos, protocol, max_in_flight=max_in_flight)
-        self.publisher = DemandPublisher(self.session, TOPICS, retain=True, compiled=compiled)
+        self.publisher = build(DemandPublisher, self.session, TOPICS, retain=True, compiled=compiled)
 
 
 def columns(start: int, headroom_kw: float) -> WindowDemands:

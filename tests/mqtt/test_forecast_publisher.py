@@ -15,6 +15,7 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.publishers.forecast_publisher import ForecastPublisher
 from gapcast.mqtt.topics import DeviceTopic
+from tests.support.library_choice import build
 from tests.support.recorded_session import Protocol, RecordedSession
 
 MINUTE = 28_000_000
@@ -27,7 +28,7 @@ class Sender(RecordedSession):
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
         super().__init__(qos, protocol, max_in_flight=max_in_flight)
         topic = DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
-        self.publisher = ForecastPublisher(self.session, topic, retain=True, compiled=compiled)
+        self.publisher = build(ForecastPublisher, self.session, topic, retain=True, compiled=compiled)
 
 
 def split_publications(sender: Sender) -> list[bytes]:

@@ -15,6 +15,7 @@ from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.publishers.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DeviceTopic
+from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 from tests.support.recorded_session import Protocol, RecordedSession
 
@@ -75,7 +76,7 @@ class Sender(RecordedSession):
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True) -> None:
         super().__init__(qos, protocol)
         topic = DeviceTopic.parse("topics.outlook", "gap/{device}/outlook")
-        self.outlooks = OutlookPublisher(self.session, topic, retain=False, compiled=compiled)
+        self.outlooks = build(OutlookPublisher, self.session, topic, retain=False, compiled=compiled)
 
 
 @pytest.mark.compiled

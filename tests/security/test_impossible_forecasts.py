@@ -24,6 +24,7 @@ from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.history import History
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.batches.forecast_step import record_replacements
+from tests.support.library_choice import build
 
 FIRST = 21_476_160
 LIMITS = Limits(-5.0, 20.0)
@@ -199,7 +200,7 @@ def test_flipped_bit_in_a_width_gives_persistence_and_a_reset() -> None:
 @pytest.mark.parametrize("compiled", [True, False])
 def test_damaged_coefficient_resets_its_device_once(*, compiled: bool) -> None:
     """Nothing of the replaced forecast damages the state again when its outcome arrives."""
-    ensemble = Ensemble((Scripted(),), EnsembleOptions(min_kw=-5.0, max_kw=20.0), compiled=compiled)
+    ensemble = build(Ensemble, (Scripted(),), EnsembleOptions(min_kw=-5.0, max_kw=20.0), compiled=compiled)
     engine = Engine(Scripted(), 10, ensemble=ensemble, limits=LIMITS)
     for minute in range(20):
         forecast_minute(engine, minute)

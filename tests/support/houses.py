@@ -23,6 +23,7 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.features import GAP
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
+from tests.support.library_choice import build
 
 #: 2010-11-01T00:00Z
 FIRST = 21_476_160
@@ -60,7 +61,7 @@ def ensemble_engine(
 ) -> Engine:
     """Return an engine with an ensemble of ``models`` (Smooth and Trend by default) and its ``options``."""
     models = models or (Smooth(), Trend())
-    ensemble = Ensemble(models, EnsembleOptions(**options), zone, prior=prior, compiled=compiled)
+    ensemble = build(Ensemble, models, EnsembleOptions(**options), zone, prior=prior, compiled=compiled)
     return Engine(models[0], zone=zone, includes_path=includes_path, ensemble=ensemble)
 
 

@@ -18,6 +18,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.time_grid import LATEST_MS, MINUTE_MS
 from tests.core.demand.runs import MONDAY, demand_engine, process
 from tests.support.examples import examples
+from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 
 COMPILED = pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])
@@ -64,7 +65,7 @@ def demands_of(values: list[list[float]], issued_at_ms: int = 1_700_000_000_123)
 def check(encoder: DemandEncoder, demands: Demands) -> None:
     """Check that both ways write the same bytes, and that these are the documents (where -0.0 becomes 0.0)."""
     encoded = encoder.encode(demands)
-    assert encoded == DemandEncoder(compiled=False).encode(demands)
+    assert encoded == build(DemandEncoder, compiled=False).encode(demands)
     assert [json.loads(one) for one in encoded] == [demand_document(one) for one in demands]
 
 
@@ -101,7 +102,7 @@ def test_payloads_equal_the_documents() -> None:
 @given(values=st.lists(rows(), max_size=5), issued_at_ms=st.integers(0, LATEST_MS))
 def test_encoded_demands_are_their_documents(compiled: bool, values: list[list[float]], issued_at_ms: int) -> None:
     demands = demands_of(values, issued_at_ms)
-    check(DemandEncoder(compiled=compiled), demands)
+    check(build(DemandEncoder, compiled=compiled), demands)
 
 
 @COMPILED
@@ -113,12 +114,12 @@ def test_encoded_demands_are_their_documents(compiled: bool, values: list[list[f
 )
 def test_encoded_demands_with_unusual_numbers_are_their_documents(compiled: bool, changed: dict[str, float]) -> None:
     demands = demands_of([one_row(), one_row(**changed)])
-    check(DemandEncoder(compiled=compiled), demands)
+    check(build(DemandEncoder, compiled=compiled), demands)
 
 
 @COMPILED
 def test_encoder_of_demands_accepts_batches_of_any_size_and_model(compiled: bool) -> None:
-    encoder, row = DemandEncoder(compiled=compiled), one_row(**dict.fromkeys(NULLABLE, -123456789.123456))
+    encoder, row = build(DemandEncoder, compiled=compiled), one_row(**dict.fromkeys(NULLABLE, -123456789.123456))
     for n, version in ((2, "1"), (300, "1"), (0, "1"), (1, "100 %"), (3, "ü")):
         demands = Demands(OutlookModel(version=version), 7, ["d" * 64] * n, np.array([row] * n).reshape(-1, N_COLUMNS))
         check(encoder, demands)

@@ -16,6 +16,7 @@ from gapcast.core.time_grid import MINUTE_MS, minute_label
 from gapcast.mqtt.packets.frames import PUBLISH, RETAIN, encode_properties, encode_publish
 from tests.core.demand.test_demand_json import demands_of, one_row, rows
 from tests.support.examples import examples
+from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 
 pytestmark = pytest.mark.compiled
@@ -48,7 +49,7 @@ def is_late(demands: Demands) -> list[bool]:
 
 def payloads_of(demands: Demands) -> list[bytes]:
     """The payloads that Python sends."""
-    columns = DemandEncoder(compiled=False).encode(demands), headrooms_w(demands), max_powers_w(demands)
+    columns = build(DemandEncoder, compiled=False).encode(demands), headrooms_w(demands), max_powers_w(demands)
     return [
         payload
         for late, document, *powers_w in zip(is_late(demands), *columns, strict=True)

@@ -19,6 +19,7 @@ from gapcast.core.models.predictor import Prediction, Predictor
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from tests.support.houses import FIRST, LEAD_MIN, Smooth
+from tests.support.library_choice import build
 
 pytestmark = pytest.mark.compiled
 
@@ -58,7 +59,7 @@ def pair(draw: np.random.Generator, context: int) -> tuple[Ensemble, Ensemble]:
     models: list[Predictor] = [Smooth(WindowSpec(context)), Trend()]
     models += [Smooth(WindowSpec(context), name=f"other {i}") for i in range(6)]
     options = EnsembleOptions(refits=True, min_kw=-0.5, max_kw=30.0, forgetting=0.999)
-    compiled, numpy = (Ensemble(models, options, compiled=chosen) for chosen in (True, False))
+    compiled, numpy = (build(Ensemble, models, options, compiled=chosen) for chosen in (True, False))
     assert compiled.compiled_step is not None
     assert len(compiled.members) >= 8  # numpy adds eight or more in another order
     for one in (compiled, numpy):

@@ -28,6 +28,7 @@ from gapcast.core.learning.scores.score_sums import PUBLISHED, ScoreSums
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes
+from tests.support.library_choice import build
 
 TRACKED = 35  # of 40 rows: more than are allocated at first, twice
 ROWS = range(40)
@@ -75,7 +76,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_compiled_scores_equal_those_of_numpy(steps: Steps) -> None:
-    compiled, plain = Scores(MEMBERS, TRACKED), Scores(MEMBERS, TRACKED, compiled=False)
+    compiled, plain = Scores(MEMBERS, TRACKED), build(Scores, MEMBERS, TRACKED, compiled=False)
     assert type(compiled._sums) is CompiledScoreSums
     assert type(plain._sums) is ScoreSums
     with np.errstate(all="ignore"):
@@ -90,7 +91,7 @@ def test_compiled_scores_equal_those_of_numpy(steps: Steps) -> None:
 
 @given(STEPS)
 def test_compiled_drift_equals_that_of_numpy(steps: Steps) -> None:
-    compiled, plain = Drift(TRACKED, 2), Drift(TRACKED, 2, compiled=False)
+    compiled, plain = Drift(TRACKED, 2), build(Drift, TRACKED, 2, compiled=False)
     assert type(compiled._state) is CompiledDriftState
     assert type(plain._state) is DriftState
     with np.errstate(all="ignore"):
@@ -104,8 +105,8 @@ def test_compiled_drift_equals_that_of_numpy(steps: Steps) -> None:
 
 @given(st.lists(st.integers(0, 2**32), max_size=3))
 def test_scores_and_drift_do_not_depend_on_batches(compiled: bool, seeds: list[int]) -> None:
-    together = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, 2, compiled=compiled)
-    single = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, 2, compiled=compiled)
+    together = build(Scores, MEMBERS, TRACKED, compiled=compiled), build(Drift, TRACKED, 2, compiled=compiled)
+    single = build(Scores, MEMBERS, TRACKED, compiled=compiled), build(Drift, TRACKED, 2, compiled=compiled)
     with np.errstate(all="ignore"):
         for batch in map(random_batch, seeds):
             together[0].add(batch)
@@ -121,7 +122,7 @@ def test_scores_and_drift_do_not_depend_on_batches(compiled: bool, seeds: list[i
 
 def test_drift_detects_changes_within_one_batch(compiled: bool) -> None:
     """Eight days with small errors and four with large ones, of two devices, in one batch."""
-    drift = Drift(TRACKED, 1, compiled=compiled)
+    drift = build(Drift, TRACKED, 1, compiled=compiled)
     days = np.repeat(np.arange(12), 2)
     errors_kw = np.where(days < 8, 0.1, 5.0)
     published_kw = np.stack([errors_kw, errors_kw, errors_kw * NAN, errors_kw * NAN], axis=1)
@@ -130,7 +131,7 @@ def test_drift_detects_changes_within_one_batch(compiled: bool) -> None:
 
 
 def test_untracked_rows_allocate_nothing(compiled: bool) -> None:
-    scores, drift = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, compiled=compiled)
+    scores, drift = build(Scores, MEMBERS, TRACKED, compiled=compiled), build(Drift, TRACKED, compiled=compiled)
     batch = outcomes([1_000_000, 3, 35], START, 1.0)
     scores.add(batch)
     drift.add(batch)
@@ -139,7 +140,7 @@ def test_untracked_rows_allocate_nothing(compiled: bool) -> None:
 
 
 def test_scores_expired_bucket_starts_at_zero_whatever_it_contains(compiled: bool) -> None:
-    scores = Scores(MEMBERS, TRACKED, compiled=compiled)
+    scores = build(Scores, MEMBERS, TRACKED, compiled=compiled)
     scores.add(outcomes([0], START, 1.0))
     scores._sums.buckets[:] = NAN
     scores.add(outcomes([0], START + 9 * 1440, 2.0))
@@ -176,8 +177,8 @@ def test_compiled_scores_reject_arrays_of_another_shape() -> None:
 def test_numpy_adds_without_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functions, "load_library", lambda: None)
     assert load_function("gapcast_add_to_scores") is None
-    assert type(new_score_sums(MEMBERS, 1, compiled=True)) is ScoreSums
-    assert type(new_drift_state(1, 1, compiled=True)) is DriftState
+    assert type(new_score_sums(MEMBERS, 1)) is ScoreSums
+    assert type(new_drift_state(1, 1)) is DriftState
 
 
 class Pair(ctypes.Structure):

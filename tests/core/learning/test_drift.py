@@ -16,6 +16,7 @@ from gapcast.core.learning.scores import drift as module
 from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, Drift, ErrorChange
 from gapcast.core.learning.scores.drift_state import N_DAYS, PRIOR_DEVIATION
 from tests.core.learning.outcomes import NAN, START, outcomes, streams
+from tests.support.library_choice import build
 
 DAY_MIN = 1440
 DAY_0 = START // DAY_MIN
@@ -96,7 +97,7 @@ def test_drift_matches_the_slow_reference(
     compiled: bool, steps: list[tuple[int, int, float, bool]], levels: list[float]
 ) -> None:
     """Several devices at once, with short, missing and repeated days."""
-    drift, slow = Drift(FEW, N, compiled=compiled), [PlainDrift() for _ in range(FEW)]
+    drift, slow = build(Drift, FEW, N, compiled=compiled), [PlainDrift() for _ in range(FEW)]
     day = DAY_0
     calm = [(1, 0, level, True) for level in levels]
     for moved, alone, level, whole in calm + steps:
@@ -118,7 +119,7 @@ def test_drift_matches_the_slow_reference(
 
 def test_drift_reports_a_lasting_change_once(compiled: bool) -> None:
     for factor, direction in ((3.0, "grew"), (0.4, "shrank")):
-        drift = Drift(FEW, N, compiled=compiled)
+        drift = build(Drift, FEW, N, compiled=compiled)
         errors = np.array(wavy(120))
         errors[60:] *= factor
         (change,) = days(drift, errors.tolist())
@@ -132,28 +133,28 @@ def test_drift_reports_a_lasting_change_once(compiled: bool) -> None:
 
 def test_drift_first_week_reports_nothing(compiled: bool) -> None:
     errors = [0.1, 0.1, 0.1, 5.0, 5.0, 5.0, 5.0]
-    assert days(Drift(FEW, N, compiled=compiled), [*errors, 5.0]) == []
+    assert days(build(Drift, FEW, N, compiled=compiled), [*errors, 5.0]) == []
 
 
 def test_drift_one_odd_day_reports_nothing(compiled: bool) -> None:
     errors = wavy(40)
     errors[20] *= 1_000
     errors[30] /= 1_000
-    assert days(Drift(FEW, N, compiled=compiled), errors) == []
+    assert days(build(Drift, FEW, N, compiled=compiled), errors) == []
 
 
 def test_drift_constant_errors_report_nothing(compiled: bool) -> None:
-    assert days(Drift(FEW, N, compiled=compiled), [0.0] * 60) == []
-    assert len(days(Drift(FEW, N, compiled=compiled), [0.1] * 30 + [0.0] * 60)) == 1
+    assert days(build(Drift, FEW, N, compiled=compiled), [0.0] * 60) == []
+    assert len(days(build(Drift, FEW, N, compiled=compiled), [0.1] * 30 + [0.0] * 60)) == 1
 
 
 def test_drift_small_change_after_equal_days_reports_nothing(compiled: bool) -> None:
-    assert days(Drift(FEW, N, compiled=compiled), [0.1] * 700 + [0.11] * 30) == []
+    assert days(build(Drift, FEW, N, compiled=compiled), [0.1] * 700 + [0.11] * 30) == []
 
 
 def test_drift_day_needs_600_outcomes(compiled: bool) -> None:
     for n, judged in ((MIN_OUTCOMES_PER_DAY - 1, 0), (MIN_OUTCOMES_PER_DAY, 1)):
-        drift = Drift(1, compiled=compiled)
+        drift = build(Drift, 1, compiled=compiled)
         for i in range(n):
             drift.add(outcomes([0], START + i, 1.0))
         drift.add(outcomes([0], START + DAY_MIN, 1.0))
@@ -161,7 +162,7 @@ def test_drift_day_needs_600_outcomes(compiled: bool) -> None:
 
 
 def test_drift_drops_the_open_day_when_time_goes_back(compiled: bool) -> None:
-    drift = Drift(1, N, compiled=compiled)
+    drift = build(Drift, 1, N, compiled=compiled)
     days(drift, [0.1, 0.1])
     kept = drift.columns(range(1))["state"]
     drift.add(outcomes([0], START - DAY_MIN, 1.0))
@@ -170,14 +171,14 @@ def test_drift_drops_the_open_day_when_time_goes_back(compiled: bool) -> None:
 
 
 def test_drift_ignores_unknown_rows_and_resets_forgotten_ones(compiled: bool) -> None:
-    drift = Drift(40, N, compiled=compiled)
+    drift = build(Drift, 40, N, compiled=compiled)
     assert drift.add(outcomes([], START, [])) == []
     assert drift.add(outcomes([40, 41], START, 1.0)) == []
     days(drift, wavy(10), row=39)
     days(drift, wavy(10), row=2)
     drift.forget(39)
     drift.forget(1_000)
-    columns, new = drift.columns(range(40)), Drift(40, N, compiled=compiled).columns(range(40))
+    columns, new = drift.columns(range(40)), build(Drift, 40, N, compiled=compiled).columns(range(40))
     for name in new:
         assert np.array_equal(columns[name][39], new[name][39])
         assert not np.array_equal(columns[name][2], new[name][2])
@@ -186,10 +187,10 @@ def test_drift_ignores_unknown_rows_and_resets_forgotten_ones(compiled: bool) ->
 @pytest.mark.long
 @given(streams(), st.integers(0, 25))
 def test_drift_restored_continues_exactly(compiled: bool, batches: list[Outcomes], at: int) -> None:
-    one, before = Drift(FEW, 1, compiled=compiled), Drift(FEW, 1, compiled=compiled)
+    one, before = build(Drift, FEW, 1, compiled=compiled), build(Drift, FEW, 1, compiled=compiled)
     changes = [change for batch in batches for change in one.add(batch)]
     found = [change for batch in batches[:at] for change in before.add(batch)]
-    after = Drift(FEW, 1, compiled=compiled)
+    after = build(Drift, FEW, 1, compiled=compiled)
     after.restore_columns(before.columns(range(FEW)))
     found += [change for batch in batches[at:] for change in after.add(batch)]
     assert found == changes
@@ -200,14 +201,14 @@ def test_drift_restored_continues_exactly(compiled: bool, batches: list[Outcomes
 @pytest.mark.long
 @given(streams(max_step_min=3_000, huge=1e30))
 def test_drift_state_is_finite_for_any_stream(compiled: bool, batches: list[Outcomes]) -> None:
-    drift = Drift(FEW, 1, compiled=compiled)
+    drift = build(Drift, FEW, 1, compiled=compiled)
     changes = [change for batch in batches * 3 for change in drift.add(batch)]
     assert all(math.isfinite(change.factor) and change.factor > 0 for change in changes)
     assert all(np.isfinite(column).all() for column in drift.columns(range(FEW)).values())
 
 
 def test_drift_columns_are_a_copy(compiled: bool) -> None:
-    drift = Drift(1, N, compiled=compiled)
+    drift = build(Drift, 1, N, compiled=compiled)
     drift.add(outcomes([0], START, 1.0))
     columns = drift.columns(range(1))
     drift.add(outcomes([0], START + 1, 1.0))

@@ -18,6 +18,7 @@ from gapcast.core.learning.scores.score_sums import PUBLISHED
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes, streams
+from tests.support.library_choice import build
 
 FEW = 5  # tracked devices: rows 0 to 4
 
@@ -96,7 +97,7 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
 @pytest.mark.long
 @given(streams())
 def test_scores_match_the_slow_reference(compiled: bool, batches: list[Outcomes]) -> None:
-    scores, slow = Scores(MEMBERS, FEW, compiled=compiled), PlainScores()
+    scores, slow = build(Scores, MEMBERS, FEW, compiled=compiled), PlainScores()
     for batch in batches:
         scores.add(batch)
         slow.add(batch)
@@ -110,7 +111,7 @@ def test_scores_match_the_slow_reference(compiled: bool, batches: list[Outcomes]
 @pytest.mark.long
 @given(streams(huge=1e30))
 def test_scores_are_finite_for_any_stream(compiled: bool, batches: list[Outcomes]) -> None:
-    scores = Scores(MEMBERS, FEW, compiled=compiled)
+    scores = build(Scores, MEMBERS, FEW, compiled=compiled)
     for batch in batches * 3:
         scores.add(batch)
     for found in [*(scores.for_row(row) for row in range(FEW)), scores.overall()]:
@@ -129,10 +130,10 @@ def test_skill_is_none_when_persistence_has_almost_no_error() -> None:
 @pytest.mark.long
 @given(streams(), st.integers(0, 25))
 def test_scores_restored_continue_exactly(compiled: bool, batches: list[Outcomes], at: int) -> None:
-    one, before = Scores(MEMBERS, FEW, compiled=compiled), Scores(MEMBERS, FEW, compiled=compiled)
+    one, before = build(Scores, MEMBERS, FEW, compiled=compiled), build(Scores, MEMBERS, FEW, compiled=compiled)
     for batch in batches[:at]:
         before.add(batch)
-    after = Scores(MEMBERS, FEW, compiled=compiled)
+    after = build(Scores, MEMBERS, FEW, compiled=compiled)
     after.restore_columns(before.columns(range(FEW)))
     for batch in batches[at:]:
         after.add(batch)
@@ -145,7 +146,7 @@ def test_scores_restored_continue_exactly(compiled: bool, batches: list[Outcomes
 
 
 def test_scores_match_a_hand_calculation(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([3], START, 2.0, (1.0, 1.5, 0.0, 1.8), 0.0, [[3.0, 2.5, 0.0], [2.0, NAN, 0.0]]))
     found = scores.for_row(3)[LAST_DAY]
     assert found.document() == {
@@ -170,7 +171,7 @@ def half_errors(minute: int, persistence_error_kw: float, *, has_linear: bool = 
 
 def test_member_that_joins_is_compared_over_its_minutes(compiled: bool) -> None:
     """The member has half the error of persistence in each of its minutes, which are calmer than those before."""
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     for minute in range(0, 2_000, 10):
         scores.add(half_errors(minute, 4.0 if minute < 1_500 else 0.5, has_linear=minute >= 1_500))
     for summaries in (scores.for_row(0), scores.overall()):
@@ -185,7 +186,7 @@ def test_member_that_joins_is_compared_over_its_minutes(compiled: bool) -> None:
 
 def test_member_without_some_minutes_keeps_its_skill(compiled: bool) -> None:
     """In each bucket a member lacks the minutes with the largest errors."""
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     for minute in range(0, 12 * 1440, 20):
         scores.add(half_errors(minute, 1.0 if minute % 180 else 9.0, has_linear=bool(minute % 180)))
     for found in scores.for_row(0).values():
@@ -193,7 +194,7 @@ def test_member_without_some_minutes_keeps_its_skill(compiled: bool) -> None:
 
 
 def test_member_of_some_devices_is_compared_with_its_devices(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     scores.add(half_errors(0, 2.0))
     scores.add(outcomes([1], START, 9.0, members_kw=[[1.0, NAN, 1.0]] * 2))
     for found in scores.overall().values():
@@ -206,7 +207,7 @@ def without_references(scores: Scores) -> dict[str, NDArray[np.generic]]:
 
 
 def test_scores_of_an_earlier_version_get_references(compiled: bool) -> None:
-    before, after = (Scores(MEMBERS, 10, compiled=compiled) for _ in range(2))
+    before, after = (build(Scores, MEMBERS, 10, compiled=compiled) for _ in range(2))
     for minute in range(0, 3_000, 10):
         before.add(half_errors(minute, 1.0 + minute % 7))
     columns = without_references(before)
@@ -218,7 +219,7 @@ def test_scores_of_an_earlier_version_get_references(compiled: bool) -> None:
 
 def test_scores_of_an_earlier_version_restart_for_a_new_member(compiled: bool) -> None:
     """The member lacked the first of three days, and afterwards one outcome in 144."""
-    before, after = (Scores(MEMBERS, 10, compiled=compiled) for _ in range(2))
+    before, after = (build(Scores, MEMBERS, 10, compiled=compiled) for _ in range(2))
     for minute in range(0, 3 * 1440, 10):
         before.add(half_errors(minute, 4.0 if minute < 1440 else 0.5, has_linear=minute > 1440))
     after.restore_columns(without_references(before))
@@ -230,7 +231,7 @@ def test_scores_of_an_earlier_version_restart_for_a_new_member(compiled: bool) -
 
 
 def test_scores_of_an_unknown_device_are_empty(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     for row in (0, 5, 1_000, -1):
         assert [found.n for found in scores.for_row(row).values()] == [0, 0, 0]
         assert set(astuple(scores.for_row(row)[ALL_TIME])[1:-1]) == {None}
@@ -240,7 +241,7 @@ def test_scores_of_an_unknown_device_are_empty(compiled: bool) -> None:
 
 
 def test_skill_is_none_when_persistence_has_no_error(compiled: bool) -> None:
-    scores = Scores(("lstm",), 10, compiled=compiled)  # persistence is scored where it is no member, too
+    scores = build(Scores, ("lstm",), 10, compiled=compiled)  # persistence is scored where it is no member, too
     batch = outcomes([0], START, 1.0, (2.0, 2.0, 0.0, 3.0))
     scores.add(
         Outcomes(
@@ -253,7 +254,7 @@ def test_skill_is_none_when_persistence_has_no_error(compiled: bool) -> None:
 
 
 def test_scores_need_half_a_day_of_outcomes(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     for minute in range(MIN_OUTCOMES):
         assert not scores.for_row(0)[LAST_DAY].is_sufficient
         scores.add(outcomes([0], START + minute, 1.0))
@@ -261,7 +262,7 @@ def test_scores_need_half_a_day_of_outcomes(compiled: bool) -> None:
 
 
 def test_scores_drop_later_buckets_when_time_goes_back(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     for minute in range(0, 20 * 1440, 60):
         scores.add(outcomes([0], START + minute, 1.0))
     assert [found.n for found in scores.for_row(0).values()] == [27, 192, 480]
@@ -270,7 +271,7 @@ def test_scores_drop_later_buckets_when_time_goes_back(compiled: bool) -> None:
 
 
 def test_scores_forget_resets_one_device(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([0, 1], START, 1.5))
     scores.forget(1)
     scores.forget(1_000)
@@ -279,7 +280,7 @@ def test_scores_forget_resets_one_device(compiled: bool) -> None:
 
 
 def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([0, 1, 2], START, 1.5))
     for row, damage in ((1, NAN), (2, 1e31)):
         columns = scores.columns(range(3))
@@ -290,8 +291,8 @@ def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> Non
 
 
 def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
-    before = Scores(MEMBERS, 100, compiled=compiled)
-    after = Scores(("new", "lstm", "persistence"), 100, compiled=compiled)
+    before = build(Scores, MEMBERS, 100, compiled=compiled)
+    after = build(Scores, ("new", "lstm", "persistence"), 100, compiled=compiled)
     batch = outcomes(range(40), START, 1.5, members_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
     after.restore_columns(before.columns(range(40)))
@@ -299,13 +300,13 @@ def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
     assert new.members["lstm"] == old.members["lstm"]
     assert new.members["new"].mse_kw2 is None
     assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
-    fewer = Scores(MEMBERS, 2, compiled=compiled)
+    fewer = build(Scores, MEMBERS, 2, compiled=compiled)
     fewer.restore_columns(before.columns(range(40)))
     assert fewer.overall()[ALL_TIME].n == 2
 
 
 def test_scores_columns_are_views_only_without_copies(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     scores.add(outcomes(range(3), START, 1.5))
     views, copies = scores.columns(range(3), copies=False), scores.columns(range(3))
     scores.add(outcomes(range(3), START + 1, 1.5))
@@ -326,7 +327,7 @@ def fail_to_grow(scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_score_sums_that_grow_without_memory_keep_their_rows(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores, complete = (Scores(MEMBERS, 100, compiled=compiled) for _ in range(2))
+    scores, complete = (build(Scores, MEMBERS, 100, compiled=compiled) for _ in range(2))
     scores.add(outcomes(range(3), START, 1.5))
     view = scores.columns(range(3), copies=False)  # so that the arrays are copied to grow
     fail_to_grow(scores, monkeypatch)
@@ -342,7 +343,7 @@ def test_score_sums_that_grow_without_memory_keep_their_rows(compiled: bool, mon
 def test_damaged_score_sums_after_a_failed_growth_are_forgotten(
     compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = Scores(MEMBERS, 100, compiled=compiled)
+    scores = build(Scores, MEMBERS, 100, compiled=compiled)
     scores.add(outcomes(range(3), START, 1.5))
     view = scores.columns(range(3), copies=False)
     fail_to_grow(scores, monkeypatch)
@@ -362,7 +363,7 @@ def test_scores_restore_rejects_bad_columns() -> None:
 
 
 def test_scores_columns_are_a_copy(compiled: bool) -> None:
-    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores = build(Scores, MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([0], START, 1.5))
     columns = scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))

@@ -31,6 +31,7 @@ from gapcast.core.windows.window import WindowSpec
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_forecasts
 from tests.support.examples import examples
 from tests.support.houses import FIRST, Smooth, house_kw, plug_kw, stream
+from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 
 DEVICES = ("home", "barn", "shed", "loft")
@@ -75,7 +76,7 @@ def as_pair(compiled: Engine, numpy: Engine) -> tuple[Engine, Engine]:
     assert part is not None
     assert part.compiled_step is not None
     of_numpy = OutlookConfig(part.model, part.options), numpy.zone, numpy.limits, LEADS_MIN, ("gap_kw",)
-    numpy.horizons.main.outlooks = OutlookForecaster(*of_numpy, compiled=False)
+    numpy.horizons.main.outlooks = build(OutlookForecaster, *of_numpy, compiled=False)
     assert numpy.horizons.main.outlooks.compiled_step is None
     return compiled, numpy
 
@@ -311,7 +312,8 @@ def test_compiled_outlooks_continue_with_restored_and_adopted_state() -> None:
         part.restore_columns(len(DEVICES), other)
     run_both(engines, readings[400:500], 7)
     for engine, part in zip(engines, parts, strict=True):
-        engine.horizons.main.outlooks = OutlookForecaster(
+        engine.horizons.main.outlooks = build(
+            OutlookForecaster,
             OutlookConfig(part.model, part.options), engine.zone, engine.limits, LEADS_MIN, ("gap_kw",),
             compiled=engine is engines[0],
         )  # fmt: skip

@@ -25,6 +25,7 @@ from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_for
 from tests.core.outlook.test_reconciliation import means_of
 from tests.support.examples import examples
 from tests.support.houses import FIRST, Smooth, house_kw, stream
+from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 
 HOUSE = st.lists(st.floats(-3, 12, width=32), min_size=3, max_size=40)
@@ -89,7 +90,7 @@ def test_path_is_negative_only_in_a_house_that_exports(compiled: bool) -> None:
     model, lowest_kw = LateSwitch(lead_times_min=LEADS_MIN), []
     for early_kw in (0.25, -1.0):
         options = EnsembleOptions(min_kw=-100)
-        ensemble = Ensemble((model, Persistence(lead_times_min=LEADS_MIN)), options, compiled=compiled)
+        ensemble = build(Ensemble, (model, Persistence(lead_times_min=LEADS_MIN)), options, compiled=compiled)
         engine = Engine(model, ensemble=ensemble, outlook=OutlookConfig(OutlookModel()))
         made = with_forecasts(process(engine, stream([0.25, early_kw] + [0.05] * 60), 7))
         paths_kw = [forecast.path_kw or () for forecast, _ in made]

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.core.outlook.documents.outlook_json import OutlookEncoder
 from gapcast.core.outlook.outlook import Outlooks
+from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 
 MODEL = OutlookModel(lead_times_min=(1, 60), name="100 % ä")
@@ -31,7 +32,7 @@ def test_encoded_outlooks_are_their_documents(compiled: bool, minutes: list[int]
     point_kw, mean_kw = (data.draw(arrays(np.float64, (n, 2, 4), elements=POWERS_KW)) for _ in range(2))
     devices = [f"y-{i}.l2" for i in range(n)]
     outlooks = Outlooks(MODEL, 1_700_000_000_123, devices, minutes, point_kw, mean_kw)
-    assert OutlookEncoder(compiled=compiled).encode(outlooks) == documents_of(outlooks)
+    assert build(OutlookEncoder, compiled=compiled).encode(outlooks) == documents_of(outlooks)
 
 
 def test_encoder_accepts_batches_and_models_of_any_size() -> None:

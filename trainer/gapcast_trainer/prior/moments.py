@@ -64,7 +64,8 @@ class MomentsEnsemble(Ensemble):
 
     def __init__(self, n_houses: int) -> None:
         persistence = Persistence(WindowSpec(CONTEXT_MIN))
-        super().__init__([persistence], EnsembleOptions(max_devices=n_houses), UTC, compiled=False)
+        super().__init__([persistence], EnsembleOptions(max_devices=n_houses), UTC)
+        self.compiled_step = None  # it would update the models itself
         self._update = self._moments_update = _MomentsUpdate(self._state, self._inputs.rls_features.width)
 
     @property

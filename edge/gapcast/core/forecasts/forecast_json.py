@@ -23,13 +23,10 @@ class ForecastEncoder:
     fifth of the time of a JSON encoder.
     """
 
-    def __init__(self, packets: Packets | None = None, *, compiled: bool = True) -> None:
-        """``packets`` describes the packets that :meth:`write_packets` writes.
-
-        ``compiled``: write in C where that is possible; the bytes are the same.
-        """
+    def __init__(self, packets: Packets | None = None) -> None:
+        """``packets`` describes the packets that :meth:`write_packets` writes."""
         self._packets = packets
-        self._function = load_function("gapcast_json_rows") if compiled else None
+        self._function = load_function("gapcast_json_rows")
         #: The key of the last template, the template, and the writers of documents (False) and of packets (True).
         self._key: tuple[object, ...] = ()
         self._template: ForecastTemplate | None = None

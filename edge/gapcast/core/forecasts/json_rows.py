@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, byte_array, load_function, set_pointers
+from gapcast.compiled.functions import Function, byte_array, set_pointers
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.forecasts.forecast import SHARE_DECIMALS
 
@@ -199,9 +199,8 @@ class JsonRows:
 class JsonDocuments:
     """Writes documents of one ``template``, a batch at a time: in C if possible, else in Python with the same bytes."""
 
-    def __init__(self, template: JsonTemplate, *, compiled: bool = True) -> None:
-        """``compiled``: use the library if there is one for this machine."""
-        function = load_function("gapcast_json_rows") if compiled else None
+    def __init__(self, template: JsonTemplate, function: Function | None) -> None:
+        """Write with ``function``, the library's ``gapcast_json_rows``; None: in Python."""
         self._template = template
         self._rows = None if function is None else JsonRows(function, template)
 

@@ -46,19 +46,16 @@ class PublishedPowers:
         lead_times_min: Sequence[int],
         forecast_range: ForecastRange,
         n_weights: int = 0,
-        *,
-        compiled: bool = True,
     ) -> None:
         """The path has these lead times, at least one, or there is none; its powers are in ``forecast_range``.
 
-        A forecast has ``n_weights`` weights besides its powers. ``compiled``: compute in C where that is possible; the
-        results are the same.
+        A forecast has ``n_weights`` weights besides its powers.
         """
         self.n_weights = n_weights
         self._range = forecast_range
         leads_min = np.asarray(lead_times_min, dtype=np.float64)
         self._leads: F64 = leads_min / leads_min[-1:]
-        self._function = load_function("gapcast_published_powers") if compiled else None
+        self._function = load_function("gapcast_published_powers")
         self._struct = struct = PublishedStruct()
         self._address = ctypes.addressof(struct)
         struct.n_leads, struct.n_weights = len(leads_min), n_weights

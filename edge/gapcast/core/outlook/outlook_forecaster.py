@@ -25,7 +25,7 @@ from gapcast.core.outlook.scores import scores
 from gapcast.core.outlook.step.compiled_outlooks import CompiledOutlooks
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.step.numpy_outlooks import NumpyOutlooks
-from gapcast.core.outlook.step.outlook_batch import OutlookBatch, OutlookStep
+from gapcast.core.outlook.step.outlook_batch import OutlookBatch
 from gapcast.core.outlook.step.submetered_means import means_of
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.readings.reading import Limits
@@ -47,13 +47,11 @@ class OutlookForecaster:
         limits: Limits,
         published_min: Sequence[int],
         channels: Sequence[str],
-        *,
-        compiled: bool = True,
     ) -> None:
         """Make outlooks with ``config``; the published forecasts have the lead times ``published_min``.
 
-        Windows have the measured ``channels``. ``compiled``: use the compiled step where possible; the results are the
-        same. Raises :class:`ValueError` if the model takes other channels, or has no bounds.
+        Windows have the measured ``channels``. Raises :class:`ValueError` if the model takes other channels, or has no
+        bounds.
         """
         self.model, self.options = model, options = config
         self._predictions = ModelOutlooks(model, zone, channels)
@@ -64,8 +62,8 @@ class OutlookForecaster:
         self.online = OnlineOutlook(self._leads_min, options, zone, limits.min_kw)
         parts = self._predictions, self._alignment, self.online
         #: The compiled step; None if numpy is used.
-        self.compiled_step = CompiledOutlooks.create_if_available(*parts, self.context) if compiled else None
-        self._step: OutlookStep = self.compiled_step or NumpyOutlooks(*parts)
+        self.compiled_step = CompiledOutlooks.create_if_available(*parts, self.context)
+        self._step = self.compiled_step or NumpyOutlooks(*parts)
 
     @property
     def context(self) -> int:

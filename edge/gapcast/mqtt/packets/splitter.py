@@ -38,10 +38,9 @@ class ProtocolError(OSError):
 class Splitter:
     """Splits the byte stream of one connection into packets, in whatever pieces it arrives."""
 
-    def __init__(self, *, mqtt5: bool, compiled: bool = True) -> None:
-        """``compiled``: split in C where possible; the packets are the same, and plain readings are decoded."""
+    def __init__(self, *, mqtt5: bool) -> None:
         self._mqtt5 = mqtt5
-        self._compiled = CompiledPackets.create_if_available(mqtt5=mqtt5) if compiled else None
+        self._compiled = CompiledPackets.create_if_available(mqtt5=mqtt5)
         self._received = b""  # not split yet, for the compiled library; its remainder goes to the buffer
         self._split: Iterator[Publication | Acknowledgement] = iter(())  # split packets that were not yielded yet
         self._buffer = bytearray()

@@ -25,20 +25,17 @@ _N_REMEMBERED = 1_024
 class DemandPublisher:
     """Publishes demands batch by batch. Nothing waits for a confirmation: the next demand follows in a minute."""
 
-    def __init__(self, session: Session, topics: DemandTopics, *, retain: bool, compiled: bool = True) -> None:
-        """Publish over ``session`` on each device's topics.
-
-        ``compiled``: write packets in C where that is possible; the bytes are the same.
-        """
+    def __init__(self, session: Session, topics: DemandTopics, *, retain: bool) -> None:
+        """Publish over ``session`` on each device's topics."""
         self._session = session
         #: Returns the topics of a device: document, headroom and allowed power.
         self._topics_of = lru_cache(_N_REMEMBERED)(partial(_topics_of, topics))
         self._retain = retain
-        self._encoder = DemandEncoder(compiled=compiled)
+        self._encoder = DemandEncoder()
         patterns = topics.demand, topics.headroom_w, topics.max_power_w
         of_topics = [(one.before.encode(), one.after.encode()) for one in patterns]
         packets = DemandPackets(of_topics, PUBLISH | (retain and RETAIN), PUBLISH)
-        self._messages = DemandMessages.create_if_available(packets) if compiled else None
+        self._messages = DemandMessages.create_if_available(packets)
 
     def publish(self, demands: Demands) -> None:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.

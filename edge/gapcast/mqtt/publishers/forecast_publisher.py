@@ -22,15 +22,12 @@ REPLAY_EXPIRY_S = 300
 class ForecastPublisher:
     """Publishes forecasts batch by batch, with the properties forwarded from their readings."""
 
-    def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool, compiled: bool = True) -> None:
-        """Publish over ``session`` on each device's ``topic``.
-
-        ``compiled``: write packets in C where that is possible; the bytes are the same.
-        """
+    def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
+        """Publish over ``session`` on each device's ``topic``."""
         self._session = session
         self._retain = retain
         self._sender = BatchSender(session, topic, retain=retain)
-        self._encoder = ForecastEncoder(self._sender.packets, compiled=compiled)
+        self._encoder = ForecastEncoder(self._sender.packets)
         #: Device and minute -> encoded properties of the forecast.
         self._forwarded: dict[tuple[str, int], bytes] = {}
 

@@ -15,15 +15,12 @@ from gapcast.mqtt.topics import DeviceTopic
 class OutlookPublisher:
     """Publishes outlooks batch by batch. Nothing waits for a confirmation: the next outlook follows in a minute."""
 
-    def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool, compiled: bool = True) -> None:
-        """Publish over ``session`` on each device's ``topic``.
-
-        ``compiled``: write packets in C where that is possible; the bytes are the same.
-        """
+    def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
+        """Publish over ``session`` on each device's ``topic``."""
         self._session = session
         self._retain = retain
         self._sender = BatchSender(session, topic, retain=retain)
-        self._encoder = OutlookEncoder(self._sender.packets, compiled=compiled)
+        self._encoder = OutlookEncoder(self._sender.packets)
 
     def publish(self, outlooks: Outlooks) -> None:
         """Send each outlook on its device's topic; with MQTT 5 it expires at its last minute.

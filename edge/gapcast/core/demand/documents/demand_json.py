@@ -27,9 +27,8 @@ _CONVERSIONS: Final = {
 class DemandEncoder:
     """Encodes batches of demands. Device ids need no escapes."""
 
-    def __init__(self, *, compiled: bool = True) -> None:
-        """``compiled``: encode in C where that is possible; the bytes are the same."""
-        self._messages = DemandMessages.create_if_available() if compiled else None
+    def __init__(self) -> None:
+        self._messages = DemandMessages.create_if_available()
 
     def encode(self, demands: Demands) -> list[bytes]:
         """Return the JSON of each of ``demands``, in order."""

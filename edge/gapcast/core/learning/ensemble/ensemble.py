@@ -50,13 +50,11 @@ class Ensemble:
         zone: tzinfo = UTC,
         *,
         prior: LearningPrior | None = None,
-        compiled: bool = True,
     ) -> None:
         """Combine ``models``; the first one is the primary model.
 
         If ``prior`` has the columns and the horizon of the RLS model, the learning state starts from it; otherwise the
-        RLS model starts as the primary model, and the tables with zeros. ``compiled``: use the compiled step where
-        possible; the results are the same.
+        RLS model starts as the primary model, and the tables with zeros.
         """
         self.options = options
         #: Limits of readings, from which the range of forecasts is derived.
@@ -74,9 +72,7 @@ class Ensemble:
         self._combination = MemberCombination(inputs, self._state, options, self.forecast_range)
         self._update = EnsembleUpdate(self._state)
         #: The compiled step; None if numpy is used.
-        self.compiled_step = (
-            CompiledStep.create_if_available(inputs, self._state, self._combination) if compiled else None
-        )
+        self.compiled_step = CompiledStep.create_if_available(inputs, self._state, self._combination)
         self._unlearned: ForecastsBeforeUpdate | None = None
         self._outcomes: list[Outcomes] = []
 

@@ -45,15 +45,15 @@ class _DriftStateStruct(ctypes.Structure):
     )  # fmt: skip
 
 
-def new_score_sums(members: tuple[str, ...], max_devices: int, *, compiled: bool) -> ScoreSums:
-    """Return empty sums; they are compiled if ``compiled`` and there is a library for this machine."""
-    add = load_function("gapcast_add_to_scores") if compiled else None
+def new_score_sums(members: tuple[str, ...], max_devices: int) -> ScoreSums:
+    """Return empty sums; they are compiled if there is a library for this machine."""
+    add = load_function("gapcast_add_to_scores")
     return ScoreSums(members, max_devices) if add is None else CompiledScoreSums(members, max_devices, add)
 
 
-def new_drift_state(max_devices: int, min_outcomes: int, *, compiled: bool) -> DriftState:
-    """Return the state of new devices; it is compiled if ``compiled`` and there is a library for this machine."""
-    add = load_function("gapcast_add_to_days") if compiled else None
+def new_drift_state(max_devices: int, min_outcomes: int) -> DriftState:
+    """Return the state of new devices; it is compiled if there is a library for this machine."""
+    add = load_function("gapcast_add_to_days")
     return DriftState(max_devices, min_outcomes) if add is None else CompiledDriftState(max_devices, min_outcomes, add)
 
 

@@ -57,13 +57,10 @@ class ErrorChange:
 class Drift:
     """Detects changes for each row below ``max_devices``. If time goes back, the day in progress is dropped."""
 
-    def __init__(self, max_devices: int, min_outcomes: int = MIN_OUTCOMES_PER_DAY, *, compiled: bool = True) -> None:
-        """Track ``max_devices``; a day needs ``min_outcomes``.
-
-        ``compiled``: add outcomes with the compiled library if there is one for this machine.
-        """
+    def __init__(self, max_devices: int, min_outcomes: int = MIN_OUTCOMES_PER_DAY) -> None:
+        """Track ``max_devices``; a day needs ``min_outcomes``."""
         self._max_devices = max_devices
-        self._state = new_drift_state(max_devices, min_outcomes, compiled=compiled)
+        self._state = new_drift_state(max_devices, min_outcomes)
 
     def add(self, outcomes: Outcomes) -> list[ErrorChange]:
         """Add outcomes, in order for each device; return the changes detected at the end of days."""

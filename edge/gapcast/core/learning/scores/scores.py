@@ -47,14 +47,11 @@ class Scores:
     outcome: later buckets are ignored and overwritten, and buckets of the same time continue.
     """
 
-    def __init__(self, members: Sequence[str], max_devices: int, *, compiled: bool = True) -> None:
-        """Score ``members`` in the order of the outcomes; persistence, if it is a member, is the last.
-
-        ``compiled``: add outcomes with the compiled library if there is one for this machine.
-        """
+    def __init__(self, members: Sequence[str], max_devices: int) -> None:
+        """Score ``members`` in the order of the outcomes; persistence, if it is a member, is the last."""
         self.members = tuple(members)
         self._max_devices = max_devices
-        self._sums = new_score_sums(self.members, max_devices, compiled=compiled)
+        self._sums = new_score_sums(self.members, max_devices)
 
     def add(self, outcomes: Outcomes) -> None:
         """Score outcomes, in order for each device; outcomes of untracked rows are ignored."""

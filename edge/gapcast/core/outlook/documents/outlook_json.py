@@ -30,10 +30,10 @@ _SEPARATORS = (",", ":")
 class OutlookEncoder:
     """Encodes batches of outlooks, alone or each in an MQTT packet that publishes it."""
 
-    def __init__(self, packets: Packets | None = None, *, compiled: bool = True) -> None:
-        """``packets`` describes their packets; ``compiled``: encode in C where possible, with the same bytes."""
-        self._compiled, self._packets = compiled, packets
-        self._function = load_function("gapcast_json_rows") if compiled and packets is not None else None
+    def __init__(self, packets: Packets | None = None) -> None:
+        """``packets`` describes the packets that :meth:`write_packets` writes."""
+        self._packets = packets
+        self._function = load_function("gapcast_json_rows")
         self._model: tuple[str, str, tuple[int, ...]] | None = None
         self._documents: JsonDocuments | None = None
         self._packet_rows: JsonRows | None = None
@@ -67,7 +67,7 @@ class OutlookEncoder:
         if self._documents is None or found != self._model:
             template = JsonTemplate.from_parts(_parts_of(*found))
             self._model, self._packet_rows = found, None
-            self._documents = JsonDocuments(template, compiled=self._compiled)
+            self._documents = JsonDocuments(template, self._function)
         return self._documents
 
 

@@ -1,8 +1,8 @@
-"""The inputs and results of the outlooks of a batch: the interface of the numpy and the compiled step."""
+"""The inputs and results of the outlooks of a batch, of the numpy and of the compiled step."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +39,3 @@ class MadeOutlooks(NamedTuple):
     kw: F64
     floor_kw: F64
     quantiles_kw: F64
-
-
-class OutlookStep(Protocol):
-    """Makes the outlooks of a batch, and learns from its readings."""
-
-    def make(self, batch: OutlookBatch) -> MadeOutlooks:
-        """Return the outlooks of ``batch``, and store the newest of each device."""
-        ...
-
-    def learn(self) -> None:
-        """Learn from the outcomes in the readings of the last batch."""
-        ...
