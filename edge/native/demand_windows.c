@@ -1,4 +1,4 @@
-/* The demands of a batch of readings: window_forecasts.py, distribution.py, window_powers.py and demand_state.py. */
+/* The demands of a batch of readings: window_forecasts.py, distribution.py, numpy_demands.py and demand_state.py. */
 
 #include <math.h>
 #include <string.h>

@@ -17,12 +17,11 @@ from gapcast.core.demand.distributions import (
     model_quantiles,
     remaining_power,
     window_forecasts,
-    window_powers,
 )
 from gapcast.core.demand.documents import demand_messages, demand_template, document, max_power
 from gapcast.core.demand.headroom import fuse
 from gapcast.core.demand.scores import score_sums, scores
-from gapcast.core.demand.step import demand_struct
+from gapcast.core.demand.step import demand_struct, numpy_demands
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.time_grid import DAY_MIN, MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN
@@ -83,7 +82,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_learn.c", "LIMIT_FACTORS"): remaining_power._LIMITS.tolist(),
     ("demand_learn.c", "OUTCOME_WEIGHTS"): remaining_power._WEIGHTS.tolist(),
     ("demand_windows.c", "MIN_STEP_KW"): distribution._MIN_STEP_KW,
-    ("demand_windows.c", "LARGEST_KW"): window_powers._MOST_KW,
+    ("demand_windows.c", "LARGEST_KW"): numpy_demands._MOST_KW,
     ("demand_windows.c", "LARGEST_LOG_ODDS"): distribution._MOST_LOG_ODDS,
     ("demand.h", "LOWER_LEVEL"): window_forecasts._BOUNDS[0],
     ("demand.h", "MEDIAN_LEVEL"): window_forecasts._BOUNDS[1],

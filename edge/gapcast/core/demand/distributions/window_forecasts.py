@@ -11,6 +11,7 @@ from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.device_windows import WindowState
 from gapcast.core.billing.window_demands import WindowDemands
 from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.distributions.planned_power import means_between
 
 #: The indices of the levels of lower bound, median and upper bound.
 _BOUNDS: Final = np.array([LEVELS.index(level) for level in (0.05, 0.5, 0.95)])
@@ -88,6 +89,13 @@ def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
     """
     ahead_from = np.maximum(windows.integers[:, 0] - (observed + 1), 0)
     return ahead_from, ahead_from + windows.open_min.astype(np.int64)
+
+
+def planned_in(minutes_kw: F64, windows: WindowColumns, observed: I64) -> F64:
+    """Return the mean ``[2, N]`` of planned loads of ``minutes_kw`` ``[N, M]`` in the open minutes of ``windows``."""
+    ahead_from, ahead_to = minutes_ahead(windows, observed)
+    unmeasured_min = (windows.open_min - windows.left_min).astype(np.int64)
+    return means_between(minutes_kw, ahead_from, ahead_to - unmeasured_min, unmeasured_min)
 
 
 def forecast_windows(

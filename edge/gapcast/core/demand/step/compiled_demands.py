@@ -26,8 +26,7 @@ from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.model_quantiles import NODES
 from gapcast.core.demand.distributions.planned_power import PlannedPower
 from gapcast.core.demand.distributions.remaining_power import FALLS
-from gapcast.core.demand.distributions.window_forecasts import columns_of
-from gapcast.core.demand.distributions.window_powers import planned_in
+from gapcast.core.demand.distributions.window_forecasts import columns_of, planned_in
 from gapcast.core.demand.headroom.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.scores import scores
 from gapcast.core.demand.state.demand_state import DemandState
