@@ -21,6 +21,7 @@ from tests.mqtt.test_outlook_publisher import Sent
 from tests.support.library_choice import build
 from tests.support.outlook_model import OutlookModel
 from tests.support.recorded_session import Protocol, RecordedSession
+from tests.support.window_demands import demands_from_columns
 
 MINUTE = 28_000_000
 DAMAGED_KW = 1.1e9
@@ -66,18 +67,10 @@ def demands(left_min: float) -> Demands:
     """The demands of two devices, valid until five minutes after :data:`MINUTE`, issued ``left_min`` before."""
     issued_at_ms = int((MINUTE + 5 - left_min) * MINUTE_MS)
     none = np.full(2, np.nan)
-    return Demands.from_columns(
-        model=OutlookModel(),
-        issued_at_ms=issued_at_ms,
-        devices=["home", "a.b"],
-        observed_minutes=np.full(2, MINUTE),
-        running=columns(MINUTE, 1.2349),
-        next=columns(MINUTE + 15, 0.0),
-        risk=np.full(2, 0.05),
-        month_peak_kw=none,
-        fuse_kw=none,
-        p_fuse=none,
-    )
+    return demands_from_columns(
+        OutlookModel(), issued_at_ms, ["home", "a.b"], np.full(2, MINUTE), columns(MINUTE, 1.2349),
+        columns(MINUTE + 15, 0.0), (np.full(2, 0.05), none, none, none),
+    )  # fmt: skip
 
 
 def publish(sent: Sent, made: Demands, *, retain: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Hand-made demands of one house, from its window so far, and the expected rest with its uncertainty."""
+"""Hand-made demands: of columns, and of one house from its window so far and the expected rest with its uncertainty."""
 
 from __future__ import annotations
 
@@ -6,12 +6,32 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.billing.options import LimitSource
-from gapcast.core.billing.window_demands import SOURCES, WindowDemands
-from gapcast.core.demand.demand import Demands
+from gapcast.core.billing.window_demands import SOURCES, WINDOW_COLUMNS, WindowDemands
+from gapcast.core.demand.demand import ISSUED, N_COLUMNS, NEXT, OBSERVED, RISK, RUNNING, Demands
+from gapcast.core.models.predictor import ModelIdentity
 from tests.support.outlook_model import OutlookModel
 
 WINDOW_MIN = 15
+
+
+def demands_from_columns(
+    model: ModelIdentity,
+    issued_at_ms: int,
+    devices: list[str],
+    observed_minutes: I64,
+    running: WindowDemands,
+    following: WindowDemands,
+    others: tuple[F64, F64, F64, F64],
+) -> Demands:
+    """Return demands with these columns, each ``[N]``; ``others`` are risk, month's peak, fuse and its probability."""
+    columns = np.empty((len(devices), N_COLUMNS))
+    columns[:, OBSERVED], columns[:, ISSUED] = observed_minutes, issued_at_ms
+    for part, windows in ((RUNNING, running), (NEXT, following)):
+        columns[:, part] = np.array([getattr(windows, name) for name in WINDOW_COLUMNS]).T
+    columns[:, RISK:] = np.array(others).T
+    return Demands(model, issued_at_ms, devices, columns)
 
 
 class MadeWindow(NamedTuple):
@@ -51,8 +71,7 @@ def demands_of(running: MadeWindow, following: MadeWindow | None = None) -> Dema
     """Return the demand of ``home``; the next window is expected as the rest of the running one."""
     after = following or running._replace(elapsed_min=0, so_far_kw=None)
     none = np.array([np.nan])
-    return Demands.from_columns(
-        model=OutlookModel(), issued_at_ms=running.elapsed_min * 60_000, devices=["home"],
-        observed_minutes=np.array([running.elapsed_min - 1]), running=running.columns(0),
-        next=after.columns(WINDOW_MIN), risk=np.array([0.05]), month_peak_kw=none, fuse_kw=none, p_fuse=none,
+    return demands_from_columns(
+        OutlookModel(), running.elapsed_min * 60_000, ["home"], np.array([running.elapsed_min - 1]),
+        running.columns(0), after.columns(WINDOW_MIN), (np.array([0.05]), none, none, none),
     )  # fmt: skip

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from gapcast.core.billing.options import LimitSource
 from gapcast.core.billing.window_demands import SOURCES, WindowDemand, WindowDemands
-from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.documents.document import DEMAND_FIELDS, WINDOW_FIELDS, demand_document
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
 from tests.support.demands import DEMAND
+from tests.support.window_demands import demands_from_columns
 
 
 def test_document_has_each_value_in_kw_and_headroom_in_w() -> None:
@@ -67,10 +67,10 @@ def test_demands_read_one_and_all_alike() -> None:
     other = replace(other, observed_minute=27_999_999, running=replace(DEMAND.running, so_far_kw=None))
     both = [DEMAND, other]
     model = PublishedModel("outlook", "3", WindowSpec(60), (1, 60), None)
-    demands = Demands.from_columns(
+    demands = demands_from_columns(
         model, DEMAND.issued_at_ms, ["home", "mill"], np.array([28_000_000, 27_999_999]),
-        columns_of([one.running for one in both]), columns_of([one.next for one in both]), np.array([0.05, 0.05]),
-        np.array([3.4, np.nan]), np.array([9.2, np.nan]), np.array([0.001, np.nan]),
+        columns_of([one.running for one in both]), columns_of([one.next for one in both]),
+        (np.array([0.05, 0.05]), np.array([3.4, np.nan]), np.array([9.2, np.nan]), np.array([0.001, np.nan])),
     )  # fmt: skip
     assert len(demands) == 2
     assert list(demands) == both

@@ -17,6 +17,7 @@ from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.time_grid import DAY_MIN
 from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 from tests.support.outlook_model import OutlookModel
+from tests.support.window_demands import demands_from_columns
 
 WINDOW_MIN = 5
 
@@ -32,7 +33,7 @@ def demands(minutes: list[int], p_exceed: float = 0.7) -> Demands:
     windows = WindowDemands(
         start, start + WINDOW_MIN, elapsed, elapsed, *powers, none, np.full(n, p_exceed), kw
     )  # fmt: skip
-    return Demands.from_columns(OutlookModel(), 7, ["home"] * n, observed, windows, windows, kw, kw, kw, kw)
+    return demands_from_columns(OutlookModel(), 7, ["home"] * n, observed, windows, windows, (kw, kw, kw, kw))
 
 
 def closed(start: int, mean_kw: float = 3.0, n_known: int = WINDOW_MIN) -> ClosedWindow:

@@ -81,28 +81,6 @@ class Demands:
     devices: list[str]
     columns: F64
 
-    @classmethod
-    def from_columns(  # noqa: PLR0913, PLR0917 - the columns of a demand
-        cls,
-        model: ModelIdentity,
-        issued_at_ms: int,
-        devices: list[str],
-        observed_minutes: I64,
-        running: WindowDemands,
-        next: WindowDemands,
-        risk: F64,
-        month_peak_kw: F64,
-        fuse_kw: F64,
-        p_fuse: F64,
-    ) -> Demands:
-        """Return the demands with these columns, each ``[N]``."""
-        columns = np.empty((len(devices), N_COLUMNS))
-        columns[:, OBSERVED], columns[:, ISSUED] = observed_minutes, issued_at_ms
-        for part, windows in ((RUNNING, running), (NEXT, next)):
-            columns[:, part] = np.array([getattr(windows, name) for name in WINDOW_COLUMNS]).T
-        columns[:, RISK:] = np.array((risk, month_peak_kw, fuse_kw, p_fuse)).T
-        return cls(model, issued_at_ms, devices, columns)
-
     @property
     def observed_minutes(self) -> I64:
         """The newest minutes, ``[N]``."""
@@ -117,26 +95,6 @@ class Demands:
     def next(self) -> WindowDemands:
         """The next windows."""
         return WindowDemands.from_columns(self.columns[:, NEXT].T)
-
-    @property
-    def risk(self) -> F64:
-        """The risks that the headrooms accept, ``[N]``."""
-        return self.columns[:, RISK]
-
-    @property
-    def month_peak_kw(self) -> F64:
-        """The highest windows of the running month, ``[N]``."""
-        return self.columns[:, MONTH_PEAK]
-
-    @property
-    def fuse_kw(self) -> F64:
-        """The limits of single minutes, ``[N]``."""
-        return self.columns[:, FUSE]
-
-    @property
-    def p_fuse(self) -> F64:
-        """The probabilities that a minute is above ``fuse_kw``, ``[N]``."""
-        return self.columns[:, P_FUSE]
 
     @property
     def valid_until_minutes(self) -> I64:
@@ -162,7 +120,7 @@ class Demands:
 
     def read_all(self) -> list[Demand]:
         """Return each demand as a :class:`Demand`."""
-        model = self.model
+        model, others = self.model, self.columns[:, RISK:].T
         return [
             Demand(device, observed, self.issued_at_ms, model.name, model.version, *rest)
             for device, observed, *rest in zip(
@@ -170,10 +128,7 @@ class Demands:
                 self.observed_minutes.tolist(),
                 self.running.read_all(),
                 self.next.read_all(),
-                self.risk.tolist(),
-                none_for_nan(self.month_peak_kw),
-                none_for_nan(self.fuse_kw),
-                none_for_nan(self.p_fuse),
+                *map(none_for_nan, others),
                 self.valid_until_minutes.tolist(),
                 strict=True,
             )
