@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.billing.device_windows import ClosedWindow, WindowState
 from gapcast.core.billing.limit_changes import correct_month_peak
+from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.errors import PayloadError
@@ -44,6 +45,12 @@ def state_of(readings: Sequence[Reading], site: SiteDemandOptions = SITE) -> Win
     state = accepted(readings, site)[0].state(0)
     assert state is not None
     return state
+
+
+def month_peaks(windows: RunningWindows, n_days: int) -> list[DayPeak]:
+    one = windows.for_row(0)
+    assert one is not None
+    return one.peaks.highest(n_days)
 
 
 def at(minute: int, kw: float, *, is_filled: bool = False) -> Reading:
@@ -181,7 +188,7 @@ def test_window_and_peak_are_those_without_a_wrong_time(window_min: int, newest:
         with_wrong = accepted([*earlier, *before, wrong, *after[:n]], site)[0]
         without = accepted([*earlier, *before, *after[:n]], site)[0]
         assert with_wrong.state(0) == without.state(0)
-        assert with_wrong.month_peaks(0, 31) == without.month_peaks(0, 31)
+        assert month_peaks(with_wrong, 31) == month_peaks(without, 31)
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 3])
@@ -207,7 +214,7 @@ def test_reading_with_a_wrong_time_leaves_windows_and_peaks(data: st.DataObject,
     last = min(len(after), wrong.minute - after[0].minute)
     with_wrong, without = (accepted([*readings, *some, *after[:last]], site)[0] for some in ([wrong], []))
     assert with_wrong.state(0) == without.state(0)
-    assert with_wrong.month_peaks(0, 31) == without.month_peaks(0, 31)
+    assert month_peaks(with_wrong, 31) == month_peaks(without, 31)
 
 
 def test_month_peak_of_a_day_is_that_before_discarded_ones() -> None:
@@ -267,13 +274,13 @@ def on_the_last_day(*later: Reading) -> tuple[RunningWindows, Buffers]:
 def test_month_peak_corrected_after_a_time_of_the_next_month_is_restored() -> None:
     windows, buffers = on_the_last_day(at(TOMORROW, 1.0))
     correct_month_peak(windows, 100.0, 0, "home", 3.25, MONDAY + LAST_NOON + 30)
-    assert windows.month_peaks(0, 1) == []
+    assert month_peaks(windows, 1) == []
     for i in range(3):
         buffers.accept(at(LAST_NOON + 65 + i, 0.5))
-    assert windows.month_peaks(0, 2) == [(3.25, MONDAY + LAST_NOON + 30)]
+    assert month_peaks(windows, 2) == [(3.25, MONDAY + LAST_NOON + 30)]
     for i in range(3):  # the clock is set back: the peaks of later windows, and what they replaced
         buffers.accept(at(LAST_NOON + 25 + i, 0.5))
-    assert windows.month_peaks(0, 2) == [(1.0, MONDAY + LAST_NOON)]
+    assert month_peaks(windows, 2) == [(1.0, MONDAY + LAST_NOON)]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +304,7 @@ def test_month_peak_after_a_gap_until_the_next_month_is_of_that() -> None:
     with pytest.raises(PayloadError, match="is outside the current month"):
         correct_month_peak(windows, 100.0, 0, "home", 3.25, MONDAY + LAST_NOON + 30)
     correct_month_peak(windows, 100.0, 0, "home", 3.25, None)
-    assert windows.month_peaks(0, 1) == [(3.25, MONDAY + 29 * DAY_MIN + 150)]
+    assert month_peaks(windows, 1) == [(3.25, MONDAY + 29 * DAY_MIN + 150)]
 
 
 def test_month_peak_without_a_time_is_of_a_window_of_the_month() -> None:
@@ -305,7 +312,7 @@ def test_month_peak_without_a_time_is_of_a_window_of_the_month() -> None:
     gap_after_the_first = [at(-DAY_MIN, 1.0), at(-DAY_MIN + 40, 1.0)]
     windows = accepted(gap_after_the_first)[0]
     correct_month_peak(windows, 100.0, 0, "home", 4.25, None)
-    assert windows.month_peaks(0, 1) == [(4.25, MONDAY - DAY_MIN + 15)]
+    assert month_peaks(windows, 1) == [(4.25, MONDAY - DAY_MIN + 15)]
 
 
 def test_window_of_a_clock_set_forward_starts_there() -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.billing.billing_windows import calendar_of
 from gapcast.core.billing.device_windows import ClosedWindow, DeviceWindows, WindowBeforeJump, WindowState
-from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.windows.features import local_day_at
 
@@ -125,11 +124,6 @@ class RunningWindows:
     def for_row(self, row: int) -> DeviceWindows | None:
         """Return the windows of the device in ``row``; None if it has no demand."""
         return self._devices.get(row)
-
-    def month_peaks(self, row: int, n_days: int) -> list[DayPeak]:
-        """Return the highest windows of the running month of ``row``, at most ``n_days`` days, highest first."""
-        one = self._devices.get(row)
-        return [] if one is None else one.peaks.highest(n_days)
 
     def state(self, row: int) -> WindowState | None:
         """Return the running window of the device in ``row`` after its newest minute; None if it has no demand."""

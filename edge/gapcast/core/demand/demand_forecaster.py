@@ -19,9 +19,6 @@ from gapcast.core.demand.distributions.exceedance_features import WIDTH
 from gapcast.core.demand.distributions.planned_power import planned_power, without_plan
 from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.headroom.fuse import FuseRisk
-from gapcast.core.demand.headroom.headroom import LoadRisks
-from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
-from gapcast.core.demand.headroom.outlook_risks import load_risks
 from gapcast.core.demand.scores.live_scores import LiveScores
 from gapcast.core.demand.scores.scores import DemandScores
 from gapcast.core.demand.state.demand_state import DemandState, has_newest, read_newest, stamp_newest
@@ -30,7 +27,7 @@ from gapcast.core.demand.step.compiled_demands import CompiledDemands
 from gapcast.core.demand.step.demand_batch import DemandBatch, count_imports
 from gapcast.core.demand.step.numpy_demands import NumpyDemands
 from gapcast.core.models.predictor import ModelIdentity
-from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
+from gapcast.core.outlook.outlook import MEAN, Outlooks
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers
 
@@ -128,34 +125,6 @@ class DemandForecaster:
         """Use the meter's demand register in the next demand of ``row``, if it is usable at that time."""
         if self.windows.for_row(row) is not None:
             self._registers[row] = register
-
-    def load_risks(
-        self,
-        row: int,
-        demand: Demand,
-        outlook: Outlook,
-        window: F32,
-        request: HeadroomRequest,
-        planned_kw: F64 | None,
-    ) -> LoadRisks | None:
-        """Return the risks of a load at the device of ``row``; None if the device no longer has a limit.
-
-        See :func:`~gapcast.core.demand.headroom.outlook_risks.load_risks`.
-        """
-        one = self.windows.for_row(row)
-        if one is None:
-            return None
-        return load_risks(
-            self.power,
-            self.fuse,
-            one,
-            row + 1,
-            demand=demand,
-            outlook=outlook,
-            window=window,
-            request=request,
-            planned_kw=planned_kw,
-        )
 
     def learn(self) -> None:
         """Learn from the outcomes in the readings of the last demands."""

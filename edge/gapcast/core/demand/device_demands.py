@@ -20,6 +20,7 @@ from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.demand_forecaster import DemandForecaster
 from gapcast.core.demand.headroom.headroom import LoadRisks, farthest_min
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
+from gapcast.core.demand.headroom.outlook_risks import load_risks
 from gapcast.core.demand.scores.scores import DemandScores
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
@@ -116,8 +117,8 @@ class DeviceDemands:
 
         None if the device has no demand, or no outlook of its newest reading.
         """
-        demand = self.newest(device)
-        if self.forecaster is None or demand is None or outlook is None:
+        demand, windows, forecaster = self.newest(device), self._windows_of(device), self.forecaster
+        if forecaster is None or windows is None or demand is None or outlook is None:
             return None
         row, observed = self._buffers.row(device), self._buffers.stream(device).last_minute
         if {demand.observed_minute, outlook.observed_minute} != {observed}:
@@ -128,12 +129,22 @@ class DeviceDemands:
             tracker.subtract(observed, window_kw)
             planned_kw = tracker.forecast_minutes(observed, max(farthest_min(request), outlook.lead_times_min[-1]))
         with np.errstate(**DAMAGED):
-            return self.forecaster.load_risks(row, demand, outlook, window_kw, request, planned_kw)
+            return load_risks(
+                forecaster.power,
+                forecaster.fuse,
+                windows,
+                row + 1,
+                demand=demand,
+                outlook=outlook,
+                window=window_kw,
+                request=request,
+                planned_kw=planned_kw,
+            )
 
     def month_peaks(self, device: str, n_days: int) -> list[DayPeak]:
         """Return the highest windows of the running month of ``device``, at most ``n_days`` days, highest first."""
-        row = self._row_of(device)
-        return [] if self.forecaster is None or row is None else self.forecaster.windows.month_peaks(row, n_days)
+        one = self._windows_of(device)
+        return [] if one is None else one.peaks.highest(n_days)
 
     @property
     def timezone(self) -> str:
