@@ -17,6 +17,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.demand.distributions.exceedances import EXTREMAL_INDEX, any_minute
+from gapcast.core.outlook.correction.reconciliation import minutes_of_leads
 from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
 
 #: The probability above the upper bound, and the distance of the bound from the median in standard deviations.
@@ -36,11 +37,9 @@ class FuseRisk:
     """The minutes of an outlook with lead times ``leads_min``, rising, and the risk that a minute is above a limit."""
 
     def __init__(self, leads_min: Sequence[int]) -> None:
-        minutes = np.arange(1, leads_min[-1] + 1)
-        lines = [np.interp(minutes, leads_min, one) for one in np.eye(len(leads_min))]
-        self._minutes: I64 = minutes
+        self._minutes: I64 = np.arange(1, leads_min[-1] + 1)
         #: The weights ``[M, K]`` of the lead times in each of the next M minutes.
-        self.weights: F64 = np.stack(lines, axis=1)
+        self.weights: F64 = minutes_of_leads(leads_min)
 
     def p_above(self, point_kw: F64, left_min: I64, limits_kw: F64) -> F64:
         """Return the probability ``[N]`` that any of the next ``left_min`` ``[N]`` minutes is above its limit.
