@@ -34,6 +34,7 @@ from gapcast_trainer.scores.lead_table import lead_lines
 from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
 from tests.support.models import history_model, shipped_models
 from tests.support.uci_files import START
+from tests.support.week_histories import histories_in
 from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
 
@@ -269,7 +270,7 @@ def test_scored_windows_have_the_history_of_their_minute(small: CleanFile) -> No
     filled = fill_short_gaps(small.series.gap_kw.astype(np.float32))
     for at in np.flatnonzero(~np.isnan(filled[: minutes[-1] + 1 - small.series.first_minute])).tolist():
         week.add(0, small.series.first_minute + at, float(filled[at]))
-    expected = week.windows([0] * 40, minutes.tolist(), inputs[:, :, 0].mean(axis=1), 672)
+    expected = histories_in(week, [0] * 40, minutes.tolist(), inputs[:, :, 0].mean(axis=1), 672)
     histories = found.histories(0, 40, inputs, 672)
     assert histories is not None
     np.testing.assert_allclose(histories, expected, rtol=1e-5)

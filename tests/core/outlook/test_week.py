@@ -20,6 +20,7 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from tests.support.examples import examples
+from tests.support.week_histories import histories_in
 
 NOON = 21_476_160
 FILL = np.array([9.0])
@@ -92,7 +93,7 @@ def test_week_equals_the_whole_series(steps: list[int]) -> None:
         minute += step
         known[minute] = power_kw(minute)
         assert buffers.accept(Reading("home", minute, known[minute])) in ENTERED
-        np.testing.assert_array_equal(week.windows([0], [minute], FILL), windows_of(known, minute))
+        np.testing.assert_array_equal(histories_in(week, [0], [minute], FILL), windows_of(known, minute))
 
 
 @examples(40)
@@ -114,7 +115,7 @@ def test_week_discards_quarters_after_a_clock_set_back(runs: list[tuple[int, int
             buffers.accept(Reading("home", minute, power_kw(minute)))
             known[minute] = power_kw(minute)
         assert buffers.newest("home")[0] == minute
-        np.testing.assert_array_equal(week.windows([0], [minute], FILL), windows_of(known, minute))
+        np.testing.assert_array_equal(histories_in(week, [0], [minute], FILL), windows_of(known, minute))
 
 
 @examples(20)
@@ -127,8 +128,8 @@ def test_week_in_a_batch_shows_no_later_quarter(steps: list[int]) -> None:
     for minute in minutes:
         for week in (one_by_one, batch):
             week.add(1, minute, power_kw(minute))
-        expected.append(one_by_one.windows([1], [minute], FILL)[0])
-    found = batch.windows([1] * len(minutes), minutes, np.full(len(minutes), 9.0))
+        expected.append(histories_in(one_by_one, [1], [minute], FILL)[0])
+    found = histories_in(batch, [1] * len(minutes), minutes, np.full(len(minutes), 9.0))
     np.testing.assert_array_equal(found, np.stack(expected))
 
 
@@ -136,19 +137,19 @@ def test_week_beyond_the_ring_is_unknown() -> None:
     week = WeekHistory(1)
     for minute in range(0, WIDTH * STEP_MIN + 30, STEP_MIN):
         week.add(0, minute, 1.0)
-    early = week.windows([0], [STEPS * STEP_MIN - 1], FILL, STEPS)
+    early = histories_in(week, [0], [STEPS * STEP_MIN - 1], FILL, STEPS)
     assert early.tolist() == [[1.0] * STEPS]  # the two oldest are overwritten, and filled with the mean of the others
-    assert week.windows([0], [STEP_MIN + 14], FILL).tolist() == [[9.0] * STEPS]
+    assert histories_in(week, [0], [STEP_MIN + 14], FILL).tolist() == [[9.0] * STEPS]
 
 
 def test_week_of_a_jump_beyond_the_ring_is_unknown() -> None:
     week = WeekHistory(1)
     week.add(0, NOON, 1.0)
     week.add(0, NOON + 30 * DAY_MIN + 14, 2.0)
-    assert week.windows([0], [NOON + 30 * DAY_MIN + 14], FILL)[0, -2:].tolist() == [2.0, 2.0]
+    assert histories_in(week, [0], [NOON + 30 * DAY_MIN + 14], FILL)[0, -2:].tolist() == [2.0, 2.0]
     week.discard_from(0, NOON - 30 * DAY_MIN)
     week.add(0, NOON - 30 * DAY_MIN + 14, 5.0)
-    assert week.windows([0], [NOON - 30 * DAY_MIN + 14], FILL).tolist() == [[5.0] * STEPS]
+    assert histories_in(week, [0], [NOON - 30 * DAY_MIN + 14], FILL).tolist() == [[5.0] * STEPS]
 
 
 def test_week_discarded_continues_with_a_later_quarter() -> None:
@@ -157,7 +158,11 @@ def test_week_discarded_continues_with_a_later_quarter() -> None:
         week.add(0, minute, 1.0)
     week.discard_from(0, NOON + 15)
     week.add(0, NOON + 44, 3.0)
-    assert week.windows([0], [NOON + 44], FILL)[0, -3:].tolist() == [1.0, 2.0, 3.0]  # the discarded one is unknown
+    assert histories_in(week, [0], [NOON + 44], FILL)[0, -3:].tolist() == [
+        1.0,
+        2.0,
+        3.0,
+    ]  # the discarded one is unknown
 
 
 def test_week_beyond_its_rows_stores_nothing() -> None:
@@ -166,7 +171,7 @@ def test_week_beyond_its_rows_stores_nothing() -> None:
     week.discard_from(1, NOON)
     week.forget(1)
     assert not week.has(1)
-    assert week.windows([1], [NOON + 14], FILL).tolist() == [[9.0] * STEPS]
+    assert histories_in(week, [1], [NOON + 14], FILL).tolist() == [[9.0] * STEPS]
 
 
 def test_week_stores_a_held_reading_once_confirmed() -> None:
@@ -175,10 +180,10 @@ def test_week_stores_a_held_reading_once_confirmed() -> None:
     for minute in (NOON, NOON + 1):
         buffers.accept(Reading("home", minute, 1.0))
     assert buffers.accept(Reading("home", ahead, 3.0)) is ReadingStatus.HELD
-    assert week.windows([0], [NOON + 14], FILL)[0, -1] == 9.0
+    assert histories_in(week, [0], [NOON + 14], FILL)[0, -1] == 9.0
     assert buffers.accept(Reading("home", ahead + 2, 5.0)) is ReadingStatus.READY
     week.add(0, ahead + 15, 0.0)
-    assert week.windows([0], [ahead + 15], FILL)[0, -1] == 4.0
+    assert histories_in(week, [0], [ahead + 15], FILL)[0, -1] == 4.0
 
 
 def test_week_forgets_a_device_with_its_row() -> None:
@@ -190,7 +195,7 @@ def test_week_forgets_a_device_with_its_row() -> None:
     buffers.forget("nobody")
     assert (week.has(0), week.has(1)) == (False, True)
     buffers.accept(Reading("shed", NOON - 9 * DAY_MIN, 4.0))
-    assert week.windows([0], [NOON - 9 * DAY_MIN + 15], FILL)[0, -1] in {4.0, 9.0}
+    assert histories_in(week, [0], [NOON - 9 * DAY_MIN + 15], FILL)[0, -1] in {4.0, 9.0}
 
 
 def test_week_stores_only_power_of_several_channels() -> None:
@@ -198,7 +203,7 @@ def test_week_stores_only_power_of_several_channels() -> None:
     buffers = buffers_with(week, ("gap_kw", "voltage_v"))
     for minute in (0, 2, 15):
         buffers.accept(Reading("home", NOON + minute, 1.0 + minute, measured={"voltage_v": 230.0}))
-    assert week.windows([0], [NOON + 15], FILL)[0, -1] == 2.0
+    assert histories_in(week, [0], [NOON + 15], FILL)[0, -1] == 2.0
 
 
 # --- state -------------------------------------------------------------------------------------------
@@ -222,13 +227,15 @@ def test_week_restored_continues_as_before() -> None:
     for minute in range(NOON + 1_300, NOON + 1_350):
         for one in (week, again):
             one.add(2, minute, power_kw(minute))
-        np.testing.assert_array_equal(again.windows([2], [minute], FILL), week.windows([2], [minute], FILL))
+        np.testing.assert_array_equal(histories_in(again, [2], [minute], FILL), histories_in(week, [2], [minute], FILL))
 
 
 def test_week_restored_at_a_complete_quarter_shows_it() -> None:
     week, again = filled_week(1_305), WeekHistory(3)
     again.restore_columns(week.columns(range(3)), LAST + 5)
-    np.testing.assert_array_equal(again.windows([0], [NOON + 1_304], FILL), week.windows([0], [NOON + 1_304], FILL))
+    np.testing.assert_array_equal(
+        histories_in(again, [0], [NOON + 1_304], FILL), histories_in(week, [0], [NOON + 1_304], FILL)
+    )
 
 
 def test_week_restores_narrower_columns_and_fewer_rows() -> None:
@@ -236,7 +243,7 @@ def test_week_restores_narrower_columns_and_fewer_rows() -> None:
     again = WeekHistory(1)
     again.restore_columns(columns | {"kw": columns["kw"][:, -4:]}, LAST)
     assert [again.has(row) for row in range(3)] == [True, False, False]
-    assert len(set(again.windows([0], [NOON + 1_299], FILL)[0].tolist())) == 5  # four, and their mean
+    assert len(set(histories_in(again, [0], [NOON + 1_299], FILL)[0].tolist())) == 5  # four, and their mean
 
 
 @pytest.mark.parametrize(
@@ -283,11 +290,11 @@ def test_week_begins_with_the_readings_of_a_window() -> None:
     buffers.add_device("barn")
     buffers.add_windows_to_week()
     assert (week.has(0), week.has(1)) == (True, False)
-    assert week.windows([0], [NOON + 15], FILL)[0, -1] == 9.0  # the gap of ten minutes restarted its history
+    assert histories_in(week, [0], [NOON + 15], FILL)[0, -1] == 9.0  # the gap of ten minutes restarted its history
     buffers.accept(Reading("home", NOON + 17, 18.0))
     buffers.add_windows_to_week()  # without effect: it has begun
     buffers.accept(Reading("home", NOON + 30, 1.0))
-    assert week.windows([0], [NOON + 30], FILL)[0, -1] == 17.0
+    assert histories_in(week, [0], [NOON + 30], FILL)[0, -1] == 17.0
 
 
 def test_history_of_a_model_without_one_is_none() -> None:
@@ -298,5 +305,5 @@ def test_week_whose_quarters_are_all_known_stays_as_it_is() -> None:
     week = WeekHistory(max_rows=1)
     for minute in range(3 * STEP_MIN):
         week.add(0, minute, float(minute // STEP_MIN))
-    assert week.windows([0], [3 * STEP_MIN - 1], FILL, 3).tolist() == [[0.0, 1.0, 2.0]]
-    assert week.windows([0], [3 * STEP_MIN - 1], FILL, 4).tolist() == [[1.0, 0.0, 1.0, 2.0]]
+    assert histories_in(week, [0], [3 * STEP_MIN - 1], FILL, 3).tolist() == [[0.0, 1.0, 2.0]]
+    assert histories_in(week, [0], [3 * STEP_MIN - 1], FILL, 4).tolist() == [[1.0, 0.0, 1.0, 2.0]]

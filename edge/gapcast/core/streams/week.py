@@ -105,7 +105,7 @@ class WeekHistory:
     >>> week = WeekHistory(max_rows=1)
     >>> for minute in range(40):
     ...     week.add(0, minute, 1.0 if minute < 15 else 2.0)
-    >>> week.windows([0], [29], np.array([9.0]))[0, -3:].tolist()
+    >>> week.known_windows([0], [29], 3)[0][0].tolist()
     [1.5, 1.0, 2.0]
     """
 
@@ -144,22 +144,11 @@ class WeekHistory:
         if week is not None and minute // STEP_MIN <= week.step:
             week.reopen_step(minute // STEP_MIN)
 
-    def windows(
-        self, rows: Sequence[int], minutes: Iterable[int], fill_kw: NDArray[np.floating], steps: int = STEPS
-    ) -> F32:
-        """Return the histories ``[N, steps]``, kW, of windows of ``rows`` observed at ``minutes`` (since the epoch).
-
-        ``fill_kw`` ``[N]`` is the mean power of each window, for devices without a known quarter.
-        """
-        histories, unknown = self.known_windows(rows, minutes, steps)
-        for i in unknown:
-            histories[i] = np.full(steps, fill_kw[i], dtype=np.float32)
-        return stacked(histories)
-
     def known_windows(self, rows: Sequence[int], minutes: Iterable[int], steps: int) -> tuple[list[F32], list[int]]:
-        """Return the histories ``[steps]`` of :meth:`windows`, and the indices of devices without a known quarter.
+        """Return the histories ``[steps]``, kW, of windows of ``rows`` observed at ``minutes`` (since the epoch).
 
-        The histories of the latter are empty. The caller must not change the others.
+        Also return the indices of devices without a known quarter. Their histories are empty; the caller must not
+        change the others.
         """
         histories, unknown = [], []
         weeks = self._weeks
