@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS, outlook_document, outlook_documents
-from gapcast.core.outlook.outlook import Outlook, Outlooks
+from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS, outlook_document
+from gapcast.core.outlook.outlook import Outlook
 from gapcast.http.schemas.forecast_schemas import OutlookDocument
-from tests.support.outlook_model import OutlookModel
 
 OUTLOOK = Outlook(
     device="home",
@@ -40,13 +39,3 @@ def test_document_is_plain_json_and_matches_the_rest_schema() -> None:
     assert json.loads(json.dumps(document)) == document
     assert OutlookDocument.model_validate(document).model_dump() == document
     assert list(OutlookDocument.model_fields) == list(document) == [field.name for field in OUTLOOK_FIELDS]
-
-
-def test_documents_of_a_batch_equal_each_outlook() -> None:
-    rng = np.random.default_rng(4)
-    model = OutlookModel(lead_times_min=(1, 60))
-    kw = rng.normal(1.0, 2.0, (2, 3, 2, 4))
-    outlooks = Outlooks(model, 1_700_000_000_123, ["home", "x", "y-1.l2"], [7, 28_000_000, 7], *kw)
-    documents = outlook_documents(outlooks)
-    assert documents == [outlook_document(one) for one in outlooks]
-    assert [list(one) for one in documents] == [[field.name for field in OUTLOOK_FIELDS]] * 3

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.documents.demand_json import DemandEncoder
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.outlook.documents.outlook_document import outlook_documents
+from gapcast.core.outlook.documents.outlook_json import OutlookEncoder
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.core.time_grid import minute_label
@@ -45,7 +45,7 @@ class Ring:
 
     def __init__(self, n_events: int = N_EVENTS) -> None:
         self._events: deque[Event] = deque(maxlen=n_events)
-        self._encode_demands = DemandEncoder().encode
+        self._encode_outlooks, self._encode_demands = OutlookEncoder().encode, DemandEncoder().encode
         #: Id of the next event. Starts at the clock's microseconds, so that ids also increase across restarts.
         self.next_id = time.time_ns() // 1_000
 
@@ -62,8 +62,8 @@ class Ring:
     def add(self, event: FeedEvent) -> None:
         """Store an event of the feed, as one or several events."""
         if isinstance(event, Outlooks):
-            for device, outlook in zip(event.devices, outlook_documents(event), strict=True):
-                self.put("outlook", device, _json(outlook))
+            for device, payload in zip(event.devices, self._encode_outlooks(event), strict=True):
+                self.put("outlook", device, payload)
             return
         if isinstance(event, Demands):
             for device, payload in zip(event.devices, self._encode_demands(event), strict=True):

@@ -12,24 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.document_field import DocumentField, FieldType
 from gapcast.core.documents.figures import round_or_none
 from gapcast.core.forecasts.forecast import DECIMALS, LEVEL
 from gapcast.core.learning.scores.summary import Period
-from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook, Outlooks
+from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
 from gapcast.core.outlook.scores.scores import LeadScore, OutlookScores
 from gapcast.core.time_grid import instant_label, minute_label
 
 #: Version of the outlook's schema, ``v`` in its document.
 OUTLOOK_SCHEMA = 1
-#: The lists of powers in :data:`OUTLOOK_FIELDS`, in the order of the columns of single minutes and of means.
-_POWERS = (
-    "mean_kw", "lower_kw", "median_kw", "upper_kw",
-    "mean_to_kw", "mean_to_lower_kw", "mean_to_median_kw", "mean_to_upper_kw",
-)  # fmt: skip
 #: Figures in the document of scores, by attributes of :class:`~gapcast.core.outlook.scores.scores.LeadScore`.
 FIGURES = (
     "mse_kw2", "mae_kw", "bias_kw", "skill", "window_skill", "pinball_kw", "coverage", "width_kw",
@@ -127,34 +120,6 @@ OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
         lambda one: _rounded(one.mean_kw[:, UPPER]),
     ),
 )
-
-
-def outlook_documents(outlooks: Outlooks) -> list[dict[str, Any]]:
-    """Return the published JSON object of each of ``outlooks``, in a quarter of the time of single calls.
-
-    Documents share lists: do not change them.
-    """
-    leads_min, minutes, model = list(outlooks.lead_times_min), outlooks.observed_minutes, outlooks.model
-    issued_at = instant_label(outlooks.issued_at_ms)
-    targets = {minute: [minute_label(minute + lead_min) for lead_min in leads_min] for minute in set(minutes)}
-    powers_kw = np.concatenate((outlooks.point_kw, outlooks.mean_kw), axis=2).round(DECIMALS)
-    return [
-        {
-            "v": OUTLOOK_SCHEMA,
-            "device": device,
-            "observed_at": minute_label(minute),
-            "issued_at": issued_at,
-            "model": model.name,
-            "model_version": model.version,
-            "level": LEVEL,
-            "lead_min": leads_min,
-            "target_at": targets[minute],
-            **dict(zip(_POWERS, lists_kw, strict=True)),
-        }
-        for device, minute, lists_kw in zip(
-            outlooks.devices, minutes, powers_kw.transpose(0, 2, 1).tolist(), strict=True
-        )
-    ]
 
 
 def outlook_scores_document(scores: Mapping[Period, OutlookScores]) -> dict[str, dict[str, dict[str, list[Any]]]]:
