@@ -228,7 +228,7 @@ def test_encoder_holds_some_templates() -> None:
     encoder, templates = ForecastEncoder(), []
     for one in (*forecasts, forecasts[-2], forecasts[0], forecasts[-2]):
         assert list(encoder.encode(one)) == by_python(one)
-        templates.append(encoder._template)
+        templates.append(encoder._last)
     assert len(encoder._recent) == _N_TEMPLATES
     assert templates[-1] is templates[-3] is templates[2 * _N_TEMPLATES - 2]
     assert templates[-2] is not templates[0]

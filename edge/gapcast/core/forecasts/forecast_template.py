@@ -26,17 +26,15 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class ForecastTemplate:
-    """A JSON template, the same as a format string of Python, and the columns that fill both.
+    """A JSON template, and the columns that fill it.
 
-    ``scalars`` have one value in each forecast; they are the ``texts`` and ``numbers``. ``compounds``, which follow,
-    have several. ``sparse`` are fields, by name, that follow in some of the forecasts. ``n_observed_at`` is the place
-    of the number of readings among the numbers of the template; the others are :attr:`.Forecasts.numbers` in order. It
-    is None if the template has further numbers, so that :attr:`.Forecasts.numbers` do not fill it.
+    ``texts`` and ``numbers`` have one value in each forecast, ``compounds``, which follow, several. ``sparse`` are
+    fields, by name, that follow in some of the forecasts. ``n_observed_at`` is the place of the number of readings
+    among the numbers of the template; the others are :attr:`.Forecasts.numbers` in order. It is None if the template
+    has further numbers, so that :attr:`.Forecasts.numbers` do not fill it.
     """
 
     json: JsonTemplate
-    format_string: str
-    scalars: tuple[Column, ...]
     texts: tuple[Column, ...]
     numbers: tuple[Column, ...]
     compounds: tuple[Column, ...]
@@ -64,7 +62,7 @@ def template_key(forecasts: Forecasts) -> tuple[object, ...]:
 def template_of(forecasts: Forecasts) -> ForecastTemplate:
     """Return the template of ``forecasts``, at least one."""
     constants, kinds, names = ["{"], list[SlotKind](), list[str]()
-    texts, numbers, scalars, compounds = list[Column](), list[Column](), list[Column](), list[Column]()
+    texts, numbers, compounds = list[Column](), list[Column](), list[Column]()
     first = forecasts[0]
     for field in FIELDS:
         value = field.value(first)
@@ -82,20 +80,17 @@ def template_of(forecasts: Forecasts) -> ForecastTemplate:
         if field.type in _COMPOUND:
             compounds.append(field.column)
         else:
-            scalars.append(field.column)
             (texts if kind is SlotKind.TEXT else numbers).append(field.column)
         if kind is not SlotKind.TEXT:
             names.append(field.name)
     constants[-1] += "}"
     sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
     template = JsonTemplate(tuple(constants), tuple(kinds))
-    columns = tuple(scalars), tuple(texts), tuple(numbers), tuple(compounds)
+    columns = tuple(texts), tuple(numbers), tuple(compounds)
     n_observed_at = names.index("n_observed")
     del names[n_observed_at]
     has_other_numbers = names != [name for name in _NUMBERS if name != "path" or forecasts.path_kw is not None]
-    return ForecastTemplate(
-        template, template.format_string, *columns, sparse, None if has_other_numbers else n_observed_at
-    )
+    return ForecastTemplate(template, *columns, sparse, None if has_other_numbers else n_observed_at)
 
 
 def _constants_of(field: ForecastField, value: Any) -> list[str]:

@@ -199,10 +199,12 @@ class JsonRows:
 class JsonDocuments:
     """Writes documents of one ``template``, a batch at a time: in C if possible, else in Python with the same bytes."""
 
-    def __init__(self, template: JsonTemplate, function: Function | None) -> None:
+    def __init__(self, template: JsonTemplate, function: Function | None, packets: Packets | None = None) -> None:
         """Write with ``function``, the library's ``gapcast_json_rows``; None: in Python."""
         self._template = template
         self._rows = None if function is None else JsonRows(function, template)
+        #: Writes each document in a packet by ``packets``; None without these, or without the library.
+        self.packets = None if function is None or packets is None else JsonRows(function, template, packets)
 
     def values(self, n: int) -> NDArray[np.float64]:
         """Return a writable array for the values of ``n`` documents ``[n, V]`` that are not texts."""

@@ -15,7 +15,7 @@ from gapcast.compiled.functions import load_function
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.document_field import FieldType
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.forecasts.json_rows import JsonDocuments, JsonRows, JsonTemplate, Packets, SlotKind, WrittenRows
+from gapcast.core.forecasts.json_rows import JsonDocuments, JsonTemplate, Packets, SlotKind, WrittenRows
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.outlook.documents.outlook_document import OUTLOOK_FIELDS
 from gapcast.core.outlook.outlook import N_COLUMNS, Outlook, Outlooks
@@ -36,7 +36,6 @@ class OutlookEncoder:
         self._function = load_function("gapcast_json_rows")
         self._model: tuple[str, str, tuple[int, ...]] | None = None
         self._documents: JsonDocuments | None = None
-        self._packet_rows: JsonRows | None = None
 
     def encode(self, outlooks: Outlooks) -> list[bytes]:
         """Return the JSON of each of ``outlooks``, in order."""
@@ -52,13 +51,9 @@ class OutlookEncoder:
 
         None without the compiled library, or if it cannot write one of the outlooks.
         """
-        if self._function is None:
-            return None
-        self._documents_of(outlooks.model)
-        rows, n = self._packet_rows, len(outlooks)
+        rows, n = self._documents_of(outlooks.model).packets, len(outlooks)
         if rows is None:
-            template = JsonTemplate.from_parts(_parts_of(*_identity_of(outlooks.model)))
-            rows = self._packet_rows = JsonRows(self._function, template, self._packets)
+            return None
         _fill(rows.values(n), outlooks)
         return rows.write(_texts_of(outlooks), n, expiry_s, packet_ids)
 
@@ -66,8 +61,7 @@ class OutlookEncoder:
         found = _identity_of(model)
         if self._documents is None or found != self._model:
             template = JsonTemplate.from_parts(_parts_of(*found))
-            self._model, self._packet_rows = found, None
-            self._documents = JsonDocuments(template, self._function)
+            self._model, self._documents = found, JsonDocuments(template, self._function, self._packets)
         return self._documents
 
 
