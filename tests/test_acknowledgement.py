@@ -40,7 +40,7 @@ class Recorder(MemoryLink):
 def accepted_of(results: list[tuple[ReadingStatus, int]], disproved: list[Reading]) -> AcceptedBatch:
     statuses, indices = [status for status, _ in results], [index for _, index in results]
     windows = np.zeros((1 + max(indices), 1), np.float32)
-    return AcceptedBatch(statuses, indices, windows, [], [], [], [], [], disproved, {})
+    return AcceptedBatch(windows, [], [], [], [], statuses, indices, disproved=disproved)
 
 
 def test_message_waits_for_its_own_forecast_or_is_rejected() -> None:

@@ -123,9 +123,7 @@ class JournalReplay:
             windows, minutes, n_observed, issued_at_ms, parts = map(list, zip(*(what for _, what in some), strict=True))
             planned = {i: part for i, part in enumerate(parts) if part is not None}
             rows = [engine.buffers.row(device) for device in devices]
-            ready = AcceptedBatch(
-                [], [], np.stack(windows), devices, rows, [], minutes, n_observed, [], {}, planned=planned
-            )
+            ready = AcceptedBatch(np.stack(windows), devices, rows, minutes, n_observed, planned=planned)
             try:
                 engine.forecast(ready, 0)
             except ModelError:
@@ -163,6 +161,5 @@ def _join_windows(parts: list[AcceptedBatch]) -> AcceptedBatch:
         billing |= {first + i: state for i, state in part.billing.items()}
         closed += part.closed
     return AcceptedBatch(
-        [], [], windows, devices, rows, [], minutes, n_observed, [], {}, filled=filled, planned=planned,
-        billing=billing, closed=closed,
-    )  # fmt: skip
+        windows, devices, rows, minutes, n_observed, filled=filled, planned=planned, billing=billing, closed=closed
+    )

@@ -77,7 +77,7 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
             statuses.append(failed)
             forecast_indices.append(-1)
     return AcceptedBatch(
-        statuses, forecast_indices, windows[: len(devices)], devices, rows, first_rows, minutes, n_observed,
+        windows[: len(devices)], devices, rows, minutes, n_observed, statuses, forecast_indices, first_rows,
         *count_results(statuses, buffers), failures, filled, planned, billing,
         [] if billed is None else billed.take_closed(), buffers.take_restarted_streams(),
     )  # fmt: skip

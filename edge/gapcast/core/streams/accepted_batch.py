@@ -37,12 +37,12 @@ _IN_WINDOW = (ReadingStatus.READY, ReadingStatus.FIRST)
 
 @dataclass(slots=True)
 class AcceptedBatch:
-    """The results of a batch of readings, and the windows to forecast.
+    """The results of a batch of readings, and the windows to forecast; or some of the windows alone.
 
-    ``statuses[i]`` is the status of reading ``i``, ``forecast_indices[i]`` the index of its window and forecast, or -1.
     ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` if the model takes C measured features; ``devices``,
-    ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` describe the windows; ``first_rows`` are the rows of
-    readings that were the first of a history and have no window. ``disproved`` are held readings that turned out to be
+    ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` describe the windows. ``statuses[i]`` is the status
+    of reading ``i``, ``forecast_indices[i]`` the index of its window and forecast, or -1. ``first_rows`` are the rows
+    of readings that were the first of a history and have no window, ``disproved`` held readings that turned out to be
     clock errors. ``failures`` has the index of each reading that raised an unexpected exception, and the exception: the
     state of its device may be damaged. ``filled`` are the indices of the windows whose newest reading is a filled
     minute and so no outcome. ``planned`` is the planned power of windows with announced loads, by index; it is
@@ -52,16 +52,16 @@ class AcceptedBatch:
     doubles the time to create it, and every reading that arrives alone creates one.
     """
 
-    statuses: list[ReadingStatus]
-    forecast_indices: list[int]
     windows: NDArray[np.float32]
     devices: list[str]
     rows: list[int]
-    first_rows: list[int]
     minutes: list[int]
     n_observed: list[int]
-    disproved: list[Reading]
-    counts: dict[Result, int]
+    statuses: list[ReadingStatus] = field(default_factory=list)
+    forecast_indices: list[int] = field(default_factory=list)
+    first_rows: list[int] = field(default_factory=list)
+    disproved: list[Reading] = field(default_factory=list)
+    counts: dict[Result, int] = field(default_factory=dict)
     failures: list[tuple[int, Exception]] = field(default_factory=list)
     filled: list[int] = field(default_factory=list)
     planned: dict[int, PlannedPart] = field(default_factory=dict)
@@ -73,16 +73,11 @@ class AcceptedBatch:
         """Return only the windows with these rising ``indices``, without the results of readings."""
         new_index = {old: new for new, old in enumerate(indices)}
         return AcceptedBatch(
-            [],
-            [],
             self.windows[np.asarray(indices, dtype=np.intp)],
             [self.devices[i] for i in indices],
             [self.rows[i] for i in indices],
-            [],
             [self.minutes[i] for i in indices],
             [self.n_observed[i] for i in indices],
-            [],
-            {},
             filled=[new_index[i] for i in self.filled if i in new_index],
             planned={new_index[i]: part for i, part in self.planned.items() if i in new_index},
             billing={new_index[i]: state for i, state in self.billing.items() if i in new_index},
@@ -119,11 +114,9 @@ class AcceptedBatch:
 
 def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
     """Return the result for ``readings`` none of which could be accepted: all failed, and there is no window."""
-    statuses, forecast_indices = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
-    windows = np.empty((0, 0), dtype=np.float32)
-    return AcceptedBatch(
-        statuses, forecast_indices, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {}
-    )
+    n, windows = len(readings), np.empty((0, 0), dtype=np.float32)
+    counts: dict[Result, int] = {"rejected": n} if n else {}
+    return AcceptedBatch(windows, [], [], [], [], [ReadingStatus.FAILED] * n, [-1] * n, counts=counts)
 
 
 def count_results(statuses: Sequence[ReadingStatus], buffers: Buffers) -> tuple[list[Reading], dict[Result, int]]:

@@ -127,8 +127,8 @@ class _Accepted:
         """Return the result."""
         account = count_results(self._statuses, self._buffers)
         return AcceptedBatch(
-            self._statuses, self._forecast_indices, self._windows[: len(self._devices)], self._devices, self._rows,
-            self._first_rows, self._minutes, self._n_observed, *account, filled=self._filled,
+            self._windows[: len(self._devices)], self._devices, self._rows, self._minutes, self._n_observed,
+            self._statuses, self._forecast_indices, self._first_rows, *account, filled=self._filled,
             restarted_streams=self._buffers.take_restarted_streams(),
         )  # fmt: skip
 
