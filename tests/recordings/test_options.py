@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from gapcast.commands.backtest import backtest
 from gapcast.recordings.options import HoldTime, Separator
 
 
@@ -26,3 +28,10 @@ def test_separator_is_a_character_or_the_word_tab() -> None:
 def test_separator_that_no_file_can_have_is_rejected(value: str) -> None:
     with pytest.raises(click.BadParameter, match="is neither one character nor the word tab"):
         Separator().convert(value, None, None)
+
+
+def test_value_column_named_twice_is_rejected() -> None:
+    """Otherwise the last one would count, such as one phase of three."""
+    done = CliRunner().invoke(backtest, ["a.csv", "--time-column", "t", "--value-column", "L1", "--value-column", "L2"])
+    assert done.exit_code == 2
+    assert "'--value-column': is one column, not 'L1' and 'L2': add them up" in done.output

@@ -60,6 +60,14 @@ class HoldTime(click.ParamType[float]):
         return hold_min
 
 
+def _single_column(_ctx: click.Context, _param: click.Parameter, columns: tuple[str, ...]) -> str | None:
+    if len(columns) > 1:
+        named = " and ".join(map(repr, columns))
+        msg = f"is one column, not {named}: add them up (docs/data.md#several-columns-or-files)"
+        raise click.BadParameter(msg)
+    return columns[0] if columns else None
+
+
 def _unit() -> Any:
     return click.option(
         "--unit",
@@ -121,7 +129,13 @@ def file_options(zone_default: str) -> Callable[[Command], Command]:
             "field or tags.",
         ),
         click.option("--time-column", metavar="NAME", help="Column with the timestamps; an export needs none."),
-        click.option("--value-column", metavar="NAME", help="Column with the power values."),
+        click.option(
+            "--value-column",
+            multiple=True,  # else click would use the last one without a message
+            callback=_single_column,
+            metavar="NAME",
+            help="Column with the power values.",
+        ),
         _unit(),
         click.option("--separator", type=Separator(), help="Field separator.  [default: detected from the header]"),
         click.option(
