@@ -208,6 +208,19 @@ def test_import_command_reads_submeters(tmp_path: Path) -> None:
     assert isinstance(of_uci.exception, GapcastError)
 
 
+@pytest.mark.usefixtures("restored_logs")
+@pytest.mark.parametrize("configured", [[], ["--set", "site.timezone=Europe/Berlin"]])
+def test_import_in_a_zone_unknown_to_the_gateway_prints_a_remark(tmp_path: Path, configured: list[str]) -> None:
+    """The gateway would learn habits by the clock of UTC, whatever the zone of the file's times."""
+    arguments = ["--device", "home", "--set", f"state.path={tmp_path / 'state'}", "--timezone", "Europe/Berlin"]
+    columns = ["--time-column", "time", "--value-column", "kw", "--unit", "kW"]
+    done = CliRunner().invoke(
+        import_history, [str(written(tmp_path / "a.csv")), *arguments, *columns, *configured], catch_exceptions=False
+    )
+    assert ("takes the time of day from UTC, not from Europe/Berlin" in done.output) is (not configured)
+    assert "home: learned from 120 readings" in done.output
+
+
 def test_import_into_known_readings_is_refused(settings: Settings, tmp_path: Path) -> None:
     run(settings, written(tmp_path / "a.csv"))
     before, later = stored(settings), written(tmp_path / "b.csv", FIRST + 60)

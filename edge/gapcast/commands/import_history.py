@@ -59,6 +59,11 @@ def import_history(
     configure_logs("auto", "warning")
     form, zone = read_format(of_file, settings)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
+    if of_file["zone"] is not None and "timezone" not in settings.site.model_fields_set and str(zone) != "UTC":
+        show_file(
+            f"site.timezone is not set: the gateway takes the time of day from UTC, not from {zone}; set it to {zone}, "
+            "for the import and the service"
+        )
     past = PastFiles(files, form, zone, None if start is None else minute_at("--start", start, zone))
     result = import_past(settings, os.environ, past, Target(device, replaces), show_file)
     for line in lines(result, zone):
