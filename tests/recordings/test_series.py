@@ -89,6 +89,13 @@ def test_series_first_of_rows_with_one_time_counts(tmp_path: Path) -> None:
     assert report.lines()[-1] == "1 row has the time of the row before: ignored"
 
 
+def test_series_many_rows_with_one_time_raise_a_question(tmp_path: Path) -> None:
+    """The rows of two meters in turn, or samples whose times have no seconds."""
+    pairs = zip(rows([1.0] * 4), rows([2.0] * 4), strict=True)
+    _, report = checked(tmp_path, [line for pair in pairs for line in pair])
+    assert report.lines()[-1].startswith("4 rows have the time of the row before: ignored; does the file hold several")
+
+
 def test_check_counts_further_bad_rows(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"line 2: .*\(5 more such rows\)"):
         checked(tmp_path, rows([4_000.0 + k for k in range(6)]))

@@ -68,5 +68,7 @@ class Report:
         found = [self.outside_problem] if self.outside_problem else []
         if self.n_duplicates:
             have = "has" if self.n_duplicates == 1 else "have"
-            found.append(f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored")
+            doubt = ", or are its times without seconds? (docs/data.md#several-columns-or-files)"
+            question = f"; does the file hold several meters{doubt}" if self.n_duplicates > self.n_rows / 4 else ""
+            found.append(f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored{question}")
         return found

@@ -75,7 +75,7 @@ def check_times(table: Table) -> None:
     _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), problem)
     is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
     if is_earlier.sum() > instant_ms.size / 2:
-        fix = "the newest row is first: reverse the rows, so that the oldest is first"
+        fix = "the newest row is first: reverse the rows, so that the oldest is first (docs/data.md#your-own-csv)"
         raise SourceError(table.path, fix, int(table.line[int(np.argmax(is_earlier))]))
     is_local = table.time_kind.startswith(LOCAL)
     fix = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""
