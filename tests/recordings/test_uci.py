@@ -123,7 +123,7 @@ def test_uci_bad_line_is_named(tmp_path: Path, line: str, error: str) -> None:
         (HEADER.encode() + b"\r\n", "holds a header and no readings"),
         (HEADER.replace(";", ",").encode() + b"\n", "fields are separated by ','"),
         (HEADER.replace(";", "\t").encode() + b"\n", "fields are separated by tabs"),
-        (b"minute,gap_kw\n2020-01-01T00:00:00Z,1\n", "line 1: is not UCI's household set"),
+        (b"minute,gap_kw\n2020-01-01T00:00:00Z,1\n", "name its columns by --time-column and --value-column (found"),
         (b"\x00\x01\xff" * 500, "line 1: is not UCI's household set"),
     ],
 )

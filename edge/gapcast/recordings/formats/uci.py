@@ -205,13 +205,14 @@ def _header(path: Path, line: bytes) -> list[str]:
         return names
     if not line:
         raise SourceError(path, "is empty" if path.stat().st_size == 0 else "has no header", None)
-    hint = ""
+    problem = (
+        "is not UCI's household set, nor an export of Home Assistant or InfluxDB: "
+        f"name its columns by --time-column and --value-column (found {quoted(line)})"
+    )
     for separator, name in ((b",", "','"), (b"\t", "tabs")):
         if line.replace(separator, b";") == _HEADER:
-            hint = f": its fields are separated by {name}, not ';'"
-    expected = f"{COLUMNS[0]};{COLUMNS[1]};{COLUMNS[2]};…"
-    fix = "" if hint else "; name the columns of another file by --time-column and --value-column"
-    raise SourceError(path, f"is not UCI's household set{hint}: expected {expected}, found {quoted(line)}{fix}", 1)
+            problem = f"is not UCI's household set as published: its fields are separated by {name}, not ';'"
+    raise SourceError(path, problem, 1)
 
 
 def _wrong_count(line: bytes, n_fields: int, n_columns: int) -> str:
