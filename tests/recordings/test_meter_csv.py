@@ -264,6 +264,7 @@ def test_csv_offsets_may_differ(tmp_path: Path) -> None:
     ("rows", "error"),
     [
         (["1577836860,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is earlier than the row before it"),
+        (["1577836860,1", "1577836800,2", "1577836920,3"], "the oldest first; sort them (docs/data.md#several-columns"),
         (["1577836800,1", "1577836810,123456"], "line 3: 123.456 kW is outside -100 to 100 kW"),
         (["157783680,1"], "line 2: 1975-01-01T04:48:00Z is not a possible time"),
         (["1577836800,1", "2577836800,1"], "more than 20 years: is a time wrong?"),

@@ -78,7 +78,8 @@ def check_times(table: Table) -> None:
         fix = "the newest row is first: reverse the rows, so that the oldest is first (docs/data.md#your-own-csv)"
         raise SourceError(table.path, fix, int(table.line[int(np.argmax(is_earlier))]))
     is_local = table.time_kind.startswith(LOCAL)
-    fix = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""
+    clock = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)"
+    fix = clock if is_local else "; sort them (docs/data.md#several-columns-or-files)"
     problem = f"{{time}} is earlier than the row before it: rows must be in order of time, the oldest first{fix}"
     _reject_rows(table, is_earlier, problem)
     if instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:
