@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,12 +79,25 @@ def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
     )
     totals = {device: engine.scores_of(device)[ALL_TIME].n for device in DEVICES}
     assert totals == {"home": 34, "pump": 24, "barn": 34, "car": 24}
-    assert engine.horizons.overall_scores(engine.buffers)[ALL_TIME].n == sum(totals.values()) == run.n_outcomes
+    assert engine.horizons.overall_scores()[ALL_TIME].n == sum(totals.values()) == run.n_outcomes
     outlooks = [engine.outlook_scores_of(device)[ALL_TIME].point[0].n for device in DEVICES[:3]]
     assert engine.horizons.overall_outlook_scores()[ALL_TIME].point[0].n == sum(outlooks) > 0
     columns = engine.horizons.score_columns(engine.buffers, [engine.buffers.row(device) for device in DEVICES])
     assert {len(column) for column in columns.values()} == {4}
     assert columns["newest_minute"].tolist() == [FIRST + 39] * 4
+
+
+def test_overall_scores_of_two_horizons_are_added_without_a_copy() -> None:
+    engine = engine_of(5, HORIZONS)
+    engine.accept([Reading(f"home-{i}", FIRST, 1.0) for i in range(2000)])
+    HorizonRun(engine).process(readings_of(20))
+    tracemalloc.start()
+    try:
+        engine.horizons.overall_scores()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 300 * 2000
 
 
 def test_outcomes_are_of_the_main_horizons_members() -> None:
@@ -119,8 +133,8 @@ def test_member_of_one_horizon_has_the_skill_of_its_devices(main_min: int, own: 
     apart = (
         HorizonRun(engine_of(5)).process([one for one in readings_of(60) if one.device in {"home", "barn"}], 2).engine
     )
-    for period, summary in engine.horizons.overall_scores(engine.buffers).items():
-        expected = apart.horizons.overall_scores(apart.buffers)[period].members
+    for period, summary in engine.horizons.overall_scores().items():
+        expected = apart.horizons.overall_scores()[period].members
         assert [*summary.members][-1] == "persistence"
         assert summary.members["trend"].skill == pytest.approx(expected["trend"].skill, rel=1e-6)
         assert summary.members["smooth"].skill != pytest.approx(expected["smooth"].skill, rel=1e-2), "of all devices"

@@ -228,13 +228,9 @@ class Horizons:
         }
         return score_columns(self.main.scores, others, rows, self.members)
 
-    def overall_scores(self, buffers: Buffers) -> dict[Period, Summary]:
+    def overall_scores(self) -> dict[Period, Summary]:
         """Return the live scores over all devices; each device is scored at its own horizon."""
-        if not self.others:
-            return self.main.scores.overall()
-        scores = Scores(self.members, buffers.n_rows)
-        scores.restore_columns(self.score_columns(buffers, range(buffers.n_rows)))
-        return scores.overall()
+        return Scores(self.members, 0).overall([one.scores for one in self.all])
 
     def overall_outlook_scores(self) -> dict[Period, OutlookScores]:
         """Return the live scores of the outlooks over all devices; empty without outlooks."""

@@ -137,7 +137,7 @@ class ServiceQueries:
         """Return the live scores over all devices, and the number of lasting changes detected in their errors."""
         with self._running.lock:
             engine = self._running.engine
-            return engine.horizons.overall_scores(engine.buffers), self._score_reports.n_changes
+            return engine.horizons.overall_scores(), self._score_reports.n_changes
 
     def read(self, query: Callable[[Engine, AvailabilityPublisher], Answer]) -> Answer:
         """Return the result of ``query`` on the engine and the devices' availability; the stream waits meanwhile."""

@@ -59,15 +59,25 @@ class Scores:
 
     def for_row(self, row: int) -> dict[Period, Summary]:
         """Return the scores of ``row`` by period; n is 0 if it was never scored."""
-        if not 0 <= row < len(self._sums):
-            return self._summaries(slice(0, 0))
-        return self._summaries(slice(row, row + 1))
+        is_known = 0 <= row < len(self._sums)
+        return self._summaries(self._totals(slice(row, row + 1) if is_known else slice(0)))
 
-    def overall(self) -> dict[Period, Summary]:
-        """Return the scores summed over all devices; a device's periods end at its own newest minute."""
-        return self._summaries(slice(0, len(self._sums)))
+    def overall(self, parts: Sequence[Scores] = ()) -> dict[Period, Summary]:
+        """Return the scores summed over all devices; a device's periods end at its own newest minute.
 
-    def _summaries(self, rows: slice) -> dict[Period, Summary]:
+        With ``parts``, the devices are theirs; their members are among those of this object.
+        """
+        places = self._sum_places()
+        totals = {period: np.zeros(self._sums.n_sums) for period in Period}
+        for part in parts or (self,):
+            own_places = part._sum_places()
+            for period, sums in part._totals(slice(0, len(part._sums))).items():
+                for name, at in own_places.items():
+                    totals[period][places[name]] += sums[at]
+        return self._summaries(totals)
+
+    def _totals(self, rows: slice) -> dict[Period, F64]:
+        """Return the sums of each period over ``rows``; if some are impossible, all such rows are removed first."""
         ids, buckets, all_time, newest = self._arrays(rows)
         if not (_largest(buckets) <= _LARGEST_SUM and _largest(all_time) <= _LARGEST_SUM):
             self._forget_damaged()
@@ -77,7 +87,10 @@ class Scores:
             age = newest[:, None] // length_min - ids[:, part]
             counts = (age >= 0) & (age < part.stop - part.start)
             by_row[period] = buckets[:, part].sum(axis=1, dtype=np.float64, where=counts[:, :, None])
-        return {period: self._summary(by_row[period]) for period in (LAST_DAY, LAST_WEEK, ALL_TIME)}
+        return {period: by_row[period].sum(axis=0) for period in Period}
+
+    def _summaries(self, totals: dict[Period, F64]) -> dict[Period, Summary]:
+        return {period: self._summary(sums) for period, sums in totals.items()}
 
     def _arrays(self, rows: slice | I64) -> tuple[NDArray[np.int32], F32, F64, I64]:
         """Return ids ``[rows, 17]``, buckets ``[rows, 17, sums]``, all-time sums, and newest minutes of ``rows``."""
@@ -85,9 +98,8 @@ class Scores:
         ids, buckets = sums.ids.reshape(-1, N_BUCKETS)[rows], sums.buckets.reshape(-1, N_BUCKETS, sums.n_sums)[rows]
         return ids, buckets, sums.all_time[rows], sums.newest_minute[rows]
 
-    def _summary(self, by_row: F64) -> Summary:
-        """Return the summary of the sums ``[rows, sums]`` of one period."""
-        sums = by_row.sum(axis=0)
+    def _summary(self, sums: F64) -> Summary:
+        """Return the summary of the sums of one period."""
         of = {name: sums[places].tolist() for name, places in self._sum_places().items()}
         by_member = {name: (*of[f"{_MEMBER_PREFIX} {name}"],) for name in self._sums.sources[1:]}
         persistence = by_member[PERSISTENCE]
