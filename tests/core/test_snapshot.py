@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.journal_replay import JournalReplay
@@ -271,3 +274,18 @@ def test_replay_with_a_failing_model_restores_windows() -> None:
     replay.finish()
     assert engine.latest() == []
     assert engine.buffers.window("home")[-1] == 60.0
+
+
+def test_snapshot_has_scores_of_tracked_devices_alone() -> None:
+    model = Persistence()
+    options = EnsembleOptions(max_devices=2)
+    engines = [Engine(model, ensemble=Ensemble((model,), options)) for _ in range(2)]
+    readings = [Reading(device, NOON + minute, 1.0) for minute in range(9) for device in ("a", "b", "c")]
+    for reading in readings:
+        engines[0].forecast(engines[0].accept([reading]), 7)
+        engines[0].learn()
+    snapshot = capture_snapshot(engines[0])
+    assert {len(column) for column in [*snapshot.scores.values(), *snapshot.drift.values()]} == {2}
+    again = restored(snapshot, engines[1])
+    scores = [[engine.scores_of(device)[ALL_TIME].n for device in "abc"] for engine in (engines[0], again)]
+    assert scores[0] == scores[1] == [3, 3, 0]

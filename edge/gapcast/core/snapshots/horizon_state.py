@@ -39,6 +39,7 @@ class ForecasterColumns(NamedTuple):
     """The state of one forecaster, as columns of N devices: the newest forecasts, and the learned state.
 
     ``learning_state``, ``scores``, ``drift`` and ``outlook`` are the ``columns`` of its parts, empty without them.
+    Scores and drift of the main horizon are those of its first devices, without the untracked ones.
     """
 
     latest: dict[str, NDArray[Any]]
@@ -49,15 +50,18 @@ class ForecasterColumns(NamedTuple):
 
     @classmethod
     def from_forecaster(
-        cls, forecaster: HorizonForecaster, rows: list[int], *, copies: bool = True
+        cls, forecaster: HorizonForecaster, rows: list[int], scored_rows: list[int], *, copies: bool = True
     ) -> ForecasterColumns:
-        """Return the state of ``rows``; unless ``copies``, columns may be views."""
+        """Return the state of ``rows``, with scores and drift of ``scored_rows``.
+
+        Unless ``copies``, columns may be views.
+        """
         one = forecaster
         return cls(
             dict(zip(_LATEST, one.newest.columns(rows), strict=True)),
             {} if one.ensemble is None else one.ensemble.columns(rows, copies=copies),
-            one.scores.columns(rows, copies=copies),
-            one.drift.columns(rows),
+            one.scores.columns(scored_rows, copies=copies),
+            one.drift.columns(scored_rows),
             {} if one.outlooks is None else one.outlooks.columns(rows, copies=copies),
         )
 
@@ -98,7 +102,7 @@ def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray
         at = np.array(places, dtype=np.int64)
         columns[f"{horizon_min}/{_PLACES}"] = at
         columns[f"{horizon_min}/{_SIGNATURE}"] = np.array([forecaster_signature(one)])
-        for part, found in zip(_PARTS, ForecasterColumns.from_forecaster(one, rows), strict=True):
+        for part, found in zip(_PARTS, ForecasterColumns.from_forecaster(one, rows, rows), strict=True):
             for name, column in found.items():
                 is_index = name in _TRACKED.get(part, ())
                 columns[f"{horizon_min}/{part}/{name}"] = at[column] if is_index else column

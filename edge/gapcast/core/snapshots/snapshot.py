@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,9 +30,10 @@ class Snapshot:
     minutes); ``last_minute`` and ``n_seen`` are ``[N]``. The ``latest_`` fields are
     :meth:`gapcast.core.forecasts.newest_forecast_columns.NewestForecastColumns.columns` of ``model``. ``held`` and
     ``late_runs`` are readings that are not accepted yet. ``learning_state``, ``scores`` and ``drift`` are the
-    ``columns`` of :class:`~gapcast.core.learning.ensemble.ensemble.Ensemble`,
-    :class:`~gapcast.core.learning.scores.scores.Scores` and :class:`~gapcast.core.learning.scores.drift.Drift`.
-    ``meters`` are the meters with an open minute; ``time_zone`` is the zone of the engine (empty: unknown).
+    ``columns`` of :class:`~gapcast.core.learning.ensemble.ensemble.Ensemble`, and for the first devices, those that may
+    be tracked, of :class:`~gapcast.core.learning.scores.scores.Scores` and
+    :class:`~gapcast.core.learning.scores.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
+    the zone of the engine (empty: unknown).
     ``submeters`` are the names of the submeters' channels. ``plans`` are the announced loads; ``latest_planned`` are
     the indices of devices whose newest forecast contains planned power, each with the mean without it and the planned
     power, kW. ``week`` are the ``columns`` of :class:`~gapcast.core.streams.week.WeekHistory`, empty without one;
@@ -86,7 +88,9 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
     for device, window in zip(devices, windows, strict=True):
         buffers.copy_window(device, window)
     rows = [stream.row for stream in streams]
-    main = ForecasterColumns.from_forecaster(engine.horizons.main, rows, copies=copies)
+    ensemble = engine.horizons.main.ensemble
+    n_tracked = 0 if ensemble is None else bisect_left(rows, ensemble.options.max_devices)
+    main = ForecasterColumns.from_forecaster(engine.horizons.main, rows, rows[:n_tracked], copies=copies)
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
