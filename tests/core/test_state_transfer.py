@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, SEEN, TRACKED
 from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.scores import Scores
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots import snapshot_checks
@@ -303,3 +308,43 @@ def test_snapshot_without_situations_or_scales_restores_no_learning() -> None:
     snapshot = saved_before_situations(before)
     del snapshot.learning_state["seen"]
     assert "shape" in restore_snapshot(after, snapshot).learning
+
+
+def record_copied_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of rows of each later call of :meth:`Scores.columns`."""
+    n_rows: list[int] = []
+    columns = Scores.columns
+
+    def recorded(scores: Scores, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[np.generic]]:
+        n_rows.append(len(rows))
+        return columns(scores, rows, copies=copies)
+
+    monkeypatch.setattr(Scores, "columns", recorded)
+    return n_rows
+
+
+def tracking_two(*models: Predictor) -> Engine:
+    return Engine(models[0], ensemble=Ensemble(models, EnsembleOptions(max_devices=2)))
+
+
+def test_transfer_copies_no_scores_of_untracked_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = tracking_two(trend(30)), tracking_two(trend(30), other(30))
+    stream(before, range(9))
+    n_rows = record_copied_rows(monkeypatch)
+    transfer_state(before, after)
+    assert max(n_rows) == 2
+    assert [after.scores_of(device)[ALL_TIME].n for device in "abc"] == [3, 3, 0]
+
+
+def test_restart_with_a_horizon_copies_no_scores_of_untracked_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_horizon() -> Engine:
+        models = [HorizonModels(one, Ensemble((one,), EnsembleOptions(max_devices=2))) for one in (far(5), far(10))]
+        return Engine(models[0].model, ensemble=models[0].ensemble, horizons=DeviceHorizons({"b": 10}, models[1:]))
+
+    before, after = with_horizon(), with_horizon()
+    stream(before, range(14))
+    snapshot = capture_snapshot(before)
+    n_rows = record_copied_rows(monkeypatch)
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert max(n_rows) == 2
+    assert [after.scores_of(device) for device in "abc"] == [before.scores_of(device) for device in "abc"]

@@ -90,7 +90,8 @@ class HorizonForecaster:
         self._shares_trunk = outlook is not None and shares_trunk_with(outlook.model, model)
         #: Output of the primary model's trunk for the last batch, with its rows and minutes; None if it cannot be used.
         self._last_trunk_outputs: tuple[Sequence[int], Sequence[int], TrunkOutputs] | None = None
-        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
+        #: Maximum number of tracked devices, which have the first rows.
+        self.n_tracked = n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The forests of the nightly refit, by device.

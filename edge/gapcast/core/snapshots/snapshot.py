@@ -88,9 +88,8 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
     for device, window in zip(devices, windows, strict=True):
         buffers.copy_window(device, window)
     rows = [stream.row for stream in streams]
-    ensemble = engine.horizons.main.ensemble
-    n_tracked = 0 if ensemble is None else bisect_left(rows, ensemble.options.max_devices)
-    main = ForecasterColumns.from_forecaster(engine.horizons.main, rows, rows[:n_tracked], copies=copies)
+    scored_rows = rows[: bisect_left(rows, engine.horizons.main.n_tracked)]
+    main = ForecasterColumns.from_forecaster(engine.horizons.main, rows, scored_rows, copies=copies)
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,

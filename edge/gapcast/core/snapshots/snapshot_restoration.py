@@ -194,7 +194,7 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
             if forecaster is None:
                 continue
             restore_newest(forecaster, stored, n_devices, _planned_of(snapshot, n_devices))
-            rows, columns = range(n_devices), stored.columns
+            rows, columns = range(min(n_devices, forecaster.n_tracked)), stored.columns
             scores = expanded(forecaster.scores.columns(rows), columns.scores, stored.places)
             # Without the columns that an earlier version did not store: restore_columns estimates them.
             scores = {name: column for name, column in scores.items() if name in columns.scores}

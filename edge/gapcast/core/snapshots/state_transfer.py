@@ -94,7 +94,7 @@ def _transfer_forecaster(before: HorizonForecaster, after: HorizonForecaster, n_
     if before.scores.members == after.scores.members:
         after.scores = before.scores
     else:
-        after.scores.restore_columns(before.scores.columns(range(n_rows)))
+        after.scores.restore_columns(before.scores.columns(range(min(n_rows, after.n_tracked))))
 
 
 def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
