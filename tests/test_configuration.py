@@ -402,7 +402,7 @@ def fields_of(section: type[BaseModel], before: str = "") -> set[str]:
 
 
 def test_documented_file_has_every_key_with_its_default() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     documented = tomllib.loads(re.sub(r"(?m)^# (\w+ =)", r"\1", example))
     # Lists: docs/meters.md and docs/demand.md, tests/test_{source,submeter,demand,horizon}_settings.py.

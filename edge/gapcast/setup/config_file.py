@@ -18,7 +18,7 @@ PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the file's name
 _FOLDER_MODE = 0o755
 #: Maximum number of former files that are kept; more must be removed by hand.
 _MAX_FORMER = 99
-_HEADER = "# Written by gapcast setup. All keys and their defaults: docs/operations.md; meters: docs/meters.md\n"
+_HEADER = "# Written by gapcast setup. All keys and their defaults: docs/configuration.md; meters: docs/meters.md\n"
 
 
 def toml_of(document: Mapping[str, Any]) -> str:

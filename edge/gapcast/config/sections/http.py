@@ -34,7 +34,7 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
 class HttpSettings(SettingsSection):
     """``[http]``: the address of the REST API, its limits and its clients."""
 
-    host: Annotated[str, AfterValidator(host_rule("http.port"))] = "0.0.0.0"  # noqa: S104 - clients are on the gateway's network; docs/operations.md describes restrictions
+    host: Annotated[str, AfterValidator(host_rule("http.port"))] = "0.0.0.0"  # noqa: S104 - clients are on the gateway's network; docs/configuration.md describes restrictions
     port: Port = 8080
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     max_readings: int = Field(default=10_000, ge=2)
