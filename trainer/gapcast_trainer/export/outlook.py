@@ -22,7 +22,7 @@ from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card
 from gapcast_trainer.export.exported_folder import NO_TEST, ExportedModel, install, shortest_decimals
 from gapcast_trainer.export.score import card_skill
-from gapcast_trainer.tflite.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
+from gapcast_trainer.tflite.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert, keras_outputs
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.scores import score_outlook
 from gapcast_trainer.training.run import Run
@@ -91,7 +91,7 @@ def check_file(predictor: TflitePredictor, model: keras.Model, windows: F32, his
 
     Raises :class:`ExportError` if a difference is too large or not finite.
     """
-    expected = model.predict([windows, history], batch_size=len(windows), verbose=0)
+    expected = keras_outputs(model, [windows, history])
     found = _outputs(predictor, windows, history)
     parity_kw = max(float(np.max(np.abs(found[name] - expected[name]))) for name in found)
     if not parity_kw <= PARITY_KW:
