@@ -173,7 +173,7 @@ def test_compiled_demands_damaged_state_is_replaced_as_by_numpy(name: str, value
     readings = [reading for minute in zip(*houses, strict=True) for reading in minute]
     made = []
     for engine in (compiled, numpy):
-        process(engine, readings[:80], 2)
+        process(engine, readings[:80], 20)
         array = part_of(engine).power.state.arrays[name]
         array[row] = np.clip(np.nan_to_num(value), -(10**9), 10**9) if array.dtype.kind == "i" else value
         made.append(process(engine, readings[80:], 4))

@@ -46,7 +46,9 @@ def demand_after(engine: Engine, n: int, *loads: tuple[float, float, float]) -> 
     first_ms = (MONDAY + n) * MINUTE_MS
     plan = [PlannedLoad(kw, first_ms + round(a * MINUTE_MS), first_ms + round(b * MINUTE_MS)) for kw, a, b in loads]
     engine.replace_plan("home", LoadPlan.from_loads(plan))
-    return process(engine, stream_of([1.0 + 0.1 * (i % 7) for i in range(n)]))[-1][0]
+    readings = stream_of([1.0 + 0.1 * (i % 7) for i in range(n)])
+    process(engine, readings[:-1], 30)
+    return process(engine, readings[-1:])[0][0]
 
 
 def ask(engine: Engine, kw: float, minutes: int) -> Headroom:

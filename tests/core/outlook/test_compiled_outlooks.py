@@ -235,7 +235,7 @@ def test_compiled_outlooks_of_damaged_state_equals_numpy(name: str, value: float
     engines = pair()
     houses = [stream(house_kw(40, seed), FIRST, device) for seed, device in enumerate(DEVICES[:3])]
     readings = [reading for minute in zip(*houses, strict=True) for reading in minute]
-    run_both(engines, readings[:90], 3)
+    run_both(engines, readings[:90], 30)
     for engine in engines:
         assert engine.outlooks is not None
         engine.outlooks.online.state.arrays[name][which + 1] = value
