@@ -244,11 +244,35 @@ def test_train_notes_quantile_levels_without_an_interval(levels: str, has_note: 
     assert (note in found.output) == has_note == ("no interval" in found.output)
 
 
+@pytest.fixture(scope="module")
+def prepared_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    write_text(folder / "raw.txt", rows(household().tolist()))
+    with chdir(folder):
+        assert run("prepare", "raw.txt").exit_code == 0
+    return folder
+
+
 @pytest.fixture
-def prepared(at_home: Path) -> Path:
-    write_text(at_home / "raw.txt", rows(household().tolist()))
-    assert run("prepare", "raw.txt").exit_code == 0
+def prepared(prepared_once: Path, at_home: Path) -> Path:
+    """A working folder with a prepared household."""
+    shutil.copytree(prepared_once, at_home, dirs_exist_ok=True)
     return at_home
+
+
+@pytest.fixture(scope="module")
+def same_houses(prepared_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clean files: the prepared household in another time zone, and another household in two."""
+    folder = tmp_path_factory.mktemp("houses")
+    write_text(folder / "other.txt", rows(household().tolist()[::-1]))
+    for raw, zone, out in (
+        (prepared_once / "raw.txt", "Europe/Paris", "own"),
+        (folder / "other.txt", "UTC", "a"),
+        (folder / "other.txt", "Europe/Paris", "b"),
+    ):
+        found = run("prepare", str(raw), "--timezone", zone, "--out", str(folder / f"{out}.parquet"))
+        assert found.exit_code == 0, found.output
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -296,14 +320,11 @@ def test_fit_invalid_name_or_split_is_one_sentence(prepared: Path) -> None:
         (("big=a.parquet", "small=b.parquet"), "--house small=b.parquet: has the same readings as --house big=a.parq"),
     ],
 )
-def test_train_house_given_twice_is_rejected(prepared: Path, houses: tuple[str, ...], error: str) -> None:
+def test_train_house_given_twice_is_rejected(
+    prepared: Path, same_houses: Path, houses: tuple[str, ...], error: str
+) -> None:
     """Also in another time zone, which gives the file another hash."""
-    write_text(prepared / "other.txt", rows(household().tolist()[::-1]))
-    for raw, zone, out in (
-        ("raw.txt", "Europe/Paris", "own"), ("other.txt", "UTC", "a"), ("other.txt", "Europe/Paris", "b"),
-    ):  # fmt: skip
-        found = run("prepare", raw, "--timezone", zone, "--out", f"{out}.parquet")
-        assert found.exit_code == 0, found.output
+    shutil.copytree(same_houses, prepared, dirs_exist_ok=True)
     words = (word for house in houses for word in ("--house", house))
     found = run("train", "linear", *PARTS, *words)
     assert (found.exit_code, error in " ".join(found.output.split())) == (2, True), found.output

@@ -28,7 +28,7 @@ def house_file(path: Path, n_minutes: int, seed: int) -> str:
 
 @pytest.mark.long
 def test_learning_prior_fits_all_columns_of_the_bundled_one(tmp_path: Path) -> None:
-    files = [house_file(tmp_path / f"{seed}.csv", 4_000, seed) for seed in (1, 2)]
+    files = [house_file(tmp_path / f"{seed}.csv", 2_000, seed) for seed in (1, 2)]
     out = tmp_path / "prior.npz"
     result = CliRunner().invoke(main, ["learning-prior", *files, "--out", str(out), *COLUMNS])
     assert result.exit_code == 0, result.output
