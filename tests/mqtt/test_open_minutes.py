@@ -107,27 +107,28 @@ def stopped(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
     return after
 
 
-@pytest.mark.parametrize("end", [killed, stopped])
 @pytest.mark.parametrize("name", METERS)
 @given(messages=MESSAGES, cut=st.integers(1, 30))
 @example([(0, 0, "a"), (51, 0, "b"), (16, 0, "kw"), (55, 0, "kw"), (0, 12, "a"), (0, 0, "a")], 4)
 @example([(0, 0, "kw"), (35, 0, "a"), (55, 0, "kw"), (37, 0, "kwh"), (55, 0, "a")], 3)
 def test_open_minute_restart_keeps_the_mean(
-    tmp_path_factory: pytest.TempPathFactory, end: Any, name: str, messages: list[tuple[int, int, str]], cut: int
+    tmp_path_factory: pytest.TempPathFactory, name: str, messages: list[tuple[int, int, str]], cut: int
 ) -> None:
+    """Of a process that was killed, and of one that was stopped."""
     folder = tmp_path_factory.mktemp("kept")
-    (folder / "after").mkdir(exist_ok=True)
-    life = undisturbed = begun(name, folder)
+    undisturbed = begun(name, folder)
     for i, message in enumerate(messages[:cut]):
-        life.publish(message, i)
-    before = list(life.readings)
-    after = end(life, name, folder / "after")
-    for i, message in enumerate(messages[cut:], cut):
         undisturbed.publish(message, i)
-        after.publish(message, i)
-    for process in (undisturbed, after):  # after a restart, the clock waits for what the broker may have
-        process.wait()
-    assert [*before, *after.readings] == undisturbed.readings
+    before, following = list(undisturbed.readings), []
+    for end in (killed, stopped):
+        (folder / end.__name__).mkdir()
+        following.append(end(undisturbed, name, folder / end.__name__))
+    for process in (undisturbed, *following):
+        for i, message in enumerate(messages[cut:], cut):
+            process.publish(message, i)
+        process.wait()  # after a restart, the clock waits for what the broker may have
+    for after in following:
+        assert [*before, *after.readings] == undisturbed.readings
 
 
 def test_journal_huge_term_of_a_meter_costs_no_reading(tmp_path: Path) -> None:
