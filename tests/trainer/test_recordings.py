@@ -25,10 +25,11 @@ from tests.support.recorded_meters import BERLIN, write_local_samples
 AUTUMN_S = 1_761_436_800
 
 
-@pytest.fixture
-def prepared(tmp_path: Path) -> tuple[Path, Path]:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A plug's CSV and the clean file of it."""
-    raw, clean = tmp_path / "plug.csv", tmp_path / "clean" / "plug.parquet"
+    folder = tmp_path_factory.mktemp("plug")
+    raw, clean = folder / "plug.csv", folder / "clean" / "plug.parquet"
     write_local_samples(raw, AUTUMN_S - 3_600, n_minutes=360)
     arguments = ["prepare", raw, "--time-column", "time", "--value-column", "power_w", "--timezone", "Europe/Berlin"]
     found = CliRunner().invoke(main, [*map(str, arguments), "--out", str(clean)])

@@ -15,6 +15,7 @@ from gapcast_trainer.families import find_family
 from gapcast_trainer.families.lstm import LstmHyper
 from gapcast_trainer.families.outlook import OutlookParts, build_parts
 from gapcast_trainer.families.parts.base import Design, Scale
+from gapcast_trainer.tflite.convert import keras_outputs
 from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
 EXPERIMENT = outlook_experiment()
@@ -48,7 +49,7 @@ def inputs() -> tuple[F32, F32]:
 
 
 def test_outlook_outputs_have_a_column_per_lead_time(built: OutlookParts, inputs: tuple[F32, F32]) -> None:
-    found = built.whole.predict(list(inputs), verbose=0)
+    found = keras_outputs(built.whole, list(inputs))
     k, q = len(LEADS_MIN), len(LEVELS)
     assert {name: values.shape for name, values in found.items()} == {
         "mean": (N, k), "quantiles": (N, k, q), "mean_to": (N, k), "quantiles_to": (N, k, q),
@@ -57,13 +58,13 @@ def test_outlook_outputs_have_a_column_per_lead_time(built: OutlookParts, inputs
 
 
 def test_outlook_quantiles_never_cross(built: OutlookParts, inputs: tuple[F32, F32]) -> None:
-    found = built.whole.predict(list(inputs), verbose=0)
+    found = keras_outputs(built.whole, list(inputs))
     for name in ("quantiles", "quantiles_to"):
         assert (np.diff(found[name], axis=2) >= 0).all()
 
 
 def test_outlook_first_minutes_equal_the_bodys(built: OutlookParts, inputs: tuple[F32, F32]) -> None:
-    found, body = built.whole.predict(list(inputs), verbose=0), built.body.predict(inputs[0], verbose=0)
+    found, body = keras_outputs(built.whole, list(inputs)), keras_outputs(built.body, inputs[0])
     for name in ("mean", "quantiles"):
         assert found[name][:, :2] == pytest.approx(body[name], abs=1e-6)
         assert found[f"{name}_to"][:, 0] == pytest.approx(found[name][:, 0], abs=0)
