@@ -24,7 +24,7 @@ from tests.support import uci_files
 MODELS = Path(__file__).parents[2] / "models"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A household with some days of each part: before July 2009, December 2009 and January 2010.
 
@@ -40,7 +40,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return uci_files.write_zip(folder / "raw.zip", lines)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # test_reproduce_whole_study_in_short runs after other modules
 def quick_run(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """The parts that train nothing, done once."""
     out = tmp_path_factory.mktemp("study")
