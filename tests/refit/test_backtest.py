@@ -28,7 +28,7 @@ from gapcast.core.time_grid import DAY_MIN
 from gapcast.recordings.recording import Minute
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes
-from gapcast.refit.schedule import LEAST_READINGS, LastRefit, NightWatch, is_due
+from gapcast.refit.schedule import LastRefit, NightWatch, is_due
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.core.learning.test_house_forests import constant_forest
 from tests.refit.cycling import cycling_kw
@@ -129,13 +129,13 @@ def test_long_history_keeps_its_newest_minutes(monkeypatch: pytest.MonkeyPatch) 
     assert max(n for n, _, _ in fits.given) < 6_000
 
 
-@pytest.mark.long
-def test_fit_is_given_the_submeters_of_its_house() -> None:
+def test_fit_is_given_the_submeters_of_its_house(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gapcast.refit.schedule.LEAST_READINGS", 150)
     smooth = Smooth()
     ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))
     engine = Engine(smooth, ensemble=ensemble, submeters={"home": ("car",)})
     fits = Fits(engine.horizons.main.forests.features_of("home").names)
-    houses = {"home": iter(house_of(n := LEAST_READINGS + 200)), "flat": iter(house_of(n))}
+    houses = {"home": iter(house_of(400)), "flat": iter(house_of(400))}
     kept_kw: list[float] = []
 
     def car_kw(minute: int) -> dict[str, float]:
