@@ -289,3 +289,16 @@ def test_snapshot_has_scores_of_tracked_devices_alone() -> None:
     again = restored(snapshot, engines[1])
     scores = [[engine.scores_of(device)[ALL_TIME].n for device in "abc"] for engine in (engines[0], again)]
     assert scores[0] == scores[1] == [3, 3, 0]
+
+
+@pytest.mark.parametrize(("n_tracked", "n_scored"), [(1, [3, 0]), (2, [3, 0]), (3, [3, 0])])
+def test_snapshot_after_a_deletion_restores_scores_at_any_limit(n_tracked: int, n_scored: list[int]) -> None:
+    model = Persistence()
+    engines = [Engine(model, ensemble=Ensemble((model,), EnsembleOptions(max_devices=n))) for n in (2, n_tracked)]
+    for minute in range(9):
+        for device in ("a", "b", "c"):
+            engines[0].forecast(engines[0].accept([Reading(device, NOON + minute, 1.0)]), 7)
+            engines[0].learn()
+    engines[0].forget("a")
+    again = restored(capture_snapshot(engines[0]), engines[1])
+    assert [again.scores_of(device)[ALL_TIME].n for device in "bc"] == n_scored

@@ -34,4 +34,4 @@ def test_value_column_named_twice_is_rejected() -> None:
     """Otherwise the last one would count, such as one phase of three."""
     done = CliRunner().invoke(backtest, ["a.csv", "--time-column", "t", "--value-column", "L1", "--value-column", "L2"])
     assert done.exit_code == 2
-    assert "'--value-column': is one column, not 'L1' and 'L2': add them up" in done.output
+    assert "'--value-column': is one column, not 'L1' and 'L2': compute the house's power first" in done.output

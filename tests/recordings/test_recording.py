@@ -168,6 +168,15 @@ def test_local_times_read_by_another_clock_name_its_option(tmp_path: Path) -> No
     )
 
 
+def test_local_times_a_day_back_name_the_order(tmp_path: Path) -> None:
+    path = tmp_path / "joined.csv"
+    days = ("2025-10-02", "2025-10-03", "2025-10-01")
+    rows = [f"{day} 12:{minute:02d}:00,100" for day in days for minute in range(3)]
+    path.write_text("\n".join(["time,power_w", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"line 8: .* the oldest first; sort them \(docs/data\.md"):
+        read_recording(path, FileFormat(Layout("time", "power_w", "W", zone=UTC)))
+
+
 def test_rows_newest_first_are_rejected_with_the_fix(tmp_path: Path) -> None:
     path = local_samples(tmp_path / "plug.csv", AUTUMN_S - 86_400, n=60)
     header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

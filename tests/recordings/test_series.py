@@ -93,7 +93,7 @@ def test_series_many_rows_with_one_time_raise_a_question(tmp_path: Path) -> None
     """The rows of two meters in turn, or samples whose times have no seconds."""
     pairs = zip(rows([1.0] * 4), rows([2.0] * 4), strict=True)
     _, report = checked(tmp_path, [line for pair in pairs for line in pair])
-    assert report.lines()[-1].startswith("4 rows have the time of the row before: ignored; does the file hold several")
+    assert report.lines()[-1].startswith("4 rows have the time of the row before: ignored; has the file several meters")
 
 
 def test_check_counts_further_bad_rows(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class DemandHouse:
         self.peer.publish(f"gap/{self.name}/availability", "online" if available else "offline", retain=True)
 
     def entity(self, kind: str, domain: str = "sensor") -> str:
-        """Return the id that docs/mqtt.md describes."""
+        """Return the id that docs/home-assistant.md describes."""
         name = self.name.lower().replace("-", "_").replace(".", "_d")
         return f"{domain}.gapcast_{name}_{kind}"
 

@@ -127,7 +127,7 @@ def _document(
         "submeters": _submeters(device, buffers),
         "n_observed": buffers.count_observed(stream),
         "context": forecaster.published_model.spec.context,
-        "tracked": forecaster.ensemble is not None and row < forecaster.ensemble.options.max_devices,
+        "tracked": row < forecaster.n_tracked,
         "has_trees": device in forecaster.forests,
         "forecast": None if forecast is None else forecast.document(),
         "plan": engine.plan_of(device).document(),

@@ -59,7 +59,8 @@ def import_history(
     configure_logs("auto", "warning")
     form, zone = read_format(of_file, settings)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
-    if of_file["zone"] is not None and "timezone" not in settings.site.model_fields_set and str(zone) != "UTC":
+    is_utc = str(zone).removeprefix("Etc/") == "UTC"
+    if of_file["zone"] is not None and "timezone" not in settings.site.model_fields_set and not is_utc:
         show_file(
             f"site.timezone is not set: the gateway takes the time of day from UTC, not from {zone}; set it to {zone}, "
             "for the import and the service"

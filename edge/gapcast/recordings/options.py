@@ -60,10 +60,11 @@ class HoldTime(click.ParamType[float]):
         return hold_min
 
 
-def _single_column(_ctx: click.Context, _param: click.Parameter, columns: tuple[str, ...]) -> str | None:
+def single_column(_ctx: click.Context, _param: click.Parameter, columns: tuple[str, ...]) -> str | None:
+    """Return the column; fail if several are named."""
     if len(columns) > 1:
         named = " and ".join(map(repr, columns))
-        msg = f"is one column, not {named}: add them up (docs/data.md#several-columns-or-files)"
+        msg = f"is one column, not {named}: compute the house's power first (docs/data.md#several-columns-or-files)"
         raise click.BadParameter(msg)
     return columns[0] if columns else None
 
@@ -132,7 +133,7 @@ def file_options(zone_default: str) -> Callable[[Command], Command]:
         click.option(
             "--value-column",
             multiple=True,  # else click would use the last one without a message
-            callback=_single_column,
+            callback=single_column,
             metavar="NAME",
             help="Column with the power values.",
         ),

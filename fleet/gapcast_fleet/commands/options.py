@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gapcast.core.windows.features import GAP
-from gapcast.recordings.options import sample_options
+from gapcast.recordings.options import sample_options, single_column
 
 if TYPE_CHECKING:
     from gapcast_fleet.histories.history import ParquetFormat
@@ -28,7 +28,13 @@ def history_options(command: Any) -> Any:
     for option in (
         sample_options("site.timezone"),
         click.option(
-            "--value-column", default=GAP, show_default=True, metavar="NAME", help="Column with the power values."
+            "--value-column",
+            multiple=True,
+            callback=single_column,
+            default=[GAP],
+            show_default=True,
+            metavar="NAME",
+            help="Column with the power values.",
         ),
         click.option("--time-column", metavar="NAME", help="Column with the timestamps.  [default: ts or time]"),
         click.option(

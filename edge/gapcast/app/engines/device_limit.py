@@ -49,7 +49,7 @@ def device_cost(engine: Engine) -> DeviceCost:
         tracked_bytes=0
         if ensemble is None
         else n_horizons * (_N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES) + week_bytes,
-        n_tracked=0 if ensemble is None else ensemble.options.max_devices,
+        n_tracked=engine.horizons.main.n_tracked,
         history_bytes=history.n_bytes_per_device,
         n_history=history.max_devices,
         outlook_bytes=outlook_bytes,

@@ -76,14 +76,9 @@ class JsonTemplate(NamedTuple):
         """The number of values that are not texts."""
         return len(self.kinds) - self.kinds.count(SlotKind.TEXT)
 
-    @property
-    def format_string(self) -> str:
-        """The template with a placeholder for each value, for the operator ``%``."""
-        return _format_string_of(self)
-
     def fill(self, texts: Sequence[str], values: NDArray[np.float64]) -> list[bytes]:
         """Return N documents with ``values`` ``[N, V]`` and ``texts``: all first texts, then all second texts."""
-        n, format_string = len(values), self.format_string
+        n, format_string = len(values), _format_string_of(self)
         of_texts = iter([texts[begin : begin + n] for begin in range(0, len(texts), n)] if n else ())
         of_values = iter(values.T.tolist())
         columns = [next(of_texts if kind is SlotKind.TEXT else of_values) for kind in (self.kinds if n else ())]
@@ -92,6 +87,7 @@ class JsonTemplate(NamedTuple):
 
 @lru_cache(maxsize=16)
 def _format_string_of(template: JsonTemplate) -> str:
+    """Return ``template`` with a placeholder for each value, for the operator ``%``."""
     constants = [constant.replace("%", "%%") for constant in template.constants]
     parts = (constant + _CONVERSIONS[kind] for constant, kind in zip(constants, template.kinds, strict=False))
     return "".join(parts) + constants[-1]

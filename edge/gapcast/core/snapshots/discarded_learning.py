@@ -53,8 +53,8 @@ def _reasons(engine: Engine, devices: list[str], columns: Mapping[str, NDArray[A
 
 def _reason(engine: Engine, device: str, *, had_model: bool, had_submeters: bool) -> str:
     """Return why the learned state of ``device`` is not used; empty if it is."""
-    ensemble, row = engine.forecaster_of(device).ensemble, engine.buffers.row(device)
-    n_tracked = 0 if ensemble is None else ensemble.options.max_devices
+    forecaster, row = engine.forecaster_of(device), engine.buffers.row(device)
+    ensemble, n_tracked = forecaster.ensemble, forecaster.n_tracked
     if ensemble is None or row >= n_tracked:
         return f"the limit is {counted(n_tracked, 'tracked device')} now (learning.max_devices)"
     if had_model and LEARNED not in ensemble.members:

@@ -203,8 +203,9 @@ class _Columns:
             return self._names.index(name)
         if n_found > 1:
             raise SourceError(path, f"has {n_found} columns of the name {name!r}: rename all but one", 1)
-        doubt = f": is {self.separator!r} the separator (--separator), and the header the first line?"
-        fix = doubt if len(self._names) == 1 else ""
+        fix = ""
+        if len(self._names) == 1:
+            fix = f": is {self.separator!r} the separator (--separator), and the header the first line?"
         if all(one[:1] in "0123456789+-." for one in self._names):
             fix = ": the first line must be a header with the names of the columns"
         raise SourceError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)

@@ -68,7 +68,9 @@ class Report:
         found = [self.outside_problem] if self.outside_problem else []
         if self.n_duplicates:
             have = "has" if self.n_duplicates == 1 else "have"
-            doubt = ", or are its times without seconds? (docs/data.md#several-columns-or-files)"
-            question = f"; does the file hold several meters{doubt}" if self.n_duplicates > self.n_rows / 4 else ""
+            question = ""
+            if self.n_duplicates > self.n_rows / 4:
+                meters = "has the file several meters, or times without seconds?"
+                question = f"; {meters} (docs/data.md#several-columns-or-files)"
             found.append(f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored{question}")
         return found

@@ -77,9 +77,10 @@ def check_times(table: Table) -> None:
     if is_earlier.sum() > instant_ms.size / 2:
         fix = "the newest row is first: reverse the rows, so that the oldest is first (docs/data.md#your-own-csv)"
         raise SourceError(table.path, fix, int(table.line[int(np.argmax(is_earlier))]))
-    is_local = table.time_kind.startswith(LOCAL)
+    # When clocks are set back, local times are repeated for an hour.
+    may_be_clock = table.time_kind.startswith(LOCAL) and -np.diff(instant_ms).min(initial=0) <= 60 * MINUTE_MS
     clock = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)"
-    fix = clock if is_local else "; sort them (docs/data.md#several-columns-or-files)"
+    fix = clock if may_be_clock else "; sort them (docs/data.md#several-columns-or-files)"
     problem = f"{{time}} is earlier than the row before it: rows must be in order of time, the oldest first{fix}"
     _reject_rows(table, is_earlier, problem)
     if instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:

@@ -67,6 +67,6 @@ class BatchPersistence:
         """Yield the state. The engine is locked until the state is written or copied."""
         with self._running.lock:
             engine = self._running.engine
-            n_tracked = 0 if engine.ensemble is None else min(len(engine.buffers), engine.ensemble.options.max_devices)
+            n_tracked = min(len(engine.buffers), engine.horizons.main.n_tracked)
             copies = n_tracked > MAX_TRACKED_NOT_COPIED
             yield capture_snapshot(engine, self._link.meters.capture_state(), copies=copies)
