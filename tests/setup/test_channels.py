@@ -60,6 +60,17 @@ def test_channels_of_one_meter_leave_others_as_they_are() -> None:
     assert [source["value"] for source in sources if source.get("value") in PATHS] == PATHS
 
 
+def test_phases_of_a_zigbee_meter_and_their_sum_are_offered() -> None:
+    """``power`` of Zigbee2MQTT is that of phase A alone."""
+    topic, plug = "zigbee2mqtt/main meter", ("zigbee2mqtt/tv", '{"power": 12}')
+    meters = recording_of((topic, '{"power": 89, "power_phase_b": 384, "power_phase_c": 0, "voltage": 231.2}'), plug)
+    total, pattern, *phases = found(meters)
+    assert (total.devices, pattern.source) == ({"main_meter": approx(0.473)}, {"preset": "zigbee2mqtt"})
+    source = {"preset": "zigbee2mqtt", "topic": topic, "device": "main_meter"}
+    assert total.source == source | {"value": "power + power_phase_b + power_phase_c"}
+    assert [one.source["value"] for one in phases] == ["power", "power_phase_b", "power_phase_c"]
+
+
 @pytest.mark.parametrize("meter", [MeterAnswer(), MeterAnswer(TOPIC), MeterAnswer(preset="shelly-gen2")])
 def test_choice_between_channels_names_the_options(meter: MeterAnswer) -> None:
     with pytest.raises(SettingsError, match="has the powers of several channels: choose by --preset ") as error:

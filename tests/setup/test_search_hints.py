@@ -214,3 +214,15 @@ def test_setup_advises_before_it_listens_again(setup: Setup, mosquitto: Mosquitt
         person.press_enter()
         person.wait_for(SENTENCE)
         person.wait_for("Listen again?")
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (("garage/meter/power", "1,5"), "garage/meter/power is the text '1,5'"),
+        (("garage/meter", '{"power": "-0,44", "rssi": -51}'), "power on garage/meter is the text '-0,44'"),
+    ],
+)
+def test_advice_on_a_number_with_a_decimal_comma(message: tuple[str, str], what: str) -> None:
+    hint = advice(recording_of(message), MeterAnswer())
+    assert hint == f"{what}: let the meter send it with a decimal point, as in 1.5; or listen longer (--wait)"

@@ -1,4 +1,4 @@
-"""The channels of a meter that sends several channels in its messages, such as em1:0 and em1:1 of a Shelly."""
+"""The channels of a meter that sends several in its messages: em1:0 and em1:1 of a Shelly, phases of a Zigbee meter."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from gapcast.setup.meters.preset_recognition import Candidate, matching_patterns
 #: The first channel in a path: em1:0, switch:0.
 _FIRST = re.compile(r"(?<=:)0(?=\.)")
 _MAX_CHANNELS = 8
+#: What Zigbee2MQTT appends to the name of a value for each phase of a meter: ``power`` is phase A alone.
+_PHASES = ("", "_phase_b", "_phase_c")
 
 
 def with_channels(
@@ -73,13 +75,11 @@ def _channels_of(
     if any(_is_total(value) and value in sent for value in values):
         return
     for value in values:
-        if not _FIRST.search(value):
-            continue
-        paths = [path for i in range(_MAX_CHANNELS) if (path := _FIRST.sub(str(i), value)) in sent]
+        paths = [path for path in _channel_paths(value) if path in sent]
         if paths in ([], [value]):
             continue
         try:
-            match = SourceTopic.parse("", pattern).match(topic)
+            match = SourceTopic.parse("", pattern, presets()[name].get("device", "")).match(topic)
         except PayloadError:
             return
         source: dict[str, Any] = {"preset": name, "topic": topic, "device": match.device if match else "home"}
@@ -87,6 +87,17 @@ def _channels_of(
             candidate = read_by(source | {"value": one}, recording.on(topic.__eq__), timezone, is_channel=True)
             if candidate is not None:
                 yield candidate
+
+
+def _channel_paths(first: str) -> list[str]:
+    """Return the paths that the channels have if the first one has the path ``first``.
+
+    >>> _channel_paths("power"), _channel_paths("switch:0.apower")[1]
+    (['power', 'power_phase_b', 'power_phase_c'], 'switch:1.apower')
+    """
+    if _FIRST.search(first):
+        return [_FIRST.sub(str(i), first) for i in range(_MAX_CHANNELS)]
+    return [f"{first}{phase}" for phase in _PHASES]
 
 
 def _sent_paths(topic: str, recording: MessageRecording) -> set[str]:

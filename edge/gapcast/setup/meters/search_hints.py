@@ -17,8 +17,9 @@ from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import matching_patterns
 from gapcast.setup.topics import is_within
 
-#: A power that is a text with its unit.
-_WITH_UNIT = re.compile(r"[+-]?\d{1,9}(?:\.\d{1,9})? ?k?W", re.ASCII)
+#: A power that is a text with its unit, and a number with a decimal comma.
+_WITH_UNIT = re.compile(r"[+-]?\d{1,9}(?:[.,]\d{1,9})? ?k?W", re.ASCII)
+_WITH_COMMA = re.compile(r"[+-]?\d{1,9},\d{1,9}", re.ASCII)
 _SHOWN, _SHOWN_PATHS, _SHOWN_DEVICES = 12, 8, 5
 #: Waiting time for three messages of a meter that sends every five minutes, s.
 _LONG_WAIT_S = 700
@@ -136,20 +137,23 @@ def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
     if hint := value_hint(recording, meter):
         return hint
     hint = field_hint(recording) if meter.preset is None else preset_hint(recording, meter.preset, meter)
-    if hint or (hint := _unit_hint(recording)):
+    if hint or (hint := _form_hint(recording)):
         return f"{hint}; or listen longer (--wait)"
     return f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes"
 
 
-def _unit_hint(recording: MessageRecording) -> str | None:
-    """Return the problem of a power that is a text with its unit, and how to solve it; None if there is none."""
+def _form_hint(recording: MessageRecording) -> str | None:
+    """Return the problem of a number with a unit or a decimal comma, and how to solve it; None if there is none."""
     for topic in sorted(recording.of_topic):
         for payload in _payloads(topic, recording):
             values = [*leaves(document_of(payload)), ("", payload.decode("utf-8", "replace"))]
             for path, value in values:
-                if isinstance(value, str) and _WITH_UNIT.fullmatch(value.strip()):
-                    what = f"{path} on {topic}" if path else topic
-                    return f"{what} is the text {value.strip()!r}: let the meter send the number without its unit"
+                text = value.strip() if isinstance(value, str) else ""
+                what = f"{path} on {topic}" if path else topic
+                if _WITH_UNIT.fullmatch(text):
+                    return f"{what} is the text {text!r}: let the meter send the number without its unit"
+                if _WITH_COMMA.fullmatch(text):
+                    return f"{what} is the text {text!r}: let the meter send it with a decimal point, as in 1.5"
     return None
 
 
