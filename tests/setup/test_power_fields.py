@@ -105,6 +105,12 @@ def test_choice_of_a_filter_ignores_other_quantities() -> None:
             '{"time": 1767268800000, "value": 443}',
             {"device": "Electric_W_Consumed", "value": "value", "unit": "W"},
         ),
+        (
+            "zwave/attic/meter/endpoint_0/value/66049",  # Z-Wave JS UI 11.22, valueTopic in api/lib/Gateway.ts
+            '{"time": 1735906853203, "value": 3.395}',
+            {"device": "attic", "value": "value", "unit": "W"},
+        ),
+        ("zwave/nodeID_5/50/0/value/66049", "3.395", {"device": "nodeID_5", "format": "number", "unit": "W"}),
         ("meters/power/kitchen", "443", {"device": "kitchen", "format": "number"}),
         ("shed/power/total", "443", {"device": "total", "format": "number"}),
     ],

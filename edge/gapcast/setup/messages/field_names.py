@@ -56,8 +56,8 @@ _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
     "energy", "status", "data", "active", "events", "rpc",
 })  # fmt: skip
-#: Levels that only count, and the current of an inverter.
-_COUNTS = re.compile(r"\d{1,4}|ac|dc", re.IGNORECASE)
+#: Levels that only count, the power of Z-Wave JS UI, and the current of an inverter.
+_COUNTS = re.compile(r"(endpoint_)?\d{1,4}|66049|ac|dc", re.IGNORECASE)
 _INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 #: A household's power is rarely above this number in kW, and rarely below it in W.
 _LEAST_W = 10.0

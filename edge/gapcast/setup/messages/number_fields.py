@@ -45,6 +45,8 @@ _OTHER_UNITS = frozenset({"%", "va", "kva", "var", "kvar", "v", "a", "hz", "dbm"
 #: The OBIS code of a power, which may be a key with dots: of import minus export (16.7.0), or of one of them.
 _CODE = re.compile(r"(?:\d-\d:)?(?:16|1|2)[._]7[._]0(?:\*255)?")
 _N_OF_CODE = 3
+#: The end of the topic of a power in W by Z-Wave JS UI, which has the number of the value, and the name of this value.
+_ZWAVE_POWER, _ZWAVE_NAME = "/value/66049", "Electric_W_Consumed"
 #: Keys that only count, in an object whose name is the quantity.
 _OF_PARENT = frozenset({"total", "in", "out", "import", "export", "sum"})
 
@@ -189,6 +191,8 @@ def _kind_of_name(name: str) -> NumberKind:
 @lru_cache(maxsize=4_096)
 def _kind_of_topic(topic: str) -> tuple[NumberKind, str]:
     """Return the quantity of a number on a topic, by the last level that names a quantity, and that level."""
+    if topic.endswith(_ZWAVE_POWER):
+        return _kind_of_name(_ZWAVE_NAME), _ZWAVE_NAME
     below: list[str] = []
     for level in reversed(topic.split("/")[-_N_LEVELS:]):
         kind = _kind_of_name(level)
