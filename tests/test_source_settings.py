@@ -24,6 +24,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.sample_advice import native_as_samples
 from gapcast.presets import presets
+from tests.test_docs_links import anchor_of
 
 
 @pytest.fixture(autouse=True)
@@ -267,18 +268,30 @@ def test_source_within_the_pattern_of_another_is_subscribed_once() -> None:
     )  # fmt: skip
 
 
-def test_sources_page_documents_every_key_and_preset() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "meters.md").read_text(encoding="utf-8")
+def text_of(page: str) -> str:
+    return (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+
+
+def test_sources_pages_document_every_key_and_preset() -> None:
+    keys, meters = text_of("meter-settings.md"), text_of("meters.md")
     for key in SourceSettings.model_fields:
-        assert f"`{key}`" in page, key
+        assert f"| `{key}`" in keys or f", `{key}`" in keys, key
     for name in presets():
-        assert f'preset = "{name}"' in page, name
+        assert f'preset = "{name}"' in meters, name
 
 
-def test_sources_page_examples_are_valid() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "meters.md").read_text(encoding="utf-8")
-    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert len(examples) > len(presets()) / 2
+def test_sources_page_lists_every_section_in_its_table() -> None:
+    """A reader finds the own meter in the table."""
+    page = text_of("meters.md")
+    rows = "".join(line for line in page.splitlines() if line.startswith("| "))
+    linked = set(re.findall(r"\]\(#([a-z0-9-]+)\)", rows))
+    assert {anchor_of(heading) for heading in re.findall(r"^## (.+)$", page, re.MULTILINE)} == linked
+
+
+@pytest.mark.parametrize("page", ["meters.md", "submeters.md"])
+def test_sources_page_examples_are_valid(page: str) -> None:
+    examples = re.findall(r"```toml\n(.*?)```", text_of(page), re.DOTALL)
+    assert examples
     for example in examples:
         Path("gapcast.toml").write_text(example, encoding="utf-8")
         assert sources_of(load(None, {}, {})), example

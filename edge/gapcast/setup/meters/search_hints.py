@@ -114,7 +114,7 @@ def value_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
         fix = ": if they are in W, pass --unit W" if meter.unit == "kW" else ""
         return f"its numbers are out of the range of {quantity} in {meter.unit or 'W or kW'}{fix}"
     if nulls := _nulls_in(meter.value or "", map(document_of, _payloads(topic, recording))):
-        fix = "if that means no power, set null_is_zero = true in the configuration (docs/meters.md)"
+        fix = "if that means no power, set null_is_zero = true in the configuration (docs/meter-settings.md)"
         return f"{' and '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null: {fix}"
     return None
 
