@@ -313,7 +313,7 @@ def test_check_source_without_a_power_is_named(check: Check, mosquitto: Mosquitt
     with publishing(mosquitto, *messages):
         _, lines = check(mosquitto.port, GUARD_S, sources=sources)
     line, fix = found(lines, "warn meter: ")
-    assert re.fullmatch(r"warn meter: sun/\{device\}: \d+ messages without a power", line)
+    assert re.fullmatch(r'warn meter: sun/\{device\}: \d+ messages without a power, such as \{"p": 1\}', line)
     assert "check that value names a field that the meter sends" in fix
     assert found(lines, "ok   meter: ")[0].startswith("ok   meter: home: 0.500 kW")
 

@@ -125,9 +125,13 @@ def _last_powers(listener: SampleListener) -> Iterator[Finding]:
         yield ok("meter", f"and {len(devices) - _MAX_METERS} more meters")
     with_power = {samples.pattern for _, samples in devices if samples.powers_kw}
     without: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     for _, samples in devices:
         if samples.pattern not in with_power and not samples.needs_several:
             without[samples.pattern] += samples.n_messages
+            if samples.without_value:
+                examples[samples.pattern] = f", such as {samples.without_value}"
     for pattern, n_messages in without.items():
         fix = "check that value names a field that the meter sends (docs/meters.md), or wait longer (--wait)"
-        yield warn("meter", f"{pattern}: {counted(n_messages, 'message')} without a power", fix)
+        problem = f"{counted(n_messages, 'message')} without a power{examples.get(pattern, '')}"
+        yield warn("meter", f"{pattern}: {problem}", fix)

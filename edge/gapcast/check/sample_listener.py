@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 #: Two readings for one minute that arrive closer than this are not of a meter that sends about once a minute.
 _FAST_MS = 45_000
+#: Bytes of a message without a power that are shown.
+_SHOWN_BYTES = 160
 #: Why a device's messages give no power yet, if it ``needs_several``.
 NEEDS_SEVERAL = "an energy counter needs two messages, a sum needs all of its values"
 
@@ -39,7 +41,7 @@ class ReceivedSamples:
     ``needs_several``: one message may have no power of its own, because it is from a counter or a term of a sum.
     ``missing``: the terms of the sum that have arrived and those that have not, or why they give no power, as text.
     ``newest`` is the newest reading of a minute: the minute, its power and when it arrived; ``is_fast``: two readings
-    for one minute had different powers.
+    for one minute had different powers. ``without_value`` is the start of the newest message without a value.
     """
 
     pattern: str = ""
@@ -51,6 +53,7 @@ class ReceivedSamples:
     missing: str = ""
     newest: tuple[int, float, int] | None = None
     is_fast: bool = False
+    without_value: str = ""
 
     def add_minute(self, minute: int, power_kw: float, received_ms: int) -> None:
         """Add a reading of a minute."""
@@ -142,6 +145,8 @@ class SampleListener:
         samples.n_messages += 1
         samples.missing = read.missing
         samples.local_zone = read.local_zone
+        if not read.has_value:
+            samples.without_value = publication.payload[:_SHOWN_BYTES].decode("utf-8", "replace")
         if read.power_kw is not None:
             samples.powers_kw.append(read.power_kw)
         if not (publication.retained or publication.redelivered):
