@@ -70,3 +70,14 @@ def test_counter_ignores_duplicate_and_late_counts() -> None:
     counter.add(2 * MINUTE, (10.01,))
     assert counter.mean_kw == pytest.approx(0.6)
     assert counter.n_resets == 0
+
+
+def test_counter_keeps_the_energy_of_counts_that_arrive_at_once() -> None:
+    """A broker queues the counts of an interruption; without times of their own they have that of their arrival."""
+    counter = EnergyCounter([1], hold_ms=20 * MINUTE)
+    counter.add(0, (10.0,))
+    counter.add(5 * MINUTE, (10.02,))
+    assert [counter.add(5 * MINUTE + i, (10.02 + 0.02 * i,)) for i in (1, 2, 999)] == [SampleResult.DUPLICATE] * 3
+    counter.add(6 * MINUTE, (10.12,))
+    assert counter.mean_kw == pytest.approx(6.0), "all of the energy since the first count of the interruption"
+    assert counter.add(6 * MINUTE + 1_000, (10.12,)) is SampleResult.TAKEN
