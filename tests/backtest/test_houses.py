@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -132,9 +133,10 @@ def test_weeks_of_an_unknown_house_are_empty() -> None:
 
 def test_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 3) for name in "ab"]
-    for section in ({"learning": {"max_devices": 1}}, {"devices": {"max": 1}}):
-        with pytest.raises(SettingsError, match="2 houses exceed the number of tracked devices; raise them"):
-            run_files(settings(**section), files, COLUMNS, FilePart())
+    for section, key in (("learning", "max_devices"), ("devices", "max")):
+        message = f"{section}.{key}: 1 is too few, because each file is a tracked device; set it to at least 2"
+        with pytest.raises(SettingsError, match=re.escape(message)):
+            run_files(settings(**{section: {key: 1}}), files, COLUMNS, FilePart())
 
 
 @pytest.mark.long

@@ -85,9 +85,13 @@ def read_houses(
     """
     part.require_times()
     names = name_houses(files)
-    if len(files) > min(settings.learning.max_devices, settings.devices.max):
-        msg = f"learning.max_devices, devices.max: {len(files)} houses exceed the number of tracked devices; raise them"
-        raise SettingsError(msg)
+    for key, most in {
+        "learning.max_devices": settings.learning.max_devices,
+        "devices.max": settings.devices.max,
+    }.items():
+        if len(files) > most:
+            msg = f"{key}: {most} is too few, because each file is a tracked device; set it to at least {len(files)}"
+            raise SettingsError(msg)
     limits = settings.reading_limits
     recordings = {}
     for name, file in zip(names, files, strict=True):
