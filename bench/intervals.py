@@ -18,7 +18,7 @@ from gapcast.core.arrays.array_types import F64
 
 #: Minimum number of forecasts for a week to count.
 MIN_WEEK = 5_000
-_NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "actual_kw")
+_NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "last_kw", "actual_kw")
 
 
 def read(path: Path, first: str) -> tuple[dict[str, F64], NDArray[np.datetime64]]:
