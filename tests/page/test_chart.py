@@ -13,7 +13,7 @@ from gapcast.recordings.recording import Minute
 from tests.page.conftest import House, Look, payload
 from tests.page.pixels import N_PIXELS
 from tests.support.brokers import MosquittoBroker
-from tests.support.browser import BrowserWindow
+from tests.support.browser import PHONE, BrowserWindow
 from tests.support.gateways import Gateway
 from tests.support.models import models_with_outlook
 from tests.support.peers import peer_of
@@ -141,6 +141,23 @@ def test_powers_as_text(house: House, look: Look) -> None:
         ["0.00", "0.00", "0.000", "0.000", "-0.001", "0.001", "-0.050", "0.50", "-3.46", "9.99", "50.0", "-50.0", "–"],
         ["0.000", "0.000", "-0.001", "-12.000"],
     ]
+
+
+def test_tap_on_the_chart_shows_the_values_of_a_minute(house: House, look: Look) -> None:
+    window = look(f"{house.url}#device=home", viewport=PHONE, has_touch=True)
+    window.see("#chart-note", "Forecast for ")
+    window.page.locator("#chart .u-over").tap(position={"x": 60, "y": 60})
+    window.see("#readout", "measured ")
+    house.read_next()
+    window.see("#readout", "measured ")  # until the next tap
+    window.page.locator("#chart-head").tap()
+    window.wait("() => document.querySelector('#readout').innerText === ''")
+    for chart_or_not, seen in (
+        ("#chart .u-over", "true"),
+        ("#chart-head", "false"),
+    ):  # a mouse too
+        window.page.locator(chart_or_not).hover()
+        window.wait(f"() => (document.querySelector('#readout').innerText !== '') === {seen}")
 
 
 @pytest.mark.parametrize("width", [320, 360])

@@ -41,8 +41,10 @@ export class Chart {
     this.isSilent = false;
     this._plot = null;
     this._nowS = null;
+    this._isTouch = false;
     new ResizeObserver(() => this._resize()).observe(byId("chart"));
     document.addEventListener("theme", () => this._rebuild());
+    document.addEventListener("pointerdown", (event) => this._touch(event));
   }
 
   /** Draw the last `minutes`. `missingHistory`: see the store. `isSilent`: the newest minute is not now. */
@@ -81,7 +83,16 @@ export class Chart {
     return {
       ...this._size(),
       legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      cursor: {
+        y: false, drag: { x: false, y: false }, points: { size: 7 },
+        bind: {
+          mousemove: (_plot, _target, move) => (event) => {
+            if (event.movementX || event.movementY) this._isTouch = false; // not derived from a tap
+            move(event);
+          },
+          mouseleave: (_plot, _target, leave) => (event) => this._isTouch || leave(event),
+        },
+      },
       scales: {
         x: { time: true },
         y: { range: (_plot, low, high) => [Math.min(0, 1.08 * (low ?? 0)), Math.max(0.5, (high ?? 0) * 1.08)] },
@@ -135,6 +146,14 @@ export class Chart {
     ctx.textAlign = "right";
     if (!this.isSilent) ctx.fillText("now", x - 5 * ratio, bbox.top + 13 * ratio);
     ctx.restore();
+  }
+
+  /** uPlot follows only the mouse: show the minute that a finger taps, until it taps elsewhere. */
+  _touch({ pointerType, target, clientX, clientY }) {
+    this._isTouch = pointerType !== "mouse";
+    if (!this._plot || !this._isTouch) return;
+    const { left, top } = this._plot.over.getBoundingClientRect();
+    this._plot.setCursor(target === this._plot.over ? { left: clientX - left, top: clientY - top } : { left: -10, top: -10 });
   }
 
   _showReadout(plot) {
