@@ -84,6 +84,31 @@ def test_house_shows_outcome_and_forecast_of_a_minute(house: House, look: Look) 
         window.wait("(n) => document.querySelectorAll('#rows tr').length === n", minutes + 5)
 
 
+def test_rows_of_the_tables_stay_while_minutes_arrive(house: House, look: Look) -> None:
+    """Who reads a table with a screen reader, or has selected some of it, is not interrupted."""
+    window = look(house.url + AT.format("home"))
+    for part, rows in (("#table-part", "#rows"), ("#outlook-part", "#outlook-rows")):
+        window.page.locator(f"{part} summary").click()
+        window.page.locator(f"{rows} tr").first.wait_for()
+    texts = """() => [...document.querySelectorAll('#rows tr, #outlook-rows tr')].map((row) => row.innerText)"""
+    window.page.evaluate("() => { window.read = document.querySelectorAll('#rows tr')[10] }")
+    pending = window.page.evaluate(
+        "() => { window.next = document.querySelectorAll('#rows tr')[4]; return next.innerText }"
+    )
+    window.page.evaluate("() => getSelection().selectAllChildren(window.read)")
+    before = window.page.evaluate("() => String(getSelection())")
+    minute = house.read_next()
+    window.wait("(kw) => window.next.innerText.includes(kw)", f"{minute.gap_kw:.3f}")
+    assert "pending" in pending
+    assert window.page.evaluate("() => [window.read.isConnected, String(getSelection())]") == [True, before]
+    kept = window.page.evaluate(texts)
+    window.page.evaluate(
+        "() => document.querySelectorAll('#rows, #outlook-rows').forEach((body) => body.replaceChildren())"
+    )
+    window.page.get_by_role("button", name="3 h", exact=True).click()  # draws all rows again
+    window.wait(f"(kept) => JSON.stringify(({texts})()) === JSON.stringify(kept)", kept)
+
+
 def test_house_chart_is_drawn(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     for range_ in ("24 h", "3 h"):
