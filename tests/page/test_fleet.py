@@ -63,6 +63,21 @@ def test_device_list_scrolls_and_stays_small(fleet: tuple[Gateway, Peer], look: 
     assert window.page.locator(".device").count() <= MOST_ROWS
 
 
+def test_keyboard_begins_in_the_list_at_the_shown_device(fleet: tuple[Gateway, Peer], look: Look) -> None:
+    window = look(f"{fleet[0].url}/#device=meter-321")
+    window.see("#count", str(N_DEVICES))
+    window.page.locator("#filter").focus()
+    window.page.keyboard.press("Tab")
+    active = "() => document.getElementById(document.querySelector('#list').getAttribute('aria-activedescendant'))"
+    window.wait(f"() => ({active})()?.innerText.startsWith('meter-321')")
+    row, box = window.page.locator(".device.active").bounding_box(), window.page.locator("#list").bounding_box()
+    assert row is not None
+    assert box is not None
+    assert box["y"] <= row["y"] <= box["y"] + box["height"] - row["height"]
+    window.page.keyboard.press("ArrowUp")
+    window.wait(f"() => ({active})().innerText.startsWith('meter-320')")
+
+
 def test_device_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window = look(f"{fleet[0].url}/")
     window.see("#count", str(N_DEVICES))

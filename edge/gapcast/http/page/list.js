@@ -22,6 +22,10 @@ export class DeviceList {
     this._filtered = "";
     this._box.addEventListener("scroll", () => this.draw(), { passive: true });
     this._box.addEventListener("keydown", (event) => this._key(event));
+    this._box.addEventListener("focus", () => {
+      const { selected } = this.store;
+      if (this._box.matches(":focus-visible") && !this._at.has(this.active) && this._at.has(selected)) this._move(selected);
+    });
     this._box.addEventListener("click", (event) => {
       const row = event.target.closest("[role=option]");
       if (row) this._select(row.dataset.name);
