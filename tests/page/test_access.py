@@ -155,6 +155,20 @@ def test_device_chosen_out_of_sight_of_its_forecast_scrolls_to_it(house: House, 
     window.wait("() => document.querySelector('#now').getBoundingClientRect().top < innerHeight")
 
 
+def test_page_follows_the_font_size_of_the_browser(house: House, look: Look) -> None:
+    window = look("about:blank")
+    with_large_text = {"fontSizes": {"standard": 24, "fixed": 20}}
+    window.page.context.new_cdp_session(window.page).send("Page.setFontSizes", with_large_text)
+    window.open(house.url)
+    window.see("#count", "2")
+    assert window.page.evaluate("getComputedStyle(document.querySelector('#now-label')).fontSize") == "21px"
+    rows = window.page.locator(".device").evaluate_all(
+        "rows => rows.map((row) => row.getBoundingClientRect().toJSON())"
+    )
+    assert rows[0]["bottom"] == pytest.approx(rows[1]["top"])
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"]
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_chart_is_readable_in_forced_colours(house: House, look: Look, colours: str) -> None:
     window = look(house.url + "#device=home", forced_colors="active", color_scheme=colours)

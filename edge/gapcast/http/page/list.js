@@ -4,7 +4,8 @@ import { byId, make, write } from "./dom.js";
 import { MAX_DEVICES } from "./store.js";
 import { NOTHING, count, isSilent, kw, state } from "./format.js";
 
-const ROW_PX = 56;
+// 3.5rem, as in the style sheet: it follows the font size that is set in the browser.
+const ROW_PX = 3.5 * parseFloat(getComputedStyle(document.documentElement).fontSize);
 const EXTRA_ROWS = 6;
 const compare = new Intl.Collator("en", { numeric: true }).compare;
 
