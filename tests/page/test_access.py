@@ -14,6 +14,7 @@ from gapcast.http.options import HttpOptions
 from gapcast.predictors.models_folder.store import load_model
 from tests.http.conftest import Rest, serving
 from tests.page.conftest import House, Look
+from tests.page.pixels import N_PIXELS
 from tests.support.brokers import MosquittoBroker
 from tests.support.browser import DESKTOP, PHONE, BrowserWindow
 from tests.support.gateways import Gateway
@@ -167,6 +168,21 @@ def test_page_follows_the_font_size_of_the_browser(house: House, look: Look) -> 
     )
     assert rows[0]["bottom"] == pytest.approx(rows[1]["top"])
     assert window.page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"]
+
+
+def test_printed_page_is_light_and_has_its_bars(house: House, look: Look) -> None:
+    window = look(house.url)
+    window.page.locator("#members .share").first.wait_for()
+    for _ in range(2):
+        window.page.locator("#theme").click()
+    window.see("#theme", "dark")
+    window.page.emulate_media(media="print")
+    style = "(selector) => { const { color, printColorAdjust } = getComputedStyle(document.querySelector(selector));"
+    assert window.page.evaluate(f"{style} return color }}", "#device") == "rgb(23, 32, 44)"
+    window.wait(f"(name) => ({N_PIXELS})(name) > 200", "measured")
+    window.is_expected = lambda error: "getImageData" in error  # the test's own asking
+    for bar in ("#bar-drawn", "#members .share", "#warm progress"):
+        assert window.page.evaluate(f"{style} return printColorAdjust }}", bar) == "exact"
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
