@@ -185,6 +185,24 @@ def test_printed_page_is_light_and_has_its_bars(house: House, look: Look) -> Non
         assert window.page.evaluate(f"{style} return printColorAdjust }}", bar) == "exact"
 
 
+@pytest.mark.parametrize("width", [DESKTOP["width"], 320])
+def test_names_of_ensemble_members_are_not_cut_off(house: House, look: Look, width: int) -> None:
+    window = look(house.url, viewport={"width": width, "height": 640})
+    window.page.locator("#members tr").first.wait_for()
+    cut = window.page.evaluate(
+        """async () => {
+          const { showAccuracy } = await import('./page/accuracy.js');
+          const weights = { submetered: 0.6, 'a-model-with-a-name-of-fifty-characters-in-one-word': 0.4 };
+          const device = { context: 180, n_observed: 180, forecast: { experts: weights, median_experts: weights } };
+          showAccuracy({ device, scores: null });
+          const isCut = (head) => head.scrollWidth > head.clientWidth || head.scrollHeight > head.clientHeight + 1;
+          return [...document.querySelectorAll('#members th')].filter(isCut).length;
+        }"""
+    )
+    assert cut == 0
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_chart_is_readable_in_forced_colours(house: House, look: Look, colours: str) -> None:
     window = look(house.url + "#device=home", forced_colors="active", color_scheme=colours)

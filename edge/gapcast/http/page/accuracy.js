@@ -8,7 +8,7 @@ const MEMBER_NAMES = {
   submetered: "online model with submeters",
   refit: "trees fitted at night",
 };
-// For a device without trees or submeters, these members forecast like the online model. Longer names are cut off.
+// For a device without trees or submeters, these members forecast like the online model.
 const MISSING_NAMES = { submetered: "submeters (none)", refit: "trees (none yet)" };
 
 export function showAccuracy(store) {
