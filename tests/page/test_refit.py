@@ -14,7 +14,7 @@ from tests.support.browser import BrowserWindow
 RAN = RefitStatus(
     datetime(2010, 11, 30, 3, 12, tzinfo=UTC).timestamp(), 31.44, 2, n_forests=2, mse_skill=0.404, mae_skill=-0.046
 )
-LABELS = {"Nightly refit", "Trees in use", "vs. persistence"}
+LABELS = {"Nightly refit", "Trees in use", "Trees vs. persistence"}
 
 
 def refit_rows(window: BrowserWindow) -> dict[str, str]:
@@ -36,7 +36,7 @@ def test_page_shows_when_the_refit_last_ran_and_what_it_is_worth(
     assert refit_rows(window) == {
         "Nightly refit": "Last ran 03:12, 30 November 2010, took 31\xa0s",
         "Trees in use": "2 devices",
-        "vs. persistence": "40\xa0% better (MSE), 5\xa0% worse (MAE)",
+        "Trees vs. persistence": "40\xa0% better (MSE), 5\xa0% worse (MAE)",
     }
 
 
@@ -61,5 +61,5 @@ def test_refit_that_has_not_run_since_the_start(
     monkeypatch.setattr(ServiceQueries, "refit_status", status)
     window = look(house.url)
     window.see("#gateway", "Not run since the start")
-    trees = {"Trees in use": "1 device", "vs. persistence": "40\xa0% better (MSE), 40\xa0% better (MAE)"}
+    trees = {"Trees in use": "1 device", "Trees vs. persistence": "40\xa0% better (MSE), 40\xa0% better (MAE)"}
     assert refit_rows(window) == {"Nightly refit": "Not run since the start"} | (trees if n_forests else {})

@@ -42,7 +42,7 @@ function refitFacts(refit) {
   const { last_ran_at: at, took_s: took, n_devices: n, mse_skill: mse, mae_skill: mae } = refit;
   const facts = [["Nightly refit", at ? `Last ran ${moment(at)}, took ${tookText(took)}` : "Not run since the start"]];
   if (n) facts.push(["Trees in use", `${count(n)} device${n === 1 ? "" : "s"}`]);
-  if (mse !== undefined) facts.push(["vs. persistence", `${skill(mse)[0]} (MSE), ${skill(mae)[0]} (MAE)`]);
+  if (mse !== undefined) facts.push(["Trees vs. persistence", `${skill(mse)[0]} (MSE), ${skill(mae)[0]} (MAE)`]);
   return facts;
 }
 
@@ -50,7 +50,7 @@ const tookText = (seconds) => (seconds < 120 ? `${Math.max(1, Math.round(seconds
 
 // Parts of a list, which are not broken at the end of a line: names with hyphens, and dates.
 function unbroken(list) {
-  return list.split(", ").flatMap((part, i) => [i ? ", " : "", make("span", "unbroken", part)]);
+  return list.split(/(?<=,) /).flatMap((part) => [make("span", "unbroken", part), " "]);
 }
 
 function pill(id, rating, text) {
