@@ -176,6 +176,18 @@ def test_connection_error_of_each_distrust_names_the_key(code: int, problem: str
     assert problem in connection_error(distrust, "10.0.0.7", Transport(server_name="mqtt.example"))
 
 
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [(9, "it is not valid yet: wait until it is"), (10, "it has expired: renew it")],
+)
+def test_connection_error_of_a_certificate_is_constant(code: int, problem: str) -> None:
+    """A reason that changed with the clock would be logged again each minute, as a new one."""
+    distrust = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    distrust.verify_code = code
+    expected = f"the broker's certificate is not valid: {problem}, or set this machine's clock"
+    assert connection_error(distrust, "broker", Transport()) == expected
+
+
 def test_page_quotes_the_messages_of_connection_errors() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     table = page.partition("| message | fix |\n| --- | --- |\n")[2].partition("\n\n")[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
@@ -160,7 +159,7 @@ def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     code = error.verify_code
     if code in {_NOT_YET_VALID, _EXPIRED}:
         validity = "it has expired: renew it" if code == _EXPIRED else "it is not valid yet: wait until it is"
-        return f"{validity}, or set this machine's clock (it is {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
+        return f"{validity}, or set this machine's clock"
     if code in _UNKNOWN_AUTHORITY:
         return "its issuer is not trusted here: set mqtt.tls.ca_path to the file of that authority's certificate"
     if code in _OTHER_NAME:
