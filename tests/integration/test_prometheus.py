@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -195,6 +196,19 @@ def test_dashboard_queries_have_results(watched: Watched) -> None:
         return not waiting
 
     wait_until(all_answered, lambda: f"answers to {waiting}")
+
+
+def test_dashboard_panels_without_data_say_why(mosquitto: MosquittoBroker, tmp_path: Path) -> None:
+    """Grafana shows the text ``noValue`` in place of "No data", in a chart too."""
+    with running(gateway_settings(mosquitto.port, tmp_path / "state")) as gateway:
+        fresh = set(re.findall(r"^([a-z]\w+)", httpx.get(f"{gateway.url}/metrics").text, re.MULTILINE))
+    silent = []
+    for panel in panels_of(json.loads(DASHBOARD.read_text(encoding="utf-8"))):
+        names = {name for target in panel["targets"] for name in re.findall(r"\bgapcast_\w+", target["expr"])}
+        if names and not names & fresh:
+            silent.append((panel["title"], panel["fieldConfig"]["defaults"].get("noValue")))
+    assert len(silent) > 10
+    assert [title for title, text in silent if not text] == []
 
 
 def test_dashboard_variables_have_values(watched: Watched) -> None:
