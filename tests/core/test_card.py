@@ -36,6 +36,12 @@ def test_card_declares_what_the_runtime_needs() -> None:
     assert ModelCard.model_validate_json(card.model_dump_json()) == card
 
 
+def test_card_quantiles_that_cross_in_one_example_are_accepted() -> None:
+    """As of quantiles that were fitted independently: only their means must rise."""
+    card = ModelCard.model_validate(changed("golden.quantiles", [[[1, 2, 3], [2, 1.9, 3]]]))
+    assert card.golden.quantiles == [[[1, 2, 3], [2, 1.9, 3]]]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
@@ -59,6 +65,7 @@ def test_card_declares_what_the_runtime_needs() -> None:
         ("golden.window", [[[1.0]]], r"golden.window must have the shape \[1, 2, 1\]"),
         ("golden.mean", [[2.0]], r"golden.mean must have the shape \[1, 2\]"),
         ("golden.quantiles", [[[1, 2], [1, 2]]], r"golden.quantiles must have the shape \[1, 2, 3\]"),
+        ("golden.quantiles", [[[3, 2, 1], [3, 2, 1]]], "golden.quantiles must rise .*; their means are 3, 2, 1"),
         ("golden.mean", [[float("nan"), 2.0]], "finite"),
         ("name", "../escape", "pattern"),
         ("sha256", "abc", "pattern"),

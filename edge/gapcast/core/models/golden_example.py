@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from pydantic import Field
@@ -44,6 +45,8 @@ class Golden(CardPart):
             if values is not None and not _has_shape(values, shape):
                 msg = f"golden.{name} must have the shape {list(shape)}"
                 raise ValueError(msg)
+        for name in ("quantiles", "quantiles_to"):
+            self._check_order(name)
 
     def _check_parts(self, has_history: bool, has_levels: bool) -> None:
         rules = {
@@ -57,6 +60,18 @@ class Golden(CardPart):
         for rule, (values, is_expected) in rules.items():
             if (values is not None) != is_expected:
                 raise ValueError(f"golden.{rule}")
+
+    def _check_order(self, name: str) -> None:
+        """Raise :class:`ValueError` if the quantiles, averaged over all examples, do not rise with their levels.
+
+        Of single examples, the quantiles of neighbouring levels may cross.
+        """
+        rows = [row for example in getattr(self, name) or () for row in example]
+        means_kw = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+        if any(high < low - self.tolerance_kw for low, high in pairwise(means_kw)):
+            shown = ", ".join(f"{mean_kw:.4g}" for mean_kw in means_kw)
+            msg = f"golden.{name} must rise with quantile_levels, the lowest level first; their means are {shown}"
+            raise ValueError(msg)
 
 
 def _has_shape(values: Any, shape: tuple[int, ...]) -> bool:
