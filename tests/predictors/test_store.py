@@ -18,6 +18,7 @@ from gapcast.core.models.predictor import run_model
 from gapcast.predictors.models_folder.files import read_registry
 from gapcast.predictors.models_folder.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import batch_interpreter, runtime
+from gapcast.predictors.tflite.model_interpreters import runtime_error
 from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.predictors.conftest import predict
@@ -176,8 +177,9 @@ WRONG_CARDS: dict[str, tuple[Callable[[Card], object], str]] = {
     "quantile levels beyond 1": (lambda card: card.update(quantile_levels=[0.5, 1.5]), "quantile_levels must rise"),
     "another golden outcome": (
         lambda card: card["golden"]["mean"][0].__setitem__(-1, 99.0),
-        "mean of the golden example differs by",
+        "is allowed): the example was not made with this file, or this runtime computes it wrongly; export the model",
     ),
+    "a misspelled key": (lambda card: card.update(contxt=card.pop("context")), "contxt: there is no such key"),
     "a golden outcome of another shape": (lambda card: card["golden"]["mean"].pop(), "golden.mean"),
     "a golden outcome of ragged shape": (lambda card: card["golden"]["mean"][0].append(1.0), "golden.mean"),
     "no golden window": (lambda card: card["golden"].update(window=[]), "golden.window: "),
@@ -203,7 +205,21 @@ def test_load_card_with_missing_quantiles_is_rejected(copy: ModelCopy) -> None:
         card["golden"]["quantiles"] = [[[0.5, 1.0, 1.5]] for _ in card["golden"]["mean"]]
 
     copy.alter_card(promise_quantiles)
-    assert re.search(r"signature is \['window'\] -> .*, not \['window'\] -> \['mean', 'quantiles'\]", refusal(copy))
+    assert re.search(
+        r"signature is \['window'\] -> .*, not \['window'\] -> \['mean', 'quantiles'\]: name ", refusal(copy)
+    )
+
+
+def test_runtime_error_of_tensorflow_operations_names_the_conversion() -> None:
+    """The runtime itself recommends a delegate for Android, which no gateway has."""
+    error = RuntimeError(
+        "Select TensorFlow op(s), included in the given model, is(are) not supported by this interpreter. "
+        "For the Android, it can be resolved by adding a dependency. Node 5 (FlexTensorListReserve) failed to prepare."
+    )
+    assert str(runtime_error("mine", "load", error)) == (
+        "model mine: the runtime cannot load the file: it needs TensorFlow operations; "
+        "convert it to TFLite builtin operations alone (LSTM: unroll=True)"
+    )
 
 
 def test_load_model_with_every_feature() -> None:

@@ -36,7 +36,9 @@ def parse_card(content: bytes, path: object) -> ModelCard:
     try:
         return ModelCard.model_validate_json(content)  # the decoder of decode_json; its error names the field of a NaN
     except ValidationError as error:
-        msg = f"{path}: {field_problem(error.errors()[0])}"
+        # An unknown key comes first, since another error may follow from it: the intended key is missing.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        msg = f"{path}: {field_problem(first)}"
         raise ModelError(msg) from error
 
 
@@ -143,6 +145,7 @@ def _replay_golden(predictor: TflitePredictor) -> None:
         if not error_kw <= golden.tolerance_kw:
             msg = (
                 f"model {predictor.name}: {what} of the golden example differs by {error_kw:.3g} kW "
-                f"(at most {golden.tolerance_kw:g} is allowed): this runtime computes it wrongly"
+                f"(at most {golden.tolerance_kw:g} is allowed): the example "
+                "was not made with this file, or this runtime computes it wrongly; export the model again"
             )
             raise ModelError(msg)

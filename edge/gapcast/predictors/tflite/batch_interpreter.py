@@ -33,7 +33,10 @@ class BatchInterpreter:
         runner = self._interpreter.get_signature_runner(signatures[0])
         found_in, found_out = runner.get_input_details(), runner.get_output_details()
         if set(found_in) != set(shapes) or not set(outputs) <= set(found_out):
-            msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[*shapes]} -> {[*outputs]}"
+            msg = (
+                f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[*shapes]} -> {[*outputs]}: "
+                "name inputs and outputs like this, and convert the model again"
+            )
             raise ModelError(msg)
         for name, shape in shapes.items():
             found_shape = [int(size) for size in found_in[name]["shape_signature"][1:]]

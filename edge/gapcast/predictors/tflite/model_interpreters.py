@@ -107,4 +107,7 @@ def memory_error(name: str, n: int) -> ModelError:
 
 def runtime_error(name: str, what: str, error: Exception) -> ModelError:
     """Return the error for a runtime that cannot do ``what`` with the file."""
-    return ModelError(f"model {name}: the runtime cannot {what} the file: {' '.join(str(error).split())}")
+    problem = " ".join(str(error).split())
+    if "Flex" in problem:  # the runtime's advice is for Android
+        problem = "it needs TensorFlow operations; convert it to TFLite builtin operations alone (LSTM: unroll=True)"
+    return ModelError(f"model {name}: the runtime cannot {what} the file: {problem}")
