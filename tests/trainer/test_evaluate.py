@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.card import ModelCard
+from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.recordings.formats import uci
@@ -322,6 +324,20 @@ def test_evaluate_brief_skips_slow_parts(small: CleanFile) -> None:
     text = "\n".join(lines(brief))
     assert "by readings seen" not in text
     assert "one thread" not in text
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_evaluate_model_with_a_value_that_is_not_finite_is_rejected(small: CleanFile, value: float) -> None:
+    """Without its forecasts of some minutes it would be scored on other minutes than the others."""
+
+    class Failing(Spread):
+        def predict(self, windows: F32) -> Prediction:
+            found = super().predict(windows)
+            found.mean[-1, 0] = value
+            return found
+
+    with pytest.raises(RunError, match=rf"model failing: mean is {value}, .* forecast made at 20\d\d-.*: correct the"):
+        evaluate(stand_ins(Spread(), Failing("failing")), small, BRIEF)
 
 
 def test_evaluate_counts_crossed_quantiles(small: CleanFile) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, I64
 from gapcast.core.models.predictor import Predictor, history_steps_of, run_model
+from gapcast.core.time_grid import minute_label
 from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
+from gapcast_trainer.errors import RunError
 
 _ROWS_AT_ONCE = 8_192
 #: The fields of a prediction.
@@ -65,7 +67,8 @@ def predict_windows(
 ) -> ModelOutputs:
     """Predict ``windows``; if ``n_kept`` is given, shorten them and their histories to their newest ``n_kept`` minutes.
 
-    ``advance`` is called with the number of windows of each step.
+    ``advance`` is called with the number of windows of each step. Raises :class:`RunError` if a value is not finite:
+    those windows would not count, and all models are scored on the same minutes.
     """
     n, leads, levels = len(windows), predictor.lead_times_min, predictor.quantile_levels
     steps = history_steps_of(predictor)
@@ -77,6 +80,7 @@ def predict_windows(
         for name in _OUTPUTS:
             values = getattr(found, name)
             if values is not None:
+                _require_finite(predictor.name, name, values, windows.observed_minute[first:until])
                 columns.setdefault(name, np.empty((n, *values.shape[1:]), dtype=np.float32))[first:until] = values
         advance(until - first)
     mean = columns.get("mean", np.empty((0, len(leads)), dtype=np.float32))
@@ -86,3 +90,17 @@ def predict_windows(
         else None
     )
     return ModelOutputs(leads, levels or (), mean, columns.get("quantiles"), to)
+
+
+def _require_finite(model: str, output: str, values: F32, minutes: I64) -> None:
+    """Raise :class:`RunError` if one of ``values`` ``[N, ...]``, forecast at ``minutes`` ``[N]``, is not finite."""
+    faulty = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if faulty.any():
+        at = int(np.argmax(faulty))
+        row = values[at].ravel()
+        value, label = row[~np.isfinite(row)][0], minute_label(int(minutes[at]))
+        msg = (
+            f"model {model}: {output} is {value}, not a finite number, in the forecast made at {label}: "
+            "correct the model, or name the others to score them alone"
+        )
+        raise RunError(msg)
