@@ -101,7 +101,25 @@ def test_evaluation_page_day_shows_power_that_is_fed_in(found: Evaluation) -> No
     drawn = draw_day(replace(day, actual_kw=day.actual_kw - 2))
     for whole, fed_in in zip(draw_day(day).axes, drawn.axes, strict=True):
         assert whole.get_ylim()[0] == 0
-        assert fed_in.get_ylim()[0] < np.min(fed_in.lines[0].get_ydata()) < 0
+        assert fed_in.get_ylim()[0] < np.nanmin(fed_in.lines[0].get_ydata()) < 0
+
+
+def test_evaluation_page_day_draws_no_line_across_a_gap(found: Evaluation) -> None:
+    day = found.rows[0].day
+    assert day is not None
+    later = day.local_minute + 40 * (np.arange(day.local_minute.size) >= 100)
+    whole, interrupted = (draw_day(one).axes[0] for one in (day, replace(day, local_minute=later)))
+    for plain, line in zip(whole.lines, interrupted.lines, strict=True):
+        n_gaps = np.count_nonzero(np.isnan(np.asarray(plain.get_ydata())))
+        assert np.count_nonzero(np.isnan(np.asarray(line.get_ydata()))) == n_gaps + 1
+
+
+def test_evaluation_page_day_has_its_whole_legend(found: Evaluation) -> None:
+    day = next(row.day for row in found.rows if row.name == "spread")
+    assert day is not None
+    drawn = draw_day(day)
+    drawn.draw_without_rendering()
+    assert drawn.legends[0].get_window_extent().x1 <= drawn.bbox.x1
 
 
 @pytest.mark.long

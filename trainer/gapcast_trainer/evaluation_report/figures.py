@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.forecast import LEVEL
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.scores.day import Day
@@ -31,19 +33,25 @@ def draw_day(day: Day) -> Figure:
         first = int(np.clip(middle - _ZOOM_MIN // 3, 0, max(day.actual_kw.size - _ZOOM_MIN, 0)))
         for axis, some in zip(axes, (slice(None), slice(first, first + _ZOOM_MIN)), strict=True):
             _draw_minutes(axis, day, some)
-        axes[0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
 
 
 def _draw_minutes(axis: Any, day: Day, some: slice) -> None:
-    hour = (day.local_minute[some] % 1440) / 60
+    minute = day.local_minute[some]
+    hour, gaps = (minute % 1440) / 60, np.flatnonzero(np.diff(minute) > 1) + 1
+
+    def broken(values: NDArray[Any]) -> F64:
+        """Return ``values`` with NaN in each gap, across which no line is drawn."""
+        return np.insert(values.astype(np.float64), gaps, np.nan)
+
     if day.lower_kw is not None and day.upper_kw is not None:
-        axis.fill_between(
-            hour, day.lower_kw[some], day.upper_kw[some], color=BLUE, alpha=0.2, lw=0, label="90 % interval"
-        )
-    axis.plot(hour, day.actual_kw[some], color="black", lw=1, label="observed")
+        lower_kw, upper_kw = broken(day.lower_kw[some]), broken(day.upper_kw[some])
+        axis.fill_between(broken(hour), lower_kw, upper_kw, color=BLUE, alpha=0.2, lw=0, label="90 % interval")
+    axis.plot(broken(hour), broken(day.actual_kw[some]), color="black", lw=1, label="observed")
     middle, name = (day.mean_kw, "mean") if day.median_kw is None else (day.median_kw, "median")
-    axis.plot(hour, middle[some], color=RED, lw=1, label=f"{name}, forecast {day.horizon_min} min before")
+    label = f"{name}, forecast {day.horizon_min} min before"
+    axis.plot(broken(hour), broken(middle[some]), color=RED, lw=1, label=label)
     lowest_kw = min(float(kw[some].min()) for kw in (day.actual_kw, middle))  # below 0 if the house feeds in
     low, high = float(hour[0]), float(hour[-1])
     ticks = (
