@@ -13,6 +13,7 @@ import pytest
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.window import Padding, WindowSpec
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.formats.clean_file import CleanFile
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
@@ -146,6 +147,25 @@ def test_family_of_the_documentation_has_the_edges_interface(small: CleanFile, t
     np.testing.assert_allclose(predict(windows).mean, np.repeat(newest_kw, 2, axis=1), rtol=0, atol=1e-5)
     assert check_parity(predict, model, windows) <= 1e-5
     assert check_batches(predict, windows) <= 1e-5
+
+
+@pytest.mark.long
+def test_keras_model_of_the_documentation_is_a_model_of_the_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"for a Keras model.*?\n\n```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    readings_w = keras.Input((30, 1))
+    keras.Model(readings_w, keras.layers.GlobalAveragePooling1D()(readings_w)).save("own.keras")
+    Path("meter.csv").write_text("time,power_w\n", encoding="utf-8")
+    Path("make_own.py").write_text(code, encoding="utf-8")
+    runpy.run_path("make_own.py")
+    model = load_model(Path("models/own"))
+    windows = np.linspace(0.2, 4, 60, dtype=np.float32).reshape(2, 30, 1)
+    np.testing.assert_allclose(model.predict(windows).mean, windows.mean(axis=1), rtol=1e-5)
 
 
 def test_family_scales_within_its_graph(built: tuple[Design, Any, bytes, Examples]) -> None:
