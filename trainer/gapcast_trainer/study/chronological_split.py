@@ -13,7 +13,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.household import Household, whole_windows
 from gapcast_trainer.study.network_training import fit
 from gapcast_trainer.study.networks import MODEL_1, MODEL_2, Recipe
-from gapcast_trainer.study.original import on_own_test, score_in_order
+from gapcast_trainer.study.original import score_in_order, train_and_score
 from gapcast_trainer.study.random_split import Arrays, cut_in_order, windows
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 
@@ -37,16 +37,10 @@ def contiguous(household: Household, settings: StudySettings, recipe: Recipe) ->
     if n_rows == 0:
         msg = f"no reading before {settings.split.train_until:%Y-%m-%d}: the study needs UCI's household"
         raise RunError(msg)
-    train_kw, test_kw = cut_in_order(household.rows_kw[n_before - n_rows : n_before])
-    train, test = (windows(kw, recipe.context, HORIZON_MIN) for kw in (train_kw, test_kw))
-    recipe = replace(recipe, epochs=settings.epochs(recipe.epochs))
-    name = f"contiguous-{recipe.number}"
-    fitted = fit(recipe, train, None, settings.out / f"{name}.weights.h5", progress=settings.progress)
-    return {
-        "n_drawn": n_rows,
-        **on_own_test(fitted, recipe, train, test, settings, name),
-        "in_order": score_in_order(fitted, recipe, household, settings),
-    }
+    rows_kw = cut_in_order(household.rows_kw[n_before - n_rows : n_before])
+    train, test = (windows(kw, recipe.context, HORIZON_MIN) for kw in rows_kw)
+    scored = train_and_score(f"contiguous-{recipe.number}", recipe, train, test, household, settings)
+    return {"n_drawn": n_rows, **scored}
 
 
 def on_all(household: Household, settings: StudySettings, recipe: Recipe) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.study.line import Line
+from gapcast_trainer.study.network_training import forecast
 from gapcast_trainer.study.networks import MODEL_1, build
 from gapcast_trainer.study.settings import HORIZON_MIN
 
@@ -64,8 +65,6 @@ def persistence() -> Contender:
 
 def study_network(weights: Path) -> Contender:
     """Return the study's model 1 with its trained weights, padded with zeros as in the study."""
-    from gapcast_trainer.study.network_training import forecast  # noqa: PLC0415 - imports TensorFlow
-
     network = build(MODEL_1)
     network.load_weights(str(weights))
     return Contender(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import keras
 
 from gapcast_trainer.errors import RunError
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +41,6 @@ def build(recipe: Recipe) -> keras.Model:
 
     Raises :class:`RunError` if its number of parameters differs from the study's.
     """
-    import keras  # noqa: PLC0415 - imports TensorFlow
-
     first, second = recipe.units
     layers = keras.layers
     model = keras.Sequential(

@@ -25,25 +25,26 @@ def reproduce(household: Household, settings: StudySettings, recipe: Recipe) -> 
 
     Writes the predictions as CSV and the best weights beside the result.
     """
-    train_kw, test_kw = draw(household.rows_kw, settings.share)
-    train, test = (windows(kw, recipe.context, HORIZON_MIN) for kw in (train_kw, test_kw))
+    rows_kw = draw(household.rows_kw, settings.share)
+    train, test = (windows(kw, recipe.context, HORIZON_MIN) for kw in rows_kw)
     if household.is_whole_set and settings.share == SHARE and recipe.context == MODEL_1.context:
         check_shapes(train, test, recipe.context)
-    recipe = replace(recipe, epochs=settings.epochs(recipe.epochs))
-    name = f"study-{recipe.number}"
-    fitted = fit(recipe, train, None, settings.out / f"{name}.weights.h5", progress=settings.progress)
     return {
         "n_rows": int(household.rows_kw.size),
-        "n_drawn": len(train_kw) + len(test_kw),
-        **on_own_test(fitted, recipe, train, test, settings, name),
-        "in_order": score_in_order(fitted, recipe, household, settings),
+        "n_drawn": sum(map(len, rows_kw)),
+        **train_and_score(f"study-{recipe.number}", recipe, train, test, household, settings),
     }
 
 
-def on_own_test(
-    fitted: Fitted, recipe: Recipe, train: Arrays, test: Arrays, settings: StudySettings, name: str
+def train_and_score(
+    name: str, recipe: Recipe, train: Arrays, test: Arrays, household: Household, settings: StudySettings
 ) -> dict[str, Any]:
-    """Return shapes, losses and errors on ``test``; write all predictions on it to ``name``.predictions.csv."""
+    """Train ``recipe``; return shapes, losses, and errors on ``test`` and on the test part.
+
+    Writes all predictions on ``test`` to ``name``.predictions.csv, and the best weights.
+    """
+    recipe = replace(recipe, epochs=settings.epochs(recipe.epochs))
+    fitted = fit(recipe, train, None, settings.out / f"{name}.weights.h5", progress=settings.progress)
     forecast_kw, actual_kw = forecast(fitted.model, test.x), test.y[:, 0]
     text = io.StringIO()
     text.write("window,actual_kw,forecast_kw\n")
@@ -63,6 +64,7 @@ def on_own_test(
         "forecast_sd_kw": float(forecast_kw.std()),
         "last_actual_kw": [round(float(kw), 3) for kw in actual_kw[-N_SHOWN:]],
         "last_forecast_kw": [round(float(kw), 4) for kw in forecast_kw[-N_SHOWN:]],
+        "in_order": score_in_order(fitted, recipe, household, settings),
     }
 
 

@@ -12,62 +12,38 @@ from typing import Any
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.study.choice import compare as compare_models
+from gapcast_trainer.study.chronological_split import contiguous, on_all
+from gapcast_trainer.study.comparison import Results
 from gapcast_trainer.study.household import Household
 from gapcast_trainer.study.line import compare as compare_lines
 from gapcast_trainer.study.networks import MODEL_1, MODEL_2, Recipe
+from gapcast_trainer.study.original import reproduce
+from gapcast_trainer.study.padding import compare as compare_paddings
 from gapcast_trainer.study.settings import StudySettings
 from gapcast_trainer.study.streaming_validation import compare as compare_streams
 
 Step = Callable[[Household, StudySettings], dict[str, Any]]
-Results = dict[str, dict[str, Any]]
 
 
-def _recipe(number: int, settings: StudySettings) -> Recipe:
-    return replace((MODEL_1, MODEL_2)[number - 1], unroll=not settings.quick)
+def _of_network(number: int, train: Callable[[Household, StudySettings, Recipe], dict[str, Any]]) -> Step:
+    """Return the step that trains one of the study's two networks with ``train``."""
 
-
-def _study(number: int) -> Step:
     def step(household: Household, settings: StudySettings) -> dict[str, Any]:
-        from gapcast_trainer.study.original import reproduce  # noqa: PLC0415 - imports TensorFlow
-
-        return reproduce(household, settings, _recipe(number, settings))
+        recipe = replace((MODEL_1, MODEL_2)[number - 1], unroll=not settings.quick)
+        return train(household, settings, recipe)
 
     return step
-
-
-def _contiguous(number: int) -> Step:
-    def step(household: Household, settings: StudySettings) -> dict[str, Any]:
-        from gapcast_trainer.study.chronological_split import contiguous  # noqa: PLC0415 - imports TensorFlow
-
-        return contiguous(household, settings, _recipe(number, settings))
-
-    return step
-
-
-def _on_all(number: int) -> Step:
-    def step(household: Household, settings: StudySettings) -> dict[str, Any]:
-        from gapcast_trainer.study.chronological_split import on_all  # noqa: PLC0415 - imports TensorFlow
-
-        return on_all(household, settings, _recipe(number, settings))
-
-    return step
-
-
-def _padding(household: Household, settings: StudySettings) -> dict[str, Any]:
-    from gapcast_trainer.study.padding import compare  # noqa: PLC0415 - imports TensorFlow
-
-    return compare(household, settings)
 
 
 #: The parts, in execution order, with their steps. A step writes ``OUT/<step>.json``.
 PARTS: dict[str, dict[str, Step]] = {
-    "study": {"study-1": _study(1), "study-2": _study(2)},
+    "study": {"study-1": _of_network(1, reproduce), "study-2": _of_network(2, reproduce)},
     "line": {"line": compare_lines},
     "streaming": {"streaming": compare_streams},
     "choice": {"choice": compare_models},
-    "padding": {"padding": _padding},
-    "contiguous": {"contiguous-1": _contiguous(1), "contiguous-2": _contiguous(2)},
-    "all": {"ordered-1": _on_all(1), "ordered-2": _on_all(2)},
+    "padding": {"padding": compare_paddings},
+    "contiguous": {"contiguous-1": _of_network(1, contiguous), "contiguous-2": _of_network(2, contiguous)},
+    "all": {"ordered-1": _of_network(1, on_all), "ordered-2": _of_network(2, on_all)},
 }
 
 
