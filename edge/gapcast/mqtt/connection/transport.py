@@ -15,6 +15,7 @@ from gapcast.mqtt.connection.tls import Tls
 from gapcast.mqtt.connection.websocket import Websocket
 from gapcast.mqtt.packets.splitter import ProtocolError
 
+#: A pulled cable sends no FIN. TCP retransmits at growing intervals: after an outage of a minute, up to half a minute
 #: passes before the next attempt, and MQTT's keep-alive takes as long. So a connection is closed when sent data stays
 #: unacknowledged for this long or, if nothing was sent, when several probes do; a new one is then tried every few
 #: seconds.
