@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from statistics import median_low
 
 from gapcast.app.broker.broker import mosquitto_command, samples_fix_of
 from gapcast.check.finding import CheckInput, Finding, ok, warn
@@ -15,7 +14,6 @@ from gapcast.config.settings import Settings
 from gapcast.core.billing.export_warning import EXPORT_FIX, export_warning
 from gapcast.core.documents.message_format import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
-from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.mqtt.sources.meter_registry import SHARED_FIX
 from gapcast.service.reports.interval_log import FAST_FIX, FAST_PROBLEM
 
@@ -73,12 +71,8 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
         if warning := plausibility_warning(samples.powers_kw, is_house=device not in listener.submeters):
             text, _, fix = warning.partition(": ")
             yield warn("unit", f"{device}: {text}", fix)
-        ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
-        if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
-            side = "ahead of" if ahead_min > 0 else "behind"
-            text = f"{device}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock"
-            fix = clock_fix(ahead_min, samples.local_zone, time.time_ns() // 1_000_000)
-            yield warn("clock", text, f"{fix}; ignore this for a replay of old readings")
+        if problem := samples.clock_problem(time.time_ns() // 1_000_000):
+            yield warn("clock", f"{device}: {problem[0]}", f"{problem[1]}; ignore this for a replay of old readings")
 
 
 def _check_arrivals(inputs: CheckInput, listener: SampleListener) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from statistics import median_low
 from typing import NamedTuple
 
 import structlog
@@ -13,6 +14,7 @@ import structlog
 from gapcast.app.broker.broker import sources_of, submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError
+from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.time_grid import MINUTE_MS
 from gapcast.mqtt.payloads import decode
@@ -61,6 +63,15 @@ class ReceivedSamples:
             last_minute, last_kw, last_ms = self.newest
             self.is_fast |= minute == last_minute and power_kw != last_kw and received_ms - last_ms < _FAST_MS
         self.newest = minute, power_kw, received_ms
+
+    def clock_problem(self, now_ms: int) -> tuple[str, str] | None:
+        """Return by how much the device's clock is wrong at ``now_ms``, and the fix; None if it is not."""
+        ahead_min = median_low(self.ahead_min) if self.ahead_min else 0
+        if -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
+            return None
+        side = "ahead of" if ahead_min > 0 else "behind"
+        problem = f"timestamps are {abs(ahead_min)} minutes {side} this machine's clock"
+        return problem, clock_fix(ahead_min, self.local_zone, now_ms)
 
 
 class _ReadMessage(NamedTuple):

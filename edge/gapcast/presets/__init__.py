@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,3 +13,8 @@ from typing import Any
 def presets() -> dict[str, dict[str, Any]]:
     """Return the keys that each preset sets in a source, by preset name."""
     return tomllib.loads((Path(__file__).parent / "presets.toml").read_text(encoding="utf-8"))
+
+
+def with_preset(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of ``source``, and those of its preset, if it has one, that it does not set itself."""
+    return presets().get(source.get("preset", ""), {}) | dict(source)

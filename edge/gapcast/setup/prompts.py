@@ -85,9 +85,6 @@ class UnattendedPrompts:
 
     is_interactive = False
 
-    def __init__(self, stop: Callable[[], bool] = lambda: False) -> None:
-        self._stop = stop
-
     def text(self, question: str, default: str | None, option: str, choices: Sequence[str] = ()) -> str:
         """Return the default; raise :class:`SettingsError` if there is none."""
         if default is None:
@@ -105,5 +102,5 @@ class UnattendedPrompts:
         return default
 
     def wants_to_stop(self) -> bool:
-        """Return the result of ``stop``."""
-        return self._stop()
+        """Return False."""
+        return False

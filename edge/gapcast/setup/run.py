@@ -14,7 +14,7 @@ from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
-from gapcast.presets import presets
+from gapcast.presets import with_preset
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.broker.broker_connection import BrokerConnection
 from gapcast.setup.config_file import PASSWORD_FILE, back_up_existing, check_writable, toml_of, write
@@ -136,7 +136,7 @@ class Setup:
                 self._check_units(sources, implausible)
             if not prompts.is_interactive or not recording.n_messages:
                 return
-            timed = [one for one in sources if one.get("time_form") != "arrival" and _has_time(one)]
+            timed = [one for one in sources if one.get("time_form") != "arrival" and "time" in with_preset(one)]
             if (
                 clocks
                 and timed
@@ -163,7 +163,7 @@ class Setup:
         if all(meter.unit is not None for meter in self._answers.meters):
             return
         for source in sources:
-            topic = source.get("topic") or presets()[source["preset"]]["topic"]
+            topic = with_preset(source)["topic"]
             is_stated = source.get("preset") == PER_TOPIC and "unit" in source  # by Home Assistant
             is_assumed = source.get("preset", PER_TOPIC) in _ASSUMED_UNIT and not is_stated
             if is_assumed and topic in implausible:
@@ -210,8 +210,4 @@ def _name_of(source: Mapping[str, Any]) -> str:
 
 def _is_native(source: Mapping[str, Any]) -> bool:
     """Return whether ``source`` reads gapcast's own payload, which has no unit to choose."""
-    return {**presets().get(source.get("preset", ""), {}), **source}.get("format") == "gapcast"
-
-
-def _has_time(source: Mapping[str, Any]) -> bool:
-    return "time" in source or "time" in presets().get(source.get("preset", ""), {})
+    return with_preset(source).get("format") == "gapcast"

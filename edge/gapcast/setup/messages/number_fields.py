@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from functools import cache, lru_cache
 from itertools import islice
@@ -148,9 +148,16 @@ def power_paths(topic: str, payload: bytes) -> frozenset[str]:
 @cache
 def preset_paths() -> frozenset[str]:
     """Return the paths of the values of all presets."""
-    values = (preset.get("value", ()) for preset in presets().values())
-    sums = (one for value in values for one in ([value] if isinstance(value, str) else value))
-    return frozenset(term.path for one in sums for term in parse_sum(one))
+    return frozenset[str]().union(*(paths_of(preset.get("value", ())) for preset in presets().values()))
+
+
+def paths_of(value: str | Sequence[str]) -> frozenset[str]:
+    """Return the paths of a value: of the terms of its sum, or of each of its sums.
+
+    >>> sorted(paths_of("a + b")), sorted(paths_of(("a", "b - c")))
+    (['a', 'b'], ['a', 'b', 'c'])
+    """
+    return frozenset(term.path for one in ([value] if isinstance(value, str) else value) for term in parse_sum(one))
 
 
 def number_in(payload: bytes) -> float | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import median_low
 from typing import Any, NamedTuple
 
 from gapcast.check.sample_listener import NEEDS_SEVERAL, SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.documents.message_format import counted
 from gapcast.core.meters.plausibility import plausibility_warning
-from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.setup.messages.message_recording import MessageRecording
 
 
@@ -45,11 +43,8 @@ def preview(sections: dict[str, Any], recording: MessageRecording, show: Callabl
         if warning := plausibility_warning(samples.powers_kw):
             units.append(f"{name}: {warning}")
             implausible.setdefault(samples.pattern, units[-1])
-        ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
-        if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
-            side = "ahead of" if ahead_min > 0 else "behind"
-            fix = clock_fix(ahead_min, samples.local_zone, newest_ms)
-            clocks.append(f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {fix}")
+        if problem := samples.clock_problem(newest_ms):
+            clocks.append(f"{name}: {problem[0]}: {problem[1]}")
     for sentence, n in listener.rejected.most_common(3):
         units.append(f"{sentence} ({n} times)")
     return PreviewWarnings(units, clocks, implausible)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import SourceTopic
-from gapcast.presets import presets
+from gapcast.presets import presets, with_preset
 from gapcast.setup.messages.field_names import words_of
 from gapcast.setup.messages.json_leaves import document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.number_fields import paths_of
 from gapcast.setup.meters.preset_recognition import Candidate, matching_patterns, read_by
 
 #: The first channel in a path: em1:0, switch:0.
@@ -59,13 +59,11 @@ def may_have_others(candidate: Candidate, recording: MessageRecording) -> bool:
 
 def _is_first_only(candidate: Candidate) -> bool:
     """Return whether the value is a preset's list of first channels, of which the first present one is read."""
-    value = presets().get(candidate.source.get("preset", ""), {}).get("value", "")
-    return "value" not in candidate.source and not isinstance(value, str)
+    return "value" not in candidate.source and not isinstance(with_preset(candidate.source).get("value", ""), str)
 
 
 def _paths_in(candidate: Candidate) -> frozenset[str]:
-    values = candidate.source.get("value") or presets().get(candidate.source.get("preset", ""), {}).get("value", ())
-    return frozenset(t.path for one in ([values] if isinstance(values, str) else values) for t in parse_sum(one))
+    return paths_of(with_preset(candidate.source).get("value", ()))
 
 
 def _channels_of(

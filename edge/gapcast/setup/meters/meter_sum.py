@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import PART
-from gapcast.presets import presets
+from gapcast.presets import with_preset
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers
 
@@ -35,13 +35,13 @@ def sum_of(terms: Sequence[SumTerm], recording: MessageRecording, timezone: str)
     if source is None:
         return None
     topics = frozenset(topic for term in terms for topic in term.candidate.topics)
-    is_unit_known = "unit" in presets().get(source.get("preset", ""), {}) | source
+    is_unit_known = "unit" in with_preset(source)
     return (read_by if is_unit_known else read_numbers)(source, recording.on(topics.__contains__), timezone)
 
 
 def _source_of(terms: Sequence[SumTerm]) -> dict[str, Any] | None:
     """Return the source with the differing level as ``{part}``, and the level's values as the terms of the sum."""
-    keys = [presets().get(term.candidate.source.get("preset", ""), {}) | term.candidate.source for term in terms]
+    keys = [with_preset(term.candidate.source) for term in terms]
     topics = [topic.split("/") for term in terms for topic in term.candidate.topics]
     if len(topics) != len(terms) or any(one.get("kind") == "minute" or one.get("sign", 1) != 1 for one in keys):
         return None

@@ -13,7 +13,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
-from gapcast.presets import presets
+from gapcast.presets import presets, with_preset
 from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
@@ -92,7 +92,7 @@ class Candidate:
     @property
     def pattern(self) -> str:
         """The topic pattern that the source reads."""
-        topic: str = self.source.get("topic") or presets()[self.source["preset"]]["topic"]
+        topic: str = with_preset(self.source)["topic"]
         return topic
 
 
@@ -211,11 +211,12 @@ def single_meters(candidate: Candidate, recording: MessageRecording, timezone: s
     levels = candidate.pattern.split("/")
     if not {DEVICE, CHANNEL} & set(levels):
         return []
-    device = candidate.source.get("device") or presets().get(candidate.source.get("preset", ""), {}).get("device", "")
+    keys = with_preset(candidate.source)
+    parts = [term.path for term in parse_sum(value)] if isinstance(value := keys.get("value"), str) else []
     by_topic: dict[str, str] = {}
     for topic in sorted(candidate.topics):
         fixed = [of if one in {DEVICE, CHANNEL} else one for one, of in zip(levels, topic.split("/"), strict=True)]
-        match = SourceTopic.parse("", candidate.pattern, device, _parts_in(candidate)).match(topic)
+        match = SourceTopic.parse("", candidate.pattern, keys.get("device", ""), parts).match(topic)
         if match is not None:
             by_topic.setdefault("/".join(fixed), match.device)
     recorded = recording.on(candidate.topics.__contains__)
@@ -224,11 +225,6 @@ def single_meters(candidate: Candidate, recording: MessageRecording, timezone: s
         for topic, name in by_topic.items()
     )
     return [one for one in found if one is not None]
-
-
-def _parts_in(candidate: Candidate) -> list[str]:
-    value = candidate.source.get("value") or presets().get(candidate.source.get("preset", ""), {}).get("value")
-    return [term.path for term in parse_sum(value)] if isinstance(value, str) else []
 
 
 def matching_patterns(name: str, preset: dict[str, Any], topic: str) -> Iterator[str]:

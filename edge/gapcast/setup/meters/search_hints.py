@@ -12,7 +12,7 @@ from gapcast.core.meters.values import look_up, parse_sum
 from gapcast.presets import presets
 from gapcast.setup.messages.json_leaves import Document, document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
-from gapcast.setup.messages.number_fields import NumberKind, number_fields
+from gapcast.setup.messages.number_fields import NumberKind, number_fields, paths_of
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import matching_patterns
 from gapcast.setup.topics import is_within
@@ -68,8 +68,7 @@ def _tasmota_devices(topics: Iterable[str], sends: Collection[str]) -> set[str]:
 def preset_hint(recording: MessageRecording, preset: str, meter: MeterAnswer) -> str | None:
     """Return how to select another power in the messages that ``preset`` would read; None if they have none."""
     keys, topic = presets()[preset], meter.topic
-    values = meter.value or keys.get("value", ())
-    read = {term.path for one in ([values] if isinstance(values, str) else values) for term in parse_sum(one)}
+    read = paths_of(meter.value or keys.get("value", ()))
     for one in sorted(recording.of_topic):
         if any(matching_patterns(preset, keys, one)) if topic is None else is_within(one, topic):
             fields = number_fields(one, _payloads(one, recording))

@@ -11,7 +11,7 @@ from typing import Any
 
 from gapcast.core.documents.message_format import counted, listed
 from gapcast.core.meters.source import COUNTERS
-from gapcast.presets import presets
+from gapcast.presets import presets, with_preset
 from gapcast.setup.meters.preset_recognition import Candidate
 
 #: Values to which an interval is rounded up, s.
@@ -56,7 +56,7 @@ class SendingInterval:
 
 def is_measurable(source: dict[str, Any]) -> bool:
     """Return whether ``every_s`` matters: it does not for minutes or for meters that send when their power changes."""
-    keys = presets().get(source.get("preset", ""), {}) | source
+    keys = with_preset(source)
     return keys.get("kind") != "minute" and keys.get("format") != "gapcast" and not keys.get("on_change")
 
 
@@ -70,7 +70,7 @@ def is_interval_known(candidate: Candidate) -> bool:
 def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[str, Any], str]:
     """Return the source with the measured interval of its meters if it differs, and a sentence about it."""
     preset = source.get("preset", "")
-    keys = presets().get(preset, {}) | source
+    keys = with_preset(source)
     names = _shown_names(source, candidate)
     if not is_measurable(source):
         if not keys.get("on_change"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART
-from gapcast.presets import presets
+from gapcast.presets import presets, with_preset
 from gapcast.setup.messages.field_names import likely_energy_unit, likely_unit
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.device_names import device_by, needs_name, with_channel
@@ -186,15 +186,11 @@ def exact_first(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     ordered: list[dict[str, Any]] = []
     for source in sources:
-        topic = _topic_of(source)
-        patterns = (i for i, one in enumerate(map(_topic_of, ordered)) if has_device(one) and is_within(topic, one))
+        topic = with_preset(source)["topic"]
+        others = [with_preset(one)["topic"] for one in ordered]
+        patterns = (i for i, one in enumerate(others) if has_device(one) and is_within(topic, one))
         ordered.insert(len(ordered) if has_device(topic) else next(patterns, len(ordered)), source)
     return ordered
-
-
-def _topic_of(source: dict[str, Any]) -> str:
-    topic: str = source.get("topic") or presets()[source["preset"]]["topic"]
-    return topic
 
 
 def _description(meter: ChosenMeter) -> str:
