@@ -15,13 +15,12 @@ from gapcast.commands.backtest import backtest
 from gapcast.commands.import_history import import_history
 from gapcast.commands.models import models
 from gapcast.commands.options import (
-    FILE_OPTIONS,
     arguments_of,
     read_format,
     read_settings,
+    readings_options,
     settings_options,
     show_file,
-    submeter_options,
 )
 from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
@@ -159,8 +158,7 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
     is_flag=True,
     help="Move the file's times to the present: past readings at once, then one a minute.",
 )
-@FILE_OPTIONS
-@submeter_options("Publish")
+@readings_options("Publish")
 def replay(
     file: Path | None,
     device: str,
@@ -168,8 +166,6 @@ def replay(
     start: str | None,
     limit: int | None,
     is_present: bool,
-    submeters: bool,
-    submeter_columns: tuple[str, ...],
     config: Path | None,
     assignments: tuple[str, ...],
     **of_file: Any,
@@ -188,13 +184,11 @@ def replay(
     from gapcast.backtest.inputs.houses import FilePart
     from gapcast.commands.replay import ReplaySource, replay_file
     from gapcast.config.shards import single_shard_settings
-    from gapcast.recordings.text.layout import with_submeters
     from gapcast.sample import sample_path
 
     settings = single_shard_settings(read_settings(config, assignments))
     transport = transport_of(settings.mqtt)
     form, zone = read_format(of_file, settings)
-    form = with_submeters(form, submeter_columns, of_uci=submeters)
     source = ReplaySource(file or sample_path(), form, FilePart(start, limit, zone=zone), is_present)
     n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=show_file)
     click.echo(f"{n_published} readings published as {device}")

@@ -10,12 +10,11 @@ from typing import Any
 import click
 
 from gapcast.commands.options import (
-    FILE_OPTIONS,
     read_format,
     read_settings,
+    readings_options,
     settings_options,
     show_file,
-    submeter_options,
     with_zone,
 )
 
@@ -34,8 +33,7 @@ from gapcast.commands.options import (
     metavar="ISO",
     help="Score only forecasts made from this time on; the readings before it are used to learn.",
 )
-@FILE_OPTIONS
-@submeter_options("Learn from")
+@readings_options("Learn from")
 @click.option(
     "--all-models",
     is_flag=True,
@@ -91,8 +89,6 @@ def backtest(
     start: str | None,
     limit: int | None,
     score_from: str | None,
-    submeters: bool,
-    submeter_columns: tuple[str, ...],
     all_models: bool,
     json_file: Path | None,
     out: Path | None,
@@ -125,20 +121,19 @@ def backtest(
     from gapcast.backtest.results.report import check_writable, document, lines
     from gapcast.config.loader import configuration_path
     from gapcast.observability.logs import configure_logs
-    from gapcast.recordings.text.layout import with_submeters
     from gapcast.recordings.written_files import check_apart, exiting_on_signals
 
     click.get_current_context().with_resource(exiting_on_signals())
     _check_options(
         all_models=all_models, out=out, horizons=horizons, outlook_out=outlook_out, demand_out=demand_out,
-        control=control, tariff_files=tariff_files, with_submeters=submeters or bool(submeter_columns),
+        control=control, tariff_files=tariff_files,
+        with_submeters=bool(of_file["submeters"] or of_file["submeter_columns"]),
     )  # fmt: skip
     outlook = None if horizons is None else OutlookRequest(parse_horizons(horizons), outlook_out)
     configure_logs("auto", "warning")
     settings = read_settings(config, assignments)
     form, zone = read_format(of_file, settings)
     settings = with_zone(settings, zone)
-    form = with_submeters(form, submeter_columns, of_uci=submeters)
     settings_file = configuration_path(config)
     check_apart(
         (*files, *tariff_files, *([] if settings_file is None else [settings_file])),

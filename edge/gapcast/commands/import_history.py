@@ -8,14 +8,7 @@ from typing import Any
 
 import click
 
-from gapcast.commands.options import (
-    FILE_OPTIONS,
-    read_format,
-    read_settings,
-    settings_options,
-    show_file,
-    submeter_options,
-)
+from gapcast.commands.options import read_format, read_settings, readings_options, settings_options, show_file
 
 
 @click.command(name="import", short_help="Let a stopped gateway learn from past readings.")
@@ -28,8 +21,7 @@ from gapcast.commands.options import (
     help="Use readings from this time on (in --timezone without an offset).",
 )
 @click.option("--replace", "replaces", is_flag=True, help="Delete the device's stored state first.")
-@FILE_OPTIONS
-@submeter_options("Import")
+@readings_options("Import")
 def import_history(
     files: tuple[Path, ...],
     device: str,
@@ -37,8 +29,6 @@ def import_history(
     replaces: bool,
     config: Path | None,
     assignments: tuple[str, ...],
-    submeters: bool,
-    submeter_columns: tuple[str, ...],
     **of_file: Any,
 ) -> None:
     """Let the stopped gateway learn from the past readings of a device, as if it had received them live.
@@ -53,12 +43,10 @@ def import_history(
     from gapcast.history_import.run import Target, import_past
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.recording import minute_at
-    from gapcast.recordings.text.layout import with_submeters
 
     settings = single_shard_settings(read_settings(config, assignments))
     configure_logs("auto", "warning")
     form, zone = read_format(of_file, settings)
-    form = with_submeters(form, submeter_columns, of_uci=submeters)
     is_utc = str(zone).removeprefix("Etc/") == "UTC"
     if of_file["zone"] is not None and "timezone" not in settings.site.model_fields_set and not is_utc:
         show_file(

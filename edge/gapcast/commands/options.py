@@ -14,10 +14,7 @@ import click
 from gapcast.config.loader import LISTS, load, merge_sections, nested
 from gapcast.config.settings import Settings
 from gapcast.recordings.options import file_options
-from gapcast.recordings.text.layout import FileFormat, FileOptions, file_format
-
-#: The options of a file of readings, for :func:`read_format`.
-FILE_OPTIONS = file_options("site.timezone")
+from gapcast.recordings.text.layout import FileFormat, FileOptions, file_format, with_submeters
 
 
 def settings_options(command: Any) -> Any:
@@ -36,8 +33,8 @@ def settings_options(command: Any) -> Any:
     return command
 
 
-def submeter_options(verb: str) -> Callable[[Any], Any]:
-    """Return a decorator that adds the options ``submeters`` and ``submeter_columns``; ``verb`` begins their help."""
+def readings_options(verb: str) -> Callable[[Any], Any]:
+    """Return a decorator that adds the options of a file of readings; ``verb`` begins the help of ``--submeters``."""
 
     def decorated(command: Any) -> Any:
         for option in (
@@ -49,6 +46,7 @@ def submeter_options(verb: str) -> Callable[[Any], Any]:
                 help="Column with the power of a submeter, in the unit of --value-column; can be repeated.",
             ),
             click.option("--submeters", is_flag=True, help=f"{verb} the three submeters of UCI's set too."),
+            file_options("site.timezone"),
         ):
             command = option(command)
         return command
@@ -97,12 +95,13 @@ def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]
 
 
 def read_format(options: dict[str, Any], settings: Settings) -> tuple[FileFormat, tzinfo]:
-    """Return the format of a file from its options, and the zone of its times.
+    """Return the format of a file from the options of :func:`readings_options`, and the zone of its times.
 
     The unit defaults to kW, as for a reading.
     """
     zone = options["zone"] or settings.site.zone
-    return file_format(cast("FileOptions", {**options, "zone": zone}), default_unit="kW"), zone
+    form = file_format(cast("FileOptions", {**options, "zone": zone}), default_unit="kW")
+    return with_submeters(form, options["submeter_columns"], of_uci=options["submeters"]), zone
 
 
 def with_zone(settings: Settings, zone: tzinfo) -> Settings:

@@ -25,7 +25,7 @@ from gapcast.http.routes.operations import health_router, metrics_router, models
 from gapcast.http.routes.outlook import outlook_router
 from gapcast.http.routes.predict import predict_router
 from gapcast.http.routes.predict_fast_path import PredictFastPath
-from gapcast.http.routes.query_parameters import CHECKED
+from gapcast.http.routes.route_inputs import CHECKED
 from gapcast.http.routes.sources import sources_router
 from gapcast.service.service import Service
 from gapcast.text.distribution_version import version_of

@@ -11,6 +11,15 @@ from gapcast.core.device_status import DeviceStatus
 from gapcast.service.service import Service
 
 _MINUTE_S = 60.0
+#: Metric of the newest reading or forecast -> its help text.
+_NEWEST = {
+    "gapcast_device_reading_kw": "Newest reading of a device, kW.",
+    "gapcast_device_reading_timestamp_seconds": "Minute of the newest reading, by the meter's timestamp.",
+    "gapcast_device_forecast_kw": "Mean of the newest forecast of a device, kW.",
+    "gapcast_device_forecast_timestamp_seconds": "Target minute of the newest forecast.",
+    "gapcast_device_forecast_lower_kw": "Lower bound of the newest forecast, kW.",
+    "gapcast_device_forecast_upper_kw": "Upper bound of the newest forecast, kW.",
+}
 #: Metric -> its help text, and the field of :class:`~gapcast.core.learning.scores.summary.Summary` that it exposes.
 _SCORES = {
     "gapcast_device_squared_error_kw2": ("Mean squared error of a device's mean forecasts, kW^2.", "mse_kw2"),
@@ -47,24 +56,9 @@ class DeviceCollector(Collector):
 
 def _newest(device_statuses: Sequence[DeviceStatus]) -> Iterator[Metric]:
     """Yield the newest reading and the newest forecast of each device."""
-    read = GaugeMetricFamily("gapcast_device_reading_kw", "Newest reading of a device, kW.", labels=["device"])
-    of_minute = GaugeMetricFamily(
-        "gapcast_device_reading_timestamp_seconds",
-        "Minute of the newest reading, by the meter's timestamp.",
-        labels=["device"],
-    )
-    mean = GaugeMetricFamily(
-        "gapcast_device_forecast_kw", "Mean of the newest forecast of a device, kW.", labels=["device"]
-    )
-    target = GaugeMetricFamily(
-        "gapcast_device_forecast_timestamp_seconds", "Target minute of the newest forecast.", labels=["device"]
-    )
-    lower = GaugeMetricFamily(
-        "gapcast_device_forecast_lower_kw", "Lower bound of the newest forecast, kW.", labels=["device"]
-    )
-    upper = GaugeMetricFamily(
-        "gapcast_device_forecast_upper_kw", "Upper bound of the newest forecast, kW.", labels=["device"]
-    )
+    read, of_minute, mean, target, lower, upper = families = [
+        GaugeMetricFamily(name, text, labels=["device"]) for name, text in _NEWEST.items()
+    ]
     for status in device_statuses:
         labels = [status.device]
         read.add_metric(labels, status.gap_kw)
@@ -77,4 +71,4 @@ def _newest(device_statuses: Sequence[DeviceStatus]) -> Iterator[Metric]:
         if forecast.lower_kw is not None and forecast.upper_kw is not None:
             lower.add_metric(labels, forecast.lower_kw)
             upper.add_metric(labels, forecast.upper_kw)
-    yield from (read, of_minute, mean, target, lower, upper)
+    yield from families

@@ -174,13 +174,10 @@ class BoundedProtocol(asyncio.Protocol):
         head += [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
         head.append(b"content-type: %s\r\ncontent-length: %d\r\n" % (PROBLEM_TYPE.encode(), len(document)))
         head.append(b"cache-control: no-store\r\nconnection: close\r\n\r\n")
-        self._unset_keepalive_if_required()
+        super()._unset_keepalive_if_required()  # type: ignore[misc]  # of uvicorn's protocol
         self._lingering_since_s = self.loop.time()
         self.transport.write(b"".join(head) + document)
         self.transport.write_eof()  # after an immediate close, data from the client would discard what it has not read
-
-    def _unset_keepalive_if_required(self) -> None:
-        super()._unset_keepalive_if_required()  # type: ignore[misc]  # of uvicorn's protocol
 
     @property
     def _is_responding(self) -> bool:
