@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from gapcast.app.broker.demand import demand_check_of, demand_topics_of
+from gapcast.app.broker.link import demand_check_of
+from gapcast.app.broker.topics import demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.models.predictor import ModelIdentity

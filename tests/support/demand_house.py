@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from gapcast.app.broker.demand import demand_topics_of
+from gapcast.app.broker.topics import demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.time_grid import minute_label
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics, discovery_payload

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -174,56 +175,31 @@ class Settings(SettingsSection):
     _split_list = field_validator("shards", mode="before")(split_list)
 
     @model_validator(mode="after")
-    def _check_sharing(self) -> Settings:
-        topics = {f"topics.{name}": str(topic) for name, topic in self.topics}
+    def _check_consistency(self) -> Settings:
+        for problem in self._problems():
+            raise ValueError(problem)
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        """Yield each problem of the sections with each other, the one to solve first first."""
+        mqtt, topics, demand, is_sharded = self.mqtt, self.topics, self.demand, self.shards is not None
         of_sources = {f"sources.{i}.topic": source.topic for i, source in enumerate(self.sources)}
-        for problem in sharing_problems(self.shards, topics, of_sources):
-            raise ValueError(problem)
-        if self.shards and not self.state.keep:
-            msg = "shards require state.keep = true, because another worker resumes from the persisted state"
-            raise ValueError(msg)
-        if self.shards and (self.mqtt.protocol == "3.1.1" or self.mqtt.share_group):
-            msg = "shards need MQTT 5, with which a broker reports that a session was taken over: remove mqtt.protocol"
-            if self.mqtt.share_group:
-                msg = "shards and mqtt.share_group are alternatives: choose one"
-            raise ValueError(msg)
-        if self.mqtt.share_group and any(source.parts for source in self.sources):
-            msg = "mqtt.share_group: a source with a value in {part}s would be split across workers, one topic per part"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _check_submeters(self) -> Settings:
-        is_shared = self.shards is not None or self.mqtt.share_group is not None
-        for problem in submeter_problems(self.submeters, self.sources, self.topics.reading, is_shared=is_shared):
-            raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _check_devices(self) -> Settings:
-        for problem in device_problems(self.sources, self.demand, self.forecast):
-            raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _check_demand(self) -> Settings:
-        for problem in demand_problems(self.demand, self.limits.max_kw, has_outlook=self.outlook.is_wanted):
-            raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _check_topics(self) -> Settings:
-        topics, demand = self.topics, self.demand
+        yield from sharing_problems(self.shards, {f"topics.{name}": str(topic) for name, topic in topics}, of_sources)
+        if is_sharded and not self.state.keep:
+            yield "shards require state.keep = true, because another worker resumes from the persisted state"
+        if is_sharded and mqtt.share_group:
+            yield "shards and mqtt.share_group are alternatives: choose one"
+        if is_sharded and mqtt.protocol == "3.1.1":
+            yield "shards need MQTT 5, with which a broker reports that a session was taken over: remove mqtt.protocol"
+        if mqtt.share_group and any(source.parts for source in self.sources):
+            yield "mqtt.share_group: a source with a value in {part}s would be split across workers, one topic per part"
+        is_shared = is_sharded or mqtt.share_group is not None
+        yield from submeter_problems(self.submeters, self.sources, topics.reading, is_shared=is_shared)
+        yield from device_problems(self.sources, demand, self.forecast)
+        yield from demand_problems(demand, self.limits.max_kw, has_outlook=self.outlook.is_wanted)
         prefix = self.homeassistant.discovery_prefix if self.homeassistant.enabled else None
         published = published_topics(topics, prefix, has_outlook=self.outlook.is_wanted, has_demand=demand.is_limited)
         meters = meter_filters(topics.reading, self.sources, self.submeters)
-        for problem in topic_problems(topics, published, meters, demand, self.gateway.id):
-            raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _check_availability(self) -> Settings:
+        yield from topic_problems(topics, published, meters, demand, self.gateway.id)
         if self.homeassistant.enabled and not self.devices.stale_after_min:
-            msg = "homeassistant.enabled needs devices.stale_after_min above 0: it uses each device's availability"
-            raise ValueError(msg)
-        return self
+            yield "homeassistant.enabled needs devices.stale_after_min above 0: it uses each device's availability"

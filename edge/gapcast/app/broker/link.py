@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from gapcast.api.headroom_answer import HeadroomHandler
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.app.broker.broker import described_subscriptions, sources_of, submeters_of
-from gapcast.app.broker.demand import connect_demand, demand_check_of
+from gapcast.app.broker.broker import (
+    described_subscriptions,
+    filters_of,
+    headroom_topic_of,
+    register_sources_of,
+    sources_of,
+    submeters_of,
+)
 from gapcast.app.broker.topics import discovery_topics_of, topics_of
 from gapcast.app.models.loaded_models import Models
 from gapcast.config.settings import Settings
+from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.windows.features import measured_in
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
+from gapcast.mqtt.requests.demand_registers import RegisterReader
 from gapcast.mqtt.requests.request_topics import PredictRequests
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.sources.sources import SourceReader
@@ -46,28 +57,34 @@ def link_of(settings: Settings, session: Session, models: Models, statistics: St
 
 def connect_service(link: MqttLink, settings: Settings, service: Service, session: Session) -> PredictHandler:
     """Connect ``service`` to the messages on ``link`` other than readings; return the handler of forecast requests."""
+    limits, gateway = settings.reading_limits, session.gateway
+    answers = answer_prefix("topics.answers", settings.topics.answers, gateway)
     link.listen_for_plans(service.replace_plan)
     if settings.demand.is_limited:
-        connect_demand(link, settings, service, session)
+        link.listen_for_limits(service.demand_changes)
+        answer_headroom = HeadroomHandler(service.queries).answer_message
+        link.listen(headroom_topic_of(settings, gateway), PredictRequests(session, answers, answer_headroom))
+        if registers := register_sources_of(settings):
+            of_readings = filters_of(settings)
+            reader = RegisterReader(registers, of_readings, limits, service.demand_changes, link.reject)
+            link.listen_for_registers(reader)
+    http = settings.http
     handler = PredictHandler(
-        service.queries,
-        settings.reading_limits,
-        max_body_bytes=settings.http.max_body_bytes,
-        max_readings=settings.http.max_readings,
+        service.queries, limits, max_body_bytes=http.max_body_bytes, max_readings=http.max_readings
     )
-    connect_predict(link, settings, handler, session)
+    predict_topic = gateway_topic("topics.predict", settings.topics.predict, gateway)
+    link.listen(predict_topic, PredictRequests(session, answers, handler.answer_message))
     if settings.homeassistant.enabled:
         connect_discovery(link, settings, service, session)
     return handler
 
 
-def connect_predict(link: MqttLink, settings: Settings, handler: PredictHandler, session: Session) -> None:
-    """Let ``handler`` answer requests for forecasts on the predict topic."""
-    answers = answer_prefix("topics.answers", settings.topics.answers, session.gateway)
-    link.listen(
-        gateway_topic("topics.predict", settings.topics.predict, session.gateway),
-        PredictRequests(session, answers, handler.answer_message),
-    )
+def demand_check_of(
+    settings: Settings, outlook_model_of: Callable[[str], ModelIdentity | None]
+) -> Callable[[str], bool]:
+    """Return a predicate: whether a device has a demand, that is a limit, and a model by ``outlook_model_of``."""
+    site = settings.demand.site_options(settings.site.zone)
+    return lambda device: site.for_device(device).is_limited and outlook_model_of(device) is not None
 
 
 def connect_discovery(link: MqttLink, settings: Settings, service: Service, session: Session) -> None:

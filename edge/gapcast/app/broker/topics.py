@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gapcast.app.broker.demand import demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
-from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
+from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics, answer_prefix, gateway_topic
 
 
 def topics_of(settings: Settings, gateway: str) -> Topics:
@@ -24,6 +23,18 @@ def topics_of(settings: Settings, gateway: str) -> Topics:
         DeviceTopic.parse("topics.plan", topics.plan),
         DeviceTopic.parse("topics.outlook", topics.outlook),
         demand_topics_of(settings),
+    )
+
+
+def demand_topics_of(settings: Settings) -> DemandTopics:
+    """Return the topics of demands; raise :class:`~gapcast.core.errors.SettingsError` if one is invalid."""
+    topics = settings.topics
+    return DemandTopics(
+        DeviceTopic.parse("topics.demand", topics.demand),
+        DeviceTopic.parse("topics.headroom_w", topics.headroom_w),
+        DeviceTopic.parse("topics.max_power_w", topics.max_power_w),
+        DeviceTopic.parse("topics.demand_limit", topics.demand_limit),
+        DeviceTopic.parse("topics.month_peak", topics.month_peak),
     )
 
 

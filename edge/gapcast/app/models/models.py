@@ -17,7 +17,7 @@ from gapcast.app.models.installed_models import (
     optional_models,
 )
 from gapcast.app.models.loaded_models import Models
-from gapcast.app.models.outlook_model import outlook_model_of, require_outlook, require_outlook_model
+from gapcast.app.models.outlook_model import outlook_model_of, require_outlook_model
 from gapcast.app.models.primary_model import primaries_of_devices, primary_for
 from gapcast.app.models.shared_trunk import check_shared_trunk
 from gapcast.bundled import models_path
@@ -153,9 +153,8 @@ def _with_roles(
     """
     main_min = settings.forecast.horizon_min or primary.lead_times_min[-1]
     others = tuple(by_name[name] for name in member_names(settings, by_name, primary, optional, main_min))
-    outlook = outlook_model_of(settings.outlook, by_name, primary, main_min)
-    if settings.demand.is_limited:
-        require_outlook(outlook, settings.outlook, by_name, primary, main_min)
+    is_limited = settings.demand.is_limited
+    outlook = outlook_model_of(settings.outlook, by_name, primary, main_min, is_limited=is_limited)
     devices_min = {device: own for device, own in settings.forecast.horizons_min.items() if own != main_min}
     of_horizons = {}
     for own_min, name in primaries_of_devices(devices_min, primary, by_name, outlook).items():

@@ -25,48 +25,35 @@ def require_outlook_model(settings: OutlookSettings, folders: Mapping[str, objec
 
 
 def outlook_model_of(
-    settings: OutlookSettings, by_name: Mapping[str, TflitePredictor], primary: TflitePredictor, horizon_min: int
-) -> TflitePredictor | None:
-    """Return the model that makes outlooks beside forecasts of ``primary`` at ``horizon_min``; None without outlooks.
-
-    Raises :class:`ModelChoiceError` if the configured model cannot make outlooks. If no model is configured and none
-    can, the reason is logged.
-    """
-    if not settings.is_wanted:
-        return None
-    problem = _absence(settings, by_name, primary, horizon_min)
-    if not problem:
-        return by_name[settings.model]
-    if settings.is_model_required:
-        msg = f"outlook.model: {settings.model} cannot make outlooks: {problem}"
-        raise ModelChoiceError(msg)
-    log.info("outlook.disabled", model=settings.model, why=problem)
-    return None
-
-
-def require_outlook(
-    outlook: TflitePredictor | None,
     settings: OutlookSettings,
     by_name: Mapping[str, TflitePredictor],
     primary: TflitePredictor,
     horizon_min: int,
-) -> None:
-    """Raise :class:`ModelChoiceError` if ``outlook``, from which the demand is made, is None."""
-    if outlook is None:
-        problem = _absence(settings, by_name, primary, horizon_min)
+    *,
+    is_limited: bool,
+) -> TflitePredictor | None:
+    """Return the model that makes outlooks beside forecasts of ``primary`` at ``horizon_min``; None without outlooks.
+
+    Raises :class:`ModelChoiceError` if the configured model cannot make outlooks, or if none can and ``is_limited``: a
+    device has a limit, and the demand is made from outlooks. If no model is configured and none can, the reason is
+    logged.
+    """
+    model = by_name.get(settings.model)
+    problem = "it is not installed" if model is None else _problem(model, primary, horizon_min)
+    if settings.is_wanted:
+        if not problem:
+            return model
+        if settings.is_model_required:
+            msg = f"outlook.model: {settings.model} cannot make outlooks: {problem}"
+            raise ModelChoiceError(msg)
+        log.info("outlook.disabled", model=settings.model, why=problem)
+    if is_limited:
         msg = (
             f"demand: a limit needs outlooks, and {settings.model} cannot make them: {problem}; set outlook.model, or "
             "remove the limits in demand"
         )
         raise ModelChoiceError(msg)
-
-
-def _absence(
-    settings: OutlookSettings, by_name: Mapping[str, TflitePredictor], primary: TflitePredictor, horizon_min: int
-) -> str:
-    """Return why the outlook model cannot make outlooks beside ``primary``; empty if it can."""
-    model = by_name.get(settings.model)
-    return "it is not installed" if model is None else _problem(model, primary, horizon_min)
+    return None
 
 
 def _problem(model: TflitePredictor, primary: TflitePredictor, horizon_min: int) -> str:
