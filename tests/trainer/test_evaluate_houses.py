@@ -24,6 +24,7 @@ from gapcast_trainer.houses.result import HousesEvaluation
 from gapcast_trainer.houses.table import lines, skill_rows
 from gapcast_trainer.peers.columns import HOUSE_COLUMNS, PeerColumns
 from gapcast_trainer.peers.house_trees import HouseTrees, TreeRows, house_columns, house_rows
+from gapcast_trainer.scores.span import time_label
 from gapcast_trainer.synthetic_houses.csv_file import as_csv
 from gapcast_trainer.synthetic_houses.families import simulate
 from tests.support.models import shipped_models
@@ -68,7 +69,7 @@ def test_houses_are_scored_on_the_same_minutes_for_all(scored: HousesEvaluation)
 def test_houses_with_peers_are_scored_after_the_first_part(scored: HousesEvaluation) -> None:
     for house in scored.houses:
         begin = datetime.fromisoformat("2024-07-01T00:00Z") + timedelta(minutes=0.6 * N_DAYS * DAY_MIN)
-        assert (datetime.fromisoformat(house.first), house.why) == (begin, "after the first 60% of its minutes")
+        assert (house.span.first, house.span.why) == (begin, "after the first 60% of its minutes")
 
 
 def test_houses_trees_of_the_own_history_beat_persistence(scored: HousesEvaluation) -> None:
@@ -92,9 +93,9 @@ def test_houses_peers_of_others_ignore_the_house_itself(houses: dict[str, CleanF
 def test_houses_without_peers_are_scored_whole_or_after_days(houses: dict[str, CleanFile]) -> None:
     whole = evaluate_houses(stand_ins(Spread()), houses).houses[0]
     later = evaluate_houses(stand_ins(Spread()), houses, HousesOptions(fit_days=4)).houses[0]
-    assert (whole.first, whole.n) == ("2024-07-01T00:00Z", N_DAYS * DAY_MIN - 29 - 5)
-    assert (later.first, later.n) == ("2024-07-05T00:00Z", 2 * DAY_MIN - 5)
-    assert later.why == "after the first 4 days"
+    assert (time_label(whole.span.first), whole.n) == ("2024-07-01T00:00Z", N_DAYS * DAY_MIN - 29 - 5)
+    assert (time_label(later.span.first), later.n) == ("2024-07-05T00:00Z", 2 * DAY_MIN - 5)
+    assert later.span.why == "after the first 4 days"
 
 
 def test_houses_without_minutes_after_the_fitted_days_are_named(houses: dict[str, CleanFile]) -> None:
@@ -105,9 +106,9 @@ def test_houses_without_minutes_after_the_fitted_days_are_named(houses: dict[str
 def test_houses_that_a_model_was_trained_on_keep_its_test_part(small: CleanFile) -> None:
     model = Spread(trained_on=small.report.sha256)
     found = evaluate_houses(stand_ins(model), {"small": small}).houses[0]
-    assert (found.first, found.fitted_to) == (f"{SPLIT.validate_until:%Y-%m-%dT%H:%MZ}", ())
+    assert (time_label(found.span.first), found.span.fitted_to) == (f"{SPLIT.validate_until:%Y-%m-%dT%H:%MZ}", ())
     early = evaluate_houses(stand_ins(model), {"small": small}, HousesOptions(fit_days=6)).houses[0]
-    assert early.first == "2020-01-07T00:00Z"
+    assert time_label(early.span.first) == "2020-01-07T00:00Z"
 
 
 def test_houses_further_houses_of_a_model_are_scored_after_its_training(houses: dict[str, CleanFile]) -> None:
@@ -120,11 +121,14 @@ def test_houses_further_houses_of_a_model_are_scored_after_its_training(houses: 
     models = stand_ins(Spread(), Spread("further", houses=(trained,)))
     found = evaluate_houses(models, {name: houses[name] for name in ("central_air", "rural_pumps")})
     of_further, other = found.houses
-    assert (of_further.first, of_further.n) == ("2024-07-06T00:00Z", DAY_MIN - 5)
-    assert (of_further.why, of_further.fitted_to) == ("after the minutes that the models were trained on", ("further",))
-    assert (other.first, other.fitted_to) == ("2024-07-01T00:00Z", ())
+    assert (time_label(of_further.span.first), of_further.n) == ("2024-07-06T00:00Z", DAY_MIN - 5)
+    assert (of_further.span.why, of_further.span.fitted_to) == (
+        "after the minutes that the models were trained on",
+        ("further",),
+    )
+    assert (time_label(other.span.first), other.span.fitted_to) == ("2024-07-01T00:00Z", ())
     later = evaluate_houses(models, {"air": house}, HousesOptions(fit_days=5, scored_rows=500)).houses[0]
-    assert later.fitted_to == ("further",)
+    assert later.span.fitted_to == ("further",)
 
 
 def test_houses_too_short_or_alone_for_peers_are_an_error(houses: dict[str, CleanFile]) -> None:

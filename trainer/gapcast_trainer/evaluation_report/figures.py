@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,16 +13,19 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.forecast import LEVEL
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.scores.day import Day
+from gapcast_trainer.scores.lead_result import LeadRow
 from gapcast_trainer.scores.minutes import HOURS
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.result import ForecasterScores, Losses
 from gapcast_trainer.scores.sheet import Sheet
 
-_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE)
-_STYLES = {"baseline": "--", "model": "-", "peer": ":"}
+Row = TypeVar("Row", ForecasterScores, LeadRow)
+COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE)
+#: Line styles by kind of forecaster.
+STYLES = {"baseline": "--", "model": "-", "peer": ":"}
 _ZOOM_MIN = 90
 #: Half-width of the band around the nominal coverage.
-_TOLERANCE = 0.05
+TOLERANCE = 0.05
 
 
 def draw_day(day: Day) -> Figure:
@@ -79,10 +82,10 @@ def draw_reliability(rows: Sequence[ForecasterScores]) -> Figure:
     """Draw, for each forecaster with quantiles, the share of outcomes at or below each quantile."""
     with new_figure(height_in=4.2) as (figure, axis):
         axis.plot([0, 1], [0, 1], color=GREY, ls="--", lw=1, label="perfect")
-        for row, colour in _coloured(rows):
+        for row, colour in coloured(rows):
             below = row.at_horizon.headline.below
             axis.plot(
-                list(below), list(below.values()), _STYLES[row.kind], marker="o", ms=4, color=colour, label=row.name
+                list(below), list(below.values()), STYLES[row.kind], marker="o", ms=4, color=colour, label=row.name
             )
         axis.set(
             xlim=(0, 1), ylim=(0, 1), xlabel="level of the quantile", ylabel="share of outcomes below", aspect="equal"
@@ -98,13 +101,13 @@ def draw_hours(rows: Sequence[ForecasterScores]) -> Figure:
     with new_figure(n_rows, 1, height_in=2.9 * n_rows, squeeze=False, sharex=True) as (figure, axes):
         naive = rows[0].at_horizon.by_hour
         naive_kw2 = [record.persistence_mse_kw2 for record in naive.values()]
-        axes[0, 0].plot(list(naive), naive_kw2, _STYLES["baseline"], color=GREY, lw=1.2, label="persistence")
+        axes[0, 0].plot(list(naive), naive_kw2, STYLES["baseline"], color=GREY, lw=1.2, label="persistence")
         _draw_by(axes[0, 0], rows, lambda sheet: sheet.by_hour, lambda record: record.mse_kw2)
         axes[0, 0].set(ylabel="MSE, kW²", ylim=(0, None))
         _legend(axes[0, 0])
         if interval:
             _draw_by(axes[1, 0], rows, lambda sheet: sheet.by_hour, lambda record: record.coverage)
-            axes[1, 0].axhspan(LEVEL - _TOLERANCE, LEVEL + _TOLERANCE, color=GREY, alpha=0.12, lw=0)
+            axes[1, 0].axhspan(LEVEL - TOLERANCE, LEVEL + TOLERANCE, color=GREY, alpha=0.12, lw=0)
             axes[1, 0].axhline(LEVEL, color=GREY, ls="--", lw=1)
             axes[1, 0].set(ylabel="in the 90 % interval")
         axes[-1, 0].set(xlabel="hour of the target", xticks=HOURS[::3])
@@ -120,7 +123,8 @@ def draw_readings(rows: Sequence[ForecasterScores]) -> Figure:
         axis.set_xscale("log")
         axis.set_xticks(ticks, [str(n) for n in ticks])
         axis.set_xticks([], minor=True)
-        _persistence_line(axis, next(iter(rows[0].at_horizon.by_readings.values())))
+        naive_kw2 = next(iter(rows[0].at_horizon.by_readings.values())).persistence_mse_kw2
+        axis.axhline(naive_kw2, color=GREY, ls="--", lw=1.2, label="persistence")
         axis.set(xlabel="readings seen", ylabel="MSE, kW²")
         _legend(axis)
     return figure
@@ -134,9 +138,9 @@ def draw_leads(persistence: ForecasterScores, rows: Sequence[ForecasterScores]) 
     )
     with new_figure(1, 2) as (figure, axes):
         for axis, (label, value) in zip(axes, figures, strict=True):
-            for row, colour in ((persistence, GREY), *_coloured(rows)):
+            for row, colour in ((persistence, GREY), *coloured(rows)):
                 points = {lead: value(sheet.headline) for lead, sheet in row.sheets.items()}
-                style = _STYLES[row.kind]
+                style = STYLES[row.kind]
                 axis.plot(list(points), list(points.values()), style, marker="o", ms=4, color=colour, label=row.name)
             axis.set(xlabel="minutes ahead", ylabel=label, ylim=(0, None), xticks=sorted(persistence.sheets))
         axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -149,22 +153,18 @@ def _draw_by(
     group: Callable[[Sheet], dict[int, ScoreRecord]],
     value: Callable[[ScoreRecord], float | None],
 ) -> None:
-    for row, colour in _coloured(rows):
+    for row, colour in coloured(rows):
         found = {key: value(record) for key, record in group(row.at_horizon).items()}
         points = {key: number for key, number in found.items() if number is not None}
         if points:
-            axis.plot(list(points), list(points.values()), _STYLES[row.kind], color=colour, label=row.name)
+            axis.plot(list(points), list(points.values()), STYLES[row.kind], color=colour, label=row.name)
 
 
-def _persistence_line(axis: Any, record: ScoreRecord) -> None:
-    axis.axhline(record.persistence_mse_kw2, color=GREY, ls="--", lw=1.2, label="persistence")
-
-
-def _coloured(rows: Sequence[ForecasterScores]) -> Iterator[tuple[ForecasterScores, str]]:
+def coloured(rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
     """Yield each row with a colour; models and peers use the same colours with different line styles."""
-    count = dict.fromkeys(_STYLES, 0)
+    count = dict.fromkeys(STYLES, 0)
     for row in rows:
-        yield row, _COLOURS[count[row.kind] % len(_COLOURS)]
+        yield row, COLOURS[count[row.kind] % len(COLOURS)]
         count[row.kind] += 1
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from gapcast_trainer.houses.result import HousesEvaluation
 from gapcast_trainer.houses.table import TITLES, skill_rows
 from gapcast_trainer.report.page import render
-from gapcast_trainer.scores.span import trained_names
 
 _TEMPLATE = "evaluation_report/houses.html"
 
@@ -17,8 +16,5 @@ def houses_page(found: HousesEvaluation) -> str:
         horizon_min=found.horizon_min,
         skills=[(title, skill_rows(found, name)) for name, title in TITLES.items()],
         peers=list(found.about.items()),
-        houses=[
-            [house.name, house.first, house.until, house.why, trained_names(house.fitted_to, house.overlapping)]
-            for house in found.houses
-        ],
+        houses=[[house.name, *house.span.cells] for house in found.houses],
     )

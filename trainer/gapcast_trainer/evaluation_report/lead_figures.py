@@ -11,18 +11,16 @@ from matplotlib.figure import Figure
 
 from gapcast.core.forecasts.forecast import LEVEL
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
+from gapcast_trainer.evaluation_report.figures import COLOURS, STYLES, TOLERANCE, coloured
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
-from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
+from gapcast_trainer.report.figure import BLUE, GREY, new_figure
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.lead_table import SKILL_REFERENCES, display_name
 
-_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE)
-_MODEL, _PEER, _REFERENCE = "-", ":", "--"
+_MODEL, _REFERENCE = "-", "--"
 #: Names of the kinds in a plot.
 _KINDS = dict(zip(KINDS, ("single minute", "mean until then"), strict=True))
 _PERCENT = 100.0
-#: Half-width of the band around the nominal coverage, as in the plots by hour.
-_TOLERANCE = 0.05
 _HEIGHT_IN = 5.6
 _COVERAGE_HEIGHT_IN = 3.3
 #: Minimum distance between two tick marks, as a share of the longest lead time.
@@ -98,8 +96,8 @@ def _draw_houses(axis: Any, by_lead: Mapping[int, Mapping[str, float]], houses: 
     are_many = len(houses) > _MOST_HOUSES
     for place, house in enumerate(houses):
         style: dict[str, Any] = {
-            "color": _COLOURS[place % len(_COLOURS)],
-            "linestyle": _MODEL if place < len(_COLOURS) else _REFERENCE,
+            "color": COLOURS[place % len(COLOURS)],
+            "linestyle": _MODEL if place < len(COLOURS) else _REFERENCE,
             "label": house,
         }
         if are_many:
@@ -142,7 +140,7 @@ def _prepare_skill(axes: Any, leads_min: Sequence[int]) -> None:
 
 def _prepare_coverage(axes: Any, leads_min: Sequence[int]) -> None:
     for axis, kind in zip(axes, KINDS, strict=True):
-        low, high = _PERCENT * (LEVEL - _TOLERANCE), _PERCENT * (LEVEL + _TOLERANCE)
+        low, high = _PERCENT * (LEVEL - TOLERANCE), _PERCENT * (LEVEL + TOLERANCE)
         axis.axhspan(low, high, color=GREY, alpha=0.12, linewidth=0)
         axis.axhline(_PERCENT * LEVEL, color=GREY, linewidth=1, linestyle=_REFERENCE)
         axis.set(title=_KINDS[kind], xlabel="minutes ahead")
@@ -160,12 +158,8 @@ def _tick(axis: Any, leads_min: Sequence[int]) -> None:
 
 
 def _styled(rows: Sequence[LeadRow]) -> Iterator[tuple[LeadRow, dict[str, Any]]]:
-    """Yield each row with a colour and a line style; models and peers use the same colours."""
-    count = {"model": 0, "peer": 0}
-    for row in rows:
-        colour = _COLOURS[count[row.kind] % len(_COLOURS)]
-        yield row, {"color": colour, "linestyle": _MODEL if row.kind == "model" else _PEER}
-        count[row.kind] += 1
+    """Return each row with a colour and a line style."""
+    return ((row, {"color": colour, "linestyle": STYLES[row.kind]}) for row, colour in coloured(rows))
 
 
 def _share_legend(figure: Figure, axes: Any) -> None:

@@ -21,9 +21,7 @@ from gapcast_trainer.scores.lead_table import (
     skill_title,
 )
 from gapcast_trainer.scores.record import ScoreRecord
-from gapcast_trainer.scores.span import trained_names
 
-_Cells = list[tuple[str, list[str]]]
 #: Figures of the tables, by title.
 _FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
     "MSE of the mean, kW²": lambda record: record.mse_kw2,
@@ -57,27 +55,18 @@ def house_leads_page(found: HousesLeadEvaluation) -> str:
         "evaluation_report/house_leads.html",
         leads=[str(lead) for lead in found.lead_times_min],
         pictures=[
-            (
-                name,
-                figure_as_svg(draw_house_leads(found, name), f"Skill and coverage of {name} by house."),
-            )
+            (name, figure_as_svg(draw_house_leads(found, name), f"Skill and coverage of {name} by house."))
             for name in found.model_names
         ],
         peers=list(found.about.items()),
         kinds=[
-            (KIND_TITLES[kind], [(one.title, _rows(one.rows)) for one in kind_tables(found, kind)]) for kind in KINDS
+            (
+                KIND_TITLES[kind],
+                [(one.title, [[name, *cells] for name, cells in one.rows]) for one in kind_tables(found, kind)],
+            )
+            for kind in KINDS
         ],
-        houses=[
-            [
-                house,
-                f"{of.span.first:%Y-%m-%dT%H:%MZ}",
-                f"{of.span.until:%Y-%m-%dT%H:%MZ}",
-                of.span.why,
-                trained_names(of.span.fitted_to, of.span.overlapping),
-                f"{of.n:,}",
-            ]
-            for house, of in found.houses.items()
-        ],
+        houses=[[house, *of.span.cells, f"{of.n:,}"] for house, of in found.houses.items()],
     )
 
 
@@ -101,7 +90,3 @@ def _kind_tables(found: LeadEvaluation, kind: str) -> list[dict[str, Any]]:
         for title, cells in tables.items()
         if cells
     ]
-
-
-def _rows(rows: _Cells) -> list[list[str]]:
-    return [[name, *cells] for name, cells in rows]

@@ -21,7 +21,7 @@ from gapcast_trainer.houses.result import HouseScores, HousesEvaluation
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.model_outputs import predict_windows
 from gapcast_trainer.scores.sheet import record_of
-from gapcast_trainer.scores.span import Span, choose_span, common_horizon_min, time_label
+from gapcast_trainer.scores.span import Span, choose_span, common_horizon_min
 
 #: Share of a house's minutes to which the peers of its own history are fitted, unless days are given.
 _FIRST_SHARE = 0.6
@@ -77,18 +77,7 @@ def evaluate_houses(
         about = descriptions(options.n_rounds)
     return HousesEvaluation(
         horizon_min,
-        tuple(
-            HouseScores(
-                name,
-                time_label(of.span.first),
-                time_label(of.span.until),
-                of.span.why,
-                of.span.fitted_to,
-                scored[name],
-                of.span.overlapping,
-            )
-            for name, of in data.items()
-        ),
+        tuple(HouseScores(name, of.span, scored[name]) for name, of in data.items()),
         about,
     )
 

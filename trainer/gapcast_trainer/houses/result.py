@@ -5,28 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import median
 from typing import Any
 
-from gapcast.core.documents.figures import skill_or_nan
 from gapcast_trainer.scores.record import ScoreRecord
+from gapcast_trainer.scores.span import Span, time_label
 
 
 @dataclass(frozen=True, slots=True)
 class HouseScores:
-    """The scores of one house: of all models on the same minutes, by name, persistence first.
-
-    ``first`` and ``until`` (exclusive) are times in UTC. ``fitted_to`` names models that were fitted to or selected on
-    some of these minutes, ``overlapping`` models that may have been.
-    """
+    """The scores of one house: of all models on the same minutes, by name, persistence first."""
 
     name: str
-    first: str
-    until: str
-    why: str
-    fitted_to: tuple[str, ...]
+    span: Span
     records: dict[str, ScoreRecord]
-    overlapping: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -34,18 +27,11 @@ class HouseScores:
         return next(iter(self.records.values())).n
 
 
-def mse_skill(record: ScoreRecord) -> float:
-    """Return 1 - MSE of the mean / MSE of persistence; NaN if the error of persistence is next to zero."""
-    return record.skill
-
-
-def mae_skill(record: ScoreRecord) -> float:
-    """Return 1 - MAE of the median (of the mean without one) / MAE of persistence; NaN as :func:`mse_skill`."""
-    return skill_or_nan(record.best_mae_kw, record.persistence_mae_kw)
-
-
 #: Skills by name.
-SKILLS: dict[str, Callable[[ScoreRecord], float]] = {"mse_skill": mse_skill, "mae_skill": mae_skill}
+SKILLS: dict[str, Callable[[ScoreRecord], float]] = {
+    "mse_skill": attrgetter("skill"),
+    "mae_skill": attrgetter("mae_skill"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +83,8 @@ def _house_fields(house: HouseScores) -> dict[str, Any]:
         for model, record in house.records.items()
     }
     return {
-        "from": house.first,
-        "until": house.until,
-        "chosen": house.why,
-        "fitted_to_these_minutes": list(house.fitted_to),
-        "trained_in_the_same_period": list(house.overlapping),
+        **house.span.fields(),
+        "from": time_label(house.span.first),
+        "until": time_label(house.span.until),
         "models": {model: {**skills[model], **record.fields()} for model, record in house.records.items()},
     }

@@ -7,7 +7,7 @@ from operator import attrgetter
 from statistics import median
 
 from gapcast_trainer.houses.result import SKILLS, HousesEvaluation
-from gapcast_trainer.scores.span import OVERLAP_REMARK
+from gapcast_trainer.scores.span import OVERLAP_REMARK, time_label
 from gapcast_trainer.scores.table import NONE, shown
 
 #: Heads of the tables, by skill.
@@ -25,11 +25,12 @@ def lines(found: HousesEvaluation) -> list[str]:
     """Return the tables for a terminal: one row per house, one column per model."""
     text = [f"{found.horizon_min} min ahead; each house: windows that end with 30 measured readings in a row"]
     for house in found.houses:
-        text.append(f"{house.name}: {house.first} until {house.until} ({house.why})")
-        if house.fitted_to:
-            text.append(f"  not out of sample for {', '.join(house.fitted_to)}: fitted to, or chosen on, these minutes")
-        if house.overlapping:
-            text.append(f"  possibly not out of sample for {', '.join(house.overlapping)}: {OVERLAP_REMARK}")
+        span = house.span
+        text.append(f"{house.name}: {time_label(span.first)} until {time_label(span.until)} ({span.why})")
+        if span.fitted_to:
+            text.append(f"  not out of sample for {', '.join(span.fitted_to)}: fitted to, or chosen on, these minutes")
+        if span.overlapping:
+            text.append(f"  possibly not out of sample for {', '.join(span.overlapping)}: {OVERLAP_REMARK}")
     text += [f"{name}: {about}" for name, about in found.about.items()]
     for name in SKILLS:
         rows = skill_rows(found, name)

@@ -55,6 +55,11 @@ class ScoreRecord:
         return self.mae_kw if self.median_mae_kw is None else self.median_mae_kw
 
     @property
+    def mae_skill(self) -> float:
+        """1 - :attr:`best_mae_kw` / MAE of persistence on the same minutes; NaN as :attr:`skill`."""
+        return skill_or_nan(self.best_mae_kw, self.persistence_mae_kw)
+
+    @property
     def mean_pinball_kw(self) -> float | None:
         """Pinball loss, the mean over the levels, kW; None for fewer than two levels."""
         n_levels = len(self.pinball_kw)

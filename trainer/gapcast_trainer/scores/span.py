@@ -50,6 +50,12 @@ class Span:
         """The horizon of the scored models, minutes."""
         return self.split.embargo_min
 
+    @property
+    def cells(self) -> list[str]:
+        """The span in a table: its ends, how it was selected, and the models that it is not new to."""
+        names = [*self.fitted_to, *(f"perhaps {name}" for name in self.overlapping)]
+        return [time_label(self.first), time_label(self.until), self.why, ", ".join(names)]
+
     def fields(self) -> dict[str, Any]:
         """Return the span for a JSON file; times RFC 3339."""
         return {
@@ -70,15 +76,6 @@ class Span:
             names = ", ".join(self.overlapping)
             found.append(f"Possibly not out of sample for {names}: {OVERLAP_REMARK}")
         return found
-
-
-def trained_names(fitted_to: Sequence[str], overlapping: Sequence[str]) -> str:
-    """Return the names of models for a table cell: models fitted to scored minutes, and models that may have been.
-
-    >>> trained_names(["mine"], ["lstm"])
-    'mine, perhaps lstm'
-    """
-    return ", ".join([*fitted_to, *(f"perhaps {name}" for name in overlapping)])
 
 
 def common_horizon_min(cards: Sequence[ModelCard]) -> int:
