@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.app.models.shared_trunk import check_shared_trunk, shares_trunk
+from gapcast.app.models.shared_trunk import check_shared_trunk
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
@@ -85,10 +85,9 @@ def test_head_keeps_no_rows_of_a_larger_batch(lstm: TflitePredictor, outlook: Tf
 
 def test_cards_say_which_trunk_is_shared(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
     assert lstm.trunk_digest == outlook.trunk_digest
-    assert shares_trunk(lstm, outlook)
+    assert shares_trunk_with(outlook, lstm)
     other = with_card(lstm, body="0" * 64)
-    assert not shares_trunk(other, outlook)
-    assert not shares_trunk(lstm, None)
+    assert not shares_trunk_with(outlook, other)
     assert not shares_trunk_with(outlook, outlook)  # a trunk of a model with a history is none of the windows alone
     assert not shares_trunk_with(Persistence(), lstm)
     assert trunk_digest_of(Persistence()) is None

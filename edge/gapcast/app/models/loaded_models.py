@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gapcast.app.models.primary_model import SETTING_OF_DEVICES
-from gapcast.app.models.shared_trunk import shares_trunk
 from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.models.card import ModelCard
-from gapcast.core.models.predictor import Predictor
+from gapcast.core.models.predictor import Predictor, shares_trunk_with
 from gapcast.predictors.tflite.tflite import TflitePredictor
 
 
@@ -60,8 +59,9 @@ class Models:
     @property
     def continued(self) -> TflitePredictor | None:
         """The outlook's model if it continues from the primary model's trunk; None without such a model."""
-        continues = self.members[0] is self.primary and shares_trunk(self.primary, self.outlook)
-        return self.outlook if continues else None
+        if self.outlook is None or self.members[0] is not self.primary:
+            return None
+        return self.outlook if shares_trunk_with(self.outlook, self.primary) else None
 
     @property
     def stamps(self) -> dict[str, str]:

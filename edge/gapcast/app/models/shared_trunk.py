@@ -7,13 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from gapcast.core.errors import ModelError
-from gapcast.core.models.predictor import Prediction, shares_trunk_with
+from gapcast.core.models.predictor import Prediction
 from gapcast.predictors.tflite.tflite import TflitePredictor
-
-
-def shares_trunk(primary: TflitePredictor, outlook: TflitePredictor | None) -> bool:
-    """Return whether ``outlook`` continues from the trunk of ``primary``, by their cards."""
-    return outlook is not None and shares_trunk_with(outlook, primary)
 
 
 def check_shared_trunk(primary: TflitePredictor, outlook: TflitePredictor) -> None:
