@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gapcast.core.demand.demand import VALID_MIN
+from gapcast.mqtt.discovery.entity import entity
 
 #: A demand is valid until some minutes after the start of its newest minute, which has ended when it arrives.
 _EXPIRE_S = (VALID_MIN - 1) * 60
@@ -15,7 +16,7 @@ PEAK_ON, PEAK_OFF = 0.5, 0.3
 #: Smallest limit that can be set, and the step of its entity, kW.
 _MIN_LIMIT_KW, _STEP_KW = 0.1, 0.1
 _POWER = {"dev_cla": "power", "unit_of_meas": "kW", "sug_dsp_prc": 2}
-#: Component -> its platform. A component with only its platform is removed by Home Assistant.
+#: Component -> its platform.
 _PLATFORMS = {
     "expected_demand": "sensor",
     "headroom": "sensor",
@@ -44,14 +45,7 @@ def demand_components(identity: str, topics: DemandEntityTopics | None) -> Itera
     """
     details = {} if topics is None else _details(topics)
     for name, platform in _PLATFORMS.items():
-        yield name, {"p": platform} | (_identity(identity, name, platform) | details[name] if details else {})
-
-
-def _identity(identity: str, name: str, platform: str) -> dict[str, Any]:
-    return {
-        "unique_id": f"{identity}_{name}",
-        "default_entity_id": f"{platform}.{identity}_{name}".lower().replace("-", "_"),
-    }
+        yield name, entity(identity, name, details.get(name), platform)
 
 
 def _details(topics: DemandEntityTopics) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning.scores.summary import LAST_DAY
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.discovery.discovery_demand import DemandEntityTopics, demand_components
+from gapcast.mqtt.discovery.entity import entity
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
 from gapcast.text.distribution_version import version_of
 
@@ -104,6 +105,12 @@ def discovery_payload(
     """
     identity, forecast_topic = object_id(device), topics.forecast.for_device(device)
     outlook_topic = topics.outlook.for_device(device) if topics.outlook else None
+    sensors = {
+        **{name: _forecast(name, forecast_topic, model) for name in _COMPONENTS},
+        "power": _power(device, topics.measured),
+        **{name: _score(name, device, topics) for name in _SCORES},
+        **{f"next_{lead_min}": _outlook(lead_min, outlook_topic, outlook_model) for lead_min in LEAD_TIMES_MIN},
+    }
     document = {
         "dev": {"ids": [identity], "name": device, "mf": "gapcast", "mdl": f"{model.name} {model.version}"},
         "o": {"name": "gapcast", "sw": version_of("gapcast")},
@@ -112,26 +119,20 @@ def discovery_payload(
         "stat_t": forecast_topic,
         "qos": 1,
         "cmps": {
-            **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
-            "power": _power(identity, device, topics.measured),
-            **{name: _score(identity, name, device, topics) for name in _SCORES},
-            **dict(outlook_components(identity, outlook_topic, outlook_model)),
+            **{name: entity(identity, name, details) for name, details in sensors.items()},
             **dict(demand_components(identity, topics.demand_topics(device) if has_demand else None)),
         },
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _component(identity: str, name: str, forecast_topic: str, model: ModelIdentity) -> Mapping[str, Any]:
+def _forecast(name: str, forecast_topic: str, model: ModelIdentity) -> Mapping[str, Any] | None:
     title, key, level = _COMPONENTS[name]
     if level is not None and level not in (model.quantile_levels or ()):
-        return {"p": "sensor"}
+        return None
     horizon_min = model.lead_times_min[-1]
     # No state_class: a forecast is not a measurement and does not belong in long-term statistics.
-    component: dict[str, Any] = {
-        "p": "sensor",
-        "unique_id": f"{identity}_{name}",
-        "default_entity_id": f"sensor.{identity}_{name}".lower().replace("-", "_"),
+    details: dict[str, Any] = {
         "name": title,
         "dev_cla": "power",
         "unit_of_meas": "kW",
@@ -140,22 +141,19 @@ def _component(identity: str, name: str, forecast_topic: str, model: ModelIdenti
         "exp_aft": horizon_min * 60 + _GRACE_S,
     }
     if name == "forecast":
-        component["json_attr_t"] = forecast_topic
+        details["json_attr_t"] = forecast_topic
         shown = ", ".join(f"'{key}': value_json.{key}" for key in _ATTRIBUTES)
         if len(model.lead_times_min) > 1:  # the path may be switched off
             shown += ", 'path': value_json.path | default(none)"
-        component["json_attr_tpl"] = f"{{{{ {{{shown}}} | tojson }}}}"
-    return component
+        details["json_attr_tpl"] = f"{{{{ {{{shown}}} | tojson }}}}"
+    return details
 
 
-def _power(identity: str, device: str, measured: DeviceTopic | None) -> Mapping[str, Any]:
+def _power(device: str, measured: DeviceTopic | None) -> Mapping[str, Any] | None:
     """Return the sensor of the measured power of each minute, a measurement that belongs in long-term statistics."""
     if measured is None:
-        return {"p": "sensor"}
+        return None
     return {
-        "p": "sensor",
-        "unique_id": f"{identity}_power",
-        "default_entity_id": f"sensor.{identity}_power".lower().replace("-", "_"),
         "name": "Power",
         "dev_cla": "power",
         "stat_cla": "measurement",
@@ -167,16 +165,13 @@ def _power(identity: str, device: str, measured: DeviceTopic | None) -> Mapping[
     }
 
 
-def _score(identity: str, name: str, device: str, topics: HomeAssistantTopics) -> Mapping[str, Any]:
+def _score(name: str, device: str, topics: HomeAssistantTopics) -> Mapping[str, Any] | None:
     """Return the sensor of a live score, which is unknown until there is sufficient data."""
     if topics.scores is None:
-        return {"p": "sensor"}
+        return None
     title, key = _SCORES[name]
     day = f"value_json.{LAST_DAY}"
     return {
-        "p": "sensor",
-        "unique_id": f"{identity}_{name}",
-        "default_entity_id": f"sensor.{identity}_{name}".lower().replace("-", "_"),
         "name": title,
         "unit_of_meas": "%",
         "sug_dsp_prc": 1,
@@ -187,24 +182,12 @@ def _score(identity: str, name: str, device: str, topics: HomeAssistantTopics) -
     }
 
 
-def outlook_components(identity: str, topic: str | None, model: ModelIdentity | None) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the discovery component of each sensor of an outlook on ``topic``.
-
-    Without a ``topic`` or a ``model``, or for a lead time that ``model`` lacks, the component removes the sensor.
-    ``identity`` is the device's object id.
-    """
-    for lead_min in LEAD_TIMES_MIN:
-        name = f"next_{lead_min}"
-        is_there = topic is not None and model is not None and lead_min in model.lead_times_min
-        yield name, _outlook_component(identity, name, lead_min, topic) if is_there else {"p": "sensor"}
-
-
-def _outlook_component(identity: str, name: str, lead_min: int, topic: str | None) -> Mapping[str, Any]:
-    # No state_class: a forecast is not a measurement and does not belong in long-term statistics.
-    component = {
-        "p": "sensor",
-        "unique_id": f"{identity}_{name}",
-        "default_entity_id": f"sensor.{identity}_{name}".lower().replace("-", "_"),
+def _outlook(lead_min: int, topic: str | None, model: ModelIdentity | None) -> Mapping[str, Any] | None:
+    """Return the sensor of the mean until ``lead_min``; None without outlooks, or if ``model`` lacks the lead time."""
+    if topic is None or model is None or lead_min not in model.lead_times_min:
+        return None
+    # No state_class, as for a forecast.
+    details = {
         "name": f"Mean power next {lead_min} min",
         "dev_cla": "power",
         "unit_of_meas": "kW",
@@ -213,4 +196,4 @@ def _outlook_component(identity: str, name: str, lead_min: int, topic: str | Non
         "val_tpl": f"{{{{ value_json.mean_to_kw[value_json.lead_min.index({lead_min})] }}}}",
         "exp_aft": lead_min * 60 + _OUTLOOK_GRACE_S,
     }
-    return component | ({"json_attr_t": topic} if lead_min == LEAD_TIMES_MIN[-1] else {})
+    return details | ({"json_attr_t": topic} if lead_min == LEAD_TIMES_MIN[-1] else {})
