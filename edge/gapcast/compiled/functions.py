@@ -61,31 +61,27 @@ def set_pointers(structure: ctypes.Structure, **arrays: NDArray[Any]) -> None:
         setattr(structure, name, ctypes.cast(array.ctypes.data, declared[name]))
 
 
-def allocate_batch(structure: ctypes.Structure, declared: BatchArrays, capacity: int) -> dict[str, NDArray[Any]]:
-    """Return zeroed arrays of ``capacity`` items for fields of ``structure``. The caller keeps them alive."""
-    batch: dict[str, NDArray[Any]] = {}
-    for name, (kind, shape) in declared.items():
-        item = tuple(size if isinstance(size, int) else int(getattr(structure, size)) for size in shape)
-        batch[name] = np.zeros((capacity, *item), dtype=kind)
-    set_pointers(structure, **batch)
-    return batch
-
-
 class ResizableArrays:
     """The arrays that fields of a structure point to, and their views of ``n`` items; ``n`` is 0 at first."""
 
     def __init__(self, structure: ctypes.Structure, declared: BatchArrays) -> None:
         """Allocate the ``declared`` arrays for one item; the sizes in their shapes must be set in ``structure``."""
         self._structure, self._declared = structure, declared
-        self.arrays = allocate_batch(structure, declared, 1)
-        self.views: dict[str, NDArray[Any]] = {}
-        self._capacity, self.n = 1, 0
+        self._allocate(1)
+        self.resize(0)
 
     def resize(self, n: int) -> bool:
         """Resize to batches of ``n`` items; return whether the arrays are new, and therefore zero."""
         is_new = n > self._capacity
         if is_new:
-            self.arrays = allocate_batch(self._structure, self._declared, n)
-            self._capacity = n
+            self._allocate(n)
         self.n, self.views = n, {name: array[:n] for name, array in self.arrays.items()}
         return is_new
+
+    def _allocate(self, capacity: int) -> None:
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, (kind, shape) in self._declared.items():
+            item = tuple(size if isinstance(size, int) else int(getattr(self._structure, size)) for size in shape)
+            arrays[name] = np.zeros((capacity, *item), dtype=kind)
+        set_pointers(self._structure, **arrays)
+        self.arrays, self._capacity = arrays, capacity  # the former arrays live as long as the structure points to them

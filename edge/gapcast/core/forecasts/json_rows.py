@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, byte_array, set_pointers
+from gapcast.compiled.functions import POINTERS, BatchArrays, Function, ResizableArrays, byte_array, set_pointers
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.forecasts.forecast import SHARE_DECIMALS
 
@@ -27,10 +27,13 @@ _VALUE_BYTES, _PACKET_BYTES = 24, 32
 _SIZES = (
     "n_slots", "n_texts", "n_values", "n_text_bytes", "capacity", "head", "has_properties", "n_before", "n_topic",
 )  # fmt: skip
-_POINTERS: dict[str, Any] = {
-    "constants": ctypes.c_uint8, "constant_ends": ctypes.c_int64, "kinds": ctypes.c_uint8, "topic": ctypes.c_uint8,
-    "values": ctypes.c_double, "expiry_s": ctypes.c_int64, "packet_ids": ctypes.c_int64,
-    "out": ctypes.c_uint8, "bounds": ctypes.c_int64,
+_ARRAYS = {
+    "constants": "u1", "constant_ends": "i8", "kinds": "u1", "topic": "u1", "values": "f8", "expiry_s": "i8",
+    "packet_ids": "i8", "out": "u1", "bounds": "i8",
+}  # fmt: skip
+#: The batch's arrays: the type of their values, and the shape of an entry as numbers or names of sizes.
+_BATCH: BatchArrays = {
+    "values": ("f8", ("n_values",)), "expiry_s": ("i8", ()), "packet_ids": ("i8", ()), "bounds": ("i8", (2,)),
 }  # fmt: skip
 
 
@@ -117,7 +120,7 @@ class JsonRowsStruct(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in _SIZES),
         ("texts", ctypes.c_char_p),
-        *((name, ctypes.POINTER(kind)) for name, kind in _POINTERS.items()),
+        *((name, POINTERS[kind]) for name, kind in _ARRAYS.items()),
     ]
 
 
@@ -144,16 +147,15 @@ class JsonRows:
             "topic": byte_array(topic),
         }
         set_pointers(struct, **self._arrays)
-        self._capacity = 0
+        self._batch = ResizableArrays(struct, _BATCH)
         self._has_ids = False
         self._out = byte_array(b"")
-        self._allocate(1)
 
     def values(self, n: int) -> NDArray[np.float64]:
         """Return a writable array for the values of ``n`` documents ``[n, V]`` that are not texts."""
-        if n > self._capacity:
-            self._allocate(n)
-        return self._values[:n]
+        if n != self._batch.n:
+            self._batch.resize(n)
+        return self._batch.views["values"]
 
     def write(
         self, texts: Sequence[str], n: int, expiry_s: Sequence[int] = (), packet_ids: Sequence[int] = ()
@@ -172,24 +174,16 @@ class JsonRows:
             set_pointers(struct, out=self._out)
             struct.capacity = n_out
         struct.has_properties = bool(expiry_s)
+        arrays = self._batch.arrays
         if expiry_s:
-            self._expiry_s[:n] = expiry_s
+            arrays["expiry_s"][:n] = expiry_s
         if packet_ids or self._has_ids:
-            self._packet_ids[...] = 0
-            self._packet_ids[: len(packet_ids)] = packet_ids
+            arrays["packet_ids"][...] = 0
+            arrays["packet_ids"][: len(packet_ids)] = packet_ids
             self._has_ids = bool(packet_ids)
         struct.n_text_bytes = n_bytes
         n_written = self._function(self._address, n)
-        return None if n_written < 0 else WrittenRows(self._out.data[:n_written], self._bounds[:n])
-
-    def _allocate(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._values = np.zeros((capacity, self._n_values))
-        self._expiry_s, self._packet_ids = np.zeros(capacity, dtype=np.int64), np.zeros(capacity, dtype=np.int64)
-        self._bounds = np.zeros((capacity, 2), dtype=np.int64)
-        set_pointers(
-            self._struct, values=self._values, expiry_s=self._expiry_s, packet_ids=self._packet_ids, bounds=self._bounds
-        )
+        return None if n_written < 0 else WrittenRows(self._out.data[:n_written], arrays["bounds"][:n])
 
 
 class JsonDocuments:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gapcast.compiled.functions import load_function, set_pointers
+from gapcast.compiled.functions import POINTERS, BatchArrays, ResizableArrays, load_function, set_pointers
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.forecasts.forecast_range import ForecastRange
@@ -21,21 +21,17 @@ N_POWERS = 4
 STEPS_PER_KW = 10.0**DECIMALS
 
 
+_ARRAYS = {"leads": "f8", "kw": "f8", "weights": "f8", "floor_kw": "f8", "path_kw": "f4", "numbers": "f8"}
+
+
 class PublishedStruct(ctypes.Structure):
     """The argument of ``gapcast_published_powers``."""
 
-    _fields_ = [
-        ("n_leads", ctypes.c_int64),
-        ("n_weights", ctypes.c_int64),
-        ("low_kw", ctypes.c_double),
-        ("high_kw", ctypes.c_double),
-        ("leads", ctypes.POINTER(ctypes.c_double)),
-        ("kw", ctypes.POINTER(ctypes.c_double)),
-        ("weights", ctypes.POINTER(ctypes.c_double)),
-        ("floor_kw", ctypes.POINTER(ctypes.c_double)),
-        ("path_kw", ctypes.POINTER(ctypes.c_float)),
-        ("numbers", ctypes.POINTER(ctypes.c_double)),
-    ]
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("n_leads", "n_weights")),
+        *((name, ctypes.c_double) for name in ("low_kw", "high_kw")),
+        *((name, POINTERS[kind]) for name, kind in _ARRAYS.items()),
+    )
 
 
 class PublishedPowers:
@@ -56,13 +52,17 @@ class PublishedPowers:
         leads_min = np.asarray(lead_times_min, dtype=np.float64)
         self._leads: F64 = leads_min / leads_min[-1:]
         self._function = load_function("gapcast_published_powers")
-        self._struct = struct = PublishedStruct()
+        struct = PublishedStruct()
         self._address = ctypes.addressof(struct)
         struct.n_leads, struct.n_weights = len(leads_min), n_weights
         struct.low_kw, struct.high_kw = forecast_range.low_kw, forecast_range.high_kw
         set_pointers(struct, leads=self._leads)
-        self._allocate(1)
-        self._resize(1)
+        n_numbers = N_POWERS + len(leads_min) + n_weights
+        batch: BatchArrays = {
+            "kw": ("f8", (N_POWERS,)), "weights": ("f8", ("n_weights",)), "floor_kw": ("f8", ()),
+            "path_kw": ("f4", ("n_leads",)), "numbers": ("f8", (n_numbers,)),
+        }  # fmt: skip
+        self._batch = ResizableArrays(struct, batch)
 
     def compute_numbers(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
         """Return the numbers ``[N, 4 + K + W]`` of the forecasts ``kw`` ``[N, 4]``: powers, path and weights.
@@ -75,16 +75,16 @@ class PublishedPowers:
         if self._function is None:
             return self.by_numpy(kw, path_kw, floor_kw, weights)
         n = len(kw)
-        if n != self._n:
-            self._resize(n)
-        of_kw, of_weights, of_path_kw, of_floor_kw, numbers = self._views
-        of_kw[...], of_floor_kw[...] = kw, floor_kw
+        if n != self._batch.n:
+            self._batch.resize(n)
+        views = self._batch.views
+        views["kw"][...], views["floor_kw"][...] = kw, floor_kw
         if path_kw is not None:
-            of_path_kw[...] = path_kw
+            views["path_kw"][...] = path_kw
         if weights is not None:
-            of_weights[...] = weights
+            views["weights"][...] = weights
         self._function(self._address, n)
-        return numbers.copy()
+        return views["numbers"].copy()
 
     def by_numpy(self, kw: F64, path_kw: F32 | None, floor_kw: F64, weights: F64 | None = None) -> F64:
         """Return the result of :meth:`compute_numbers`, computed without the library: the definition of the result."""
@@ -101,23 +101,6 @@ class PublishedPowers:
         if weights is None:
             return powers_kw
         return np.concatenate((powers_kw, weights.astype(np.float32)), axis=1)
-
-    def _resize(self, n: int) -> None:
-        """Accept batches of ``n`` forecasts from now on."""
-        if n > len(self._kw):
-            self._allocate(n)
-        path = self._path_kw[:n], self._floor_kw[:n]
-        self._n, self._views = n, (self._kw[:n], self._weights[:n], *path, self._numbers[:n])
-
-    def _allocate(self, capacity: int) -> None:
-        n_leads = len(self._leads)
-        self._kw, self._weights = np.zeros((capacity, N_POWERS)), np.zeros((capacity, self.n_weights))
-        self._path_kw, self._floor_kw = np.zeros((capacity, n_leads), dtype=np.float32), np.zeros(capacity)
-        self._numbers = np.zeros((capacity, N_POWERS + n_leads + self.n_weights))
-        set_pointers(
-            self._struct, kw=self._kw, weights=self._weights, path_kw=self._path_kw, floor_kw=self._floor_kw,
-            numbers=self._numbers,
-        )  # fmt: skip
 
 
 def rounded(power_kw: F32) -> F64:

@@ -14,7 +14,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import POINTERS, Function, byte_array, load_function, set_pointers
+from gapcast.compiled.functions import (
+    POINTERS,
+    BatchArrays,
+    Function,
+    ResizableArrays,
+    byte_array,
+    load_function,
+    set_pointers,
+)
 from gapcast.core.demand.demand import N_COLUMNS, Demands
 from gapcast.core.demand.documents.demand_template import SOURCE_NAMES, DemandTemplate, demand_template
 from gapcast.core.models.predictor import ModelIdentity
@@ -27,6 +35,10 @@ _SIZES = ("n_slots", "n_name_bytes", "capacity", "head", "number_head", "has_pro
 _ARRAYS: Final = {
     "constants": "u1", "constant_ends": "i8", "kinds": "u1", "columns": "i8", "sources": "u1", "source_ends": "i8",
     "topics": "u1", "topic_ends": "i8", "demands": "f8", "packet_ids": "i8", "out": "u1", "bounds": "i8",
+}  # fmt: skip
+#: The batch's arrays: the type of their values, and the shape of an entry.
+_BATCH: BatchArrays = {
+    "demands": ("f8", (N_COLUMNS,)), "packet_ids": ("i8", (N_MESSAGES,)), "bounds": ("i8", (N_MESSAGES, 2)),
 }  # fmt: skip
 
 
@@ -83,9 +95,8 @@ class DemandMessages:
             topic_ends=_ends_of(topics),
             out=byte_array(b""),
         )
-        self._capacity = 0
+        self._batch = ResizableArrays(self._struct, _BATCH)
         self._has_ids = False
-        self._allocate(1)
 
     @classmethod
     def create_if_available(cls, packets: DemandPackets | None = None) -> DemandMessages | None:
@@ -106,21 +117,23 @@ class DemandMessages:
         n = len(devices)
         if (model.name, model.version) != self._model:
             self._use_template(model)
-        if n > self._capacity:
-            self._allocate(n)
+        if n != self._batch.n:
+            self._batch.resize(n)
+        batch = self._batch.views
         names = ("\0".join(devices) + "\0").encode() if n else b""
         struct.names, struct.n_name_bytes = names, len(names)  # the structure holds the bytes
         n_out = n * self._n_fixed + (1 + N_MESSAGES) * len(names)
         if n_out > len(self._out):
             self._set(out=np.zeros(n_out, dtype=np.uint8))
-        self._demands[:n] = demands.columns
+        batch["demands"][...] = demands.columns
         if packet_ids or self._has_ids:
-            self._packet_ids[...] = 0
-            self._packet_ids[: len(packet_ids)] = packet_ids
+            of_messages = self._batch.arrays["packet_ids"].reshape(-1)
+            of_messages[...] = 0
+            of_messages[: len(packet_ids)] = packet_ids
             self._has_ids = bool(packet_ids)
         struct.has_properties, struct.issued_at_ms = has_properties, demands.issued_at_ms
         n_written = self._function(self._address, n)
-        return None if n_written < 0 else WrittenDemands(self._out.data[:n_written], self._bounds[:n])
+        return None if n_written < 0 else WrittenDemands(self._out.data[:n_written], batch["bounds"])
 
     def _use_template(self, model: ModelIdentity) -> None:
         """Write the documents of ``model`` from now on."""
@@ -138,13 +151,6 @@ class DemandMessages:
         of_packets = self._n_topic_bytes + N_MESSAGES * _PACKET_BYTES
         #: Most bytes of a demand's messages, besides its device name.
         self._n_fixed = sum(map(len, constants)) + n_values * _VALUE_BYTES + of_packets
-
-    def _allocate(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._demands = np.zeros((capacity, N_COLUMNS))
-        self._packet_ids = np.zeros(capacity * N_MESSAGES, dtype=np.int64)
-        self._bounds = np.zeros((capacity, N_MESSAGES, 2), dtype=np.int64)
-        self._set(demands=self._demands, packet_ids=self._packet_ids, bounds=self._bounds)
 
     def _set(self, **arrays: NDArray[Any]) -> None:
         """Pass ``arrays`` to the library, and hold references to them."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
+from gapcast.compiled.functions import Function, ResizableArrays, load_function, set_pointers
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.device_windows import ClosedWindow, WindowState
@@ -67,7 +67,7 @@ class CompiledDemands:
         self._tables: _Arrays = {}
         names = ({name: of for name, (of, _) in declared.items()} for declared in (POWER, NEWEST, LIVE))
         self._state_pointers = StatePointers(step, *names)
-        self._capacity = self._n = self._context = 0
+        self._batch = ResizableArrays(step, BATCH)
         self._closed = np.zeros((0, N_CLOSED))
         #: Whether the last batch may have readings whose outcomes are not learned yet.
         self._is_pending = False
@@ -89,7 +89,7 @@ class CompiledDemands:
         self.learn()
         rows, minutes, last_kw, states, of, means, mean_kw, point_kw, issued_at_ms, planned = batch
         n, step, live = len(rows), self._step, self._state.live
-        if n != self._n or of.shape[1] != self._context:
+        if n != self._batch.n or of.shape[1] != step.context:
             self._resize(n, of.shape[1])
         self._bind(max(rows) + 1)
         numbers: list[float] = []
@@ -99,11 +99,10 @@ class CompiledDemands:
             add((row + 1, minute, kw, z))
             add(state)
         self._write_numbers(self._entries, 0, *numbers)
-        self._windows[...] = of
-        self._quantiles_kw[...] = means.quantiles_kw
-        self._floor_kw[...] = means.floor_kw
-        self._mean_kw[...] = mean_kw
-        self._point_kw[...] = point_kw
+        views = self._batch.views
+        views["windows"][...] = of
+        views["quantiles_kw"][...], views["floor_kw"][...] = means.quantiles_kw, means.floor_kw
+        views["mean_kw"][...], views["point_kw"][...] = mean_kw, point_kw
         step.has_planned = planned is not None
         if planned is not None:
             self._write_planned(planned, minutes, states)
@@ -115,7 +114,7 @@ class CompiledDemands:
         self._make(self._address, n)
         if closed:
             live.drop_closed([row + 1 for row in rows])
-        made: F64 = self._demands.copy()
+        made: F64 = views["demands"].copy()
         return made
 
     def learn(self) -> None:
@@ -123,7 +122,7 @@ class CompiledDemands:
         if self._is_pending:
             self._bind(0)
             self._is_pending = False
-            self._learn(self._address, self._n)
+            self._learn(self._address, self._batch.n)
 
     def _z_of(self, minute: int, state: WindowState) -> float:
         left_min = state.end_minute - (minute + 1)
@@ -134,24 +133,15 @@ class CompiledDemands:
     def _resize(self, n: int, context: int) -> None:
         """Accept batches of ``n`` windows of ``context`` minutes from now on."""
         step = self._step
-        if context != self._context:
-            self._context = step.context = context
-            self._capacity = 0
+        if context != step.context:
+            step.context = context
             self._tables = self._tables_of(context)
             step.n_spans = self._tables["spans"].shape[1]
             set_pointers(step, **self._tables)
-        if n > self._capacity:
-            self._arrays = allocate_batch(step, BATCH, n)
-            self._entries = self._arrays["entries"].data.cast("B")
-            self._capacity = n
-        self._n = n
+            self._batch = ResizableArrays(step, BATCH)
+        self._batch.resize(n)
+        self._entries = self._batch.arrays["entries"].data.cast("B")
         self._write_numbers = struct.Struct(f"={N_ENTRY * n}d").pack_into
-        windows, quantiles_kw, floor_kw, mean_kw, point_kw, planned_kw, planned_minutes_kw, demands = (
-            self._arrays[name][:n] for name in BATCH if name != "entries"
-        )
-        self._windows, self._quantiles_kw, self._floor_kw, self._mean_kw = windows, quantiles_kw, floor_kw, mean_kw
-        self._point_kw, self._demands = point_kw, demands
-        self._planned_kw, self._planned_minutes_kw = planned_kw, planned_minutes_kw
 
     def _tables_of(self, context: int) -> _Arrays:
         power, spans = self._state.power, spans_of(context)
@@ -185,11 +175,11 @@ class CompiledDemands:
 
     def _write_planned(self, planned: PlannedPower, minutes: Sequence[int], states: Sequence[WindowState]) -> None:
         """Pass the planned power in the windows of ``states`` after ``minutes`` to the library."""
-        observed = np.array(minutes)
+        observed, views = np.array(minutes), self._batch.views
         windows = columns_of(np.array(states, dtype=np.float64), observed)
-        self._planned_kw[:, :2] = planned_in(planned.remaining_kw, windows, observed).T
-        self._planned_kw[:, 2:] = planned_in(planned.expected_kw, windows, observed).T
-        self._planned_minutes_kw[...] = planned.minutes_kw[:, : self._step.n_minutes_ahead]
+        views["planned_kw"][:, :2] = planned_in(planned.remaining_kw, windows, observed).T
+        views["planned_kw"][:, 2:] = planned_in(planned.expected_kw, windows, observed).T
+        views["planned_minutes_kw"][...] = planned.minutes_kw[:, : self._step.n_minutes_ahead]
 
     def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:
         """Pass the closed windows to the library."""
