@@ -20,7 +20,7 @@ static const struct bucket_ring DAY = {180, 9, 0}, WEEK = {1440, 8, 9};
 struct score_sums {
     const struct outcomes *outcomes;
     float *buckets;         /* [n_rows][N_BUCKETS_OF_ROW][n_sums] */
-    int32_t *ids;           /* [n_rows][N_BUCKETS_OF_ROW] */
+    int32_t *bucket_ids;    /* [n_rows][N_BUCKETS_OF_ROW] */
     double *all_time;       /* [n_rows][n_sums] */
     int64_t *newest_minute; /* [n_rows] */
     int64_t n_rows, max_devices, n_members, n_sources, n_sums;
@@ -37,9 +37,9 @@ static float *open_bucket(const struct score_sums *state, int64_t row, int64_t m
     const int64_t id = floor_divide(minute, ring->length_min);
     const int64_t at = row * N_BUCKETS_OF_ROW + ring->first + floor_modulo(id, ring->n_buckets);
     float *bucket = state->buckets + at * state->n_sums;
-    if (state->ids[at] != id) {
+    if (state->bucket_ids[at] != id) {
         memset(bucket, 0, (size_t)state->n_sums * sizeof *bucket);
-        state->ids[at] = (int32_t)id;
+        state->bucket_ids[at] = (int32_t)id;
     }
     return bucket;
 }

@@ -139,10 +139,21 @@ def test_untracked_rows_allocate_nothing(compiled: bool) -> None:
     assert scores.overall()[ALL_TIME].n == 1
 
 
+def test_restored_rows_beyond_the_allocated_ones_continue(compiled: bool) -> None:
+    made: list[Scores | Drift] = [build(Scores, MEMBERS, TRACKED, compiled=compiled) for _ in range(2)]
+    made += [build(Drift, TRACKED, 1, compiled=compiled) for _ in range(2)]
+    for before, after in (made[:2], made[2:]):
+        before.add(outcomes(range(30), START, 1.0))
+        after.restore_columns(before.columns(range(30)))
+        for one in (before, after):
+            one.add(outcomes(range(30), START + 1, 1.5))
+        assert_same(after.columns(ROWS), before.columns(ROWS))
+
+
 def test_scores_expired_bucket_starts_at_zero_whatever_it_contains(compiled: bool) -> None:
     scores = build(Scores, MEMBERS, TRACKED, compiled=compiled)
     scores.add(outcomes([0], START, 1.0))
-    scores._sums.buckets[:] = NAN
+    scores._sums.arrays["buckets"][:] = NAN
     scores.add(outcomes([0], START + 9 * 1440, 2.0))
     published = scores.columns([0])[f"{PUBLISHED} buckets"]
     assert np.isfinite(published[0]).all(axis=1).sum() == 2  # one of the day and one of the week

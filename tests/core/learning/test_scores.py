@@ -319,9 +319,7 @@ def test_scores_columns_are_views_only_without_copies(compiled: bool) -> None:
 def fail_to_grow(scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let memory be too short for the second of the arrays, which have views."""
     with monkeypatch.context() as patch:
-        patch.setattr(
-            np, "empty", Mock(side_effect=[np.empty((99 * 17, scores._sums.n_sums), np.float32), MemoryError])
-        )
+        patch.setattr(np, "empty", Mock(side_effect=[np.empty(99, np.int64), MemoryError]))
         with pytest.raises(MemoryError):
             scores._sums.grow(99)
 
@@ -347,7 +345,7 @@ def test_damaged_score_sums_after_a_failed_growth_are_forgotten(
     scores.add(outcomes(range(3), START, 1.5))
     view = scores.columns(range(3), copies=False)
     fail_to_grow(scores, monkeypatch)
-    scores._sums.all_time[1, 1] = np.nan
+    scores._sums.arrays["all_time"][1, 1] = np.nan
     assert scores.overall()[ALL_TIME].n == 2
     assert len(view["newest_minute"]) == 3
 

@@ -79,12 +79,6 @@ def rounds_of(rows: I64) -> Iterator[slice | I64]:
             yield np.flatnonzero(nth == round_number)
 
 
-def _consecutive(rows: I64) -> RowIndex:
-    """Return ``rows`` as a slice if they are consecutive."""
-    is_range = rows.size > 0 and bool((rows == np.arange(rows[0], rows[0] + rows.size)).all())
-    return slice(int(rows[0]), int(rows[-1]) + 1) if is_range else rows
-
-
 class DeviceRows:
     """Arrays with one row per device. The row of a new device is the initial state.
 
@@ -106,7 +100,7 @@ class DeviceRows:
         """Return the index for ``rows`` ``[N]``; allocate the rows if needed."""
         n_wanted = int(rows[0] if len(rows) == 1 else rows.max()) + 1
         if n_wanted > self._n_rows:
-            self._grow(n_wanted)
+            self.grow(n_wanted)
         return slice(n_wanted - 1, n_wanted) if len(rows) == 1 else rows
 
     def write_back(self, name: str, at: RowIndex, values: NDArray[Any]) -> None:
@@ -135,8 +129,18 @@ class DeviceRows:
         """
         if rows.size:
             self.index(rows)
-        at = rows if copies else _consecutive(rows)
+        at = rows if copies else row_index(rows)
         return {name: array[at] for name, array in self.arrays.items() if name != without}
+
+    def tracked_columns(self, rows: I64, max_rows: int, *, copies: bool = True) -> dict[str, NDArray[Any]]:
+        """Return :meth:`columns` of ``rows``; rows from ``max_rows`` on, and rows not allocated, equal new ones."""
+        unknown = rows >= min(len(self), max_rows)
+        if not unknown.any():
+            return self.columns(rows, copies=copies)
+        columns = self.columns(np.where(unknown, 0, rows))
+        for name, column in columns.items():
+            column[unknown] = self._initial[name]
+        return columns
 
     def restore_columns(self, rows: I64, columns: dict[str, NDArray[Any]], which: RowIndex | Mask = ALL) -> None:
         """Restore ``which`` of the result of :meth:`columns` into ``rows``, and remove the arrays from ``columns``.
@@ -148,7 +152,7 @@ class DeviceRows:
             return
         n_rows = n_before = len(self)
         if (n_wanted := int(rows.max()) + 1) > n_before:
-            n_rows = grown_size(n_before, n_wanted, in_place=True)
+            n_rows = grown_size(n_before, n_wanted)
         is_initial = np.arange(n_rows) >= n_before
         is_initial[rows] = False
         before, restored = self.arrays, dict[str, NDArray[Any]]()
@@ -168,12 +172,14 @@ class DeviceRows:
             self.arrays = restored | before
         self._n_rows = n_rows
 
-    def _grow(self, n_rows: int) -> None:
+    def grow(self, n_rows: int) -> None:
         """Allocate at least ``n_rows``; if memory is too short, the existing rows remain.
 
-        ``arrays`` is a new dictionary afterwards, also after a failure, because arrays may be at other addresses.
+        If arrays may be at other addresses afterwards, also after a failure, ``arrays`` is a new dictionary.
         """
-        n_rows, n_before, before = grown_size(len(self), n_rows, in_place=True), len(self), self.arrays
+        if n_rows <= len(self):
+            return
+        n_rows, n_before, before = grown_size(len(self), n_rows), len(self), self.arrays
         grown: dict[str, NDArray[Any]] = {}
         try:
             for name in [*before]:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import I64
 
-#: Each further allocation adds this share of the rows, so that at most this share of the memory is unused. The rows of
-#: a growing fleet are copied seventeen times in all. Arrays that are extended in place grow more often: a row may have
-#: tens of kilobytes.
-_GROWTH, _GROWTH_IN_PLACE = 1 / 16, 1 / 64
+#: Each further allocation adds this share of the rows, so that at most this share of the memory is unused: a row may
+#: have tens of kilobytes.
+_GROWTH = 1 / 64
 #: Number of rows that are moved at once.
 _BLOCK_ROWS = 64
 #: Reference count of an array that only a dictionary holds, including the argument of the function that counts.
@@ -22,13 +21,13 @@ _IN_DICTIONARY = 2
 Number = TypeVar("Number", bound=np.generic)
 
 
-def grown_size(n_rows: int, n_wanted: int, *, in_place: bool = False) -> int:
+def grown_size(n_rows: int, n_wanted: int) -> int:
     """Return the number of rows to allocate if there are ``n_rows`` and at least ``n_wanted`` are needed.
 
-    >>> grown_size(4, 5), grown_size(1_600, 1_601), grown_size(1_600, 1_601, in_place=True)
-    (5, 1700, 1625)
+    >>> grown_size(4, 5), grown_size(1_600, 1_601)
+    (5, 1625)
     """
-    return max(n_wanted, int(n_rows * (1 + (_GROWTH_IN_PLACE if in_place else _GROWTH))))
+    return max(n_wanted, int(n_rows * (1 + _GROWTH)))
 
 
 def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray[Any]:

@@ -28,7 +28,7 @@ def reserve_rows(after: Engine, n_rows: int) -> None:
     for forecaster in after.horizons.all:
         ensemble = forecaster.ensemble
         if ensemble is not None:
-            ensemble.state.index(np.array([min(n_rows, ensemble.options.max_devices)]))
+            ensemble.state.grow(min(n_rows, ensemble.options.max_devices) + 1)
 
 
 def transfer_state(before: Engine, after: Engine) -> None:

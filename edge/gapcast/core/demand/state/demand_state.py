@@ -41,7 +41,7 @@ def initial_newest() -> F64:
 
 def stamp_newest(state: DeviceRows, row: int, issued_at_ms: int) -> None:
     """Set the time of issue of the newest demand in ``row``."""
-    state.index(np.array([row]))
+    state.grow(row + 1)
     state.arrays[NEWEST][row, ISSUED] = issued_at_ms
 
 

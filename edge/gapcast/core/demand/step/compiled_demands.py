@@ -169,8 +169,7 @@ class CompiledDemands:
         state = self._state
         parts = state.power.state, state.newest, state.live.state
         for part in parts:
-            if row >= len(part):
-                part.index(np.array([row]))
+            part.grow(row + 1)
         self._state_pointers.update(*parts)
 
     def _write_planned(self, planned: PlannedPower, minutes: Sequence[int], states: Sequence[WindowState]) -> None:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.functions import Function, ResizableArrays, load_function, set_pointers
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.ensemble.step_outcomes import KINDS, OutcomesStruct, StepOutcomes
 from gapcast.core.learning.scores.drift_state import DriftState, EndedDays
@@ -22,14 +20,13 @@ from gapcast.core.learning.scores.score_sums import ScoreSums
 
 _Integers, _Doubles = ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_double)
 _Floats, _Shorts = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
-_FIRST_SIZE = 16
 
 
 class _ScoreSumsStruct(ctypes.Structure):
     """``struct score_sums`` of ``scores.c``."""
 
     _fields_ = (
-        ("outcomes", ctypes.c_void_p), ("buckets", _Floats), ("ids", _Shorts), ("all_time", _Doubles),
+        ("outcomes", ctypes.c_void_p), ("buckets", _Floats), ("bucket_ids", _Shorts), ("all_time", _Doubles),
         ("newest_minute", _Integers), ("n_rows", ctypes.c_int64), ("max_devices", ctypes.c_int64),
         ("n_members", ctypes.c_int64), ("n_sources", ctypes.c_int64), ("n_sums", ctypes.c_int64),
     )  # fmt: skip
@@ -70,29 +67,24 @@ class CompiledScoreSums(ScoreSums):
             max_devices=max_devices, n_members=len(members), n_sources=len(self.sources), n_sums=self.n_sums
         )
         self._function, self._address = add, ctypes.addressof(self._struct)
-        self._set_pointers()
+        self._bind()
 
     def add(self, outcomes: Outcomes) -> None:
         """Add outcomes, in order for each device; outcomes of untracked rows are ignored."""
         n = len(outcomes.rows)
         self._struct.outcomes = self._batch.address_of(outcomes)
+        if self.arrays is not self._bound:
+            self._bind()
         n_rows = self._function(self._address, n)
         if n_rows:
             self.grow(n_rows)
+            self._bind()
             self._function(self._address, n)
 
-    def grow(self, n_rows: int) -> None:
-        """Allocate at least ``n_rows``."""
-        try:
-            super().grow(n_rows)
-        finally:
-            self._set_pointers()
-
-    def _set_pointers(self) -> None:
-        self._struct.n_rows = len(self)
-        set_pointers(
-            self._struct, buckets=self.buckets, ids=self.ids, all_time=self.all_time, newest_minute=self.newest_minute
-        )
+    def _bind(self) -> None:
+        """Pass the arrays to the library."""
+        self._bound, self._struct.n_rows = self.arrays, len(self)
+        set_pointers(self._struct, **self.arrays)
 
 
 class CompiledDriftState(DriftState):
@@ -105,7 +97,7 @@ class CompiledDriftState(DriftState):
         self._struct = _DriftStateStruct(max_devices=max_devices, min_outcomes=min_outcomes)
         self._function, self._address = add, ctypes.addressof(self._struct)
         self._ended_at, self._totals = np.empty(0, dtype=np.int64), np.empty((0, 2))
-        self._set_pointers()
+        self._bind()
 
     def add(self, outcomes: Outcomes) -> EndedDays | None:
         """Add outcomes, in order for each device; return the complete days that ended, None without any.
@@ -116,21 +108,21 @@ class CompiledDriftState(DriftState):
         self._struct.outcomes = self._batch.address_of(outcomes)
         if n > len(self._ended_at):
             self._ended_at, self._totals = np.empty(n, dtype=np.int64), np.empty((n, 2))
-            self._set_pointers()
+            self._bind()
+        if self.arrays is not self._bound:
+            self._bind()
         n_ended = self._function(self._address, n)
         if n_ended < 0:
             self.grow(-n_ended)
+            self._bind()
             n_ended = self._function(self._address, n)
         return self._ended(outcomes, self._ended_at[:n_ended], self._totals[:n_ended]) if n_ended else None
 
-    def grow(self, n_rows: int) -> None:
-        """Allocate at least ``n_rows``."""
-        super().grow(n_rows)
-        self._set_pointers()
-
-    def _set_pointers(self) -> None:
-        self._struct.n_rows = len(self)
-        set_pointers(self._struct, day=self.day, today=self.today, ended=self._ended_at, totals=self._totals)
+    def _bind(self) -> None:
+        """Pass the arrays to the library."""
+        self._bound, self._struct.n_rows = self.arrays, len(self)
+        day, today = self.arrays["day"], self.arrays["today"]
+        set_pointers(self._struct, day=day, today=today, ended=self._ended_at, totals=self._totals)
 
 
 class _BatchCopy:
@@ -138,11 +130,11 @@ class _BatchCopy:
 
     def __init__(self, **shapes: tuple[int, ...]) -> None:
         """Copy arrays with these ``shapes``, given without the number of outcomes."""
-        self._struct = OutcomesStruct()
-        self._address = ctypes.addressof(self._struct)
+        struct = OutcomesStruct()
+        self._address = ctypes.addressof(struct)
         self._shapes: Mapping[str, tuple[int, ...]] = shapes
         self._of = attrgetter(*shapes)
-        self._allocate(_FIRST_SIZE)
+        self._batch = ResizableArrays(struct, {name: (KINDS[name], shape) for name, shape in shapes.items()})
 
     def address_of(self, outcomes: Outcomes) -> int:
         """Return the address of the structure of ``outcomes``, or of a copy.
@@ -154,21 +146,8 @@ class _BatchCopy:
             if n_members is None or outcomes.members_kw.shape[1:] == n_members:
                 return outcomes.address
         n = len(outcomes.rows)
-        if n != self._n:
-            self._resize(n)
-        for place, array in zip(self._places, self._of(outcomes), strict=True):
+        if n != self._batch.n:
+            self._batch.resize(n)
+        for place, array in zip(self._batch.views.values(), self._of(outcomes), strict=True):
             place[...] = array
         return self._address
-
-    def _resize(self, n: int) -> None:
-        if n > self._size:
-            self._allocate(2 * n)
-        self._n, self._places = n, [array[:n] for array in self._arrays.values()]
-
-    def _allocate(self, size: int) -> None:
-        self._size, self._n = size, 0
-        self._arrays: dict[str, NDArray[Any]] = {
-            name: np.empty((size, *shape), KINDS[name]) for name, shape in self._shapes.items()
-        }
-        self._places = [array[:0] for array in self._arrays.values()]
-        set_pointers(self._struct, **self._arrays)

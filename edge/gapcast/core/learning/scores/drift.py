@@ -18,7 +18,7 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.arrays.device_rows import DAMAGED, Columns, check_columns
 from gapcast.core.forecasts.outcomes import Outcomes, groups_in_order
 from gapcast.core.learning.scores.compiled_scores import new_drift_state
-from gapcast.core.learning.scores.drift_state import DOWN, MEAN, N_DAYS, UP, VARIANCE, EndedDays, initial_cusum
+from gapcast.core.learning.scores.drift_state import DOWN, MEAN, N_DAYS, UP, VARIANCE, EndedDays
 
 #: Slack and limit of the CUSUM, in standard deviations of the device's own days.
 K, H = 0.75, 5.0
@@ -77,10 +77,11 @@ class Drift:
         """Update the CUSUM with the logarithms of the mean absolute errors of ``ended``, each row once."""
         rows, minutes = ended.rows, ended.minutes
         levels: F64 = np.log(np.maximum(ended.mean_kw, _SMALLEST_KW))
-        state = self._state.cusum[rows]
+        cusums, initial = self._state.arrays["state"], self._state.initial("state")
+        state = cusums[rows]
         counts = state[:, (VARIANCE, N_DAYS, UP, UP + 1, DOWN, DOWN + 1)]
         damaged = ~((np.abs(state) <= _LARGEST_SUM).all(axis=1) & (counts >= 0).all(axis=1))
-        state[damaged] = initial_cusum(1)
+        state[damaged] = initial
         n_days = state[:, N_DAYS]
         far = levels - state[:, MEAN]
         deviation = np.maximum(np.sqrt(state[:, VARIANCE]), _MIN_DEVIATION)
@@ -109,8 +110,8 @@ class Drift:
         spread = np.where(n_days == 0, 0, clipped**2 - state[:, VARIANCE])
         state[:, VARIANCE] += spread / np.minimum(n_days + _PRIOR_DAYS, _MEMORY_DAYS)
         state[:, N_DAYS] = np.minimum(n_days + 1, _MEMORY_DAYS)
-        state[changed] = initial_cusum(1)
-        self._state.cusum[rows] = state
+        state[changed] = initial
+        cusums[rows] = state
         return changes
 
     def forget(self, row: int) -> None:
@@ -119,8 +120,7 @@ class Drift:
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
         """Return a copy of ``rows`` as columns with stable names; an untracked row equals a new one."""
-        cusum, day, today = self._state.at(np.asarray(rows, dtype=np.int64))
-        return {"state": cusum, "day": day, "today": today}
+        return self._state.tracked_columns(np.asarray(rows, dtype=np.int64), self._max_devices)
 
     def restore_columns(self, columns: Columns) -> None:
         """Restore the result of :meth:`columns` into the first rows.
@@ -128,7 +128,6 @@ class Drift:
         Raises :class:`ValueError` if the columns do not fit.
         """
         n_rows = min(check_columns(columns, self.columns(()), ("state", "day", "today")), self._max_devices)
-        state = self._state
-        state.grow(n_rows)
-        for name, array in (("state", state.cusum), ("day", state.day), ("today", state.today)):
+        self._state.grow(n_rows)
+        for name, array in self._state.arrays.items():
             array[:n_rows] = columns[name][:n_rows]

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.device_rows import DAMAGED
-from gapcast.core.arrays.resized_arrays import grown_size
+from gapcast.core.arrays.device_rows import DAMAGED, DeviceRows
 from gapcast.core.forecasts.outcomes import Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.time_grid import DAY_MIN
 
@@ -42,23 +41,19 @@ class EndedDays(NamedTuple):
         return EndedDays(self.rows[which], self.minutes[which], self.mean_kw[which])
 
 
-class DriftState:
+class DriftState(DeviceRows):
     """State of each row below ``max_devices``. If time goes back, the day in progress is dropped.
 
-    ``cusum`` ``[rows, 9]`` has the columns above; ``day`` ``[rows]`` is the day in progress, and ``today``
-    ``[rows, 2]`` the number of its outcomes and the sum of their absolute errors, kW, added sequentially.
+    ``state`` ``[9]`` has the columns above; ``day`` is the day in progress, and ``today`` ``[2]`` the number of its
+    outcomes and the sum of their absolute errors, kW, added sequentially.
     """
 
     def __init__(self, max_devices: int, min_outcomes: int) -> None:
         """Track ``max_devices``; a complete day has ``min_outcomes``."""
         self.max_devices, self.min_outcomes = max_devices, min_outcomes
-        self.cusum: F64 = initial_cusum(_FIRST_ROWS)
-        self.day: I64 = np.full(_FIRST_ROWS, _NO_DAY, dtype=np.int64)
-        self.today: F64 = np.zeros((_FIRST_ROWS, 2))
-
-    def __len__(self) -> int:
-        """Return the number of allocated rows."""
-        return len(self.day)
+        cusum = np.zeros(_N_COLUMNS)
+        cusum[VARIANCE] = PRIOR_DEVIATION**2
+        super().__init__({"state": cusum, "day": np.array(_NO_DAY, dtype=np.int64), "today": np.zeros(2)}, _FIRST_ROWS)
 
     @np.errstate(**DAMAGED)
     def add(self, outcomes: Outcomes) -> EndedDays | None:
@@ -71,19 +66,20 @@ class DriftState:
             return None
         rows, days, errors_kw = outcomes.rows, outcomes.minutes // DAY_MIN, _errors_kw(outcomes)
         self.grow(n_rows)
+        day, today = self.arrays["day"], self.arrays["today"]
         known = errors_kw == errors_kw  # noqa: PLR0124 - NaN is not
         errors = np.stack((known, np.where(known, errors_kw, 0.0)), axis=1)
         groups = groups_in_order(rows, days)
         if groups is None:
-            at, totals = self._begin_days(np.flatnonzero(days != self.day[rows]), rows, days)
-            self.today[rows] += errors
+            at, totals = self._begin_days(np.flatnonzero(days != day[rows]), rows, days)
+            today[rows] += errors
         else:
             ended = []
             for group in groups:
-                begins = group[days[group] != self.day[rows[group]]]
+                begins = group[days[group] != day[rows[group]]]
                 _, first = np.unique(rows[begins], return_index=True)
                 ended.append(self._begin_days(begins[first], rows, days))
-                np.add.at(self.today, rows[group], errors[group])
+                np.add.at(today, rows[group], errors[group])
             at, totals = np.concatenate([at for at, _ in ended]), np.concatenate([totals for _, totals in ended])
             order = np.argsort(at)
             at, totals = at[order], totals[order]
@@ -96,45 +92,15 @@ class DriftState:
         """
         if not first.size:
             return first, np.empty((0, 2))
-        begins, days = rows[first], days[first]
-        totals = self.today[begins]
-        is_complete = (days > self.day[begins]) & (totals[:, 0] >= self.min_outcomes)
-        self.day[begins], self.today[begins] = days, 0
+        begins, days, day, today = rows[first], days[first], self.arrays["day"], self.arrays["today"]
+        totals = today[begins]
+        is_complete = (days > day[begins]) & (totals[:, 0] >= self.min_outcomes)
+        day[begins], today[begins] = days, 0
         return first[is_complete], totals[is_complete]
 
     def _ended(self, outcomes: Outcomes, at: Places, totals: F64) -> EndedDays:
         """Return the days with the sums ``totals`` ``[N, 2]`` that the outcomes ``at`` ended."""
         return EndedDays(outcomes.rows[at], outcomes.minutes[at], totals[:, 1] / totals[:, 0])
-
-    def forget(self, row: int) -> None:
-        """Reset ``row``."""
-        if row < len(self):
-            self.cusum[row] = initial_cusum(1)
-            self.day[row], self.today[row] = _NO_DAY, 0
-
-    def at(self, rows: I64) -> tuple[F64, I64, F64]:
-        """Return copies of ``cusum``, ``day`` and ``today`` in ``rows``; an untracked row equals a new one."""
-        unknown = rows >= min(len(self), self.max_devices)
-        known = np.where(unknown, 0, rows)
-        cusum, day, today = self.cusum[known], self.day[known], self.today[known]
-        cusum[unknown], day[unknown], today[unknown] = initial_cusum(1), _NO_DAY, 0
-        return cusum, day, today
-
-    def grow(self, n_rows: int) -> None:
-        """Allocate at least ``n_rows``: all arrays, or none if memory is too short."""
-        if n_rows > len(self):
-            n_more = grown_size(len(self), n_rows) - len(self)
-            cusum = np.concatenate([self.cusum, initial_cusum(n_more)])
-            today = np.concatenate([self.today, np.zeros((n_more, 2))])
-            day = np.concatenate([self.day, np.full(n_more, _NO_DAY, dtype=np.int64)])
-            self.cusum, self.today, self.day = cusum, today, day
-
-
-def initial_cusum(n_rows: int) -> F64:
-    """Return the initial CUSUM state of devices, ``[n_rows, 9]``."""
-    cusum = np.zeros((n_rows, _N_COLUMNS))
-    cusum[:, VARIANCE] = PRIOR_DEVIATION**2
-    return cusum
 
 
 def _errors_kw(outcomes: Outcomes) -> F64:

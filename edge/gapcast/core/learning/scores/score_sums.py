@@ -6,12 +6,13 @@ sums do not depend on how outcomes were distributed over batches.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import DAMAGED
-from gapcast.core.arrays.resized_arrays import extended, grown_size
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.arrays.device_rows import DAMAGED, DeviceRows
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
 
 #: The published forecast as a source; the name is part of the names of stored columns, and cannot change.
@@ -38,12 +39,12 @@ _IF_BELOW, _IF_ABOVE = -_LEVELS, 1 - _LEVELS
 _FIRST_ROWS = 16
 
 
-class ScoreSums:
+class ScoreSums(DeviceRows):
     """Sums of published forecasts, persistence and E ensemble members, per row below ``max_devices``.
 
-    Each row of ``buckets`` ``[rows * 17, sums]``, with its id in ``ids`` ``[rows * 17]``, covers a time range;
-    ``all_time`` ``[rows, sums]`` covers all outcomes, and ``newest_minute`` ``[rows]`` is the minute of the last
-    outcome. A bucket that is needed for another time range starts at zero.
+    Each bucket of ``buckets`` ``[17, sums]``, with its id in ``bucket_ids`` ``[17]``, covers a time range; ``all_time``
+    ``[sums]`` covers all outcomes, and ``newest_minute`` is the minute of the last outcome. A bucket that is needed for
+    another time range starts at zero.
     """
 
     def __init__(self, members: tuple[str, ...], max_devices: int) -> None:
@@ -55,14 +56,13 @@ class ScoreSums:
         self._quantiles_at = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.intp)
         n_of_members = len(REFERENCE_SUMS) * len(self.sources[2:])
         self.n_sums = n_sums = len(PUBLISHED_SUMS) + len(SOURCE_SUMS) * len(self.sources) + n_of_members
-        self.buckets: F32 = np.zeros((_FIRST_ROWS * N_BUCKETS, n_sums), dtype=np.float32)
-        self.ids: NDArray[np.int32] = np.full(_FIRST_ROWS * N_BUCKETS, NEVER, dtype=np.int32)
-        self.all_time: F64 = np.zeros((_FIRST_ROWS, n_sums))
-        self.newest_minute: I64 = np.zeros(_FIRST_ROWS, dtype=np.int64)
-
-    def __len__(self) -> int:
-        """Return the number of allocated rows."""
-        return len(self.newest_minute)
+        initial: dict[str, NDArray[Any]] = {
+            "newest_minute": np.zeros((), dtype=np.int64),
+            "bucket_ids": np.full(N_BUCKETS, NEVER, dtype=np.int32),
+            "buckets": np.zeros((N_BUCKETS, n_sums), dtype=np.float32),
+            "all_time": np.zeros(n_sums),
+        }
+        super().__init__(initial, _FIRST_ROWS)
 
     @np.errstate(**DAMAGED)
     def add(self, outcomes: Outcomes) -> None:
@@ -72,32 +72,36 @@ class ScoreSums:
             return
         rows, minutes = outcomes.rows, outcomes.minutes
         self.grow(n_rows)
+        buckets, all_time = self.arrays["buckets"].reshape(-1, self.n_sums), self.arrays["all_time"]
         sums = self._sums(outcomes)
         groups = groups_in_order(rows, minutes // _LENGTHS_MIN[0])
         if groups is None:
             at = self._open_buckets(rows, minutes)
-            self.buckets[at] += sums[:, None]
-            self.all_time[rows] += sums
-            self.newest_minute[rows] = minutes
+            buckets[at] += sums[:, None]
+            all_time[rows] += sums
+            self.arrays["newest_minute"][rows] = minutes
             return
         for group in groups:
             at = self._open_buckets(rows[group], minutes[group])
-            np.add.at(self.buckets, at, sums[group][:, None])
-        np.add.at(self.all_time, rows, sums)
+            np.add.at(buckets, at, sums[group][:, None])
+        np.add.at(all_time, rows, sums)
         ending, first_from_end = np.unique(rows[::-1], return_index=True)
-        self.newest_minute[ending] = minutes[::-1][first_from_end]
+        self.arrays["newest_minute"][ending] = minutes[::-1][first_from_end]
 
     def _open_buckets(self, rows: I64, minutes: I64) -> I64:
-        """Return the indices ``[N, 2]`` of the buckets of ``minutes``; buckets of another time range are reset to 0.
+        """Return the indices ``[N, 2]`` of the buckets of ``minutes``, those of all rows counted together.
+
+        Buckets of another time range are reset to 0.
 
         All outcomes of a row belong to the same bucket.
         """
         ids = minutes[:, None] // _LENGTHS_MIN
         at: I64 = ids % _N_BUCKETS_OF + _FIRST_BUCKET + (rows * N_BUCKETS)[:, None]
-        is_expired = self.ids[at] != ids
+        of_buckets = self.arrays["bucket_ids"].reshape(-1)
+        is_expired = of_buckets[at] != ids
         if is_expired.any():
-            self.buckets[at[is_expired]] = 0
-            self.ids[at] = ids
+            self.arrays["buckets"].reshape(-1, self.n_sums)[at[is_expired]] = 0
+            of_buckets[at] = ids
         return at
 
     def _sums(self, outcomes: Outcomes) -> F64:
@@ -127,30 +131,6 @@ class ScoreSums:
         references = sums[:, first_reference:].reshape(n, len(REFERENCE_SUMS), n_sources - 2)
         np.multiply(by_source[:, :1, 2:], by_source[:, 1:, 1:2], out=references)
         return sums
-
-    def forget(self, row: int) -> None:
-        """Remove the sums of ``row``."""
-        if row < len(self):
-            self.buckets[row * N_BUCKETS : (row + 1) * N_BUCKETS] = 0
-            self.ids[row * N_BUCKETS : (row + 1) * N_BUCKETS] = NEVER
-            self.all_time[row] = 0
-            self.newest_minute[row] = 0
-
-    def grow(self, n_rows: int) -> None:
-        """Allocate at least ``n_rows``; if memory is too short, the existing rows remain.
-
-        Arrays may be at other addresses afterwards, also after a failure.
-        """
-        n_now = len(self)
-        if n_rows > n_now:
-            n_grown = grown_size(n_now, n_rows, in_place=True)
-            # The newest minutes last: their number is the number of rows.
-            for name, n_each, initial in (
-                ("buckets", N_BUCKETS, 0), ("ids", N_BUCKETS, NEVER), ("all_time", 1, 0), ("newest_minute", 1, 0)
-            ):  # fmt: skip
-                array = extended(vars(self), name, n_grown * n_each)
-                array[n_now * n_each :] = initial
-                setattr(self, name, array)
 
 
 def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: NDArray[np.intp], sums: F64) -> None:

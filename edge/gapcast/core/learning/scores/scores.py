@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import DAMAGED, Columns, check_columns, row_index
+from gapcast.core.arrays.device_rows import DAMAGED, Columns, check_columns
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores.compiled_scores import new_score_sums
 from gapcast.core.learning.scores.score_sums import (
     DAY,
-    N_BUCKETS,
-    NEVER,
     PUBLISHED,
     PUBLISHED_SUMS,
     REFERENCE_SUMS,
@@ -40,11 +38,10 @@ _MIN_SHARE = 0.9
 class Scores:
     """Scores the published forecasts, persistence and each of E ensemble members, per row below ``max_devices``.
 
-    Without a published median, the mean is scored in its place, as in
-    :class:`gapcast.core.forecasts.score.ScoreAccumulator`. Minutes for which a member returned NaN do not count in its
-    score. A member is compared with its reference: persistence over the minutes that the member predicted, for it may
-    join later or predict only some devices. When time goes back, as in a restarted replay, a period ends at the newest
-    outcome: later buckets are ignored and overwritten, and buckets of the same time continue.
+    Without a published median, the mean is scored in its place. Minutes for which a member returned NaN do not count in
+    its score. A member is compared with its reference: persistence over the minutes that the member predicted, for it
+    may join later or predict only some devices. When time goes back, as in a restarted replay, a period ends at the
+    newest outcome: later buckets are ignored and overwritten, and buckets of the same time continue.
     """
 
     def __init__(self, members: Sequence[str], max_devices: int) -> None:
@@ -92,11 +89,11 @@ class Scores:
     def _summaries(self, totals: dict[Period, F64]) -> dict[Period, Summary]:
         return {period: self._summary(sums) for period, sums in totals.items()}
 
-    def _arrays(self, rows: slice | I64) -> tuple[NDArray[np.int32], F32, F64, I64]:
+    def _arrays(self, rows: slice) -> tuple[NDArray[np.int32], F32, F64, I64]:
         """Return ids ``[rows, 17]``, buckets ``[rows, 17, sums]``, all-time sums, and newest minutes of ``rows``."""
-        sums = self._sums
-        ids, buckets = sums.ids.reshape(-1, N_BUCKETS)[rows], sums.buckets.reshape(-1, N_BUCKETS, sums.n_sums)[rows]
-        return ids, buckets, sums.all_time[rows], sums.newest_minute[rows]
+        arrays = self._sums.arrays
+        ids, buckets = arrays["bucket_ids"][rows], arrays["buckets"][rows]
+        return ids, buckets, arrays["all_time"][rows], arrays["newest_minute"][rows]
 
     def _summary(self, sums: F64) -> Summary:
         """Return the summary of the sums of one period."""
@@ -131,13 +128,8 @@ class Scores:
         change with them.
         """
         at = np.asarray(rows, dtype=np.int64)
-        unknown = at >= min(len(self._sums), self._max_devices)
-        if unknown.any():
-            ids, buckets, all_time, newest = self._arrays(np.where(unknown, 0, at))
-            ids[unknown], buckets[unknown], all_time[unknown], newest[unknown] = NEVER, 0, 0, 0
-        else:
-            ids, buckets, all_time, newest = self._arrays(row_index(at))  # views, if possible
-        columns: dict[str, NDArray[np.generic]] = {"newest_minute": newest, "bucket_ids": ids}
+        columns = self._sums.tracked_columns(at, self._max_devices, copies=False)
+        buckets, all_time = columns.pop("buckets"), columns.pop("all_time")
         for name, places in self._sum_places().items():
             columns[f"{name} buckets"], columns[f"{name} ever"] = buckets[:, :, places], all_time[:, places]
         return {name: column.copy() for name, column in columns.items()} if copies else columns

@@ -160,7 +160,7 @@ class SubmeteredModel:
         if row is None:
             row = self._free.pop() if self._free else len(self._rows)
             self._rows[buffer_row] = row
-            self.state.index(np.array([row]))
+            self.state.grow(row + 1)
         return row
 
     # --- outcomes ---------------------------------------------------------------------------------
