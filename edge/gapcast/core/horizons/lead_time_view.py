@@ -2,73 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.core.models.predictor import Prediction, Predictor, history_steps_of, run_model
 from gapcast.core.outlook.interpolation import interpolate
-from gapcast.core.windows.window import WindowSpec
 
 
-@dataclass(frozen=True, slots=True)
 class LeadTimeView:
     """Implements :class:`gapcast.core.models.predictor.Predictor`: ``model`` with its lead times up to ``horizon_min``.
 
     If the first lead time is one minute, the view forecasts every minute up to the horizon, on straight lines between
     the model's lead times: the path of a forecast has no gaps and agrees with the means of its outlook. Name, version
-    and inputs are the model's; the view forecasts single minutes only. Raises :class:`ModelError` with the possible
-    horizons if the model does not have this lead time.
+    and inputs are the model's; the view forecasts single minutes only.
     """
 
-    model: Predictor
-    horizon_min: int
-    lead_times_min: tuple[int, ...] = field(init=False)
-    _n_leads: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Check the horizon."""
-        leads_min = self.model.lead_times_min
-        if self.horizon_min not in leads_min:
+    def __init__(self, model: Predictor, horizon_min: int) -> None:
+        """Raise :class:`ModelError` with the possible horizons if ``model`` does not have this lead time."""
+        leads_min = model.lead_times_min
+        if horizon_min not in leads_min:
             possible = ", ".join(map(str, leads_min))
-            msg = f"model {self.model.name} does not forecast {self.horizon_min} min ahead; possible are {possible}"
+            msg = f"model {model.name} does not forecast {horizon_min} min ahead; possible are {possible}"
             raise ModelError(msg)
-        n_leads = leads_min.index(self.horizon_min) + 1
-        object.__setattr__(self, "_n_leads", n_leads)
-        minutes = tuple(range(1, self.horizon_min + 1)) if leads_min[0] == 1 else leads_min[:n_leads]
-        object.__setattr__(self, "lead_times_min", minutes)
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.model.name
-
-    @property
-    def version(self) -> str:
-        """The model's version."""
-        return self.model.version
-
-    @property
-    def spec(self) -> WindowSpec:
-        """The model's window."""
-        return self.model.spec
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The model's features."""
-        return self.model.features
-
-    @property
-    def quantile_levels(self) -> tuple[float, ...] | None:
-        """The model's quantile levels."""
-        return self.model.quantile_levels
-
-    @property
-    def history_steps(self) -> int:
-        """Number of steps of the history that the model takes; 0 without a history."""
-        return history_steps_of(self.model)
+        self.model = model
+        self.name, self.version, self.spec = model.name, model.version, model.spec
+        self.features, self.quantile_levels = model.features, model.quantile_levels
+        self.history_steps = history_steps_of(model)
+        self._n_leads = leads_min.index(horizon_min) + 1
+        minutes = tuple(range(1, horizon_min + 1))
+        self.lead_times_min: tuple[int, ...] = minutes if leads_min[0] == 1 else leads_min[: self._n_leads]
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, with ``history`` ``[N, steps]`` if the model takes it."""
