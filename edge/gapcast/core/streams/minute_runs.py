@@ -69,15 +69,7 @@ class _Accepted:
     def __init__(self, buffers: Buffers, n: int) -> None:
         """Accept at most ``n`` readings into ``buffers``."""
         self._buffers = buffers
-        self._windows = np.empty((n, *buffers.shape), dtype=np.float32)
-        self._statuses: list[ReadingStatus] = []
-        self._forecast_indices: list[int] = []
-        self._devices: list[str] = []
-        self._rows: list[int] = []
-        self._minutes: list[int] = []
-        self._n_observed: list[int] = []
-        self._first_rows: list[int] = []
-        self._filled: list[int] = []
+        self._batch = AcceptedBatch(np.empty((n, *buffers.shape), dtype=np.float32), [], [], [], [])
 
     def add_one(self, run: MinuteRun) -> bool:
         """Accept a reading by all rules; return whether a reading of the next minute only continues its window."""
@@ -85,13 +77,13 @@ class _Accepted:
         status = self._buffers.accept(reading)
         if status is ReadingStatus.READY:
             out = self._add_windows(run)
-            self._n_observed.append(self._buffers.copy_window(run.device, out[0]))
+            self._batch.n_observed.append(self._buffers.copy_window(run.device, out[0]))
         else:
-            self._statuses.append(status)
-            self._forecast_indices.append(-1)
+            self._batch.statuses.append(status)
+            self._batch.forecast_indices.append(-1)
             if status is not ReadingStatus.FIRST:
                 return False
-            self._first_rows.append(self._buffers.row(run.device))
+            self._batch.first_rows.append(self._buffers.row(run.device))
         return True
 
     def add_following(self, run: MinuteRun) -> None:
@@ -104,7 +96,7 @@ class _Accepted:
         n_counted = self._buffers.n_counted
         n_real = np.concatenate(([0], np.cumsum(is_real)))
         newest = np.arange(context + 1, context + n + 1)
-        self._n_observed += (n_real[newest] - n_real[newest - n_counted]).tolist()
+        self._batch.n_observed += (n_real[newest] - n_real[newest - n_counted]).tolist()
         stream.block[stream.at, :context], stream.end = values[-context:], context
         stream.last_minute += n
         stream.n_seen += n
@@ -114,23 +106,23 @@ class _Accepted:
 
     def _add_windows(self, run: MinuteRun) -> F32:
         """Add the readings of ``run``, which all have a window; return the array to write the windows to."""
-        first, n = len(self._devices), len(run.minutes)
-        self._filled += (np.flatnonzero(run.is_filled) + first).tolist()
-        self._statuses += [ReadingStatus.READY] * n
-        self._forecast_indices += range(first, first + n)
-        self._devices += [run.device] * n
-        self._rows += [self._buffers.row(run.device)] * n
-        self._minutes += run.minutes.tolist()
-        return self._windows[first : first + n]
+        batch, n = self._batch, len(run.minutes)
+        first = len(batch.devices)
+        batch.filled += (np.flatnonzero(run.is_filled) + first).tolist()
+        batch.statuses += [ReadingStatus.READY] * n
+        batch.forecast_indices += range(first, first + n)
+        batch.devices += [run.device] * n
+        batch.rows += [self._buffers.row(run.device)] * n
+        batch.minutes += run.minutes.tolist()
+        return batch.windows[first : first + n]
 
     def batch(self) -> AcceptedBatch:
         """Return the result."""
-        account = count_results(self._statuses, self._buffers)
-        return AcceptedBatch(
-            self._windows[: len(self._devices)], self._devices, self._rows, self._minutes, self._n_observed,
-            self._statuses, self._forecast_indices, self._first_rows, *account, filled=self._filled,
-            restarted_streams=self._buffers.take_restarted_streams(),
-        )  # fmt: skip
+        batch = self._batch
+        batch.windows = batch.windows[: len(batch.devices)]
+        batch.disproved, batch.counts = count_results(batch.statuses, self._buffers)
+        batch.restarted_streams = self._buffers.take_restarted_streams()
+        return batch
 
 
 def _ends(minutes: I64) -> I64:
