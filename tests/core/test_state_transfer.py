@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gapcast.core.arrays import array_predicates
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
@@ -241,7 +242,7 @@ def test_ensemble_that_releases_removes_restored_columns() -> None:
 
 
 def test_implausible_rows_are_found_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_checks, "_BLOCK_VALUES", 6)
+    monkeypatch.setattr(array_predicates, "_BLOCK_VALUES", 6)
     columns = {"a": np.zeros((7, 3)), "b": np.zeros(7), "none": np.zeros((7, 0))}
     columns["a"][5, 2] = columns["b"][6] = np.inf
     assert snapshot_checks.implausible_sums(columns).tolist() == [False] * 5 + [True] * 2

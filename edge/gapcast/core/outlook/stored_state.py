@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.arrays.array_predicates import are_distinct
+from gapcast.core.arrays.array_predicates import are_distinct, are_rows_within
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.errors import StateError
@@ -71,10 +71,7 @@ def implausible_outlooks(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool
     for name, (low, high, allows_nan) in _LIMITS.items():
         values = columns.get(name)
         if values is not None and values.shape[:1] == bad.shape and values.dtype.kind in "fi":
-            inside = (values >= low) & (values <= high)
-            if allows_nan:
-                inside |= np.isnan(values)
-            bad |= ~inside.reshape(len(bad), -1).all(axis=1) if len(bad) else bad
+            bad |= ~are_rows_within(values, low, high, allows_nan=allows_nan)
     seen = columns.get("seen")
     if seen is not None and seen.shape == (len(bad), 4):
         bad |= ~((seen >= _SEEN_MIN) & (seen <= _SEEN_MAX)).all(axis=1)

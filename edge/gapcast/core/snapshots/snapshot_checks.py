@@ -7,13 +7,13 @@ them from readings within the limits.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import are_rows_within
 from gapcast.core.learning.ensemble.learning_state import TRACKED
 from gapcast.core.readings.reading import is_device_id
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE, MOST
@@ -49,8 +49,6 @@ _MAX_RATE = 1e13
 _MAX_SCALED = 1e13
 #: Maximum magnitude of a sum of scores, and of the drift detector's state.
 _MAX_SUM, _MAX_DRIFT = 1e30, 1e12
-#: Number of values that are compared at once: the comparison takes two to four bytes of memory for each.
-_BLOCK_VALUES = 1 << 16
 
 
 def implausible_devices(snapshot: Snapshot) -> Mask:
@@ -61,17 +59,17 @@ def implausible_devices(snapshot: Snapshot) -> Mask:
     of_submeter = np.array([is_submeter(name) for name in snapshot.channels], dtype=np.bool_)
     plausible: Mask = (
         np.array([is_device_id(device) for device in snapshot.devices], dtype=np.bool_)
-        & _are_within(snapshot.values[:, :, ~of_submeter], -MOST, MOST)
-        & _are_within(snapshot.values[:, :, of_submeter], -MOST, MOST, allows_nan=True)
-        & _are_within(snapshot.last_minute, FIRST_MINUTE, LAST_MINUTE)
+        & are_rows_within(snapshot.values[:, :, ~of_submeter], -MOST, MOST)
+        & are_rows_within(snapshot.values[:, :, of_submeter], -MOST, MOST, allows_nan=True)
+        & are_rows_within(snapshot.last_minute, FIRST_MINUTE, LAST_MINUTE)
         & (snapshot.n_seen >= 0)
         & (snapshot.observed[:, 0] & 1 == 1)  # the newest minute is always a reading
-        & _are_within(quantiles_kw, -_MAX_FORECAST_KW, _MAX_FORECAST_KW, allows_nan=True)
-        & _are_within(path_kw, -_MAX_FORECAST_KW, _MAX_FORECAST_KW)
-        & (~has_forecast | _are_within(snapshot.latest_when[:, 0], FIRST_MINUTE, LAST_MINUTE))
-        & _are_within(snapshot.latest_when[:, 1], 0, LATEST_MS)
-        & _are_within(snapshot.latest_n_observed, 0, snapshot.spec.context)
-        & _are_within(snapshot.latest_shares, 0, 1.01)
+        & are_rows_within(quantiles_kw, -_MAX_FORECAST_KW, _MAX_FORECAST_KW, allows_nan=True)
+        & are_rows_within(path_kw, -_MAX_FORECAST_KW, _MAX_FORECAST_KW)
+        & (~has_forecast | are_rows_within(snapshot.latest_when[:, 0], FIRST_MINUTE, LAST_MINUTE))
+        & are_rows_within(snapshot.latest_when[:, 1], 0, LATEST_MS)
+        & are_rows_within(snapshot.latest_n_observed, 0, snapshot.spec.context)
+        & are_rows_within(snapshot.latest_shares, 0, 1.01)
     )
     return ~plausible
 
@@ -84,17 +82,17 @@ def implausible_learning(learning_state: Mapping[str, NDArray[Any]]) -> Mask:
     bad = np.zeros(len(learning_state[TRACKED]), dtype=np.bool_)
     for name, (low, high, allows_nan) in _LEARNT.items():
         if name in learning_state and learning_state[name].shape[:1] == bad.shape:
-            bad |= ~_are_within(learning_state[name], low, high, allows_nan=allows_nan)
+            bad |= ~are_rows_within(learning_state[name], low, high, allows_nan=allows_nan)
     seen, memory = learning_state.get("seen"), learning_state.get("memory")
     if seen is not None and seen.shape == (len(bad), 4):
         seen = np.where(np.isnan(seen) & (np.arange(4) == 2), 0.0, seen)  # noqa: PLR2004 - log(width) still unknown
         bad |= ~((seen >= _SEEN_MIN) & (seen <= _SEEN_MAX)).all(axis=1)
     if memory is not None and memory.ndim > 1 and memory.shape[0] == len(bad) and memory.shape[1] > _LARGEST:
-        bad |= ~_are_within(memory[:, [_VARIANCE, _LARGEST]], 0, np.inf)
+        bad |= ~are_rows_within(memory[:, [_VARIANCE, _LARGEST]], 0, np.inf)
         if memory.shape[1] > _RATE:
-            bad |= ~_are_within(memory[:, _RATE], np.finfo(np.float64).tiny, _MAX_RATE)
+            bad |= ~are_rows_within(memory[:, _RATE], np.finfo(np.float64).tiny, _MAX_RATE)
         else:
-            bad |= ~_are_within(memory, -_MAX_SCALED, _MAX_SCALED)
+            bad |= ~are_rows_within(memory, -_MAX_SCALED, _MAX_SCALED)
     return bad
 
 
@@ -103,24 +101,8 @@ def implausible_sums(columns: Mapping[str, NDArray[Any]], *, of_drift: bool = Fa
     limit = _MAX_DRIFT if of_drift else _MAX_SUM
     bad = np.zeros(min(len(column) for column in columns.values()), dtype=np.bool_)
     for column in columns.values():
-        bad |= ~_are_within(column[: len(bad)], -limit, limit)
+        bad |= ~are_rows_within(column[: len(bad)], -limit, limit)
     for name in ("newest_minute", "day"):
         if name in columns:
-            bad |= ~_are_within(columns[name][: len(bad)], -1, LAST_MINUTE)
+            bad |= ~are_rows_within(columns[name][: len(bad)], -1, LAST_MINUTE)
     return bad
-
-
-def _are_within(values: NDArray[Any], low: float, high: float, *, allows_nan: bool = False) -> Mask:
-    """Return for each row of ``values`` ``[N, *]`` whether all of it is within the range; text never is."""
-    if values.dtype.kind not in "fiu":
-        return np.zeros(len(values), dtype=np.bool_)
-    result = np.ones(len(values), dtype=np.bool_)
-    n_rows = max(1, _BLOCK_VALUES // max(1, math.prod(values.shape[1:])))
-    for first in range(0, len(values), n_rows):
-        block = values[first : first + n_rows]
-        # As float64, because a float32 cannot hold every limit.
-        inside: Any = (block >= np.float64(low)) & (block <= np.float64(high))
-        if allows_nan:
-            inside = np.asarray(inside | np.isnan(block))
-        result[first : first + n_rows] = inside.all(axis=tuple(range(1, values.ndim)))
-    return result

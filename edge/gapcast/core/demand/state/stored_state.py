@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.arrays.array_predicates import are_distinct
+from gapcast.core.arrays.array_predicates import are_distinct, are_rows_within
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.billing.running_windows import RunningWindows
@@ -109,8 +109,7 @@ def restore_rows(state: DeviceRows, columns: Columns, prefix: str, which: I64, r
             msg = f"{prefix}{name} of the stored demands is missing, or not {array.dtype} {wanted}"
             raise StateError(msg)
         usable[name] = values[which]
-        inside = (np.abs(usable[name]) <= _MOST_LEARNED) | np.isnan(usable[name])
-        bad |= ~inside.all(axis=tuple(range(1, inside.ndim)))
+        bad |= ~are_rows_within(usable[name], -_MOST_LEARNED, _MOST_LEARNED, allows_nan=True)
     state.restore_columns(rows[~bad], {name: values[~bad] for name, values in usable.items()})
     return int(bad.sum())
 

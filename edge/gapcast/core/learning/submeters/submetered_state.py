@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import are_rows_within
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.learning.online_model import packed_covariance
@@ -58,7 +59,7 @@ def restorable_rows(
         if array.shape != (len(tracked), *own[name].shape) or array.dtype != own[name].dtype:
             return nothing
         most = _MOST if array.dtype.kind == "f" else np.inf
-        sound &= (np.abs(array) <= most).all(axis=tuple(range(1, array.ndim)))
+        sound &= are_rows_within(array, -most, most)
     cells = saved[_CELLS]
     sound &= ((cells >= 0) & (cells < N_CELLS)).all(axis=tuple(range(1, cells.ndim)))
     places = np.flatnonzero(sound)
