@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -62,7 +63,8 @@ class HouseForests:
 
         A forest fitted with submeters needs the submeters of the device; a forest fitted without submeters needs none.
         """
-        adapted = self._adapted(device, forest)
+        has_outputs = len(forest.first_trees) == len(OUTPUTS)
+        adapted = self.features_of(device).adapted(forest) if has_outputs else None
         if adapted is None:
             msg = (
                 f"the forest of {device} was fitted with other features than this version's, with other submeters, or "
@@ -81,13 +83,8 @@ class HouseForests:
             return
         self._by_device = {}
         for device, its in other._by_device.items():
-            adapted = self._adapted(device, its.forest)
-            if adapted is not None:
-                self._by_device[device] = HouseForest(adapted, evaluation_of(adapted, N_PREDICTED))
-
-    def _adapted(self, device: str, forest: Forest) -> Forest | None:
-        """Return ``forest`` over the columns of ``device``; None if it needs other columns."""
-        return self.features_of(device).adapted(forest) if len(forest.first_trees) == len(OUTPUTS) else None
+            with suppress(StateError):
+                self.use(device, its.forest)
 
     @np.errstate(**DAMAGED)
     def predict(
