@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from threading import Condition, Event
 
+import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from gapcast.core.documents.figures import skill_or_nan
 from gapcast.core.errors import BrokerError
-from gapcast.core.forecasts.score import ScoreAccumulator
 from gapcast.mqtt.connection.client import disconnect
 from gapcast.text.json_input import JsonError, decode_json
 
@@ -21,7 +22,7 @@ class Watcher:
     """A stock MQTT client; prints one line per forecast, with its outcome."""
 
     def __init__(self, host: str, port: int, device: str, show: Callable[[str], None]) -> None:
-        self.score = ScoreAccumulator()
+        self._scored: list[tuple[float, ...]] = []  # the forecast of each outcome, minus the outcome, kW
         self.n_readings = self.n_forecasts = 0
         self.has_median = False
         self.latencies_s: list[float] = []
@@ -63,7 +64,13 @@ class Watcher:
             self.n_readings += 1
             self._published[minute_label] = (gap_kw, time.perf_counter())
             if minute_label in self._forecasts:
-                self.score.add(gap_kw, *self._forecasts[minute_label])
+                self._score(minute_label)
+
+    def _score(self, minute_label: str) -> None:
+        actual_kw, _ = self._published[minute_label]
+        forecast_kw, last_kw, median_kw = self._forecasts[minute_label]
+        forecasts_kw = forecast_kw, last_kw, forecast_kw if median_kw is None else median_kw
+        self._scored.append(tuple(kw - actual_kw for kw in forecasts_kw))
 
     def _on_connect(self, *_: object) -> None:
         self._client.subscribe(self._forecast, qos=1)
@@ -85,7 +92,7 @@ class Watcher:
             self.has_median = median_kw is not None
             self._forecasts[target_at] = (forecast_kw, now_kw, median_kw)
             if target_at in self._published:  # at full speed the meter is ahead of the forecasts
-                self.score.add(self._published[target_at][0], *self._forecasts[target_at])
+                self._score(target_at)
             line = f"{_clock(observed_at)}  now {now_kw:6.3f} kW   {target_at[11:16]} {forecast_kw:6.3f} kW"
             before = self._forecasts.get(observed_at)
             if before is not None:
@@ -96,19 +103,22 @@ class Watcher:
 
     def summary(self, *, paced: bool) -> str:
         """Return the scores and latencies in a few lines; at full speed (not ``paced``) readings queue."""
-        score = self.score
-        if not score.n:
+        if not self._scored:
             return f"{self.n_readings} readings, {self.n_forecasts} forecasts: not enough data to score"
+        errors_kw = np.array(self._scored)
+        mse_kw2, persistence_mse_kw2, _ = (errors_kw**2).mean(axis=0).tolist()
+        _, persistence_mae_kw, mae_kw = np.abs(errors_kw).mean(axis=0).tolist()
+        skill = skill_or_nan(mse_kw2, persistence_mse_kw2)
         ordered = sorted(self.latencies_s)
         p50, p99 = (1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
         by_median = "; MAE by the median" if self.has_median else ""
         latency = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms" + ("" if paced else " (at full speed: includes queueing)")
         return "\n".join(
             (
-                f"{self.n_readings} readings, {self.n_forecasts} forecasts, {score.n} scored",
-                f"  forecast     MSE {score.mse_kw2:.4f} kW²  MAE {score.mae_kw:.4f} kW",
-                f"  persistence  MSE {score.persistence_mse_kw2:.4f} kW²  MAE {score.persistence_mae_kw:.4f} kW",
-                f"  skill {score.skill:+.1%} (1 - MSE / MSE of persistence{by_median})",
+                f"{self.n_readings} readings, {self.n_forecasts} forecasts, {len(self._scored)} scored",
+                f"  forecast     MSE {mse_kw2:.4f} kW²  MAE {mae_kw:.4f} kW",
+                f"  persistence  MSE {persistence_mse_kw2:.4f} kW²  MAE {persistence_mae_kw:.4f} kW",
+                f"  skill {skill:+.1%} (1 - MSE / MSE of persistence{by_median})",
                 f"  latency, reading sent to forecast received: {latency}",
             )
         )
