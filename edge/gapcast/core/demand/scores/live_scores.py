@@ -27,9 +27,8 @@ class LiveScores:
 
     def __init__(self) -> None:
         #: By the rows of the demands, from 1 on: the waiting demands, the start of their window, and the sums.
-        self.state = DeviceRows(
-            {"waiting": scores.initial_demands(), "start": np.array(_NONE), "sums": scores.initial_sums()}
-        )
+        start = np.array(_NONE, dtype=np.int64)
+        self.state = DeviceRows({"waiting": scores.initial_demands(), "start": start, "sums": scores.initial_sums()})
         #: Windows that are over, by row and start.
         self._closed: dict[int, dict[int, ClosedWindow]] = {}
 
