@@ -44,7 +44,7 @@ def row_of(columns: dict[str, F64], targets: NDArray[np.datetime64]) -> list[str
     weeks = minutes // _WEEK_MIN
     calendar = targets.astype("datetime64[W]")
     periods = [minutes >= 0, calendar == calendar[0], weeks == 0, weeks > 0, minutes > minutes[-1] - 4 * _WEEK_MIN]
-    cells = [_pair(*skills(columns, which)) for which in periods]
+    cells = [_pair(*skills(columns, which)) if which.any() else "-" for which in periods]
     n_each = np.bincount(weeks)
     later = [skills(columns, weeks == week) for week in range(1, len(n_each)) if n_each[week] >= MIN_SCORED]
     inside = (columns["lower_kw"] <= columns["actual_kw"]) & (columns["actual_kw"] <= columns["upper_kw"])

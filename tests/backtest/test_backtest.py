@@ -204,7 +204,7 @@ def test_backtest_options_switch_parts_off(
 
 def test_backtest_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv") for name in "ab"]
-    with pytest.raises(SettingsError, match=r"learning\.max_devices, devices\.max: 2 houses exceed"):
+    with pytest.raises(SettingsError, match=r"learning\.max_devices: 1 is too few.* set it to at least 2"):
         run(files, learning={"max_devices": 1})
 
 

@@ -77,7 +77,18 @@ def test_counter_keeps_the_energy_of_counts_that_arrive_at_once() -> None:
     counter = EnergyCounter([1], hold_ms=20 * MINUTE)
     counter.add(0, (10.0,))
     counter.add(5 * MINUTE, (10.02,))
-    assert [counter.add(5 * MINUTE + i, (10.02 + 0.02 * i,)) for i in (1, 2, 999)] == [SampleResult.DUPLICATE] * 3
+    assert [counter.add(5 * MINUTE + i, (10.02 + 0.02 * i,)) for i in (1, 2, 499)] == [SampleResult.DUPLICATE] * 3
     counter.add(6 * MINUTE, (10.12,))
     assert counter.mean_kw == pytest.approx(6.0), "all of the energy since the first count of the interruption"
-    assert counter.add(6 * MINUTE + 1_000, (10.12,)) is SampleResult.TAKEN
+    assert counter.add(6 * MINUTE + 500, (10.12,)) is SampleResult.TAKEN
+
+
+def test_counter_starts_from_the_newest_of_the_counts_that_arrive_at_once() -> None:
+    """Otherwise the energy of an interruption of unknown length counts in the first interval after it."""
+    counter = EnergyCounter([1], hold_ms=20 * MINUTE)
+    counter.add(0, (10.0,))
+    for i in range(60):
+        counter.add(30 * MINUTE + i, (11.0 + 0.02 * i,))
+        assert counter.mean_kw is None
+    counter.add(31 * MINUTE, (11.0 + 0.02 * 60,))
+    assert counter.mean_kw == pytest.approx(1.2, rel=0.01)

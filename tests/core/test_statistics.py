@@ -1,4 +1,4 @@
-"""Counts, and errors of sources."""
+"""Counts of a histogram."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.errors import SourceError
 from gapcast.core.monitoring.statistics import Histogram
 
 
@@ -19,8 +18,3 @@ def test_histogram_counts_under_the_first_matching_bound(values: list[float]) ->
     assert histogram.total == pytest.approx(sum(values))
     for i, bound in enumerate(histogram.bounds):
         assert sum(histogram.counts[: i + 1]) == sum(value <= bound for value in values)
-
-
-def test_source_error_names_the_line() -> None:
-    assert str(SourceError("a.csv", "no number", 7)) == "a.csv, line 7: no number"
-    assert str(SourceError("a.csv", "not there")) == "a.csv: not there"

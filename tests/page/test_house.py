@@ -97,8 +97,11 @@ def test_rows_of_the_tables_stay_while_minutes_arrive(house: House, look: Look) 
     )
     window.page.evaluate("() => getSelection().selectAllChildren(window.read)")
     before = window.page.evaluate("() => String(getSelection())")
+    newest = "() => ['#rows tr', '#outlook-rows tr'].map((row) => document.querySelector(row).dataset.minute)"
+    first = window.page.evaluate(newest)
     minute = house.read_next()
     window.wait("(kw) => window.next.innerText.includes(kw)", f"{minute.gap_kw:.3f}")
+    window.wait(f"(first) => ({newest})().every((minute, i) => minute !== first[i])", first)
     assert "pending" in pending
     assert window.page.evaluate("() => [window.read.isConnected, String(getSelection())]") == [True, before]
     kept = window.page.evaluate(texts)

@@ -71,6 +71,12 @@ def test_phases_of_a_zigbee_meter_and_their_sum_are_offered() -> None:
     assert [one.source["value"] for one in phases] == ["power", "power_phase_b", "power_phase_c"]
 
 
+def test_phases_beside_their_sum_are_not_offered() -> None:
+    payload = '{"power": 1200, "power_phase_a": 500, "power_phase_b": 400, "power_phase_c": 300}'
+    (meter,) = found(recording_of(("zigbee2mqtt/main", payload)))
+    assert (meter.devices, meter.source) == ({"main": approx(1.2)}, {"preset": "zigbee2mqtt"})
+
+
 @pytest.mark.parametrize("meter", [MeterAnswer(), MeterAnswer(TOPIC), MeterAnswer(preset="shelly-gen2")])
 def test_choice_between_channels_names_the_options(meter: MeterAnswer) -> None:
     with pytest.raises(SettingsError, match="has the powers of several channels: choose by --preset ") as error:

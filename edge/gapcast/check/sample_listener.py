@@ -157,7 +157,8 @@ class SampleListener:
         samples.missing = read.missing
         samples.local_zone = read.local_zone
         if not read.has_value:
-            samples.without_value = publication.payload[:_SHOWN_BYTES].decode("utf-8", "replace")
+            shown, rest = publication.payload[:_SHOWN_BYTES], publication.payload[_SHOWN_BYTES:]
+            samples.without_value = shown.decode("utf-8", "replace") + ("…" if rest else "")
         if read.power_kw is not None:
             samples.powers_kw.append(read.power_kw)
         if not (publication.retained or publication.redelivered):

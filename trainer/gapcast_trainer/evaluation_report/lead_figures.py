@@ -158,8 +158,9 @@ def _tick(axis: Any, leads_min: Sequence[int]) -> None:
 
 
 def _styled(rows: Sequence[LeadRow]) -> Iterator[tuple[LeadRow, dict[str, Any]]]:
-    """Return each row with a colour and a line style."""
-    return ((row, {"color": colour, "linestyle": STYLES[row.kind]}) for row, colour in coloured(rows))
+    """Yield each row with a colour and a line style."""
+    for row, colour in coloured(rows):
+        yield row, {"color": colour, "linestyle": STYLES[row.kind]}
 
 
 def _share_legend(figure: Figure, axes: Any) -> None:

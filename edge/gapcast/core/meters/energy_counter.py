@@ -10,7 +10,7 @@ _MS_PER_HOUR = 3_600_000
 #: The farthest that a clock is set back without a new start: the energy of this time counts in the time that follows.
 _JITTER_MS = 60_000
 #: The shortest time between two counts: without times of their own, those that a broker queued arrive all at once.
-_SHORTEST_MS = 1_000
+_SHORTEST_MS = 500
 
 
 class EnergyCounter:
@@ -47,7 +47,8 @@ class EnergyCounter:
     def add(self, at_ms: int, counts_kwh: tuple[float, ...]) -> SampleResult:
         """Add counts; after a gap longer than ``hold_ms``, or if the clock was set back, start again.
 
-        Counts less than a second after the last ones are left out: their energy counts until the next ones.
+        Counts less than half a second after the last ones are left out: their energy counts until the next ones. If no
+        power is known yet, the newest of them are the first counts.
         """
         before_kwh, since_ms = self._counts_kwh, at_ms - self._at_ms
         if before_kwh is not None and -self._hold_ms <= since_ms <= 0:
@@ -55,6 +56,8 @@ class EnergyCounter:
             if not has_grown or since_ms >= -_JITTER_MS:  # else it is no late message: the clock was set back
                 return SampleResult.LATE if since_ms else SampleResult.DUPLICATE
         if before_kwh is not None and 0 < since_ms < _SHORTEST_MS:
+            if self.mean_kw is None:
+                self._counts_kwh, self._at_ms = counts_kwh, at_ms
             return SampleResult.DUPLICATE
         self._counts_kwh, self._at_ms = counts_kwh, at_ms
         self.mean_kw = None

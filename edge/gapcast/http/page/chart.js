@@ -148,7 +148,7 @@ export class Chart {
     ctx.restore();
   }
 
-  /** uPlot follows only the mouse: show the minute that a finger taps, until it taps elsewhere. */
+  /** uPlot follows only the mouse: show the minute below a finger's last tap, until it taps elsewhere. */
   _touch({ pointerType, target, clientX, clientY }) {
     this._isTouch = pointerType !== "mouse";
     if (!this._plot || !this._isTouch) return;

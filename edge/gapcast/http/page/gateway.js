@@ -50,7 +50,8 @@ const tookText = (seconds) => (seconds < 120 ? `${Math.max(1, Math.round(seconds
 
 // Parts of a list, which are not broken at the end of a line: names with hyphens, and dates.
 function unbroken(list) {
-  return list.split(/(?<=,) /).flatMap((part) => [make("span", "unbroken", part), " "]);
+  const parts = list.split(", ");
+  return parts.flatMap((part, i) => (i + 1 < parts.length ? [make("span", "unbroken", `${part},`), " "] : make("span", "unbroken", part)));
 }
 
 function pill(id, rating, text) {

@@ -74,7 +74,7 @@ def _channels_of(
         return
     for value in values:
         paths = [path for path in _channel_paths(value) if path in sent]
-        if paths in ([], [value]):
+        if paths in ([], [value]) or f"{value}_phase_a" in sent:  # then the value is the sum of all phases
             continue
         try:
             match = SourceTopic.parse("", pattern, presets()[name].get("device", "")).match(topic)

@@ -106,10 +106,9 @@ class CompiledDriftState(DriftState):
         """
         n = len(outcomes.rows)
         self._struct.outcomes = self._batch.address_of(outcomes)
-        if n > len(self._ended_at):
-            self._ended_at, self._totals = np.empty(n, dtype=np.int64), np.empty((n, 2))
-            self._bind()
-        if self.arrays is not self._bound:
+        if n > len(self._ended_at) or self.arrays is not self._bound:
+            size = max(n, len(self._ended_at))
+            self._ended_at, self._totals = np.empty(size, dtype=np.int64), np.empty((size, 2))
             self._bind()
         n_ended = self._function(self._address, n)
         if n_ended < 0:

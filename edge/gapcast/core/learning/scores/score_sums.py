@@ -89,7 +89,7 @@ class ScoreSums(DeviceRows):
         self.arrays["newest_minute"][ending] = minutes[::-1][first_from_end]
 
     def _open_buckets(self, rows: I64, minutes: I64) -> I64:
-        """Return the indices ``[N, 2]`` of the buckets of ``minutes``, those of all rows counted together.
+        """Return the indices ``[N, 2]`` of the buckets of ``minutes`` in the buckets of all rows, row after row.
 
         Buckets of another time range are reset to 0.
 
