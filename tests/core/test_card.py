@@ -37,7 +37,7 @@ def test_card_declares_what_the_runtime_needs() -> None:
 
 
 def test_card_quantiles_that_cross_in_one_example_are_accepted() -> None:
-    """As of quantiles that were fitted independently: only their means must rise."""
+    """As of quantiles that were fitted independently."""
     card = ModelCard.model_validate(changed("golden.quantiles", [[[1, 2, 3], [2, 1.9, 3]]]))
     assert card.golden.quantiles == [[[1, 2, 3], [2, 1.9, 3]]]
 
