@@ -146,10 +146,16 @@ def test_powers_as_text(house: House, look: Look) -> None:
 def test_tap_on_the_chart_shows_the_values_of_a_minute(house: House, look: Look) -> None:
     window = look(f"{house.url}#device=home", viewport=PHONE, has_touch=True)
     window.see("#chart-note", "Forecast for ")
-    window.page.locator("#chart .u-over").tap(position={"x": 60, "y": 60})
+    over = window.page.locator("#chart .u-over")
+    over.tap(position={"x": 60, "y": 60})
     window.see("#readout", "measured ")
-    house.read_next()
-    window.see("#readout", "measured ")  # until the next tap
+    readout, minute = window.text("#readout"), house.read_next()
+    window.see("#when", f"{minute_label(minute.minute)[11:16]},")
+    assert window.text("#readout") == readout  # of the same minute, which is further left now
+    window.page.locator("#ranges button").first.press("Enter")  # an hour, which does not have it
+    window.wait("() => document.querySelector('#readout').innerText === ''")
+    over.tap(position={"x": 60, "y": 60})
+    window.see("#readout", "measured ")
     window.page.locator("#chart-head").tap()
     window.wait("() => document.querySelector('#readout').innerText === ''")
     for chart_or_not, seen in (

@@ -76,6 +76,10 @@ def test_keyboard_begins_in_the_list_at_the_shown_device(fleet: tuple[Gateway, P
     assert box["y"] <= row["y"] <= box["y"] + box["height"] - row["height"]
     window.page.keyboard.press("ArrowUp")
     window.wait(f"() => ({active})().innerText.startsWith('meter-320')")
+    window.page.evaluate("location.hash = '#device=meter-123'")
+    window.see("#device", "meter-123")
+    window.page.locator("#list").press("ArrowDown")
+    window.wait(f"() => ({active})()?.innerText.startsWith('meter-124')")
 
 
 def test_device_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:

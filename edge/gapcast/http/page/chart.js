@@ -4,6 +4,7 @@ import { byId, write } from "./dom.js";
 import { kw, kw3, minutesText, moment, time } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
+const OUTSIDE = { left: -10, top: -10 };
 const MISSING_HISTORY = {
   none: " The gateway stores no history for this device (history.max_devices); the chart begins now.",
   due: " The history follows with the next reading.",
@@ -41,7 +42,7 @@ export class Chart {
     this.isSilent = false;
     this._plot = null;
     this._nowS = null;
-    this._isTouch = false;
+    this._tappedS = null; // the minute of the last tap, until the mouse or another tap ends it
     new ResizeObserver(() => this._resize()).observe(byId("chart"));
     document.addEventListener("theme", () => this._rebuild());
     document.addEventListener("pointerdown", (event) => this._touch(event));
@@ -87,10 +88,10 @@ export class Chart {
         y: false, drag: { x: false, y: false }, points: { size: 7 },
         bind: {
           mousemove: (_plot, _target, move) => (event) => {
-            if (event.movementX || event.movementY) this._isTouch = false; // not derived from a tap
+            if (event.movementX || event.movementY) this._tappedS = null; // not derived from a tap
             move(event);
           },
-          mouseleave: (_plot, _target, leave) => (event) => this._isTouch || leave(event),
+          mouseleave: (_plot, _target, leave) => (event) => this._tappedS !== null || leave(event),
         },
       },
       scales: {
@@ -113,7 +114,7 @@ export class Chart {
       bands: [{ series: [3, 2], fill: ink.band }],
       hooks: {
         drawClear: [(plot) => this._shadeAhead(plot, ink)],
-        draw: [(plot) => this._markNow(plot, ink)],
+        draw: [(plot) => this._markNow(plot, ink), (plot) => this._followTap(plot)],
         setCursor: [(plot) => this._showReadout(plot)],
       },
     };
@@ -150,10 +151,20 @@ export class Chart {
 
   /** uPlot follows only the mouse: show the minute below a finger's last tap, until it taps elsewhere. */
   _touch({ pointerType, target, clientX, clientY }) {
-    this._isTouch = pointerType !== "mouse";
-    if (!this._plot || !this._isTouch) return;
-    const { left, top } = this._plot.over.getBoundingClientRect();
-    this._plot.setCursor(target === this._plot.over ? { left: clientX - left, top: clientY - top } : { left: -10, top: -10 });
+    this._tappedS = null;
+    if (!this._plot || pointerType === "mouse") return;
+    const { cursor, data, over } = this._plot;
+    const { left, top } = over.getBoundingClientRect();
+    const isInside = target === over;
+    this._plot.setCursor(isInside ? { left: clientX - left, top: clientY - top } : OUTSIDE);
+    if (isInside) this._tappedS = data[0][cursor.idx] ?? null;
+  }
+
+  /** Keep the cursor at the tapped minute, which moves to the left, until it leaves the chart. */
+  _followTap(plot) {
+    if (this._tappedS === null) return;
+    if (!plot.data[0].includes(this._tappedS)) this._tappedS = null;
+    plot.setCursor(this._tappedS === null ? OUTSIDE : { left: plot.valToPos(this._tappedS, "x"), top: 0 });
   }
 
   _showReadout(plot) {

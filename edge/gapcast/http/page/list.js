@@ -15,6 +15,7 @@ export class DeviceList {
     this.select = select;
     this.names = [];
     this.active = null;
+    this._selected = null;
     this._at = new Map();
     this._rows = new Map();
     this._nRows = 0;
@@ -47,6 +48,10 @@ export class DeviceList {
 
   draw() {
     this._filter();
+    if (this._selected !== this.store.selected) {
+      this._selected = this.store.selected; // by a link, or by the browser's back button
+      this.active = null; // the keyboard begins at the selected device
+    }
     const n = this.names.length;
     const height = Math.min(n, 8) * ROW_PX;
     this._box.style.blockSize = `${Math.max(height, ROW_PX)}px`;
@@ -127,7 +132,7 @@ export class DeviceList {
   }
 
   _select(name) {
-    this.active = name;
+    this.active = this._selected = name;
     this.select(name);
   }
 }
