@@ -160,8 +160,9 @@ def test_rights_of_home_assistant(
     assert len(announced) == 1
     assistant.publish("homeassistant/status", "online")
     wait_until(lambda: sum(m.topic == announced[0].topic for m in assistant.messages) == 2, "the repeated discovery")
-    for topic in ("gap/home/reading", "gap/home/forecast", announced[0].topic, STATUS):
+    for topic in ("gap/home/reading", "gap/home/forecast", "homeassistant/sensor/lamp/config", STATUS):
         assert assistant.refusal(topic, "9.9"), topic
+    assert not assistant.refusal(announced[0].topic, ""), "Home Assistant deletes a device by this message"
 
 
 def test_rights_of_the_gateway_are_its_own_topics(peers: dict[str, Peer]) -> None:
