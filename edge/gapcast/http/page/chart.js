@@ -55,7 +55,7 @@ export class Chart {
     this.isSilent = isSilent;
     const columns = this.series.columns(minutes);
     this._nowS = this.series.newest === null ? null : this.series.newest * 60;
-    if (!this._plot) this._plot = new uPlot(this._options(columns), columns, byId("chart"));
+    if (!this._plot) this._plot = new uPlot(this._options(), columns, byId("chart"));
     else this._plot.setData(columns);
     this._describe(columns);
   }

@@ -46,10 +46,8 @@ export class Series {
       this.outlook = null;
       this.setNewestForecast(null);
     }
-    if (this.newest !== null && minute <= this.newest) {
-      // The stream restarts in the past, for example in a replay: do not mix the two runs.
-      if (minute < this.newest) this.clear();
-    }
+    // The stream restarts in the past, for example in a replay: do not mix the two runs.
+    if (this.newest !== null && minute < this.newest) this.clear();
     if (!isFilled) this.measured.set(minute, gapKw);
     this.newest = minute;
     for (const known of [this.measured, this.forecasts]) {
