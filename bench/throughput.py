@@ -113,22 +113,12 @@ def _measure_and_print(block: Block) -> Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class ThroughputComparison:
+class ThroughputComparison(Pace):
     """One subject over all rounds of one QoS and window: medians, and ratios to the baseline of the same round.
 
     ``ratio_cpu`` is the subject's CPU time per message divided by the baseline's: above 1 is more expensive.
     """
 
-    name: str
-    qos: int
-    window: int
-    per_s: float
-    cpu_us: float
-    broker_cpu_us: float
-    generator_cpu_us: float
-    answer_bytes: float
-    n_lost: int
-    peak_mb: float
     ratio: float
     ratio_min: float
     ratio_max: float
