@@ -48,8 +48,8 @@ class Fleet:
     b'{"ts": "2010-11-01T00:01:00Z"'
     """
 
-    def __init__(self, n_devices: int, qos: int, seed: int = 1) -> None:
-        """``n_devices`` meters that publish at ``qos`` (0 or 1), drawing power at random from ``seed``."""
+    def __init__(self, n_devices: int, qos: int) -> None:
+        """``n_devices`` meters that publish at ``qos`` (0 or 1), drawing power at random, the same in each run."""
         self.n_devices, self.qos = n_devices, qos
         topics = (f"gap/{device_name(index)}/reading".encode() for index in range(n_devices))
         packets = [wire.publish(topic, _PAYLOAD, packet_id=qos) for topic in topics]
@@ -58,7 +58,7 @@ class Fleet:
         self._packets = np.frombuffer(b"".join(packets), dtype=np.uint8).reshape(n_devices, -1).copy()
         self._ts_at, self._kw_at = packets[0].index(_TS), packets[0].index(_KW, packets[0].index(b"gap_kw"))
         self._id_at = packets[0].index(_PAYLOAD) - 2
-        self._draw = np.random.default_rng(seed)
+        self._draw = np.random.default_rng(1)
         self.n_minutes = 0
 
     def next_minute(self) -> bytes:

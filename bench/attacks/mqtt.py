@@ -71,8 +71,8 @@ class _Attacker:
 
 
 @contextmanager
-def _attacker(victim: Victim, client_id: str = "attacker") -> Iterator[_Attacker]:
-    attacker = _Attacker(victim.target.mqtt_port, client_id)
+def _attacker(victim: Victim) -> Iterator[_Attacker]:
+    attacker = _Attacker(victim.target.mqtt_port, "attacker")
     try:
         yield attacker
     finally:
