@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from gapcast.backtest.inputs.houses import FilePart, runs_side_by_side, side_by_
 from gapcast.backtest.outlooks.outlook_tally import OutlookTally
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results.report import document
+from gapcast.backtest.results.report import document, lines
+from gapcast.backtest.results.results import join_backtests
 from gapcast.backtest.run import run_houses
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
+from gapcast.core.models.predictor import Prediction
 from gapcast.recordings.recording import RecordingMinutes
 from tests.backtest.test_backtest import COLUMNS, FIRST, house, kw_of, settings
-from tests.support.houses import ensemble_engine
+from tests.support.houses import Smooth, ensemble_engine
 
 
 def minutes_of(n: int, first: int = FIRST, left_out: frozenset[int] = frozenset()) -> RecordingMinutes:
@@ -74,3 +78,23 @@ def test_backtest_with_outlooks_or_demands_feeds_readings() -> None:
     tally = Tally.from_engine(engine, 1, None)
     assert not BatchTally(engine, tally).takes_readings
     assert BatchTally(engine, tally, outlooks=OutlookTally((5,))).takes_readings
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Smooth):
+    """A model double that returns NaN."""
+
+    def predict(self, windows: F32) -> Prediction:
+        n, n_leads = len(windows), len(self.lead_times_min)
+        return Prediction(np.full((n, n_leads), np.nan, dtype=np.float32))
+
+
+@pytest.mark.parametrize("combines", [False, True])
+def test_backtest_of_a_model_that_returns_nan_has_a_warning(*, combines: bool) -> None:
+    broken = Broken(quantile_levels=None)
+    engine = ensemble_engine(broken) if combines else Engine(broken)
+    found = run_houses(engine, {"a": iter(list(minutes_of(60)))})
+    warnings = [line for line in lines(join_backtests([found], ["a"], 1.0)) if line.startswith("warning")]
+    replaced = [] if combines else [f"warning: {found.n_replaced} forecasts replaced by persistence"]
+    assert warnings == ["warning: unusable values, such as NaN, from smooth", *replaced]
+    assert found.n_replaced == (0 if combines else 59)  # the first reading gets no forecast

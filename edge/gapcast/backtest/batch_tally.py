@@ -6,8 +6,9 @@ The scores cover all scored forecasts, by house and by week.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -68,6 +69,10 @@ class BatchTally:
     simulated: SimulatedRefits | None = None
     outlooks: OutlookTally | None = None
     demands: DemandTally | None = None
+    #: Number of forecasts replaced by persistence, by cause.
+    causes: Counter[str] = field(default_factory=Counter)
+    #: The models that returned unusable values.
+    failed_models: set[str] = field(default_factory=set)
 
     @property
     def takes_readings(self) -> bool:
@@ -86,6 +91,9 @@ class BatchTally:
         engine = self.engine
         accepted.raise_failure()
         forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+        if forecasts.replacements is not None:
+            self.failed_models.update(forecasts.replacements.models)
+            self.causes.update(one.cause for one in forecasts.replacements.replaced)
         if self.outlooks is not None or self.demands is not None:
             made = engine.outlook(accepted, forecasts)
             if self.outlooks is not None:

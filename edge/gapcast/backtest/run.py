@@ -161,6 +161,8 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
         lead_scores,
         demand_tallies,
         tally.scores.columns([engine.buffers.row(name) for name in houses]),
+        batches.causes.total(),
+        tuple(sorted(batches.failed_models)),
     )
 
 

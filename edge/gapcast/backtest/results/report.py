@@ -60,6 +60,10 @@ def lines(backtest: Backtest) -> Iterator[str]:
                 yield from demand_table(house.name, scored, demands.infeasible_limits.get(house.name))
         if len(backtest.houses) > 1 and (scored := demands.overall()) is not None:
             yield from demand_table(f"all {len(backtest.houses)} houses", scored)
+    if backtest.failed_models:
+        yield f"warning: unusable values, such as NaN, from {', '.join(backtest.failed_models)}"
+    if backtest.n_replaced:
+        yield f"warning: {counted(backtest.n_replaced, 'forecast')} replaced by persistence"
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
     if (refits := backtest.refits) is not None:
         refused = f", {refits.n_refused} not used" if refits.n_refused else ""

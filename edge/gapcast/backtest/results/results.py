@@ -34,7 +34,8 @@ class Backtest:
 
     ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``, ``demands`` without a limit.
     ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.scores.Scores` from which ``scored`` is
-    computed, in the order of ``houses``.
+    computed, in the order of ``houses``. ``n_replaced`` forecasts are persistence, in place of unusable values;
+    ``failed_models`` returned such values.
     """
 
     published_model: str
@@ -46,6 +47,8 @@ class Backtest:
     outlooks: LeadScores | None = None
     demands: DemandTallies | None = None
     sums: Columns = field(default_factory=dict)
+    n_replaced: int = 0
+    failed_models: tuple[str, ...] = ()
 
 
 def join_backtests(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> Backtest:
@@ -73,6 +76,8 @@ def join_backtests(found: Sequence[Backtest], names: Sequence[str], took_s: floa
         outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
         demands=DemandTallies(_ordered(demands, names), infeasible_limits) if tallies else None,
         sums=sums,
+        n_replaced=sum(one.n_replaced for one in found),
+        failed_models=tuple(sorted({model for one in found for model in one.failed_models})),
     )
 
 
