@@ -915,6 +915,14 @@ def test_source_counters_give_mean_power() -> None:
     assert feed.statistics.n_counter_resets == 1, "each once"
 
 
+def test_source_zigbee2mqtt_with_last_seen_ignores_repeated_powers() -> None:
+    feed = SourceFeed({"preset": "zigbee2mqtt", "time": "last_seen"})
+    for i, seen_min in enumerate((0, 1, 2, 2)):  # the last one when Zigbee2MQTT restarts, ten hours later
+        seen_ms = LONG_AGO_MS + seen_min * MINUTE
+        feed.send("zigbee2mqtt/plug", document_of(100, last_seen=seen_ms), LONG_AGO_MS + (i if i < 3 else 600) * MINUTE)
+    assert feed.statistics.samples == {"taken": 3, "duplicate": 1, "late": 0}
+
+
 def test_source_counter_out_of_range_leaves_its_time_out() -> None:
     feed = SourceFeed(WATTS | {"unit": "kWh", "every_s": 20})
     for i, kwh in enumerate((10.0, 10.01, 900.0, 900.02)):  # 1.8 kW, too much, 3.6 kW
