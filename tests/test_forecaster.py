@@ -183,8 +183,8 @@ def test_forecaster_without_readings_has_no_scores() -> None:
 @pytest.mark.parametrize(
     ("power_kw", "at", "problem"),
     [
-        (1.0, START, "there is a reading of this minute already"),
-        (1.0, START - timedelta(minutes=1), "it is older than the last reading"),
+        (1.0, START, "there is a reading of this minute already; add the mean of each minute once"),
+        (1.0, START - timedelta(minutes=1), "it is older than the last reading; add readings in order of time"),
         (1.0, datetime(2026, 1, 1, 1), "the time has no time zone"),  # noqa: DTZ001 - what is tested
         (230.0, START + timedelta(minutes=1), "230 kW is outside -100 to 100 kW; convert watts to kW"),
         (float("nan"), START + timedelta(minutes=1), "nan kW is outside"),

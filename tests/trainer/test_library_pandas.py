@@ -68,7 +68,14 @@ def test_forecast_of_samples_resampled_as_documented() -> None:
             series("2026-01-15", freq="10s"),
             "one value a minute is needed, and these are 10 s apart; average them first",
         ),
-        (series("2026-01-15", freq="5min"), "one value a minute is needed, and these are 300 s apart"),
+        (
+            series("2026-01-15", freq="5min"),
+            "300 s apart; repeat each until the next one first, such as by readings_kw.resample('1min').ffill(limit=9)",
+        ),
+        (
+            pd.Series([0.3, 0.4], pd.DatetimeIndex(["2026-01-15", None], tz=BERLIN)),
+            "a time of its index is missing (NaT); use readings_kw[readings_kw.index.notna()]",
+        ),
         (
             series("2026-01-15")[::-1],
             "2026-01-15 03:18:00+01:00 is not after 2026-01-15 03:19:00+01:00; sort the times",

@@ -24,8 +24,8 @@ from gapcast.python_api.model_cache import cached_models
 
 _HOUSE = "house"
 _REJECTED = {
-    ReadingStatus.DUPLICATE: "there is a reading of this minute already",
-    ReadingStatus.LATE: "it is older than the last reading",
+    ReadingStatus.DUPLICATE: "there is a reading of this minute already; add the mean of each minute once",
+    ReadingStatus.LATE: "it is older than the last reading; add readings in order of time",
     ReadingStatus.INCOMPLETE: "the model takes measured features beside power",
 }
 

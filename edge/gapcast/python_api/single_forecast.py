@@ -104,15 +104,22 @@ def _minutes_of_index(index: Any) -> I64:
     if index.tz is None:
         msg = "readings_kw: its times have no time zone; use readings_kw.tz_localize('Europe/Berlin'), for instance"
         raise ValueError(msg)
+    if index.hasnans:
+        msg = "readings_kw: a time of its index is missing (NaT); use readings_kw[readings_kw.index.notna()]"
+        raise ValueError(msg)
     instant_ms = np.asarray(index.tz_convert("UTC").tz_localize(None), dtype="datetime64[ms]").astype(np.int64)
     back = np.flatnonzero(np.diff(instant_ms) <= 0)
     if back.size:
         msg = f"readings_kw: {index[int(back[0]) + 1]} is not after {index[int(back[0])]}; sort the times, each once"
         raise ValueError(msg)
     if instant_ms.size and (sampling := sampling_of(instant_ms)).hold_min is not None:
+        if sampling.usual_s * 1_000 <= MINUTE_MS:
+            fix, method = "average them", "mean()"
+        else:
+            fix, method = "repeat each until the next one", f"ffill(limit={sampling.hold_min - 1:.0f})"
         msg = (
             f"readings_kw: one value a minute is needed, and these are {sampling.usual_s:g} s apart; "
-            "average them first, such as by readings_kw.resample('1min').mean()"
+            f"{fix} first, such as by readings_kw.resample('1min').{method}"
         )
         raise ValueError(msg)
     return instant_ms // MINUTE_MS
