@@ -176,6 +176,13 @@ def test_reload_model_of_another_horizon_logs_that_learning_starts_again(
     assert "scores start again" in line["fix"]
 
 
+def show(folder: Path, link: Path) -> None:
+    """Let ``link`` show ``folder``, at once: files copied one by one may look complete for as long as two checks."""
+    new = link.with_name("new")
+    new.symlink_to(folder)
+    new.replace(link)
+
+
 def altered(copy: ModelCopy) -> None:
     copy.alter_file(copy.file.read_bytes()[:-8])
 
@@ -220,14 +227,16 @@ def test_reload_bad_model_is_rejected_and_the_old_one_stays(
     spoil: Callable[[ModelCopy], None],
     problem: str,
 ) -> None:
-    shutil.copytree(copy.models, tmp_path / "good")
-    gateway = start_gateway(broker, models={"path": copy.models})
+    good, watched = shutil.copytree(copy.models, tmp_path / "good"), tmp_path / "watched"
+    spoil(copy)
+    show(good, watched)
+    gateway = start_gateway(broker, models={"path": watched})
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     feed(peer, range(3))
     before = httpx.get(f"{gateway.url}/models").json()
     with structlog.testing.capture_logs() as lines:
-        spoil(copy)
+        show(copy.models, watched)
         wait_reloads(gateway, refused=1)
     refused = [line for line in lines if line["event"] == "models.refused"]
     assert problem in refused[0]["problem"]
@@ -238,8 +247,7 @@ def test_reload_bad_model_is_rejected_and_the_old_one_stays(
     assert httpx.get(f"{gateway.url}/readyz").status_code == 200
     assert 'gapcast_model_reloads_total{result="refused"} 1.0' in metrics(gateway)
 
-    shutil.rmtree(copy.models)
-    shutil.copytree(tmp_path / "good", copy.models)
+    show(good, watched)
     wait_reloads(gateway, refused=1, swapped=1)
 
 
