@@ -149,9 +149,8 @@ def test_reload_other_model_keeps_the_readings(
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     feed(peer, range(5))
-    registry = copy.models / "registry.json"
     for n_swapped, name in enumerate(("linear", copy.name), 1):
-        registry.write_text(json.dumps({"default": name}), encoding="utf-8")
+        copy.make_default(name)
         wait_reloads(gateway, swapped=n_swapped)
         n = 5 + n_swapped
         minutes = feed(peer, range(n - 1, n))
@@ -165,11 +164,10 @@ def test_reload_model_of_another_horizon_logs_that_learning_starts_again(
     broker: Broker, start_gateway: StartGateway, copy: ModelCopy
 ) -> None:
     ModelCopy(copy.models, "outlook")  # and now the default
-    registry = copy.models / "registry.json"
-    registry.write_text(json.dumps({"default": copy.name}), encoding="utf-8")
+    copy.make_default(copy.name)
     gateway = start_gateway(broker, models={"path": copy.models})
     with structlog.testing.capture_logs() as lines:
-        registry.write_text(json.dumps({"default": "outlook"}), encoding="utf-8")
+        copy.make_default("outlook")
         wait_reloads(gateway, swapped=1)
     (line,) = [line for line in lines if line["event"] == "state.learning_not_restored"]
     assert (line["log_level"], line["problem"]) == ("warning", "forecasts are 60 instead of 5 min ahead")
@@ -374,14 +372,13 @@ def test_reload_repeats_discovery(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy
 ) -> None:
     topic, without = "homeassistant/device/gapcast_home/config", ModelCopy(copy.models, "lstm-5-3")
-    registry = copy.models / "registry.json"
-    registry.write_text(json.dumps({"default": copy.name}), encoding="utf-8")
+    copy.make_default(copy.name)
     gateway = start_gateway(mosquitto, models={"path": copy.models}, homeassistant={"enabled": True}, forecast=ALONE)
     peer = connect(mosquitto)
     peer.subscribe("homeassistant/#")
     peer.publish(IN, reading(FIRST, 1.0))
     first = peer.wait_for(topic)[0].document
-    registry.write_text(json.dumps({"default": without.name}), encoding="utf-8")
+    copy.make_default(without.name)
     wait_reloads(gateway, swapped=1)
     second = peer.wait_for(topic, 2)[1].document
     assert [by_topic["dev"]["mdl"].split()[0] for by_topic in (first, second)] == [copy.name, without.name]
@@ -416,7 +413,7 @@ def test_reload_kill_right_after_continues_exactly(
     if not checkpointed:
         wait_until(lambda: n_kept(state / "stream") == 8, "all readings to be kept")
         shutil.copytree(state, killed)
-    (copy.models / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+    copy.make_default("linear")
     wait_reloads(gateway, swapped=1)
     if checkpointed:
         wait_until(

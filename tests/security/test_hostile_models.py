@@ -204,21 +204,23 @@ def resident_bytes() -> int:
     return int(found[1]) << 10
 
 
-def crashing(models: Path) -> None:
-    shutil.copytree(CRASHING, models / "crashing")
+def crashing(folder: Path) -> Path:
+    return shutil.copytree(CRASHING, folder / "crashing")
 
 
-def greedy(models: Path) -> None:
-    shutil.copytree(GREEDY, models / "greedy")
+def greedy(folder: Path) -> Path:
+    return shutil.copytree(GREEDY, folder / "greedy")
 
 
-def tolerant(models: Path) -> None:
-    ModelCopy(models, "lstm-5-3").alter_card(lambda card: card["golden"].update(tolerance_kw=1e300))
+def tolerant(folder: Path) -> Path:
+    copy = ModelCopy(folder, "lstm-5-3")
+    copy.alter_card(lambda card: card["golden"].update(tolerance_kw=1e300))
+    return copy.folder
 
 
 @pytest.mark.mosquitto
 @pytest.mark.parametrize(
-    ("put", "problem"),
+    ("model", "problem"),
     [
         (crashing, CRASHED),
         (greedy, "failed to prepare|used more than"),
@@ -229,15 +231,15 @@ def test_service_keeps_running_with_a_hostile_model_in_its_folder(
     mosquitto: MosquittoBroker,
     start_gateway: StartGateway,
     tmp_path: Path,
-    put: Callable[[Path], None],
+    model: Callable[[Path], Path],
     problem: str,
 ) -> None:
     models = ModelCopy(tmp_path / "models", "linear").models
+    folder = model(tmp_path / "downloads")
     gateway = start_gateway(mosquitto, models={"path": models})
     before = resident_bytes()
     with structlog.testing.capture_logs() as lines:
-        put(models)
-        (models / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+        folder.rename(models / folder.name)
         statistics = gateway.service.statistics
         wait_until(lambda: statistics.model_reloads["refused"] == 1, "the model to be refused")
     assert [line for line in lines if line["event"] == "models.refused" and re.search(problem, line["problem"])]

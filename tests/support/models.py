@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.bundled import models_path
+from gapcast.private_files import replacement_of
 
 
 def shipped_models() -> Path:
@@ -43,6 +44,12 @@ def default_name() -> str:
     return name
 
 
+def put(path: Path, content: bytes) -> None:
+    """Replace the file at ``path`` at once: a running gateway may check it at any time, and report half a file."""
+    with replacement_of(path) as part:
+        part.write_bytes(content)
+
+
 class ModelCopy:
     """A copy of a model in a models folder of its own, to be altered: a shipped one, or that at ``source``."""
 
@@ -53,7 +60,7 @@ class ModelCopy:
         self.folder = models / self.name
         shutil.copytree(source, self.folder)
         self.alter_card(lambda card: card.update(name=self.name))
-        (models / "registry.json").write_text(json.dumps({"default": self.name}), encoding="utf-8")
+        self.make_default(self.name)
 
     @property
     def file(self) -> Path:
@@ -63,14 +70,17 @@ class ModelCopy:
     def card(self) -> Path:
         return self.folder / "card.json"
 
+    def make_default(self, name: str) -> None:
+        put(self.models / "registry.json", json.dumps({"default": name}).encode())
+
     def alter_card(self, alter: Callable[[dict[str, Any]], object]) -> None:
         document = json.loads(self.card.read_text(encoding="utf-8"))
         alter(document)
-        self.card.write_text(json.dumps(document), encoding="utf-8")
+        put(self.card, json.dumps(document).encode())
 
     def alter_file(self, content: bytes, *, card_too: bool = False) -> None:
         """Replace the file; with ``card_too`` update the card's checksum, so that the bytes themselves are judged."""
-        self.file.write_bytes(content)
+        put(self.file, content)
         if card_too:
             digest = hashlib.sha256(content).hexdigest()
             self.alter_card(lambda card: card.update(sha256=digest, bytes=len(content)))
