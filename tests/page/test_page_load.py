@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.page.conftest import MOST_BYTES, House, Look
 from tests.support.http_servers import QuietHandler, serving
 from tests.support.ports import LOOPBACK
@@ -31,11 +33,12 @@ def test_page_first_load_is_small_and_local(house: House, look: Look) -> None:
     assert twice == []
 
 
-def test_page_without_one_of_its_scripts_offers_to_reload(house: House, look: Look) -> None:
+@pytest.mark.parametrize("name", ["store", "theme"])  # theme.js arrives before the body does
+def test_page_without_one_of_its_scripts_offers_to_reload(house: House, look: Look, name: str) -> None:
     """The network may change while the page loads: without the offer, it would stay at *Connecting*."""
     window = look(f"{house.url}#device=home")
     window.is_expected = lambda error: "ERR_FAILED" in error
-    window.page.route("**/page/store.js", lambda route: route.abort())
+    window.page.route(f"**/page/{name}.js", lambda route: route.abort())
     window.page.reload()
     window.see("#incomplete", "A part of this page did not load.")
     window.page.unroute_all()

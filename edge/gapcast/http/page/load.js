@@ -4,9 +4,14 @@ addEventListener(
   "error",
   ({ target }) => {
     if (!(target instanceof HTMLScriptElement)) return;
-    const banner = document.getElementById("incomplete");
-    banner.hidden = false;
-    banner.querySelector("button").onclick = () => location.reload(); // once, also if several scripts are missing
+    const offerReload = () => {
+      const banner = document.getElementById("incomplete");
+      banner.hidden = false;
+      banner.querySelector("button").onclick = () => location.reload(); // once, also if several scripts are missing
+    };
+    // theme.js is missing before the banner is there.
+    if (document.readyState === "loading") addEventListener("DOMContentLoaded", offerReload);
+    else offerReload();
   },
   true, // such errors do not bubble
 );
