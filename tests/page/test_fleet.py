@@ -82,6 +82,20 @@ def test_keyboard_begins_in_the_list_at_the_shown_device(fleet: tuple[Gateway, P
     window.wait(f"() => ({active})()?.innerText.startsWith('meter-124')")
 
 
+def test_enter_selects_no_device_that_the_filter_hides(fleet: tuple[Gateway, Peer], look: Look) -> None:
+    window = look(f"{fleet[0].url}/#device=meter-321")
+    window.see("#count", str(N_DEVICES))
+    devices = window.page.locator("#list")
+    devices.press("ArrowDown")
+    window.page.get_by_label("Filter by name").fill("meter-42")
+    window.see("#count", f"11 of {N_DEVICES}")
+    devices.press("Enter")
+    assert window.page.evaluate("location.hash") == "#device=meter-321"
+    devices.press("ArrowDown")
+    devices.press("Enter")
+    window.see("#device", "meter-42")
+
+
 def test_device_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window = look(f"{fleet[0].url}/")
     window.see("#count", str(N_DEVICES))

@@ -116,7 +116,7 @@ export class DeviceList {
     if (event.key in steps) {
       event.preventDefault();
       this._move(names[Math.min(names.length - 1, Math.max(0, steps[event.key]))]);
-    } else if ((event.key === "Enter" || event.key === " ") && this.active !== null) {
+    } else if ((event.key === "Enter" || event.key === " ") && this._at.has(this.active)) {
       event.preventDefault();
       this._select(this.active);
     }
