@@ -154,6 +154,23 @@ def test_house_warming_up_has_no_scores(house: House, look: Look) -> None:
     assert "better" not in window.text("#figures")
 
 
+def test_time_until_the_accuracy_is_that_of_the_first_period(house: House, look: Look) -> None:
+    """A meter with pauses has fewer outcomes in the last day than in all."""
+    window = look("about:blank")
+
+    def with_pauses(route: Any) -> None:
+        response = route.fetch()
+        device = response.json()
+        for period, n in (("last_day", 100), ("last_week", 690), ("ever", 690)):
+            device["scores"][period] |= {"n": n, "enough": False}
+        route.fulfill(response=response, json=device)
+
+    window.page.route("**/devices/attic", with_pauses)
+    window.open(house.url + AT.format("attic"))
+    window.see("#warm", "in about 30\xa0min")
+    window.see("#skill", "Forecast accuracy will be shown in about 30\xa0min.")
+
+
 def test_score_texts(house: House, look: Look) -> None:
     window = look(house.url)
 
