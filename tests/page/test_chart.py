@@ -69,6 +69,20 @@ def test_filled_minute_is_shown_and_is_no_measured_value(house: House, look: Loo
     assert house.gateway.service.forget("silent")
 
 
+def test_history_of_filled_minutes_alone_is_not_missing(house: House, look: Look) -> None:
+    n = house.gateway.n_taken
+    for minute in range(3):
+        document = {"ts": minute_label(FIRST + minute), "gap_kw": 0.4, "filled": True}
+        house.peer.publish("gap/held/reading", json.dumps(document))
+    house.gateway.wait_taken(n + 3)
+    window = look(f"{house.url}#device=held")
+    window.see("#chart-note", "No measured values yet.")
+    window.page.locator("#chart canvas").wait_for()
+    assert window.text("#chart-note") == "No measured values yet."
+    window.page.close()
+    assert house.gateway.service.forget("held")
+
+
 def test_path_begins_at_the_minute_of_its_forecast(house: House, look: Look) -> None:
     measured, path, target, target_of_some = look(house.url).page.evaluate(
         """async () => {

@@ -233,7 +233,7 @@ export class Store {
   async _loadHistory(name) {
     const history = await getJson(`${deviceRoute(name)}/history?minutes=${this.minutes}`);
     if (name !== this.selected) return;
-    this.hasHistory = history.readings.length > 0;
+    this.hasHistory = history.readings.length + history.forecasts.length > 0; // filled minutes alone have forecasts
     this.series.addHistory(history);
     this.changed("selected");
   }
