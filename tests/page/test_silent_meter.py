@@ -49,6 +49,12 @@ def test_forecast_of_a_silent_meter_is_not_shown_as_the_future(
         window.see("#now-label", "Last value (held)" if is_offline else "Last measured")
         assert "in 5 min" not in window.text(".device")
         assert window.page.locator("#path-part").is_hidden()
+        assert window.page.locator("#outlook-part").is_hidden()
+        chart = window.page.locator("#chart .u-over")
+        width = chart.evaluate("chart => chart.clientWidth")
+        chart.hover(position={"x": width - 3, "y": 60})  # the last minute of the outlook
+        window.see("#readout", "median ")
+        assert "from now" not in window.text("#readout")
         window.page.evaluate("texts.length = 0")  # it may have been drawn before the meter was offline
         window.page.get_by_role("button", name="1 h", exact=True).click()
         window.wait("() => texts.length")
@@ -58,6 +64,9 @@ def test_forecast_of_a_silent_meter_is_not_shown_as_the_future(
         window.see("#now-label", "Now")
         window.see(".device", "in 5 min")
         window.page.locator("#path-part").wait_for()
+        window.page.locator("#outlook-part").wait_for()
+        chart.hover(position={"x": width - 3, "y": 60})
+        window.see("#readout", "mean from now until then")
         window.wait("() => texts.includes('now')")
 
 

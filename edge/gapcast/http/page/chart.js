@@ -181,7 +181,7 @@ export class Chart {
     if (measured === null && path !== null) parts.push(`forecast ${kw3(path)} kW`);
     if (median !== null) parts.push(`median ${kw3(median)} kW`);
     if (lower !== null) parts.push(`90 % interval ${kw3(lower)} to ${kw3(upper)} kW`);
-    const until = measured === null ? this.series.outlook?.at(seconds / 60) : null;
+    const until = measured === null && !this.isSilent ? this.series.outlook?.at(seconds / 60) : null;
     if (until) parts.push(`mean from now until then ${kw3(until.meanTo)} kW (${kw3(until.lowerTo)} to ${kw3(until.upperTo)})`);
     write(readout, parts.join(" · "));
   }

@@ -56,7 +56,7 @@ function draw() {
   showAccuracy(store);
   chart.draw(store.minutes, store.missingHistory, store.device !== null && isSilent(store.device));
   showTable(store);
-  showOutlookTable(store.series);
+  showOutlookTable(store);
   if (!isUsable && store.series.newest !== null && store.device?.forecast) {
     isUsable = true;
     performance.mark("gapcast-usable"); // for measurements of the load time
@@ -136,7 +136,7 @@ byId("skip").addEventListener("click", (event) => {
   byId("now").focus();
 });
 byId("table-part").addEventListener("toggle", () => showTable(store));
-byId("outlook-part").addEventListener("toggle", () => showOutlookTable(store.series));
+byId("outlook-part").addEventListener("toggle", () => showOutlookTable(store));
 byId("ranges").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;

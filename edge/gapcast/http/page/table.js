@@ -2,7 +2,7 @@
 
 import { byId, make, write } from "./dom.js";
 import { MINUTE_MS } from "./minute.js";
-import { NOTHING, kw3, moments } from "./format.js";
+import { NOTHING, isSilent, kw3, moments } from "./format.js";
 
 export function showTable({ series, minutes }) {
   if (!byId("table-part").open) return;
@@ -10,9 +10,10 @@ export function showTable({ series, minutes }) {
   fill(byId("rows"), rows.map(({ minute }) => minute), (i) => cells(rows[i], series.newest));
 }
 
-export function showOutlookTable({ outlook }) {
-  byId("outlook-part").hidden = outlook === null;
-  if (outlook === null || !byId("outlook-part").open) return;
+export function showOutlookTable({ series: { outlook }, device }) {
+  const isShown = outlook !== null && device !== null && !isSilent(device);
+  byId("outlook-part").hidden = !isShown;
+  if (!isShown || !byId("outlook-part").open) return;
   const minutes = outlook.document.lead_min.map((lead) => outlook.minute + lead);
   fill(byId("outlook-rows"), minutes, (i) => outlookCells(outlook.at(minutes[i])));
 }
