@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.http.errors import problems
-from gapcast.http.guards.ip_networks import Networks, is_in, is_same_address
+from gapcast.http.guards.ip_networks import Networks, is_in, is_loopback, is_same_address
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: Values of ``Sec-Fetch-Site`` for a page of this gateway, and for a request without a page.
@@ -86,7 +85,7 @@ class LocalChanges:
 
     def _may_change(self, scope: Scope) -> bool:
         host = (scope["client"] or ("", 0))[0]
-        is_local = _is_direct(scope) and _is_loopback(host)
+        is_local = _is_direct(scope) and is_loopback(host)
         return is_in(host, self._networks) or is_local or is_from_own_address(scope)
 
 
@@ -102,11 +101,3 @@ def is_from_own_address(scope: Scope) -> bool:
 def _is_direct(scope: Scope) -> bool:
     headers = Headers(scope=scope)
     return not any(name in headers for name in _FORWARDED)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -31,6 +31,12 @@ def is_same_address(one: str, other: str) -> bool:
     return address is not None and address == _parse(other)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether the address ``host`` is one of this machine itself, such as 127.0.0.1 or ::1."""
+    address = _parse(host)
+    return address is not None and address.is_loopback
+
+
 def client_of(host: str) -> str:
     """Return the key that counts as one client: an IPv4 address, or the network of an IPv6 address.
 
