@@ -138,7 +138,8 @@ async def no_app(*_: object) -> None:
     [("::1", True), ("::ffff:10.0.0.7", True), ("10.1.0.7", False), ("", False), ("testclient", False)],
 )
 def test_allowlist_accepts_a_network(host: str, allowed: bool) -> None:
-    assert IpAllowlist(no_app, [ip_network("10.0.0.0/24")])._is_allowed(host, 0) is allowed
+    scope = {"type": "http", "client": (host, 50_000), "headers": []}
+    assert IpAllowlist(no_app, [ip_network("10.0.0.0/24")])._is_allowed(scope) is allowed
 
 
 def test_cors_origins(guarded: Rest, rest: Rest) -> None:

@@ -23,12 +23,12 @@ class IpAllowlist:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests of allowed clients."""
-        is_http = scope["type"] == "http"
-        if is_http and not self._is_allowed(*(scope["client"] or ("", 0))) and not is_from_own_address(scope):
+        if scope["type"] == "http" and not self._is_allowed(scope):
             detail = "this address is not allowed: add it to http.allow_from of the gateway"
             await problems.problem(HTTPStatus.FORBIDDEN, detail, path=scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _is_allowed(self, host: str, _port: int) -> bool:
-        return host in _LOOPBACK or is_in(host, self._networks)
+    def _is_allowed(self, scope: Scope) -> bool:
+        host = (scope["client"] or ("", 0))[0]
+        return host in _LOOPBACK or is_in(host, self._networks) or is_from_own_address(scope)
