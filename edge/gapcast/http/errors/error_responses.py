@@ -23,7 +23,7 @@ class ErrorResponses:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on the request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http":  # not sent by the server; the layers inside read what only HTTP requests have
             return
         has_started = False
 

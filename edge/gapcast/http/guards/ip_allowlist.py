@@ -23,7 +23,7 @@ class IpAllowlist:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests of allowed clients."""
-        if scope["type"] == "http" and not self._is_allowed(scope):
+        if not self._is_allowed(scope):
             detail = "this address is not allowed: add it to http.allow_from of the gateway"
             await problems.problem(HTTPStatus.FORBIDDEN, detail, path=scope["path"])(scope, receive, send)
             return

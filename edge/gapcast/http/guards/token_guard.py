@@ -42,7 +42,7 @@ class TokenGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on authorized requests."""
-        if scope["type"] == "http" and not is_open(scope["path"]):
+        if not is_open(scope["path"]):
             headers = Headers(scope=scope)
             token = parse_token(headers.get("authorization", ""))
             if token is None or not any(hmac.compare_digest(token, one) for one in self._tokens):

@@ -43,7 +43,7 @@ class CompressedDevices:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on the request, with or without compression."""
-        is_devices = scope["type"] == "http" and scope["path"].startswith(_PATH)
+        is_devices = scope["path"].startswith(_PATH)
         if is_devices and not accepts_gzip(Headers(scope=scope)):  # the middleware ignores weights
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
         await (self._packed if is_devices else self._app)(scope, receive, send)

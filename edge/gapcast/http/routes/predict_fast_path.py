@@ -25,7 +25,7 @@ class PredictFastPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on the request."""
-        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "GET":
+        if scope["path"] == "/predict" and scope["method"] == "GET":
             query: bytes = scope["query_string"]
             device = query[len(_DEVICE_QUERY) :].decode("latin-1")
             if query.startswith(_DEVICE_QUERY) and is_device_id(device):
