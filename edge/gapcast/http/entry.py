@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 _LIGHT_PATHS = frozenset({LIVENESS, *READINESS, METRICS, "/predict"})
 _NOT_LOADED = "the REST API could not be loaded: see internal.error in the log of gapcast, and try again"
-_RETRY_AFTER_S = "5"
+_RETRY_AFTER_S = 5
 
 
 def create_entry(
@@ -114,9 +113,7 @@ class DeferredApp:
                 application = await self._built()
             except Exception as error:  # also ImportError and MemoryError
                 record_internal_error(self._statistics, "http", error, "loading the REST API")
-                answer = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, _NOT_LOADED, path=scope["path"])
-                answer.headers["retry-after"] = _RETRY_AFTER_S
-                application = answer
+                application = problems.unavailable(_NOT_LOADED, _RETRY_AFTER_S, scope["path"])
         await application(scope, receive, send)
 
     async def _built(self) -> ASGIApp:

@@ -30,6 +30,13 @@ def problem(status: HTTPStatus, detail: str, reason: str | None = None, path: st
     return response_of(Problem.from_status(status, detail, reason), path)
 
 
+def unavailable(detail: str, retry_after_s: int, path: str = "") -> JSONResponse:
+    """Return a problem of status 503 that asks the client to try again after ``retry_after_s``."""
+    answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, path=path)
+    answer.headers["retry-after"] = str(retry_after_s)
+    return answer
+
+
 def response_of(found: Problem, path: str = "") -> JSONResponse:
     """Return a problem as the response to a request of ``path``; the Open Inference Protocol expects ``error``."""
     document = found.model_dump(exclude_none=True)

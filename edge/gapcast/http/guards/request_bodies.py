@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gapcast.api.predict_answer import JSON_TYPE, too_large
@@ -22,7 +21,8 @@ JSON_LENGTH = "inference-header-content-length"
 #: megabytes, and more are no faster on the few cores of a gateway.
 _N_CONCURRENT_TENSORS, _N_CONCURRENT = 2, 4
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_RETRY_AFTER_S = "2"
+_BUSY = "the bodies of other requests use all memory reserved for them (http.max_total_body_bytes): try again"
+_RETRY_AFTER_S = 2
 
 
 class BodyTypes:
@@ -91,7 +91,7 @@ class BodyLimit:
                     await problems.response_of(too_large(max_bytes), scope["path"])(scope, receive, send)
                     return
                 if len(part) > self._n_bytes_left:
-                    await _busy(scope["path"])(scope, receive, send)
+                    await problems.unavailable(_BUSY, _RETRY_AFTER_S, scope["path"])(scope, receive, send)
                     return
                 self._n_bytes_left -= len(part)
                 n_read += len(part)
@@ -139,13 +139,6 @@ class ComputeLimit:
             await self._app(scope, receive, send_and_release)
         finally:
             release()
-
-
-def _busy(path: str) -> JSONResponse:
-    detail = "the bodies of other requests use all memory reserved for them (http.max_total_body_bytes): try again"
-    answer = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, path=path)
-    answer.headers["retry-after"] = _RETRY_AFTER_S
-    return answer
 
 
 def _once(body: bytes, after: Callable[[], Awaitable[Message]]) -> Receive:

@@ -29,6 +29,7 @@ HEARTBEAT_S = 15.0
 SLOW_S = 10.0
 _RETRY = b"retry: 2000\n\n"
 _MAX_CHUNK_BYTES = 65_536
+_RETRY_AFTER_S = 10
 
 
 class EventStream(Response):
@@ -120,9 +121,7 @@ def events_router(readers: EventReaders) -> APIRouter:
         """Stream events (SSE): `reading`, `forecast`, `outlook`, `demand`, `scores`, `device`, `status`, `reset`."""
         client = client_of(request.client.host if request.client else "")
         if reason := readers.reason_to_refuse(client):
-            full = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)
-            full.headers["retry-after"] = "10"
-            return full
+            return problems.unavailable(reason, _RETRY_AFTER_S)
         return EventStream(readers, client, device, last_event_id or resume_after)
 
     return router

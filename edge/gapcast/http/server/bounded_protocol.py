@@ -22,6 +22,7 @@ from gapcast.http.server.connection_pool import ConnectionPool, Precedence
 
 #: Reason why only health checks are served.
 _DETAIL = "all connections of this gateway are in use: try again in a while"
+_RETRY_AFTER_S = 5
 #: Bytes read from a connection at a time, which it may buffer in addition to ``max_head_bytes``.
 _READ_BYTES = 65_536
 #: ``struct linger``: on, for 0 s.
@@ -43,8 +44,7 @@ def answer_health_only(app: ASGIApp) -> ASGIApp:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
-        refused: Any = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, _DETAIL, path=scope["path"])
-        refused.headers["retry-after"] = "5"
+        refused = problems.unavailable(_DETAIL, _RETRY_AFTER_S, scope["path"])
         await (app if scope["path"] in OPEN_PATHS else refused)(scope, receive, send_and_close)
 
     return answer
