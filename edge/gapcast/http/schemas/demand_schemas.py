@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
+from pydantic import BaseModel, Field, JsonValue
 
 from gapcast.core.billing.infeasible_limit import LIMIT_WARNING
 from gapcast.core.demand.documents.document import (
@@ -16,7 +16,7 @@ from gapcast.core.demand.documents.document import (
     WINDOW_FIELDS,
 )
 from gapcast.core.demand.documents.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
-from gapcast.http.schemas.forecast_schemas import definition_of
+from gapcast.http.schemas.forecast_schemas import definitions_of, document_model
 
 _WINDOW: dict[str, JsonValue] = {
     "window_start": "2026-11-03T17:15:00Z",
@@ -93,11 +93,6 @@ _LIMIT_WARNING = (
 )
 
 
-def _model(name: str, text: str, example: dict[str, JsonValue], fields: dict[str, Any]) -> Any:
-    config = ConfigDict(json_schema_extra={"examples": [example]}, protected_namespaces=())
-    return create_model(name, __config__=config, __doc__=text, **fields)
-
-
 class PeakWindow(BaseModel):
     """A day's highest window."""
 
@@ -105,22 +100,22 @@ class PeakWindow(BaseModel):
     kw: float = Field(description="Mean power of the window, kW")
 
 
-WindowDocument: Any = _model(
+WindowDocument: Any = document_model(
     "WindowDocument",
     "The billing window after the running one.",
     _WINDOW,
-    {field.name: definition_of(field) for field in WINDOW_FIELDS},
+    definitions_of(WINDOW_FIELDS),
 )
-_DEMAND_DEFINITIONS = {field.name: definition_of(field) for field in DEMAND_FIELDS} | {
+_DEMAND_DEFINITIONS = definitions_of(DEMAND_FIELDS) | {
     NEXT: (WindowDocument, Field(description="The window after the running one"))
 }
-DemandDocument: Any = _model(
+DemandDocument: Any = document_model(
     "DemandDocument",
     "A demand: the running billing window; the same object as on the demand topic.",
     _DEMAND,
     _DEMAND_DEFINITIONS,
 )
-DeviceDemandDocument: Any = _model(
+DeviceDemandDocument: Any = document_model(
     "DeviceDemandDocument",
     "The demand of a device, with the month's highest windows and a warning.",
     _DEMAND
@@ -136,17 +131,17 @@ DeviceDemandDocument: Any = _model(
         LIMIT_WARNING: (str | None, Field(description=_LIMIT_WARNING)),
     },
 )
-HeadroomWindowDocument: Any = _model(
+HeadroomWindowDocument: Any = document_model(
     "HeadroomWindowDocument",
     "A window that the load touches.",
     _HEADROOM_WINDOW,
-    {field.name: definition_of(field) for field in HEADROOM_WINDOW_FIELDS},
+    definitions_of(HEADROOM_WINDOW_FIELDS),
 )
-HeadroomDocument: Any = _model(
+HeadroomDocument: Any = document_model(
     "HeadroomDocument",
     "Whether a load may be drawn; the same object as the answer over MQTT.",
     _HEADROOM,
-    {field.name: definition_of(field) for field in HEADROOM_FIELDS}
+    definitions_of(HEADROOM_FIELDS)
     | {
         WINDOWS: (list[HeadroomWindowDocument], Field(description="The windows that the load touches if it starts now"))
     },

@@ -6,6 +6,7 @@ Their fields follow from :data:`gapcast.core.forecasts.forecast_fields.FIELDS` a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -49,8 +50,12 @@ _TYPES: dict[FieldType, Any] = {
 }
 
 
-def definition_of(field: DocumentField[Any]) -> tuple[Any, Any]:
-    """Return the type of a field in a pydantic model, with its description."""
+def definitions_of(fields: Iterable[DocumentField[Any]]) -> dict[str, Any]:
+    """Return the types of ``fields`` in a pydantic model, with their descriptions, by name."""
+    return {field.name: _definition_of(field) for field in fields}
+
+
+def _definition_of(field: DocumentField[Any]) -> tuple[Any, Any]:
     kind = _TYPES[field.type]
     description = field.description[0].upper() + field.description[1:]
     if isinstance(field, ForecastField) and field.is_optional:
@@ -58,12 +63,17 @@ def definition_of(field: DocumentField[Any]) -> tuple[Any, Any]:
     return kind | None if field.is_nullable else kind, Field(description=description)
 
 
-_DEFINITIONS: dict[str, Any] = {field.name: definition_of(field) for field in FIELDS}
-ForecastDocument: Any = create_model(
+def document_model(name: str, description: str, example: JsonDict, definitions: Mapping[str, Any]) -> Any:
+    """Return the pydantic model ``name`` of a document with the fields of ``definitions``."""
+    config = ConfigDict(json_schema_extra={"examples": [example]}, protected_namespaces=())
+    return create_model(name, __config__=config, __doc__=description, **definitions)
+
+
+ForecastDocument: Any = document_model(
     "ForecastDocument",
-    __config__=ConfigDict(json_schema_extra={"examples": [EXAMPLE.document()]}, protected_namespaces=()),
-    __doc__="A forecast; the same object as on the forecast topic.",
-    **_DEFINITIONS,
+    "A forecast; the same object as on the forecast topic.",
+    EXAMPLE.document(),
+    definitions_of(FIELDS),
 )
 
 
@@ -94,12 +104,11 @@ _OUTLOOK_EXAMPLE: JsonDict = {
     "mean_to_median_kw": [1.23, 1.11],
     "mean_to_upper_kw": [2.16, 2.2],
 }
-_OUTLOOK_DEFINITIONS: dict[str, Any] = {field.name: definition_of(field) for field in OUTLOOK_FIELDS}
-OutlookDocument: Any = create_model(
+OutlookDocument: Any = document_model(
     "OutlookDocument",
-    __config__=ConfigDict(json_schema_extra={"examples": [_OUTLOOK_EXAMPLE]}, protected_namespaces=()),
-    __doc__="An outlook: each lead time up to an hour; the same object as on the outlook topic.",
-    **_OUTLOOK_DEFINITIONS,
+    "An outlook: each lead time up to an hour; the same object as on the outlook topic.",
+    _OUTLOOK_EXAMPLE,
+    definitions_of(OUTLOOK_FIELDS),
 )
 
 
