@@ -27,14 +27,13 @@ class DocumentedApp(FastAPI):
         """Return the document."""
         if self.openapi_schema is None:
             document = super().openapi()
+            components = document["components"]
             for path, operations in document["paths"].items():
                 for operation in operations.values():
                     _complete(operation["responses"], is_open=path in OPEN_PATHS)
+                    _describe_success(operation, components["schemas"])
                     if path not in OPEN_PATHS:
                         operation["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: if no token is set
-            components = document["components"]
-            for operation in (one for operations in document["paths"].values() for one in operations.values()):
-                _describe_success(operation, components["schemas"])
             for name in _NOT_OURS:
                 components["schemas"].pop(name, None)
             for schema in components["schemas"].values():
