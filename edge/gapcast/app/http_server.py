@@ -9,7 +9,6 @@ from threading import Lock
 from gapcast.config.files.service_address import local_url
 from gapcast.config.sections.http import HttpSettings
 from gapcast.core.errors import AddressError, SettingsError
-from gapcast.http.guards.host_check import own_host_names
 from gapcast.http.options import HttpOptions
 from gapcast.http.server.connection_limits import ConnectionLimits, default_max_connections
 
@@ -25,7 +24,7 @@ def http_options(http: HttpSettings) -> HttpOptions:
         allow_from=http.allow_from,
         allow_changes_from=http.allow_changes_from,
         allowed_hosts=http.allowed_hosts,
-        own_names=tuple(own_host_names(http.host)),
+        own_names=(socket.gethostname(), http.host),
         max_event_readers_per_client=http.max_event_readers_per_client,
         max_total_body_bytes=http.max_total_body_bytes,
     )

@@ -7,7 +7,6 @@ still carry that name as ``Host``, so only known names are served.
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
@@ -31,7 +30,7 @@ _FIX = (
 class HostCheck:
     """Rejects requests for other host names with 421; health checks are served under any name."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str], own_names: Sequence[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str], own_names: Sequence[str]) -> None:
         self._app = app
         self.is_allowed = lru_cache(_N_CACHED)(HostNames(allowed_hosts, own_names).is_allowed)
 
@@ -70,11 +69,6 @@ class HostNames:
             return True
         name = _PORT.sub("", host.strip()).lower().rstrip(".")
         return name in self._names or name.endswith(self._suffixes or ("\0",)) or _is_address(name)
-
-
-def own_host_names(configured: str) -> list[str]:
-    """Return the host name of this machine, and ``http.host``."""
-    return [socket.gethostname(), configured]
 
 
 def _is_address(name: str) -> bool:
