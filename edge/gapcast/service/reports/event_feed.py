@@ -39,8 +39,7 @@ FeedEvent = BatchEvent | DeviceEvent | Outlooks | Demands
 class EventFeed:
     """Queues events until the single listener drains them; queues nothing without a listener. Thread-safe."""
 
-    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
-        self._max_waiting = max_waiting
+    def __init__(self) -> None:
         self._lock = Lock()
         self._wake: Callable[[], object] | None = None
         self._waiting: list[FeedEvent] = []
@@ -108,7 +107,7 @@ class EventFeed:
             if self._wake is None:
                 return  # the listener has stopped meanwhile
             wake = None if self._n_waiting or self._missed else self._wake  # already called for the queued events
-            if self._n_waiting + n > self._max_waiting:
+            if self._n_waiting + n > MAX_WAITING:
                 self._missed = True
             else:
                 self._waiting.append(event)
