@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gapcast.app.broker.broker import sources_of
+from gapcast.app.broker.link import source_reader_of
 from gapcast.app.engines.device_limit import limit_devices_here
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.loaded_models import Models
@@ -22,8 +22,6 @@ from gapcast.core.errors import SettingsError, StateError, StateInUseError
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
-from gapcast.core.windows.features import measured_in
-from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.private_files import chown_to_owner_of, disk_error_fix, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits
 from gapcast.service.ports.broker_link import Meters, NoMeters
@@ -47,7 +45,7 @@ class StoppedGateway:
     settings: Settings
     _meters: Meters
     _recovered: Recovered
-    _nights: NightlyRefits | None = None
+    _nights: NightlyRefits | None
     _forgotten: list[str] = field(default_factory=list)
     _recorded: list[Reading] = field(default_factory=list)
 
@@ -166,10 +164,8 @@ def _restored(settings: Settings, folder: Path, state: Path, models: Models) -> 
     if is_refitted:
         nights = NightlyRefits(folder / REFIT_FOLDER, settings.learning.refit_max_devices)
         nights.restore(engine)
-    extras, sources = measured_in(models.primary.features)[1:], sources_of(settings)
-    meters: Meters = NoMeters()
-    if sources:
-        meters = SourceReader(sources, engine.limits, extras, settings.devices.max, Statistics()).meters
+    source_reader = source_reader_of(settings, models, Statistics())
+    meters: Meters = NoMeters() if source_reader is None else source_reader.meters
     try:
         recovered = recover(folder, engine, meters)
     except StateError as error:

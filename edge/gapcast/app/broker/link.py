@@ -37,22 +37,37 @@ def link_of(settings: Settings, session: Session, models: Models, statistics: St
 
     Raises :class:`~gapcast.core.errors.SettingsError`.
     """
-    limits, sources = settings.reading_limits, sources_of(settings)
-    extras = measured_in(models.primary.features)[1:]
+    limits = settings.reading_limits
     return MqttLink(
         session,
         topics_of(settings, session.gateway),
         limits,
         retain_forecasts=settings.mqtt.retain_forecasts,
-        extras=extras,
+        extras=_extras_of(models),
         intake=IntakeOptions(
-            SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+            source_reader_of(settings, models, statistics),
             SubmeterReader(submeters_of(settings), limits) if settings.submeters else None,
             statistics,
             settings.mqtt.rejections_per_s,
             described_subscriptions(settings),
         ),
     )
+
+
+def source_reader_of(settings: Settings, models: Models, statistics: Statistics) -> SourceReader | None:
+    """Return the reader of the configured sources, with the inputs of ``models``; None without sources.
+
+    Raises :class:`~gapcast.core.errors.SettingsError`.
+    """
+    sources = sources_of(settings)
+    if not sources:
+        return None
+    return SourceReader(sources, settings.reading_limits, _extras_of(models), settings.devices.max, statistics)
+
+
+def _extras_of(models: Models) -> tuple[str, ...]:
+    """Return the measured inputs of ``models`` besides the power."""
+    return measured_in(models.primary.features)[1:]
 
 
 def connect_service(link: MqttLink, settings: Settings, service: Service, session: Session) -> PredictHandler:
