@@ -33,11 +33,14 @@ class DemandQueries:
 
     def for_device(self, device: str) -> Demand:
         """Return the newest demand of ``device``; raise :class:`NoDemandError` if there is none."""
-        with self._running.lock:
-            demand = self._running.engine.demands.newest(device)
+        demand = self._newest(device)
         if demand is None:
             raise NoDemandError(self.explain_absence(device))
         return demand
+
+    def _newest(self, device: str) -> Demand | None:
+        with self._running.lock:
+            return self._running.engine.demands.newest(device)
 
     def month_peaks(self, device: str) -> list[DayPeak]:
         """Return the highest windows of the running month of ``device``, one a day; empty without a demand."""
@@ -65,10 +68,7 @@ class DemandQueries:
             demands = engine.demands.forecaster
             devices = [] if demands is None else demands.devices(engine.buffers.names())
         page, next_ = name_page(devices, limit, after)
-        found = []
-        for name in page:
-            with self._running.lock:
-                found.append(self._running.engine.demands.newest(name))
+        found = map(self._newest, page)
         return [demand for demand in found if demand is not None], len(devices), next_
 
     def headroom(self, device: str, kw: object, minutes: object) -> Headroom:

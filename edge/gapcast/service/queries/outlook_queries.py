@@ -46,7 +46,7 @@ class OutlookQueries:
             names = engine.buffers.names()[: _n_devices(engine)]
             devices = [name for row, name in enumerate(names) if name and _has_outlook(engine, row, name)]
         page, next_ = name_page(devices, limit, after)
-        found = [self.for_device(name) for name in page]
+        found = map(self.for_device, page)
         return [outlook for outlook in found if outlook is not None], len(devices), next_
 
     def live_scores(self) -> dict[Period, OutlookScores]:
