@@ -55,8 +55,7 @@ def default_model(library: Library, folders: Mapping[str, Path]) -> str:
     except ModelError as error:
         raise error_of(error, library.own / REGISTRY_FILE, library) from error
     if name not in folders and library.own / REGISTRY_FILE not in library.left_out:
-        msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
-        raise error_of(ModelError(msg), library.own / REGISTRY_FILE, library)
+        raise error_of(ModelError(library.describe_missing(name, folders)), library.own / REGISTRY_FILE, library)
     return name
 
 

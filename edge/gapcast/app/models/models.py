@@ -108,8 +108,7 @@ def _check_names(settings: Settings, default: str, folders: Mapping[str, Path], 
     """Raise :class:`ModelError` if a model that the settings name is missing, or one has a reserved name."""
     for name in (default, *(settings.forecast.experts or ())):
         if name not in folders:
-            msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
-            raise UnknownModelError(msg)
+            raise UnknownModelError(library.describe_missing(name, folders))
     require_outlook_model(settings.outlook, folders, library)
     reserved = sorted(set(folders) & set(RESERVED_NAMES))
     if reserved:

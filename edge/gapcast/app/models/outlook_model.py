@@ -19,9 +19,7 @@ log = structlog.get_logger(__name__)
 def require_outlook_model(settings: OutlookSettings, folders: Mapping[str, object], library: Library) -> None:
     """Raise :class:`UnknownModelError` if the configuration names an outlook model that ``library`` does not have."""
     if settings.is_model_required and settings.model not in folders:
-        names = ", ".join(sorted(folders)) or "none"
-        msg = f"outlook.model: there is no model {settings.model!r} in {library}; there are: {names}"
-        raise UnknownModelError(msg)
+        raise UnknownModelError(f"outlook.model: {library.describe_missing(settings.model, folders)}")
 
 
 def outlook_model_of(

@@ -57,8 +57,7 @@ def install(
 def make_default(name: str, library: Library) -> None:
     """Make the model ``name``, installed or bundled, the default of ``library``; raise :class:`ModelError`."""
     if name not in (models := library.models()):
-        msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(models)) or 'none'}"
-        raise ModelError(msg)
+        raise ModelError(library.describe_missing(name, models))
     own = library.own
     with _staging(own) as staging:
         _write_default(own, name, staging)

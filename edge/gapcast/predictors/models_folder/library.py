@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,6 +78,10 @@ class Library:
     def without(self, path: Path) -> Library:
         """Return this library without the model, the registry or the folder at ``path``."""
         return replace(self, left_out=self.left_out | {path})
+
+    def describe_missing(self, name: str, names: Iterable[str]) -> str:
+        """Return the error that the model ``name`` is not one of ``names``, the models of this library."""
+        return f"there is no model {name!r} in {self}; there are: {', '.join(sorted(names)) or 'none'}"
 
     def stamp(self) -> Stamp:
         """Return a stamp that differs after a model is added, changed or removed, except bundled ones. Reads no file.
