@@ -44,8 +44,7 @@ def salt_of(generation: int) -> bytes:
 def encode_line(document: bytes, number: int, salt: bytes) -> bytes:
     """Return the line of the ``number``-th record of a journal; ``document`` contains no newline."""
     text = b"%d %b" % (number, document)
-    digest = blake2b(text, digest_size=_DIGEST_BYTES, salt=salt).digest()
-    return b"%b %b\n" % (b2a_base64(digest, newline=False), text)
+    return b"%b %b\n" % (_digest_of(text, salt), text)
 
 
 def encode_line_v1(document: bytes) -> bytes:
