@@ -343,7 +343,7 @@ def test_checkpoint_on_a_full_disk_leaves_no_part(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     snapshot = capture_snapshot(ensemble_engine())
-    monkeypatch.setattr(checkpoint, "_write_digest" if is_begun else "_write_columns", no_room)
+    monkeypatch.setattr(checkpoint, "_write_digest" if is_begun else "write_arrays", no_room)
     with pytest.raises(OSError, match="No space left on device"):
         checkpoint.replace_file(tmp_path / "checkpoint.npz", tmp_path / "checkpoint.part", snapshot)
     assert list(tmp_path.iterdir()) == []

@@ -38,20 +38,16 @@ class DamagedError(StateError):
 def encode(snapshot: Snapshot) -> bytes:
     """Return the file's bytes."""
     out = BytesIO()
-    _write_columns(out, snapshot)
+    write_arrays(out, arrays_of(snapshot))
     _write_digest(out)
     return out.getvalue()
-
-
-def _write_columns(file: BinaryIO, snapshot: Snapshot) -> None:
-    write_arrays(file, arrays_of(snapshot))
 
 
 def _write_digest(file: BinaryIO) -> int:
     """Write the line after the archive; return the size of the file."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # BytesIO is accepted too
-    file.seek(0, 2)
+    file.seek(0, SEEK_END)
     file.write(b"%b%b\n" % (_LABEL, digest.hexdigest().encode()))
     return file.tell()
 
@@ -72,7 +68,7 @@ def create_file(part: Path, snapshot: Snapshot) -> BinaryIO:
     with ExitStack() as stack:
         stack.callback(_discard, part)
         file = stack.enter_context(create_private(part))
-        _write_columns(file, snapshot)
+        write_arrays(file, arrays_of(snapshot))
         file.flush()
         stack.pop_all()
     return file
