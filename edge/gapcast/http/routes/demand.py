@@ -26,8 +26,6 @@ from gapcast.http.schemas.demand_schemas import (
 )
 from gapcast.service.service import Service
 
-_UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-_CHANGE = problems.answers(*CHANGE_PROBLEMS)
 _LIMIT_BODY = json_body(LIMIT_SCHEMA, 2.5)
 _PEAK_BODY = json_body(PEAK_SCHEMA, {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"})
 #: Bounds in the document only: :func:`.headroom_request` checks them, for MQTT too.
@@ -70,7 +68,9 @@ def demand_router(service: Service) -> APIRouter:
         "/headroom",
         summary="Check whether a load fits the limit",
         response_model=HeadroomDocument,
-        responses=problems.answers(*_UNUSABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+        responses=problems.answers(
+            HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
     )
     def headroom(
         device: str,
@@ -85,7 +85,7 @@ def demand_router(service: Service) -> APIRouter:
         "/demand/limit",
         summary="Set a device's limit",
         response_model=SetLimitDocument,
-        responses=_CHANGE,
+        responses=CHANGE_PROBLEMS,
         openapi_extra=_LIMIT_BODY,
     )
     async def set_limit(device: str, request: Request) -> Any:
@@ -96,7 +96,7 @@ def demand_router(service: Service) -> APIRouter:
         "/demand/month_peak",
         summary="Correct the month's peak",
         response_model=MonthPeakDocument,
-        responses=_CHANGE,
+        responses=CHANGE_PROBLEMS,
         openapi_extra=_PEAK_BODY,
     )
     async def correct_month_peak(device: str, request: Request) -> Any:

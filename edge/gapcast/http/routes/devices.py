@@ -104,7 +104,7 @@ def devices_router(service: Service) -> APIRouter:
         "/{device}/plan",
         summary="Set a device's announced loads",
         response_model=PlanDocument,
-        responses=problems.answers(*CHANGE_PROBLEMS),
+        responses=CHANGE_PROBLEMS,
         openapi_extra=_PLAN_BODY,
     )
     async def replace_plan(device: str, request: Request) -> Any:

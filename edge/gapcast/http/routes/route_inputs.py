@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 
 from gapcast.core.documents.message_format import SHOWN_CHARS, did_you_mean, shown_value
 from gapcast.core.errors import RequestError
+from gapcast.http.errors import problems
 
 
 def _plain_number(text: object) -> object:
@@ -26,8 +27,8 @@ def _plain_number(text: object) -> object:
 PLAIN = BeforeValidator(_plain_number)
 #: Page size: maximum and default.
 MAX_PAGE, N_PER_PAGE = 1_000, 100
-#: Problems with a request whose body changes something.
-CHANGE_PROBLEMS = (
+#: OpenAPI entries of the problems with a request whose body changes something.
+CHANGE_PROBLEMS = problems.answers(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
