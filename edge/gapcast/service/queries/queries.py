@@ -213,12 +213,12 @@ class ServiceQueries:
         engine, now_ms = self._running.engine, time.time_ns() // 1_000_000
         primary = engine.model if device is None else engine.forecaster_of(device).model
         chosen = primary if model in {None, primary.name} else models[model]
-        if has_outlook and engine.outlooks is None:
-            msg = f"outlook: {NO_OUTLOOKS}"
-            raise RequestError(msg)
+        outlooks = engine.outlooks if has_outlook else None
+        if has_outlook and outlooks is None:
+            raise RequestError(f"outlook: {NO_OUTLOOKS}")
         return forecast_series_with_outlook(
             chosen,
-            engine.outlooks.model if has_outlook and engine.outlooks is not None else None,
+            None if outlooks is None else outlooks.model,
             readings,
             now_ms,
             engine.zone,
