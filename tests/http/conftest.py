@@ -89,7 +89,9 @@ def serving(
     server = HttpServerThread(lambda: build_server(app, limits, implementation), service.statistics)
     server.start(listening)
     assert httpx.get(f"http://{host}:{port}/livez", timeout=GUARD_S).is_success
-    with httpx.Client(base_url=f"http://{host}:{port}", timeout=GUARD_S) as client:
+    # The server closes idle connections after some seconds: on a busy machine just as a request reuses one.
+    no_reuse = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=GUARD_S, limits=no_reuse) as client:
         yield Rest(client, link, service, port)
     service.feed.close()
     server.stop()
