@@ -39,6 +39,7 @@ def test_task_returns_its_answer() -> None:
     [
         ("allocate", "the task used more than 256 MB"),
         ("loop", "the task took longer than 1 s"),
+        ("end_by_alarm", rf"the task took longer than {GUARD_S:g} s$"),
         ("crash", "the task ended by SIGSEGV$"),
         ("be_killed", r"the task ended by SIGKILL \(possibly out of memory\)$"),
         ("leave", "the task ended with exit code 7 and no result"),

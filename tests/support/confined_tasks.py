@@ -72,6 +72,12 @@ def be_killed(_: IO[bytes]) -> bytes:
     return b""
 
 
+def end_by_alarm(_: IO[bytes]) -> bytes:
+    """End as at the child's own limit of time, which comes first if its parent is stopped or busy."""
+    signal.raise_signal(signal.SIGALRM)
+    return b""
+
+
 def leave(_: IO[bytes]) -> bytes:
     os._exit(7)
 

@@ -135,8 +135,10 @@ def _read_answer(code: int, answer: bytes, limits: ChildLimits, what: str) -> by
         raise ModelError(" ".join(content.decode(errors="replace").split()))
     if code == 0 and kind == _NO_MEMORY:
         msg = f"{what} used more than {limits.memory_bytes >> 20} MB"
-    elif -code in {signal.SIGXCPU, signal.SIGALRM}:
+    elif -code == signal.SIGXCPU:
         msg = f"{what} took longer than {limits.cpu_s} s"
+    elif -code == signal.SIGALRM:  # before this process, which was stopped or busy, could end it
+        msg = f"{what} took longer than {limits.wall_s:g} s"
     elif code < 0:
         hint = " (possibly out of memory)" if -code in {signal.SIGKILL, signal.SIGABRT} else ""
         msg = f"{what} ended by {signal.Signals(-code).name}{hint}"
