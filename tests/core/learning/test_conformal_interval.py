@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,40 +16,35 @@ from tests.support.houses import EngineRun, Smooth, ensemble_engine, house_kw, p
 N = 100_000
 
 
-def steady(draw: np.random.Generator) -> F64:
-    return draw.normal(0, 0.3, N)
-
-
-def heavy(draw: np.random.Generator) -> F64:
-    """Errors without a finite variance."""
-    return draw.standard_t(1.5, N) * 0.1
-
-
-def shifting(draw: np.random.Generator) -> F64:
-    """Errors that change every two weeks by a factor of ten, up or down."""
-    size = np.where(np.arange(N) // 20_160 % 2, 1.0, 0.1)
-    return draw.normal(0, 0.3, N) * size
-
-
-def skewed(draw: np.random.Generator) -> F64:
-    return draw.exponential(0.5, N) - 0.1
+def streams_of_errors() -> dict[str, F64]:
+    """Errors ``[N]`` of each kind of stream, kW."""
+    draws = [np.random.default_rng(1) for _ in range(4)]
+    every_two_weeks = np.where(np.arange(N) // 20_160 % 2, 1.0, 0.1)
+    return {
+        "steady": draws[0].normal(0, 0.3, N),
+        "without a finite variance": draws[1].standard_t(1.5, N) * 0.1,
+        "ten times as large, or small, every two weeks": draws[2].normal(0, 0.3, N) * every_two_weeks,
+        "skewed": draws[3].exponential(0.5, N) - 0.1,
+    }
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("make", [steady, heavy, shifting, skewed])
-def test_interval_long_run_coverage_is_90_percent(make: Callable[[np.random.Generator], F64]) -> None:
-    errors_kw = make(np.random.default_rng(1))
-    log_width, n_learnt, floor_kw = np.array([np.log(0.1)]), np.zeros(1), np.array([-100.0])
-    roots, median_kw = conformal_interval.roots(np.full((1, 2), 0.2)), np.zeros(1)
-    inside = np.empty(N)
+def test_interval_long_run_coverage_is_90_percent_for_any_errors() -> None:
+    """Overall and in every week, for one device of each kind."""
+    errors_kw = np.stack([*streams_of_errors().values()], axis=1)
+    n = errors_kw.shape[1]
+    log_width, n_learnt, floor_kw = np.full(n, np.log(0.1)), np.zeros(n), np.full(n, -100.0)
+    roots, median_kw = conformal_interval.roots(np.full((n, 2), 0.2)), np.zeros(n)
+    inside = np.empty(errors_kw.shape)
     for i, error_kw in enumerate(errors_kw):
         lower_kw, upper_kw = conformal_interval.bounds(log_width, median_kw, roots, floor_kw)
-        inside[i] = lower_kw[0] <= error_kw <= upper_kw[0]
-        log_width = conformal_interval.updated_log_width(log_width, n_learnt, 1 - inside[i : i + 1])
+        inside[i] = (lower_kw <= error_kw) & (error_kw <= upper_kw)
+        log_width = conformal_interval.updated_log_width(log_width, n_learnt, 1 - inside[i])
         n_learnt = n_learnt + 1
-    assert inside.mean() == pytest.approx(0.9, abs=0.01)
-    weeks = inside[: N // 10_080 * 10_080].reshape(-1, 10_080).mean(1)
-    assert weeks == pytest.approx(np.full(len(weeks), 0.9), abs=0.05), "in every week"
+    weeks = inside[: N // 10_080 * 10_080].reshape(-1, 10_080, n).mean(1)
+    for name, overall, of_weeks in zip(streams_of_errors(), inside.mean(0), weeks.T, strict=True):
+        assert overall == pytest.approx(0.9, abs=0.01), name
+        assert of_weeks == pytest.approx(np.full(len(of_weeks), 0.9), abs=0.05), name
 
 
 def test_interval_of_nearly_constant_power_covers_90_percent() -> None:
@@ -145,13 +138,14 @@ def test_interval_bounds_are_in_order_for_any_stream(
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
     """A house that never exported gets no negative forecast; one that did gets none beyond a reading's limit."""
     kw = house_kw(DAY_MIN)
-    consuming = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw), at_a_time=50)
-    feeding = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw - 2.5), at_a_time=50)
-    for run, floor_kw in ((consuming, 0.0), (feeding, -3.0)):
-        assert min(forecast.lower_kw for forecast in run.forecasts if forecast.lower_kw is not None) >= floor_kw
-        assert min(forecast.gap_kw for forecast in run.forecasts) >= floor_kw
-        assert min(forecast.median_kw for forecast in run.forecasts if forecast.median_kw is not None) >= floor_kw
-    assert min(forecast.lower_kw or 0 for forecast in feeding.forecasts) < -2.5
+    run = EngineRun(ensemble_engine(calibrates=calibrates, min_kw=-3.0))
+    run.process_houses({"consuming": kw, "feeding": kw - 2.5})
+    for device, floor_kw in (("consuming", 0.0), ("feeding", -3.0)):
+        forecasts = run.of(device)
+        assert min(forecast.lower_kw for forecast in forecasts if forecast.lower_kw is not None) >= floor_kw
+        assert min(forecast.gap_kw for forecast in forecasts) >= floor_kw
+        assert min(forecast.median_kw for forecast in forecasts if forecast.median_kw is not None) >= floor_kw
+    assert min(forecast.lower_kw or 0 for forecast in run.of("feeding")) < -2.5
 
 
 def test_forecast_range_ignores_noise_around_zero() -> None:
