@@ -1,9 +1,9 @@
 """Resource use of one worker by number of meters: ``python -m bench.scale [--devices 1000,10000,100000]``.
 
-Everything is enabled: the ensemble of the shipped models, online learning, intervals, scores and persistence. Each size
-has its own worker and broker. CPU time is measured over whole rounds between two checkpoints' worth of readings, after
-each meter's first outcome. Score reports use wall-clock time, in which an hour is not 60 readings here: they are
-disabled unless requested.
+The default configuration: ensemble, online learning, intervals, scores, persistence, outlooks of the first devices.
+Each size has its own worker and broker. CPU time is measured over whole rounds between two checkpoints' worth of
+readings, after each meter's first outcome. Score reports use wall-clock time, in which an hour is not 60 readings here:
+they are disabled unless requested.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from bench.fleet import Fleet
 from bench.load import Generator, StalledError
 from bench.process import cpu_s, memory
 from bench.subject import Subject, running
-from gapcast.predictors.models_folder.store import default_model
 from gapcast.storage.checkpoints.checkpoint_rule import MOST_READINGS_EACH
 
 _QOS, _WINDOW = 1, 1_000
@@ -114,9 +113,7 @@ def main() -> int:
     parser.add_argument("--reports", action="store_true", help="also publish score reports")
     chosen = parser.parse_args()
     print(report.machine_lines(machine.describe()), flush=True)
-    subject = Subject(
-        "gapcast", chosen.alone or default_model(Subject("").models), ensemble="none" if chosen.alone else "all"
-    )
+    subject = Subject("gapcast", chosen.alone)
     print("\n" + " ".join(f"{name:>10}" for name in _HEAD))
     for n_devices in map(int, chosen.devices.split(",")):
         cost = measure(subject, n_devices, reports=chosen.reports)

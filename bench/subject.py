@@ -31,7 +31,7 @@ class NotReadyError(Exception):
 
 
 #: The other ensemble members beside a subject's model.
-EnsembleMembers = Literal["none", "learned", "all"]
+EnsembleMembers = Literal["none", "learned"]
 _LEARNS = {"GAPCAST_LEARNING__MAX_DEVICES": "10000"}
 _ALONE = {
     "GAPCAST_FORECAST__BLEND": "false",
@@ -46,8 +46,7 @@ class Subject:
 
     Without a ``model``, gapcast has its default configuration. With a model of the folder ``models``, ``ensemble`` is
     ``none``: only the model, without scores; ``learned``: an ensemble with the online model and persistence, with
-    calibrated intervals and scores; ``all``: the same with all models. With a ``transport`` it connects to its own
-    listener of the broker.
+    calibrated intervals and scores. With a ``transport`` it connects to its own listener of the broker.
     """
 
     name: str
@@ -94,9 +93,8 @@ class Subject:
                 chosen["GAPCAST_MODELS__PATH"] = str(self.models)
         if self.model:
             chosen["GAPCAST_FORECAST__MODEL"] = self.model
-            chosen |= _ALONE if self.ensemble == "none" else _LEARNS
-            if self.ensemble == "learned":
-                chosen["GAPCAST_FORECAST__EXPERTS"] = self.model
+            learned = _LEARNS | {"GAPCAST_FORECAST__EXPERTS": self.model}
+            chosen |= _ALONE if self.ensemble == "none" else learned
         return chosen
 
 
