@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.connection.broker_problem import network_reason
+from gapcast.mqtt.connection.broker_problem import broker_address, network_reason
 
 _TLS_PORT, _PLAIN_PORT, _MAX_PORT = 8_883, 1_883, 65_535
 _SCHEMES = {"mqtt://": None, "mqtts://": True}
@@ -50,7 +50,7 @@ class BrokerAccess:
     @property
     def address(self) -> str:
         """The address as :meth:`parse` reads it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return broker_address(self.host, self.port)
 
     def section(self) -> dict[str, Any]:
         """Return ``[mqtt]``, without the password."""
