@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from gapcast.config.checks.topic_overlap import overlaps
@@ -87,11 +86,11 @@ def topic_problem(topic: str) -> str | None:
     (None, "'tele/#/SENSOR' is not a topic: # is the last level only, + and {device} are whole levels")
     """
     levels = topic.split("/")
-    plain = re.sub(r"\{(device|channel|part)\}", "x", "/".join("x" if one in {"+", "#"} else one for one in levels))
-    if EVERYTHING in levels[:-1] or any(one in plain for one in "+#"):
+    named = "/".join("x" if one in {_ONE_LEVEL, EVERYTHING} else one for one in levels)
+    if EVERYTHING in levels[:-1] or _ONE_LEVEL in named or EVERYTHING in named:
         return f"{topic!r} is not a topic: # is the last level only, + and {DEVICE} are whole levels"
     try:
-        SourceTopic.parse("", "/".join("x" if one in {"+", "#"} else one for one in levels), "home")
+        SourceTopic.parse("", named, "home")
     except SettingsError as error:
         return str(error).partition(": ")[2]
     return None
