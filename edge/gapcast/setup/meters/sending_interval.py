@@ -32,14 +32,12 @@ class SendingInterval:
     longest_s: float
 
     @classmethod
-    def try_create(cls, arrivals_s: Sequence[float]) -> SendingInterval | None:
-        """Return the interval between arrivals; None if there are too few arrivals.
+    def between(cls, arrivals_s: Sequence[float]) -> SendingInterval:
+        """Return the interval between at least two arrivals.
 
-        >>> SendingInterval.try_create([0.0, 10.0, 20.1, 40.0, 50.0])
+        >>> SendingInterval.between([0.0, 10.0, 20.1, 40.0, 50.0])
         SendingInterval(median_s=10.0..., longest_s=19.9)
         """
-        if len(arrivals_s) < MIN_MESSAGES:
-            return None
         intervals_s = [later - earlier for earlier, later in pairwise(arrivals_s)]
         return cls(median(intervals_s), max(intervals_s))
 
@@ -85,9 +83,7 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
             f"{names}: {counted(n, 'message')} with a power received, too few to measure the interval: "
             f"every_s stays {assumed_s:g} ({assumed}); if it sends more often, set every_s or listen longer (--wait)"
         )
-    measured = [
-        found for one in candidate.arrivals_s.values() if (found := SendingInterval.try_create(one)) is not None
-    ]
+    measured = [SendingInterval.between(one) for one in candidate.arrivals_s.values()]
     slowest = max(measured, key=lambda one: one.median_s)
     longest_s = max(one.longest_s for one in measured)
     every_s = slowest.every_s
