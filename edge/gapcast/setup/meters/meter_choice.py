@@ -91,14 +91,12 @@ class MeterChoice:
             if several := [label for _, label in labels if len(listed[label].devices) > 1]:
                 return f"{several[0]} reads several meters: add up {several[0]}.1 + {several[0]}.2"
             terms = [SumTerm(-1 if sign == "-" else 1, listed[label]) for sign, label in labels]
-            total = None if _overlap([term.candidate for term in terms]) else self._sum_of(terms)
+            is_double = _overlap([term.candidate for term in terms])
+            total = None if is_double else sum_of(terms, self._recording, self._timezone)
             if total is None:
                 return NOT_SUPPORTED
             chosen.append(total)
         return chosen
-
-    def _sum_of(self, terms: Sequence[SumTerm]) -> Candidate | None:
-        return sum_of(terms, self._recording, self._timezone)
 
     @staticmethod
     def _n_of(listed: dict[str, Candidate]) -> int:

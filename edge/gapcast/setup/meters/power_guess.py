@@ -43,7 +43,7 @@ def guess_power_sources(
 
 
 def read_source_as_stated(
-    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind = NumberKind.POWER
+    source: dict[str, Any], recording: MessageRecording, timezone: str, kind: NumberKind
 ) -> Candidate | None:
     """Return the candidate of a source in the unit that its messages or names state; without a unit if it reads none.
 
