@@ -316,7 +316,7 @@ def test_open_minute_of_a_forgotten_meter_is_dropped() -> None:
     feed.reader.meters.forget("home")
     assert feed.reader.meters.capture_state() == []
     assert feed.wait() == []
-    assert feed.reader.topic_of("home") == ""
+    assert feed.reader.meters.topic_of("home") == ""
     feed.send("meter/home", json.dumps({"kw": 1, "t": feed.now_ms}), feed.now_ms)
     assert len(feed.reader.meters.capture_state()) == 1
 

@@ -238,7 +238,7 @@ def test_source_ignores_old_topics_and_rejects_bad_names() -> None:
     for device in ("home", "my meter", "other", "home"):
         feed.send(f"meter/{device}", document_of(1))
     assert feed.reasons == ["bad_device", "too_many_devices"]
-    assert (feed.reader.topic_of("home"), feed.reader.topic_of("other")) == ("meter/home", "")
+    assert (feed.reader.meters.topic_of("home"), feed.reader.meters.topic_of("other")) == ("meter/home", "")
 
 
 @pytest.mark.parametrize("kind", ["samples", "minute"])
@@ -251,7 +251,7 @@ def test_source_meters_without_a_value_leave_their_places(kind: str) -> None:
         feed.send("meter/thermo0", '{"temperature": 21.5}')
     assert feed.reasons == ["too_many_devices"] * 3
     assert [one.device for one in feed.reader.meters.sample_counts()] == ["plug", "oven", "pump"]
-    known = [name for name in ("thermo0", "thermo8", "plug", "car") if feed.reader.topic_of(name)]
+    known = [name for name in ("thermo0", "thermo8", "plug", "car") if feed.reader.meters.topic_of(name)]
     assert known == ["plug"]
 
 

@@ -182,7 +182,7 @@ class MqttLink:
         """Publish on the rejected topic why a message, or a held-back reading, could not be used."""
         if isinstance(rejected, Reading):
             native = self._topics.reading.for_device(rejected.device)
-            topic = native if self._sources is None else self._sources.topic_of(rejected.device)
+            topic = native if self._sources is None else self._sources.meters.topic_of(rejected.device)
             document = {"ts": minute_label(rejected.minute), "gap_kw": rejected.gap_kw, **(rejected.measured or {})}
             self._rejections.publish(topic, json.dumps(document).encode(), problem)
         else:

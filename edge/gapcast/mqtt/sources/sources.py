@@ -67,10 +67,6 @@ class SourceReader:
         """Return whether the clock must complete a minute now."""
         return self._aggregator.is_due(self._now_ms())
 
-    def topic_of(self, device: str) -> str:
-        """Return the topic of the device's readings; empty if it is unknown."""
-        return self.meters.topic_of(device)
-
     def read(self, received: ReceivedMessage) -> list[IncomingMessage]:
         """Return at least one message: one for each reading, one with the problem, or one with neither."""
         publication, received_s, _ = received
