@@ -108,10 +108,9 @@ class Connection:
 
     def _broken(self, error: BaseException) -> None:
         """Discard a connection that raised, and its client, whose state is undefined."""
-        self._log.failed(error)
         self._lost()
         self._client = self._new_client()
-        self._log.log_failure(error)
+        self._log.failed(error)
 
     def _serve(self, timeout_s: float) -> None:
         sock = self._socket

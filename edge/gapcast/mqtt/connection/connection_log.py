@@ -86,9 +86,6 @@ class ConnectionLog:
     def failed(self, error: BaseException) -> None:
         """Record that the connection raised ``error``."""
         self.problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN_ERROR_CHARS]})"
-
-    def log_failure(self, error: BaseException) -> None:
-        """Log ``error``, which has already been recorded as the problem."""
         host, port = self._options.host, self._options.port
         log.error("mqtt.connection_failed", host=host, port=port, problem=self.problem, exc_info=error)
 
