@@ -171,11 +171,10 @@ class SampleListener:
         self.rejected[f"{topic[:SHOWN_TOPIC_CHARS]}: {problem.reason}: {problem.detail}"] += 1
 
     def _native(self, received: ReceivedMessage) -> _ReadMessage:
-        publication, _, received_ms = received
+        publication = received.publication
         device = self._topic.device_in(publication.topic)
-        arrival_ms = None if publication.retained or publication.redelivered else received_ms
-        reading = decode(device, publication.payload, publication.n_bytes, arrival_ms, self._limits)
-        ahead_min = reading.minute - received_ms // MINUTE_MS
+        reading = decode(device, publication.payload, publication.n_bytes, received.arrival_ms, self._limits)
+        ahead_min = reading.minute - received.received_ms // MINUTE_MS
         return _ReadMessage(device, reading.gap_kw, ahead_min, minute=reading.minute)
 
     def _of_source(self, reader: SourceReader, received: ReceivedMessage) -> _ReadMessage:

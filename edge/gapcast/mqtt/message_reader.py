@@ -188,8 +188,7 @@ class MessageReader:
                 # As Reading(...), in half the time: there is one for each message.
                 reading = _new_tuple(Reading, (device, minute, gap_kw, False, None, False))
             else:
-                arrival_ms = None if is_retained or is_resent else received_ms
-                reading = decode(device, payload, n_bytes, arrival_ms, self._limits, self._extras)
+                reading = decode(device, payload, n_bytes, received.arrival_ms, self._limits, self._extras)
             if properties:
                 self._attach_properties(reading, publication)
         except PayloadError as problem:

@@ -43,18 +43,12 @@ class Commands:
         return IncomingMessage(None, None, received.received_s, publication)
 
 
-def arrival_ms_of(received: ReceivedMessage) -> int | None:
-    """Return when a message arrived, epoch ms; None if it was retained or redelivered: its age is unknown."""
-    publication = received.publication
-    return None if publication.retained or publication.redelivered else received.received_ms
-
-
 def plan_command(limits: Limits, replace_plan: Callable[[str, LoadPlan], None]) -> Command:
     """Return the command that replaces a device's plan with ``replace_plan``; powers must be within ``limits``."""
 
     def command(device: str, received: ReceivedMessage) -> None:
         publication = received.publication
-        replace_plan(device, decode_plan(publication.payload, publication.n_bytes, arrival_ms_of(received), limits))
+        replace_plan(device, decode_plan(publication.payload, publication.n_bytes, received.arrival_ms, limits))
 
     return command
 
@@ -88,7 +82,7 @@ def month_peak_command(limits: Limits, changes: DemandChanges) -> Command:
         if not received.publication.n_bytes:
             return  # a retained correction was removed; the month's peak stays
         peak = month_peak_of(_document_of(received, "month's peak", PEAK_EXAMPLE), limits)
-        if peak.minute is None and arrival_ms_of(received) is None:
+        if peak.minute is None and received.arrival_ms is None:
             detail = 'a retained or redelivered month\'s peak has an unknown month: send it with "at"'
             raise PayloadError("unknown_age", detail)
         changes.correct_month_peak(device, peak, is_retained=received.publication.retained)

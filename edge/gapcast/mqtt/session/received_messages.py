@@ -21,6 +21,12 @@ class ReceivedMessage(NamedTuple):
     received_s: float
     received_ms: int
 
+    @property
+    def arrival_ms(self) -> int | None:
+        """When it arrived, epoch ms; None if it was retained or redelivered: its age is unknown."""
+        publication = self.publication
+        return None if publication.retained or publication.redelivered else self.received_ms
+
 
 class ReceivedMessages:
     """The queue of received messages, in order of arrival."""

@@ -156,9 +156,10 @@ class SourceReader:
         return []
 
     def _native(self, meter: Meter, received: ReceivedMessage) -> Reading:
-        publication, _, received_ms = received
-        arrival_ms = None if publication.retained or publication.redelivered else received_ms
-        reading = decode(meter.name, publication.payload, publication.n_bytes, arrival_ms, self._limits, self._extras)
+        publication = received.publication
+        reading = decode(
+            meter.name, publication.payload, publication.n_bytes, received.arrival_ms, self._limits, self._extras
+        )
         self._check_clock(meter, reading.minute * MINUTE_MS, received, None)
         return reading._replace(redelivered=publication.redelivered)
 
