@@ -29,7 +29,7 @@ from gapcast.storage.generations import write_checkpoint
 from gapcast.storage.store import Store
 from tests.backtest.test_backtest import house, run
 from tests.core.horizon_runs import DEVICES, HORIZONS, HorizonRun, engine_of, readings_of
-from tests.mqtt.test_discovery_demand import WITH_DEMAND, Sent
+from tests.mqtt.test_discovery_demand import HOME_ASSISTANT_TOPICS, Sent
 from tests.support.links import MemoryLink
 
 
@@ -133,14 +133,14 @@ def test_discovery_announces_sensors_that_expire_at_the_devices_horizon() -> Non
     sent, engine = Sent(), engine_of(5, HORIZONS)
     discovery = Discovery(
         cast("Session", sent),
-        WITH_DEMAND,
+        HOME_ASSISTANT_TOPICS,
         engine.published_model,
         model_of=lambda device: engine.forecaster_of(device).published_model,
     )
     for device in ("home", "pump"):
         discovery.publish_device(device)
     sensors = {
-        device: json.loads(sent.messages[WITH_DEMAND.config_topic(device).encode()])["cmps"]["forecast"]
+        device: json.loads(sent.messages[HOME_ASSISTANT_TOPICS.config_topic(device).encode()])["cmps"]["forecast"]
         for device in ("home", "pump")
     }
     assert {device: one["exp_aft"] for device, one in sensors.items()} == {"home": 360, "pump": 960}

@@ -14,16 +14,17 @@ import yaml
 from pydantic import BaseModel
 
 from gapcast.api.predict_request import PredictRequest, TimedReading
+from gapcast.app.broker.topics import discovery_topics_of
 from gapcast.config.sections.mqtt import TopicSettings
+from gapcast.config.settings import Settings
 from gapcast.core.billing.changes import limit_kw_of, month_peak_of
 from gapcast.core.demand.headroom.headroom_request import headroom_request
 from gapcast.core.errors import PayloadError, RequestError
 from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
 from gapcast.core.readings.reading import Limits
 from gapcast.core.time_grid import DAY_MIN
-from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
+from gapcast.mqtt.discovery.discovery_message import birth_topics
 from gapcast.mqtt.payloads import encode_rejection
-from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.reports.score_reports import event_document
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
@@ -98,11 +99,13 @@ def test_asyncapi_schema_detects_misspelt_keywords() -> None:
 
 def test_asyncapi_has_exactly_the_configured_topics() -> None:
     topics = TopicSettings()
-    home = HomeAssistantTopics(
-        "homeassistant", DeviceTopic.parse("", "{device}"), DeviceTopic.parse("", "{device}"), ""
-    )
+    home = discovery_topics_of(Settings(), "gw")
     of_code = {getattr(topics, name) for name in TopicSettings.model_fields} - {topics.answers}
-    of_code |= {f"{topics.answers}{{asker}}", *home.birth_topics, "homeassistant/device/{objectId}/config"}
+    of_code |= {
+        f"{topics.answers}{{asker}}",
+        *birth_topics(home.discovery_prefix),
+        "homeassistant/device/{objectId}/config",
+    }
     assert re.fullmatch(r"homeassistant/device/[\w-]+/config", home.config_topic("a.b"))
     assert {channel["address"] for channel in CHANNELS.values()} == of_code
 

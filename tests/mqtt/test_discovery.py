@@ -8,19 +8,18 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
+from gapcast.app.broker.topics import discovery_topics_of
+from gapcast.config.settings import HomeAssistantSettings, Settings
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.readings.reading import Reading
 from gapcast.mqtt.discovery.discovery import Discovery
-from gapcast.mqtt.discovery.discovery_message import MEASURED_EXPIRE_S, HomeAssistantTopics
+from gapcast.mqtt.discovery.discovery_message import MEASURED_EXPIRE_S
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.session import Session
-from gapcast.mqtt.topics import DeviceTopic
 from tests.support.outlook_model import OutlookModel
 
-FORECAST, AVAILABILITY, MEASURED = (
-    DeviceTopic.parse(f"topics.{name}", f"gap/{{device}}/{name}") for name in ("forecast", "availability", "measured")
-)
-TOPICS = HomeAssistantTopics("ha", FORECAST, AVAILABILITY, "gapcast/gw/status", measured=MEASURED, max_devices=2)
+HOME_ASSISTANT = HomeAssistantSettings(enabled=True, discovery_prefix="ha", max_devices=2)
+TOPICS = discovery_topics_of(Settings(homeassistant=HOME_ASSISTANT), "gw")
 
 
 class Broker:
@@ -41,12 +40,12 @@ class Broker:
         return [topic.removeprefix("ha/device/gapcast_").removesuffix("/config") for topic, *_ in taken]
 
 
-def discovery_of(broker: Broker, topics: HomeAssistantTopics = TOPICS, *, n_devices: int = 1_000) -> Discovery:
+def discovery_of(broker: Broker, *, n_devices: int = 1_000) -> Discovery:
     def is_beyond_limit(device: str) -> bool:
         return int(device[1:]) >= n_devices
 
     model: ModelIdentity = OutlookModel()
-    return Discovery(cast("Session", broker), topics, model, is_beyond_limit=is_beyond_limit)
+    return Discovery(cast("Session", broker), TOPICS, model, is_beyond_limit=is_beyond_limit)
 
 
 def birth(payload: bytes = b"online") -> Publication:
@@ -109,12 +108,3 @@ def test_measured_minutes_cover_published_devices_only() -> None:
     assert (topic, retain, expiry_s) == ("gap/d0/measured", False, MEASURED_EXPIRE_S)
     assert json.loads(payload)["ts"] == "2023-01-01T00:00:00Z"
     assert json.loads(payload)["gap_kw"] == pytest.approx(1.2346, abs=1e-4)
-
-
-def test_measured_minutes_without_a_topic_are_not_published() -> None:
-    broker = Broker()
-    discovery = discovery_of(broker, HomeAssistantTopics("ha", FORECAST, AVAILABILITY, "gapcast/gw/status"))
-    discovery.publish_device("d0")
-    broker.published.clear()
-    discovery.publish_measured([Reading("d0", 27_875_520, 1.0)])
-    assert broker.published == []

@@ -8,15 +8,14 @@ from typing import Any, cast
 import pytest
 
 from gapcast.app.broker.link import demand_check_of
-from gapcast.app.broker.topics import demand_topics_of
-from gapcast.config.settings import Settings
+from gapcast.app.broker.topics import discovery_topics_of
+from gapcast.config.settings import LimitSettings, Settings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.discovery.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
-from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics, discovery_payload
+from gapcast.mqtt.discovery.discovery_message import discovery_payload
 from gapcast.mqtt.session.session import Session
-from gapcast.mqtt.topics import DeviceTopic
 from tests.support.outlook_model import OutlookModel
 
 TOPICS = DemandEntityTopics("gap/home/demand", "gap/home/demand/limit", 17.25)
@@ -30,20 +29,11 @@ PLATFORMS = {
 }
 
 
-def topics(**values: Any) -> HomeAssistantTopics:
-    def device_topic(name: str) -> DeviceTopic:
-        return DeviceTopic.parse(f"topics.{name}", f"gap/{{device}}/{name}")
-
-    return HomeAssistantTopics(
-        "homeassistant", device_topic("forecast"), device_topic("availability"), "gapcast/gw/status", **values
-    )
+HOME_ASSISTANT_TOPICS = discovery_topics_of(Settings(limits=LimitSettings(max_kw=17.25)), "gw")
 
 
-WITH_DEMAND = topics(demand=demand_topics_of(Settings()), max_kw=17.25)
-
-
-def components(of: HomeAssistantTopics, *, has_demand: bool) -> dict[str, Any]:
-    document = json.loads(discovery_payload("home", of, MODEL, has_demand=has_demand))
+def components(*, has_demand: bool) -> dict[str, Any]:
+    document = json.loads(discovery_payload("home", HOME_ASSISTANT_TOPICS, MODEL, has_demand=has_demand))
     return {name: document["cmps"][name] for name in PLATFORMS}
 
 
@@ -99,14 +89,13 @@ def test_peak_expected_turns_off_below_a_lower_probability() -> None:
     assert f"({PEAK_OFF} if this.state == 'on' else {PEAK_ON})" in template
 
 
-@pytest.mark.parametrize(("of", "has_demand"), [(WITH_DEMAND, False), (topics(), True)])
-def test_demand_entities_are_removed_without_a_demand(of: HomeAssistantTopics, has_demand: bool) -> None:
-    found = components(of, has_demand=has_demand)
+def test_demand_entities_are_removed_without_a_demand() -> None:
+    found = components(has_demand=False)
     assert found == {name: {"p": platform} for name, platform in PLATFORMS.items()}
 
 
 def test_demand_entities_belong_to_the_device() -> None:
-    assert components(WITH_DEMAND, has_demand=True) == dict(demand_components("gapcast_home", TOPICS))
+    assert components(has_demand=True) == dict(demand_components("gapcast_home", TOPICS))
 
 
 class Sent:
@@ -124,11 +113,13 @@ class Sent:
 
 def test_discovery_announces_the_demand_of_devices_that_have_one() -> None:
     sent = Sent()
-    discovery = Discovery(cast("Session", sent), WITH_DEMAND, MODEL, has_demand=lambda device: device == "home")
+    discovery = Discovery(
+        cast("Session", sent), HOME_ASSISTANT_TOPICS, MODEL, has_demand=lambda device: device == "home"
+    )
     for device in ("home", "cellar"):
         discovery.publish_device(device)
     published = {
-        device: json.loads(sent.messages[WITH_DEMAND.config_topic(device).encode()])["cmps"]["headroom"]
+        device: json.loads(sent.messages[HOME_ASSISTANT_TOPICS.config_topic(device).encode()])["cmps"]["headroom"]
         for device in ("home", "cellar")
     }
     assert published["home"]["stat_t"] == "gap/home/demand"

@@ -21,6 +21,7 @@ from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.windows.features import measured_in
 from gapcast.mqtt.discovery.discovery import Discovery
+from gapcast.mqtt.discovery.discovery_message import birth_topics
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.requests.demand_registers import RegisterReader
@@ -115,5 +116,5 @@ def connect_discovery(link: MqttLink, settings: Settings, service: Service, sess
         service.queries.published_model_of,
         is_beyond_limit=lambda device: service.queries.exceeds_device_limit(device, topics.max_devices),
     )
-    for topic in topics.birth_topics:
+    for topic in birth_topics(topics.discovery_prefix):
         link.listen(topic, link.discovery)

@@ -56,11 +56,11 @@ def discovery_topics_of(settings: Settings, gateway: str) -> HomeAssistantTopics
         DeviceTopic.parse("topics.forecast", topics.forecast),
         DeviceTopic.parse("topics.availability", topics.availability),
         gateway_topic("topics.status", topics.status, gateway),
-        DeviceTopic.parse("topics.scores", topics.scores) if settings.learning.report_every_min else None,
-        settings.homeassistant.max_devices,
         DeviceTopic.parse("topics.measured", topics.measured),
         DeviceTopic.parse("topics.outlook", topics.outlook),
         demand_topics_of(settings),
+        DeviceTopic.parse("topics.scores", topics.scores) if settings.learning.report_every_min else None,
+        settings.homeassistant.max_devices,
         settings.limits.max_kw,
         settings.learning.report_every_min * 60,
     )

@@ -77,8 +77,6 @@ class Discovery:
     def publish_measured(self, readings: Sequence[Reading]) -> None:
         """Publish the power of each measured (not filled) minute of the devices announced to Home Assistant."""
         topic = self._topics.measured
-        if topic is None:
-            return
         for reading in readings:
             if reading.device in self._published and not reading.is_filled:
                 document = {"ts": minute_label(reading.minute), "gap_kw": round(reading.gap_kw, DECIMALS)}

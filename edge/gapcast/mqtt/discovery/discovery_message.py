@@ -39,41 +39,36 @@ _OUTLOOK_GRACE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistantTopics:
-    """The topics of Home Assistant's discovery, and the topics of a device."""
+    """The topics of Home Assistant's discovery, and the topics of a device; ``scores`` None: none are published."""
 
     discovery_prefix: str
     forecast: DeviceTopic
     availability: DeviceTopic
     status: str
+    measured: DeviceTopic
+    outlook: DeviceTopic
+    demand: DemandTopics
     scores: DeviceTopic | None = None
     max_devices: int = 1_000
-    measured: DeviceTopic | None = None
-    outlook: DeviceTopic | None = None
-    demand: DemandTopics | None = None
     #: Highest limit that can be set, kW.
     max_kw: float = 100.0
     #: Shortest time between two publications of a device's scores.
     scores_every_s: float = 900.0
 
-    @property
-    def birth_topics(self) -> tuple[str, ...]:
-        """The topics on one of which Home Assistant publishes that it has started."""
-        return birth_topics(self.discovery_prefix)
-
     def config_topic(self, device: str) -> str:
         """Return the discovery topic of ``device``."""
         return f"{self.discovery_prefix}/device/{object_id(device)}/config"
 
-    def demand_topics(self, device: str) -> DemandEntityTopics | None:
-        """Return the topics of the demand of ``device``; None if the gateway publishes no demands."""
-        if self.demand is None:
-            return None
+    def demand_topics(self, device: str) -> DemandEntityTopics:
+        """Return the topics of the demand of ``device``."""
         demand, limit = self.demand.demand, self.demand.limit
         return DemandEntityTopics(demand.for_device(device), limit.for_device(device), self.max_kw)
 
 
 def birth_topics(discovery_prefix: str) -> tuple[str, ...]:
-    """Return Home Assistant's default topic, which does not follow its prefix, and the one with ``discovery_prefix``.
+    """Return the topics on one of which Home Assistant publishes that it has started.
+
+    Its default topic, which does not follow its prefix, and the one with ``discovery_prefix``.
 
     >>> birth_topics("homeassistant"), birth_topics("ha")
     (('homeassistant/status',), ('homeassistant/status', 'ha/status'))
@@ -104,10 +99,10 @@ def discovery_payload(
     entities. A sensor with only its platform removes the sensor of an earlier model.
     """
     identity, forecast_topic = object_id(device), topics.forecast.for_device(device)
-    outlook_topic = topics.outlook.for_device(device) if topics.outlook else None
+    outlook_topic = topics.outlook.for_device(device)
     sensors = {
         **{name: _forecast(name, forecast_topic, model) for name in _COMPONENTS},
-        "power": _power(device, topics.measured),
+        "power": _power(topics.measured.for_device(device)),
         **{name: _score(name, device, topics) for name in _SCORES},
         **{f"next_{lead_min}": _outlook(lead_min, outlook_topic, outlook_model) for lead_min in LEAD_TIMES_MIN},
     }
@@ -149,17 +144,15 @@ def _forecast(name: str, forecast_topic: str, model: ModelIdentity) -> Mapping[s
     return details
 
 
-def _power(device: str, measured: DeviceTopic | None) -> Mapping[str, Any] | None:
+def _power(topic: str) -> Mapping[str, Any]:
     """Return the sensor of the measured power of each minute, a measurement that belongs in long-term statistics."""
-    if measured is None:
-        return None
     return {
         "name": "Power",
         "dev_cla": "power",
         "stat_cla": "measurement",
         "unit_of_meas": "kW",
         "sug_dsp_prc": 2,
-        "stat_t": measured.for_device(device),
+        "stat_t": topic,
         "val_tpl": "{{ value_json.gap_kw }}",
         "exp_aft": MEASURED_EXPIRE_S,
     }
@@ -182,9 +175,9 @@ def _score(name: str, device: str, topics: HomeAssistantTopics) -> Mapping[str, 
     }
 
 
-def _outlook(lead_min: int, topic: str | None, model: ModelIdentity | None) -> Mapping[str, Any] | None:
+def _outlook(lead_min: int, topic: str, model: ModelIdentity | None) -> Mapping[str, Any] | None:
     """Return the sensor of the mean until ``lead_min``; None without outlooks, or if ``model`` lacks the lead time."""
-    if topic is None or model is None or lead_min not in model.lead_times_min:
+    if model is None or lead_min not in model.lead_times_min:
         return None
     # No state_class, as for a forecast.
     details = {
