@@ -134,8 +134,7 @@ def test_discovery_announces_sensors_that_expire_at_the_devices_horizon() -> Non
     discovery = Discovery(
         cast("Session", sent),
         HOME_ASSISTANT_TOPICS,
-        engine.published_model,
-        model_of=lambda device: engine.forecaster_of(device).published_model,
+        lambda device: engine.forecaster_of(device).published_model,
     )
     for device in ("home", "pump"):
         discovery.publish_device(device)

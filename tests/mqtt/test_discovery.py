@@ -45,7 +45,7 @@ def discovery_of(broker: Broker, *, n_devices: int = 1_000) -> Discovery:
         return int(device[1:]) >= n_devices
 
     model: ModelIdentity = OutlookModel()
-    return Discovery(cast("Session", broker), TOPICS, model, is_beyond_limit=is_beyond_limit)
+    return Discovery(cast("Session", broker), TOPICS, lambda _device: model, is_beyond_limit=is_beyond_limit)
 
 
 def birth(payload: bytes = b"online") -> Publication:
@@ -87,7 +87,7 @@ def test_all_devices_are_published_again_some_with_each_batch(cause: str) -> Non
     if cause == "birth":
         discovery.receive(birth())
     else:
-        discovery.use_model(OutlookModel())
+        discovery.republish()
     assert (discovery.process_pending(), broker.take_devices()) == (True, devices[:64])
     discovery.forget("d100")
     assert broker.published.pop() == ("ha/device/gapcast_d100/config", b"", True, None)

@@ -114,7 +114,7 @@ class Sent:
 def test_discovery_announces_the_demand_of_devices_that_have_one() -> None:
     sent = Sent()
     discovery = Discovery(
-        cast("Session", sent), HOME_ASSISTANT_TOPICS, MODEL, has_demand=lambda device: device == "home"
+        cast("Session", sent), HOME_ASSISTANT_TOPICS, lambda _device: MODEL, has_demand=lambda device: device == "home"
     )
     for device in ("home", "cellar"):
         discovery.publish_device(device)

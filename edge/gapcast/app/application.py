@@ -154,7 +154,7 @@ class Application:
         """Switch the REST API and discovery to new models."""
         self.models = models
         if self._link.discovery is not None:
-            self._link.discovery.use_model(self.service.queries.published_model)
+            self._link.discovery.republish()
 
     def reload(self) -> None:
         """Reload the models beside the stream (:meth:`.ModelWatcher.request_reload`)."""

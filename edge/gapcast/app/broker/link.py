@@ -110,10 +110,9 @@ def connect_discovery(link: MqttLink, settings: Settings, service: Service, sess
     link.discovery = Discovery(
         session,
         topics,
-        service.queries.published_model,
+        service.queries.published_model_of,
         outlook_model_of,
         demand_check_of(settings, outlook_model_of),
-        service.queries.published_model_of,
         is_beyond_limit=lambda device: service.queries.exceeds_device_limit(device, topics.max_devices),
     )
     for topic in birth_topics(topics.discovery_prefix):

@@ -25,38 +25,36 @@ _MAX_PER_ITERATION = 64
 class Discovery:
     """Publishes the discovery messages. Implements :class:`RequestTopic` for Home Assistant's birth message."""
 
-    def __init__(  # noqa: PLR0913 - all but three have a default
+    def __init__(
         self,
         session: Session,
         topics: HomeAssistantTopics,
-        model: ModelIdentity,
+        model_of: Callable[[str], ModelIdentity],
         outlook_model_of: Callable[[str], ModelIdentity | None] = lambda _device: None,
         has_demand: Callable[[str], bool] = lambda _device: False,
-        model_of: Callable[[str], ModelIdentity] | None = None,
         *,
         is_beyond_limit: Callable[[str], bool] = lambda _device: False,
     ) -> None:
-        """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one.
+        """Publish the sensors of a device's model and of its outlook model, if it has one.
 
-        ``has_demand`` returns whether a device has a demand. ``model_of`` returns the model of a device, at its own
-        horizon if it has its own (None: always ``model``). ``is_beyond_limit`` returns whether a device is not one of
-        the first ``max_devices`` of ``topics``.
+        ``has_demand`` returns whether a device has a demand, ``is_beyond_limit`` whether it is not one of the first
+        ``max_devices`` of ``topics``.
         """
         self._session = session
         self._topics = topics
-        self._model = self._published_model = model
+        self._model_of = model_of
         self._outlook_model_of = outlook_model_of
         self._has_demand = has_demand
-        self._model_of = model_of
+        self._has_new_models = False
         self._is_beyond_limit = is_beyond_limit
         self._published: dict[str, None] = {}
         self._to_republish: deque[str] = deque()
         self._n_fresh_sessions = 0
         self._full = False
 
-    def use_model(self, model: ModelIdentity) -> None:
-        """Publish the sensors of ``model`` from now on, also for devices published earlier. Thread-safe."""
-        self._model = model
+    def republish(self) -> None:
+        """Publish all devices again, because their models have changed. Thread-safe."""
+        self._has_new_models = True
 
     def publish_device(self, device: str) -> None:
         """Publish ``device``, unless it was published since the broker last lost its retained messages."""
@@ -95,8 +93,8 @@ class Discovery:
 
     def process_pending(self) -> bool:
         """Publish some of the queued devices again; return whether more are left."""
-        if self._published_model is not self._model:
-            self._published_model, self._to_republish = self._model, deque(self._published)
+        if self._has_new_models:
+            self._has_new_models, self._to_republish = False, deque(self._published)
         for _ in range(min(_MAX_PER_ITERATION, len(self._to_republish))):
             device = self._to_republish.popleft()
             if device in self._published:
@@ -104,7 +102,6 @@ class Discovery:
         return bool(self._to_republish)
 
     def _publish(self, device: str) -> None:
-        outlook_model, has_demand = self._outlook_model_of(device), self._has_demand(device)
-        model = self._model if self._model_of is None else self._model_of(device)
-        payload = discovery_payload(device, self._topics, model, outlook_model, has_demand=has_demand)
+        model, outlook_model = self._model_of(device), self._outlook_model_of(device)
+        payload = discovery_payload(device, self._topics, model, outlook_model, has_demand=self._has_demand(device))
         self._session.publish(self._topics.config_topic(device).encode(), payload, retain=True)
