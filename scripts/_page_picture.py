@@ -37,7 +37,7 @@ PANELS = {
 def main(folder: Path) -> None:
     """Publish days of readings at full speed, and the last minutes with the pages open; then take the screenshots."""
     with ExitStack() as stack:
-        broker = EmbeddedBroker(MQTT_PORT, HOST)
+        broker = EmbeddedBroker(MQTT_PORT)
         broker.start()
         stack.callback(broker.stop)
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-picture-")))

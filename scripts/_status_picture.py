@@ -27,7 +27,7 @@ LINE_PX, CHARACTER_PX, EDGE_PX = 20, 8.4, 18
 def main(path: Path) -> None:
     """Publish two days of each device at full speed and the next hour slowly; then render the status."""
     with ExitStack() as stack:
-        broker = EmbeddedBroker(MQTT_PORT, HOST)
+        broker = EmbeddedBroker(MQTT_PORT)
         broker.start()
         stack.callback(broker.stop)
         state = stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-picture-"))

@@ -41,7 +41,7 @@ class AmqttBroker(embedded.EmbeddedBroker):
     name = "embedded"
 
     def __init__(self) -> None:
-        super().__init__(free_port(), LOOPBACK)
+        super().__init__(free_port())
 
 
 def mosquitto_command() -> str | None:

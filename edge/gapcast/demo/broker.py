@@ -18,10 +18,11 @@ _START_S = _STOP_S = 60.0
 
 
 class EmbeddedBroker:
-    """A broker on one port of ``host`` that can be stopped and started again, without persistent state."""
+    """A broker on one port of this machine that can be stopped and started again, without persistent state."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.host = host
+    host = "127.0.0.1"
+
+    def __init__(self, port: int) -> None:
         self.port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

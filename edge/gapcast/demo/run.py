@@ -26,7 +26,7 @@ from gapcast.recordings.recording import Minute, read_recording
 from gapcast.replay.publisher import MeterPublisher, replay
 from gapcast.sample import sample_path
 
-HOST, DEVICE = "127.0.0.1", "home"
+HOST, DEVICE = EmbeddedBroker.host, "home"
 _READY_S, _LAST_FORECAST_S = 60.0, 5.0
 
 
@@ -48,7 +48,7 @@ def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], Non
 
     Only ``models``, ``forecast`` and ``site`` of ``settings`` are used.
     """
-    broker = EmbeddedBroker(_free_port(options.mqtt_port, show), HOST)
+    broker = EmbeddedBroker(_free_port(options.mqtt_port, show))
     broker.start()
     with contextlib.ExitStack() as stack:
         stack.callback(broker.stop)
