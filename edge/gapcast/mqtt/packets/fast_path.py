@@ -157,10 +157,6 @@ class FastPathSocket:
         self._out += packet
         return len(packet)
 
-    def pending(self) -> int:
-        """Return the number of bytes waiting for paho."""
-        return len(self._for_paho)
-
     def fileno(self) -> int:
         """Return the connection's file descriptor, for polling."""
         return int(self._sock.fileno())
