@@ -39,10 +39,9 @@ class MqttLink:
         *,
         retain_forecasts: bool,
         extras: Sequence[str] = (),
-        intake: IntakeOptions | None = None,
+        intake: IntakeOptions,
     ) -> None:
         """Read the power from each message, and the measured features ``extras`` where present."""
-        intake = intake or IntakeOptions()
         self._session = session
         self._topics = topics
         self._limits = limits
