@@ -141,8 +141,17 @@ def answer_prefix(key: str, pattern: str, gateway: str) -> str:
     return prefix
 
 
+def is_publishable(topic: str) -> bool:
+    """Return whether messages can be published on ``topic``: it is no filter, has no placeholder, and is not too long.
+
+    >>> is_publishable("gap/home/reading"), is_publishable("gap/+/reading"), is_publishable("gap/{device}/reading")
+    (True, False, False)
+    """
+    return bool(topic) and not set("+#\0{}") & set(topic) and len(topic.encode()) <= _MAX_TOPIC_BYTES
+
+
 def _check(key: str, pattern: str, topic: str) -> None:
     """Raise :class:`SettingsError` that quotes ``pattern``, as configured, if ``topic``, made from it, is invalid."""
-    if not topic or any(character in topic for character in "+#\0{}") or len(topic.encode()) > _MAX_TOPIC_BYTES:
+    if not is_publishable(topic):
         msg = f"{key}: {pattern!r} is not a topic to publish on: {_RULE}"
         raise SettingsError(msg)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import DEVICE_ID_RULE, device_id_problem, is_device_id
+from gapcast.mqtt.topics import is_publishable
 
 #: Prefix of the names of gapcast's entities in Home Assistant.
 _OWN_ENTITY = "gapcast_"
 DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
-_MAX_TOPIC_BYTES = 65_535
 #: Characters of a channel that a device's name must not have.
 NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -53,7 +53,7 @@ class SourceTopic:
                 msg = f"{key}.topic: {pattern!r} may have {name} once, and as a whole level, as in tele/{DEVICE}/SENSOR"
                 raise SettingsError(msg)
         plain = re.sub(r"\{(device|channel|part)\}", "x", pattern)
-        if not plain or any(character in plain for character in "+#\0{}") or len(plain.encode()) > _MAX_TOPIC_BYTES:
+        if not is_publishable(plain):
             fix = f"write {DEVICE} instead of +; leave out #, NUL, other braces"
             msg = f"{key}.topic: {pattern!r} is not a topic pattern: {fix}"
             raise SettingsError(msg)
