@@ -99,7 +99,7 @@ def read_houses(
         if show is not None:
             for line in recordings[name].lines(part.zone):
                 show(line)
-        last_minute = minutes_of(recordings[name], part).last_minute
+        _, last_minute = minutes_of(recordings[name], part).bounds
         if part.first_scored_minute is not None and part.first_scored_minute > last_minute:
             last = (
                 f"the last reading of {file} ({minute_label(last_minute)}{', with --limit' * (part.limit is not None)})"

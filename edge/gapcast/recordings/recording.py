@@ -53,11 +53,6 @@ class RecordingMinutes(Iterator[Minute]):
         """Return the number of remaining minutes."""
         return len(self._columns[0]) - self._at
 
-    @property
-    def last_minute(self) -> int:
-        """The last minute; there must be at least one."""
-        return int(self._columns[0][-1])
-
     def __next__(self) -> Minute:
         """Return the next minute."""
         if self._one_by_one is None:
