@@ -85,7 +85,7 @@ def _of_clean(clean: CleanFile, experiment: Experiment, houses: Mapping[str, Cle
         sha256=clean.sha256,
         first=minute_label(int(train.observed_minute[0])),
         last=minute_label(int(train.observed_minute[-1]) + experiment.task().horizon_min),
-        readings="" if clean.path is None else str(clean.path),
+        readings=str(clean.path),
         zone=str(series.zone),
         others=tuple(house_of_card(house, clean) for house, clean in given),
     )

@@ -44,7 +44,7 @@ class CleanFile:
     series: Series
     report: Report
     sha256: str
-    path: Path | None = None
+    path: Path
 
 
 def read(path: Path) -> CleanFile:

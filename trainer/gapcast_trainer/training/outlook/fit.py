@@ -130,7 +130,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
         git_commit=git_commit(),
         versions=code_versions(),
         started_at=utc_now(),
-        readings="" if readings.path is None else str(readings.path),
+        readings=str(readings.path),
         others=tuple(house_of_card(house, houses[house.name]) for house in experiment.houses),
         start=f"{card.name} {card.version} {card.sha256}",
         time_zone=str(readings.series.zone),
