@@ -66,7 +66,7 @@ class Setup:
         connection = BrokerConnection(prompts, self._show, tls=answers.tls)
         access = answers.with_account(answers.broker or connection.ask_address("localhost"))
         search = MeterSearch(answers, prompts, self._show, self._progress, answers.timezone or own_zone)
-        recording, chosen = search.search(access)
+        recording, chosen = search.search(connection, access)
         zone = answers.timezone or self._ask_time_zone(own_zone)
         sources = SourceQuestions(prompts, self._show, answers.devices).sources(chosen, recording, zone)
         sections = self._sections(access, zone, sources, recording)

@@ -50,13 +50,12 @@ class MeterSearch:
         #: The zone of local times, as far as known: the machine's zone until the user has been asked.
         self._zone = zone
 
-    def search(self, access: BrokerAccess) -> tuple[MessageRecording, list[ChosenMeter]]:
-        """Return the recorded messages and the chosen meters; the user may listen again.
+    def search(self, connection: BrokerConnection, access: BrokerAccess) -> tuple[MessageRecording, list[ChosenMeter]]:
+        """Return the messages recorded over ``connection`` and the chosen meters; the user may listen again.
 
         Raises :class:`BrokerError` if a meter was not found and prompts are not interactive.
         """
         meters, topics = self._answers.meters, self._answers.topics
-        connection = BrokerConnection(self._prompts, self._show, tls=self._answers.tls)
         while True:
             session, granted = connection.connect(access, topics)
             if granted != topics:
