@@ -23,11 +23,9 @@ from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.transport import INVALID
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import filter_covers, without_covered
-from gapcast.presets import presets
+from gapcast.presets import PER_TOPIC, presets
 
 _BROKER_S = 8.0
-#: The preset of Home Assistant's entities.
-_OF_ENTITIES = "home-assistant"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
 _READ_FIX = "grant this account read access to the topic (docs/security.md lists the permissions)"
 _CLOSED_FIX = (
@@ -127,9 +125,9 @@ def _check_devices(settings: Settings) -> Iterator[Finding]:
 
 def _check_entities(settings: Settings) -> Iterator[Finding]:
     """Check that no source reads every sensor that Home Assistant streams."""
-    topic = presets()[_OF_ENTITIES]["topic"]
+    topic = presets()[PER_TOPIC]["topic"]
     for i, source in enumerate(settings.sources):
-        if source.preset == _OF_ENTITIES and source.topic == topic:
+        if source.preset == PER_TOPIC and source.topic == topic:
             text = f"sources.{i} reads every sensor that Home Assistant streams ({topic}), temperatures too"
             yield warn("sources", text, 'name the entity: topic = "homeassistant/sensor/grid_power/state", with device')
 

@@ -8,6 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+#: Its topic matches every sensor that Home Assistant streams; setup makes a source of each that looks like power.
+PER_TOPIC = "home-assistant"
+
 
 @cache
 def presets() -> dict[str, dict[str, Any]]:

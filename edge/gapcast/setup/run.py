@@ -14,7 +14,7 @@ from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
-from gapcast.presets import with_preset
+from gapcast.presets import PER_TOPIC, with_preset
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.broker.broker_connection import BrokerConnection
 from gapcast.setup.config_file import PASSWORD_FILE, back_up_existing, check_writable, toml_of, write
@@ -22,7 +22,6 @@ from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.source_preview import PreviewWarnings, preview
 from gapcast.setup.meters.meter_search import MeterSearch
 from gapcast.setup.meters.preset_answers import PresetAnswers
-from gapcast.setup.meters.preset_recognition import PER_TOPIC
 from gapcast.setup.meters.source_questions import COUNTER_UNITS, UNITS, SourceQuestions
 from gapcast.setup.next_steps import next_steps
 from gapcast.setup.prompts import Prompts

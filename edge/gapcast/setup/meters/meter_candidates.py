@@ -9,6 +9,7 @@ from typing import Any
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import DEVICE, PART
+from gapcast.presets import PER_TOPIC
 from gapcast.setup.messages.field_names import device_in, energy_unit_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, number_fields
@@ -23,7 +24,6 @@ from gapcast.setup.meters.power_guess import (
 )
 from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import (
-    PER_TOPIC,
     POWER_UNITS,
     Candidate,
     read_preset_on,

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from gapcast.core.documents.message_format import listed
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.source_topics import DEVICE
+from gapcast.presets import PER_TOPIC
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
 from gapcast.setup.messages.power_role import PowerRole
 from gapcast.setup.meters.meter_sum import NOT_SUPPORTED, SumTerm, sum_of
 from gapcast.setup.meters.preset_answers import MeterAnswer
-from gapcast.setup.meters.preset_recognition import PER_TOPIC, Candidate, single_meters
+from gapcast.setup.meters.preset_recognition import Candidate, single_meters
 from gapcast.setup.prompts import Prompts
 from gapcast.setup.topics import has_wildcard
 

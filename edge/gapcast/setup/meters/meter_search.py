@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.session.session import Session
+from gapcast.presets import PER_TOPIC
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.broker.broker_connection import BrokerConnection
 from gapcast.setup.messages.message_recording import MessageRecording, listen
@@ -14,7 +15,7 @@ from gapcast.setup.meters.channels import may_have_others
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers
-from gapcast.setup.meters.preset_recognition import PER_TOPIC, Candidate, single_meters
+from gapcast.setup.meters.preset_recognition import Candidate, single_meters
 from gapcast.setup.meters.search_hints import advice, field_hint, shown_messages, tasmota_hint, value_hint
 from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid

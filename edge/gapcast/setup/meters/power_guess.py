@@ -7,12 +7,12 @@ from typing import Any
 
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import look_up, parse_path, parse_sum
-from gapcast.presets import presets
+from gapcast.presets import PER_TOPIC, presets
 from gapcast.setup.messages.field_names import device_in, is_average_power, is_explicit_power, is_momentary
 from gapcast.setup.messages.json_leaves import Document, document_of, leaves
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberField, NumberKind, number_fields
-from gapcast.setup.meters.preset_recognition import PER_TOPIC, POWER_UNITS, Candidate, read_source
+from gapcast.setup.meters.preset_recognition import POWER_UNITS, Candidate, read_source
 from gapcast.setup.topics import is_within
 
 #: Maximum number of fields of a topic that may be powers or counters, and of other fields; and of meters in a list.

@@ -13,7 +13,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import COUNTERS
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
-from gapcast.presets import presets, with_preset
+from gapcast.presets import PER_TOPIC, presets, with_preset
 from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.messages.number_fields import NumberKind
@@ -23,8 +23,6 @@ from gapcast.setup.meters.device_names import device_on, needs_name, with_channe
 #: Wide enough for the values of energy counters, which are read as W.
 _COUNTER_LIMITS_KW = (-1e6, 1e6)
 POWER_UNITS = ("W", "kW")
-#: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
-PER_TOPIC = "home-assistant"
 
 
 @dataclass(frozen=True, slots=True)
