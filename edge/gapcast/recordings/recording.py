@@ -171,10 +171,11 @@ def read_recording(
     if _is_stream(path):
         raise SourceError(path, "is a stream, which cannot be read twice: save it to a file, and name that")
     has_options = form.unit is not None or form.hold_min is not None or form.entity is not None
-    is_uci = form.layout is None and not _is_parquet(path) and exports.detect(path) is None
-    if form.submeters and not is_uci:
+    is_parquet = _is_parquet(path)
+    detected = None if is_parquet or form.layout is not None else exports.detect(path)
+    if form.submeters and (is_parquet or form.layout is not None or detected is not None):
         raise SourceError(path, "is not UCI's set: name the columns of submeters by --submeter-column")
-    if _is_parquet(path):
+    if is_parquet:
         if form.layout is not None:
             raise SourceError(path, "is Parquet of `gapcast-trainer prepare`, which needs no --time-column")
         if has_options:
@@ -183,7 +184,7 @@ def read_recording(
         return Recording(path, clean.series, clean.report, "a minute in UTC")
     if form.layout is not None:
         table = meter_csv.read(path, form.layout, progress=progress)
-    elif (detected := exports.detect(path)) is not None:
+    elif detected is not None:
         table = exports.read(path, detected, form, progress=progress)
     elif has_options:
         raise SourceError(path, f"is not an export: {NO_OPTIONS}")
