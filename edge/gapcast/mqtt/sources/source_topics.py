@@ -14,7 +14,7 @@ from gapcast.mqtt.topics import is_publishable
 #: Prefix of the names of gapcast's entities in Home Assistant.
 _OWN_ENTITY = "gapcast_"
 DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
-#: Characters of a channel that a device's name must not have.
+#: Characters that a device's name must not have.
 NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from gapcast.mqtt.sources.source_topics import NOT_OF_A_NAME
+
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 #: The end of German compounds of power, with P and N for the two directions (MomentanleistungP).
 _COMPOUND = re.compile(r"[Ll]eistung(?![a-z])([PN](?![A-Za-z]))?")
@@ -58,7 +60,6 @@ _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
 })  # fmt: skip
 #: Levels that only count, the power of Z-Wave JS UI, and the current of an inverter.
 _COUNTS = re.compile(r"(endpoint_)?\d{1,4}|66049|ac|dc", re.IGNORECASE)
-_INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 #: A household's power is rarely above this number in kW, and rarely below it in W.
 _LEAST_W = 10.0
 #: A household's counter is rarely above this number in kWh: it takes decades.
@@ -220,4 +221,4 @@ def device_in(topic: str) -> str:
     """
     levels = [level for level in topic.split("/") if level and level.lower() not in _NON_DEVICE_WORDS]
     named = [level for level in levels if not _COUNTS.fullmatch(level)] or levels
-    return _INVALID_IN_NAME.sub("_", named[-1])[:64] if named else "home"
+    return NOT_OF_A_NAME.sub("_", named[-1])[:64] if named else "home"
