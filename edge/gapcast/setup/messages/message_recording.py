@@ -122,6 +122,10 @@ class MessageRecording:
             raise SettingsError(msg)
         return units.pop() if len(units) == 1 else None
 
+    def payloads(self, topic: str) -> list[bytes]:
+        """Return the recorded payloads of ``topic``, of each group of messages in order of arrival."""
+        return [received.publication.payload for received in self.of_topic.get(topic, ())]
+
     def in_order(self) -> Iterator[ReceivedMessage]:
         """Yield the recorded messages in order of arrival."""
         recorded = (received for messages in self.of_topic.values() for received in messages)

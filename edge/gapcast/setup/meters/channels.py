@@ -99,7 +99,7 @@ def _channel_paths(first: str) -> list[str]:
 
 
 def _sent_paths(topic: str, recording: MessageRecording) -> set[str]:
-    documents = (document_of(received.publication.payload) for received in recording.of_topic[topic])
+    documents = map(document_of, recording.payloads(topic))
     return {path for document in documents for path, value in leaves(document) if isinstance(value, int | float)}
 
 

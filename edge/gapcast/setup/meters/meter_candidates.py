@@ -160,9 +160,7 @@ def _read_value(
 
 def _unit_beside(topic: str, value: str, recording: MessageRecording) -> str | None:
     """Return the unit that the messages of a topic state beside each term of a value; None if they do not."""
-    messages = recording.of_topic.get(topic, ())
-    fields = number_fields(topic, [received.publication.payload for received in messages])
-    units = {field.path: field.stated_unit for field in fields}
+    units = {field.path: field.stated_unit for field in number_fields(topic, recording.payloads(topic))}
     found = {units.get(term.path) for term in parse_sum(value)}
     return found.pop() if len(found) == 1 else None
 
@@ -180,10 +178,9 @@ def _sums_of_parts(source: dict[str, Any], recording: MessageRecording) -> Itera
     level = source["topic"].split("/").index(PART)
     parts = {term.path for term in parse_sum(source["value"])}
     fields: dict[str, NumberField] = {}
-    for topic, messages in recording.of_topic.items():
+    for topic in recording.of_topic:
         if topic.split("/")[level] in parts:
-            payloads = [received.publication.payload for received in messages]
-            for field in likely_fields(topic, payloads, any_name=True):
+            for field in likely_fields(topic, recording.payloads(topic), any_name=True):
                 fields.setdefault(field.path, field)
     for field in sorted(fields.values(), key=lambda field: field.kind):
         if not field.path:

@@ -71,7 +71,7 @@ def preset_hint(recording: MessageRecording, preset: str, meter: MeterAnswer) ->
     read = paths_of(meter.value or keys.get("value", ()))
     for one in sorted(recording.of_topic):
         if any(matching_patterns(preset, keys, one)) if topic is None else is_within(one, topic):
-            fields = number_fields(one, _payloads(one, recording))
+            fields = number_fields(one, recording.payloads(one))
             paths = [field.path for field in fields if field.path and field.kind < NumberKind.ENERGY]
             if others := [path for path in paths if path not in read]:
                 options = shlex.join(["--preset", preset, "--topic", one, "--value", others[0]])
@@ -85,7 +85,7 @@ def field_hint(recording: MessageRecording) -> str | None:
     A power by its name is the example. The user has to choose among the others, which can be anything.
     """
     topics = sorted(recording.of_topic)
-    fields = [(topic, field) for topic in topics for field in number_fields(topic, _payloads(topic, recording))]
+    fields = [(topic, field) for topic in topics for field in number_fields(topic, recording.payloads(topic))]
     if powers := [one for one in fields if one[1].kind < NumberKind.ENERGY]:
         topic, field = min(powers, key=lambda one: one[1].kind)
         return f"select the number that is the power, such as {_options(topic, field.path, field.unit or 'W')}"
@@ -107,12 +107,12 @@ def value_hint(recording: MessageRecording, meter: MeterAnswer) -> str | None:
     if meter.preset is not None or (meter.value is None and meter.unit is None):
         return None
     topic = meter.topic or ""
-    found = {field.path for field in number_fields(topic, _payloads(topic, recording))}
+    found = {field.path for field in number_fields(topic, recording.payloads(topic))}
     if found.issuperset([term.path for term in parse_sum(meter.value)] if meter.value else [""]):
         quantity = "an energy counter" if meter.unit in COUNTERS else "a power"
         fix = ": if they are in W, pass --unit W" if meter.unit == "kW" else ""
         return f"its numbers are out of the range of {quantity} in {meter.unit or 'W or kW'}{fix}"
-    if nulls := _nulls_in(meter.value or "", map(document_of, _payloads(topic, recording))):
+    if nulls := _nulls_in(meter.value or "", map(document_of, recording.payloads(topic))):
         fix = "if that means no power, set null_is_zero = true in the configuration (docs/meter-settings.md)"
         return f"{' and '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null: {fix}"
     return None
@@ -144,7 +144,7 @@ def advice(recording: MessageRecording, meter: MeterAnswer) -> str:
 def _form_hint(recording: MessageRecording) -> str | None:
     """Return the problem of a number with a unit or a decimal comma, and how to solve it; None if there is none."""
     for topic in sorted(recording.of_topic):
-        for payload in _payloads(topic, recording):
+        for payload in recording.payloads(topic):
             values = [*leaves(document_of(payload)), ("", payload.decode("utf-8", "replace"))]
             for path, value in values:
                 text = value.strip() if isinstance(value, str) else ""
@@ -162,8 +162,4 @@ def _options(topic: str, path: str, unit: str = "W") -> str:
 
 
 def _paths_of(topic: str, recording: MessageRecording) -> list[str]:
-    return [field.path for field in number_fields(topic, _payloads(topic, recording)) if field.path]
-
-
-def _payloads(topic: str, recording: MessageRecording) -> list[bytes]:
-    return [received.publication.payload for received in recording.of_topic.get(topic, ())]
+    return [field.path for field in number_fields(topic, recording.payloads(topic)) if field.path]
