@@ -45,8 +45,9 @@ class FastPathSocket:
         self._poll, self._polled_events = select.poll(), 0
         self._for_paho = bytearray()
         self._out = bytearray()
-        self._lost: OSError | None = None
         self._ended = False
+        #: The error that ended the connection, if any.
+        self.failure: OSError | None = None
         #: Whether :meth:`pump` left data unread, which polling may not report.
         self.has_more = False
         #: Whether the last packet is a DISCONNECT, which the peer must read before the connection ends.
@@ -124,11 +125,6 @@ class FastPathSocket:
             del self._out[:n_sent]
 
     @property
-    def failure(self) -> OSError | None:
-        """The error that ended the connection, if any."""
-        return self._lost
-
-    @property
     def n_unsent(self) -> int:
         """Bytes waiting to be sent."""
         return len(self._out)
@@ -146,8 +142,8 @@ class FastPathSocket:
             packets = bytes(self._for_paho[:n_bytes])
             del self._for_paho[:n_bytes]
             return packets
-        if self._lost is not None:
-            raise self._lost
+        if self.failure is not None:
+            raise self.failure
         if self._ended:
             return b""
         raise BlockingIOError
@@ -167,7 +163,7 @@ class FastPathSocket:
 
     def fail(self, error: OSError) -> None:
         """End the connection because of ``error``."""
-        self._lost, self._ended = error, True
+        self.failure, self._ended = error, True
 
     def cut(self) -> None:
         """End the connection without sending the buffered bytes."""
