@@ -85,7 +85,7 @@ def test_houses_peers_of_others_ignore_the_house_itself(houses: dict[str, CleanF
     house = houses["central_air"]
     kw = house.series.gap_kw.copy()
     kw[: kw.size // 2] *= 3  # the part that only trees of the house itself are fitted to
-    changed = CleanFile(Series(house.series.first_minute, kw), house.report, house.sha256)
+    changed = CleanFile(Series(house.series.first_minute, kw), house.report, house.sha256, house.path)
     found = evaluate_houses(stand_ins(Spread()), pair | {"central_air": changed}, options).houses[0].records
     assert found["lightgbm-others"] == before
 
@@ -136,7 +136,9 @@ def test_houses_too_short_or_alone_for_peers_are_an_error(houses: dict[str, Clea
         evaluate_houses(stand_ins(Spread()), {"central_air": houses["central_air"]}, FEW)
     kw = houses["central_air"].series.gap_kw.copy()
     kw[:DAY_MIN][40:] = np.nan
-    poor = CleanFile(Series(houses["central_air"].series.first_minute, kw), houses["central_air"].report, "0")
+    poor = CleanFile(
+        Series(houses["central_air"].series.first_minute, kw), houses["central_air"].report, "0", Path("poor")
+    )
     with pytest.raises(RunError, match=r"poor: only .* windows before .* 1,000 are needed"):
         evaluate_houses(stand_ins(Spread()), {"poor": poor, "rural_pumps": houses["rural_pumps"]},
                         HousesOptions(peers=True, fit_days=1))  # fmt: skip

@@ -60,7 +60,7 @@ def found(small: CleanFile) -> LeadEvaluation:
 @pytest.fixture(scope="module")
 def by_house(small: CleanFile) -> HousesLeadEvaluation:
     kw = small.series.gap_kw[:6_000].copy()
-    other = CleanFile(Series(small.series.first_minute, np.roll(kw, 77)), small.report, "0")
+    other = CleanFile(Series(small.series.first_minute, np.roll(kw, 77)), small.report, "0", small.path)
     return evaluate_house_leads(stand_ins(model()), {"one": small, "two": other}, (15, 5), FEW)
 
 

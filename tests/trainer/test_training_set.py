@@ -141,7 +141,7 @@ def clean_of(first: int, kw: np.ndarray) -> Any:
 
     minutes = first + np.arange(kw.size)
     series, report = minute_series(Table(Path("a"), "attic", "2" * 64, minutes * 60_000, kw, minutes))
-    return CleanFile(series, report, content_sha256(series))
+    return CleanFile(series, report, content_sha256(series), Path("attic"))
 
 
 def drawn(batches: Any) -> list[tuple[np.ndarray, np.ndarray]]:
