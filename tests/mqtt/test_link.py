@@ -40,6 +40,7 @@ class Waiting:
         self.acknowledged: list[tuple[int, int, int]] = []
         self.timeouts_s: list[float] = []
         self.is_backlogged = False
+        self.connected = True
 
     def receive_messages(self, n_at_most: int, timeout_s: float) -> Sequence[ReceivedMessage]:
         self.timeouts_s.append(timeout_s)

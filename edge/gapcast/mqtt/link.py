@@ -106,6 +106,7 @@ class MqttLink:
     def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, decoded, waiting up to ``timeout_s`` for the first."""
         session, reader = self._session, self._reader
+        reader.track_connection(is_connected=session.connected)
         is_due = n_at_most > 0 and reader.is_due and not session.is_backlogged
         received = session.receive_messages(n_at_most, 0.0 if is_due or reader.has_pending_requests else timeout_s)
         self._forecast_publisher.begin_batch()

@@ -82,6 +82,12 @@ class MessageReader:
         """Whether the clock must close a minute."""
         return self._sources is not None and self._sources.is_due()
 
+    def track_connection(self, *, is_connected: bool) -> None:
+        """Record whether the broker is connected: without it, the clock closes no minutes of missing samples."""
+        for one in (self._sources, self._submeters):
+            if one is not None:
+                one.track_connection(is_connected=is_connected)
+
     def read(self, received: Sequence[ReceivedMessage], n_at_most: int = 0) -> list[IncomingMessage]:
         """Return the contents of the ``received`` messages, and up to ``n_at_most`` minutes that the clock closed."""
         sources, submeters = self._sources, self._submeters

@@ -20,6 +20,7 @@ from gapcast.core.time_grid import MINUTE_MS, minute_of
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.clock_check import check_clock
+from gapcast.mqtt.sources.closing_time import ClosingTime
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.meter_messages import MeterMessage, as_publication, parse_message
 from gapcast.mqtt.sources.meter_registry import MeterRegistry, MeterRoute
@@ -55,6 +56,7 @@ class SourceReader:
         self._extras = tuple(extras)
         self._statistics = statistics
         self._aggregator = SampleAggregator(limits, extras, statistics)
+        self._closing = ClosingTime()
         self._clocks = ClockMonitor(max_devices, statistics.clock_offsets_min)
         needed = (
             (topic, replace(source, features=tuple(one for one in source.features if one.name in extras)))
@@ -65,7 +67,11 @@ class SourceReader:
 
     def is_due(self) -> bool:
         """Return whether the clock must complete a minute now."""
-        return self._aggregator.is_due(self._now_ms())
+        return self._aggregator.is_due(self._closing.until_ms(self._now_ms()))
+
+    def track_connection(self, *, is_connected: bool) -> None:
+        """Record whether the broker is connected: without it, the clock closes no minutes of missing samples."""
+        self._closing.track_connection(self._now_ms(), is_connected=is_connected)
 
     def read(self, received: ReceivedMessage) -> list[IncomingMessage]:
         """Return at least one message: one for each reading, one with the problem, or one with neither."""
@@ -93,7 +99,7 @@ class SourceReader:
 
     def close_due(self, n_at_most: int) -> list[IncomingMessage]:
         """Return the minutes of at most ``n_at_most`` meters that the clock completes."""
-        closed = self._aggregator.close_due(self._now_ms(), n_at_most)
+        closed = self._aggregator.close_due(self._closing.until_ms(self._now_ms()), n_at_most)
         now_s = time.perf_counter()
         return [
             IncomingMessage(reading, None, now_s, as_publication(meter.topic, reading)) for meter, reading in closed

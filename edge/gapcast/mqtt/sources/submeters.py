@@ -64,6 +64,10 @@ class SubmeterReader:
         self._store(messages)
         return messages[-1]._replace(reading=None)
 
+    def track_connection(self, *, is_connected: bool) -> None:
+        """Record whether the broker is connected, as :meth:`.SourceReader.track_connection` does."""
+        self._reader.track_connection(is_connected=is_connected)
+
     def close_due(self) -> None:
         """Store the minutes that the clock completes."""
         self._store(self._reader.close_due(_MOST_CLOSED))
