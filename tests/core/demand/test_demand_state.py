@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -297,6 +298,17 @@ def test_peak_outside_of_the_same_active_times_stays() -> None:
     narrower = demand_engine(SiteDemandOptions(replace(SITE.default, active=ActiveTimes(hours=((15, 45),)))))
     assert restore_snapshot(narrower, older) == ("", [])
     assert narrower.demands.month_peaks("home", 5) == [DayPeak(4.0, MONDAY + 30)]
+
+
+def test_peaks_of_another_time_zone_are_of_its_days(tmp_path: Path) -> None:
+    options = DemandOptions(by_month_peak=True, n_peak_days=2, floor_kw=0.5)
+    before = demand_engine(SiteDemandOptions(options))
+    process(before, stream_of([*[1.0] * 1_380, *[5.0] * 15, *[1.0] * 105, *[4.0] * 15, 1.0]), 500)
+    late, early = DayPeak(5.0, MONDAY + 1_380), DayPeak(4.0, MONDAY + 1_500)
+    assert before.demands.month_peaks("home", 5) == [late, early]
+    after = demand_engine(SiteDemandOptions(options, zone=ZoneInfo("Europe/Oslo")))
+    assert restore_snapshot(after, through_file(capture_snapshot(before), tmp_path)) == ("", [])
+    assert after.demands.month_peaks("home", 5) == [late, DayPeak(1.0, MONDAY)]
 
 
 def test_lowest_window_begins_again_with_new_active_times() -> None:

@@ -111,9 +111,13 @@ class MonthPeaks:
         self.replaced = tuple(one for one in self.replaced if one.peak.start_minute < start_minute)
         self._restore_replaced()
 
-    def discard_inactive(self, window_at: Callable[[int], BillingWindow]) -> None:
-        """Discard the peaks of windows that are not active by ``window_at``: the active times have changed."""
-        self.by_day = {day: one for day, one in self.by_day.items() if window_at(one.start_minute).is_active}
+    def change_times(self, window_at: Callable[[int], BillingWindow]) -> None:
+        """Discard the peaks of windows that are not active by ``window_at``: the active times or the zone have changed.
+
+        The others are those of their days and month by ``window_at``.
+        """
+        ascending = [(window_at(one.start_minute), one) for one in sorted(self.by_day.values())]
+        self.by_day = {window.day: one for window, one in ascending if window.is_active and window.month == self.month}
         self.replaced = tuple(one for one in self.replaced if window_at(one.peak.start_minute).is_active)
         self._restore_replaced()
 

@@ -115,7 +115,8 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
     """Restore the ``i``-th of ``columns`` into ``one``, whose running window follows ``last_minute``.
 
     A stored window other than the running one is discarded, and so are peaks of another month or window length. If the
-    active times have changed, peaks outside of them are discarded, and the lowest window begins again.
+    active times or the zone have changed, peaks are those of their new days, peaks outside of the new times are
+    discarded, and the lowest window begins again.
     """
     if columns["window_min"][i] != one.options.window_min:
         return
@@ -138,7 +139,7 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
         window_at = one.calendar.window_at
         one.peaks.replaced = tuple(ReplacedPeak.from_window(window_at(peak.start_minute), peak) for peak in replaced)
         if has_changed:
-            one.peaks.discard_inactive(window_at)
+            one.peaks.change_times(window_at)
     jump = WindowBeforeJump(*(columns[name][i].item() for name in _WITHOUT_JUMP))
     if _is_sound_jump(jump, one.calendar, last_minute):
         one.before_jump = jump._replace(sum_kw=one.options.counted_kw(jump.sum_kw))
