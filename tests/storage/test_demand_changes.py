@@ -105,6 +105,7 @@ def test_start_logs_peaks_that_are_not_used(tmp_path: Path) -> None:
     (logged,) = [entry for entry in logs if entry["event"] == "state.demand_not_used"]
     assert (logged["log_level"], logged["n_devices"]) == ("warning", 1)
     assert logged["devices"] == ["home: window_min is 30, and was 15"]
+    assert logged["fix"].startswith("send the month's peak again"), "its limit is configured"
 
 
 def test_forgotten_device_loses_its_limit(tmp_path: Path) -> None:

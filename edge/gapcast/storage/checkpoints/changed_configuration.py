@@ -59,7 +59,7 @@ def log_changed_configuration(
             n_devices=len(discarded),
             devices=[f"{device}: {reason}" for device, reason in discarded.items()][:_MAX_NAMED],
             fix=(
-                "configure the limit again, then send the month's peak and any limit that was set while running "
-                "(docs/demand.md)"
+                "send the month's peak again (docs/demand.md); a device that has no demand now needs its limit in "
+                "[demand] first, and then any limit that was set while running, too"
             ),
         )
