@@ -7,6 +7,9 @@ import pytest
 from tests.http.conftest import Rest
 from tests.http.test_predict import assert_problem
 
+#: Probes: a monitor may add parameters.
+IGNORING = {"/livez", "/healthz", "/readyz", "/metrics"}
+
 
 @pytest.mark.parametrize(
     ("route", "problem"),
@@ -38,6 +41,21 @@ def test_query_long_name_is_shown_shortened(rest: Rest) -> None:
     answer = rest.client.get("/predict?" + "x" * 20_000)
     assert_problem(answer, 422, "there is no query parameter 'xxx")
     assert len(answer.json()["detail"]) < 200
+
+
+def test_query_unknown_parameter_is_a_422_on_every_route(rest: Rest) -> None:
+    """A router that `create_app` includes without `CHECKED` would ignore it."""
+    n_routes = 0
+    for path, methods in rest.client.get("/openapi.json").json()["paths"].items():
+        if path in IGNORING or path.startswith("/v2"):
+            continue
+        for method, operation in methods.items():
+            n_routes += 1
+            assert "422" in operation["responses"], (method, path)
+            url = f"{path.replace('{device}', 'home')}?no_such=1"
+            answer = rest.client.request(method, url, json={} if method in {"post", "put"} else None)
+            assert (answer.status_code, "no query parameter 'no_such'" in answer.text) == (422, True), (method, path)
+    assert n_routes > 10
 
 
 @pytest.mark.parametrize("route", ["/", "/page/main.js", "/docs", "/openapi.json", "/livez", "/metrics", "/v2"])
