@@ -9,6 +9,7 @@ import click
 
 from gapcast.core.errors import EXIT_BAD_INPUT, GapcastError
 from gapcast.observability.logs import configure_logs
+from gapcast.text.install_command import install_command
 from gapcast.text.terminal_text import printable
 from gapcast_fleet.commands.backtest import backtest
 from gapcast_fleet.commands.prepare import prepare
@@ -29,7 +30,7 @@ class _Group(click.Group):
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in _NEEDED:
                 raise
-            fix = "pip install '.[fleet]' in the checkout"
+            fix = f"{install_command('fleet')} in the checkout"
             click.echo(f"gapcast-fleet: {error.name} is not installed: {fix}", err=True)
             sys.exit(EXIT_BAD_INPUT)
 

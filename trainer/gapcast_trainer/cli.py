@@ -8,6 +8,7 @@ import click
 
 from gapcast.core.errors import GapcastError, ModelError
 from gapcast.recordings.written_files import exiting_on_signals
+from gapcast.text.install_command import install_command
 from gapcast_trainer.commands import data, score_pages, scoring, search, study, synthesis, training
 from gapcast_trainer.errors import ExportError
 
@@ -36,7 +37,7 @@ class _Commands(click.Group):
             extra = _EXTRA_OF.get(error.name or "")
             if extra is None:
                 raise
-            fix = f"pip install '.[{extra}]' in the checkout"
+            fix = f"{install_command(extra)} in the checkout"
             click.echo(
                 f"gapcast-trainer: {error.name} is not installed; this command needs the {extra} extra: {fix}",
                 err=True,

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from gapcast.core.errors import BrokerError
+from gapcast.text.install_command import install_command
 
 if TYPE_CHECKING:
     from amqtt.broker import Broker
@@ -39,7 +40,7 @@ class EmbeddedBroker:
         try:
             asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_START_S)
         except ModuleNotFoundError as error:
-            msg = "the embedded broker is not installed: pip install '.[demo]' in the checkout"
+            msg = f"the embedded broker is not installed: {install_command('demo')} in the checkout"
             raise BrokerError(msg) from error
         except Exception as error:
             msg = f"the embedded broker cannot listen on {self.host} port {self.port} ({error})"

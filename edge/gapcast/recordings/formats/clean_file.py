@@ -28,6 +28,7 @@ from gapcast.core.time_grid import MINUTE_MS
 from gapcast.core.windows.features import GAP, MEASURED
 from gapcast.recordings.minutes.report import Report
 from gapcast.recordings.minutes.series import Series
+from gapcast.text.install_command import install_command
 
 TIME, FILLED = "time", "filled"
 N = TypeVar("N", np.int64, np.float64)
@@ -56,7 +57,7 @@ def read(path: Path) -> CleanFile:
         import pyarrow as pa  # noqa: PLC0415 - optional on a gateway
         import pyarrow.parquet as pq  # noqa: PLC0415 - the same
     except ImportError as error:
-        fix = "pip install '.[parquet]' in the checkout, or use the CSV file that it was made from"
+        fix = f"{install_command('parquet')} in the checkout, or use the CSV file that it was made from"
         raise SourceError(path, f"is Parquet, which needs pyarrow: {fix}") from error
     if not path.is_file():
         raise SourceError(path, f"is not there: {_FIX}")
