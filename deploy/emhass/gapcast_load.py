@@ -7,7 +7,8 @@
 minutes: those that are over as measured, the next hour from ``GET /outlook``, and later ones as measured at the same
 time of the last day that is known, from ``GET /devices/{device}/history``. A step without any known minute gets the
 mean of the history, or of the outlook if there is none. Steps begin at full steps of this machine's local time: set TZ
-if EMHASS's time zone is another.
+if EMHASS's time zone is another. There are more steps than the horizon has, because EMHASS may begin with a later one:
+it rounds the present, and repeats the last value for steps that are missing.
 
 If gapcast does not answer, or a newest reading is older than ``--max-age`` minutes, nothing is printed and the exit
 code is 1: call EMHASS without ``load_power_forecast`` then, so that it uses the method of its own configuration.
@@ -123,10 +124,11 @@ def parameters(gateway: Gateway, options: argparse.Namespace, now: datetime) -> 
     outlook = gateway.get(f"/outlook?device={device}")
     require_new(outlook, options.device, options.max_age, now)
     readings = gateway.get(f"/devices/{device}/history?minutes={DAY_MIN}")["readings"]
+    n_forecast = n_steps + 2 + options.max_age // options.step  # up to a first step that is rounded up, after --max-age
     offset_min = (now.astimezone().utcoffset() or timedelta()) // timedelta(minutes=1)  # of this machine
     found: dict[str, Any] = {
         "prediction_horizon": n_steps,
-        "load_power_forecast": load_forecast(outlook, readings, options.step, n_steps, offset_min),
+        "load_power_forecast": load_forecast(outlook, readings, options.step, n_forecast, offset_min),
     }
     if options.peak is not None:
         metered = quote(options.peak, safe="") or device

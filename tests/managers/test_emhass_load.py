@@ -69,7 +69,7 @@ def test_parameters_use_the_time_zone_of_the_machine(monkeypatch: pytest.MonkeyP
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert list(found) == ["2026-01-02T17:30:00+00:00", "2026-01-02T18:30:00+00:00"]
+    assert list(found)[:2] == ["2026-01-02T17:30:00+00:00", "2026-01-02T18:30:00+00:00"]
 
 
 def test_later_steps_repeat_yesterday_and_the_day_before() -> None:
@@ -109,8 +109,21 @@ def parameters(now_min: int, *arguments: str, **documents: Any) -> dict[str, Any
 
 def test_parameters_have_the_horizon_and_what_is_merged() -> None:
     found = parameters(OBSERVED + 2, "--step", "15", "--hours", "6", "--merge", '{"soc_init": 0.5}')
-    assert (found["prediction_horizon"], len(found["load_power_forecast"]), found["soc_init"]) == (24, 24, 0.5)
+    assert (found["prediction_horizon"], found["soc_init"]) == (24, 0.5)
     assert "current_period_peak" not in found
+
+
+@pytest.mark.parametrize("step_min", [5, 15, 60])
+@pytest.mark.parametrize("age_min", [1, 5])
+def test_parameters_have_each_step_however_the_present_is_rounded(step_min: int, age_min: int) -> None:
+    """EMHASS rounds it to the step before, to the next one or to the nearest one (``method_ts_round``)."""
+    now_min = OBSERVED + age_min
+    found = parameters(now_min, "--step", str(step_min), "--hours", "2")
+    for first in (now_min // step_min * step_min, -(-now_min // step_min) * step_min):
+        planned = range(first, first + 120, step_min)
+        assert len(planned) == found["prediction_horizon"]
+        starts = {datetime.fromtimestamp(minute * 60, UTC).isoformat() for minute in planned}
+        assert starts <= found["load_power_forecast"].keys()
 
 
 def demand_of(month_peak_kw: float | None, limit_kw: float | None, limit_source: str) -> dict[str, Any]:
