@@ -119,6 +119,12 @@ def test_pi_guide_works_from_top_to_bottom(pi: Pi) -> None:
         wait_until(lambda: n_observed(pi).get("cellar", 0) >= MINUTES - 3, "the readings of the cellar", GUARD_S)
         follow(pi, GUIDE["Upgrade and roll back"])
         assert n_observed(pi).keys() == {"plug"}, "the readings are those of the backup"
+
+        assert next(sections) == "Uninstall"
+        follow(pi, GUIDE["Uninstall"])
+        home_assistant.wait_that(lambda found: found[-1].payload == b"", "the end of the plug's entities", GUARD_S)
+        left = ("etc/gapcast", "etc/systemd/system/gapcast.service", "var/lib/private/gapcast", "var/lib/gapcast")
+        assert not [path for path in left if (root / path).exists() or (root / path).is_symlink()]
     assert list(sections) == []
 
 
