@@ -7,7 +7,7 @@ import time
 from gapcast.core.time_grid import MINUTE_MS
 
 #: The clock closes the minute in which the connection was lost if half of it was over: a mean needs as much.
-_LONGEST_UNHEARD_MS = MINUTE_MS // 2
+_LONGEST_MISSED_MS = MINUTE_MS // 2
 #: How long after a connection the broker may still send the samples that it has queued.
 _BACKLOG_S = 10.0
 
@@ -42,4 +42,4 @@ class ClosingTime:
 
     def until_ms(self, now_ms: int) -> int:
         """Return the time until which minutes may be closed at ``now_ms``."""
-        return now_ms if self._lost_ms is None else min(now_ms, self._lost_ms + _LONGEST_UNHEARD_MS)
+        return now_ms if self._lost_ms is None else min(now_ms, self._lost_ms + _LONGEST_MISSED_MS)
