@@ -9,7 +9,7 @@ from gapcast.core.time_grid import MINUTE_MS
 #: The clock closes the minute in which the connection was lost if half of it was over: a mean needs as much.
 _LONGEST_MISSED_MS = MINUTE_MS // 2
 #: How long after a connection the broker may still send the samples that it has queued.
-_BACKLOG_S = 10.0
+BACKLOG_MS = 10_000
 
 
 class ClosingTime:
@@ -37,7 +37,7 @@ class ClosingTime:
         elif self._lost_ms is not None:
             if self._connected_s is None:
                 self._connected_s = time.monotonic()
-            elif time.monotonic() - self._connected_s >= _BACKLOG_S:
+            elif time.monotonic() - self._connected_s >= BACKLOG_MS / 1_000:
                 self._lost_ms = None
 
     def until_ms(self, now_ms: int) -> int:

@@ -14,14 +14,13 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.samples import MeterState, Sample
 from gapcast.core.time_grid import MINUTE_MS
+from gapcast.mqtt.sources.closing_time import BACKLOG_MS
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.slow_meters import SlowMeters, log_filling
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 
 #: Clock jitter that does not reschedule the end of a meter's minute.
 _JITTER_MS = 1_000
-#: How long after a restart the clock completes no minute, because the broker may still hold samples of it.
-_RESTORED_WAIT_MS = 10_000
 
 
 class SampleAggregator:
@@ -94,7 +93,7 @@ class SampleAggregator:
         meter.means.restore_state(state.open_minute)
         if meter.counter is not None and state.counted is not None:
             meter.counter.restore_state(*state.counted)
-        self._schedule_end(meter, now_ms + _RESTORED_WAIT_MS)
+        self._schedule_end(meter, now_ms + BACKLOG_MS)
 
     def forget(self, meter: Meter) -> None:
         """Stop completing this meter's minutes by the clock, and do not count it as slow."""
@@ -136,7 +135,7 @@ class SampleAggregator:
     def _discard_minutes(self, meter: Meter, now_ms: int) -> None:
         meter.means.take_closed()
         self._new_samples.clear()
-        self._schedule_end(meter, now_ms + _RESTORED_WAIT_MS)
+        self._schedule_end(meter, now_ms + BACKLOG_MS)
 
     def is_due(self, now_ms: int) -> bool:
         """Return whether the clock must complete a minute at ``now_ms``."""
