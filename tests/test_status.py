@@ -64,7 +64,7 @@ def device(name: str, *, enough: bool = True, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "device": name,
-        "last_reading": {"ts": "2026-01-01T12:00:00Z", "gap_kw": 1.234},
+        "last_reading": {"ts": forecast["observed_at"], "gap_kw": 1.234},
         "last_reading_filled": False,
         "forecast": forecast,
         "scores": {"last_day": {"enough": enough, "skill": 0.12, "coverage": 0.89}},
@@ -118,6 +118,14 @@ def test_status_unknown_values_are_blank() -> None:
     lines = draw(picture(bare, device("new") | {"forecast": None}), None, NOW, PLAIN)
     assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s ago +1\.310 kW +– +12:05 +– +–$", lines[-2])
     assert re.search(r"^new +1\.234 kW +12:00 +– +– +– +– +\+12% +\+?89%$", lines[-1])
+
+
+def test_status_first_reading_after_a_gap_has_no_forecast() -> None:
+    """The gateway's newest forecast is that from before the gap."""
+    after = {"last_reading": {"ts": "2026-01-01T12:07:00Z", "gap_kw": 0.5}}
+    lines = draw(picture(device("attic") | after, device("home")), None, NOW, PLAIN)
+    assert re.search(r"^attic +0\.500 kW +12:07 +– +– +– +– ", lines[-2])
+    assert re.search(r"^home +1\.234 kW +12:00 +4 s ago ", lines[-1])
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from gapcast.core.billing.options import LimitSource
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.status.rest_client import instant_of
 from gapcast.text.terminal_text import printable
 
 #: Lead times whose means are shown, minutes, if the model has them.
 _MEANS_MIN = (15, 30, 60)
+#: After a longer step between readings a window begins anew, and the next forecast follows the second reading.
+_LONGEST_STEP = timedelta(minutes=MAX_FILL_MIN + 1)
+
+
+def current_forecast(device: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the forecast in a device's document; None if there is none, or only one from before a gap."""
+    forecast: Mapping[str, Any] | None = device["forecast"]
+    if forecast is None:
+        return None
+    step = instant_of(device["last_reading"]["ts"]) - instant_of(forecast["observed_at"])
+    return None if step > _LONGEST_STEP else forecast
 
 
 @dataclass(frozen=True, slots=True)

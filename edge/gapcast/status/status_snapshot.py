@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gapcast.core.errors import StatusError
-from gapcast.status.device_lines import DemandLine, OutlookLine
+from gapcast.status.device_lines import DemandLine, OutlookLine, current_forecast
 from gapcast.status.metric_series import Series, buckets_of, quantile_of, read_series, total_of, value_of
 from gapcast.status.rest_client import RestClient, instant_of
 from gapcast.text.terminal_text import printable
@@ -219,11 +219,11 @@ def _refit(series: Series) -> RefitLine | None:
 
 def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
     for device in devices:
-        forecast, scores = device["forecast"], device["scores"]["last_day"]
+        forecast, scores = current_forecast(device), device["scores"]["last_day"]
         yield DeviceLine(
             device=printable(str(device["device"])),
             reading_kw=float(device["last_reading"]["gap_kw"]),
-            observed_at=instant_of(device["last_reading"]["ts"] if forecast is None else forecast["observed_at"]),
+            observed_at=instant_of(device["last_reading"]["ts"]),
             n_observed=int(device.get("n_observed", 0)),
             forecast=None if forecast is None else _forecast(forecast),
             skill=_number(scores["skill"]) if scores["enough"] else None,
