@@ -343,6 +343,16 @@ def test_rest_client_sends_the_token_and_accepts_503(address: str, tmp_path: Pat
     assert RestClient(address, "schlüssel").document("/200") == {"token": f"Bearer {in_utf_8}"}
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_rest_client_to_this_machine_uses_no_proxy(address: str, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("urllib.request._opener", None)  # keeps the proxies of its first use
+    with serving(Answers) as proxy:  # which fails at a path that is a whole URL
+        monkeypatch.setenv("http_proxy", proxy)
+        assert RestClient(address.replace("127.0.0.1", host)).document("/200") == {"token": None}
+
+
 @pytest.mark.parametrize(
     ("route", "words"),
     [

@@ -10,9 +10,11 @@ from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gapcast.config.files.secret_file import read_secret
 from gapcast.core.errors import SettingsError, StatusError
+from gapcast.http.guards.ip_networks import is_loopback
 from gapcast.text.json_input import JsonError, decode_json
 from gapcast.text.terminal_text import printable
 
@@ -103,7 +105,7 @@ class RestClient:
     def _read(self, request: urllib.request.Request) -> bytes:
         """Return the body of the answer, also of a 503 without a problem document; raise the errors of urllib."""
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310 - see __init__
+            with self._opener().open(request, timeout=self._timeout_s) as answer:
                 body: bytes = answer.read(_MAX_RESPONSE_BYTES + 1)
         except urllib.error.HTTPError as error:
             if error.code != HTTPStatus.SERVICE_UNAVAILABLE or error.headers.get_content_type() == _PROBLEM:
@@ -111,3 +113,9 @@ class RestClient:
             with error:  # not ready
                 body = error.read(_MAX_RESPONSE_BYTES + 1)
         return body
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """Return what opens a request: by a proxy of the environment, but not to this machine."""
+        host = urlsplit(self.url).hostname or ""
+        is_here = host == "localhost" or is_loopback(host)
+        return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_here else []))
