@@ -123,6 +123,14 @@ def test_history_leaves_out_a_single_hourly_mean(tmp_path: Path) -> None:
     assert left_out in "\n".join(recording.lines(UTC))
 
 
+def test_history_keeps_the_state_at_the_beginning_of_its_period(tmp_path: Path) -> None:
+    """It counts until the first change, hours later; an hourly mean would be followed by that of the next hour."""
+    path = written(tmp_path, state(0, 300), state(2 * 3_600 + 0.123, 310), state(2 * 3_600 + 60.456, 320))
+    recording = read_recording(path, WATTS)
+    assert recording.report.first == "2026-04-01T12:00:00Z"
+    assert not recording.remarks
+
+
 def test_history_of_hourly_means_alone_is_too_coarse(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="an hourly mean is too coarse to learn five-minute forecasts; export the"):
         read_recording(written(tmp_path, *(state(3_600 * k, 250) for k in range(40))), WATTS)

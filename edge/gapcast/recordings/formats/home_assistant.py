@@ -1,7 +1,8 @@
 """Exports of Home Assistant: "Download data" of the history page, and its short-term statistics.
 
-The history has a row for each change of an entity's state, at any time. Before the states that the recorder still has,
-the page puts means of whole hours, recognized by their times on the full hour.
+The history has a row for each change of an entity's state, at any time, and one with the state at the beginning of the
+period. Before the states that the recorder still has, the page puts means of whole hours, recognized by their times on
+the full hour.
 """
 
 from __future__ import annotations
@@ -56,8 +57,7 @@ def _check_history(instant_ms: I64) -> SkippedRows:
     """Leave out the means of hours before the first state."""
     is_hour = instant_ms % _HOUR_MS == 0
     n_hours = len(is_hour) if is_hour.all() else int(np.argmin(is_hour))
-    is_state = n_hours < len(is_hour) and instant_ms[n_hours] % _SECOND_MS == 0  # as exact as the row on the hour
-    if n_hours == 0 or (n_hours == 1 and (len(is_hour) == 1 or is_state)):
+    if n_hours == 0 or (n_hours == 1 and (len(is_hour) == 1 or _is_state(*instant_ms[:2].tolist()))):
         return SkippedRows()
     if n_hours == len(is_hour):
         msg = f"holds a value every full hour: an hourly mean {_TOO_COARSE}; {_STATES}"
@@ -65,6 +65,14 @@ def _check_history(instant_ms: I64) -> SkippedRows:
     first = instant_label(int(instant_ms[n_hours])).replace(".000Z", "Z")
     rows = f"skipped {counted(n_hours, 'hourly mean')} before {first} (too coarse to learn five-minute forecasts)"
     return SkippedRows(n_hours, rows)
+
+
+def _is_state(full_hour_ms: int, next_ms: int) -> bool:
+    """Return whether a single row on the hour is a state: the next is as exact, or later than the hour's mean allows.
+
+    Means follow each other until the first state.
+    """
+    return next_ms % _SECOND_MS == 0 or next_ms - full_hour_ms > _HOUR_MS
 
 
 def _check_statistics(instant_ms: I64) -> SkippedRows:
