@@ -101,6 +101,12 @@ def test_csv_byte_order_mark_and_blank_lines_keep_line_numbers(tmp_path: Path) -
         meter_csv.read(path, LAYOUT)
 
 
+def test_csv_rows_without_any_value_are_no_rows(tmp_path: Path) -> None:
+    """A spreadsheet writes those below the table, if they were edited or formatted."""
+    path = written(tmp_path, ["1577836800;1;", "1577836860;2;", ";;", ";;"], "time;power_w;")
+    assert meter_csv.read(path, LAYOUT).gap_kw.tolist() == [0.001, 0.002]
+
+
 def test_csv_features(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1,230.5,", "1577836860,1,231,4.1"], "time,power_w,U,I")
     table = meter_csv.read(path, Layout("time", "power_w", features={"voltage_v": "U", "current_a": "I"}))

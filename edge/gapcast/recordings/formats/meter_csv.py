@@ -133,7 +133,7 @@ class _Rows:
         rows = csv.reader(decoded(self._path, found, self._n_lines + 1), delimiter=columns.separator)
         try:
             for row in rows:
-                if row:
+                if any(row):
                     columns.check(row)
                     self.instant_ms.append(self.clock.instant_ms(row[columns.time_at].strip()))
                     self.line.append(self._n_lines + rows.line_num)
