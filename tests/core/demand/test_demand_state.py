@@ -124,6 +124,17 @@ def test_replayed_wrong_time_gives_the_same_windows(at_a_time: int) -> None:
     assert same(alone, after)
 
 
+def test_replayed_wrong_time_learns_the_same_outcomes() -> None:
+    alone, after, readings = demand_engine(SITE), demand_engine(SITE), stream_of([1.0, 1.4] * 8)
+    readings.insert(10, Reading("home", MONDAY + 40, 1.0))
+    process(alone, readings)
+    replay = JournalReplay(after)
+    for reading in readings:
+        replay.replay_batch([reading], 7)
+    replay.finish()
+    assert same(alone, after)
+
+
 def test_state_of_a_version_without_jumps_is_restored() -> None:
     before, after = demand_engine(SITE), demand_engine(SITE)
     run_to_wrong_time(before, 5)

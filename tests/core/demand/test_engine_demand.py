@@ -11,13 +11,14 @@ import pytest
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
+from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.scores.scores import HELD
 from gapcast.core.errors import PayloadError
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.state_transfer import transfer_state
-from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
+from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of, use_numpy
 
 MONTH_PEAK = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=1.0))
 
@@ -159,6 +160,21 @@ def test_demand_of_a_fuse_limits_the_headroom_of_the_running_window() -> None:
     assert 0 < demand.p_fuse < 0.05
     assert 0 < demand.running.headroom_kw < 3 < alone.running.headroom_kw
     assert demand.next == alone.next
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_demand_learns_no_outcome_across_a_wrong_time(*, is_compiled: bool) -> None:
+    engine, readings = demand_engine(), stream_of([1.0, 1.4] * 7)
+    if not is_compiled:
+        use_numpy(engine)
+    process(
+        engine, [*readings[:10], Reading("home", MONDAY + 40, 1.0), *readings[10:], Reading("home", MONDAY + 14, 1)]
+    )
+    part = engine.demands.forecaster
+    assert part is not None
+    of_first_third, _, of_last_third, _ = part.power.state.arrays["coefficients"][1]
+    assert (of_first_third == PRIOR).all()
+    assert (of_last_third != PRIOR).any()
 
 
 def test_demand_with_an_announced_load_expects_it() -> None:

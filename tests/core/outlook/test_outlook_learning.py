@@ -150,6 +150,14 @@ def test_restart_of_the_history_discards_pending_outlooks() -> None:
     assert engine.outlook_scores_of("home")[ALL_TIME].mean[5].n == 19 + 14
 
 
+@pytest.mark.parametrize("ahead", [7, 40])
+def test_reading_with_a_wrong_time_discards_pending_outlooks(ahead: int) -> None:
+    engine, readings = outlook_engine(), stream(house_kw(50))
+    process(engine, [*readings[:30], readings[29]._replace(minute=FIRST + 29 + ahead), *readings[30:]])
+    scores = engine.outlook_scores_of("home")[ALL_TIME]
+    assert [score.n for score in scores.mean[5:8]] == [19 + 8, 14 + 3, 9]  # 10, 15 and 20 minutes
+
+
 def test_outlooks_after_time_went_back_start_again() -> None:
     engine = outlook_engine()
     process(engine, stream(house_kw(40)))

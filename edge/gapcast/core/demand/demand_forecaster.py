@@ -67,6 +67,9 @@ class DemandForecaster:
         """
         if accepted.closed:
             self.stored.live.close(accepted.closed)
+        for row in accepted.set_back_devices().values():
+            self.learn()
+            self.power.discard_pending(row + 1)
         if outlooks is None or outlooks.model_means is None:
             return None
         rows, minutes, devices, windows_of = accepted.rows, accepted.minutes, accepted.devices, self.windows.for_row

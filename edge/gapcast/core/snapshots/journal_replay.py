@@ -153,6 +153,7 @@ def _join_windows(parts: list[AcceptedBatch]) -> AcceptedBatch:
     planned: dict[int, PlannedPart] = {}
     billing: dict[int, WindowState] = {}
     closed: list[ClosedWindow] = []
+    restarted = [stream for part in parts for stream in part.restarted_streams]
     for first, part in zip(firsts, parts, strict=False):
         if not (part.filled or part.planned or part.billing or part.closed):
             continue
@@ -161,5 +162,6 @@ def _join_windows(parts: list[AcceptedBatch]) -> AcceptedBatch:
         billing |= {first + i: state for i, state in part.billing.items()}
         closed += part.closed
     return AcceptedBatch(
-        windows, devices, rows, minutes, n_observed, filled=filled, planned=planned, billing=billing, closed=closed
-    )
+        windows, devices, rows, minutes, n_observed, filled=filled, planned=planned, billing=billing, closed=closed,
+        restarted_streams=restarted,
+    )  # fmt: skip

@@ -14,7 +14,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.plans.plans import PlannedPart
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
-from gapcast.core.streams.stream_windows import RestartedStream
+from gapcast.core.streams.stream_windows import RestartedStream, SetBackStream
 
 #: The result of a reading in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -82,6 +82,17 @@ class AcceptedBatch:
             planned={new_index[i]: part for i, part in self.planned.items() if i in new_index},
             billing={new_index[i]: state for i, state in self.billing.items() if i in new_index},
         )
+
+    def set_back_devices(self) -> dict[str, int]:
+        """Return the devices with a window whose streams late readings set back, with their rows.
+
+        Their windows begin again, so nothing can be learned from the outcomes of means that wait. This also holds after
+        one reading with a wrong time in the future, where the newest window is later than the one before.
+        """
+        if not self.restarted_streams:  # most batches
+            return {}
+        devices = {one.device for one in self.restarted_streams if isinstance(one, SetBackStream)}
+        return {device: row for device, row in zip(self.devices, self.rows, strict=True) if device in devices}
 
     def uncontrolled_readings(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return :meth:`window_readings` minus the planned loads in each reading's power, as used for learning."""

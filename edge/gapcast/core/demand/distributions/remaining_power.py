@@ -135,6 +135,11 @@ class RemainingPower:
         copied.state = DeviceRows({name: array[row].copy() for name, array in self.state.arrays.items()}, n_rows=1)
         return copied
 
+    def discard_pending(self, row: int) -> None:
+        """Discard the limits of ``row`` that wait for their outcome: nothing is learned from it."""
+        if row < len(self.state):
+            self.state.arrays["due_minute"][row] = -1
+
     def learn(self, inputs: RemainingInputs) -> None:
         """Learn from the outcomes in the readings of ``inputs``; rows are distinct.
 
