@@ -200,6 +200,17 @@ def test_load_announced_after_its_start_is_subtracted_from_then_on() -> None:
     assert found == pytest.approx({NOON + minute: CHARGER_KW for minute in range(START, START + 11)})
 
 
+@pytest.mark.parametrize("n_read", [1, 3])
+def test_load_on_since_before_the_oldest_reading_is_not_in_the_padding(n_read: int) -> None:
+    tracker, window = PlanTracker(), np.full(180, 0.5 + CHARGER_KW, dtype=np.float32)
+    window[-n_read:] += 0.25
+    tracker.replace_plan(charger(), None, None)
+    minute = NOON + START + 20
+    tracker.observe(minute, window)
+    tracker.subtract(minute, window)
+    assert window.tolist() == pytest.approx([0.5] * (180 - n_read) + [0.75] * n_read, abs=1e-5)
+
+
 @pytest.mark.parametrize("announced", [50, END + 5])
 def test_load_announced_late_leaves_the_past_of_another(announced: int) -> None:
     first, until = announced - 8, announced + 30

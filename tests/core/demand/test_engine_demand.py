@@ -188,6 +188,18 @@ def test_demand_with_an_announced_load_expects_it() -> None:
     assert demands[0].running.so_far_kw == pytest.approx(10 / 7)
 
 
+def test_demand_after_a_gap_counts_an_announced_load_once() -> None:
+    from_ms, until_ms = (MONDAY + 60) * 60_000, (MONDAY + 150) * 60_000
+    readings = stream_of([0.5 + 0.01 * (i % 5) + (8.0 if i >= 60 else 0.0) for i in range(92)])
+    headrooms_kw = []
+    for last in (90, 80):
+        engine = demand_engine(SiteDemandOptions(DemandOptions(limit_kw=9.0)))
+        process(engine, readings[:10])
+        engine.replace_plan("home", LoadPlan((PlannedLoad(8.0, from_ms, until_ms),)))
+        headrooms_kw.append(process(engine, readings[10:last] + readings[90:])[-1][0].next.headroom_kw)
+    assert headrooms_kw[1] == pytest.approx(headrooms_kw[0], abs=0.1)
+
+
 def test_demand_of_one_device_several_times_in_a_batch_equals_one_by_one() -> None:
     readings = [
         one

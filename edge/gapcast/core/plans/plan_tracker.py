@@ -184,6 +184,7 @@ class PlanTracker:
     def _subtract_past(self, minute: int, totals_kw: F32) -> bool:
         """Subtract new loads that are on in ``minute`` from the window as far back as they are visible.
 
+        Where the window repeats its oldest reading, which includes a load, the load is subtracted as in that reading.
         Return whether they are visible.
         """
         new = [load for load in self.plan.loads if load.share_of(minute) and load not in self._seen]
@@ -196,13 +197,19 @@ class PlanTracker:
         floor_kw, part = shown_kw.min(), _VISIBLE
         if shown_kw[-1] - floor_kw < part * abs(now_kw):  # on in the whole window, or off
             floor_kw, part = 0.0, _VISIBLE if now_kw < 0 else _WHOLE  # a house draws power also without the load
+        parts_kw: dict[int, float] = {}
         for back, above_kw in enumerate((shown_kw - floor_kw)[::-1].tolist()):
             planned_kw = sign * plan.planned_kw(minute - back)
             if planned_kw <= 0 or above_kw < part * planned_kw or minute - back in self.attributed_kw:
                 break
-            self.attributed_kw[minute - back] = float(sign * min(planned_kw, above_kw))
-        if minute not in self.attributed_kw:
+            parts_kw[minute - back] = float(sign * min(planned_kw, above_kw))
+        if minute not in parts_kw:
             return False
+        first = minute - len(totals_kw) + 1
+        oldest = first + int(np.append(totals_kw[1:] != totals_kw[0], True).argmax())  # before it the window is padded
+        if oldest in parts_kw:
+            parts_kw |= dict.fromkeys(range(first, oldest), parts_kw[oldest])
+        self.attributed_kw = parts_kw | self.attributed_kw
         self._seen.add(new, self.attributed_kw[minute] / now_kw)
         return True
 
