@@ -31,6 +31,12 @@ def test_help_has_a_whole_sentence_for_each_command(program: str) -> None:
     assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_names_no_installer(program: str) -> None:
+    """The error of a missing extra names the one that was used: pip would change another environment than pipx's."""
+    assert "pip" not in CliRunner().invoke(PROGRAMS[program], ["--help"]).output
+
+
 @pytest.mark.parametrize(("program", "name"), COMMANDS)
 def test_help_of_a_command_explains_each_option(program: str, name: str) -> None:
     options = [one for one in PROGRAMS[program].commands[name].params if isinstance(one, click.Option)]

@@ -57,7 +57,7 @@ def main() -> None:
     gapcast-trainer export runs/lstm-5-3
     gapcast-trainer evaluate
 
-    These commands need the trainer extra: pip install '.[trainer]' in the checkout.
+    These commands need the trainer extra. Without it, they print the command that installs it.
     """  # noqa: D301 - \b keeps click from joining the lines
     click.get_current_context().with_resource(exiting_on_signals())
 
