@@ -155,6 +155,12 @@ def test_download_unwritable_path_is_named(server: Server, tmp_path: Path) -> No
         download(server.url, tmp_path / "set.zip", lambda _: None)
 
 
+def test_download_into_a_folder_that_cannot_be_created_is_named(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "folder").write_bytes(b"a file")
+    with pytest.raises(FetchError, match=r"cannot be written to .* \(Not a directory\)"):
+        download(server.url, tmp_path / "folder" / "new" / "set.zip", lambda _: None)
+
+
 def test_download_failed_check_keeps_the_old_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip").write_bytes(b"old")
     with pytest.raises(SourceError, match="line 1"):

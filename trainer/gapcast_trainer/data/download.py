@@ -32,9 +32,9 @@ def download(
     if the download does not finish after the first attempt and a retry after each of :data:`PAUSES_S`.
     """
     part = path.with_name(f"{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     for pause_s in (*PAUSES_S, None):
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             _resume(url, part, progress)
             break
         except httpx.HTTPError as error:
