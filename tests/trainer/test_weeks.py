@@ -75,7 +75,7 @@ def test_weeks_with_few_forecasts_are_left_out(tmp_path: Path) -> None:
         read([written(tmp_path / "few.json", n=4_999)])
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[]", "{}", '{"houses": {"a": {}}}'])
+@pytest.mark.parametrize("content", ["no JSON", "[]", "{}", '{"houses": ["a"]}', '{"houses": {"a": {}}}'])
 def test_weeks_other_file_is_rejected(tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(content, encoding="utf-8")

@@ -41,7 +41,7 @@ def read(files: Sequence[Path]) -> dict[str, Weeks]:
             of_file = {
                 name: [week for week in house["weeks"] if week["n"] >= MIN_WEEK] for name, house in found.items()
             }
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             msg = f"{path}: is not what gapcast backtest --json writes ({error!r})"
             raise RunError(msg) from error
         for name, weeks in of_file.items():
