@@ -69,7 +69,7 @@ class MemoryStateStore(NoStateStore):
     def __init__(self) -> None:
         self.minutes: list[int] = []
         self.samples: list[Sample] = []
-        self.forgotten: list[tuple[str, int]] = []  # and how many minutes were kept by then
+        self.removals: list[tuple[str, int]] = []  # and how many minutes were kept by then
         self.snapshots: list[Snapshot] = []
         self.wants = False
 
@@ -78,7 +78,7 @@ class MemoryStateStore(NoStateStore):
         self.minutes += [reading.minute - NOON for reading in readings]
 
     def append_change(self, change: StateChange) -> None:
-        self.forgotten.append((change.device, len(self.minutes)))
+        self.removals.append((change.device, len(self.minutes)))
 
     def maintain(self) -> bool:
         return self.wants
@@ -258,12 +258,12 @@ def test_forget_keeps_its_order_among_batches(
     assert service.forget("home")
     assert not service.forget("home")
     service.run_once(0)
-    assert state_store.forgotten == [("home", 0)], "at once, though the batch before it is not confirmed"
+    assert state_store.removals == [("home", 0)], "at once, though the batch before it is not confirmed"
     send(service, link, 2, 3)
     send(service, link, 4)
     link.unconfirmed = link.unconfirmed[1:]
     service.run_once(0)
-    assert (state_store.minutes, state_store.forgotten) == ([0, 1], [("home", 0), ("home", 2)])
+    assert (state_store.minutes, state_store.removals) == ([0, 1], [("home", 0), ("home", 2)])
     link.unconfirmed = []
     service.run_once(0)
     assert (state_store.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
@@ -278,8 +278,69 @@ def test_close_stores_forgotten_devices_despite_unconfirmed(
     stopping = threading.Event()
     stopping.set()
     service.run(stopping)
-    assert (state_store.minutes, {*state_store.forgotten}, state_store.snapshots) == ([], {("home", 0)}, [])
+    assert (state_store.minutes, {*state_store.removals}, state_store.snapshots) == ([], {("home", 0)}, [])
     assert link.forgotten == ["home"]
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_forget_offline_clears_retained_messages_after_a_restart(
+    link: ConfirmingLink, tmp_path: Path, *, is_killed: bool
+) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    first = Store(tmp_path)
+    first.restore(engine := Engine(Persistence()))
+    service = Service(link, engine, {}, state_store=first)
+    send(service, link, 0)
+    link.connected = False
+    assert service.forget("home")
+    for _ in range(3):
+        service.run_once(0)
+    if is_killed:
+        first.close(None)
+    else:
+        service.run(stopping)
+    assert link.forgotten == []
+    link.connected = True
+    for _ in range(2):  # the second time there is nothing left to clear
+        store = Store(tmp_path)
+        store.restore(engine := Engine(Persistence()))
+        assert Service(link, engine, {}, state_store=store).run(stopping)
+        assert link.forgotten == ["home"]
+
+
+def test_restart_does_not_clear_messages_of_a_returned_device(link: ConfirmingLink, tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    first.restore(engine := Engine(Persistence()))
+    service = Service(link, engine, {}, state_store=first)
+    send(service, link, 0)
+    service.forget("home")
+    send(service, link, 1)
+    assert link.forgotten == ["home"]
+    first.close(None)  # as a kill
+    second = Store(tmp_path)
+    second.restore(engine := Engine(Persistence()))
+    assert list(second.forgotten) == ["home"]
+    stopping = threading.Event()
+    stopping.set()
+    Service(link, engine, {}, state_store=second).run(stopping)
+    assert (list(engine.buffers), link.forgotten) == (["home"], ["home"])
+
+
+def test_snapshot_waits_for_the_removal_of_retained_messages(
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "forget", lambda _device: [7])
+    send(service, link, 0)
+    link.unconfirmed = [7]
+    service.forget("home")
+    service.run_once(0)
+    state_store.wants = True
+    service.run_once(0)
+    assert state_store.snapshots == []
+    link.unconfirmed = []
+    service.run_once(0)
+    assert len(state_store.snapshots) == 1
 
 
 @pytest.mark.parametrize("is_confirmed", [True, False])

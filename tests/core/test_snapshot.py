@@ -140,7 +140,7 @@ def test_replay_does_not_restore_a_forgotten_device() -> None:
     replay.forget("nobody")
     replay.finish()
     assert [forecast.device for forecast in engine.latest()] == ["home", "shed"]
-    assert replay.n_forgotten == 2
+    assert len(replay.forgotten) == 2
 
 
 def test_snapshot_is_a_copy() -> None:

@@ -112,6 +112,6 @@ def test_service_locks_the_engine_until_views_are_written(
 
     store = WatchedStore()
     store.wants = True
-    BatchPersistence(ConfirmingLink(), running, store, deque()).persist_confirmed()
+    BatchPersistence(ConfirmingLink(), running, store, deque(), lambda: False).persist_confirmed()
     assert seen == [(is_copy, True)]
     assert not running.lock.locked()

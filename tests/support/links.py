@@ -75,8 +75,9 @@ class MemoryLink:
     def publish_event(self, document: Mapping[str, object]) -> None:
         self.events.append(dict(document))
 
-    def forget(self, device: str) -> None:
+    def forget(self, device: str) -> list[int]:
         self.forgotten.append(device)
+        return [0]
 
     def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         pass

@@ -79,7 +79,7 @@ class StoppedGateway:
         Raises :class:`StateError` if writing fails.
         """
         generation = self._recovered.generation + 1
-        clean_from = generation if self._forgotten or self._recovered.has_forgotten else 0
+        clean_from = generation if self._forgotten or self._recovered.forgotten else 0
         snapshot = capture_snapshot(self.engine, self._meters.capture_state())
         try:
             write_checkpoint(self.folder, generation, snapshot, clean_from)

@@ -166,17 +166,15 @@ class MqttLink:
         """Publish an event once, not retained."""
         self._session.publish(self._topics.events.encode(), json.dumps(document).encode(), retain=False)
 
-    def forget(self, device: str) -> None:
-        """Clear the retained messages about a device, and the state of its clock."""
+    def forget(self, device: str) -> list[int]:
+        """Clear the retained messages about a device, and the state of its clock; return the ids of the messages."""
         self._reader.forget_clock(device)
         topics = [self._topics.availability.for_device(device), self._topics.scores.for_device(device)]
         if self._retain:
             retained = self._topics.forecast, self._topics.outlook, self._topics.demand.demand
             topics += [topic.for_device(device) for topic in retained]
-        for topic in topics:
-            self._session.publish(topic.encode(), b"", retain=True)
-        if self.discovery is not None:
-            self.discovery.forget(device)
+        ids = [self._session.publish(topic.encode(), b"", retain=True) for topic in topics]
+        return ids if self.discovery is None else [*ids, self.discovery.forget(device)]
 
     def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         """Publish on the rejected topic why a message, or a held-back reading, could not be used."""

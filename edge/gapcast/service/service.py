@@ -82,7 +82,9 @@ class Service:
         self._changes: deque[StateChange] = deque()
         #: Changes of limits and month's peaks. Thread-safe.
         self.demand_changes = DemandControl(running, self._changes)
-        self._persistence = persistence = BatchPersistence(link, running, state_store or NoStateStore(), self._changes)
+        self._persistence = persistence = BatchPersistence(
+            link, running, state_store or NoStateStore(), self._changes, self._reports.availability.is_clearing
+        )
         self._pipeline = BatchPipeline(link, running, containment, persistence, self._reports, self.forget)
         self._idle_steps: tuple[Step[int], ...] = (  # with the number of readings
             ("persistence", lambda _: persistence.persist_confirmed()),
@@ -158,6 +160,8 @@ class Service:
         log.info("service.started", model=model, models=models, compiled=load_library() is not None)
         with self._running.lock:
             log_set_limits(self._running.engine.demands)
+            forgotten = self._persistence.state.state_store.forgotten
+            self._reports.availability.clear([one for one in forgotten if one not in self._running.engine.buffers])
         n_failed = 0
         while not stopping.is_set():
             if self._try_run_once():

@@ -9,7 +9,7 @@ unchanged.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,10 +38,10 @@ class Recovered(NamedTuple):
     """The result of a recovery: the newest generation, and whether its journal ``can_continue``.
 
     ``journal_bytes``, without first lines, and ``journal_readings`` are the amount to replay after a checkpoint of
-    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``has_forgotten``: the journals forget a device
-    that older files may still contain. ``changed_horizons``: the old and the new horizon of each device whose learned
-    state was discarded because of them. ``damage`` says what was damaged and what was used instead, if anything was
-    damaged; ``damaged_journals`` are to be quarantined after the next checkpoint.
+    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``forgotten``: devices that the journals forget,
+    and that older files may still contain. ``changed_horizons``: the old and the new horizon of each device whose
+    learned state was discarded because of them. ``damage`` says what was damaged and what was used instead, if anything
+    was damaged; ``damaged_journals`` are to be quarantined after the next checkpoint.
     """
 
     generation: int
@@ -50,7 +50,7 @@ class Recovered(NamedTuple):
     journal_readings: int
     journal_records: int
     checkpoint_bytes: int
-    has_forgotten: bool
+    forgotten: Sequence[str]
     changed_horizons: Mapping[str, tuple[int, int]]
     damage: str
     damaged_journals: DamagedJournals
@@ -116,7 +116,7 @@ class _Recovery:
             journal_readings=replay.n_readings,
             journal_records=last_record,
             checkpoint_bytes=used.n_bytes,
-            has_forgotten=bool(replay.n_forgotten),
+            forgotten=replay.forgotten,
             changed_horizons=self._changed_horizons,
             damage=self._report_damage(used.name, n_journals),
             damaged_journals=self._damaged_journals,

@@ -60,6 +60,8 @@ class Store:
         self._problem = PersistenceProblem(folder)
         #: Called after each checkpoint.
         self.on_checkpoint: Callable[[], None] = lambda: None
+        #: Devices that the restored journal forgets: the broker may still have their retained messages.
+        self.forgotten: Sequence[str] = ()
         #: What was damaged when the state was restored, and what was used instead; empty if nothing was.
         self.damage = ""
 
@@ -103,7 +105,8 @@ class Store:
         remove_unfinished(self._folder)
         self._rule.set_checkpoint(found.checkpoint_bytes)
         self._rule.set_devices(len(engine.buffers))
-        self._removals.is_pending, self.damage = found.has_forgotten, found.damage
+        self.forgotten, self.damage = found.forgotten, found.damage
+        self._removals.is_pending = bool(found.forgotten)
         self._damaged_journals = found.damaged_journals
         try:
             if found.can_continue:

@@ -34,7 +34,7 @@ class JournalReplay:
         self._waiting: list[tuple[Sequence[Reading], int]] = []  # batches, and the issue times of their forecasts
         self._n_waiting = 0
         self.n_readings = 0
-        self.n_forgotten = 0
+        self.forgotten: list[str] = []
 
     def replay_batch(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Accept a batch that was forecast at ``issued_at_ms``.
@@ -96,7 +96,7 @@ class JournalReplay:
         self._repeat_forecasts()
         self._engine.forget(device)
         self._due.pop(device, None)
-        self.n_forgotten += 1
+        self.forgotten.append(device)
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Replace the plan of a device, as happened after the replayed batches."""

@@ -81,10 +81,10 @@ class Discovery:
                 payload = json.dumps(document).encode()
                 self._session.publish(topic.for_device(reading.device).encode(), payload, expiry_s=MEASURED_EXPIRE_S)
 
-    def forget(self, device: str) -> None:
-        """Remove the device and its entities from Home Assistant."""
+    def forget(self, device: str) -> int:
+        """Remove the device and its entities from Home Assistant; return the id of the message."""
         self._published.pop(device, None)
-        self._session.publish(self._topics.config_topic(device).encode(), b"", retain=True)
+        return self._session.publish(self._topics.config_topic(device).encode(), b"", retain=True)
 
     def receive(self, publication: Publication) -> None:
         """Queue all devices again when Home Assistant has started."""

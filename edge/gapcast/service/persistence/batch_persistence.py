@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
@@ -23,14 +23,25 @@ MAX_TRACKED_NOT_COPIED = 2_000
 class BatchPersistence:
     """Tracks batches, samples and changes, and acknowledges persisted messages."""
 
-    def __init__(self, link: Link, running: RunningEngine, store: StateStore, changes: deque[StateChange]) -> None:
-        """Persist in ``store`` the batches of ``link`` and the ``changes`` that other threads append."""
+    def __init__(
+        self,
+        link: Link,
+        running: RunningEngine,
+        store: StateStore,
+        changes: deque[StateChange],
+        is_clearing: Callable[[], bool],
+    ) -> None:
+        """Persist in ``store`` the batches of ``link`` and the ``changes`` that other threads append.
+
+        ``is_clearing`` returns whether retained messages of forgotten devices may be at the broker: until then only the
+        journal names these devices.
+        """
         self._link = link
         self._running = running
         #: Changes that other threads made since :meth:`add_changes`.
         self.changes = changes
         #: The batches that are not persisted yet, and the store.
-        self.state = StatePersistence(store, self._snapshot)
+        self.state = StatePersistence(store, self._snapshot, is_clearing)
         self._last_persisted = 0
 
     def add_batch(self, batch: ServedBatch) -> None:

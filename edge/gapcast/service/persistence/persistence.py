@@ -37,6 +37,11 @@ class StateStore(Protocol):
         ...
 
     @property
+    def forgotten(self) -> Sequence[str]:
+        """Devices that an earlier process forgot, and whose retained messages may still be at the broker."""
+        ...
+
+    @property
     def n_bytes_written(self) -> int:
         """Bytes written since start-up."""
         ...
@@ -74,6 +79,7 @@ class NoStateStore:
 
     problem = None
     damage = ""
+    forgotten: Sequence[str] = ()
     n_bytes_written = 0
 
     def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
@@ -113,10 +119,19 @@ class PendingBatch(NamedTuple):
 class StatePersistence:
     """Persists batches in order of arrival, once their forecasts are confirmed."""
 
-    def __init__(self, state_store: StateStore, snapshot: Callable[[], AbstractContextManager[Snapshot]]) -> None:
-        """Persist in ``state_store``; ``snapshot`` captures the engine, and locks it, when the store requests one."""
+    def __init__(
+        self,
+        state_store: StateStore,
+        snapshot: Callable[[], AbstractContextManager[Snapshot]],
+        needs_journal: Callable[[], bool],
+    ) -> None:
+        """Persist in ``state_store``; ``snapshot`` captures the engine, and locks it, when the store requests one.
+
+        While it ``needs_journal``, which has what a snapshot has not, none is written.
+        """
         self.state_store = state_store
         self._snapshot = snapshot
+        self._needs_journal = needs_journal
         self._n_batches = 0
         self._pending: deque[PendingBatch] = deque()
         self._paused_since_s = math.inf
@@ -178,7 +193,7 @@ class StatePersistence:
             pass  # the call after the batch follows at once
         elif not self.state_store.maintain():
             self._paused_since_s = math.inf
-        elif not pending:
+        elif not self._awaits_broker:
             with self._snapshot() as snapshot:
                 self.state_store.write_snapshot(snapshot)
             self._paused_since_s = math.inf
@@ -189,8 +204,13 @@ class StatePersistence:
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed: the next start then has little to replay."""
         self._append_pending_changes()
-        with nullcontext() if self._pending else self._snapshot() as snapshot:
+        with nullcontext() if self._awaits_broker else self._snapshot() as snapshot:
             self.state_store.close(snapshot)
+
+    @property
+    def _awaits_broker(self) -> bool:
+        """Whether a snapshot must wait: for batches, or for what only the journal has, if there is one."""
+        return bool(self._pending) or (not self.state_store.problem and self._needs_journal())
 
     def _append_pending_changes(self) -> None:
         """Persist the pending changes again, in order, after the batches and changes persisted since."""

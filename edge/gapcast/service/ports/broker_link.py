@@ -177,8 +177,8 @@ class Link(Protocol):
         """Publish, retained, whether a device is online."""
         ...
 
-    def forget(self, device: str) -> None:
-        """Clear the retained messages about a device."""
+    def forget(self, device: str) -> Sequence[int]:
+        """Clear the retained messages about a device; return the ids of the messages that do so."""
         ...
 
     def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:

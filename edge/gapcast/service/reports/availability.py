@@ -61,6 +61,7 @@ class AvailabilityPublisher:
         self._running = running
         self._online_tracker = online_tracker
         self._forgotten: deque[str] = deque()
+        self._clearing: list[int] = []  # ids of the messages that clear the retained ones
         self._n_fresh_sessions = 0
         self._checked_s = self._check_due_s = time.monotonic()
 
@@ -91,6 +92,16 @@ class AvailabilityPublisher:
             self._online_tracker.forget(row)
         self._forgotten.append(device)
 
+    def clear(self, devices: Iterable[str]) -> None:
+        """Clear the retained messages of ``devices``, which have no row, at the next time; with the lock."""
+        self._forgotten.extend(devices)
+
+    def is_clearing(self) -> bool:
+        """Return whether the broker may still have retained messages of forgotten devices."""
+        if self._clearing and self._link.has_confirmed(self._clearing):
+            self._clearing = []
+        return bool(self._forgotten or self._clearing)
+
     def is_online(self, row: int) -> bool | None:
         """Return whether the device of that row is online; None if unknown. The caller holds the lock."""
         return None if self._online_tracker is None else self._online_tracker.is_online(row)
@@ -111,7 +122,7 @@ class AvailabilityPublisher:
             forgotten, changes = self._due(link.n_fresh_sessions, may_publish=connected and not link.is_backlogged)
         log_changes(offline, returned)
         for device in forgotten:
-            link.forget(device)
+            self._clearing += link.forget(device)
             self._feed.publish_event("device", device, {"device": device, "state": "forgotten"})
         for device, online in changes:
             link.publish_availability(device, online=online)
