@@ -507,3 +507,13 @@ def test_demand_of_damaged_state_equals_a_new_devices(value: float) -> None:
     assert mill == wanted
     assert home.running.lower_kw < home.running.median_kw < home.running.upper_kw < 10
     assert np.isfinite(engine.demands.forecaster.power.state.arrays["coefficients"]).all()
+
+
+def test_discarding_pending_limits_of_a_device_without_any_adds_no_row() -> None:
+    engine = demand_engine()
+    process(engine, stream_of([1.0, 1.4] * 7))
+    part = engine.demands.forecaster
+    assert part is not None
+    n_rows = len(part.power.state)
+    part.power.discard_pending(n_rows)
+    assert len(part.power.state) == n_rows

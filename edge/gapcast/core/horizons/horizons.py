@@ -162,11 +162,10 @@ class Horizons:
 
         At least one of the devices has an outlook. Announced loads are added.
         """
+        outlook_forecasters = self.outlook_forecasters  # of all horizons
         for device, row in accepted.set_back_devices().items():
-            of_device = self.forecaster_of(device).outlooks
-            if of_device is not None:
-                of_device.discard_pending(row)
-        of_main = self.outlook_forecasters[0]
+            outlook_forecasters[self.all.index(self.forecaster_of(device))].discard_pending(row)
+        of_main = outlook_forecasters[0]
         planned_kw: dict[int, F64] = {}
         if accepted.planned:
             planned_kw = {i: part.minutes_kw for i, part in accepted.planned.items() if part.minutes_kw is not None}
