@@ -85,7 +85,7 @@ class MemoryLink:
     def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int) -> None:
         pass
 
-    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
+    def has_confirmed(self, message_ids: Sequence[int]) -> bool:
         return True
 
     def mark_persisted(self, batch: int) -> None:

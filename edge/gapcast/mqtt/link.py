@@ -201,9 +201,9 @@ class MqttLink:
             forecast_id = self._session.newest_unconfirmed
         self._session.acknowledge_after(publication, forecast_id, batch)
 
-    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
-        """Return whether the broker has confirmed all forecasts with these ``forecast_ids``."""
-        return self._session.has_confirmed(forecast_ids)
+    def has_confirmed(self, message_ids: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all messages with these ``message_ids``."""
+        return self._session.has_confirmed(message_ids)
 
     def mark_persisted(self, batch: int) -> None:
         """Acknowledge the messages that waited for ``batch``, or an earlier one, to be persisted."""

@@ -14,7 +14,7 @@ from gapcast.text.terminal_text import printable
 
 #: Lead times whose means are shown, minutes, if the model has them.
 _MEANS_MIN = (15, 30, 60)
-#: After a longer step between readings a window begins anew, and the next forecast follows the second reading.
+#: After a longer step between readings the window begins again, and the second reading has the next forecast.
 _LONGEST_STEP = timedelta(minutes=MAX_FILL_MIN + 1)
 
 

@@ -197,8 +197,8 @@ class Link(Protocol):
         """Acknowledge ``message`` once ``forecast_id`` is confirmed (0: none) and ``batch`` is persisted."""
         ...
 
-    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
-        """Return whether the broker has confirmed all forecasts with these ``forecast_ids``."""
+    def has_confirmed(self, message_ids: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all messages with these ``message_ids``."""
         ...
 
     def mark_persisted(self, batch: int) -> None:
