@@ -80,7 +80,7 @@ def run(house: ComparedHouse, data: Path, work: Path, changes: Sequence[str] = (
 def lines(found: list[tuple[ComparedHouse, dict[str, Any], dict[int, tuple[int, int]]]]) -> Iterator[str]:
     """Yield the table of houses with their scores, and their windows above the limit with the headroom added."""
     yield (
-        "| house, limit | windows, above the limit | last value held | logistic | LightGBM "
+        "| house, limit | windows, above the limit | persistence | logistic | LightGBM "
         "| target (highest allowed score) | **gapcast** | above it with the headroom added | calibrated bins |"
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -90,7 +90,7 @@ def lines(found: list[tuple[ComparedHouse, dict[str, Any], dict[int, tuple[int, 
         columns = (
             f"{house.name}, {house.limit_kw:g} kW",
             f"{scores['n_windows']:,}, {scores['n_events']:,}",
-            _joined(each["held_brier"] for each in elapsed),
+            _joined(each["persistence_brier"] for each in elapsed),
             *map(_joined, (house.logistic, house.lightgbm, house.at_most)),
             f"**{_joined(each['brier'] for each in elapsed)}**",
             " / ".join(f"{100 * above / n:.1f}" for n, above in headrooms.values()) + " %",

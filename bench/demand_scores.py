@@ -30,12 +30,12 @@ BAND = 1.96
 
 def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yield the Brier scores of each file, at the three times of a window."""
-    yield "| | windows, above the limit | last value held | mean so far | gapcast | log score |"
+    yield "| | windows, above the limit | persistence | mean so far | gapcast | log score |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name, found in scores.items():
         columns = [
             " / ".join(score_text(one[figure]) for one in found["elapsed"])
-            for figure in ("held_brier", "so_far_brier", "brier", "log_score")
+            for figure in ("persistence_brier", "so_far_brier", "brier", "log_score")
         ]
         yield f"| {name} | {found['n_windows']:,}, {found['n_events']:,} | {' | '.join(columns)} |"
 
@@ -110,7 +110,7 @@ def alarm_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yield the alarms of gapcast and of the two rules."""
     yield "| | | alarms in 30 days | false | announced 3 min before the end | 5 min before |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    names = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so far"}
+    names = {"gapcast": "gapcast", "persistence": "persistence", "so_far": "mean so far"}
     for name, found in scores.items():
         for source, of_source in found["alarms"].items():
             false = of_source["n_false"] / of_source["n"] if of_source["n"] else 0.0

@@ -11,8 +11,8 @@
 #define N_SOURCES 3
 #define N_ANNOUNCED 2
 
-enum { THIRD_N, EVENTS, BRIER, LOG_SCORE, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER };
-enum { WAITS_P, WAITS_LIMIT, WAITS_HELD, WAITS_SO_FAR };
+enum { THIRD_N, EVENTS, BRIER, LOG_SCORE, PERSISTENCE_BRIER, SO_FAR_N, SO_FAR_BRIER };
+enum { WAITS_P, WAITS_LIMIT, WAITS_PERSISTENCE, WAITS_SO_FAR };
 
 #define RELIABILITY 7
 #define N_OF_THIRD (RELIABILITY + 3 * N_RELIABILITY_BINS)
@@ -25,7 +25,7 @@ static void add_third(double *sums, const double *waiting, double actual_kw)
 {
     const double p = waiting[WAITS_P], event = actual_kw > waiting[WAITS_LIMIT] ? 1.0 : 0.0;
     const double likely = event > 0.0 ? p : 1 - p;
-    const double held = waiting[WAITS_HELD] > waiting[WAITS_LIMIT] ? 1.0 : 0.0;
+    const double persistence = waiting[WAITS_PERSISTENCE] > waiting[WAITS_LIMIT] ? 1.0 : 0.0;
     const double so_far = waiting[WAITS_SO_FAR] > waiting[WAITS_LIMIT] ? 1.0 : 0.0;
     const double has_so_far = isnan(waiting[WAITS_SO_FAR]) ? 0.0 : 1.0;
     double *bin = sums + RELIABILITY + 3 * between_int((int64_t)(p * N_RELIABILITY_BINS), 0, N_RELIABILITY_BINS - 1);
@@ -33,7 +33,7 @@ static void add_third(double *sums, const double *waiting, double actual_kw)
     sums[EVENTS] += event;
     sums[BRIER] += (p - event) * (p - event);
     sums[LOG_SCORE] += -log(likely < LEAST_P ? LEAST_P : likely);
-    sums[HELD_BRIER] += (held - event) * (held - event);
+    sums[PERSISTENCE_BRIER] += (persistence - event) * (persistence - event);
     sums[SO_FAR_N] += has_so_far;
     sums[SO_FAR_BRIER] += has_so_far * ((so_far - event) * (so_far - event));
     bin[0] += 1;
@@ -45,7 +45,7 @@ static int warns(const double *waiting, int64_t source)
 {
     if (source == 0)
         return waiting[WAITS_P] >= ALARM_FROM;
-    return waiting[source == 1 ? WAITS_HELD : WAITS_SO_FAR] > waiting[WAITS_LIMIT];
+    return waiting[source == 1 ? WAITS_PERSISTENCE : WAITS_SO_FAR] > waiting[WAITS_LIMIT];
 }
 
 static void add_alarms(double *sums, const double *waiting, int64_t window_min, int is_above)
@@ -121,7 +121,8 @@ int64_t record_demand(const struct demand_step *step, int64_t entry, int64_t clo
     double *waiting = step->waiting + (row * LONGEST_MIN + between_int(elapsed, 0, LONGEST_MIN - 1)) * N_WAITING;
     waiting[WAITS_P] = values[P_EXCEED];
     waiting[WAITS_LIMIT] = values[LIMITS];
-    waiting[WAITS_HELD] = (drawn_kw + (window_min - values[ELAPSED]) * entry_of(step, entry)[LAST_KW]) / window_min;
+    const double rest_kw = (window_min - values[ELAPSED]) * entry_of(step, entry)[LAST_KW];
+    waiting[WAITS_PERSISTENCE] = (drawn_kw + rest_kw) / window_min;
     waiting[WAITS_SO_FAR] = values[SO_FAR];
     return closed_at;
 }

@@ -104,7 +104,7 @@ def test_numbers_are_shown_beside_models_that_know_the_house() -> None:
     house = demand_numbers.HOUSES[0]
     scores = document() | {"n_windows": 1_300, "n_events": 40}
     for one in scores["elapsed"]:
-        one.update(brier=0.01, held_brier=0.04)
+        one.update(brier=0.01, persistence_brier=0.04)
     _, _, row = demand_numbers.lines([(house, scores, {0: (200, 10), 5: (100, 4)})])
     assert row == (
         "| REFIT 2, 2.5 kW | 1,300, 40 | 0.0400 / 0.0400 / 0.0400 | 0.0249 / 0.0151 / 0.0053 "

@@ -55,16 +55,16 @@ def test_scores_of_two_windows_are_by_thirds() -> None:
 def test_rules_forecast_zero_or_one() -> None:
     sums = closed((ABOVE, 2.5), (BELOW, 1.5))
     first, second, last = scores.scores_of(sums, 6).by_elapsed
-    assert (first.held_brier, first.so_far_brier) == (0.5, None)  # the last reading was below in both
-    assert (second.held_brier, second.so_far_brier) == (0.5, 1.0)  # 4 kW held; means so far 2 and 2.5 kW
-    assert (last.held_brier, last.so_far_brier) == (0.0, 0.0)
+    assert (first.persistence_brier, first.so_far_brier) == (0.5, None)  # the last reading was below in both
+    assert (second.persistence_brier, second.so_far_brier) == (0.5, 1.0)  # the last is 4 kW; means so far 2 and 2.5 kW
+    assert (last.persistence_brier, last.so_far_brier) == (0.0, 0.0)
 
 
 def test_alarms_are_false_or_announce_in_time() -> None:
     sums = closed((ABOVE, 2.5), (BELOW, 1.5))
     alarms = scores.scores_of(sums, 6).alarms
     assert alarms["gapcast"] == scores.AlarmScore(2, 1, 60.0, (1.0, 0.0))  # four minutes left
-    assert alarms["held"] == scores.AlarmScore(2, 1, 60.0, (1.0, 0.0))
+    assert alarms["persistence"] == scores.AlarmScore(2, 1, 60.0, (1.0, 0.0))
     assert alarms["so_far"].n == 2
 
 

@@ -12,7 +12,7 @@ from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
-from gapcast.core.demand.scores.scores import HELD
+from gapcast.core.demand.scores.scores import PERSISTENCE
 from gapcast.core.errors import PayloadError
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
@@ -456,7 +456,7 @@ def test_demand_waits_with_its_newest_reading_held() -> None:
     process(engine, stream_of([1.0] * 5 + [4.0]))
     assert engine.demands.forecaster is not None
     waiting = engine.demands.forecaster.live.state.arrays["waiting"]
-    assert waiting[1, 6, HELD] == (5 * 1.0 + 10 * 4.0) / 15
+    assert waiting[1, 6, PERSISTENCE] == (5 * 1.0 + 10 * 4.0) / 15
 
 
 def test_demand_in_a_batch_after_a_device_without_outlook_is_its_own() -> None:
@@ -479,7 +479,7 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
     process(engine, stream_of([4.0] * 17, MONDAY + 14))
     scores = engine.demands.scores_of("home")
     assert scores is not None
-    assert (scores.n_windows, scores.by_elapsed[0].held_brier) == (2, 0.0)
+    assert (scores.n_windows, scores.by_elapsed[0].persistence_brier) == (2, 0.0)
 
 
 def test_devices_are_those_that_have_a_demand() -> None:

@@ -24,7 +24,7 @@ from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
 _TITLES = dict(zip(KINDS, ("the minute at the lead time", "the mean of all minutes until then"), strict=True))
 _LEAD_WIDTH = 15
-_RULES = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so far"}
+_RULES = {"gapcast": "gapcast", "persistence": "persistence", "so_far": "mean so far"}
 
 
 def check_writable(option: str, path: Path) -> None:
@@ -181,7 +181,7 @@ def demand_table(name: str, scores: DemandScores, infeasible_limit: InfeasibleLi
         yield f"  warning: {infeasible_limit.text}"
     if not scores.n_windows:
         return
-    heads = "".join(f"{head:>17}" for head in ("last value held", "mean so far"))
+    heads = "".join(f"{head:>17}" for head in ("persistence", "mean so far"))
     yield f"  {'elapsed':>7} {'n':>9} {'events':>7} {'Brier':>9}{heads} {'log score':>10}"
     yield from map(_elapsed_line, scores.by_elapsed)
     announced = "".join(f"{f'{least} min before':>14}" for least in ANNOUNCED_MIN)
@@ -191,9 +191,9 @@ def demand_table(name: str, scores: DemandScores, infeasible_limit: InfeasibleLi
 
 
 def _elapsed_line(one: ElapsedScore) -> str:
-    held, so_far = (f"{score_text(brier):>17}" for brier in (one.held_brier, one.so_far_brier))
+    persistence, so_far = (f"{score_text(brier):>17}" for brier in (one.persistence_brier, one.so_far_brier))
     return (
-        f"  {one.elapsed_min:>7} {one.n:>9,} {one.n_events:>7,} {score_text(one.brier):>9}{held}{so_far} "
+        f"  {one.elapsed_min:>7} {one.n:>9,} {one.n_events:>7,} {score_text(one.brier):>9}{persistence}{so_far} "
         f"{score_text(one.log_score):>10}"
     )
 

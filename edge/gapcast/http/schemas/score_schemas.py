@@ -93,7 +93,9 @@ class DemandElapsedScores(BaseModel):
     n_events: int = Field(description="Windows that exceeded their limit")
     brier: float | None = Field(description="Mean squared difference of probability and outcome")
     log_score: float | None = Field(description="Mean of -ln of the probability of the outcome")
-    held_brier: float | None = Field(description="Brier score of persistence (constant power until the window's end)")
+    persistence_brier: float | None = Field(
+        description="Brier score of persistence (constant power until the window's end)"
+    )
     so_far_brier: float | None = Field(
         description="Brier score of a constant window mean (the mean so far); null at the start"
     )
@@ -114,7 +116,7 @@ class DemandAlarmsBySource(BaseModel):
     """Alarms of the demand, and of two simple rules."""
 
     gapcast: DemandAlarms
-    held: DemandAlarms = Field(description="Alarms of persistence (constant power until the window's end)")
+    persistence: DemandAlarms = Field(description="Alarms of persistence (constant power until the window's end)")
     so_far: DemandAlarms = Field(description="Alarms of a constant window mean (the mean so far)")
 
 

@@ -20,7 +20,7 @@ def demand_scores_document(scores: DemandScores) -> dict[str, Any]:
 
 
 def _elapsed_document(one: ElapsedScore) -> dict[str, Any]:
-    figures = ("brier", "log_score", "held_brier", "so_far_brier")
+    figures = ("brier", "log_score", "persistence_brier", "so_far_brier")
     return {
         "elapsed_min": one.elapsed_min,
         "n": one.n,

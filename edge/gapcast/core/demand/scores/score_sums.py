@@ -19,13 +19,13 @@ from gapcast.core.demand.scores.scores import (
     ANNOUNCED_MIN,
     BINS,
     DAYS,
-    HELD,
     LAST_DAY,
     LIMIT,
     N_BINS,
     N_OF_ALARMS,
     N_OF_THIRD,
     P_EXCEED,
+    PERSISTENCE,
     SO_FAR,
     WINDOWS,
     elapsed_times_of,
@@ -59,7 +59,7 @@ def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, pow
     drawn_kw = np.where(np.isnan(so_far_kw), 0.0, elapsed_min * so_far_kw)
     found = np.empty((len(p_exceed), 4))
     found[:, P_EXCEED], found[:, LIMIT], found[:, SO_FAR] = p_exceed, limit_kw, so_far_kw
-    found[:, HELD] = (drawn_kw + (window_min - elapsed_min) * last_kw) / window_min
+    found[:, PERSISTENCE] = (drawn_kw + (window_min - elapsed_min) * last_kw) / window_min
     return found
 
 
@@ -97,7 +97,7 @@ def _add_window(sums: list[float], local_day: int, actual_kw: float, demands: li
 #: Whether a waiting demand is an alarm, by :data:`SOURCES`.
 _WARNS: tuple[Callable[[list[float]], bool], ...] = (
     lambda demand: demand[P_EXCEED] >= ALARM_FROM,
-    lambda demand: demand[HELD] > demand[LIMIT],
+    lambda demand: demand[PERSISTENCE] > demand[LIMIT],
     lambda demand: demand[SO_FAR] > demand[LIMIT],
 )
 

@@ -1,9 +1,9 @@
 """Scores of demands: probabilities and alarms of closed billing windows, compared with two simple rules.
 
 A window is scored if a limit applied and its mean is known. Its probability is scored at three times: the start, and
-after one and two thirds of the window. The rules forecast 0 or 1: `held` extrapolates the mean so far with the last
-reading, `so_far` assumes that the mean so far is the mean of the window. An alarm is the first minute of a window at
-which the probability is at least one half. Only sums are stored.
+after one and two thirds of the window. The rules forecast 0 or 1: `persistence` extrapolates the mean so far with the
+last reading, `so_far` assumes that the mean so far is the mean of the window. An alarm is the first minute of a window
+at which the probability is at least one half. Only sums are stored.
 
 The Brier score is the mean squared difference of probability and outcome (Brier 1950). The log score is the mean of
 ``-ln`` of the probability of the outcome.
@@ -21,9 +21,9 @@ from gapcast.core.documents.figures import ratio_or_none
 #: Minutes of the longest window: waiting demands are indexed by minutes elapsed.
 LONGEST_MIN = 60
 #: Values of a waiting demand: its probability, its limit, and the forecasts of the two rules. Power in kW.
-P_EXCEED, LIMIT, HELD, SO_FAR = range(4)
+P_EXCEED, LIMIT, PERSISTENCE, SO_FAR = range(4)
 #: Sources of alarms: the demand, and the rules.
-SOURCES = ("gapcast", "held", "so_far")
+SOURCES = ("gapcast", "persistence", "so_far")
 #: An alarm is raised from this probability on.
 ALARM_FROM = 0.5
 #: An alarm announces a window above its limit if at least this many minutes of the window are left.
@@ -35,7 +35,7 @@ MONTH_DAYS = 30
 N_THIRDS = 3
 
 # Sums of each third: number, events, Brier score, log score, and the scores of the rules; the bins follow.
-N, EVENTS, BRIER, LOG, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER = range(7)
+N, EVENTS, BRIER, LOG, PERSISTENCE_BRIER, SO_FAR_N, SO_FAR_BRIER = range(7)
 BINS = 7
 N_OF_THIRD = BINS + 3 * N_BINS  # number, sum of probabilities and events of each bin
 # Sums of windows, and of the alarms of each source: number, false alarms, and windows announced in time.
@@ -59,7 +59,7 @@ class ReliabilityBin:
 class ElapsedScore:
     """The scores of the probability when ``elapsed_min`` minutes of the window were over; None without a case.
 
-    ``held_brier`` and ``so_far_brier`` are the Brier scores of the rules; ``so_far_brier`` is None at a window's start.
+    ``persistence_brier`` and ``so_far_brier`` are the Brier scores of the rules; the latter is None at the start.
     """
 
     elapsed_min: int
@@ -67,7 +67,7 @@ class ElapsedScore:
     n_events: int
     brier: float | None
     log_score: float | None
-    held_brier: float | None
+    persistence_brier: float | None
     so_far_brier: float | None
     bins: tuple[ReliabilityBin, ...]
 
@@ -158,7 +158,7 @@ def _elapsed_score(elapsed_min: int, sums: F64) -> ElapsedScore:
         round(values[EVENTS]),
         ratio_or_none(values[BRIER], n),
         ratio_or_none(values[LOG], n),
-        ratio_or_none(values[HELD_BRIER], n),
+        ratio_or_none(values[PERSISTENCE_BRIER], n),
         ratio_or_none(values[SO_FAR_BRIER], values[SO_FAR_N]),
         bins,
     )
