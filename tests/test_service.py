@@ -265,6 +265,14 @@ def test_forgotten_device_does_not_count_as_offline(monkeypatch: pytest.MonkeyPa
     assert link.announced == [("attic", True), ("home", True), ("home", False), ("cellar", True)]
 
 
+def test_clock_offsets_are_counted_under_the_name_of_0_1_0_too() -> None:
+    service = Service(MemoryLink(), Engine(Persistence()), {})
+    service.statistics.clock_offsets_min.update(home=60, attic=-60)
+    registry = build_registry(service, ServiceInfo("", "gw"))
+    for name in ("gapcast_devices_with_clock_offset", "gapcast_clocks_off"):
+        assert registry.get_sample_value(name) == 2
+
+
 def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the broker, and for the listeners of the event feed."""
     clock, link = ManualClock(), MemoryLink()

@@ -38,7 +38,7 @@ gapcast_batch_size_count 4
 gapcast_batch_size_sum 10
 gapcast_queue_depth 7
 gapcast_devices 2
-gapcast_clocks_off 1
+gapcast_devices_with_clock_offset 1
 gapcast_scored_forecasts{period="last_day"} 1440
 gapcast_scored_forecasts{period="ever"} 12
 gapcast_skill_ratio{model="blend",period="last_day"} 0.14

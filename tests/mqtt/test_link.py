@@ -93,11 +93,11 @@ def test_link_reports_clock_offsets_in_order_for_any_batch(n_devices: int) -> No
     link, statistics = link_over(waiting)
     this_minute = NOW_MS // MINUTE_MS
     with capture_logs() as logs:
-        for minute in itertools.takewhile(lambda _: statistics.n_clocks_off < n_devices, range(200)):
+        for minute in itertools.takewhile(lambda _: statistics.n_clock_offsets < n_devices, range(200)):
             for i in range(n_devices):
                 waiting.put(f"d{i}", this_minute + minute + 120, minute * 60.0)
             assert len(link.receive_messages(256, 0)) == n_devices
-    assert statistics.n_clocks_off == n_devices
+    assert statistics.n_clock_offsets == n_devices
     assert sorted(line["device"] for line in logs) == sorted(f"d{i}" for i in range(n_devices))
     assert {(line["event"], line["ahead_min"]) for line in logs} == {("clock.wrong", 120)}
 
@@ -113,7 +113,7 @@ def test_link_reports_corrected_clocks() -> None:
             waiting.put("right", this_minute + minute, minute * 60.0)
             link.receive_messages(256, 0)
     assert [(line["event"], line["device"]) for line in logs] == [("clock.wrong", "set"), ("clock.right", "set")]
-    assert statistics.n_clocks_off == 0
+    assert statistics.n_clock_offsets == 0
 
 
 @pytest.mark.parametrize("sources", [[], [{"topic": "gap/{device}/reading", "format": "gapcast"}]])
@@ -126,7 +126,7 @@ def test_link_forgets_the_clock_of_a_forgotten_device(sources: list[dict[str, st
         link.receive_messages(256, 0)
     assert statistics.clock_offsets_min == {"left": 120, "stays": 120}
     link.forget("left")
-    assert (statistics.clock_offsets_min, statistics.n_clocks_off) == ({"stays": 120}, 1)
+    assert (statistics.clock_offsets_min, statistics.n_clock_offsets) == ({"stays": 120}, 1)
 
 
 @pytest.mark.parametrize(

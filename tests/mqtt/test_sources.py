@@ -603,14 +603,14 @@ def test_source_reports_a_clock_offset_and_uses_the_time() -> None:
         for i in range(4):
             feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + (60 + i) * MINUTE), LONG_AGO_MS + i * MINUTE)
     assert [reading.minute - FIRST for reading in feed.readings] == [60, 61, 62, 63]
-    assert feed.statistics.n_clocks_off == 1
+    assert feed.statistics.n_clock_offsets == 1
     (line,) = logs
     assert (line["event"], line["device"], line["ahead_min"]) == ("clock.wrong", "home", 60)
     assert "local time" in line["fix"]
     with capture_logs() as logs:
         feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + 64 * MINUTE), LONG_AGO_MS + 64 * MINUTE)
     assert [line["event"] for line in logs] == ["clock.right"]
-    assert feed.statistics.n_clocks_off == 0
+    assert feed.statistics.n_clock_offsets == 0
 
 
 @pytest.mark.parametrize("form", [{}, {"time_form": "local"}])
@@ -860,7 +860,7 @@ def test_source_queued_message_does_not_measure_the_meters_clock(waited: dict[st
         at_ms = LONG_AGO_MS + minute * MINUTE
         shown_ms = at_ms + (120 if minute < 3 else 0) * MINUTE
         feed.send("meter/ahead", document_of(1000, t=shown_ms), at_ms, **(waited if minute >= 3 else {}))
-    assert feed.statistics.n_clocks_off == 1
+    assert feed.statistics.n_clock_offsets == 1
 
 
 @pytest.mark.parametrize("ahead_min", [0, -1_000_000, 777])

@@ -111,9 +111,12 @@ def _meters(statistics: Statistics) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "gapcast_slow_meters", "Devices that send less often than once a minute.", statistics.n_slow_meters
     )
-    yield GaugeMetricFamily(
-        "gapcast_clocks_off", "Devices whose timestamps differ from the gateway's clock.", statistics.n_clocks_off
-    )
+    for name, description in (
+        ("gapcast_devices_with_clock_offset", "Devices whose timestamps differ from the gateway's clock."),
+        # The name in 0.1.0, for one more version.
+        ("gapcast_clocks_off", "Deprecated, removed in 0.3.0: use gapcast_devices_with_clock_offset."),
+    ):
+        yield GaugeMetricFamily(name, description, statistics.n_clock_offsets)
 
 
 def _failures(statistics: Statistics) -> Iterator[Metric]:

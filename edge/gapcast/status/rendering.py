@@ -74,7 +74,7 @@ def _stream(snapshot: StatusSnapshot, before: StatusSnapshot | None) -> list[str
         latency = f"p50 {snapshot.latency_p50_s * 1e3:.1f} ms, p99 {snapshot.latency_p99_s * 1e3:.1f} ms"
     batch = _EMPTY if snapshot.mean_batch is None else f"{snapshot.mean_batch:.1f}"
     off = f", {snapshot.n_offline:,} offline" if snapshot.n_offline else ""
-    off += f", {snapshot.n_clocks_off} with a clock offset" if snapshot.n_clocks_off else ""
+    off += f", {snapshot.n_clock_offsets} with a clock offset" if snapshot.n_clock_offsets else ""
     return [
         f"models     {', '.join(snapshot.models)} on {snapshot.runtime}; published: {snapshot.published_models}",
         f"readings   {counts}{_rate(snapshot, before)}",

@@ -95,7 +95,7 @@ class StatusSnapshot:
     latency_p50_s: float | None
     latency_p99_s: float | None
     resident_bytes: float
-    n_clocks_off: int
+    n_clock_offsets: int
     #: Devices of the fetched page that are offline.
     n_offline: int
     scores: tuple[ScoreLine, ...]
@@ -168,7 +168,7 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         latency_p50_s=quantile_of(latency, 0.5),
         latency_p99_s=quantile_of(latency, 0.99),
         resident_bytes=total_of(series, "process_resident_memory_bytes"),
-        n_clocks_off=int(total_of(series, "gapcast_clocks_off")),
+        n_clock_offsets=int(total_of(series, "gapcast_devices_with_clock_offset")),
         n_offline=sum(one.get("online") is False for one in page.get("devices", [])),
         scores=tuple(_scores(series, published)),
         devices=tuple(_devices(page.get("devices", []))),

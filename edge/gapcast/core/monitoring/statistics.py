@@ -81,6 +81,6 @@ class Statistics:
     model_reloads: dict[str, int] = field(default_factory=lambda: {"swapped": 0, "refused": 0})
 
     @property
-    def n_clocks_off(self) -> int:
+    def n_clock_offsets(self) -> int:
         """Number of devices whose clock differs from the gateway's."""
         return len(self.clock_offsets_min)
