@@ -56,7 +56,7 @@ READY = {"status": "pass", "checks": {"mqtt:connection": [{"status": "pass"}]}}
 AWAY = {"status": "fail", "checks": {"mqtt:connection": [{"status": "fail", "output": "unreachable: refused"}]}}
 
 
-def device(name: str, *, enough: bool = True, **changes: Any) -> dict[str, Any]:
+def device(name: str, *, sufficient: bool = True, **changes: Any) -> dict[str, Any]:
     """Return one device as in ``GET /devices``; ``changes`` replace fields of its forecast."""
     forecast = {
         "gap_kw": 1.31, "lower_kw": 0.62, "upper_kw": 2.71, "observed_at": "2026-01-01T12:00:00Z",
@@ -67,7 +67,7 @@ def device(name: str, *, enough: bool = True, **changes: Any) -> dict[str, Any]:
         "last_reading": {"ts": forecast["observed_at"], "gap_kw": 1.234},
         "last_reading_filled": False,
         "forecast": forecast,
-        "scores": {"last_day": {"enough": enough, "skill": 0.12, "coverage": 0.89}},
+        "scores": {"last_day": {"sufficient": sufficient, "skill": 0.12, "coverage": 0.89}},
     }
 
 
@@ -114,7 +114,7 @@ def test_status_not_ready_shows_the_reason() -> None:
 
 
 def test_status_unknown_values_are_blank() -> None:
-    bare = device("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z", enough=False)
+    bare = device("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z", sufficient=False)
     lines = draw(picture(bare, device("new") | {"forecast": None}), None, NOW, PLAIN)
     assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s ago +1\.310 kW +– +12:05 +– +–$", lines[-2])
     assert re.search(r"^new +1\.234 kW +12:00 +– +– +– +– +\+12% +\+?89%$", lines[-1])

@@ -29,7 +29,7 @@ def test_backtest_scores_a_day_of_the_bundled_week(start: Start, tmp_path: Path)
     whole = json.loads(found.read_text(encoding="utf-8"))
     scored = whole["scored"]
     assert scored["n"] >= 1_400
-    assert scored["enough"]
+    assert scored["sufficient"]
     assert scored["mse_kw2"] < scored["persistence"]["mse_kw2"]
     assert scored["mae_kw"] < scored["persistence"]["mae_kw"]
     assert scored["coverage"] == pytest.approx(0.9, abs=0.05)

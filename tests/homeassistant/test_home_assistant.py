@@ -129,7 +129,7 @@ class House:
 
     def _last_scores(self) -> dict[str, float | str | None]:
         day = self.peer.on(f"gap/{self.name}/scores")[-1].document["last_day"]
-        return {kind: round(day[key] * 100, 1) if day["enough"] else "not enough" for kind, key in SCORES.items()}
+        return {kind: round(day[key] * 100, 1) if day["sufficient"] else "insufficient" for kind, key in SCORES.items()}
 
     def measure_until_shown(self) -> dict[str, Any]:
         """Send readings until a forecast is shown; Home Assistant subscribes some time after discovery."""

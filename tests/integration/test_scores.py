@@ -63,7 +63,7 @@ def test_skill_and_coverage_are_sensors_that_read_the_scores(
         assert (sensor["unique_id"], sensor["unit_of_meas"]) == (f"gapcast_home_{name}", "%")
         assert sensor["ent_cat"] == "diagnostic"
         assert f"value_json.last_day.{name} * 100" in sensor["val_tpl"]
-        assert "if value_json.last_day.enough" in sensor["val_tpl"], "no state before there is sufficient data"
+        assert "if value_json.last_day.sufficient" in sensor["val_tpl"], "no state before there is sufficient data"
 
 
 @pytest.mark.parametrize("name", ["skill", "coverage"])

@@ -129,7 +129,7 @@ def test_house_chart_is_drawn(house: House, look: Look) -> None:
 
 def test_house_scores_as_text(house: House, look: Look) -> None:
     scores = house.ask("devices/home")["scores"]["last_day"]
-    assert scores["enough"]
+    assert scores["sufficient"]
     window = look(house.url + AT.format("home"))
     whole = round(100 * abs(scores["skill"]))
     side = "better" if scores["skill"] > 0 else "worse"
@@ -162,7 +162,7 @@ def test_time_until_the_accuracy_is_that_of_the_first_period(house: House, look:
         response = route.fetch()
         device = response.json()
         for period, n in (("last_day", 100), ("last_week", 690), ("ever", 690)):
-            device["scores"][period] |= {"n": n, "enough": False}
+            device["scores"][period] |= {"n": n, "sufficient": False}
         route.fulfill(response=response, json=device)
 
     window.page.route("**/devices/attic", with_pauses)
@@ -182,12 +182,12 @@ def test_score_texts(house: House, look: Look) -> None:
         return sentence
 
     reference = "persistence (assuming no change) over the last day"
-    assert text(enough=True, skill=0.141) == [f"14\xa0% better than {reference}", "good"]
-    assert text(enough=True, skill=-0.082) == [f"8\xa0% worse than {reference}", "bad"]
-    assert text(enough=True, skill=-0.004)[0] == f"As good as {reference}"
-    assert text(enough=True, skill=None)[1] == "even"
+    assert text(sufficient=True, skill=0.141) == [f"14\xa0% better than {reference}", "good"]
+    assert text(sufficient=True, skill=-0.082) == [f"8\xa0% worse than {reference}", "bad"]
+    assert text(sufficient=True, skill=-0.004)[0] == f"As good as {reference}"
+    assert text(sufficient=True, skill=None)[1] == "even"
     for n, duration in ((3, "12\xa0h"), (360, "6\xa0h"), (640, "80\xa0min"), (MIN_OUTCOMES - 1, "1\xa0min")):
-        assert text(enough=False, skill=0.9, n=n)[0].endswith(f"Forecast accuracy will be shown in about {duration}")
+        assert text(sufficient=False, skill=0.9, n=n)[0].endswith(f"Forecast accuracy will be shown in about {duration}")
     assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
 
 

@@ -26,7 +26,7 @@ def test_page_first_load_is_small_and_local(house: House, look: Look) -> None:
     window.urls.clear()
     window.page.goto(f"{house.url}#device=home")
     window.page.locator("#chart canvas").wait_for()
-    window.see("#skill", "outcomes" if not house.ask("devices/home")["scores"]["last_day"]["enough"] else "change")
+    window.see("#skill", "outcomes" if not house.ask("devices/home")["scores"]["last_day"]["sufficient"] else "change")
     window.page.wait_for_load_state("load")
     assert 40_000 < sum(received.values()) < MOST_BYTES
     assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/" for url in window.urls} == {house.url}

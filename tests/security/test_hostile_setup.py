@@ -141,7 +141,7 @@ def answering(answers: dict[str, bytes], status: int = 200, raw: bytes | None = 
         yield url
 
 
-SCORES = {"last_day": {"skill": 0.1, "coverage": 0.9, "enough": True}}
+SCORES = {"last_day": {"skill": 0.1, "coverage": 0.9, "sufficient": True}}
 FORECAST = {
     "gap_kw": 1.0,
     "lower_kw": 0.5,

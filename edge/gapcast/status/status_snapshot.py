@@ -226,8 +226,8 @@ def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
             observed_at=instant_of(device["last_reading"]["ts"]),
             n_observed=int(device.get("n_observed", 0)),
             forecast=None if forecast is None else _forecast(forecast),
-            skill=_number(scores["skill"]) if scores["enough"] else None,
-            coverage=_number(scores["coverage"]) if scores["enough"] else None,
+            skill=_number(scores["skill"]) if scores["sufficient"] else None,
+            coverage=_number(scores["coverage"]) if scores["sufficient"] else None,
             is_filled=bool(device["last_reading_filled"]),
             is_offline=device.get("online") is False,
         )

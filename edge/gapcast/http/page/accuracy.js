@@ -32,9 +32,9 @@ function showScores(scores, isScored) {
   const line = (name, toCell) => make("tr", "", head("row", name), ...summaries.map(toCell));
   byId("figures").replaceChildren(
     line("vs. persistence", skillCell),
-    line("90 % interval coverage", ({ enough, coverage }) => cell(enough && coverage !== null ? percent(coverage) : NOTHING)),
-    line("Mean absolute error, kW", ({ enough, mae_kw }) => cell(enough ? kw3(mae_kw) : NOTHING)),
-    line("Persistence MAE, kW", ({ enough, persistence }) => cell(enough ? kw3(persistence.mae_kw) : NOTHING)),
+    line("90 % interval coverage", ({ sufficient, coverage }) => cell(sufficient && coverage !== null ? percent(coverage) : NOTHING)),
+    line("Mean absolute error, kW", ({ sufficient, mae_kw }) => cell(sufficient ? kw3(mae_kw) : NOTHING)),
+    line("Persistence MAE, kW", ({ sufficient, persistence }) => cell(sufficient ? kw3(persistence.mae_kw) : NOTHING)),
     line("Outcomes", ({ n }) => cell(count(n))),
   );
 }
@@ -47,8 +47,8 @@ function head(scope, text) {
 
 const cell = (text) => make("td", "", text);
 
-function skillCell({ enough, skill: value }) {
-  if (!enough || value === null) return cell(NOTHING);
+function skillCell({ sufficient, skill: value }) {
+  if (!sufficient || value === null) return cell(NOTHING);
   const [phrase, rating] = skill(value);
   const element = make("td", "phrase", phrase);
   element.dataset.is = rating;
@@ -97,9 +97,9 @@ function showWarmUp(device, scores, isScored) {
     steps.push(step("Model input", n, context, `${Math.min(n, context)} of ${context} minutes`));
   }
   const n = scores?.ever?.n ?? 0;
-  const enough = n >= MIN_OUTCOMES;
-  const text = enough ? "sufficient data" : `in ${assessmentIn(n)}`;
-  if (isScored) steps.push(step(enough ? "Accuracy" : "First assessment", n, MIN_OUTCOMES, text));
+  const isSufficient = n >= MIN_OUTCOMES;
+  const text = isSufficient ? "sufficient data" : `in ${assessmentIn(n)}`;
+  if (isScored) steps.push(step(isSufficient ? "Accuracy" : "First assessment", n, MIN_OUTCOMES, text));
   byId("warm").replaceChildren(...steps);
 }
 

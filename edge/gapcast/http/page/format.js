@@ -6,7 +6,7 @@ import { MINUTE_MS, isReplay } from "./minute.js";
 export const NOTHING = "–";
 export const PERIODS = { last_day: "Last day", last_week: "Last week", ever: "All time" };
 export const PERCENT = "\u00a0%"; // not broken from its number at the end of a line
-// Outcomes needed before scores are shown. The gateway decides this by `enough`; this is for the progress bar.
+// Outcomes needed before scores are shown. The gateway decides this by `sufficient`; this is for the progress bar.
 export const MIN_OUTCOMES = 720;
 // The state of a device whose model's input window is not filled with readings yet.
 export const WARM_UP = "Warm-up";
@@ -46,7 +46,7 @@ export const NOT_SCORED = "Not scored: this device exceeds the maximum of tracke
 
 /** The skill of one period as a sentence, and its rating. */
 export function skillSentence(scores, period) {
-  if (!scores || !scores.enough) return [`Forecast accuracy will be shown in ${assessmentIn(scores?.n ?? 0)}`, "wait"];
+  if (!scores || !scores.sufficient) return [`Forecast accuracy will be shown in ${assessmentIn(scores?.n ?? 0)}`, "wait"];
   if (scores.skill === null) return [`The power was constant: no comparison with ${PERSISTENCE}`, "even"];
   const [phrase, rating] = skill(scores.skill);
   const comparison = rating === "even" ? "As good as" : `${phrase} than`;

@@ -29,7 +29,7 @@ export function showNow(store) {
   showMeans(store.series.outlook);
   byId("path-part").hidden = silent || (!minutesKw(forecast).length && !store.series.outlook);
   showSubmeters(device.submeters ?? []);
-  const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "ever"; // which is the first to have enough outcomes
+  const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.sufficient) ?? "ever"; // which is the first to have sufficient outcomes
   const isScored = device.tracked !== false;
   const [sentence, rating] = !isScored ? [NOT_SCORED, "even"] : store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
   write(byId("skill"), sentence && `${sentence}.`);
@@ -45,7 +45,7 @@ function showState(device) {
 }
 
 function coverage(scores) {
-  if (!scores?.enough || scores.coverage === null) return "";
+  if (!scores?.sufficient || scores.coverage === null) return "";
   return `${percent(scores.coverage)} of the measured values were inside the 90 % interval.`;
 }
 

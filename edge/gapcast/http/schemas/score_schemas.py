@@ -23,7 +23,8 @@ class ScoresDocument(BaseModel):
     """Forecast accuracy over one period; the same object as on the scores topic."""
 
     n: int = Field(description="Forecasts scored against their actual value")
-    enough: bool = Field(description="Whether the minimum sample size (720) is reached")
+    sufficient: bool = Field(description="Whether the minimum sample size (720) is reached")
+    enough: bool = Field(description="The name of `sufficient` in 0.1.0", json_schema_extra={"deprecated": True})
     mse_kw2: float | None
     mae_kw: float | None
     bias_kw: float | None

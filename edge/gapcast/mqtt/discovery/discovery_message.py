@@ -170,7 +170,7 @@ def _score(name: str, device: str, topics: HomeAssistantTopics) -> Mapping[str, 
         "sug_dsp_prc": 1,
         "ent_cat": "diagnostic",
         "stat_t": topics.scores.for_device(device),
-        "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.enough and {day}.{key} is not none else None }}}}",
+        "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.sufficient and {day}.{key} is not none else None }}}}",
         "exp_aft": max(_SCORES_EXPIRE_S, int(2 * topics.scores_every_s)),
     }
 

@@ -87,7 +87,8 @@ class Summary:
         figures = ("mse_kw2", "mae_kw", "bias_kw", "skill", "mae_skill", "coverage", "width_kw", "pinball_kw")
         return {
             "n": self.n,
-            "enough": self.is_sufficient,
+            "sufficient": self.is_sufficient,
+            "enough": self.is_sufficient,  # its name in 0.1.0, for one more version
             **{name: round_or_none(getattr(self, name)) for name in figures},
             "persistence": {
                 "mse_kw2": round_or_none(self.persistence_mse_kw2),
