@@ -289,7 +289,7 @@ def test_forecaster_saved_and_loaded_forecasts_the_same(readings: list[tuple[flo
     later = readings_from(3_001, 30)
     assert documents(again, later) == documents(house, later)
     assert again.scores == house.scores
-    assert again.scores["ever"].n >= 24
+    assert again.scores["all_time"].n >= 24
 
 
 def test_save_replaces_an_older_file_as_a_whole(house: Forecaster, tmp_path: Path) -> None:

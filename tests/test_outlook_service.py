@@ -158,7 +158,7 @@ def test_outlook_scores_are_metrics_from_sufficient_outcomes_on(service: Service
     assert service.queries.outlooks.live_scores()[ALL_TIME].point[4].n >= MIN_OUTCOMES
     found = "\n".join(scraped())
     for name in ("gapcast_outlook_skill_ratio", "gapcast_outlook_coverage_ratio"):
-        assert f'{name}{{kind="mean",lead_min="5",period="ever"}}' in found
+        assert f'{name}{{kind="mean",lead_min="5",period="all_time"}}' in found
         assert f'{name}{{kind="point",lead_min="60",period="last_day"}}' not in found
 
 
@@ -171,7 +171,7 @@ def test_outlook_of_a_device_is_the_published_one(service: Service, link: Memory
     assert (answer.status_code, answer.json()) == (200, outlook_document(link.outlooks[-1]))
     device = ask(service, "GET", "/devices/home").json()
     assert device["outlook"] == answer.json()
-    assert device["outlook_scores"]["ever"]["point"]["n"][:3] == [1, 0, 0]
+    assert device["outlook_scores"]["all_time"]["point"]["n"][:3] == [1, 0, 0]
     assert "outlook" not in ask(service, "GET", "/devices").json()["devices"][0]
 
 

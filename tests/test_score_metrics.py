@@ -45,8 +45,11 @@ def test_scores_are_metrics_from_sufficient_outcomes_on() -> None:
         return metrics(service)
 
     of_scores = {
+        ("gapcast_device_skill_ratio", "home", "all_time"),
         ("gapcast_device_skill_ratio", "home", "ever"),
+        ("gapcast_skill_ratio", "blend", "all_time"),
         ("gapcast_skill_ratio", "blend", "ever"),
+        ("gapcast_interval_coverage_ratio", "blend", "all_time"),
         ("gapcast_interval_coverage_ratio", "blend", "ever"),
     }
     assert not of_scores & take(0, MIN_OUTCOMES).keys(), "the first minutes have no forecast"

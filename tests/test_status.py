@@ -40,6 +40,7 @@ gapcast_queue_depth 7
 gapcast_devices 2
 gapcast_devices_with_clock_offset 1
 gapcast_scored_forecasts{period="last_day"} 1440
+gapcast_scored_forecasts{period="all_time"} 12
 gapcast_scored_forecasts{period="ever"} 12
 gapcast_skill_ratio{model="blend",period="last_day"} 0.14
 gapcast_skill_ratio{model="linear",period="last_day"} -0.5
@@ -85,9 +86,9 @@ def test_status_matches_the_metrics() -> None:
     assert (seen.n_queued, seen.n_devices, seen.mean_batch) == (7, 2, 2.5)
     assert seen.latency_p50_s == pytest.approx(0.001 * 50 / 90)
     assert seen.latency_p99_s == pytest.approx(0.0019)
-    day, ever = seen.scores
+    day, all_time = seen.scores
     assert (day.skill, day.coverage, day.mae_kw, day.persistence_mae_kw) == (0.14, 0.901, 0.2, 0.25)
-    assert (ever.n, ever.skill) == (12, None)
+    assert (all_time.n, all_time.skill) == (12, None)
     (line,) = seen.devices
     assert (line.device, line.reading_kw, line.skill, line.coverage) == ("home", 1.234, 0.12, 0.89)
 

@@ -262,7 +262,7 @@ def test_backtest_report_names_every_member(tmp_path: Path) -> None:
     whole = json.loads(json.dumps(document(found), allow_nan=False))
     assert whole["published_model"] == whole["speaker"] == found.published_model
     assert whole["houses"]["a"]["scored"]["n"] == 194
-    assert whole["houses"]["a"]["live"]["ever"]["n"] == 194
+    assert whole["houses"]["a"]["live"]["all_time"]["n"] == 194
     assert whole["n_readings"] == 400
 
 

@@ -68,7 +68,7 @@ def test_import_from_home_assistant_starts_the_service_warm(
     service = start("run", *settings_of(broker.port))
     service.wait_ready(http_port)
     found = httpx.get(f"http://{LOOPBACK}:{http_port}/devices/home").json()
-    assert found["scores"]["ever"]["n"] > 1_900
+    assert found["scores"]["all_time"]["n"] > 1_900
     refused = start("import", WEEK, "--device", "home")
     assert refused.wait() == 4
     assert "the service is running: it holds" in refused.err

@@ -40,8 +40,9 @@ def test_device_status(with_devices: Rest) -> None:
     assert document["tracked"] is False  # there is no ensemble
     assert document["has_trees"] is False
     assert document["forecast"] == with_devices.client.get("/predict", params={"device": "home"}).json()
-    assert set(document["scores"]) == {"last_day", "last_week", "ever"}
-    assert document["scores"]["ever"]["n"] == 0
+    assert set(document["scores"]) == {"last_day", "last_week", "all_time", "ever"}
+    assert document["scores"]["all_time"] == document["scores"]["ever"]
+    assert document["scores"]["all_time"]["n"] == 0
 
 
 def test_device_has_trees_after_a_refit(models: Models) -> None:

@@ -46,7 +46,7 @@ def test_device_has_its_own_horizon_everywhere_and_after_a_restart(
         assert outlook["lower_kw"][at] == document["lower_kw"]
         status = httpx.get(f"{gateway.url}/devices/{device}").json()
         assert status["forecast"] == document
-        assert status["scores"]["ever"]["n"] == N - 1 - horizon_min
+        assert status["scores"]["all_time"]["n"] == N - 1 - horizon_min
         history = httpx.get(f"{gateway.url}/devices/{device}/history").json()["forecasts"]
         assert history[-1]["target_at"] == document["target_at"]
     request = {"readings": [1.0, 1.2, 1.1], "device": "heatpump"}
@@ -59,4 +59,4 @@ def test_device_has_its_own_horizon_everywhere_and_after_a_restart(
         device: as_stored(one) for device, one in newest.items()
     }
     scores = httpx.get(f"{gateway.url}/devices/heatpump").json()["scores"]
-    assert scores["ever"]["n"] == N - 1 - 15
+    assert scores["all_time"]["n"] == N - 1 - 15

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from gapcast.core.learning.scores.summary import MIN_OUTCOMES
+from gapcast.core.learning.scores.summary import FORMER_ALL_TIME, MIN_OUTCOMES
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
@@ -221,5 +221,5 @@ def test_dashboard_variables_have_values(watched: Watched) -> None:
             found = {one["metric"].get(label) for one in watched.prometheus.wait_query(metric)}
             assert None not in found, variable["name"]
         if variable["name"] == "period":
-            of_scores = watched.prometheus.wait_query("gapcast_scored_forecasts")
+            of_scores = watched.prometheus.wait_query(f'gapcast_scored_forecasts{{period!="{FORMER_ALL_TIME}"}}')
             assert {one["value"] for one in variable["options"]} == {one["metric"]["period"] for one in of_scores}

@@ -83,7 +83,7 @@ def test_rights_documented_are_sufficient(
         assert reader.wait_for("gap/home/demand")[0].document["limit_kw"] == 2.5
         assert int(reader.wait_for("gap/home/headroom_w")[0].payload) < 2_500
         assert reader.wait_for("gap/home/availability")[0].payload == b"online"
-        assert reader.wait_for("gap/home/scores")[0].document["ever"]["n"] == 1
+        assert reader.wait_for("gap/home/scores")[0].document["all_time"]["n"] == 1
         asker = peers["asker"]
         asker.subscribe(f"gapcast/{GATEWAY}/answer/#")
         answer = f"gapcast/{GATEWAY}/answer/asker"

@@ -23,7 +23,7 @@ def test_scores_are_retained_and_removed_with_their_device(
     for i in range(10):
         peer.publish("gap/home/reading", reading(FIRST + i, power(i)))
     peer.wait_that(
-        lambda messages: messages and messages[-1].document["ever"]["n"] == 4, "the scores of four forecasts"
+        lambda messages: messages and messages[-1].document["all_time"]["n"] == 4, "the scores of four forecasts"
     )
     later = connect(mosquitto)
     later.subscribe("gap/+/scores")

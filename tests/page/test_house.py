@@ -141,7 +141,7 @@ def test_house_scores_as_text(house: House, look: Look) -> None:
 
 
 def test_house_warming_up_has_no_scores(house: House, look: Look) -> None:
-    n = house.ask("devices/attic")["scores"]["ever"]["n"]
+    n = house.ask("devices/attic")["scores"]["all_time"]["n"]
     assert n > 0
     window = look(house.url + AT.format("attic"))
     window.see("#state", "Warm-up: 10 of 180 minutes")
@@ -161,7 +161,7 @@ def test_time_until_the_accuracy_is_that_of_the_first_period(house: House, look:
     def with_pauses(route: Any) -> None:
         response = route.fetch()
         device = response.json()
-        for period, n in (("last_day", 100), ("last_week", 690), ("ever", 690)):
+        for period, n in (("last_day", 100), ("last_week", 690), ("all_time", 690)):
             device["scores"][period] |= {"n": n, "sufficient": False}
         route.fulfill(response=response, json=device)
 
@@ -187,7 +187,9 @@ def test_score_texts(house: House, look: Look) -> None:
     assert text(sufficient=True, skill=-0.004)[0] == f"As good as {reference}"
     assert text(sufficient=True, skill=None)[1] == "even"
     for n, duration in ((3, "12\xa0h"), (360, "6\xa0h"), (640, "80\xa0min"), (MIN_OUTCOMES - 1, "1\xa0min")):
-        assert text(sufficient=False, skill=0.9, n=n)[0].endswith(f"Forecast accuracy will be shown in about {duration}")
+        assert text(sufficient=False, skill=0.9, n=n)[0].endswith(
+            f"Forecast accuracy will be shown in about {duration}"
+        )
     assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
 
 

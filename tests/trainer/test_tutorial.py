@@ -261,4 +261,4 @@ def test_whole_file_has_the_same_figures_in_the_gateway(
 
 
 def live(home: Home) -> Figures:
-    return of_scores(httpx.get(f"{home.url}/devices/practice", timeout=GUARD_S).json()["scores"]["ever"])
+    return of_scores(httpx.get(f"{home.url}/devices/practice", timeout=GUARD_S).json()["scores"]["all_time"])

@@ -12,7 +12,7 @@ from gapcast.core.demand.documents.document import N_MONTH_PEAKS, device_demand_
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
-from gapcast.core.learning.scores.summary import LAST_DAY
+from gapcast.core.learning.scores.summary import LAST_DAY, named_periods
 from gapcast.core.outlook.documents.outlook_document import outlook_document, outlook_scores_document
 from gapcast.core.plans.plan import LOAD_EXAMPLE, LoadPlan, plan_of
 from gapcast.core.readings.reading import device_id_problem, is_device_id
@@ -131,9 +131,7 @@ def _document(
         "has_trees": device in forecaster.forests,
         "forecast": None if forecast is None else forecast.document(),
         "plan": engine.plan_of(device).document(),
-        "scores": {
-            str(period): summary.document() for period, summary in scores.items() if is_whole or period == LAST_DAY
-        },
+        "scores": {name: summary.document() for name, summary in named_periods(scores) if is_whole or name == LAST_DAY},
     }
     if is_whole:
         outlook = engine.outlook_of(device)

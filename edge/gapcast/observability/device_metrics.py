@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gapcast.core.device_status import DeviceStatus
+from gapcast.core.learning.scores.summary import named_periods
 from gapcast.service.service import Service
 
 _MINUTE_S = 60.0
@@ -43,7 +44,7 @@ class DeviceCollector(Collector):
         for name, (text, figure) in _SCORES.items():
             family = GaugeMetricFamily(name, text, labels=["device", "period"])
             for status in device_statuses:
-                for period, summary in status.scores.items():
+                for period, summary in named_periods(status.scores):
                     if summary.is_sufficient and (value := getattr(summary, figure)) is not None:
                         family.add_metric([status.device, period], value)
             yield family

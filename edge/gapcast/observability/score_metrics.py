@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from gapcast.core.forecasts.outcomes import PERSISTENCE
-from gapcast.core.learning.scores.summary import MIN_OUTCOMES, MemberSummary, Summary
+from gapcast.core.learning.scores.summary import MIN_OUTCOMES, MemberSummary, Summary, named_periods
 from gapcast.service.queries.queries import ServiceQueries
 
 #: Metrics of published forecasts only: name -> help text, and field of
@@ -44,13 +44,13 @@ def _forecast_scores(queries: ServiceQueries) -> Iterator[Metric]:
     scored = GaugeMetricFamily(
         "gapcast_scored_forecasts", "Forecasts scored against their actual value.", labels=["period"]
     )
-    for period, summary in summaries.items():
+    for period, summary in named_periods(summaries):
         scored.add_metric([period], summary.n)
     yield scored
     published = queries.published_model.name
     for name, (text, figure) in _OF_EVERY_MODEL.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
-        for period, summary in summaries.items():
+        for period, summary in named_periods(summaries):
             persistence = MemberSummary(summary.n, summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
             scored_models: dict[str, Summary | MemberSummary]
             scored_models = {published: summary, PERSISTENCE: persistence, **summary.members}
@@ -60,7 +60,7 @@ def _forecast_scores(queries: ServiceQueries) -> Iterator[Metric]:
         yield family
     for name, (text, figure) in _OF_PUBLISHED.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
-        for period, summary in summaries.items():
+        for period, summary in named_periods(summaries):
             if summary.is_sufficient and (value := getattr(summary, figure)) is not None:
                 family.add_metric([published, period], value)
         yield family

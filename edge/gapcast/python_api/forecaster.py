@@ -117,6 +117,6 @@ class Forecaster:
 
     @property
     def scores(self) -> Mapping[str, Summary]:
-        """Scores of the forecasts so far by period (``last_day``, ``last_week``, ``ever``), against persistence."""
+        """Scores of the forecasts so far by period (``last_day``, ``last_week``, ``all_time``), against persistence."""
         scores = self._engine.scores_of(_HOUSE) if _HOUSE in self._engine.buffers else {}
         return {str(period): summary for period, summary in scores.items()}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from gapcast.core.documents.message_format import counted
 from gapcast.status.status_snapshot import DeviceLine, ScoreLine, StatusSnapshot
 
-_PERIODS = {"last_day": "last day", "last_week": "last week", "ever": "all time"}
+_PERIODS = {"last_day": "last day", "last_week": "last week", "all_time": "all time"}
 _COLOURS = {"good": "32", "bad": "31", "warn": "33", "quiet": "2", "strong": "1"}
 _STATES = {"pass": ("ready", "good"), "warn": ("ready, with warnings", "warn"), "fail": ("not ready", "bad")}
 _HEAD = ("DEVICE", "READING", "AT", "RECEIVED", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gapcast.core.errors import StatusError
+from gapcast.core.learning.scores.summary import FORMER_ALL_TIME
 from gapcast.status.device_lines import DemandLine, OutlookLine, current_forecast
 from gapcast.status.metric_series import Series, buckets_of, quantile_of, read_series, total_of, value_of
 from gapcast.status.rest_client import RestClient, instant_of
@@ -194,6 +195,8 @@ def with_windows(snapshot: StatusSnapshot, outlooks: Mapping[str, Any], demands:
 def _scores(series: Series, published: set[str]) -> Iterable[ScoreLine]:
     for labels, n in series.get("gapcast_scored_forecasts", []):
         period = labels["period"]
+        if period == FORMER_ALL_TIME:
+            continue
         mae_kw = {of["model"]: kw for of, kw in series.get("gapcast_absolute_error_kw", []) if of["period"] == period}
         skill = [of for of in published if value_of(series, "gapcast_skill_ratio", model=of, period=period) is not None]
         # If several models were published since the start, only the current one has a skill score.

@@ -150,8 +150,9 @@ def test_scores_match_a_hand_calculation(compiled: bool) -> None:
     scores.add(outcomes([3], START, 2.0, (1.0, 1.5, 0.0, 1.8), 0.0, [[3.0, 2.5, 0.0], [2.0, NAN, 0.0]]))
     found = scores.for_row(3)[LAST_DAY]
     assert found.document() == {
-        "n": 1, "sufficient": False, "enough": False, "mse_kw2": 1.0, "mae_kw": 0.5, "bias_kw": -1.0, "skill": 0.75, "mae_skill": 0.75,
-        "coverage": 0.0, "width_kw": 1.8, "pinball_kw": round((0.25 + 0.1 + 0.19) / 3, 6),
+        "n": 1, "sufficient": False, "enough": False, "mse_kw2": 1.0, "mae_kw": 0.5, "bias_kw": -1.0,
+        "skill": 0.75, "mae_skill": 0.75, "coverage": 0.0, "width_kw": 1.8,
+        "pinball_kw": round((0.25 + 0.1 + 0.19) / 3, 6),
         "persistence": {"mse_kw2": 4.0, "mae_kw": 2.0},
         "experts": {
             "lstm": {"n": 1, "mse_kw2": 1.0, "mae_kw": 0.0, "skill": 0.75},

@@ -13,11 +13,11 @@ SCORED = LeadScore(5, 1_440, 0.1, 0.2, -0.0100004, 0.2, 0.3, 0.4, 0.5, 0.06, 0.9
 def test_scores_document_has_a_list_for_each_figure() -> None:
     scores = OutlookScores((SCORED, LeadScore(60, 0)), (LeadScore(5, 0), SCORED))
     document = outlook_scores_document({LAST_DAY: scores, ALL_TIME: scores})
-    assert list(document) == ["last_day", "ever"]
-    assert document["ever"]["point"] == {
+    assert list(document) == ["last_day", "all_time"]
+    assert document["all_time"]["point"] == {
         "lead_min": [5, 60], "n": [1_440, 0], "mse_kw2": [0.1, None], "mae_kw": [0.2, None], "bias_kw": [-0.01, None],
         "skill": [0.5, None], "window_skill": [0.75, None], "pinball_kw": [0.06, None], "coverage": [0.9, None],
         "width_kw": [0.8, None],
     }  # fmt: skip
-    assert document["ever"]["mean"]["n"] == [0, 1_440]
+    assert document["all_time"]["mean"]["n"] == [0, 1_440]
     assert OutlookScoresDocument.model_validate(document).model_dump() == document

@@ -17,7 +17,7 @@ from gapcast.core.documents.figures import skill_or_none
 from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecasts.outcomes import PERSISTENCE
-from gapcast.core.learning.scores.summary import Summary
+from gapcast.core.learning.scores.summary import Summary, named_periods
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 
 #: Header of the lines of :func:`row`.
@@ -86,7 +86,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
         "houses": {
             house.name: {
                 "scored": house.scored.document(),
-                "live": {period: summary.document() for period, summary in house.live.items()},
+                "live": {name: summary.document() for name, summary in named_periods(house.live)},
                 "weeks": [week.document() for week in house.weeks],
                 **({} if outlooks is None else {"outlook": _house_outlook(outlooks, house.name)}),
                 **({} if demands is None else {"demand": _house_demand(demands, house.name)}),

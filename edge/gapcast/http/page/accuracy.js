@@ -96,7 +96,7 @@ function showWarmUp(device, scores, isScored) {
     const { n_observed: n, context } = device;
     steps.push(step("Model input", n, context, `${Math.min(n, context)} of ${context} minutes`));
   }
-  const n = scores?.ever?.n ?? 0;
+  const n = scores?.all_time?.n ?? 0;
   const isSufficient = n >= MIN_OUTCOMES;
   const text = isSufficient ? "sufficient data" : `in ${assessmentIn(n)}`;
   if (isScored) steps.push(step(isSufficient ? "Accuracy" : "First assessment", n, MIN_OUTCOMES, text));

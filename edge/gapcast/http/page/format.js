@@ -4,7 +4,7 @@ import { gatewayNow } from "./clock.js";
 import { MINUTE_MS, isReplay } from "./minute.js";
 
 export const NOTHING = "–";
-export const PERIODS = { last_day: "Last day", last_week: "Last week", ever: "All time" };
+export const PERIODS = { last_day: "Last day", last_week: "Last week", all_time: "All time" };
 export const PERCENT = "\u00a0%"; // not broken from its number at the end of a line
 // Outcomes needed before scores are shown. The gateway decides this by `sufficient`; this is for the progress bar.
 export const MIN_OUTCOMES = 720;
@@ -50,7 +50,7 @@ export function skillSentence(scores, period) {
   if (scores.skill === null) return [`The power was constant: no comparison with ${PERSISTENCE}`, "even"];
   const [phrase, rating] = skill(scores.skill);
   const comparison = rating === "even" ? "As good as" : `${phrase} than`;
-  return [`${comparison} ${PERSISTENCE} over ${period === "ever" ? "all time" : `the ${PERIODS[period].toLowerCase()}`}`, rating];
+  return [`${comparison} ${PERSISTENCE} over ${period === "all_time" ? "all time" : `the ${PERIODS[period].toLowerCase()}`}`, rating];
 }
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });

@@ -29,7 +29,7 @@ export function showNow(store) {
   showMeans(store.series.outlook);
   byId("path-part").hidden = silent || (!minutesKw(forecast).length && !store.series.outlook);
   showSubmeters(device.submeters ?? []);
-  const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.sufficient) ?? "ever"; // which is the first to have sufficient outcomes
+  const period = ["last_day", "last_week", "all_time"].find((name) => store.scores?.[name]?.sufficient) ?? "all_time"; // which is the first to have sufficient outcomes
   const isScored = device.tracked !== false;
   const [sentence, rating] = !isScored ? [NOT_SCORED, "even"] : store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
   write(byId("skill"), sentence && `${sentence}.`);

@@ -44,7 +44,10 @@ class DeviceScores(BaseModel):
 
     last_day: ScoresDocument
     last_week: ScoresDocument | None = None
-    ever: ScoresDocument | None = None
+    all_time: ScoresDocument | None = None
+    ever: ScoresDocument | None = Field(
+        None, description="The name of `all_time` in 0.1.0", json_schema_extra={"deprecated": True}
+    )
 
 
 class LeadScoresDocument(BaseModel):
@@ -75,7 +78,7 @@ class OutlookScoresDocument(BaseModel):
     """Scores of a device's outlooks: over about a day, in which older outcomes count less, and over all time."""
 
     last_day: OutlookPeriodScores
-    ever: OutlookPeriodScores
+    all_time: OutlookPeriodScores
 
 
 class ReliabilityBinDocument(BaseModel):

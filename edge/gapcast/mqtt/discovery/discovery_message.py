@@ -164,13 +164,14 @@ def _score(name: str, device: str, topics: HomeAssistantTopics) -> Mapping[str, 
         return None
     title, key = _SCORES[name]
     day = f"value_json.{LAST_DAY}"
+    value = f"({day}.{key} * 100) | round(1) if {day}.sufficient and {day}.{key} is not none else None"
     return {
         "name": title,
         "unit_of_meas": "%",
         "sug_dsp_prc": 1,
         "ent_cat": "diagnostic",
         "stat_t": topics.scores.for_device(device),
-        "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.sufficient and {day}.{key} is not none else None }}}}",
+        "val_tpl": f"{{{{ {value} }}}}",
         "exp_aft": max(_SCORES_EXPIRE_S, int(2 * topics.scores_every_s)),
     }
 

@@ -12,6 +12,7 @@ import structlog
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.scores.drift import ErrorChange
+from gapcast.core.learning.scores.summary import named_periods
 from gapcast.core.time_grid import minute_label
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.event_feed import EventFeed
@@ -119,7 +120,7 @@ def scores_document(engine: Engine, device: str) -> dict[str, object]:
         "v": SCORES_SCHEMA,
         "device": device,
         "model": engine.forecaster_of(device).published_model.name,
-        **{period: summary.document() for period, summary in summaries.items()},
+        **dict(named_periods({period: summary.document() for period, summary in summaries.items()})),
     }
 
 

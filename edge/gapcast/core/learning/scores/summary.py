@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from gapcast.core.documents.figures import ratio_or_none, round_or_none, skill_or_none
 
@@ -18,10 +19,25 @@ class Period(StrEnum):
 
     LAST_DAY = "last_day"
     LAST_WEEK = "last_week"
-    ALL_TIME = "ever"
+    ALL_TIME = "all_time"
 
 
 LAST_DAY, LAST_WEEK, ALL_TIME = Period
+#: The name of :data:`ALL_TIME` in 0.1.0, which documents and metrics also have for one more version.
+FORMER_ALL_TIME = "ever"
+_Value = TypeVar("_Value")
+
+
+def named_periods(values: Mapping[Period, _Value]) -> Iterator[tuple[str, _Value]]:
+    """Yield the name of each period and its value; that of all time also under its former name.
+
+    >>> dict(named_periods({LAST_DAY: 1, ALL_TIME: 2}))
+    {'last_day': 1, 'all_time': 2, 'ever': 2}
+    """
+    for period, value in values.items():
+        yield str(period), value
+    if ALL_TIME in values:
+        yield FORMER_ALL_TIME, values[ALL_TIME]
 
 
 @dataclass(frozen=True, slots=True)
