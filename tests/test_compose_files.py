@@ -30,6 +30,11 @@ def test_external_broker_is_used_by_each_client() -> None:
             assert host.startswith("${MQTT_HOST"), f"{name} connects to {host}"
 
 
+def test_monitoring_starts_beside_an_unhealthy_edge() -> None:
+    """Its alerts report the edge, for example without a broker."""
+    assert services_of("docker-compose.yml")["prometheus"]["depends_on"] == {"edge": {"condition": "service_started"}}
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "my gateway"])
 def test_setup_of_secrets_rejects_an_invalid_gateway_id(name: str) -> None:
     script = ["sh", str(ROOT / "docker" / "setup.sh")]
