@@ -368,6 +368,11 @@ def test_load_http_value_without_sense_is_rejected(key: str, value: object) -> N
         load(None, {}, {"http": {key: value}})
 
 
+def test_load_origins_are_written_as_browsers_send_them() -> None:
+    http = load(None, {"GAPCAST_HTTP__CORS_ORIGINS": "HTTPS://Panel.lan:443, http://panel.lan:443, *"}, {}).http
+    assert http.cors_origins == ("https://panel.lan", "http://panel.lan:443", "*")
+
+
 def test_load_networks_may_be_separated_by_commas() -> None:
     http = load(None, {"GAPCAST_HTTP__ALLOW_CHANGES_FROM": "10.0.0.0/8, 192.168.1.7"}, {}).http
     assert list(map(str, http.allow_changes_from)) == ["10.0.0.0/8", "192.168.1.7/32"]

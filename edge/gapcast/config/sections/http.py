@@ -9,7 +9,25 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 
 from gapcast.config.sections.section import Port, SettingsSection, host_rule, matching, split_list
 
-Origin = Annotated[str, matching(r"\*|https?://[^/\s]+", "must be an origin such as https://panel.lan, without a path")]
+#: Default port of each scheme, which browsers leave out of an origin.
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def _as_sent(origin: str) -> str:
+    """Return ``origin`` as browsers send it: in lower case, without the scheme's default port (RFC 6454, section 6.2).
+
+    >>> _as_sent("HTTPS://Panel.lan:443"), _as_sent("http://panel.lan:8123"), _as_sent("*")
+    ('https://panel.lan', 'http://panel.lan:8123', '*')
+    """
+    origin = origin.lower()
+    return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition("://")[0], ""))
+
+
+Origin = Annotated[
+    str,
+    matching(r"\*|(?i:https?)://[^/\s]+", "must be an origin such as https://panel.lan, without a path"),
+    AfterValidator(_as_sent),
+]
 HostName = Annotated[
     str,
     matching(
