@@ -204,6 +204,11 @@ def test_csv_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     assert error in str(caught.value)
 
 
+def test_csv_comma_in_a_column_name_is_no_separator(tmp_path: Path) -> None:
+    path = written(tmp_path, ["1577836800;1"], "Zeit;Leistung, gesamt (W)")
+    assert meter_csv.read(path, Layout("Zeit", "Leistung, gesamt (W)", "W")).gap_kw.tolist() == [0.001]
+
+
 @pytest.mark.parametrize("decimal", [".", ","])
 def test_csv_separators_of_thousands_are_not_decimals(tmp_path: Path, decimal: Literal[".", ","]) -> None:
     powers = [f"{power_w:,}".replace(",", decimal) for power_w in range(150, 3_150, 7)]

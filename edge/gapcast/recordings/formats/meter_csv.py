@@ -150,14 +150,14 @@ class _Columns:
     def __init__(self, path: Path, header: str, layout: Layout) -> None:
         if not header.strip():
             raise SourceError(path, "is empty, or its first line is: a header must name the columns", 1)
-        self.separator = layout.separator or separator_of(header)
+        value_columns = (layout.value_column, *layout.features.values(), *layout.submeters)
+        self.separator = layout.separator or separator_of(header, (layout.time_column, *value_columns))
         self._decimal = layout.decimal
         try:
             self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
         except csv.Error as error:
             problem = "has lines that end with a carriage return alone: save it with line feeds"
             raise SourceError(path, problem if "\r" in header else str(error), 1) from error
-        value_columns = (layout.value_column, *layout.features.values(), *layout.submeters)
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
         if energy := next(filter(None, map(energy_problem, (layout.value_column, *layout.submeters))), None):
             raise SourceError(path, energy, 1)

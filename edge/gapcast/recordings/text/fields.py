@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -131,10 +131,14 @@ def number_in(field: str, name: str, decimal: Literal[".", ","] = ".") -> float:
     return float(plain)
 
 
-def separator_of(header: str) -> str:
-    """Return the most frequent separator of a header line.
+def separator_of(header: str, names: Sequence[str] = ()) -> str:
+    """Return the most frequent separator of a header line, of those that separate the columns ``names``, if any does.
 
-    >>> separator_of("time;power, total;unit")
-    ';'
+    >>> separator_of("time;power, total;unit"), separator_of("time;power, total", ["time", "power, total"])
+    (';', ';')
     """
-    return max(SEPARATORS, key=header.count)
+
+    def separates_names(separator: str) -> bool:
+        return {one.strip().strip('"') for one in header.split(separator)}.issuperset(names)
+
+    return max(SEPARATORS, key=lambda one: (separates_names(one), header.count(one)))

@@ -21,8 +21,8 @@ class Layout:
     """The layout of a meter's CSV file.
 
     ``unit`` None: the value's column must name it (``power_w``), or ``default_unit`` is used. ``separator`` None: the
-    most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are defined by
-    :class:`~gapcast.recordings.text.timestamps.TimestampParser`. ``features`` are columns by the names of
+    most frequent one of ``, ; | tab`` in the header that separates the named columns. ``zone`` and ``time_format`` are
+    defined by :class:`~gapcast.recordings.text.timestamps.TimestampParser`. ``features`` are columns by the names of
     :data:`gapcast.core.windows.features.MEASURED`, in the units in these names. ``submeters`` are the columns of
     submeters, in the unit of the power. ``may_only_rise``: values that only rise, as those of an energy counter, are
     accepted if ``unit`` or the name of the column states a unit of power.
