@@ -158,7 +158,8 @@ def booted_empty(
     )  # fmt: skip
     cgroup, console = f"gapcast-test-{os.getpid()}", folder / "console"
     ours, theirs = pty.openpty()
-    boot = ["unshare", "--mount", str(ROOT / "tests/support/boot-systemd"), str(folder), cgroup, os.ttyname(theirs)]
+    boot = ["setpriv", "--pdeathsig", "KILL"]  # as the finally clause does, which a terminated process does not reach
+    boot += ["unshare", "--mount", str(ROOT / "tests/support/boot-systemd"), str(folder), cgroup, os.ttyname(theirs)]
     environment = os.environ | ({"OWN_NETWORK": "1"} if own_network else {})
     process = subprocess.Popen([*boot, *shown], env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
     os.close(theirs)
