@@ -140,6 +140,19 @@ def test_month_peaks_have_times_of_the_gateways_zone(house: House, look: Look) -
     ]
 
 
+def test_window_at_a_clock_change_has_offsets(house: House, look: Look) -> None:
+    window = look("about:blank", timezone_id="Europe/Brussels")
+    window.open(house.url)
+    shown = window.page.evaluate(
+        "async (spans) => spans.map((await import('./page/demand.js')).span)",
+        [
+            {"window_start": "2026-10-25T00:30:00Z", "window_end": "2026-10-25T00:45:00Z"},
+            {"window_start": "2026-10-25T00:45:00Z", "window_end": "2026-10-25T01:00:00Z"},
+        ],
+    )
+    assert shown == ["02:30 to 02:45", "02:45 GMT+2 to 02:00 GMT+1"]
+
+
 def test_bar_is_to_scale(house: House, look: Look) -> None:
     window = look_at(look, house, LIVE)
     window.page.locator("#bar").wait_for()

@@ -1,7 +1,7 @@
 // The demand of one device: its running billing window against the limit, in the words and numbers of the panel.
 
 import { MINUTE_MS, isReplay, minuteOf } from "./minute.js";
-import { PERCENT, kw, percent, time } from "./format.js";
+import { PERCENT, kw, percent, time, timeWithOffset } from "./format.js";
 
 export const KW = "\u00a0kW"; // not broken from its number at the end of a line
 // Headroom is shown in steps of 0.1 kW, rounded down: never more than may be added, never less than must go off.
@@ -37,8 +37,11 @@ function comparedNumber(p, risk) {
 
 const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 
-/** The span of a window: "18:00 to 18:15". */
-export const span = (window) => `${time(window.window_start)} to ${time(window.window_end)}`;
+/** The span of a window: "18:00 to 18:15"; with offsets from UTC if the clock changes at its end. */
+export function span({ window_start: start, window_end: end }) {
+  const [before, after] = [start, end].map((at) => new Date(at).getTimezoneOffset());
+  return [start, end].map(before === after ? time : timeWithOffset).join(" to ");
+}
 
 /** What may be added, or must go off, in kW: [text with one decimal, or "0"; whether it must go off]. */
 export function headroom(watts) {

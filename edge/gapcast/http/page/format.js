@@ -60,6 +60,7 @@ const exact = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 
 /** The time of a minute, in the time zone of the browser. */
 export const time = (at) => clock.format(new Date(at));
+export const timeWithOffset = (at) => clockWithOffset.format(new Date(at));
 export const second = (at) => exact.format(new Date(at));
 
 /** The same, or as `format` has it, with the date if that is not today, for example in a replay. */
@@ -73,8 +74,7 @@ export function moments(times) {
   const labels = times.map((at) => moment(at));
   const counts = new Map();
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
-  const withOffset = (at) => clockWithOffset.format(new Date(at));
-  return labels.map((label, i) => (counts.get(label) > 1 ? moment(times[i], withOffset) : label));
+  return labels.map((label, i) => (counts.get(label) > 1 ? moment(times[i], timeWithOffset) : label));
 }
 
 /** How many minutes the clock of a device's meter is ahead (negative: behind); 0 if it is right, and in a replay. */
