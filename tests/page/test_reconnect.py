@@ -85,7 +85,7 @@ def test_events_over_the_client_limit_are_retried(
         first = look(f"{gateway.url}/")
         first.see("#live-pill", "Live")
         second = look(f"{gateway.url}/#device=home")
-        second.see("#problem", "http.max_event_readers is reached")
+        second.see("#problem", "too many open pages and other readers of events: close some, or raise http.max")
         second.see("#device", "home")
         second.see("#now-kw", "1.25")
         peer.publish("gap/home/reading", READING.format(1, 1.5))

@@ -22,6 +22,7 @@ _PACE_S = 0.1
 _CHECK_S = 1.0
 #: How long the ring is filled without a reader, so that a reader can reconnect.
 _LINGER_S = 60.0
+_FIX = "close some, or raise"
 
 
 class EventReaders:
@@ -43,9 +44,10 @@ class EventReaders:
     def reason_to_refuse(self, client: str) -> str:
         """Return why ``client`` cannot become a reader, in a sentence; empty if it can."""
         if self.n_readers >= self._max_readers:
-            return "too many event readers: http.max_event_readers is reached"
+            return f"too many open pages and other readers of events: {_FIX} http.max_event_readers"
         if self._of_client[client] >= self._max_per_client:
-            return "too many event readers at this address: http.max_event_readers_per_client is reached"
+            problem = "too many open pages and other readers of events from this address"
+            return f"{problem}: {_FIX} http.max_event_readers_per_client"
         return ""
 
     def enter(self, client: str) -> None:
