@@ -414,3 +414,15 @@ def test_documented_file_has_every_key_with_its_default() -> None:
     lists = {"sources", "submeters", "demand.devices", "forecast.devices"}
     assert keys_of(documented) == fields_of(Settings) - lists
     assert Settings.model_validate(tomllib.loads(example)) == Settings()
+
+
+def test_load_former_key_of_the_distribution_check_warns() -> None:
+    with pytest.warns(FutureWarning, match=r"topics\.dealing: write topics\.distribution_check"):
+        settings = load(written('[topics]\ndealing = "check/{gateway}"\n'), {}, {})
+    assert settings.topics.distribution_check == "check/{gateway}"
+
+
+def test_load_both_keys_of_the_distribution_check_raises() -> None:
+    file = written('[topics]\ndealing = "a/{gateway}"\n')
+    with pytest.raises(SettingsError, match=r"^configuration key topics: dealing .* both are set: remove dealing"):
+        load(file, {"GAPCAST_TOPICS__DISTRIBUTION_CHECK": "b/{gateway}"}, {})

@@ -230,7 +230,7 @@ def forge_forecasts(victim: Victim) -> AttackReport:
     ]
     messages = [(topic, payload) for topic in topics for payload in (forecast, b"\xff", b"1" * 5_000)]
     messages += [(f"gapcast/{gateway}/status", b"offline"), (f"gap/{device}/availability", b"\xff")]
-    messages += [("homeassistant/status", b"\xff"), (f"gapcast/{gateway}/dealing", b"1" * 5_000)]
+    messages += [("homeassistant/status", b"\xff"), (f"gapcast/{gateway}/distribution_check", b"1" * 5_000)]
     with _attacker(victim) as attacker:
         n_sent = attacker.send(messages * victim.choose(20, 5), retain=True)
     return AttackReport(f"{n_sent} forged forecasts, scores and statuses, retained")

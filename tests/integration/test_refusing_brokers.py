@@ -93,7 +93,7 @@ def test_worker_ends_if_its_broker_has_no_shared_subscriptions(tmp_path: Path) -
 def test_refusal_of_shared_subscriptions_is_recognized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker of MQTT 5 may refuse them by the reason code alone."""
     monkeypatch.setattr("tests.support.refusing_broker.REFUSED", 0x9E)
-    topic = "gapcast/gw-test/dealing"
+    topic = "gapcast/gw-test/distribution_check"
     broker = RefusingBroker({f"$share/workers/{topic}"})
     options = session_options(gateway_settings(broker.port, tmp_path, mqtt={"protocol": "5", **IN_GROUP}), {})
     found = measure_group(options, "workers", topic)

@@ -147,7 +147,7 @@ def test_group_on_mosquitto_is_rejected_with_the_reason(
     mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect
 ) -> None:
     settings = gateway_settings(mosquitto.port, tmp_path, mqtt=IN_GROUP)
-    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
+    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/distribution_check")
     assert found == GroupDistribution((N_MESSAGES // 2, N_MESSAGES // 2))
     application = Application(settings, {})
     peer = connect(mosquitto)
@@ -226,11 +226,11 @@ class HashingBroker:
 def test_topic_affinity_is_measured(tmp_path: Path) -> None:
     broker = HashingBroker()
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
-    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
+    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/distribution_check")
     broker.close()
     assert found == GroupDistribution((0, N_MESSAGES))
     assert not found.splits_topic
-    assert all(b"$share/workers/gapcast/gw-test/dealing" in body for body in broker.filters)
+    assert all(b"$share/workers/gapcast/gw-test/distribution_check" in body for body in broker.filters)
 
 
 def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,9 +240,9 @@ def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatc
     clock = SimpleNamespace(monotonic=lambda: next(seconds) if broker.has_dealt.is_set() else 0)
     monkeypatch.setattr(topic_affinity, "time", clock)
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
-    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
+    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/distribution_check")
     broker.close()
-    assert found.problem == f"received only 3 of {N_MESSAGES} test messages on gapcast/gw-test/dealing"
+    assert found.problem == f"received only 3 of {N_MESSAGES} test messages on gapcast/gw-test/distribution_check"
     assert not found.splits_topic
 
 

@@ -134,7 +134,8 @@ def test_settings_that_read_an_own_topic_are_rejected(given: dict[str, Any], key
 
 
 @pytest.mark.parametrize(
-    "name", ["availability", "scores", "rejected", "events", "dealing", "demand", "headroom_w", "max_power_w"]
+    "name",
+    ["availability", "scores", "rejected", "events", "distribution_check", "demand", "headroom_w", "max_power_w"],
 )
 def test_source_of_any_published_topic_is_rejected(name: str) -> None:
     topic = getattr(TopicSettings(), name).replace("{gateway}", "{device}")

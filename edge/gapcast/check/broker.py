@@ -46,7 +46,9 @@ _FIXES = {
     "subscription": _READ_FIX,
     **dict.fromkeys(LOGIN_REASONS, _CREDENTIALS),
 }
-_PERMISSIONS_FIX = f"grant this account read and write access to topics.dealing (docs/security.md). {SHARDS_IF_NONE}"
+_PERMISSIONS_FIX = (
+    f"grant this account read and write access to topics.distribution_check (docs/security.md). {SHARDS_IF_NONE}"
+)
 _DISTRIBUTION_FIX = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
 #: Problems that retrying does not solve.
 _FINAL = ("unreachable", *LOGIN_REFUSED, SUBSCRIPTION_REFUSED)

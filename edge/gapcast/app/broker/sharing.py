@@ -27,7 +27,9 @@ def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDi
     group = settings.mqtt.share_group
     if group is None:
         return None
-    return measure_group(options, group, gateway_topic("topics.dealing", settings.topics.dealing, options.gateway))
+    return measure_group(
+        options, group, gateway_topic("topics.distribution_check", settings.topics.distribution_check, options.gateway)
+    )
 
 
 def wait_for_topic_affinity(
@@ -60,7 +62,8 @@ def wait_for_topic_affinity(
         log.warning(
             "mqtt.topic_affinity_unknown",
             problem=found.problem,
-            fix=f"check the broker and the permissions on topics.dealing; this is repeated. {SHARDS_IF_NONE}",
+            fix="check the broker and the permissions on topics.distribution_check; this is repeated. "
+            f"{SHARDS_IF_NONE}",
         )
         on_iteration()
         stopping.wait(_RETRY_S)

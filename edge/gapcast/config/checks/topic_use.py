@@ -18,7 +18,7 @@ SHARD = "{shard}"
 _BY_THE_BROKER = ("$share/", "$queue/")
 #: Placeholders that stand for a whole level of a topic.
 _WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
-_ALWAYS_PUBLISHED = ("forecast", "availability", "scores", "status", "rejected", "events", "dealing")
+_ALWAYS_PUBLISHED = ("forecast", "availability", "scores", "status", "rejected", "events", "distribution_check")
 _OF_DEMANDS = ("demand", "headroom_w", "max_power_w")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
@@ -122,6 +123,19 @@ class TopicSettings(SettingsSection):
     #: Requests whether so much power may be drawn for so long.
     headroom: str = "gapcast/{gateway}/headroom"
     #: With ``mqtt.share_group``: the topic on which the broker's distribution is measured at start-up.
-    dealing: str = "gapcast/{gateway}/dealing"
+    distribution_check: str = "gapcast/{gateway}/distribution_check"
     #: Prefix that the response topic of a request must have, so that clients cannot make the gateway publish elsewhere.
     answers: str = "gapcast/{gateway}/answer/"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_former_key(cls, values: Any) -> Any:
+        """Accept ``dealing``, the name of ``distribution_check`` in 0.1.0, until 0.3.0."""
+        if not isinstance(values, dict) or "dealing" not in values:
+            return values
+        if "distribution_check" in values:
+            msg = "dealing is the former name of distribution_check, and both are set: remove dealing"
+            raise ValueError(msg)
+        warning = "configuration key topics.dealing: write topics.distribution_check; 0.3.0 rejects the former name"
+        warnings.warn(warning, FutureWarning, stacklevel=2)
+        return {("distribution_check" if key == "dealing" else key): value for key, value in values.items()}
