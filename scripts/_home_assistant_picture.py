@@ -32,7 +32,7 @@ DEMAND: dict[str, Any] = {
 }  # fmt: skip
 #: The device's other sensors.
 FORECAST = {"gap_kw": 2.38, "median_kw": 2.21, "lower_kw": 1.1, "upper_kw": 3.92}
-POWER_KW, SCORES = 2.87, {"last_day": {"enough": True, "skill": 0.34, "coverage": 0.902}}
+POWER_KW, SCORES = 2.87, {"last_day": {"sufficient": True, "skill": 0.34, "coverage": 0.902}}
 OUTLOOK = {"lead_min": [15, 30, 60], "mean_to_kw": [1.94, 1.53, 1.12]}
 _HEIGHT = 1_240
 #: The device's column of entities.
