@@ -39,7 +39,10 @@ export class Series {
     this.newest = Math.max(this.newest ?? 0, minuteOf(ts));
   }
 
-  /** Add a reading. A filled minute was not measured: no value is stored for it, as in the history. */
+  /**
+   * Add a reading; return whether the stream continues: before the newest minute it restarts, with readings of the
+   * gateway's history that had no events. A filled minute was not measured: no value is stored for it, as in the history.
+   */
   addReading(ts, gapKw, isFilled = false) {
     const minute = minuteOf(ts);
     if (isAfterGap(minute, this.newest)) {
@@ -47,12 +50,14 @@ export class Series {
       this.setNewestForecast(null);
     }
     // The stream restarts in the past, for example in a replay: do not mix the two runs.
-    if (this.newest !== null && minute < this.newest) this.clear();
+    const isRestart = this.newest !== null && minute < this.newest;
+    if (isRestart) this.clear();
     if (!isFilled) this.measured.set(minute, gapKw);
     this.newest = minute;
     for (const known of [this.measured, this.forecasts]) {
       while (known.size > MAX_MINUTES) known.delete(Math.min(...known.keys()));
     }
+    return !isRestart;
   }
 
   addForecast(forecast) {

@@ -144,7 +144,9 @@ export class Store {
     this.changed("devices");
     if (this.selected === null && this.isLoaded) this.select(name).catch(this.failed);
     if (name !== this.selected) return;
-    if (kind === "reading") this.series.addReading(document.ts, document.gap_kw, document.filled === true);
+    if (kind === "reading" && !this.series.addReading(document.ts, document.gap_kw, document.filled === true)) {
+      this._loadHistory(name).catch(this.failed);
+    }
     if (kind === "scores") this.scores = document;
     if (kind === "outlook") this.series.setOutlook(document);
     if (kind === "demand") this.demand = document; // the month's highest windows and the warning stay
