@@ -144,7 +144,7 @@ class RestartableGateway:
             "state__path": folder / "state",
         } | settings
         given = {f"GAPCAST_{key.upper()}": str(value) for key, value in keys.items()}
-        self._environment = chosen | {"PYTHONPATH": str(ROOT)} | given
+        self._environment = chosen | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"} | given
         self._process: subprocess.Popen[bytes] | None = None
         self.n_starts = 0
 

@@ -363,7 +363,8 @@ def test_addon_drops_root_and_keeps_its_state() -> None:
         (state / "gateway-id").write_text("gw-1\n", encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-c", program, str(state)],
-            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"},
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == "(10001, 10001, 10001) (10001, 10001, 10001) [] gw-1\nfor good\n"

@@ -18,6 +18,7 @@ __all__ = ["supervisor"]
 UNIT = f"""
 [Service]
 Type=notify
+TimeoutStartSec=infinity
 Environment=STATE_DIRECTORY=/var/lib/gapcast SUPERVISOR_URL={{url}} SUPERVISOR_TOKEN={{token}} TZ=Europe/Paris
 ExecStart={COMMAND} addon --options /etc/gapcast/options.json
 """

@@ -41,7 +41,7 @@ class GatewayProcess:
         self.port = free_port()
         self.errors = folder / "stderr"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")} | {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}",
             "GAPCAST_HTTP__HOST": LOOPBACK,
             "GAPCAST_HTTP__PORT": str(self.port),
             "GAPCAST_MQTT__HOST": LOOPBACK,

@@ -40,7 +40,7 @@ def test_lock_held_by_another_worker_is_rejected_by_name(tmp_path: Path) -> None
 
 
 def test_lock_is_free_after_its_holder_was_killed(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"}
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True
     )
