@@ -36,8 +36,7 @@ def named_periods(values: Mapping[Period, _Value]) -> Iterator[tuple[str, _Value
     """
     for period, value in values.items():
         yield str(period), value
-    if ALL_TIME in values:
-        yield FORMER_ALL_TIME, values[ALL_TIME]
+    yield FORMER_ALL_TIME, values[ALL_TIME]
 
 
 @dataclass(frozen=True, slots=True)
