@@ -21,6 +21,8 @@ from bench.transports import BrokerTransport
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
+#: ``PYTHONPATH`` of processes that run this checkout, also in an environment that is linked to another one.
+PYTHON_PATH = os.pathsep.join((str(ROOT), str(ROOT / "edge")))
 READY_TIMEOUT_S = 60.0
 _POLL_S = 0.002
 _TAIL_BYTES = 2_000
@@ -79,7 +81,7 @@ class Subject:
         chosen.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed gateway has its bytecode
         if self.program == "node-red":
             return chosen
-        chosen["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "edge")))
+        chosen["PYTHONPATH"] = PYTHON_PATH
         if self.program == "gapcast":
             chosen |= {
                 "GAPCAST_MQTT__HOST": "127.0.0.1",

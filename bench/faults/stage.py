@@ -17,7 +17,7 @@ from typing import Any, Self
 from bench.broker import executable
 from bench.ports import LOOPBACK, free_port
 from bench.process import memory
-from bench.subject import MODELS, ROOT
+from bench.subject import MODELS, PYTHON_PATH
 
 #: Longest wait for an expected event, s; not a promise about its duration.
 WAIT_S = 600.0
@@ -144,7 +144,7 @@ class RestartableGateway:
             "state__path": folder / "state",
         } | settings
         given = {f"GAPCAST_{key.upper()}": str(value) for key, value in keys.items()}
-        self._environment = chosen | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"} | given
+        self._environment = chosen | {"PYTHONPATH": PYTHON_PATH} | given
         self._process: subprocess.Popen[bytes] | None = None
         self.n_starts = 0
 

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from bench.subject import PYTHON_PATH
 from gapcast.addon.options import PORT, SUPERVISOR, settings_of
 from gapcast.addon.supervisor import mqtt_service
 from gapcast.cli import main
@@ -363,7 +364,7 @@ def test_addon_drops_root_and_keeps_its_state() -> None:
         (state / "gateway-id").write_text("gw-1\n", encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-c", program, str(state)],
-            env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"},
+            env=os.environ | {"PYTHONPATH": PYTHON_PATH},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.subject import PYTHON_PATH
 from gapcast.http.server.server import Implementation
 from tests.http.conftest import models, rest
 from tests.support.models import shipped_models
@@ -22,7 +23,6 @@ from tests.support.waiting import GUARD_S, wait_until
 
 __all__ = ["models", "rest"]
 
-ROOT = Path(__file__).parents[2]
 _WITHOUT_HTTPTOOLS = "import sys; sys.modules['httptools'] = None; from gapcast.cli import main; main()"
 _FILES = 1_024
 
@@ -41,7 +41,7 @@ class GatewayProcess:
         self.port = free_port()
         self.errors = folder / "stderr"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")} | {
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}",
+            "PYTHONPATH": PYTHON_PATH,
             "GAPCAST_HTTP__HOST": LOOPBACK,
             "GAPCAST_HTTP__PORT": str(self.port),
             "GAPCAST_MQTT__HOST": LOOPBACK,

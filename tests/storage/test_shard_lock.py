@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from bench.subject import PYTHON_PATH
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError
 from gapcast.predictors.baselines import Trend
@@ -20,7 +21,6 @@ from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.generations import journal_path
 from gapcast.storage.store import Store
 from tests.support.disks import no_room_beyond, unprivileged
-from tests.support.optional_tools import ROOT
 from tests.support.waiting import wait_until
 
 MODELS = {"lstm": "1 aaaaaaaaaaaa", "linear": "1 bbbbbbbbbbbb"}
@@ -40,7 +40,7 @@ def test_lock_held_by_another_worker_is_rejected_by_name(tmp_path: Path) -> None
 
 
 def test_lock_is_free_after_its_holder_was_killed(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'edge'}"}
+    environment = os.environ | {"PYTHONPATH": PYTHON_PATH}
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True
     )
