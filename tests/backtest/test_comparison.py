@@ -6,13 +6,17 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.processes import run_files
+from gapcast.backtest.results.report import lines
 from gapcast.config.settings import Settings
 from tests.backtest.test_backtest import COLUMNS, FIRST, house
 from tests.support.models import every_feature_model, history_model, shipped_models, shipped_names
@@ -83,3 +87,57 @@ def test_comparison_without_a_horizon_scores_at_the_main_one(tmp_path: Path, mod
     shutil.copytree(history_model(), models / "with-history")
     found = run_comparison(settings(models), [house(tmp_path / "a.csv", 200)], COLUMNS, FilePart())
     assert {result.name: result.horizon_min for result in found.results}["with-history"] == 5
+
+
+def test_comparison_of_minutes_of_the_training_names_the_model(tmp_path: Path, models: Path) -> None:
+    train_on(models / "linear", "2010-11-01T00:00Z", "2010-11-01T02:00Z")
+    file = house(tmp_path / "a.csv", 200)
+    (note,) = run_comparison(settings(models), [file], COLUMNS, FilePart()).notes
+    assert note == (
+        "note: linear was trained or selected on data until 2010-11-01T03:00:00Z, possibly of this meter: only later "
+        "minutes are new to it (--score-from)"
+    )
+    later = run_comparison(settings(models), [file], COLUMNS, FilePart(score_from="2010-11-01T03:00"))
+    assert not later.notes
+    earlier = run_comparison(settings(models), [house(tmp_path / "b.csv", 200, FIRST - 200)], COLUMNS, FilePart())
+    assert not earlier.notes
+
+
+def test_comparison_with_a_further_house_of_the_training_names_the_model(tmp_path: Path, models: Path) -> None:
+    further = {"name": "other", "source": "b.csv", "sha256": "0" * 64}
+    train_on(models / "linear", "2009-01-01T00:00Z", "2009-01-01T02:00Z")
+    change_card(models / "linear", lambda card: card["trained_on"].update(houses=[
+        further | {"first": "2010-11-01T01:00Z", "last": "2010-11-01T01:59Z"},
+        further | {"first": "2008-01-01T00:00Z", "last": "2008-02-01T00:00Z"},
+    ]))  # fmt: skip
+    found = run_comparison(settings(models), [house(tmp_path / "a.csv", 200)], COLUMNS, FilePart())
+    assert [" until 2010-11-01T02:00:00Z, " in note for note in found.notes] == [True]
+    assert list(comparison_lines(found))[-1] == found.notes[0]
+
+
+def test_backtest_of_minutes_of_the_training_names_the_member(tmp_path: Path, models: Path) -> None:
+    train_on(models / "linear", "2010-11-01T00:00Z", "2010-11-01T02:00Z")
+    files = [house(tmp_path / "a.csv", 200), house(tmp_path / "b.csv", 200)]
+    found = run_files(settings(models, model="linear"), files, COLUMNS, FilePart(), jobs=2)
+    assert [note.split()[1] for note in found.notes] == ["linear"]
+    assert found.notes[0] in list(lines(found))
+    assert not run_files(settings(models), files[:1], COLUMNS, FilePart()).notes  # linear is not a member
+
+
+def train_on(folder: Path, first: str, last: str) -> None:
+    """Change the training data on a model's card; validation ends an hour after ``last``."""
+    until = datetime.fromisoformat(last)
+
+    def change(card: dict[str, Any]) -> None:
+        card["trained_on"].update(first=first, last=last)
+        parts = ("train_until", "validate_until", "test_until")
+        card["split"].update({part: (until + timedelta(hours=i)).isoformat() for i, part in enumerate(parts)})
+
+    change_card(folder, change)
+
+
+def change_card(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    file = folder / "card.json"
+    card = json.loads(file.read_text(encoding="utf-8"))
+    change(card)
+    file.write_text(json.dumps(card), encoding="utf-8")

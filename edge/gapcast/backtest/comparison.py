@@ -13,6 +13,7 @@ from gapcast.app.models.models import load_models
 from gapcast.app.models.primary_model import lead_times_text
 from gapcast.backtest.inputs.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
+from gapcast.backtest.inputs.training_overlap import training_notes
 from gapcast.backtest.results.report import HEAD, row
 from gapcast.backtest.run import read_houses, run_houses
 from gapcast.config.settings import Settings
@@ -33,11 +34,15 @@ class ModelResult:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The results of all models on the same houses; ``skipped`` has a sentence for each model without a result."""
+    """The results of all models on the same houses; ``skipped`` has a sentence for each model without a result.
+
+    ``notes`` has one for each model that was trained on data of the same time.
+    """
 
     houses: tuple[str, ...]
     results: tuple[ModelResult, ...]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def run_comparison(
@@ -79,7 +84,9 @@ def run_comparison(
         found = run_houses(engine, houses, scored_from, quiet=show is None)
         results.append(ModelResult(name, horizon_min, found.scored))
         model.release_interpreters()
-    return Comparison(tuple(recordings), tuple(results), tuple(skipped))
+    spans = [minutes_of(recording, part).bounds for recording in recordings.values()]
+    notes = training_notes(loaded.cards, {result.name for result in results}, spans, scored_from)
+    return Comparison(tuple(recordings), tuple(results), tuple(skipped), notes)
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -100,6 +107,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
             yield f"{row(result.name, scored.mse_kw2, scored.mae_kw, base_mse, base_mae)} {coverage:>9}"
         yield f"{row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)} {'-':>9}"
     yield from comparison.skipped
+    yield from comparison.notes
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

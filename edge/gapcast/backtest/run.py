@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from gapcast.backtest.inputs.houses import (
     runs_side_by_side,
     side_by_side,
 )
+from gapcast.backtest.inputs.training_overlap import training_notes
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.results import Backtest, HouseResult
 from gapcast.config.refit_choice import refits_in_backtest
@@ -60,15 +62,19 @@ def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     is_refitted = refits_in_backtest(settings)
     settings = without_queries(settings, has_path=settings.forecast.path and request.needs_outlooks)
     settings = with_outlooks(settings, len(recordings) if request.needs_outlooks else 0)
-    engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
+    loaded = load_models(settings)
+    engine = engine_of(settings, loaded, submeters, refits=is_refitted)
     require_scored_features(engine)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
-    return run_houses(
+    spans = [minutes.bounds for minutes in houses.values()]
+    found = run_houses(
         engine, houses, part.first_scored_minute, request, quiet=quiet, submeters=measured, simulated=simulated,
         shares=shares, advance=advance,
     )  # fmt: skip
+    scored = {*found.scored.members, settings.outlook.model if request.needs_outlooks else found.published_model}
+    return replace(found, notes=training_notes(loaded.cards, scored, spans, part.first_scored_minute))
 
 
 def read_houses(

@@ -60,6 +60,7 @@ def lines(backtest: Backtest) -> Iterator[str]:
                 yield from demand_table(house.name, scored, demands.infeasible_limits.get(house.name))
         if len(backtest.houses) > 1 and (scored := demands.overall()) is not None:
             yield from demand_table(f"all {len(backtest.houses)} houses", scored)
+    yield from backtest.notes
     if backtest.failed_models:
         yield f"warning: unusable values, such as NaN, from {', '.join(backtest.failed_models)}"
     if backtest.n_replaced:

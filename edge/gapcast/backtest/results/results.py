@@ -35,7 +35,7 @@ class Backtest:
     ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``, ``demands`` without a limit.
     ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.scores.Scores` from which ``scored`` is
     computed, in the order of ``houses``. ``n_replaced`` forecasts are persistence, in place of unusable values;
-    ``failed_models`` returned such values.
+    ``failed_models`` returned such values. ``notes`` are sentences on models trained on data of the same time.
     """
 
     published_model: str
@@ -49,6 +49,7 @@ class Backtest:
     sums: Columns = field(default_factory=dict)
     n_replaced: int = 0
     failed_models: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def join_backtests(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> Backtest:
@@ -78,6 +79,7 @@ def join_backtests(found: Sequence[Backtest], names: Sequence[str], took_s: floa
         sums=sums,
         n_replaced=sum(one.n_replaced for one in found),
         failed_models=tuple(sorted({model for one in found for model in one.failed_models})),
+        notes=tuple(dict.fromkeys(note for one in found for note in one.notes)),
     )
 
 
