@@ -46,6 +46,15 @@ def test_next_steps_name_a_certificate_that_the_service_cannot_read(*, ca_path: 
     assert (named in "\n".join(next_steps(Path("/etc/gapcast/gapcast.toml"), access))) is is_hidden
 
 
+def test_next_steps_name_a_client_key_that_the_service_cannot_read() -> None:
+    certificate, key = Path("/etc/gapcast/gw.pem"), Path("/home/pi/gw.key")
+    access = BrokerAccess("pi", 8883, tls=True, certificate_path=certificate, key_path=key)
+    lines = "\n".join(next_steps(DEFAULT_CONFIG, access))
+    assert "The service cannot read /home/pi/gw.key: copy it to /etc/gapcast, and set mqtt.tls.key_path" in lines
+    assert "cannot read /etc/gapcast/gw.pem" not in lines
+    assert "The service needs the key as a credential" in lines
+
+
 def test_next_steps_wait_for_the_slowest_meter() -> None:
     lines = [line.strip() for line in next_steps(Path("gapcast.toml"), BrokerAccess("pi", 1883), wait_s=310.0)]
     assert "Test it    gapcast check --wait 310" in lines

@@ -141,6 +141,34 @@ def test_setup_connects_with_tls(script: Script, folder: Path, tmp_path: Path, a
     assert "is for TLS, which --no-tls switches off: omit one of them" in contrary.stderr
 
 
+def test_setup_sends_a_client_certificate(script: Script, folder: Path, tmp_path: Path, authority: Authority) -> None:
+    ours, identity = authority.issue("gateway", alternative="DNS:gateway"), authority.issue("broker", alternative=HERE)
+    with secured(tmp_path, authority, identity, "require_certificate true") as (port, _):
+        arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0"]
+        arguments += ["--ca", str(authority.certificate)]
+        refused = script(*arguments)
+        assert (refused.returncode, list(folder.iterdir())) == (1, [])
+        assert "pass it with --certificate and --key" in refused.stderr
+        done = script(*arguments, "--certificate", ours.certificate, "--key", ours.key)
+    assert done.returncode == 0, done.stderr
+    assert written(folder)["mqtt"]["tls"] == {
+        "enabled": True, "ca_path": str(authority.certificate),
+        "certificate_path": str(ours.certificate), "key_path": str(ours.key),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--key", "gw.key"], "--key gw.key: is the key of a client certificate: add --certificate"),
+        (["--certificate", "gw.pem", "--no-tls"], "--certificate gw.pem: is for TLS, which --no-tls switches off"),
+    ],
+)
+def test_setup_rejects_client_certificate_options_alone(options: list[str], words: str, script: Script) -> None:
+    done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{free_port()}", *options)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "source"),
     [

@@ -31,8 +31,24 @@ _CLEAR = "\r\x1b[K"
 @click.option(
     "--password-file", type=click.Path(path_type=Path), metavar="FILE", help="File with the password for the broker."
 )
-@click.option("--tls/--no-tls", default=None, help="Whether to use TLS (default: with --ca, and on port 8883).")
+@click.option(
+    "--tls/--no-tls", default=None, help="Whether to use TLS (default: with --ca or --certificate, and on port 8883)."
+)
 @click.option("--ca", "ca_path", type=click.Path(path_type=Path), metavar="FILE", help="CA certificate of the broker.")
+@click.option(
+    "--certificate",
+    "certificate_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Client certificate, for a broker that requires one.",
+)
+@click.option(
+    "--key",
+    "key_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Key of the client certificate, without a password (default: in the same file).",
+)
 @click.option(
     "--topic",
     "topics",
@@ -86,6 +102,8 @@ def setup(
     password_file: Path | None,
     tls: bool | None,
     ca_path: Path | None,
+    certificate_path: Path | None,
+    key_path: Path | None,
     topics: tuple[str, ...],
     preset_names: tuple[str, ...],
     values: tuple[str, ...],
@@ -104,16 +122,22 @@ def setup(
     if not yes and not sys.stdin.isatty():
         msg = "gapcast setup asks questions: run it in a terminal, or answer them with options and pass --yes"
         raise SettingsError(msg)
-    if ca_path is not None:
-        if tls is False:
-            msg = f"--ca {ca_path}: is for TLS, which --no-tls switches off: omit one of them"
-            raise SettingsError(msg)
-        tls = True  # without it a password would be sent in plain text
+    if key_path is not None and certificate_path is None:
+        msg = f"--key {key_path}: is the key of a client certificate: add --certificate"
+        raise SettingsError(msg)
+    for option, path in (("--ca", ca_path), ("--certificate", certificate_path)):
+        if path is not None:
+            if tls is False:
+                msg = f"{option} {path}: is for TLS, which --no-tls switches off: omit one of them"
+                raise SettingsError(msg)
+            tls = True  # without it a password would be sent in plain text
     meters = meter_answers(topics, preset_names, values, units)
     answers = PresetAnswers(
         broker=BrokerAccess.parse(broker or "localhost", tls=tls) if broker is not None or yes else None,
         password=_password_in(password_file) if password_file else None,
         ca_path=ca_path.absolute() if ca_path else None,
+        certificate_path=certificate_path.absolute() if certificate_path else None,
+        key_path=key_path.absolute() if key_path else None,
         tls=tls,
         meters=meters,
         **options,

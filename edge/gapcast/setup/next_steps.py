@@ -43,8 +43,11 @@ def next_steps(config: Path, access: BrokerAccess, *, wait_s: float = 70, by_sud
         yield f"Run it     gapcast run{named}"
     yield "See it     gapcast status"
     yield f"           {subscribe}"
-    if access.ca_path is not None and is_hidden(access.ca_path):
-        folder = DEFAULT_CONFIG.parent
-        yield f"           The service cannot read {access.ca_path}: copy it to {folder}, and set mqtt.tls.ca_path"
+    folder = DEFAULT_CONFIG.parent
+    for key, path in access.tls_files.items():
+        if is_hidden(path):
+            yield f"           The service cannot read {path}: copy it to {folder}, and set mqtt.tls.{key}"
+    if access.certificate_path is not None:
+        yield "           The service needs the key as a credential (docs/raspberry-pi.md#the-service, TLS files)"
     # Not enable --now: a running service would keep its former configuration.
     yield f"Install    {unit} && sudo systemctl enable gapcast && sudo systemctl restart gapcast"

@@ -9,6 +9,7 @@ from typing import Any
 
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.connection.broker_problem import broker_address, network_reason
+from gapcast.mqtt.connection.transport import CLIENT_REJECTED
 
 _TLS_PORT, _PLAIN_PORT, _MAX_PORT = 8_883, 1_883, 65_535
 _SCHEMES = {"mqtt://": None, "mqtts://": True}
@@ -26,6 +27,8 @@ class BrokerAccess:
     password: str | None = None
     tls: bool = False
     ca_path: Path | None = None
+    certificate_path: Path | None = None
+    key_path: Path | None = None
 
     @classmethod
     def parse(cls, text: str, *, tls: bool | None = None) -> BrokerAccess:
@@ -58,8 +61,14 @@ class BrokerAccess:
         if self.username:
             section["username"] = self.username
         if self.tls:
-            section["tls"] = {"enabled": True} | ({"ca_path": str(self.ca_path)} if self.ca_path else {})
+            section["tls"] = {"enabled": True} | {key: str(path) for key, path in self.tls_files.items()}
         return section
+
+    @property
+    def tls_files(self) -> dict[str, Path]:
+        """The files of ``[mqtt.tls]``, by key: the authority's certificate, the client's, and its key."""
+        files = {"ca_path": self.ca_path, "certificate_path": self.certificate_path, "key_path": self.key_path}
+        return {key: path for key, path in files.items() if path is not None}
 
     def network_problem(self) -> tuple[str, str] | None:
         """Return why the address cannot be resolved or reached, and the fix; None if something listens there."""
@@ -87,6 +96,8 @@ def protocol_fix(problem: str) -> str:
     """Return the fix if something listens at the address, but a connection fails before the login."""
     if "mqtt.tls.ca_path" in problem:
         return "pass the certificate of the broker's authority with --ca"
+    if CLIENT_REJECTED in problem:
+        return "pass it with --certificate and --key"
     if "mqtt." in problem:  # TLS problems include their fix
         return ""
     return f"another kind of server may listen there, or it needs TLS: check the port ({_PORTS}), or see its log"

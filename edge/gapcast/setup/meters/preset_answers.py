@@ -49,6 +49,8 @@ class PresetAnswers:
     password: str | None = None
     tls: bool | None = None
     ca_path: Path | None = None
+    certificate_path: Path | None = None
+    key_path: Path | None = None
     meters: tuple[MeterAnswer, ...] = (MeterAnswer(),)
     #: Device names, in the order of the meters.
     devices: tuple[str, ...] = ()
@@ -58,8 +60,15 @@ class PresetAnswers:
     overwrite: bool = False
 
     def with_account(self, broker: BrokerAccess) -> BrokerAccess:
-        """Return the access to a broker with the given account and certificate."""
-        return replace(broker, username=self.username, password=self.password, ca_path=self.ca_path)
+        """Return the access to a broker with the given account and certificates."""
+        return replace(
+            broker,
+            username=self.username,
+            password=self.password,
+            ca_path=self.ca_path,
+            certificate_path=self.certificate_path,
+            key_path=self.key_path,
+        )
 
     @property
     def topics(self) -> tuple[str, ...]:
