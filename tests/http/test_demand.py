@@ -163,7 +163,7 @@ def test_demands_of_a_page_are_of_devices_that_have_one(service: Service, link: 
             "device 'free' has no limit, so no demand is computed: set demand.limit_kw, or that of its [[",
         ),
         ("late", "device 'late' has no demand: only the first 3 devices have one (outlook.max_devices)"),
-        ("new", "device 'new' has no demand yet: it is computed with the next outlook"),
+        ("new", "device 'new' has no demand for its newest reading yet: it is computed with the next outlook"),
     ],
 )
 def test_absent_demand_is_not_found_with_its_reason(

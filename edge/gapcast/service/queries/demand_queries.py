@@ -112,7 +112,7 @@ class DemandQueries:
             return f"device {device!r} has no limit, so no demand is computed: {fix} (docs/demand.md)"
         if not is_tracked:
             return beyond_max_devices(device, demands.windows.max_rows)
-        return f"device {device!r} has no demand yet: it is computed with the next outlook"
+        return f"device {device!r} has no demand for its newest reading yet: it is computed with the next outlook"
 
 
 def _problem_with(demand: Demand) -> str:
