@@ -182,6 +182,7 @@ def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
         ("2020-01-01T00:02:00Z", "has 1 fields separated by ',', but the header has 2: '2020-01-01T00:02:00Z' (is"),
         ("2020-01-01T00:02:00Z,1,5", "(numbers with a decimal comma must be quoted)"),
         ("2020-01-01T00:02:00Z,many", "power_w is 'many', not a number"),
+        ("2020-01-01T00:02:00Z,210.6 W", "power_w is '210.6 W', not a number: remove the unit from the values"),
         ('2020-01-01T00:02:00Z,"1,5"', "power_w is '1,5', not a number with the decimal sign '.' (--decimal names"),
         ('2020-01-01T00:02:00Z,"1,319.5"', "power_w is '1,319.5', not a number: remove the separators of thousands"),
         ("2020-01-01T00:02:00Z,inf", "power_w is 'inf'"),

@@ -18,6 +18,8 @@ PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}
 _ENERGY_AT_END = re.compile(r"(?:^|[^a-z])([kM]?Wh)[^a-z]*$", re.IGNORECASE)
 _UNIT_AT_END = re.compile(r"(?:^|[^a-z])(k?w)[^a-z]*$", re.IGNORECASE)  # power_w, gap_kw, Power (kW)
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `float` alone would let 1_000 pass
+#: A power with its unit, which --unit states.
+_WITH_UNIT = re.compile(r"[-+]?[\d.,]+\s*k?W", re.ASCII | re.IGNORECASE)
 _COMMA_IS_POINT = str.maketrans(",.", ".,")
 #: A counter rises at least so often in all, and for each reset, which is to at most this part of its value.
 _MIN_RISES, _MIN_RISES_PER_RESET, _RESET_TO = 100, 20, 0.1
@@ -122,7 +124,9 @@ def number_in(field: str, name: str, decimal: Literal[".", ","] = ".") -> float:
     plain = text if decimal == "." else text.translate(_COMMA_IS_POINT)
     if not _NUMBER.fullmatch(plain):
         fix = ""
-        if "." in text and "," in text:
+        if _WITH_UNIT.fullmatch(text):
+            fix = ": remove the unit from the values, and state it with --unit"
+        elif "." in text and "," in text:
             fix = ": remove the separators of thousands"
         elif ("," if decimal == "." else ".") in text:
             fix = f" with the decimal sign {decimal!r} (--decimal names another; remove separators of thousands)"
