@@ -86,44 +86,50 @@ def test_load_any_key_from_a_file() -> None:
 @pytest.mark.parametrize(
     ("environment", "problem"),
     [
-        ({"GAPCAST_MQTT__PORT": "x"}, "mqtt.port: .*whole number"),
-        ({"GAPCAST_MQTT__PORT": "70000"}, "mqtt.port: .*65535"),
-        ({"GAPCAST_MQTT__HOTS": "x"}, "mqtt.hots: there is no such key"),
+        ({"GAPCAST_MQTT__PORT": "x"}, "environment GAPCAST_MQTT__PORT: .*whole number"),
+        ({"GAPCAST_MQTT__PORT": "70000"}, "environment GAPCAST_MQTT__PORT: .*65535"),
+        ({"GAPCAST_MQTT__HOTS": "x"}, "environment GAPCAST_MQTT__HOTS: there is no such key"),
         ({"GAPCAST_MQQT__HOST": "x"}, "mqqt: there is no such key"),
         ({"GAPCAST_MQTT_HOST": "x"}, "two underscores: GAPCAST_MQTT__HOST"),
-        ({"GAPCAST_MQTT__QOS": "2"}, "mqtt.qos"),
+        ({"GAPCAST_MQTT__QOS": "2"}, "environment GAPCAST_MQTT__QOS"),
         ({"GAPCAST_MQTT": "{}"}, "GAPCAST_MQTT: is a section, not a value: name a key of it, as in GAPCAST_MQTT__KEY"),
         ({"GAPCAST_SOURCES": "[{}]"}, r"list of sections: write \[\[sources\]\] in gapcast.toml, or --set 'sources="),
         ({"GAPCAST_SOURCES__UNIT": "W"}, r"write \[\[sources\]\] in two pairs of brackets, in gapcast.toml"),
         ({"GAPCAST_LIMITS__MIN_KW": "200"}, "must be below max_kw"),
-        ({"GAPCAST_LIMITS__MAX_KW": "inf"}, "limits.max_kw: .*finite"),
-        ({"GAPCAST_GATEWAY__ID": "my gateway"}, "gateway.id"),
+        ({"GAPCAST_LIMITS__MAX_KW": "inf"}, "environment GAPCAST_LIMITS__MAX_KW: .*finite"),
+        ({"GAPCAST_GATEWAY__ID": "my gateway"}, "environment GAPCAST_GATEWAY__ID"),
         ({"GAPCAST_DEVICES_MAX": "5"}, "GAPCAST_DEVICES_MAX: write two underscores: GAPCAST_DEVICES__MAX"),
         ({"GAPCAST_MQTT__PASSWORD_FILE": "."}, r"GAPCAST_MQTT__PASSWORD_FILE: \. cannot be read"),
         ({"GAPCAST_MQTT__PASSWORD_FILE": "nowhere"}, "GAPCAST_MQTT__PASSWORD_FILE: nowhere cannot be read"),
         ({"GAPCAST_MQTT__PASSWORD_FILE": ""}, "GAPCAST_MQTT__PASSWORD_FILE: is empty: name a file"),
         ({"GAPCAST_MQTT____HOST": "x"}, "GAPCAST_MQTT____HOST: is not the name of a key: write GAPCAST_SECTION__KEY"),
-        ({"GAPCAST_MQTT__HOST": ""}, "mqtt.host: must have at least 1 character"),
-        ({"GAPCAST_STATE__PATH": ""}, r"state.path: is empty: write a path, or remove the key"),
+        ({"GAPCAST_MQTT__HOST": ""}, "environment GAPCAST_MQTT__HOST: must have at least 1 character"),
+        ({"GAPCAST_STATE__PATH": ""}, r"environment GAPCAST_STATE__PATH: is empty: write a path, or remove the key"),
         (
             {"GAPCAST_STATE__PATH": "~/state"},
-            r"state.path: begins with ~, .*: write the whole path \(it is '~/state'\)",
+            r"environment GAPCAST_STATE__PATH: begins with ~, .*: write the whole path \(it is '~/state'\)",
         ),
         (
             {"GAPCAST_MQTT__PASSWORD_FILE": "~/pw"},
             r"environment GAPCAST_MQTT__PASSWORD_FILE: begins with ~, .*: write the whole path \(it is '~/pw'\)",
         ),
-        ({"GAPCAST_LOG__LEVEL": "INFO"}, r"log.level: must be 'debug', .* \(it is 'INFO'\); did you mean info\?$"),
-        ({"GAPCAST_LOG__LEVEL": "warn"}, r"log.level: .*; did you mean warning\?$"),
-        ({"GAPCAST_LOG__FORMAT": "yaml"}, r"log.format: .* or 'json' \(it is 'yaml'\)$"),
+        (
+            {"GAPCAST_LOG__LEVEL": "INFO"},
+            r"environment GAPCAST_LOG__LEVEL: must be 'debug', .* \(it is 'INFO'\); did you mean info\?$",
+        ),
+        ({"GAPCAST_LOG__LEVEL": "warn"}, r"environment GAPCAST_LOG__LEVEL: .*; did you mean warning\?$"),
+        ({"GAPCAST_LOG__FORMAT": "yaml"}, r"environment GAPCAST_LOG__FORMAT: .* or 'json' \(it is 'yaml'\)$"),
         ({"GAPCAST_SHARD": "0"}, "GAPCAST_SHARD: is not the name of a key: write GAPCAST_SHARDS"),
         ({"GAPCAST_SHARDS_FILE": "shards"}, "GAPCAST_SHARDS_FILE: is not the name of a key: write GAPCAST_SHARDS"),
         ({"GAPCAST_MQTT__HOST__NAME": "x"}, "mqtt.host"),
-        ({"GAPCAST_MQTT__TRANSPORT": "udp"}, "mqtt.transport"),
-        ({"GAPCAST_MQTT__WEBSOCKET_PATH": "mqtt"}, "mqtt.websocket_path"),
+        ({"GAPCAST_MQTT__TRANSPORT": "udp"}, "environment GAPCAST_MQTT__TRANSPORT"),
+        ({"GAPCAST_MQTT__WEBSOCKET_PATH": "mqtt"}, "environment GAPCAST_MQTT__WEBSOCKET_PATH"),
         ({"GAPCAST_MQTT__TLS__CA_PATH": "/ca.pem"}, "mqtt.tls: ca_path is set but TLS is off"),
         ({"GAPCAST_MQTT__TLS__ENABLED": "yes", "GAPCAST_MQTT__TLS__KEY_PATH": "k"}, "mqtt.tls: .*certificate_path"),
-        ({"GAPCAST_MQTT__TLS__ENABLED": "yes", "GAPCAST_MQTT__TLS__INSECURE": "1"}, "mqtt.tls.insecure: there is no"),
+        (
+            {"GAPCAST_MQTT__TLS__ENABLED": "yes", "GAPCAST_MQTT__TLS__INSECURE": "1"},
+            "environment GAPCAST_MQTT__TLS__INSECURE: there is no",
+        ),
     ],
 )
 def test_load_error_names_the_environment_variable(environment: dict[str, str], problem: str) -> None:
@@ -186,8 +192,7 @@ def test_load_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["MQTT__USERNAME", "MQTT__PASSWORD", "HTTP__TOKEN"])
 def test_load_value_of_another_encoding_is_named(key: str) -> None:
     """A terminal in Latin-1: the environment has bytes that are not text."""
-    dotted = key.lower().replace("__", r"\.")
-    with pytest.raises(SettingsError, match=f"{dotted}: is not text in UTF-8") as caught:
+    with pytest.raises(SettingsError, match=f"environment GAPCAST_{key}: is not text in UTF-8") as caught:
         load(None, {f"GAPCAST_{key}": "gr\udce9g-long-enough-for-a-token"}, {})
     assert str(caught.value).encode()
 
@@ -246,8 +251,20 @@ def test_load_error_hides_secrets(environment: dict[str, str], overrides: dict[s
 
 
 def test_load_error_shows_the_value_of_other_keys() -> None:
-    with pytest.raises(SettingsError, match=r"mqtt\.port: .* \(it is '70000'\)"):
-        load(None, {"GAPCAST_MQTT__PORT": "70000"}, {})
+    with pytest.raises(SettingsError, match=r"mqtt\.port: .* \(it is 70000\)"):
+        load(None, {}, nested("mqtt.port", 70_000))
+
+
+def test_load_error_names_the_source_of_the_value() -> None:
+    """The variable, unless the command line overrides it; the key, if the value is of the file."""
+    variable = {"GAPCAST_MQTT__PORT": "70000"}
+    file = written("[mqtt]\nport = 80000\n")
+    with pytest.raises(SettingsError, match=r"^environment GAPCAST_MQTT__PORT: .* \(it is '70000'\)$"):
+        load(file, variable, nested("mqtt.host", "pi"))
+    with pytest.raises(SettingsError, match=r"^configuration key mqtt\.port: .* \(it is 90000\)$"):
+        load(file, variable, nested("mqtt.port", 90_000))
+    with pytest.raises(SettingsError, match=r"^configuration key mqtt\.port: .* \(it is 80000\)$"):
+        load(file, {}, {})
 
 
 @pytest.mark.parametrize("key", ["username", "password"])

@@ -378,7 +378,7 @@ def test_demo_rejects_a_model_with_other_features(invoke: Invoke, tmp_path: Path
 def test_demo_names_a_bad_key(invoke: Invoke) -> None:
     command = invoke("demo", GAPCAST_SITE__TIMEZONE="Europe/Pars")
     assert command.wait() == 2
-    assert "site.timezone: there is no such time zone" in command.err
+    assert "environment GAPCAST_SITE__TIMEZONE: there is no such time zone" in command.err
 
 
 # --- the package --------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def test_run_keeps_the_gateway_id(start: Start, http_port: int, mosquitto: Mosqu
 #: Environment or command line -> the key that is named.
 BAD_SETTINGS: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
     "an unknown key": ({}, ("--set", "mqtt.hots=broker"), "mqtt.hots"),
-    "a port that is none": ({"GAPCAST_MQTT__PORT": "18x"}, (), "mqtt.port"),
+    "a port that is none": ({"GAPCAST_MQTT__PORT": "18x"}, (), "GAPCAST_MQTT__PORT"),
     "limits the wrong way round": ({}, ("--set", "limits.min_kw=5", "--set", "limits.max_kw=1"), "limits"),
     "one underscore": ({"GAPCAST_MQTT_HOST": "broker"}, (), "GAPCAST_MQTT__HOST"),
     "a secret that is not there": ({"GAPCAST_MQTT__PASSWORD_FILE": "/nowhere"}, (), "GAPCAST_MQTT__PASSWORD_FILE"),

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from gapcast.config.checks.unknown_keys import unknown_key_problem
+from gapcast.config.checks.validation_problem import first_problem
 from gapcast.config.files.secret_file import read_secret
 from gapcast.config.sections.section import tilde_problem
 from gapcast.config.settings import Settings
-from gapcast.core.documents.field_problem import value_in_parentheses, value_problem
-from gapcast.core.documents.message_format import did_you_mean
 from gapcast.core.errors import SettingsError
 
 FILE_SUFFIX = "_file"
@@ -29,9 +27,6 @@ ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
 _SHARDS = "shards"
 LISTS = ("sources", "submeters", _SHARDS)  # keys, not sections
-#: Error types of pydantic.
-_UNKNOWN_KEY, _NO_LIST, _NO_CHOICE = "extra_forbidden", "tuple_type", "literal_error"
-_NO_SECTION = frozenset({"model_type", "dict_type"})
 #: Error of the TOML parser for a section that occurs twice in the file.
 _DECLARED_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 
@@ -56,28 +51,27 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise SettingsError(_problem_of(error)) from error
+        raise SettingsError(_problem_of(error, environment, overrides)) from error
 
 
-def _problem_of(error: ValidationError) -> str:
-    """Return the first unknown key, else the first invalid one, with its problem and its value, if it is no secret."""
-    # An unknown key comes first, since another error may follow from it: the intended key is missing.
-    first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN_KEY)
-    key = ".".join(str(part) for part in first["loc"])
-    problem, meant = value_problem(first), ""
-    if first["type"] == _UNKNOWN_KEY:
-        problem = unknown_key_problem(Settings, first["loc"])
-    elif first["type"] in _NO_SECTION:
-        fix = f": write [{key}] in one pair of brackets" if isinstance(first["input"], list) else ""
-        problem = f"is a section, not a value{fix}"
-    elif first["type"] == _NO_LIST and isinstance(first["input"], Mapping):
-        problem = f"is a list of sections: write [[{key}]] in two pairs of brackets, in gapcast.toml"
-    elif first["type"] == _NO_CHOICE and isinstance(first["input"], str):
-        meant = did_you_mean(first["input"], re.findall("'([^']*)'", first["ctx"]["expected"]))
-    # The value of a misspelt or missing key may also be a secret, as may an address with an account.
-    may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, *_NO_SECTION}
-    shown = "" if may_be_secret or "@" in str(first["input"]) else value_in_parentheses(first)
-    return f"configuration key {key}: {problem}{shown}{meant}" if key else f"configuration: {problem}{shown}"
+def _problem_of(error: ValidationError, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> str:
+    """Return the first problem, after the name of the key or of the variable that sets it."""
+    location, problem = first_problem(error, Settings)
+    key = ".".join(location)
+    variable = ENV_PREFIX + ENV_NESTING.join(location).upper()
+    if variable in environment and not _has(overrides, location):
+        return f"environment {variable}: {problem}"
+    return f"configuration key {key}: {problem}" if key else f"configuration: {problem}"
+
+
+def _has(values: Mapping[str, Any], location: Iterable[str]) -> bool:
+    """Return whether ``values``, nested like the file, have the key at ``location``."""
+    found: Any = values
+    for part in location:
+        if not isinstance(found, Mapping) or part not in found:
+            return False
+        found = found[part]
+    return True
 
 
 def nested(dotted: str, value: object) -> dict[str, Any]:
