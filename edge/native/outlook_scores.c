@@ -27,9 +27,9 @@ WIDE void add_scores(double *sums, int64_t at, int64_t n, const float *kw, doubl
         1.0, mean * mean, fabs(median), mean, last * last, fabs(last), window * window, fabs(window),
         losses / 3, lower <= 0.0 && upper >= 0.0 ? 1.0 : 0.0, upper - lower,
     };
-    double *restrict ever = sums + at * N_SUMS, *restrict day = sums + (n + at) * N_SUMS;
+    double *restrict all_time = sums + at * N_SUMS, *restrict day = sums + (n + at) * N_SUMS;
     for (int64_t i = 0; i < N_SUMS; i++) {
-        ever[i] += added[i];
+        all_time[i] += added[i];
         day[i] = day[i] * KEPT + added[i];
     }
 }

@@ -185,12 +185,12 @@ def test_check_receives_no_readings_of_a_shared_group(
 class HashingBroker:
     """A bare port that accepts two members, and forwards all messages of the first to the second."""
 
-    def __init__(self, n_dealt: int = N_MESSAGES, port: int = 0) -> None:
+    def __init__(self, n_distributed: int = N_MESSAGES, port: int = 0) -> None:
         self.broker = WireBroker(port)
         self.port = self.broker.port
         self.filters: list[bytes] = []
-        self.has_dealt = Event()
-        self._n_dealt = n_dealt
+        self.has_distributed = Event()
+        self._n_distributed = n_distributed
         self._thread = Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -207,9 +207,9 @@ class HashingBroker:
             packet = wires[0].read()
             assert packet.kind == PUBLISH
             wires[0].puback(packet.packet_id)
-            if n < self._n_dealt:
+            if n < self._n_distributed:
                 wires[1].publish(packet.topic, packet.payload.decode(), n + 1)
-        self.has_dealt.set()
+        self.has_distributed.set()
         for wire in wires:  # whoever says goodbye waits for the end of the connection
             while wire.read().kind != DISCONNECT:
                 pass
@@ -235,9 +235,9 @@ def test_topic_affinity_is_measured(tmp_path: Path) -> None:
 
 def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time passes only once everything has been sent, a second with each read of the clock."""
-    broker = HashingBroker(n_dealt=3)
+    broker = HashingBroker(n_distributed=3)
     seconds = count()
-    clock = SimpleNamespace(monotonic=lambda: next(seconds) if broker.has_dealt.is_set() else 0)
+    clock = SimpleNamespace(monotonic=lambda: next(seconds) if broker.has_distributed.is_set() else 0)
     monkeypatch.setattr(topic_affinity, "time", clock)
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
     found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/distribution_check")

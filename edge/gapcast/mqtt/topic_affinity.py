@@ -77,7 +77,7 @@ def _distribution(members: list[Session], topic: bytes) -> GroupDistribution:
         if time.monotonic() > deadline_s:
             return GroupDistribution((0, 0), next(member.problem for member in members if not member.connected))
     for _ in range(N_MESSAGES):
-        members[0].publish(topic, b"dealt")
+        members[0].publish(topic, b"check")
     n_each = [0, 0]
     while sum(n_each) < N_MESSAGES:
         for i, member in enumerate(members):
