@@ -158,9 +158,15 @@ def offset_min(minutes: I64, zone: tzinfo) -> I64:
     ahead_min = _offset_at(low, zone)
     if high - low <= _STEADY_MIN and _offset_at(high, zone) == ahead_min:
         return np.full_like(minutes, ahead_min)
-    distinct, inverse = np.unique(minutes, return_inverse=True)
-    ahead = [_offset_at(minute, zone) for minute in distinct.tolist()]
-    return np.asarray(ahead, dtype=np.int64)[inverse].reshape(minutes.shape)
+    blocks, block_of = np.unique(minutes // _STEADY_MIN, return_inverse=True)
+    starts = [block * _STEADY_MIN for block in blocks.tolist()]
+    at_start = np.array([_offset_at(start, zone) for start in starts], dtype=np.int64)
+    at_end = np.array([_offset_at(start + _STEADY_MIN - 1, zone) for start in starts], dtype=np.int64)
+    offsets: I64 = at_start[block_of.reshape(minutes.shape)]
+    changing = (at_start != at_end)[block_of.reshape(minutes.shape)]
+    distinct, inverse = np.unique(minutes[changing], return_inverse=True)
+    offsets[changing] = np.array([_offset_at(minute, zone) for minute in distinct.tolist()], dtype=np.int64)[inverse]
+    return offsets
 
 
 def minute_of_day(minutes: I64, zone: tzinfo) -> I64:
