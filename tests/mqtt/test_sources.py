@@ -931,6 +931,25 @@ def test_source_counter_out_of_range_leaves_its_time_out() -> None:
     assert feed.readings == [Reading("home", FIRST, approx((1.8 + 3.6) / 2))]
 
 
+@pytest.mark.parametrize("keys", [{"time": "t"}, {}])
+def test_source_counter_without_time_rejects_late_counts(keys: dict[str, str]) -> None:
+    """The broker queued counts of 9 kW for ten minutes: with their times, no energy is lost."""
+    feed = SourceFeed(WATTS | {"unit": "kWh", "every_s": 10, **keys})
+    for second in range(0, 1_200, 10):
+        arrived_ms = 895 * SECOND + second // 10 if 300 < second < 900 else second * SECOND
+        payload = json.dumps({"power": 10 + second / 400, "t": LONG_AGO_MS + second * SECOND})
+        feed.send("meter/home", payload, LONG_AGO_MS + arrived_ms)
+    assert len(feed.readings) == 19
+    if keys:
+        assert all(reading.gap_kw == approx(9.0) for reading in feed.readings)
+        assert feed.details == []
+    else:
+        assert min(reading.gap_kw for reading in feed.readings) < 0.2, "that of one count over the interruption"
+        (detail,) = feed.details
+        assert "left out: check the unit, Wh or kWh; if the counter's steps are large, send it less often" in detail
+        assert detail.endswith("; if counts arrive late, set time")
+
+
 @pytest.mark.parametrize(("silent_s", "n_minutes"), [(100, 30), (400, 30), (1_170, 30), (1_200, 10)])
 def test_source_counter_loses_no_energy_in_a_short_interruption(silent_s: int, n_minutes: int) -> None:
     feed = SourceFeed(WATTS | {"unit": "kWh", "every_s": 30})

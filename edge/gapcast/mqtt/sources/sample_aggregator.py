@@ -212,7 +212,9 @@ class SampleAggregator:
         if mean_kw is not None and not self._limits.min_kw <= mean_kw <= self._limits.max_kw:
             meter.means.add_interval(at_ms, (None, *extras))
             limits = f"{self._limits.min_kw:g} to {self._limits.max_kw:g} kW"
-            detail = f"{mean_kw:g} kW since the counter's last count is outside {limits}: check the unit, Wh or kWh"
+            fix = "check the unit, Wh or kWh; if the counter's steps are large, send it less often"
+            fix += "; if counts arrive late, set time" if source.time is None else ""
+            detail = f"{mean_kw:g} kW since the counter's last count is outside {limits}, and left out: {fix}"
             raise PayloadError("out_of_range", detail)
         meter.means.add_interval(at_ms, (mean_kw, *extras))
         return taken
