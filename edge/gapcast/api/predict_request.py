@@ -83,7 +83,9 @@ class PredictRequest(BaseModel):
         json_schema_extra=_without_default,
     )
     device: str | None = Field(
-        default=None, description="Name of a device: the forecast has its horizon (default: that of `[forecast]`)"
+        default=None,
+        description="Name of a device: the forecast has its horizon, but uses nothing that it has learned. "
+        "Without it, or with an unknown name, the horizon is that of `[forecast]`",
     )
     outlook: StrictBool = Field(
         default=False, description="Whether the forecast contains an outlook: each lead time up to an hour"
