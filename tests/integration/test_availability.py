@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
+from gapcast.config.sections.mqtt import TopicSettings
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
 
-AVAILABILITY = "gap/home/availability"
+AVAILABILITY, CONFIG = "gap/home/availability", "homeassistant/device/gapcast_home/config"
 
 
 def test_device_goes_online_offline_and_online_again(
@@ -80,3 +82,33 @@ def test_availability_is_published_again_to_a_new_broker(
             assert later.wait_for(f"there/{device}")[0].payload == b"online"
     finally:
         forgetful.stop()
+
+
+@pytest.mark.mosquitto
+def test_two_gateways_with_own_topics_share_no_retained_message(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    """As docs/operations.md advises for two gateways that read the same meters."""
+    shared = start_gateway(mosquitto, homeassistant={"enabled": True})
+    defaults = TopicSettings().model_dump()
+    own = {key: f"sites/new/{name}" for key, name in defaults.items() if "{device}" in name and key != "reading"}
+    start_gateway(
+        mosquitto, gateway={"id": "new"}, topics=own, homeassistant={"enabled": True, "discovery_prefix": "new"}
+    )
+    peer = connect(mosquitto)
+    for topic in ("gap/home/#", "homeassistant/device/#", "sites/#", "new/#"):
+        peer.subscribe(topic)
+    for i in range(2):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    for topic in ("gap/home/forecast", "sites/new/gap/home/forecast", CONFIG, f"new/{CONFIG.partition('/')[2]}"):
+        peer.wait_for(topic)
+    assert httpx.delete(f"{shared.url}/devices/home").status_code == 204
+    assert peer.wait_for(AVAILABILITY, 2)[1].payload == b""
+    assert peer.wait_for(CONFIG, 2)[1].payload == b""
+    late = connect(mosquitto)
+    for topic in ("gap/home/availability", "homeassistant/device/#", "sites/#", "new/#"):
+        late.subscribe(topic)
+    late.wait_for("sites/new/gap/home/availability")
+    late.wait_for(f"new/{CONFIG.partition('/')[2]}")
+    assert not any(message.topic in {AVAILABILITY, CONFIG} for message in late.messages)
+    assert all(message.payload != b"" for message in peer.messages if message.topic.startswith(("sites/", "new/")))
