@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,10 +26,12 @@ from gapcast.backtest.processes import run_files as run_of_the_edge
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.report import document
 from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.recordings.text.layout import FileFormat, Layout
+from gapcast_fleet.backtest import groups
 from gapcast_fleet.backtest.backtest import BacktestOptions, engine_groups, join, lines, run_backtest
 from gapcast_fleet.backtest.groups import GroupOutlook, group_runner, outlook_path, read_result, result_path
 from gapcast_fleet.engine.identity import identity_of
@@ -36,7 +39,9 @@ from gapcast_fleet.engine.worker import WorkerTask
 from gapcast_fleet.histories.history import ParquetFormat
 from gapcast_fleet.histories.survey import HouseSurvey
 from gapcast_fleet.scoring.score import fleet_settings
+from tests.backtest.test_batch_tally import Broken
 from tests.fleet.houses import AUTUMN_S, FIRST, SPRING_S, fleet, samples, settings
+from tests.support.houses import ensemble_engine
 from tests.support.models import history_model, shipped_models
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -199,6 +204,33 @@ def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:
     assert join([result], 1.0).scored.n == 2 * 5  # of the ten forecasts from there on, five have an outcome
     assert list(tmp_path.iterdir()) == [result_path(tmp_path, 3)]
     assert list(group_runner(task, tmp_path, None)(iter([]))) == []
+
+
+@pytest.mark.parametrize("combines", [False, True])
+def test_fleet_backtest_of_a_model_that_returns_nan_has_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, combines: bool
+) -> None:
+    """The same as of `gapcast backtest`, also for groups of an earlier version, which have no such values."""
+    broken = Broken(quantile_levels=None)
+    monkeypatch.setattr(groups, "new_engine", lambda _: ensemble_engine(broken) if combines else Engine(broken))
+    for group in range(2):
+        readings = {"group": group, "device": f"house-{group}", "gap_kw": 1.0, "is_filled": False}
+        frames = [pd.DataFrame(readings | {"minute": [FIRST + i]}) for i in range(30)]
+        list(group_runner(WorkerTask("", "", "", 0, 0), tmp_path, None)(iter(frames)))
+    results = [read_result(result_path(tmp_path, group)) for group in range(2)]
+    found = join(results, 1.0)
+    warnings = [line for line in lines(found) if line.startswith("warning")]
+    replaced = [] if combines else ["warning: 58 forecasts replaced by persistence"]
+    assert warnings == ["warning: unusable values, such as NaN, from smooth", *replaced]
+
+    with np.load(result_path(tmp_path, 0)) as archive:
+        columns = dict(archive)
+    about = json.loads(columns["about"].tobytes())
+    del about["n_replaced"], about["failed_models"]
+    columns["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    np.savez_compressed(result_path(tmp_path, 0), **columns)
+    earlier = read_result(result_path(tmp_path, 0))
+    assert (earlier.n_replaced, earlier.failed_models) == (0, [])
 
 
 def test_fleet_backtest_scores_houses_by_the_members_of_their_horizon(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from gapcast.backtest.forecasts.whole_file import remove_parts
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.outlooks.lead_scores import LeadScores, LeadSums
-from gapcast.backtest.results.report import document, outlook_table, table
+from gapcast.backtest.results.report import document, outlook_table, table, warnings
 from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.results.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
@@ -205,7 +205,16 @@ def join(results: Sequence[GroupResult], took_s: float, lead_times_min: tuple[in
     if lead_times_min is not None:
         sums = {name: LeadSums(lead_times_min, its) for result in results for name, its in result.outlook.items()}
         outlooks = LeadScores(lead_times_min, sums)
-    return Backtest(results[0].published_model, n_readings, took_s, houses, overall, outlooks=outlooks)
+    return Backtest(
+        results[0].published_model,
+        n_readings,
+        took_s,
+        houses,
+        overall,
+        outlooks=outlooks,
+        n_replaced=sum(result.n_replaced for result in results),
+        failed_models=tuple(sorted({model for result in results for model in result.failed_models})),
+    )
 
 
 def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
@@ -227,5 +236,6 @@ def lines(found: Backtest) -> Iterator[str]:
         )
     if found.outlooks is not None:
         yield from outlook_table(title, found.outlooks.overall())
+    yield from warnings(found)
     rate = found.n_readings / found.took_s if found.took_s else 0.0
     yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} per second"

@@ -20,7 +20,6 @@ from gapcast.backtest.forecasts.weeks import Week
 from gapcast.backtest.outlooks.lead_scores import LeadScores
 from gapcast.backtest.outlooks.outlook_tally import OutlookFile, OutlookTally
 from gapcast.backtest.run import BATCH_READINGS
-from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast_fleet.engine.worker import WorkerTask, new_engine
 from gapcast_fleet.files import REMOVE_IT, damage_reported, write_atomically
@@ -45,7 +44,8 @@ class GroupResult:
 
     ``members`` are the ensemble members of all horizons, ``house_members`` the members at each house's horizon.
     ``outlook`` holds the sums of :class:`~gapcast.backtest.outlooks.lead_scores.LeadSums` by house; empty without
-    outlooks.
+    outlooks. ``n_replaced`` forecasts are persistence, in place of unusable values; ``failed_models`` returned such
+    values.
     """
 
     names: list[str]
@@ -53,6 +53,8 @@ class GroupResult:
     house_members: list[list[str]]
     published_model: str
     n_readings: int
+    n_replaced: int
+    failed_models: list[str]
     weeks: list[list[Week]]
     scored: dict[str, NDArray[Any]]
     live: dict[str, NDArray[Any]]
@@ -86,7 +88,7 @@ def group_runner(
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         engine = new_engine(task)
         tally = Tally.from_engine(engine, engine.buffers.max_devices, scored_from)
-        outlooks: OutlookTally | None = None
+        batches, outlooks = BatchTally(engine, tally), None
         n_readings, group, written_s = 0, None, 0.0
         with ExitStack() as stack:
             for frame in frames:
@@ -95,16 +97,17 @@ def group_runner(
                 if group is None:
                     group = int(frame["group"].iloc[0])
                     outlooks = _outlook_tally(outlook, outlook_path(folder, group), scored_from, stack)
+                    batches = BatchTally(engine, tally, outlooks=outlooks)
                 for first in range(0, len(readings), BATCH_READINGS):
                     some = readings[first : first + BATCH_READINGS]
-                    BatchTally(engine, tally, outlooks=outlooks).add(some)
+                    batches.add(some)
                     n_readings += len(some)
                     if time.monotonic() - written_s > _PROGRESS_S:
                         progress_path(folder, group).write_text(str(n_readings), encoding="utf-8")
                         written_s = time.monotonic()
         if group is not None:
             lead_scores = None if outlooks is None else outlooks.finish()
-            write_result(result_path(folder, group), engine, tally, n_readings, lead_scores)
+            write_result(result_path(folder, group), batches, n_readings, lead_scores)
             progress_path(folder, group).unlink(missing_ok=True)
             yield pd.DataFrame({"group": [group], "n": [n_readings]})
 
@@ -122,10 +125,9 @@ def _outlook_tally(
     return OutlookTally(leads, scored_from, file)
 
 
-def write_result(
-    path: Path, engine: Engine, tally: Tally, n_readings: int, lead_scores: LeadScores | None = None
-) -> None:
+def write_result(path: Path, batches: BatchTally, n_readings: int, lead_scores: LeadScores | None = None) -> None:
     """Write the result of a group atomically."""
+    engine, tally = batches.engine, batches.tally
     names = list(engine.buffers)
     rows = [engine.buffers.row(name) for name in names]
     about = {
@@ -134,6 +136,8 @@ def write_result(
         "experts_of_houses": [engine.forecaster_of(name).scores.members for name in names],
         "speaker": engine.published_model.name,
         "n_readings": n_readings,
+        "n_replaced": batches.causes.total(),
+        "failed_models": sorted(batches.failed_models),
         "weeks": [tally.weeks.for_row(row) for row in rows],
     }
     columns: dict[str, Any] = {_SCORED + name: column for name, column in tally.scores.columns(rows).items()}
@@ -157,4 +161,5 @@ def read_result(path: Path) -> GroupResult:
     # Files keep these keys.
     about["members"], about["published_model"] = about.pop("experts"), about.pop("speaker")
     about["house_members"] = about.pop("experts_of_houses", [about["members"]] * len(about["names"]))
+    about = {"n_replaced": 0, "failed_models": []} | about  # absent in files of earlier versions
     return GroupResult(**about, scored=parts[_SCORED], live=parts[_LIVE], outlook=parts[_OUTLOOK])

@@ -61,15 +61,20 @@ def lines(backtest: Backtest) -> Iterator[str]:
         if len(backtest.houses) > 1 and (scored := demands.overall()) is not None:
             yield from demand_table(f"all {len(backtest.houses)} houses", scored)
     yield from backtest.notes
-    if backtest.failed_models:
-        yield f"warning: unusable values, such as NaN, from {', '.join(backtest.failed_models)}"
-    if backtest.n_replaced:
-        yield f"warning: {counted(backtest.n_replaced, 'forecast')} replaced by persistence"
+    yield from warnings(backtest)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
     if (refits := backtest.refits) is not None:
         refused = f", {refits.n_refused} not used" if refits.n_refused else ""
         yield f"{counted(refits.n_refits, 'refit')}{refused}, in {refits.took_s:.1f} s"
     yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} per second"
+
+
+def warnings(backtest: Backtest) -> Iterator[str]:
+    """Yield a line for the models that returned unusable values, and one for the forecasts that were replaced."""
+    if backtest.failed_models:
+        yield f"warning: unusable values, such as NaN, from {', '.join(backtest.failed_models)}"
+    if backtest.n_replaced:
+        yield f"warning: {counted(backtest.n_replaced, 'forecast')} replaced by persistence"
 
 
 def document(backtest: Backtest) -> dict[str, Any]:
