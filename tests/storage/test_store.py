@@ -543,6 +543,7 @@ def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
         process.run(minutes(20, 30))
     assert [entry["event"] for entry in logs] == ["state.not_persisted"], "one line for each problem"
     assert logs[0]["fix"] == "free disk space"
+    assert logs[0]["meanwhile"] == "readings from now on are lost if the process ends"
     assert "No space left on device" in process.store.problem
     kept_before = files_of(tmp_path)
 
@@ -718,9 +719,49 @@ def test_store_without_room_for_checkpoints_adds_no_journals(tmp_path: Path, cop
             process.store.append_batch(readings, 9)
         assert len(list(tmp_path.iterdir())) == n_before + n_more
     assert [entry["event"] for entry in logs] == ["state.not_persisted"]
+    assert logs[0]["meanwhile"].startswith("the journal has the readings, and the next start reads it")
+    assert process.store.problem.startswith("readings are persisted in the journal alone, without checkpoints: [Errno")
     process.kill()
     again = ProcessRun(tmp_path)  # the journals have all
     assert_continues(again, minutes(0, 60))
+    again.end()
+
+
+def test_store_whose_journal_stops_too_logs_that_readings_are_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a checkpoint has the readings that the journals lack, also while a new journal is written."""
+
+    def fail(*_: object) -> int:
+        raise system_error(errno.EIO)
+
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 10))
+    lost = "readings are not persisted across a restart: "
+    with capture_logs() as logs:
+        with no_room_beyond(journal_path(tmp_path, 1).stat().st_size + 30):
+            process.store.write_snapshot(capture_snapshot(process.recorder.engine, copies=False))
+            assert not process.store.problem.startswith(lost)
+            process.run(minutes(10, 20))
+            process.run(minutes(20, 30))
+        assert process.store.problem.startswith(lost)
+        monkeypatch.setattr(checkpoint, "_write_digest", fail)
+        process.later_s = 31.0
+        process.store.write_snapshot(capture_snapshot(process.recorder.engine, copies=False))
+        process.store.catch_up()
+        assert journal_path(tmp_path, 2).exists()
+        assert process.store.problem == f"{lost}[Errno 5] Input/output error"
+    assert [(entry["event"], entry["meanwhile"].partition(",")[0]) for entry in logs] == [
+        ("state.not_persisted", "the journal has the readings"),
+        ("state.not_persisted", "readings from now on are lost if the process ends"),
+    ]
+    monkeypatch.undo()
+    process.later_s = 62.0
+    process.run(minutes(30, 31))
+    wait_until(lambda: not (process.store.maintain() or process.store.problem), "it to be kept again")
+    process.kill()
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 31))
     again.end()
 
 

@@ -76,7 +76,7 @@ def test_store_short_of_memory_for_views_notes_the_problem(tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_arrays", no_memory)
         store.write_snapshot(capture_snapshot(run.engine, copies=False))
-    assert store.problem.startswith("readings are not persisted across a restart")
+    assert store.problem.startswith("readings are persisted in the journal alone, without checkpoints: ")
     assert not checkpoint_path(tmp_path, 2).exists()
     store.write_snapshot(capture_snapshot(run.engine, copies=False))
     store.catch_up()

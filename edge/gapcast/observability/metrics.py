@@ -158,7 +158,7 @@ def _gateway(queries: ServiceQueries) -> Iterator[Metric]:
     yield CounterMetricFamily("gapcast_broker_disconnects", "Lost connections to the broker.", queries.n_disconnects)
     yield GaugeMetricFamily(
         "gapcast_state_kept",
-        "1 if the state is persisted and survives a restart, else 0.",
+        "1 if the state is persisted and survives a restart; 0 if it is not, or in the journal alone.",
         int(queries.state_store.problem == ""),
     )
     yield CounterMetricFamily(

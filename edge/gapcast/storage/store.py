@@ -67,7 +67,7 @@ class Store:
 
     @property
     def problem(self) -> str:
-        """Why readings are currently not persisted, in a sentence; empty while they are."""
+        """Why the state is currently not persisted, or in the journal alone, in a sentence; empty while it is."""
         return self._problem.text
 
     # --- start and end --------------------------------------------------------------------------
@@ -240,7 +240,7 @@ class Store:
 
     def _defer_error(self, error: BaseException) -> None:
         self._retry_due_s = self._clock_s() + RETRY_S
-        self._problem.begin(str(error), disk_error_fix(error))
+        self._problem.begin(str(error), disk_error_fix(error), in_journal=self._journal is not None)
 
     def _disable(self, problem: str, fix: str) -> None:
         """Disable persistence permanently; raises :class:`ShardError` for a shard."""

@@ -117,4 +117,5 @@ def _random_id() -> str:
 
 def _log_not_persisted(path: Path, error: OSError) -> None:
     fix = f"{disk_error_fix(error)}; or set gateway.id"
-    log.warning("state.not_persisted", path=str(path), problem=os.strerror(error.errno or 0), fix=fix)
+    problem, meanwhile = os.strerror(error.errno or 0), "each start has another gateway id"
+    log.warning("state.not_persisted", path=str(path), problem=problem, fix=fix, meanwhile=meanwhile)

@@ -28,7 +28,10 @@ class StateStore(Protocol):
 
     @property
     def problem(self) -> str | None:
-        """Why readings are currently not persisted, in a sentence; empty while they are, None if persistence is off."""
+        """Why the state is currently not persisted, or in the journal alone, in a sentence; empty while it is.
+
+        None if persistence is off.
+        """
         ...
 
     @property

@@ -60,9 +60,9 @@ class DamagedJournals:
 
 
 class PersistenceProblem:
-    """Why readings are not persisted, as the sentence ``text``; empty while they are.
+    """Why the state is not persisted, or in the journal alone, as the sentence ``text``; empty while it is.
 
-    The problem is logged when it begins and ends, not at each retry.
+    The problem is logged when it begins, gets worse and ends, not at each retry.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,21 +71,32 @@ class PersistenceProblem:
         self.text = ""
         #: Whether nothing is persisted until the process ends.
         self.is_final = False
+        self._loses_readings = False  # until a checkpoint contains the whole state
 
     @property
     def needs_checkpoint(self) -> bool:
         """Whether the problem lasts until a checkpoint contains the whole state."""
         return bool(self.text) and not self.is_final
 
-    def begin(self, problem: str, fix: str, *, is_final: bool = False) -> None:
-        """Set the problem, and log it with its fix if there was none before."""
+    def begin(self, problem: str, fix: str, *, is_final: bool = False, in_journal: bool = False) -> None:
+        """Set the problem, and log it with its fix if there was none before, or none that loses readings.
+
+        ``in_journal``: the journal continues, so that a restart loses no readings unless it did before.
+        """
         self.is_final = self.is_final or is_final
-        if not self.text:
-            log.warning("state.not_persisted", path=str(self._folder), problem=problem, fix=fix)
-        self.text = f"readings are not persisted across a restart: {problem}"
+        is_logged = bool(self.text) and (in_journal or self._loses_readings)
+        self._loses_readings = self._loses_readings or not in_journal
+        if self._loses_readings:
+            self.text = f"readings are not persisted across a restart: {problem}"
+            meanwhile = "readings from now on are lost if the process ends"
+        else:
+            self.text = f"readings are persisted in the journal alone, without checkpoints: {problem}"
+            meanwhile = "the journal has the readings, and the next start reads it; a power failure can lose some"
+        if not is_logged:
+            log.warning("state.not_persisted", path=str(self._folder), problem=problem, fix=fix, meanwhile=meanwhile)
 
     def end(self) -> None:
-        """Log that readings are persisted again, if there was a problem."""
+        """Log that the state is persisted again, if there was a problem."""
         if self.text:
-            self.text = ""
+            self.text, self._loses_readings = "", False
             log.info("state.persisted_again", path=str(self._folder))
