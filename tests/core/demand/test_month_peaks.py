@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gapcast.core.billing.billing_windows import BillingWindow
 from gapcast.core.billing.month_peaks import DayPeak, MonthPeaks
 from gapcast.core.demand.documents.document import demand_document, device_demand_document
@@ -27,6 +29,15 @@ def test_highest_windows_are_of_different_days() -> None:
 
 def test_highest_windows_of_equal_power_are_in_order_of_time() -> None:
     assert [one.start_minute for one in peaks_of(2.0, 2.0).highest(2)] == [600, DAY_MIN + 600]
+
+
+@pytest.mark.parametrize(("n_higher", "peak"), [(8, [DayPeak(1.0, 600)]), (9, [])])
+def test_month_peak_returns_if_eight_higher_windows_are_discarded(n_higher: int, peak: list[DayPeak]) -> None:
+    peaks = peaks_of(1.0)
+    for i in range(1, n_higher + 1):
+        peaks.record(BillingWindow(600 + i * 15, 615 + i * 15, month=3, day=0, is_active=True), 1.0 + i)
+    peaks.discard_from(615)
+    assert peaks.highest(1) == peak
 
 
 def test_corrected_month_peak_lowers_the_higher_days() -> None:
