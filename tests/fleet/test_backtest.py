@@ -40,6 +40,7 @@ from gapcast_fleet.histories.history import ParquetFormat
 from gapcast_fleet.histories.survey import HouseSurvey
 from gapcast_fleet.scoring.score import fleet_settings
 from tests.backtest.test_batch_tally import Broken
+from tests.backtest.test_comparison import train_on
 from tests.fleet.houses import AUTUMN_S, FIRST, SPRING_S, fleet, samples, settings
 from tests.support.houses import ensemble_engine
 from tests.support.models import history_model, shipped_models
@@ -90,9 +91,16 @@ def question(tmp_path: Path) -> BacktestOptions:
 def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: BacktestOptions, tmp_path: Path) -> None:
     """Minutes out of order, and samples across both clock changes, all in local time, with gaps and duplicates."""
     form, understood = FileFormat(Layout("at", "watts", unit="W", zone=BERLIN)), list[str]()
-    edge = document(run_of_the_edge(settings(), write_csv(tmp_path), form, PART))
-    results = tmp_path / "results"
-    found = document(run_backtest(spark, settings(), question, results, show=understood.append))
+    shutil.copytree(shipped_models(), tmp_path / "models")
+    train_on(tmp_path / "models" / "linear", "2010-11-01T00:00Z", "2010-11-01T01:30Z")
+    chosen, results = settings(models={"path": tmp_path / "models"}), tmp_path / "results"
+    of_edge = run_of_the_edge(chosen, write_csv(tmp_path), form, PART)
+    of_fleet = run_backtest(spark, chosen, question, results, show=understood.append)
+    edge, found = document(of_edge), document(of_fleet)
+    assert [note.split(",")[0] for note in of_fleet.notes] == [
+        "note: linear was trained or selected on data until 2010-11-01T02:30:00Z"
+    ]
+    assert (of_fleet.notes, of_fleet.notes[0] in lines(of_fleet)) == (of_edge.notes, True)
     assert found["scored"]["n"] > 500
     assert {name: house["scored"]["n"] > 50 for name, house in found["houses"].items()} == dict.fromkeys(HOUSES, True)
     assert flat(found | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5, nan_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gapcast.app.models.models import load_models
 from gapcast.backtest.forecasts.whole_file import remove_parts
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
+from gapcast.backtest.inputs.training_overlap import training_notes
 from gapcast.backtest.outlooks.lead_scores import LeadScores, LeadSums
 from gapcast.backtest.results.report import document, outlook_table, table, warnings
 from gapcast.backtest.results.results import Backtest
@@ -85,7 +86,8 @@ def run_backtest(
     settings, scored_from, outlook = fleet_settings(settings), options.part.first_scored_minute, options.outlook
     if outlook is not None:
         settings = with_outlooks(settings, options.houses_at_once)
-    identity = identity_of(settings, load_models(settings))
+    loaded = load_models(settings)
+    identity = identity_of(settings, loaded)
     limits = settings.reading_limits
     with read_history(spark, options.folder, options.form, limits, part=options.part, show=show) as history:
         _check_scored(options.part, history)
@@ -99,6 +101,9 @@ def run_backtest(
     leads = None if outlook is None else outlook.lead_times_min
     parts = [read_result(result_path(results, i)) for i in range(len(groups))]
     found = join(parts, time.perf_counter() - began_s, leads)
+    scored = {*found.scored.members, found.published_model if outlook is None else settings.outlook.model}
+    spans = [(house.first_minute, house.last_reading_minute) for house in history.houses]
+    found = replace(found, notes=training_notes(loaded.cards, scored, spans, scored_from))
     written = document(found) | {"refused": {its.name: its.n_refused for its in history.surveys if its.n_refused}}
     write_atomically(results / SCORES, (json.dumps(written, indent=1, allow_nan=False) + "\n").encode())
     return found
@@ -236,6 +241,7 @@ def lines(found: Backtest) -> Iterator[str]:
         )
     if found.outlooks is not None:
         yield from outlook_table(title, found.outlooks.overall())
+    yield from found.notes
     yield from warnings(found)
     rate = found.n_readings / found.took_s if found.took_s else 0.0
     yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} per second"
