@@ -344,7 +344,8 @@ def test_corrected_month_peak_lowers_and_raises_it() -> None:
         (
             3.0,
             MONDAY + 16,
-            "bad_time: the window from 2026-11-02T00:15:00Z has not ended: use a minute of a completed window",
+            "bad_time: the window from 2026-11-02T00:15:00Z has not ended: by the newest reading, the running window "
+            "is that from 2026-11-02T00:15:00Z; use a minute of an earlier one",
         ),
         (3.0, MONDAY + 1_000, "bad_time"),
         (3.0, MONDAY - 2 * 1440, "bad_time: the window from 2026-10-31T00:00:00Z is outside the current month"),

@@ -68,7 +68,8 @@ def correct_month_peak(
         running = before
     at = f"the window from {minute_label(window.start_minute)}"
     if window.start_minute >= running.start_minute:
-        raise PayloadError("bad_time", f"{at} has not ended: use a minute of a completed window")
+        newest = f"by the newest reading, the running window is that from {minute_label(running.start_minute)}"
+        raise PayloadError("bad_time", f"{at} has not ended: {newest}; use a minute of an earlier one")
     if window.month != running.month:
         newest = minute_label(running.start_minute)
         raise PayloadError(
