@@ -86,6 +86,8 @@ def test_intake_sentence_without_a_broker_is_the_problem() -> None:
     [
         (SampleCount("home", 3, (NOW + 1) * MINUTE_MS), (), 2),  # this minute, and the next
         (SampleCount("home", 9, (NOW + 1) * MINUTE_MS), (Reading("home", NOW - 1, 1.0),), 1),
+        (SampleCount("home", 9, (NOW + 1) * MINUTE_MS), (Reading("home", NOW - 6, 1.0),), 1),
+        (SampleCount("home", 9, (NOW + 1) * MINUTE_MS), (Reading("home", NOW - 7, 1.0),), 2),  # the window restarts
         (SampleCount("home", 3, None), (), None),
         (None, (Reading("home", NOW - 1, 1.0),), 1),
         (None, (Reading("home", NOW - 90_000, 1.0),), None),  # a replay

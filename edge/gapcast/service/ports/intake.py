@@ -11,6 +11,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.samples import SampleCount
 from gapcast.core.time_grid import MINUTE_MS
+from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: Maximum number of devices that are checked, and that a status lists.
 _MAX_SCANNED, _MAX_LISTED = 1_000, 20
@@ -147,17 +148,19 @@ def intake_status(
 
 def _waiting(name: str, count: SampleCount | None, engine: Engine, now_ms: int) -> WaitingDevice:
     buffers = engine.buffers
-    n_readings, next_ms = 0, None
+    n_readings, n_missing, next_ms = 0, 0, None
     if name in buffers:
         stream = buffers.stream(name)
         n_readings = buffers.count_observed(stream)
         next_ms = (stream.last_minute + 2) * MINUTE_MS  # a reading follows the end of its minute
     if count is not None and count.next_mean_ms is not None:
+        n_missing = 0 if next_ms is None else (count.next_mean_ms - next_ms) // MINUTE_MS
         next_ms = count.next_mean_ms
     elif next_ms is not None and not now_ms - MINUTE_MS <= next_ms <= now_ms + 2 * MINUTE_MS:
         next_ms = None  # readings from another time, as in a replay
     if next_ms is not None:
-        next_ms = max(now_ms, next_ms + MINUTE_MS * max(0, _N_READINGS - 1 - n_readings))
+        n_usable = 0 if n_missing > MAX_FILL_MIN else n_readings  # the window restarts after such a gap
+        next_ms = max(now_ms, next_ms + MINUTE_MS * max(0, _N_READINGS - 1 - n_usable))
     if count is None:
         return WaitingDevice(name, 0, n_readings, next_ms)
     return WaitingDevice(name, count.n_samples, n_readings, next_ms, count.noun)
