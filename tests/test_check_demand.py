@@ -23,6 +23,17 @@ def test_check_demand_without_a_limit_shows_nothing() -> None:
     assert shown() == []
 
 
+def test_check_demand_of_a_switched_off_limit_shows_nothing() -> None:
+    assert shown(limit_kw="none", hours="07:00-23:00") == []
+
+
+def test_check_demand_with_other_keys_alone_names_the_missing_limit() -> None:
+    settings = Settings.model_validate({"demand": {"hours": "07:00-23:00", "floor_kw": 4.0}})
+    (found,) = check_demand(CheckInput(settings, {}, 0.0))
+    assert (found.severity, found.text) == (Severity.WARN, "[demand] has no limit, so there is no demand")
+    assert "limit_kw" in (found.fix or "")
+
+
 def test_check_demand_shows_the_limit_of_each_device() -> None:
     devices = [{"device": "flat", "limit_kw": 4.5, "window_min": 30}, {"device": "shed", "limit_kw": "none"}]
     assert shown(limit_kw="month_peak", floor_kw=2, devices=devices) == [

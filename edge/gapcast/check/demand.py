@@ -25,6 +25,9 @@ def check_demand(inputs: CheckInput) -> Iterator[Finding]:
     if settings.demand.options.is_limited:
         others = "every other device" if devices else "every device"
         yield ok("demand", f"{others}: {_described(settings.demand, settings.site.timezone)}")
+    elif settings.demand.sets_no_limit:
+        text = "[demand] has no limit, so there is no demand"
+        yield warn("demand", text, 'set limit_kw, to a number of kW or "month_peak", or fuse_kw; or remove [demand]')
     for source in settings.sources:
         if source.is_minute_of_arrival and _may_have_limit(source, settings):
             yield _late_minutes(source)

@@ -135,6 +135,13 @@ class DemandSettings(DemandKeys):
         """Whether any device has a limit, so that there is a demand to publish."""
         return any(keys.options.is_limited for _, keys in self.sections())
 
+    @property
+    def sets_no_limit(self) -> bool:
+        """Whether there are keys, but neither a limit of any device nor a key that switches it off."""
+        return (
+            bool(self.model_fields_set) and not self.is_limited and not self.model_fields_set & {"limit_kw", "devices"}
+        )
+
     def sections(self) -> Iterator[tuple[str, DemandKeys]]:
         """Yield the section's name and keys, then each device's, with the values that it inherits from ``[demand]``."""
         yield "demand", self
