@@ -190,7 +190,7 @@ BAD_REQUESTS: dict[str, tuple[str, str]] = {
     "an unknown model": ('{"readings": [1.0, 1.1], "model": "oracle"}', "model: there is no 'oracle'; there are "),
     "an empty model": ('{"readings": [1.0, 1.1], "model": ""}', "model: there is no ''"),
     "a model of 5": ('{"readings": [1.0, 1.1], "model": 5}', "model: "),
-    "an unknown key": ('{"readings": [1.0, 1.1], "horizon": 10}', "horizon: "),
+    "an unknown key": ('{"readings": [1.0, 1.1], "horizon": 10}', "horizon: there is no such key; possible are "),
     "a key that no text can hold": ('{"readings": [1.0, 1.1], "\\ud800": 10}', ""),
     "a model that no text can hold": ('{"readings": [1.0, 1.1], "model": "\\ud800"}', "JSON"),
     "power that no text can hold": ('{"readings": [1.0, "\\ud800"]}', "JSON"),

@@ -119,7 +119,9 @@ def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:
 
 def validation_problem(first: Any) -> Problem:
     """Return the problem with a body that is not a request, from pydantic's first error."""
-    return Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, request_problem(first))
+    is_unknown_key = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
+    possible = f"; possible are {', '.join(PredictRequest.model_fields)}" if is_unknown_key else ""
+    return Problem.from_status(HTTPStatus.UNPROCESSABLE_ENTITY, f"{request_problem(first)}{possible}")
 
 
 def request_problem(first: Any) -> str:
