@@ -94,8 +94,8 @@ def test_comparison_of_minutes_of_the_training_names_the_model(tmp_path: Path, m
     file = house(tmp_path / "a.csv", 200)
     (note,) = run_comparison(settings(models), [file], COLUMNS, FilePart()).notes
     assert note == (
-        "note: linear was trained or selected on data until 2010-11-01T03:00:00Z, possibly of this meter: only later "
-        "minutes are new to it (--score-from)"
+        "note: linear was trained or selected on data until 2010-11-01T03:00:00Z, possibly of this meter; if so, only "
+        "later minutes are new to it (--score-from)"
     )
     later = run_comparison(settings(models), [file], COLUMNS, FilePart(score_from="2010-11-01T03:00"))
     assert not later.notes

@@ -27,7 +27,7 @@ def training_notes(
         if ends and card.name in scored:
             notes.append(
                 f"note: {card.name} was trained or selected on data until {minute_label(max(ends))}, possibly of this "
-                "meter: only later minutes are new to it (--score-from)"
+                "meter; if so, only later minutes are new to it (--score-from)"
             )
     return tuple(notes)
 
