@@ -26,6 +26,7 @@ from gapcast.backtest.results.report import document, outlook_table, table, warn
 from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.results.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
+from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.scores import Scores
@@ -244,4 +245,4 @@ def lines(found: Backtest) -> Iterator[str]:
     yield from found.notes
     yield from warnings(found)
     rate = found.n_readings / found.took_s if found.took_s else 0.0
-    yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} per second"
+    yield f"{counted(found.n_readings, 'reading')} in {found.took_s:.1f} s: {rate:,.0f} per second"

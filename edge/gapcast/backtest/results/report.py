@@ -66,7 +66,7 @@ def lines(backtest: Backtest) -> Iterator[str]:
     if (refits := backtest.refits) is not None:
         refused = f", {refits.n_refused} not used" if refits.n_refused else ""
         yield f"{counted(refits.n_refits, 'refit')}{refused}, in {refits.took_s:.1f} s"
-    yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} per second"
+    yield f"{counted(backtest.n_readings, 'reading')} in {backtest.took_s:.1f} s: {rate:,.0f} per second"
 
 
 def warnings(backtest: Backtest) -> Iterator[str]:
