@@ -83,6 +83,26 @@ def test_backtest_with_submeters_scores_their_member(tmp_path: Path) -> None:
     assert "submetered" not in run([path]).scored.members
 
 
+def test_backtest_reading_has_the_newest_power_of_a_submeter(tmp_path: Path) -> None:
+    """As in the service, which attaches a submeter's newest minute to a reading, for at most three minutes."""
+    form = with_submeters(COLUMNS, ["oven"], of_uci=False)
+
+    def scores(*known: bool, is_held: bool = False) -> str:
+        """Return the scores if the oven's minutes are ``known``, cyclically; unknown ones hold the last known one."""
+        rows, oven_kw = [], ""
+        for i in range(180):
+            is_known = known[i % len(known)]
+            oven_kw = f"{(i % 23 < 4) * 1.5}" if is_known else oven_kw
+            rows.append(f"{minute_label(FIRST + i)},{kw_of(i)},{oven_kw if is_known or is_held else ''}")
+        path = tmp_path / "home.csv"
+        path.write_text("\n".join(["time,kw,oven", *rows]) + "\n", encoding="utf-8")
+        found = run_files(settings(), [path], form, FilePart()).scored.members["submetered"]
+        return repr(found)
+
+    assert scores(True, False, False, False) == scores(True, False, False, False, is_held=True)
+    assert scores(True, False, False, False, False) != scores(True, False, False, False, False, is_held=True)
+
+
 def test_backtest_of_a_model_that_needs_voltage_is_refused(tmp_path: Path) -> None:
     models = ModelCopy(tmp_path, source=every_feature_model()).models
     every = Settings.model_validate({"models": {"path": models}})

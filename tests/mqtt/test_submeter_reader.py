@@ -9,9 +9,10 @@ import pytest
 from gapcast.app.broker.broker import submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.submeters import MAX_AGE_MIN
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
-from gapcast.mqtt.sources.submeters import MAX_AGE_MIN, SubmeterReader
+from gapcast.mqtt.sources.submeters import SubmeterReader
 from tests.support.houses import FIRST
 
 CAR: dict[str, Any] = {"of": "home", "name": "car", "topic": "car", "value": "kw", "unit": "kW"}

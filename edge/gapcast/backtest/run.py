@@ -66,7 +66,7 @@ def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     engine = engine_of(settings, loaded, submeters, refits=is_refitted)
     require_scored_features(engine)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
-    measured = {name: recordings[name].submeters_kw for name in submeters}
+    measured = {name: recordings[name].with_newest_submeters().submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
     spans = [minutes.bounds for minutes in houses.values()]
     found = run_houses(

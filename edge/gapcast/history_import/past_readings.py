@@ -17,7 +17,6 @@ from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SourceError
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.time_grid import minute_label, minute_of
-from gapcast.mqtt.sources.submeters import MAX_AGE_MIN
 from gapcast.recordings.recording import Recording, read_recording
 from gapcast.recordings.text.layout import FileFormat
 
@@ -153,20 +152,10 @@ def _values(recording: Recording) -> tuple[I64, F64, NDArray[np.bool_]]:
 
 
 def _submeters_kw(recording: Recording) -> dict[str, F64]:
-    """Return the powers of submeters in the minutes of :func:`_values`, by their keys in :attr:`Reading.measured`.
-
-    As in the service, a reading has the newest power that is at most :data:`MAX_AGE_MIN` older.
-    """
-    series = recording.series
+    """Return the powers of submeters in the minutes of :func:`_values`, by their keys in :attr:`Reading.measured`."""
+    series = recording.with_newest_submeters().series
     present = np.flatnonzero(~np.isnan(series.gap_kw))
-    found = {}
-    for name, kw in series.submeters.items():
-        newest_kw = kw[present]
-        for age_min in range(1, MAX_AGE_MIN + 1):
-            earlier_kw = np.where(present >= age_min, kw[present - age_min], np.nan)
-            newest_kw = np.where(np.isnan(newest_kw), earlier_kw, newest_kw)
-        found[name] = newest_kw
-    return found
+    return {name: kw[present] for name, kw in series.submeters.items()}
 
 
 def _check(recording: Recording, now_minute: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from gapcast.core.documents.message_format import counted
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.readings.reading import Limits
-from gapcast.core.readings.submeters import name_of
+from gapcast.core.readings.submeters import MAX_AGE_MIN, name_of
 from gapcast.core.time_grid import EARLIEST_MS, LATEST_MS, local_label, minute_of
 from gapcast.recordings.formats import clean_file, exports, meter_csv, uci
 from gapcast.recordings.minutes.report import Report
@@ -121,6 +121,18 @@ class Recording:
         at = minute - self.series.first_minute
         powers_kw = ((name, float(values[at])) for name, values in self.series.submeters.items())
         return {name: kw for name, kw in powers_kw if not math.isnan(kw)}
+
+    def with_newest_submeters(self) -> Recording:
+        """Return the recording in which a submeter's power is the newest one of at most :data:`MAX_AGE_MIN` before.
+
+        The service attaches these powers to readings.
+        """
+        newest = {name: values.copy() for name, values in self.series.submeters.items()}
+        for name, values in self.series.submeters.items():
+            for age_min in range(1, MAX_AGE_MIN + 1):
+                later = newest[name][age_min:]
+                np.copyto(later, values[:-age_min], where=np.isnan(later))
+        return replace(self, series=replace(self.series, submeters=newest))
 
     def lines(self, zone: tzinfo) -> list[str]:
         """Return a description of the file for a terminal; times are in ``zone``."""

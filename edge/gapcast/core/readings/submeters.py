@@ -11,6 +11,8 @@ from collections.abc import Mapping
 #: The names of each device's submeters, in the order of their channels.
 Submeters = Mapping[str, tuple[str, ...]]
 _PREFIX = "submeter "
+#: Maximum age of a submeter's minute that is attached to a reading, minutes: a submeter may be late, or send rarely.
+MAX_AGE_MIN = 3
 
 
 def measured_name(name: str) -> str:

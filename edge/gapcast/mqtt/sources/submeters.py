@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from gapcast.core.meters.source import Source
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
-from gapcast.core.readings.submeters import measured_name
+from gapcast.core.readings.submeters import MAX_AGE_MIN, measured_name
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.service.ports.broker_link import IncomingMessage
 
-#: Maximum age of a submeter's minute that is attached to a reading, minutes: a submeter may be late, or send rarely.
-MAX_AGE_MIN = 3
 #: Number of stored minutes per submeter: a reading may be late, and must not get a later minute.
 _N_MINUTES = 16
 _MOST_CLOSED = 256
