@@ -154,6 +154,25 @@ def test_backtest_outlook_scores_equal_a_plain_recomputation(tmp_path: Path) -> 
     assert sum(score.n for score in found.outlooks.overall()) == sum(both)
 
 
+def test_backtest_outlooks_know_the_first_reading_after_days(tmp_path: Path) -> None:
+    """It is held until the next reading confirms it, and is then one of the last minutes of that reference."""
+    kw, there, out = house_kw(1_700, 5), [*range(90), *range(1_600, 1_700)], tmp_path / "outlook.csv"
+    minutes = [Minute(FIRST + i, 9.0 if i == 1_600 else float(kw[i])) for i in there]
+    found = run({"a": minutes}, out)
+    assert found.outlooks is not None
+    assert_scores(found.outlooks.for_house("a"), plain_scores("a", minutes, read(out), 0))
+
+
+def test_backtest_outlooks_ignore_a_single_time_days_ahead(tmp_path: Path) -> None:
+    kw = house_kw(300, 4)
+    minutes = [Minute(FIRST + i, float(kw[i])) for i in range(300)]
+    wrong = Minute(FIRST + 5_000, 9.0)
+    found = [run({"a": one}).outlooks for one in (minutes, [*minutes[:150], wrong, *minutes[150:]])]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0].for_house("a") == found[1].for_house("a")
+
+
 @pytest.mark.long
 def test_backtest_outlook_scores_equal_the_live_scores() -> None:
     """The live scores are the service's at the end of the run, of a house without gaps."""

@@ -22,7 +22,7 @@ from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
-from gapcast.core.time_grid import minute_label
+from gapcast.core.time_grid import DAY_MIN, minute_label
 
 #: The longest lead time of ``--horizons``, minutes.
 LONGEST_MIN = 60
@@ -99,20 +99,28 @@ class OutlookTally:
         self._scored_from = scored_from
         self._file = file
         self._houses: dict[str, HouseOutlooks] = {}
+        #: The newest reading of a device if it came more than a day after the one before.
+        self._held: dict[str, Reading] = {}
 
     def add(self, accepted: AcceptedBatch, readings: Sequence[Reading], outlooks: Outlooks | None) -> None:
         """Add a batch of ``readings``, and the ``outlooks`` made at them (None: no outlooks).
 
-        As for forecasts, outcomes are neither filled minutes nor readings that start a new window.
+        As for forecasts, outcomes are neither filled minutes nor readings that start a new window. A held reading is
+        known from the reading on that confirms it.
         """
         waiting = iter(()) if outlooks is None else self._written(outlooks)
         device, minute, outlook_kw = next(waiting, _NOTHING)
         for reading, status in zip(readings, accepted.statuses, strict=True):
+            if status is ReadingStatus.HELD:
+                self._held[reading.device] = reading
             if status is not ReadingStatus.READY and status is not ReadingStatus.FIRST:
                 continue
             house = self._houses.get(reading.device)
             if house is None:
                 house = self._houses[reading.device] = HouseOutlooks(self.lead_times_min)
+            held = self._held.pop(reading.device, None)
+            if held is not None and 0 < reading.minute - held.minute <= DAY_MIN:
+                house.add_reading(held, is_outcome=False)
             house.add_reading(reading, is_outcome=status is ReadingStatus.READY and not reading.is_filled)
             if minute == reading.minute and device == reading.device:
                 if self._scored_from is None or minute >= self._scored_from:
