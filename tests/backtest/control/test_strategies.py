@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -45,6 +46,16 @@ def test_house_has_loads_from_six_to_seven() -> None:
 
 def test_evening_with_missing_minutes_has_no_loads() -> None:
     assert house(without=range(1_080, 1_170)).n_evenings == 1
+
+
+@pytest.mark.parametrize(("month", "day", "night_min"), [(3, 28, 12 * 60), (10, 24, 14 * 60)], ids=["forward", "back"])
+def test_night_of_a_clock_change_needs_nine_in_ten_of_its_minutes(month: int, day: int, night_min: int) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    first = int(datetime(2026, month, day, 12, tzinfo=zone).timestamp()) // 60  # the day before the change
+    for n_missing, n_evenings in ((night_min // 10, 1), (night_min // 10 + 1, 0)):
+        missing = range(7 * 60, 7 * 60 + n_missing)  # from 19:00 on
+        readings = [Minute(first + i, 0.5) for i in range(DAY) if i not in missing]
+        assert ControlledHouse.from_readings("a", readings, zone, first).n_evenings == n_evenings
 
 
 def test_loads_begin_after_a_week_by_default() -> None:

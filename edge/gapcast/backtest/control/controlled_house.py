@@ -58,9 +58,10 @@ class ControlledHouse:
         kw[at] = [one.gap_kw for one in readings]
         filled[at] = [one.is_filled for one in readings]
         every = first_minute + np.arange(n_minutes)
-        local = every + offset_min(every, zone)
+        ahead_min = offset_min(every, zone)
+        local = every + ahead_min
         start = first_minute + HISTORY_DAYS * DAY_MIN if loads_from is None else loads_from
-        return cls(name, first_minute, kw, filled, local, _evenings(kw, local, every >= start))
+        return cls(name, first_minute, kw, filled, local, _evenings(kw, local, ahead_min, every >= start))
 
     @property
     def first_with_loads(self) -> int:
@@ -74,9 +75,15 @@ class ControlledHouse:
         return int(np.unique(self.evenings[self.evenings != NONE]).size)
 
 
-def _evenings(kw: F64, local: I64, counts: NDArray[np.bool_]) -> I64:
+def _evenings(kw: F64, local: I64, ahead_min: I64, counts: NDArray[np.bool_]) -> I64:
+    """Return the evening with loads of each minute ``[T]``; ``ahead_min`` ``[T]`` is the offset of the local clock.
+
+    A night in which the clock is set forward by an hour has an hour less.
+    """
     of_day = local % DAY_MIN
     evenings = np.where((of_day >= PLUGGED_IN_MIN) | (of_day < LEAVES_MIN), (local - _NOON_MIN) // DAY_MIN, NONE)
-    is_known = (evenings != NONE) & ~np.isnan(kw) & counts
-    numbers, n_known = np.unique(evenings[is_known], return_counts=True)
-    return np.where(np.isin(evenings, numbers[n_known >= _LEAST_KNOWN * STAY_MIN]), evenings, NONE)
+    at = np.flatnonzero(evenings != NONE)
+    numbers, first, n_minutes = np.unique(evenings[at], return_index=True, return_counts=True)
+    n_known = np.add.reduceat((~np.isnan(kw) & counts)[at].astype(np.int64), first)
+    change_min = ahead_min[at[first + n_minutes - 1]] - ahead_min[at[first]]
+    return np.where(np.isin(evenings, numbers[n_known >= _LEAST_KNOWN * (STAY_MIN - change_min)]), evenings, NONE)
