@@ -13,7 +13,7 @@ from gapcast.backtest.control.billing import billed_windows, month_peaks
 from gapcast.backtest.control.controlled_house import HISTORY_DAYS, NONE, ControlledHouse
 from gapcast.backtest.control.house_run import HouseRun, Observed, reactive, run_rule, unlimited
 from gapcast.backtest.control.oracle import run_oracle
-from gapcast.core.billing.options import DemandOptions
+from gapcast.core.billing.options import ActiveTimes, DemandOptions
 from gapcast.recordings.recording import Minute
 
 FIRST = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) // 60  # a Monday
@@ -131,3 +131,14 @@ def test_hindsight_raises_the_peak_as_little_as_possible() -> None:
     one = ControlledHouse.from_readings("a", readings, UTC, FIRST)
     total_kw, _ = run_oracle(one, OPTIONS)
     assert peak_of(one, total_kw) == pytest.approx(2.2 + 2.0, abs=1e-4)  # the dishwasher alone
+
+
+def test_hindsight_draws_outside_the_hours_of_the_limit() -> None:
+    readings = [Minute(FIRST + i, 0.2) for i in range(2 * DAY)]
+    one = ControlledHouse.from_readings("a", readings, UTC, FIRST)
+    hours = ActiveTimes(((17 * 60, 20 * 60),))
+    options = DemandOptions(by_month_peak=True, floor_kw=0.0, active=hours)
+    total_kw, result = run_oracle(one, options)
+    assert max(month_peaks(billed_windows(total_kw, one.local, options), 1).values()) == pytest.approx(0.2, abs=1e-4)
+    assert (result.n_evenings, result.delay_min) == (1, 120)
+    assert np.sum(total_kw - one.kw) / 60 == pytest.approx(8.0 + 1.5)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gapcast.backtest.control.billing import billed_windows, month_peaks, months_of, window_starts
+from gapcast.backtest.control.billing import active_at, billed_windows, month_peaks, months_of, window_starts
 from gapcast.backtest.control.controlled_house import NONE, PLUGGED_IN_MIN, ControlledHouse
 from gapcast.backtest.control.loads import (
     AMPERE_KW,
@@ -39,8 +40,8 @@ class _Evening(NamedTuple):
     """The K windows of an evening, and S starts of the dishwasher.
 
     ``at`` ``[T]`` are the indices of the evening's minutes, ``window`` ``[T]`` the window of each minute; ``own_kw``
-    ``[K]`` is the house's mean, ``minutes`` ``[K]`` the window's minutes, ``delays_min`` ``[S]`` and ``added_kw`` ``[S,
-    K]`` the dishwasher's delay and power.
+    ``[K]`` is the house's mean (minus infinity: no limit applies to the window), ``minutes`` ``[K]`` the window's
+    minutes, ``delays_min`` ``[S]`` and ``added_kw`` ``[S, K]`` the dishwasher's delay and power.
     """
 
     at: I64
@@ -57,11 +58,11 @@ def run_oracle(house: ControlledHouse, options: DemandOptions) -> tuple[F64, Loa
     result = LoadResult()
     months = months_of(house.local // DAY_MIN)
     peaks = month_peaks(billed_windows(house.kw, house.local, options), 1)
-    window = np.zeros(len(house.kw), dtype=np.int64)
-    window[window_starts(house.local, options.window_min)] = 1
-    window = np.cumsum(window)
+    starts = window_starts(house.local, options.window_min)
+    window = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(house.kw)))
+    is_active = active_at(house.local[starts] // options.window_min * options.window_min, options.active)
     numbers = np.unique(house.evenings[house.evenings != NONE]).tolist()
-    evenings = [_evening(house, window, np.flatnonzero(house.evenings == number)) for number in numbers]
+    evenings = [_evening(house, window, is_active, np.flatnonzero(house.evenings == number)) for number in numbers]
     by_month: dict[int, list[tuple[_Evening, F64]]] = {}
     for evening in evenings:
         by_month.setdefault(int(months[evening.at[0]]), []).append((evening, _levels(evening)))
@@ -78,12 +79,13 @@ def run_oracle(house: ControlledHouse, options: DemandOptions) -> tuple[F64, Loa
     return total_kw, result
 
 
-def _evening(house: ControlledHouse, window: I64, at: I64) -> _Evening:
+def _evening(house: ControlledHouse, window: I64, is_active: NDArray[np.bool_], at: I64) -> _Evening:
     numbers, of_minute = np.unique(window[at], return_inverse=True)
     known = ~np.isnan(house.kw[at])
     n_known = np.bincount(of_minute, known, len(numbers))
     sums = np.bincount(of_minute, np.where(known, house.kw[at], 0.0), len(numbers))
     mean_kw = np.where(n_known > 0, sums / np.maximum(n_known, 1), np.inf)  # nothing is drawn in unknown windows
+    mean_kw[~is_active[numbers] & (n_known > 0)] = -np.inf
     minutes = np.bincount(of_minute, minlength=len(numbers))
     delays = np.arange(0, LATEST_START_MIN - PLUGGED_IN_MIN + 1, _STEP_MIN)
     added_kw = np.zeros((len(delays), len(numbers)))
