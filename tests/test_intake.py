@@ -213,6 +213,13 @@ def test_intake_log_of_restored_forecasts_has_its_topics_only() -> None:
     assert [entry["event"] for entry in entries] == ["readings.listening"]
 
 
+def test_intake_log_of_forecasts_within_a_second_has_their_start() -> None:
+    """The broker has queued readings: the first forecasts exist when the connection is first seen."""
+    lost = status(problem="Broker not reachable")
+    entries = logged((0, lost), (5, replace(FORECAST, n_usable=2)), (9, replace(FORECAST, n_usable=4)))
+    assert [entry["event"] for entry in entries] == ["readings.listening", "forecasts.started"]
+
+
 def test_intake_log_of_restored_forecasts_warns_of_a_silent_meter() -> None:
     entries = logged((0, FORECAST), (300, FORECAST), (361, FORECAST), (900, FORECAST))
     assert [entry["event"] for entry in entries] == ["readings.listening", "readings.missing"]

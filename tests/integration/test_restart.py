@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from gapcast.core.time_grid import minute_label
 from gapcast.storage.generations import checkpoint_path, files_of
@@ -80,6 +81,21 @@ def test_restart_without_state_starts_empty(broker: Broker, start_gateway: Start
         peer.publish(IN, reading(FIRST + i, power(i)))
     newest = peer.wait_for(OUT, 3)[-1].document
     assert (newest["observed_at"], newest["n_observed"]) == (minute_label(FIRST + 4), 2)
+
+
+def test_restart_without_state_logs_the_forecasts_of_queued_readings(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    """The queued readings arrive with the connection, before the intake is first looked at."""
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    start_gateway(mosquitto, state={"keep": False}).stop()
+    for i in range(3):
+        peer.publish(IN, reading(FIRST + i, power(i)))
+    with capture_logs() as entries:
+        start_gateway(mosquitto, state={"keep": False})
+        peer.wait_for(OUT, 2)
+        wait_until(lambda: any(one["event"] == "forecasts.started" for one in entries), "the log of the first forecast")
 
 
 def test_restart_with_unwritable_state_forecasts_and_warns(

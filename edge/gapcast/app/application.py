@@ -198,10 +198,10 @@ class Application:
             sys.setswitchinterval(_SWITCH_INTERVAL_S)
             self._notifier.ready(self.service.queries.status_line())
             stack.callback(self._notifier.stopping)
+            self._attempt("stream", self._intake_log.update)  # before new forecasts: these are restored
             on_iteration = partial(self._on_iteration, stopping)
             wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration)
-            # Also after an early stop, and REST ends before the last state is persisted: changes made over REST must
-            # survive.
+            # Also after an early stop. REST ends before the last state is persisted: its changes must survive.
             self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
 
     def _restore_state(self, stopping: Event) -> bool:

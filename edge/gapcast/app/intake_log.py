@@ -20,7 +20,7 @@ class IntakeLog:
     """Logs each step to the first forecast once: the subscriptions, the first messages, the forecast.
 
     A warning follows if no message arrives, or if all are rejected. After the first forecast it does nothing, and
-    after the first usable message if earlier forecasts were restored.
+    after the first usable message if earlier forecasts were restored: those that exist at the first update.
     """
 
     def __init__(
@@ -32,7 +32,8 @@ class IntakeLog:
         self._now_s = now_s
         self._next_s = now_s()
         self._listening_s: float | None = None
-        self._has_messages = self._is_missing = self._is_rejected = self._is_restored = False
+        self._has_messages = self._is_missing = self._is_rejected = False
+        self._is_restored: bool | None = None
         #: Whether :meth:`update` has nothing more to log.
         self.is_done = False
 
@@ -42,13 +43,14 @@ class IntakeLog:
             return
         self._next_s = now_s + _EVERY_S
         status = self._status()
+        if self._is_restored is None:
+            self._is_restored = bool(status.n_forecast_devices)
         if status.problem:
             return
         if self._listening_s is None:
             self._listening_s = now_s
             subscriptions = status.subscriptions
             log.info("readings.listening", broker=subscriptions.address, topics=subscriptions.topics)
-            self._is_restored = bool(status.n_forecast_devices)
         if self._is_restored and status.n_usable:
             self.is_done = True
         elif status.n_forecast_devices and not self._is_restored:
