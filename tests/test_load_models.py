@@ -385,8 +385,9 @@ def test_outlook_without_the_default_model_is_off_and_logged(with_outlook: Path)
 def test_demand_without_an_outlook_model_is_an_error(with_outlook: Path) -> None:
     limited = settings(with_outlook, demand={"limit_kw": 2.5})
     problem = "demand: a limit needs outlooks, and outlook cannot make them: it is not installed; set outlook.model, or"
-    with pytest.raises(ModelError, match=problem):
+    with capture_logs() as logs, pytest.raises(ModelError, match=problem):
         load_models(limited)
+    assert "outlook.disabled" not in {one["event"] for one in logs}, "a reload continues with the outlook model in use"
 
 
 def test_demand_settings_equal_the_engines_options(with_outlook: Path) -> None:

@@ -44,7 +44,8 @@ def outlook_model_of(
         if settings.is_model_required:
             msg = f"outlook.model: {settings.model} cannot make outlooks: {problem}"
             raise ModelChoiceError(msg)
-        log.info("outlook.disabled", model=settings.model, why=problem)
+        if not is_limited:
+            log.info("outlook.disabled", model=settings.model, why=problem)
     if is_limited:
         msg = (
             f"demand: a limit needs outlooks, and {settings.model} cannot make them: {problem}; set outlook.model, or "
