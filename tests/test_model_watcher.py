@@ -14,7 +14,7 @@ from gapcast.app.engines.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models.installed_models import InstalledModelError
 from gapcast.app.models.loaded_models import Models
 from gapcast.config.settings import Settings
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.predictors.models_folder.library import Library, Stamp
 from gapcast.service.service import Service
@@ -94,6 +94,17 @@ def test_refused_models_are_logged_with_the_fix_of_the_error(
     watched.error = InstalledModelError("models: cannot be read", Path("models"), fix)
     watched.check("closed", "closed")
     assert [line["fix"] for line in watched.logs] == [f"{logged}the current models stay active"]
+
+
+@pytest.mark.parametrize("error", [UnknownModelError, ModelChoiceError])
+def test_models_that_do_not_suit_the_configuration_are_not_to_be_removed(
+    error: type[ModelError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(monkeypatch)
+    watched.error = error("outlook.model: there is no model 'outlook'")
+    watched.check("removed", "removed")
+    fix = "install a model that suits the configuration, or change the configuration and restart gapcast"
+    assert [line["fix"] for line in watched.logs] == [f"{fix}; the current models stay active"]
 
 
 def test_models_of_a_trial_that_the_stop_cancelled_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import admission_of, load_models
 from gapcast.app.models.primary_model import SETTING
 from gapcast.config.settings import Settings
-from gapcast.core.errors import GapcastError
+from gapcast.core.errors import GapcastError, ModelChoiceError, UnknownModelError
 from gapcast.core.snapshots.state_transfer import reserve_rows
 from gapcast.predictors.models_folder.library import Library, Stamp
 from gapcast.service.containment import record_internal_error
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 #: How often the folders are checked. Files that change between two checks are still being written.
 CHECK_INTERVAL_S = 1.0
 _FIX, _MEANWHILE = "fix or remove the model", "the current models stay active"
+#: If the configuration needs another model than those that are installed.
+_FIX_OF_CHOICE = "install a model that suits the configuration, or change the configuration and restart gapcast"
 
 
 class SwapCallbacks(NamedTuple):
@@ -109,6 +111,8 @@ class ModelWatcher:
             self._reload()
         except InstalledModelError as error:
             self._refuse(stamp, str(error), error.describe_fix(_FIX, _MEANWHILE))
+        except (ModelChoiceError, UnknownModelError) as error:
+            self._refuse(stamp, str(error), f"{_FIX_OF_CHOICE}; {_MEANWHILE}")
         except GapcastError as error:
             self._refuse(stamp, str(error))
         except BaseException as error:  # a file may cause any error in a library: the thread must survive it
