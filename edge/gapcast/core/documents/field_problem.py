@@ -6,6 +6,8 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gapcast.core.documents.message_format import counted
+
 #: An entry of :meth:`pydantic.ValidationError.errors`.
 Error = Mapping[str, Any]
 
@@ -32,8 +34,8 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda limits: f"must be less than {limits['lt']}",
     "less_than_equal": lambda limits: f"must be at most {limits['le']}",
     "string_pattern_mismatch": lambda limits: f"must match {limits['pattern']}",
-    "string_too_short": lambda limits: f"must have at least {limits['min_length']} characters",
-    "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
+    "string_too_short": lambda limits: f"must have at least {counted(limits['min_length'], 'character')}",
+    "string_too_long": lambda limits: f"must have at most {counted(limits['max_length'], 'character')}",
 }
 #: Type of an error raised by a validator of gapcast.
 _OWN = "value_error"
