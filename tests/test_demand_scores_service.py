@@ -8,8 +8,8 @@ from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
+from tests.support.rest_requests import ask
 from tests.test_demand_service import run, service_of
-from tests.test_outlook_service import ask
 
 SITE = SiteDemandOptions(DemandOptions(limit_kw=1.0, window_min=5))
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
-from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.forecasts.forecast import Forecasts
@@ -19,10 +16,8 @@ from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.documents.outlook_document import outlook_document
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
-from gapcast.http.app import create_app
-from gapcast.http.options import HttpOptions
 from gapcast.http.routes.event_history import Ring
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
@@ -30,6 +25,7 @@ from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.outlook_model import OutlookModel
+from tests.support.rest_requests import ask
 
 NOON = 21_476_160
 N_DEVICES = 2
@@ -45,17 +41,6 @@ def run(service: Service, link: MemoryLink, *devices: str, n: int = 3, first: in
     """Take ``n`` minutes of each device in one batch."""
     link.put(*(Reading(device, first + i, 1.0 + i) for i in range(n) for device in devices))
     service.run_once(0)
-
-
-def ask(service: Service, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
-    handler = PredictHandler(service.queries, Limits(), max_body_bytes=10_000, max_readings=100)
-    app = create_app(service, list, CollectorRegistry(), handler, HttpOptions(max_body_bytes=10_000))
-
-    async def sent() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            return await client.request(method, path, json=body)
-
-    return asyncio.run(sent())
 
 
 @pytest.fixture
@@ -229,11 +214,11 @@ def test_outlooks_of_a_page_are_of_devices_that_have_one(service: Service, link:
 
 def test_request_with_outlook_has_both(service: Service) -> None:
     readings = [1.0, 2.0, 1.5]
-    answer: dict[str, Any] = ask(service, "POST", "/predict", {"readings": readings, "outlook": True}).json()
+    answer: dict[str, Any] = ask(service, "POST", "/predict", json={"readings": readings, "outlook": True}).json()
     outlook = answer.pop("outlook")
     assert (outlook["device"], outlook["observed_at"]) == (None, answer["observed_at"])
     assert outlook["mean_kw"][outlook["lead_min"].index(answer["horizon_min"])] == answer["gap_kw"]
-    assert "outlook" not in ask(service, "POST", "/predict", {"readings": readings}).json()
+    assert "outlook" not in ask(service, "POST", "/predict", json={"readings": readings}).json()
     assert service.queries.n_devices == 0
 
 
@@ -245,7 +230,7 @@ def test_request_with_outlook_has_both(service: Service) -> None:
     ],
 )
 def test_request_with_an_outlook_that_cannot_be_is_a_422(link: MemoryLink, outlook: object, detail: str) -> None:
-    answer = ask(service_of(link, None), "POST", "/predict", {"readings": [1.0, 2.0], "outlook": outlook})
+    answer = ask(service_of(link, None), "POST", "/predict", json={"readings": [1.0, 2.0], "outlook": outlook})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(detail)
 

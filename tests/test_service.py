@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.monitoring.online_tracker import OnlineTracker
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
-from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.core.time_grid import MINUTE_MS, minute_label
-from gapcast.http.app import create_app
-from gapcast.http.options import HttpOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
 from gapcast.service import batch_pipeline
@@ -37,6 +31,7 @@ from gapcast.service.service import MAX_BATCH, Service
 from tests.support.approximate import approx
 from tests.support.clocks import ManualClock
 from tests.support.links import MemoryLink
+from tests.support.rest_requests import ask
 
 NOON = 21_476_160
 
@@ -448,14 +443,7 @@ def test_service_with_a_model_without_a_number_publishes_persistence() -> None:
 
 def test_request_with_a_model_without_a_number_gets_persistence() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
-    handler = PredictHandler(service.queries, Limits(), max_body_bytes=1_000, max_readings=10)
-    app = create_app(service, list, CollectorRegistry(), handler, HttpOptions(max_body_bytes=1_000))
-
-    async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            return await client.post("/predict", json={"readings": [1.0, 60.0]})
-
-    answer = asyncio.run(ask())
+    answer = ask(service, "POST", "/predict", json={"readings": [1.0, 60.0]})
     assert answer.status_code == 200
     assert answer.json()["gap_kw"] == 60.0
 

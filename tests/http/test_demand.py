@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import datetime
-from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from gapcast.api.headroom_answer import HeadroomHandler
-from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.time_grid import minute_label, minute_of
-from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
 from gapcast.http.routes.event_history import Ring
 from gapcast.observability.metrics import ServiceInfo, build_registry
@@ -28,6 +24,7 @@ from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.outlook_model import OutlookModel
+from tests.support.rest_requests import ask
 
 #: 2026-11-02T00:00:00Z, a Monday.
 MONDAY = 29_892_960
@@ -79,20 +76,6 @@ def run(service: Service, link: MemoryLink, *devices: str, n: int = 3, first: in
 
 def label_minute(label: str) -> int:
     return minute_of(round(datetime.fromisoformat(label).timestamp() * 1_000))
-
-
-def ask(service: Service, method: str, path: str, **options: Any) -> httpx.Response:
-    handler = PredictHandler(service.queries, Limits(), max_body_bytes=10_000, max_readings=100)
-    http = options.pop("http", HttpOptions(max_body_bytes=10_000))
-    client = options.pop("client", ("127.0.0.1", 1))
-    app = create_app(service, list, CollectorRegistry(), handler, http)
-
-    async def sent() -> httpx.Response:
-        transport = httpx.ASGITransport(app, client=client)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asking:
-            return await asking.request(method, path, **options)
-
-    return asyncio.run(sent())
 
 
 # --- /demand -----------------------------------------------------------------------------------------
