@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 from pathlib import Path
 
@@ -244,6 +245,7 @@ def value_of(text: str, names: dict[str, object]) -> object:
     return eval(expression, {}, dict(names))  # noqa: S307 - our own sources
 
 
+@functools.cache
 def constants() -> dict[tuple[str, str], object]:
     """Return all constants of the C files, by file and name."""
     found: dict[tuple[str, str], object] = {}
