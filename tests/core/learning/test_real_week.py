@@ -13,6 +13,8 @@ from gapcast.sample import sample_path
 from tests.support.houses import EngineRun, ensemble_engine
 from tests.support.models import default_name, shipped_models, shipped_names
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def week() -> EngineRun:
@@ -24,7 +26,6 @@ def week() -> EngineRun:
     return EngineRun(engine).process([Reading("home", minute, kw) for minute, kw, _ in minutes], at_a_time=256)
 
 
-@pytest.mark.long
 def test_ensemble_is_no_worse_than_the_best_model(week: EngineRun) -> None:
     """The best model was trained on this very house and has a week to prove it: at most half a percent is lost."""
     actual_kw, published_kw, members_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "members_kw"))
@@ -37,7 +38,6 @@ def test_ensemble_is_no_worse_than_the_best_model(week: EngineRun) -> None:
     assert mae < np.abs(members_kw[:, 1, -1] - actual_kw).mean()
 
 
-@pytest.mark.long
 def test_interval_covers_90_percent_of_outcomes(week: EngineRun) -> None:
     published_kw, actual_kw = week.outcome("published_kw"), week.outcome("actual_kw")
     inside = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
