@@ -62,7 +62,7 @@ class DamagedJournals:
 class PersistenceProblem:
     """Why the state is not persisted, or in the journal alone, as the sentence ``text``; empty while it is.
 
-    The problem is logged when it begins, gets worse and ends, not at each retry.
+    The problem is logged when it begins, gets worse, needs another fix and ends, not at each retry.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,6 +72,7 @@ class PersistenceProblem:
         #: Whether nothing is persisted until the process ends.
         self.is_final = False
         self._loses_readings = False  # until a checkpoint contains the whole state
+        self._logged_fixes: set[str] = set()  # since the problem began: causes may alternate
 
     @property
     def needs_checkpoint(self) -> bool:
@@ -79,12 +80,13 @@ class PersistenceProblem:
         return bool(self.text) and not self.is_final
 
     def begin(self, problem: str, fix: str, *, is_final: bool = False, in_journal: bool = False) -> None:
-        """Set the problem, and log it with its fix if there was none before, or none that loses readings.
+        """Set the problem, and log it with its fix if that is new, or if there was none before that loses readings.
 
         ``in_journal``: the journal continues, so that a restart loses no readings unless it did before.
         """
         self.is_final = self.is_final or is_final
-        is_logged = bool(self.text) and (in_journal or self._loses_readings)
+        is_logged = fix in self._logged_fixes and (in_journal or self._loses_readings)
+        self._logged_fixes.add(fix)
         self._loses_readings = self._loses_readings or not in_journal
         if self._loses_readings:
             self.text = f"readings are not persisted across a restart: {problem}"
@@ -99,4 +101,5 @@ class PersistenceProblem:
         """Log that the state is persisted again, if there was a problem."""
         if self.text:
             self.text, self._loses_readings = "", False
+            self._logged_fixes.clear()
             log.info("state.persisted_again", path=str(self._folder))
