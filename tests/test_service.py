@@ -144,6 +144,10 @@ def test_devices_beyond_a_limit_are_the_later_ones() -> None:
     assert [service.queries.exceeds_device_limit(device, 2) for device in names] == [False, False, True, False]
     assert service.forget("first")
     assert [service.queries.exceeds_device_limit(device, 1) for device in names] == [False, True, True, False]
+    link.put(Reading("new", NOON, 1.0), Reading("newer", NOON, 1.0))
+    service.run_once(0)
+    assert not service.queries.exceeds_device_limit("new", 1), "it takes the place of the forgotten device"
+    assert service.queries.exceeds_device_limit("newer", 3)
 
 
 class Recorder:
