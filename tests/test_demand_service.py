@@ -96,11 +96,11 @@ def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink)
 @pytest.mark.parametrize(
     ("options", "limits"),
     [
-        (DemandOptions(limit_kw=5.0), ["home: 2.00 kW, configured 5.00 kW", "later: 1.50 kW, configured 5.00 kW"]),
-        (DemandOptions(limit_kw=2.0), ["later: 1.50 kW, configured 2.00 kW"]),
+        (DemandOptions(limit_kw=5.0), ["home: 2.00 kW, configured 5.00 kW", "mill: 1.50 kW, configured 5.00 kW"]),
+        (DemandOptions(limit_kw=2.0), ["mill: 1.50 kW, configured 2.00 kW"]),
         (
             DemandOptions(by_month_peak=True),
-            ["home: 2.00 kW, configured month_peak", "later: 1.50 kW, configured month_peak"],
+            ["home: 2.00 kW, configured month_peak", "mill: 1.50 kW, configured month_peak"],
         ),
         (DemandOptions(), []),
     ],
@@ -111,7 +111,9 @@ def test_service_logs_set_limits_that_differ_at_its_start(
     service = service_of(link, SiteDemandOptions(options))
     if options.is_limited:
         service.demand_changes.set_demand_limit("home", 2.0)
-        service.demand_changes.set_demand_limit("later", 1.5)
+        service.demand_changes.set_demand_limit("mill", 1.5)
+    link.put(Reading("home", MONDAY, 1.0), Reading("mill", MONDAY, 1.0))
+    service.run_once(0)
     stopping = Event()
     stopping.set()
     with capture_logs() as logs:

@@ -289,6 +289,9 @@ def test_set_limit_of_a_device_without_demand_is_refused() -> None:
 def test_overriding_limits_differ_from_the_configured_ones(options: DemandOptions, configured: str) -> None:
     engine = demand_engine(SiteDemandOptions(options))
     engine.demands.set_limit("home", 2.5)
+    engine.demands.set_limit("of-another-shard", 1.5)
+    assert engine.demands.overriding_limits() == {}
+    engine.accept([Reading("home", MONDAY, 1.0)])
     assert engine.demands.overriding_limits() == ({"home": (2.5, configured)} if configured else {})
 
 

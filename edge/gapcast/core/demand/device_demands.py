@@ -86,11 +86,15 @@ class DeviceDemands:
             buffers.begin_billing(self.forecaster.windows)
 
     def overriding_limits(self) -> dict[str, tuple[float, str]]:
-        """Return the limits that were set at run time and differ from the configured ones, kW, with the latter."""
+        """Return the limits that were set at run time and differ from the configured ones, kW, with the latter.
+
+        Only those of devices with readings: each shard also has the limits of the other shards' devices.
+        """
         if self.forecaster is None:
             return {}
         windows = self.forecaster.windows
-        both = {device: (kw, windows.site_options.for_device(device)) for device, kw in windows.set_limits_kw.items()}
+        own_kw = {device: kw for device, kw in windows.set_limits_kw.items() if device in self._buffers}
+        both = {device: (kw, windows.site_options.for_device(device)) for device, kw in own_kw.items()}
         return {device: (kw, options.limit_text) for device, (kw, options) in both.items() if kw != options.limit_kw}
 
     def has_set_limit(self, device: str) -> bool:
