@@ -24,6 +24,7 @@ from gapcast.commands.options import (
 )
 from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
+from gapcast.commands.state import state
 from gapcast.commands.status import status
 from gapcast.commands.systemd_unit import systemd_unit
 from gapcast.core.errors import GapcastError
@@ -71,7 +72,7 @@ def main() -> None:
     """
 
 
-for one in (addon, backtest, import_history, models, setup, status, systemd_unit):
+for one in (addon, backtest, import_history, models, setup, state, status, systemd_unit):
     main.add_command(one)
 
 

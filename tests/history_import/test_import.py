@@ -171,7 +171,7 @@ def test_import_whose_archive_cannot_be_written_raises_state_error(tmp_path: Pat
     settings = submetered(tmp_path)
     assert settings.state.path is not None
     (settings.state.path / "stream" / REFIT_FOLDER / "home.minutes").mkdir(parents=True)
-    with pytest.raises(StateError, match=r"the readings are imported, but .* is not complete"):
+    with pytest.raises(StateError, match=r"the new state is written, but .* is not complete"):
         run(settings, with_car(tmp_path / "a.csv"))
 
 
@@ -376,7 +376,7 @@ def test_import_keeps_the_open_minutes_of_meters(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"state": {"keep": False}}, "state.keep = false: imported learning would not be persisted"),
+        ({"state": {"keep": False}}, "state.keep = false: no state is persisted"),
         ({"learning": {"max_devices": 0}}, "learning.max_devices: the gateway learns from its first 0 devices only"),
     ],
 )

@@ -92,7 +92,7 @@ def _prepare(
     """Check that the device can take the readings, and forget it if it is replaced."""
     buffers, device = gateway.engine.buffers, target.device
     require_power_alone(gateway.engine, "an import")
-    _check_horizons(gateway, target)
+    check_horizons(gateway, target.device if target.replaces else None)
     _check_submeters(buffers.submeters.get(device, ()), device, past)
     if device in buffers and target.replaces:
         gateway.forget(device)
@@ -109,10 +109,13 @@ def _prepare(
         show(f"{device} is a new device; existing devices: {listed(list(buffers), _MAX_NAMED)}")
 
 
-def _check_horizons(gateway: StoppedGateway, target: Target) -> None:
-    """Raise :class:`SettingsError` if the import would discard what a device has learned at another horizon."""
+def check_horizons(gateway: StoppedGateway, replaced: str | None = None) -> None:
+    """Raise :class:`SettingsError` if a device other than ``replaced`` would lose what it learned at another horizon.
+
+    :meth:`.StoppedGateway.write` would discard it.
+    """
     for device, (old_min, own_min) in gateway.changed_horizons.items():
-        if device == target.device and target.replaces:
+        if device == replaced:
             continue
         problem = (
             f"{device} has learned at a horizon of {old_min} min, and the configured horizon of {own_min} min would "
@@ -120,7 +123,7 @@ def _check_horizons(gateway: StoppedGateway, target: Target) -> None:
         )
         key = json.dumps(device) if "." in device else device
         fix = f"set horizon_min = {old_min} in [forecast.devices.{key}]"
-        msg = f"forecast.devices: {problem}: {fix}, or start the service once with {own_min} min before the import"
+        msg = f"forecast.devices: {problem}: {fix}, or start the service once with {own_min} min before"
         raise SettingsError(msg)
 
 

@@ -21,8 +21,10 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError, StateError, StateInUseError
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.device_rename import rename_device
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.private_files import chown_to_owner_of, disk_error_fix, make_private_folder
+from gapcast.refit.minute_archive import SUFFIXES
 from gapcast.refit.nights import REFIT_FOLDER, NightlyRefits
 from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.files.locks import ShardLock, lock_folder
@@ -48,6 +50,7 @@ class StoppedGateway:
     _nights: NightlyRefits | None
     _forgotten: list[str] = field(default_factory=list)
     _recorded: list[Reading] = field(default_factory=list)
+    _new_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def damage(self) -> str:
@@ -68,6 +71,14 @@ class StoppedGateway:
         self._meters.forget(device)
         self._forgotten.append(device)
 
+    def rename(self, device: str, new: str) -> None:
+        """Give the state of ``device`` the name ``new``, which no device has; :meth:`write` stores it.
+
+        The open minute of its meter is discarded: its topic may change too.
+        """
+        self._meters.forget(device)
+        self._new_names[device] = new
+
     def record(self, readings: Sequence[Reading]) -> None:
         """Record ``readings`` that entered a window for the nightly refit, if any; :meth:`write` stores them."""
         if self._nights is not None:
@@ -81,6 +92,8 @@ class StoppedGateway:
         generation = self._recovered.generation + 1
         clean_from = generation if self._forgotten or self._recovered.forgotten else 0
         snapshot = capture_snapshot(self.engine, self._meters.capture_state())
+        for device, new in self._new_names.items():
+            snapshot = rename_device(snapshot, device, new)
         try:
             write_checkpoint(self.folder, generation, snapshot, clean_from)
         except OSError as error:
@@ -91,10 +104,15 @@ class StoppedGateway:
             self._write_archive()
             chown_to_owner_of(self.state, self.state)
         except OSError as error:
-            msg = f"the readings are imported, but {self.state} is not complete ({error}): {disk_error_fix(error)}"
+            msg = f"the new state is written, but {self.state} is not complete ({error}): {disk_error_fix(error)}"
             raise StateError(msg) from error
 
     def _write_archive(self) -> None:
+        archive = self.folder / REFIT_FOLDER
+        for device, new in self._new_names.items():
+            for path in (archive / f"{device}{suffix}" for suffix in SUFFIXES):
+                if path.exists():
+                    path.replace(archive / f"{new}{path.suffix}")
         if self._nights is not None:
             for device in self._forgotten:
                 self._nights.forget(device)
@@ -112,7 +130,7 @@ def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator
     :class:`ModelError` for a bad model.
     """
     if not settings.state.keep:
-        msg = "state.keep = false: imported learning would not be persisted: set state.keep = true"
+        msg = "state.keep = false: no state is persisted: set state.keep = true"
         raise SettingsError(msg)
     state = state_path(settings.state.path, environment)
     folder = readings_folder(settings, state)
@@ -137,7 +155,7 @@ def _lock(folder: Path, state: Path) -> int:
             chown_to_owner_of(state, state)
         return lock_folder(folder)
     except BlockingIOError as error:
-        msg = f"the service is running: it holds {folder}. Stop it ({_STOP}), import, and start it again"
+        msg = f"the service is running: it holds {folder}. Stop it ({_STOP}), run this command, and start it again"
         raise StateInUseError(msg) from error
     except OSError as error:
         msg = f"{folder} cannot be used ({error}): {disk_error_fix(error)}, or run this as the account of the service"

@@ -41,7 +41,8 @@ log = structlog.get_logger(__name__)
 
 #: A file with more records than this is replaced by a file with the newest :data:`MAX_MINUTES`.
 _MAX_RECORDS = MAX_MINUTES + MAX_MINUTES // 4
-_MINUTES, _FOREST = ".minutes", ".forest"
+#: The ends of the names of a device's files.
+_MINUTES, _FOREST = SUFFIXES = ".minutes", ".forest"
 
 
 class MinuteArchive:
