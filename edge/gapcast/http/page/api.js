@@ -55,7 +55,10 @@ export function setToken(value, remember = false) {
   put(localStorageOf, remember ? value : null);
 }
 
-/** Return the response of `route`; throw Unauthorized or Problem on an error status. */
+// The status of a health document is 503 without a broker.
+const isHealth = (response) => response.headers.get("content-type")?.startsWith("application/health+json");
+
+/** Return the response of `route`; throw Unauthorized or Problem on an error status, unless it is of a health document. */
 export async function request(route, options = {}) {
   // Without this header the browser would show its own password dialog on a 401.
   const headers = { ...options.headers, "x-requested-with": "gapcast-page" };
@@ -64,7 +67,7 @@ export async function request(route, options = {}) {
   const sentMs = Date.now();
   const response = await fetch(route, { ...options, headers, cache: "no-store" });
   setGatewayTime(response.headers.get("date"), sentMs);
-  if (response.ok) return response;
+  if (response.ok || isHealth(response)) return response;
   if (response.status === 401 && response.headers.get("www-authenticate")?.includes("gapcast")) throw new Unauthorized();
   throw await problemOf(response);
 }

@@ -14,6 +14,14 @@ const CHECKS = {
 
 let shown = null;
 
+/** Load the health, which otherwise comes with the events. */
+export async function loadHealth(store) {
+  const before = store.health;
+  const health = await getJson("readyz");
+  if (store.health !== before) return; // an event has arrived, which is newer
+  store.applyEvent("status", { refit: before?.refit, ...health }); // the refit is in events only
+}
+
 export function showGateway(store) {
   const { health } = store;
   if (!health) return;
@@ -94,15 +102,17 @@ export class ConnectionStatus {
   show(health) {
     const broker = health?.checks["mqtt:connection"]?.[0];
     const isLost = this.lostAt !== null && !this.isReachable;
-    let problem = "";
+    const problems = [];
     if (isLost) {
-      problem = `No connection to the gateway since ${moment(this.lostAt, second)} (${this.reason}). Retrying. The values below may be out of date.`;
+      problems.push(`No connection to the gateway since ${moment(this.lostAt, second)} (${this.reason}). Retrying. The values below may be out of date.`);
     } else if (this.lostAt !== null) {
-      problem = `No live updates: ${this.reason}. The page refreshes every few seconds instead.`;
-    } else if (broker && broker.status !== "pass") {
-      problem = `${broker.output ?? "No connection to the MQTT broker"}. No new readings until the connection is restored.`;
+      problems.push(`No live updates: ${this.reason}. The page refreshes every few seconds instead.`);
     }
-    if (this.lostAt !== null) pill("broker-pill", "wait", "Broker unknown");
+    if (!isLost && broker && broker.status !== "pass") {
+      problems.push(`${broker.output ?? "No connection to the MQTT broker"}. No new readings until the connection is restored.`);
+    }
+    const problem = problems.join(" ");
+    if (isLost) pill("broker-pill", "wait", "Broker unknown");
     else if (broker?.status === "pass") pill("broker-pill", "good", "Broker connected");
     else if (health) pill("broker-pill", "bad", "Broker disconnected");
     if (this.lostAt !== null) pill("live-pill", "bad", "Not live");

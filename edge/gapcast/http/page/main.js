@@ -6,7 +6,7 @@ import { DemandPanel } from "./demand-panel.js";
 import { byId, onFrame, write } from "./dom.js";
 import { listen } from "./events.js";
 import { isSilent } from "./format.js";
-import { ConnectionStatus, showGateway, showModels } from "./gateway.js";
+import { ConnectionStatus, loadHealth, showGateway, showModels } from "./gateway.js";
 import { Intake } from "./intake.js";
 import { DeviceList } from "./list.js";
 import { showNow } from "./now.js";
@@ -119,7 +119,10 @@ async function run() {
         },
         lost(reason, isReachable) {
           connection.setLost(reason, isReachable);
-          if (isReachable) store.reload();
+          if (isReachable) {
+            store.reload();
+            loadHealth(store).catch(() => {}); // the next attempt to connect loads it again
+          }
           drawSoon();
         },
       });
