@@ -57,3 +57,31 @@ def test_hidden_tab_ends_its_stream_and_resumes_it(
         peer.publish("gap/home/reading", READING.format(3, 3.5))
         window.see("#now-kw", "3.50")
     assert requested.count("events") == 1
+
+
+def test_hidden_tab_shown_after_a_replay_began_again_has_its_readings_only(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto)
+    port = int(gateway.url.rpartition(":")[2])
+    window = look("about:blank")
+    page = window.page
+    page.add_init_script(HIDDEN)
+    page.clock.install()
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for minute in (10, 11):
+            peer.publish("gap/home/reading", READING.format(minute, 0.5))
+        gateway.wait_taken(2)
+        window.open(f"{gateway.url}/")
+        window.see("#chart-note", "measured 0.50 to 0.50")
+        window.see("#live-pill", "Live")
+        with page.expect_event("requestfailed", lambda request: request.url.endswith("/events")):
+            page.clock.fast_forward(35_000)
+        gateway.stop()  # the events that the page misses are then not stored
+        gateway = start(mosquitto, http={"port": port})
+        for minute, kw in enumerate((1.0, 5.0, 2.0)):
+            peer.publish("gap/home/reading", READING.format(minute, kw))
+        gateway.wait_taken(3)
+        page.evaluate("hide(false)")
+        window.see("#now-kw", "2.00")
+        window.see("#chart-note", "measured 1.00 to 5.00")

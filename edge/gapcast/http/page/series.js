@@ -34,6 +34,11 @@ export class Series {
     }
   }
 
+  /** Forget a run of minutes that ends after `reading`, the device's newest (null: none): the stream has restarted in the past. */
+  clearIfAfter(reading) {
+    if (reading && minuteOf(reading.ts) < this.newest) this.clear();
+  }
+
   /** Extend the minutes to `ts`, the newest reading's: the history does not have it if it is filled. */
   extendTo(ts) {
     this.newest = Math.max(this.newest ?? 0, minuteOf(ts));

@@ -213,9 +213,13 @@ export class Store {
     const name = this.selected;
     this._detailAt = Date.now();
     try {
-      const [device] = await Promise.all([getJson(deviceRoute(name)), withHistory ? this._loadHistory(name) : null]);
+      const [device, history] = await Promise.all([getJson(deviceRoute(name)), withHistory ? this._history(name) : null]);
       if (name !== this.selected) return;
       this._merge(device);
+      if (history) {
+        this.series.clearIfAfter(this.device.last_reading);
+        this._addHistory(history);
+      }
       this.scores = device.scores;
       this._hasReported = device.online === true;
       const { forecast, last_reading: reading } = this.device;
@@ -232,9 +236,16 @@ export class Store {
     this.changed("selected");
   }
 
+  _history(name) {
+    return getJson(`${deviceRoute(name)}/history?minutes=${this.minutes}`);
+  }
+
   async _loadHistory(name) {
-    const history = await getJson(`${deviceRoute(name)}/history?minutes=${this.minutes}`);
-    if (name !== this.selected) return;
+    const history = await this._history(name);
+    if (name === this.selected) this._addHistory(history);
+  }
+
+  _addHistory(history) {
     this.hasHistory = history.readings.length + history.forecasts.length > 0; // filled minutes alone have forecasts
     this.series.addHistory(history);
     this.changed("selected");
