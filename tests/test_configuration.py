@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from gapcast.config.loader import load, nested
 from gapcast.config.settings import Settings
+from gapcast.config.shards import settings_for_shard
 from gapcast.core.errors import SettingsError
 
 
@@ -433,10 +434,12 @@ def test_documented_file_has_every_key_with_its_default() -> None:
     assert Settings.model_validate(tomllib.loads(example)) == Settings()
 
 
-def test_load_former_key_of_the_distribution_check_warns() -> None:
-    with pytest.warns(FutureWarning, match=r"topics\.dealing: write topics\.distribution_check"):
-        settings = load(written('[topics]\ndealing = "check/{gateway}"\n'), {}, {})
+def test_load_former_key_of_the_distribution_check_is_accepted() -> None:
+    settings = load(written('[topics]\ndealing = "check/{gateway}"\n'), {}, {})
     assert settings.topics.distribution_check == "check/{gateway}"
+    ((key, fix),) = settings_for_shard(settings, 0).topics.former_keys
+    assert (key, fix[:32]) == ("topics.dealing", "write topics.distribution_check:")
+    assert not load(None, {"GAPCAST_TOPICS__DISTRIBUTION_CHECK": "b/{gateway}"}, {}).topics.former_keys
 
 
 def test_load_both_keys_of_the_distribution_check_raises() -> None:

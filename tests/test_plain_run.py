@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -138,3 +139,20 @@ def test_full_disk_of_the_output_is_an_error_message(arguments: list[str], tmp_p
         done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "gapcast: cannot write the output (No space left on device): free disk space\n"
+
+
+def test_former_key_of_the_configuration_is_logged_as_json(tmp_path: Path) -> None:
+    (tmp_path / "gapcast.toml").write_text(
+        '[topics]\ndealing = "check/{gateway}"\n[models]\npath = "none"\n', encoding="utf-8"
+    )
+    code, _, errors = gapcast(tmp_path, "run")
+    warning, problem = errors.splitlines()
+    assert json.loads(warning) | {"timestamp": ""} == {
+        "event": "configuration.former_key",
+        "key": "topics.dealing",
+        "fix": "write topics.distribution_check: 0.3.0 rejects the former name",
+        "level": "warning",
+        "timestamp": "",
+    }
+    assert code
+    assert problem.startswith("gapcast: ")

@@ -90,6 +90,13 @@ def now_minute() -> int:
 # --- the broker ---------------------------------------------------------------------------------------
 
 
+def test_check_warns_of_a_former_key(check: Check) -> None:
+    _, lines = check(free_port(), topics={"dealing": "check/{gateway}"})
+    line, fix = found(lines, "warn configuration: ")
+    assert line.endswith("topics.dealing is a former name")
+    assert "write topics.distribution_check: " in fix
+
+
 def test_check_no_broker(check: Check) -> None:
     code, lines = check(free_port())
     _, fix = found(lines, "FAIL broker: 127.0.0.1 port ")

@@ -1,4 +1,4 @@
-"""Checks the connection to the broker, the login, and the permission to read."""
+"""Checks the topics, the connection to the broker, the login, and the permission to read."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ _PERMISSIONS_FIX = (
 _DISTRIBUTION_FIX = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
 #: Problems that retrying does not solve.
 _FINAL = ("unreachable", *LOGIN_REFUSED, SUBSCRIPTION_REFUSED)
+
+
+def check_former_keys(inputs: CheckInput) -> Iterator[Finding]:
+    """Find keys that are set by their former names."""
+    for key, fix in inputs.settings.topics.former_keys:
+        yield warn("configuration", f"{key} is a former name", fix)
 
 
 def check_broker(inputs: CheckInput) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from gapcast.check.broker import check_broker
+from gapcast.check.broker import check_broker, check_former_keys
 from gapcast.check.demand import check_demand
 from gapcast.check.finding import CheckInput, Finding, Severity
 from gapcast.check.machine import check_clock, check_compiled_steps, check_memory, check_port, check_state
@@ -18,6 +18,7 @@ CHECKS: tuple[Callable[[CheckInput], Iterator[Finding]], ...] = (
     check_models,
     check_compiled_steps,
     check_demand,
+    check_former_keys,
     check_broker,
     check_readings,
     check_clock,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, SecretStr, field_validator, model_validator
 
 from gapcast.config.sections.section import Port, SettingsSection, host_rule, matching, split_list
 
@@ -127,15 +126,22 @@ class TopicSettings(SettingsSection):
     #: Prefix that the response topic of a request must have, so that clients cannot make the gateway publish elsewhere.
     answers: str = "gapcast/{gateway}/answer/"
 
-    @model_validator(mode="before")
+    _former_keys: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def former_keys(self) -> tuple[tuple[str, str], ...]:
+        """Each key that is set by its former name, and how to fix it."""
+        return self._former_keys
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _accept_former_key(cls, values: Any) -> Any:
+    def _accept_former_key(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Accept ``dealing``, the name of ``distribution_check`` in 0.1.0, until 0.3.0."""
         if not isinstance(values, dict) or "dealing" not in values:
-            return values
+            return handler(values)
         if "distribution_check" in values:
             msg = "dealing is the former name of distribution_check, and both are set: remove dealing"
             raise ValueError(msg)
-        warning = "configuration key topics.dealing: write topics.distribution_check; 0.3.0 rejects the former name"
-        warnings.warn(warning, FutureWarning, stacklevel=2)
-        return {("distribution_check" if key == "dealing" else key): value for key, value in values.items()}
+        topics = handler({("distribution_check" if key == "dealing" else key): value for key, value in values.items()})
+        topics._former_keys = (("topics.dealing", "write topics.distribution_check: 0.3.0 rejects the former name"),)
+        return topics
