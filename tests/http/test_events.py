@@ -290,7 +290,9 @@ def can_enter(rest: Rest) -> bool:
         return answer.status_code == 200
 
 
-def test_events_slow_client_is_disconnected(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_slow_client_is_disconnected(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(events, "SLOW_S", 0.5)
     with socket.socket() as slow, reading(rest) as reader, reading(rest):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -301,6 +303,7 @@ def test_events_slow_client_is_disconnected(rest: Rest, monkeypatch: pytest.Monk
             pushed = push(rest, n=250)
             received = [reader.next("reading", "reset") for _ in pushed]
             assert [event.data["ts"] for event in received] == [minute_label(minute) for minute in pushed]
+    assert not caplog.records  # no error of a library beside events.slow_reader
 
 
 def test_events_overtaken_client_is_disconnected(rest: Rest) -> None:

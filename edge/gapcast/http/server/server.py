@@ -34,8 +34,9 @@ _N_PER_ACCEPT = 16
 _N_WAITING = 1_024
 _GRACE_S = 2
 _RESTART_DELAY_S = 1.0
-#: How uvicorn's message that it cancels requests begins.
-_CANCELS = "Cancel %s running task(s)"
+#: How uvicorn's messages begin that it cancels requests, which is no error, and that a response is incomplete, whose
+#: reason is logged where it occurs: ``events.slow_reader`` or ``internal.error``.
+_OMITTED = ("Cancel %s running task(s)", "ASGI callable returned without completing response")
 
 
 def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Implementation = "auto") -> Server:
@@ -76,7 +77,7 @@ class _Server(Server):
         await super().startup(sockets)
         for listening in sockets or ():
             listening.listen(_N_WAITING)
-        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+        logging.getLogger("uvicorn.error").addFilter(_is_needed)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for requests in progress, and log how many were cancelled."""
@@ -85,10 +86,10 @@ class _Server(Server):
             log.info("http.requests_cancelled", n_requests=n_requests)
 
 
-def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Return whether uvicorn's ``record`` is about anything but a request that the stop cancels, which is no error."""
+def _is_needed(record: logging.LogRecord) -> bool:
+    """Return whether uvicorn's ``record`` reports what no event of gapcast does."""
     error = record.exc_info[1] if record.exc_info else None
-    return not (isinstance(error, asyncio.CancelledError) or str(record.msg).startswith(_CANCELS))
+    return not (isinstance(error, asyncio.CancelledError) or str(record.msg).startswith(_OMITTED))
 
 
 class HttpServerThread:
