@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
+from bench.subject import PYTHON_PATH, ROOT
+
 #: libFuzzer's limits for one input, s, and for the process's memory, MB.
 _TIMEOUT_S, _RSS_MB = 30, 2_048
 #: Maximum number of starts of a process that ends early.
@@ -98,8 +99,8 @@ def _run(targets: Sequence[str], folder: Path, seconds: int, seed: int, n_jobs: 
         f"-max_total_time={seconds}", f"-timeout={_TIMEOUT_S}", f"-rss_limit_mb={_RSS_MB}", f"-seed={seed}",
         "-print_final_stats=1", "-detect_leaks=0",
     ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, check=False)
+    environment = os.environ | {"PYTHONPATH": PYTHON_PATH, "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
     if done.returncode:
         sys.stderr.buffer.write(done.stdout + done.stderr)
         done.check_returncode()
