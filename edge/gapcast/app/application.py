@@ -74,8 +74,6 @@ class Application:
 
         Raises :class:`SettingsError` or :class:`ModelError`.
         """
-        for key, fix in settings.topics.former_keys:
-            log.warning("configuration.former_key", key=key, fix=fix)
         library = library_of(settings, environment)
         stamp = library.stamp()  # before loading, so that a change during it is detected
         self.models = load_usable_models(settings, library, admission_of(settings, environment))

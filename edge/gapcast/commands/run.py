@@ -22,9 +22,11 @@ def serve(settings: Settings) -> None:
     gc.disable()  # until the application runs: what is loaded is not garbage, and collections are a tenth of the start
     try:
         from gapcast.app.application import Application
+        from gapcast.app.broker.topics import log_former_keys
         from gapcast.observability.logs import configure_logs
 
         configure_logs(settings.log.format, settings.log.level, settings.shards[0] if settings.shards else None)
+        log_former_keys(settings)
         faulthandler.enable()  # prints the stack of each thread when a watchdog ends the process by SIGABRT
         with closing(Application(settings, os.environ)) as application:  # also if it does not come to run
             hangup.begin(application.reload)

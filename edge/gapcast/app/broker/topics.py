@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import structlog
+
 from gapcast.config.settings import Settings
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics, answer_prefix, gateway_topic
+
+log = structlog.get_logger(__name__)
 
 
 def topics_of(settings: Settings, gateway: str) -> Topics:
@@ -43,6 +47,12 @@ def check_topics(settings: Settings, gateway: str) -> None:
     topics_of(settings, gateway)
     discovery_topics_of(settings, gateway)
     answer_prefix("topics.answers", settings.topics.answers, gateway)
+
+
+def log_former_keys(settings: Settings) -> None:
+    """Log which keys of topics are set by their former names."""
+    for key, fix in settings.topics.former_keys:
+        log.warning("configuration.former_key", key=key, fix=fix)
 
 
 def discovery_topics_of(settings: Settings, gateway: str) -> HomeAssistantTopics:
